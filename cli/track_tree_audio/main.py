@@ -1,0 +1,49 @@
+"""`track-tree-audio COMMAND`: each command lives in the component that does the work.
+
+A component is imported only when its command is called, so that every image needs only its own
+dependencies.
+"""
+
+import importlib
+import sys
+from collections.abc import Sequence
+
+COMMANDS = {
+    "local": (
+        "splitjob_local.cli",
+        "start a cluster on this machine with the service in it",
+    ),
+    "storage": ("splitjob.storage_cli", "try a bucket by hand: can this service work with it?"),
+    "models": ("splitjob_worker.models_cli", "list the separation models, fetch or check weights"),
+}
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command of the project.
+
+    Args:
+        argv: the words after the program's name; those of this process by default.
+
+    Returns:
+        The exit status: 0 on success, 2 for a command line that cannot be understood.
+    """
+    words = list(sys.argv[1:] if argv is None else argv)
+    if not words or words[0] in {"-h", "--help"}:
+        print(usage())
+        return 0 if words else 2
+    command, *rest = words
+    if command not in COMMANDS:
+        print(f"track-tree-audio: there is no command {command!r}\n\n{usage()}", file=sys.stderr)
+        return 2
+    module = importlib.import_module(COMMANDS[command][0])
+    status: int = module.main(rest)
+    return status
+
+
+def usage() -> str:
+    """Return the text that lists the commands."""
+    width = max(map(len, COMMANDS))
+    lines = [f"  {name:<{width}}  {what}" for name, (_, what) in COMMANDS.items()]
+    return "\n".join(
+        ["usage: track-tree-audio COMMAND [...]", "", *lines, "", "COMMAND --help says more."]
+    )

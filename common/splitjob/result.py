@@ -1,0 +1,231 @@
+"""What a worker says when it ends: its termination message, and the manifest in the bucket.
+
+The kubelet keeps the last 4096 bytes of a termination message, so it carries only what cannot be
+derived from the request: the rest (URLs, formats, lengths) is put back by `WorkerReport.result`.
+"""
+
+import base64
+import json
+from typing import Literal, Self
+
+from pydantic import BaseModel, Field, ValidationError
+
+from splitjob.errors import ErrorCode
+from splitjob.resource import Audio, Model, Request, Result, Stem
+
+MAX_MESSAGE_BYTES = 3072
+EXIT_DONE = 0
+EXIT_DEFECT = 1  # also what Python gives for an uncaught exception
+EXIT_BAD_INPUT = 10  # another attempt would end the same way
+EXIT_TRANSIENT = 11  # another attempt may succeed
+EXIT_TERMINATED = 12  # told to stop (SIGTERM), stopped in time
+
+FILE_EXTENSIONS = {"wav": "wav", "flac": "flac", "mp3": "mp3", "m4a": "m4a", "opus": "opus"}
+
+
+def storage_prefix(prefix: str, version_id: str, job_id: str) -> str:
+    """Return the key prefix of a job's objects, without a slash at the end."""
+    return "/".join(part for part in (prefix.strip("/"), version_id, job_id) if part)
+
+
+def remainder_name(stems: list[str]) -> str:
+    """Return what the mixture minus the stems asked for is called."""
+    return f"no_{stems[0]}" if len(stems) == 1 else "remainder"
+
+
+class StemReport(BaseModel):
+    """What only the worker knows of one stem.
+
+    Attributes:
+        name: the stem.
+        sha256: hex digest of the file.
+        size: bytes of the file.
+        frames: samples a channel.
+        peak: largest magnitude before clipping.
+        gain: the gain applied.
+    """
+
+    name: str
+    sha256: str
+    size: int
+    frames: int
+    peak: float
+    gain: float
+
+    @property
+    def silent(self) -> bool:
+        """Whether the peak is below -60 dBFS."""
+        return self.peak < 1e-3
+
+
+class WorkerReport(BaseModel):
+    """The termination message of a worker: how it ended, and what it made.
+
+    Attributes:
+        outcome: `completed`, `failed` or `terminated` (told to stop).
+        code, message, retryable: of a failure.
+        stems, sample_rate, model_digest, device, audio, residual_dbfs, timings,
+            processing_time_ms: of a completed separation.
+        webhook_delivered: whether the worker's own delivery of `completed` was answered with 2xx.
+    """
+
+    outcome: Literal["completed", "failed", "terminated"]
+    code: ErrorCode | None = None
+    message: str = ""
+    retryable: bool = False
+    stems: list[StemReport] = Field(default_factory=list)
+    sample_rate: int = 0
+    model_digest: str = ""
+    device: str = ""
+    audio: Audio | None = None
+    residual_dbfs: float | None = None
+    timings: dict[str, int] = Field(default_factory=dict)
+    processing_time_ms: int = 0
+    webhook_delivered: bool = False
+
+    def encode(self) -> bytes:
+        """Return the message as it is written to the termination message path, <= 3072 bytes.
+
+        Raises:
+            ValueError: it does not fit; more than 17 stems, or very long names.
+        """
+        compact = self.model_dump(mode="json", exclude_defaults=True, exclude={"stems"})
+        compact["message"] = self.message[:400]
+        compact["s"] = [
+            [
+                s.name,
+                _base64(s.sha256),
+                s.size,
+                s.frames,
+                _significant(s.peak),
+                _significant(s.gain),
+            ]
+            for s in self.stems
+        ]
+        text = json.dumps(compact, separators=(",", ":"), ensure_ascii=False).encode()
+        if len(text) > MAX_MESSAGE_BYTES:
+            raise ValueError(f"a termination message of {len(text)} bytes would be cut off")
+        return text
+
+    @classmethod
+    def decode(cls, text: str) -> Self | None:
+        """Return the report in a termination message, or None where it holds none.
+
+        A container that was killed before it could speak leaves an empty message, and one that was
+        cut off half of one: neither is an error here.
+        """
+        try:
+            compact = json.loads(text)
+            stems = [
+                StemReport(
+                    name=name, sha256=_hex(digest), size=size, frames=frames, peak=peak, gain=gain
+                )
+                for name, digest, size, frames, peak, gain in compact.pop("s", [])
+            ]
+            return cls.model_validate({**compact, "stems": stems})
+        except (ValueError, TypeError, AttributeError, ValidationError):
+            return None
+
+    def result(self, request: Request, bucket: str, prefix: str) -> Result:
+        """Return the result of a completed separation, with all that can be derived put back.
+
+        Args:
+            request: what was asked.
+            bucket: the bucket the stems are in; empty where the caller gave upload URLs.
+            prefix: `storage_prefix` of the job.
+        """
+        extension = FILE_EXTENSIONS[request.format]
+        base = f"s3://{bucket}/{prefix}" if bucket else ""
+        stems = [
+            Stem(
+                type=s.name,
+                url=self._url(request, base, s.name, f"{s.name}.{extension}"),
+                size=s.size,
+                frames=s.frames,
+                sample_rate=self.sample_rate,
+                checksum=f"sha256:{s.sha256}",
+                format=request.format,
+                peak=decimal(s.peak),
+                gain=decimal(s.gain),
+                silent=s.silent,
+            )
+            for s in self.stems
+        ]
+        return Result(
+            stems=stems,
+            manifest_url=self._url(request, base, "manifest", "manifest.json"),
+            model=request.model,
+            model_digest=self.model_digest,
+            device=self.device,
+            audio=self.audio,
+            residual_dbfs=None if self.residual_dbfs is None else decimal(self.residual_dbfs),
+            timings=self.timings,
+            processing_time_ms=self.processing_time_ms,
+        )
+
+    @staticmethod
+    def _url(request: Request, base: str, target: str, file: str) -> str:
+        if request.uploads:
+            return request.uploads[target].url if target in request.uploads else ""
+        return f"{base}/{file}"
+
+
+class Manifest(Model):
+    """`manifest.json`: the proof that a set of stems is whole, or a tombstone in its place.
+
+    Attributes:
+        status: `completed`, or how the job ended otherwise (a tombstone).
+    """
+
+    job_id: str
+    job_uid: str
+    version_id: str
+    attempt: int = 0
+    status: Literal["completed", "failed", "canceled"]
+    error_code: ErrorCode | None = None
+    result: Result | None = None
+
+
+class ProgressLine(BaseModel):
+    """One line of JSON on the worker's standard output that the operator reads from the pod's log.
+
+    Attributes:
+        stage: fetch, decode, separate, encode, upload or notify.
+        percent: of the whole job, never falling.
+    """
+
+    progress: Literal[True] = True
+    stage: str
+    percent: int = Field(ge=0, le=100)
+
+    def encode(self) -> str:
+        """Return the line, without its end."""
+        return self.model_dump_json()
+
+    @classmethod
+    def last_in(cls, log: str) -> Self | None:
+        """Return the last progress line of a log's tail, or None."""
+        for line in reversed(log.splitlines()):
+            if '"progress":true' in line.replace(" ", ""):
+                try:
+                    return cls.model_validate_json(line)
+                except ValidationError:
+                    continue
+        return None
+
+
+def decimal(number: float) -> str:
+    """Return a number as the decimal string the resource holds, at most nine decimals."""
+    return f"{number:.9f}".rstrip("0").rstrip(".") or "0"
+
+
+def _significant(number: float) -> float:
+    return float(f"{number:.7g}")
+
+
+def _base64(hexadecimal: str) -> str:
+    return base64.b64encode(bytes.fromhex(hexadecimal)).decode().rstrip("=")
+
+
+def _hex(text: str) -> str:
+    return base64.b64decode(text + "=" * (-len(text) % 4)).hex()

@@ -1,0 +1,48 @@
+"""The seam between operator and worker: what the pod's container is given, by which name.
+
+The operator writes these names into the Job, the worker reads them; nothing else passes between
+the two on the way in. On the way out there are the termination message and the progress lines
+(`splitjob.result`).
+"""
+
+CONTAINER = "worker"
+COMMAND = ("python", "-m", "splitjob_worker")
+
+# Who and what
+ENV_JOB_ID = "JOB_ID"  # the SplitJob's name
+ENV_JOB_UID = "JOB_UID"  # the SplitJob's uid; part of every webhook-id
+ENV_ATTEMPT = "ATTEMPT"  # 1, 2, ...
+ENV_REQUEST = "SPLIT_REQUEST"  # spec.request as JSON; holds no secret
+ENV_QUEUED_AT = "SUBMITTED_AT"  # creationTimestamp of the SplitJob, RFC 3339
+
+# Where: paths, always handed over, never assumed
+ENV_SECRET_DIR = "REQUEST_SECRET_DIR"  # noqa: S105 - a directory: the source Secret, one file a key
+ENV_SCRATCH_DIR = "SCRATCH_DIR"
+ENV_MODEL_DIR = "MODEL_DIR"  # weights in Demucs' layout; blank: only the embedded demo model
+ENV_MODEL_REGISTRY = "MODEL_REGISTRY"  # a registry file; blank: the built-in one
+ENV_TERMINATION_MESSAGE = "TERMINATION_MESSAGE_PATH"
+
+# How
+ENV_DEVICE = "DEVICE"  # cpu, cuda, mps
+ENV_STORAGE_PREFIX = "STORAGE_PREFIX"
+ENV_MAX_AUDIO_SECONDS = "MAX_AUDIO_SECONDS"
+ENV_MAX_SOURCE_BYTES = "MAX_SOURCE_BYTES"
+ENV_ALLOWED_PRIVATE_ADDRESSES = "SOURCE_ALLOWED_NETWORKS"  # CIDRs exempt from the address rules
+
+# The seed's names, from the chart's Secret and ConfigMap: ENVIRONMENT, DEMUCSSVC_TOKEN,
+# API_WEBHOOK_URL_ALLOWLIST, S3_ENDPOINT, S3_REGION, S3_BUCKET, S3_ACCESS_KEY_ID,
+# S3_SECRET_ACCESS_KEY. With presigned uploads the S3_* are not handed over at all.
+
+SECRET_KEY_SOURCE = "source"  # noqa: S105 - a key's name
+SECRET_KEY_WEBHOOK = "webhook"  # noqa: S105 - a key's name
+SECRET_KEY_UPLOAD = "upload."  # noqa: S105 - followed by the stem, or by `manifest`
+
+
+def event_id(job_uid: str, event: str) -> str:
+    """Return the `webhook-id` of a final event: the same whoever sends it, however often."""
+    return f"evt-{job_uid}-{event}"
+
+
+def courtesy_event_id(job_uid: str, attempt: int, event: str, sequence: int) -> str:
+    """Return the `webhook-id` of a `started` or `progress` event."""
+    return f"evt-{job_uid}-{attempt}-{event}-{sequence}"

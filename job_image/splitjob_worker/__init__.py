@@ -1,0 +1,1 @@
+"""The program in the GPU pod: one song in, its stems out."""

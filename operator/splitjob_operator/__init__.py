@@ -1,0 +1,1 @@
+"""Reconciles each SplitJob to its one final event."""
