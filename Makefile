@@ -1,0 +1,67 @@
+# Every target does its own set-up, says what it does, and is quick when nothing changed.
+# A machine needs Python 3.11 to 3.13, git and make; the rest is fetched or built, once, into
+# ~/.cache/track-tree-audio (XDG_CACHE_HOME is honoured), so that a second clone starts warm.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test lint format bench cluster train-demo-model generate lock clean
+
+help: ## explain the targets
+	@echo "usage: make TARGET"; echo
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@echo; echo "make demo SONG=path    separate a song of yours instead of the synthesised one"
+	@echo "make demo KEEP=1       keep the cluster up afterwards, to look around with kubectl"
+	@echo "make bench ONLY=name   one benchmark"
+
+demo: $(READY) ## separate a song on a real cluster on this machine, and check every step
+	$(BIN)/track-tree-audio local demo --out demo-out $(if $(SONG),--song "$(SONG)") $(if $(KEEP),--keep)
+
+test: lint ## run every check and every test
+	$(BIN)/python -m pytest
+
+lint: $(READY) ## check format, style, types, import rules and spelling
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/codespell
+
+format: $(READY) ## format the code
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+bench: $(READY) ## measure, print a table, write bench/out/results.json
+	$(BIN)/python -m bench $(ONLY)
+
+cluster: $(READY) ## a shell on a cluster on this machine with the service installed
+	$(BIN)/track-tree-audio local shell
+
+train-demo-model: $(READY) ## train the demo model (hours; goes on where it stopped)
+	$(BIN)/python -m training.train
+
+generate: $(READY) ## write the CustomResourceDefinition into the chart
+	$(BIN)/python -m splitjob.crd > charts/track-tree-audio/files/splitjobs.yaml
+
+lock: $(READY) ## resolve the dependencies anew into requirements.lock
+	$(BIN)/uv pip compile pyproject.toml --all-extras --universal --python-version 3.11 \
+		--generate-hashes --no-emit-index-url --no-header --quiet --upgrade \
+		--output-file requirements.lock
+
+clean: ## remove what these targets made in the checkout (not the cache)
+	rm -rf $(VENV) demo-out bench/out .mypy_cache .ruff_cache .pytest_cache .hypothesis
+
+# uv comes from the lock file itself, so that it is pinned by hash like everything else.
+$(READY): requirements.lock pyproject.toml
+	@echo "==> Python environment in $(VENV) (the first time on a machine: about 3 GB, 1 to 5 minutes)"
+	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit(None if (3, 11) <= v <= (3, 13) else \
+		f"Python 3.11 to 3.13 is needed, {sys.executable} is {v[0]}.{v[1]}: make PYTHON=python3.12 ...")'
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@awk '/^uv==/{on=1} on{print} on && !/\\$$/{exit}' requirements.lock > $(VENV)/uv.txt
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r $(VENV)/uv.txt
+	@$(BIN)/uv pip sync --quiet --python $(BIN)/python --require-hashes requirements.lock
+	@$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable .
+	@touch $@
