@@ -1,0 +1,38 @@
+"""`python -m bench [NAME]`: run the benchmarks, print a table, write bench/out/results.json."""
+
+import importlib
+import sys
+from pathlib import Path
+
+from bench.figures import Figure, save, table
+
+BENCHMARKS = {
+    "path": "the way around the worker: POST to webhook, cluster start, the whole demo",
+    "demo_model": "how well the demo model separates songs it never heard",
+}
+RESULTS = Path(__file__).parent / "out" / "results.json"
+
+
+def main() -> int:
+    """Run the benchmarks named on the command line, all by default.
+
+    Returns:
+        0 when every goal was met, 1 when one was missed, 2 for an unknown name.
+    """
+    wanted = sys.argv[1:] or list(BENCHMARKS)
+    unknown = [name for name in wanted if name not in BENCHMARKS]
+    if unknown:
+        print(f"no benchmark {unknown[0]!r}; there are: {', '.join(BENCHMARKS)}", file=sys.stderr)
+        return 2
+    figures: list[Figure] = []
+    for name in wanted:
+        print(f"==> {name}: {BENCHMARKS[name]}", flush=True)
+        measured: list[Figure] = importlib.import_module(f"bench.{name}").measure()
+        save(measured, RESULTS)
+        figures += measured
+    print(table(figures))
+    return 0 if all(one.met is not False for one in figures) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
