@@ -1,0 +1,403 @@
+"""The bucket: everything this project does with S3, in one class.
+
+S3Service       the seed's fifteen methods, and two for manifests: `put_if_absent`, `get_json`
+StorageSettings which bucket, where, with which keys; from the environment
+StorageError    what went wrong, whether trying again may help; never a key or a signed URL
+
+Works with AWS S3, R2, MinIO, LocalStack, versitygw: signature version 4 always (botocore would
+presign with version 2 for custom endpoints in us-east-1), request checksums only where the
+operation requires one (R2 refuses the others), path-style addresses for custom endpoints.
+"""
+
+import hashlib
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from datetime import datetime
+from functools import cached_property
+from io import BytesIO
+from pathlib import Path
+from typing import Any, BinaryIO, TypedDict
+
+import boto3
+from boto3.exceptions import Boto3Error
+from boto3.s3.transfer import TransferConfig
+from botocore.config import Config
+from botocore.exceptions import BotoCoreError, ClientError
+from pydantic import SecretStr, model_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+__all__ = ["ObjectInfo", "ObjectMetadata", "S3Service", "StorageError", "StorageSettings"]
+
+LOCALSTACK = "http://localhost:4566"
+ATTEMPTS = 5
+DELETE_BATCH = 1000  # what one DeleteObjects request may name
+MISSING = {"404", "NoSuchKey", "NotFound"}
+PRECONDITION_FAILED = {"412", "PreconditionFailed"}
+CONFLICT = {"409", "ConditionalRequestConflict"}
+
+
+class StorageSettings(BaseSettings):
+    """Where the bucket is, from the seed's variables.
+
+    Attributes:
+        environment: `local` makes LocalStack's address the default endpoint.
+        s3_endpoint: blank: AWS, or LocalStack where `environment` is `local`.
+        s3_region: as the endpoint expects it; R2 wants `auto`.
+        s3_bucket: the bucket of stems and manifests.
+        s3_access_key_id, s3_secret_access_key: both blank: the standard credential chain (IAM
+            role, workload identity, `~/.aws`).
+    """
+
+    model_config = SettingsConfigDict(extra="ignore", env_ignore_empty=True)
+
+    environment: str = "local"
+    s3_endpoint: str = ""
+    s3_region: str = "us-east-1"
+    s3_bucket: str = ""
+    s3_access_key_id: str = ""
+    s3_secret_access_key: SecretStr = SecretStr("")
+
+    @model_validator(mode="after")
+    def _local_defaults(self) -> "StorageSettings":
+        has_secret = bool(self.s3_secret_access_key.get_secret_value())
+        if bool(self.s3_access_key_id) != has_secret:
+            raise ValueError("set both S3_ACCESS_KEY_ID and S3_SECRET_ACCESS_KEY, or neither")
+        if self.environment == "local" and not self.s3_endpoint:
+            self.s3_endpoint = LOCALSTACK
+            if not has_secret:  # LocalStack takes any keys, but wants some
+                self.s3_access_key_id, self.s3_secret_access_key = "test", SecretStr("test")
+        return self
+
+
+class StorageError(Exception):
+    """An operation on the bucket failed, after retries.
+
+    Args:
+        message: what failed, on which object, with which answer. Never a key or a signed URL.
+        code: the storage's own error code, e.g. `AccessDenied`; blank where nothing answered.
+        status: the HTTP status; 0 where nothing answered.
+    """
+
+    def __init__(self, message: str, code: str = "", status: int = 0) -> None:
+        super().__init__(message)
+        self.code = code
+        self.status = status
+
+    @property
+    def retryable(self) -> bool:
+        """Whether the same request may succeed later: no answer, overload, or a server error."""
+        return self.status in {0, 408, 429} or self.status >= 500
+
+    @property
+    def missing(self) -> bool:
+        """Whether the object (or the bucket) is not there."""
+        return self.status == 404
+
+
+class ObjectInfo(TypedDict):
+    """One object of a listing."""
+
+    key: str
+    size: int
+    last_modified: datetime
+    etag: str
+
+
+class ObjectMetadata(TypedDict):
+    """What is known of an object without reading it."""
+
+    size: int
+    content_type: str
+    last_modified: datetime
+    etag: str
+    metadata: dict[str, str]
+
+
+class S3Service:
+    """One bucket, with retries. Safe to share between threads.
+
+    Every method raises `StorageError` where the storage refuses or cannot be reached, unless it
+    says otherwise. Network errors, 5xx and throttling were then tried several times already.
+
+    Args:
+        settings: where the bucket is; from the environment by default.
+        bucket: another bucket than the settings' one.
+    """
+
+    def __init__(self, settings: StorageSettings | None = None, bucket: str = "") -> None:
+        self.settings = settings or StorageSettings()
+        self.bucket = bucket or self.settings.s3_bucket
+        if not self.bucket:
+            raise StorageError("no bucket is configured: set S3_BUCKET")
+
+    @cached_property
+    def client(self) -> Any:  # noqa: ANN401 - boto3 builds its clients' classes at run time
+        """The boto3 client behind it."""
+        s = self.settings
+        return boto3.session.Session().client(
+            "s3",
+            endpoint_url=s.s3_endpoint or None,
+            region_name=s.s3_region,
+            aws_access_key_id=s.s3_access_key_id or None,
+            aws_secret_access_key=s.s3_secret_access_key.get_secret_value() or None,
+            config=Config(
+                signature_version="s3v4",
+                request_checksum_calculation="when_required",
+                response_checksum_validation="when_required",
+                retries={"total_max_attempts": ATTEMPTS, "mode": "standard"},
+                connect_timeout=5,
+                read_timeout=60,
+                max_pool_connections=16,
+                s3={"addressing_style": "path" if s.s3_endpoint else "auto"},
+            ),
+        )
+
+    def url(self, s3_key: str) -> str:
+        """Return `s3://bucket/key`."""
+        return f"s3://{self.bucket}/{s3_key}"
+
+    def test_connection(self) -> bool:
+        """Return whether the bucket is there and these keys may use it."""
+        try:
+            with self._speaking_of("reach the bucket"):
+                self.client.head_bucket(Bucket=self.bucket)
+        except StorageError:
+            return False
+        return True
+
+    def upload_file(self, file_path: str | Path, s3_key: str, content_type: str = "") -> str:
+        """Upload a file, in parts where it is large; return its `s3://` URL.
+
+        Raises:
+            FileNotFoundError: there is no such file here.
+        """
+        with self._speaking_of("upload", s3_key):
+            self.client.upload_file(
+                str(file_path), self.bucket, s3_key, ExtraArgs=_content_type(content_type)
+            )
+        return self.url(s3_key)
+
+    def upload_fileobj(self, file_obj: BinaryIO, s3_key: str, content_type: str = "") -> str:
+        """Upload what an open binary file holds from its position on; return its `s3://` URL."""
+        with self._speaking_of("upload", s3_key):
+            self.client.upload_fileobj(
+                file_obj, self.bucket, s3_key, ExtraArgs=_content_type(content_type)
+            )
+        return self.url(s3_key)
+
+    def download_file(self, s3_key: str, local_path: str | Path) -> str:
+        """Download an object into a file, folders made as needed; return the file's path."""
+        Path(local_path).parent.mkdir(parents=True, exist_ok=True)
+        with self._speaking_of("download", s3_key):
+            self.client.download_file(self.bucket, s3_key, str(local_path))
+        return str(local_path)
+
+    def file_exists(self, s3_key: str) -> bool:
+        """Return whether there is an object of that key."""
+        try:
+            self.get_object_metadata(s3_key)
+        except StorageError as error:
+            if error.missing:
+                return False
+            raise
+        return True
+
+    def delete_file(self, s3_key: str) -> bool:
+        """Delete an object; one that is not there counts as deleted. Returns True."""
+        with self._speaking_of("delete", s3_key):
+            self.client.delete_object(Bucket=self.bucket, Key=s3_key)
+        return True
+
+    def delete_objects(self, s3_keys: Sequence[str]) -> int:
+        """Delete many objects, a thousand a request; return how many were named."""
+        for start in range(0, len(s3_keys), DELETE_BATCH):
+            batch = s3_keys[start : start + DELETE_BATCH]
+            with self._speaking_of("delete", f"{len(batch)} objects"):
+                answer = self.client.delete_objects(
+                    Bucket=self.bucket,
+                    Delete={"Objects": [{"Key": key} for key in batch], "Quiet": True},
+                )
+            for error in answer.get("Errors", [])[:1]:
+                code = str(error.get("Code", ""))
+                raise StorageError(f"cannot delete {self.url(str(error.get('Key')))}: {code}", code)
+        return len(s3_keys)
+
+    def list_objects(self, prefix: str = "") -> list[ObjectInfo]:
+        """Return every object whose key begins with a prefix, in key order."""
+        with self._speaking_of("list", prefix):
+            pages = self.client.get_paginator("list_objects_v2").paginate(
+                Bucket=self.bucket, Prefix=prefix
+            )
+            return [
+                ObjectInfo(
+                    key=one["Key"],
+                    size=one["Size"],
+                    last_modified=one["LastModified"],
+                    etag=one["ETag"].strip('"'),
+                )
+                for page in pages
+                for one in page.get("Contents", [])
+            ]
+
+    def get_object_metadata(self, s3_key: str) -> ObjectMetadata:
+        """Return what is known of an object without reading it."""
+        with self._speaking_of("look at", s3_key):
+            answer = self.client.head_object(Bucket=self.bucket, Key=s3_key)
+        return ObjectMetadata(
+            size=answer["ContentLength"],
+            content_type=answer.get("ContentType", ""),
+            last_modified=answer["LastModified"],
+            etag=answer["ETag"].strip('"'),
+            metadata=dict(answer.get("Metadata", {})),
+        )
+
+    def get_object(self, s3_key: str) -> bytes:
+        """Return the content of an object; meant for small ones."""
+        content = BytesIO()
+        # One request, begun again by the transfer where the body breaks off.
+        one_part = TransferConfig(use_threads=False)
+        with self._speaking_of("read", s3_key):
+            self.client.download_fileobj(self.bucket, s3_key, content, Config=one_part)
+        return content.getvalue()
+
+    def copy_object(self, source_key: str, dest_key: str) -> str:
+        """Copy an object inside the bucket; return the copy's `s3://` URL."""
+        with self._speaking_of("copy", source_key):
+            self.client.copy({"Bucket": self.bucket, "Key": source_key}, self.bucket, dest_key)
+        return self.url(dest_key)
+
+    def get_object_tags(self, s3_key: str) -> dict[str, str]:
+        """Return the tags of an object."""
+        with self._speaking_of("read the tags of", s3_key):
+            answer = self.client.get_object_tagging(Bucket=self.bucket, Key=s3_key)
+        return {tag["Key"]: tag["Value"] for tag in answer["TagSet"]}
+
+    def set_object_tags(self, s3_key: str, tags: Mapping[str, str]) -> bool:
+        """Put tags in the place of those an object has. Returns True."""
+        tag_set = [{"Key": key, "Value": value} for key, value in tags.items()]
+        with self._speaking_of("set the tags of", s3_key):
+            self.client.put_object_tagging(
+                Bucket=self.bucket, Key=s3_key, Tagging={"TagSet": tag_set}
+            )
+        return True
+
+    def generate_presigned_put_url(
+        self, s3_key: str, expires_in: int = 3600, content_type: str = ""
+    ) -> str:
+        """Return a URL that lets its bearer PUT one object for `expires_in` seconds."""
+        return self._presign("put_object", s3_key, expires_in, _content_type(content_type))
+
+    def generate_presigned_get_url(
+        self, s3_key: str, expires_in: int = 3600, download_name: str = ""
+    ) -> str:
+        """Return a URL that lets its bearer GET one object for `expires_in` seconds.
+
+        Args:
+            s3_key: the object.
+            expires_in: seconds; 604800 at most.
+            download_name: the file name a browser shall save it under.
+        """
+        as_file = {"ResponseContentDisposition": f'attachment; filename="{download_name}"'}
+        return self._presign("get_object", s3_key, expires_in, as_file if download_name else {})
+
+    def put_if_absent(
+        self, s3_key: str, body: bytes, content_type: str = "application/json"
+    ) -> bool:
+        """Write an object unless one of that key is there (`If-None-Match: *`).
+
+        Of several writers exactly one is told True. A retry that meets what this very call wrote
+        before its answer was lost counts as written, so bodies of different writers must differ.
+
+        Returns:
+            Whether the object now holds `body`.
+        """
+        conflicts = 0
+        while True:
+            try:
+                with self._speaking_of("write", s3_key):
+                    self.client.put_object(
+                        Bucket=self.bucket,
+                        Key=s3_key,
+                        Body=body,
+                        ContentType=content_type,
+                        IfNoneMatch="*",
+                    )
+            except StorageError as error:
+                if error.code in CONFLICT and conflicts < ATTEMPTS:
+                    conflicts += 1  # somebody is writing it right now: ask again
+                    continue
+                if error.code in PRECONDITION_FAILED or error.status == 412:
+                    return self._holds(s3_key, body)
+                raise
+            return True
+
+    def get_json(self, s3_key: str) -> Any | None:  # noqa: ANN401 - JSON
+        """Return what a JSON object holds, or None where there is no such object.
+
+        Raises:
+            StorageError: it cannot be read, or is not JSON.
+        """
+        try:
+            content = self.get_object(s3_key)
+        except StorageError as error:
+            if error.missing:
+                return None
+            raise
+        try:
+            return json.loads(content)
+        except ValueError:
+            raise StorageError(f"{self.url(s3_key)} is not JSON", "NotJson", 422) from None
+
+    def _holds(self, s3_key: str, body: bytes) -> bool:
+        try:
+            return hashlib.sha256(self.get_object(s3_key)).digest() == hashlib.sha256(body).digest()
+        except StorageError as error:
+            if error.missing:
+                return False
+            raise
+
+    def _presign(
+        self, operation: str, s3_key: str, expires_in: int, extra: Mapping[str, str]
+    ) -> str:
+        with self._speaking_of("sign a URL for", s3_key):
+            url: str = self.client.generate_presigned_url(
+                operation,
+                Params={"Bucket": self.bucket, "Key": s3_key, **extra},
+                ExpiresIn=expires_in,
+            )
+        return url
+
+    @contextmanager
+    def _speaking_of(self, deed: str, s3_key: str = "") -> Iterator[None]:
+        """Turn boto3's many exceptions into one that says what was attempted on what."""
+        try:
+            yield
+        except ClientError as error:
+            answer = error.response
+            code = str(answer.get("Error", {}).get("Code", ""))
+            status = int(answer.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
+            if code in MISSING:
+                status = 404
+            raise StorageError(
+                f"cannot {deed} {self.url(s3_key)}: the storage answered {status} {code}",
+                code,
+                status,
+            ) from None
+        except Boto3Error as error:
+            cause = error.__cause__ or error.__context__
+            if isinstance(cause, ClientError):
+                with self._speaking_of(deed, s3_key):
+                    raise cause from None
+            raise StorageError(
+                f"cannot {deed} {self.url(s3_key)}: {type(cause or error).__name__}"
+            ) from None
+        except BotoCoreError as error:
+            raise StorageError(
+                f"cannot {deed} {self.url(s3_key)}: {type(error).__name__}",
+                type(error).__name__,
+            ) from None
+
+
+def _content_type(content_type: str) -> dict[str, str]:
+    return {"ContentType": content_type} if content_type else {}

@@ -1,0 +1,245 @@
+"""`track-tree-audio storage test`: try by hand whether this service can work with a bucket.
+
+Every operation is done for real on a few small objects under a prefix of their own, which are
+removed again at the end.
+"""
+
+import argparse
+import sys
+import tempfile
+import uuid
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from io import BytesIO
+from pathlib import Path
+
+import httpx
+from pydantic import ValidationError
+
+from splitjob.storage import S3Service, StorageError, StorageSettings
+
+CONTENT = b"track-tree-audio storage test\n"
+TWO_PARTS = 9 * 1024 * 1024  # boto3 uploads in parts from 8 MiB on
+
+HINTS = {
+    "NoSuchBucket": "there is no bucket of that name: create it, or set S3_BUCKET",
+    "InvalidAccessKeyId": "the storage does not know this key: check S3_ACCESS_KEY_ID",
+    "SignatureDoesNotMatch": "the secret is not the key's own: check S3_SECRET_ACCESS_KEY",
+    "AccessDenied": "these keys may not do this: extend their policy",
+    "EndpointConnectionError": "nothing answers at that address: check S3_ENDPOINT",
+    "NoCredentialsError": "no keys were found: set S3_ACCESS_KEY_ID and S3_SECRET_ACCESS_KEY",
+    "AuthorizationHeaderMalformed": "the storage expects another region: check S3_REGION",
+    "NotImplemented": "this storage does not offer it",
+}
+
+
+class Mismatch(Exception):  # noqa: N818 - the storage answered, but wrongly
+    """The storage answered, but not with what had been stored."""
+
+
+@dataclass
+class Trial:
+    """One bucket under test, and what was found so far."""
+
+    storage: S3Service
+    prefix: str
+    folder: Path
+    failed_required: list[str] = field(default_factory=list)
+    failed_optional: list[str] = field(default_factory=list)
+
+    def key(self, name: str) -> str:
+        """Return the full key of a test object."""
+        return f"{self.prefix}/{name}"
+
+    def check(self, name: str, deed: Callable[[], None], needed_for: str) -> bool:
+        """Do one operation, print what came of it; blank `needed_for` means optional."""
+        try:
+            deed()
+        except (StorageError, Mismatch, httpx.HTTPError) as error:
+            kind = f"needed for {needed_for}" if needed_for else "not needed by the service"
+            print(f"  FAILED  {name} ({kind})\n          {explain(error)}")
+            (self.failed_required if needed_for else self.failed_optional).append(name)
+            return False
+        print(f"  works   {name}")
+        return True
+
+
+def main(argv: Sequence[str]) -> int:
+    """Run `track-tree-audio storage`; 0: all that is needed works, 1: it does not, 2: usage."""
+    arguments = _parser().parse_args(argv)
+    try:
+        storage = S3Service(StorageSettings(), arguments.bucket)
+    except (StorageError, ValidationError) as error:
+        print(f"storage: {explain(error)}", file=sys.stderr)
+        return 2
+    place = storage.settings.s3_endpoint or f"AWS, region {storage.settings.s3_region}"
+    print(f"Bucket {storage.bucket} at {place}")
+    with tempfile.TemporaryDirectory() as folder:
+        trial = Trial(storage, f"storage-test/{uuid.uuid4()}", Path(folder))
+        if not trial.check("reach the bucket", lambda: _reach(trial), "everything"):
+            return 1
+        try:
+            run_checks(trial)
+        finally:
+            _clean_up(trial)
+    return verdict(trial)
+
+
+def run_checks(trial: Trial) -> None:
+    """Try each operation on a bucket that was reached."""
+    for name, deed, needed_for in (
+        ("upload a file", _upload_file, "stems"),
+        ("upload a file in parts", _upload_parts, "stems above 8 MiB"),
+        ("upload from memory", _upload_fileobj, "stems"),
+        ("see that an object is there", _exists, "stems"),
+        ("read size and type of an object", _metadata, "stems"),
+        ("read an object", _get_object, "manifests"),
+        ("download a file", _download, "stems"),
+        ("list objects", _list, "looking after the bucket"),
+        ("write only if absent, twice", _put_if_absent, "manifests: one verdict for each job"),
+        ("presigned download", _presigned_get, "GET /jobs/{id}/stems/{stem}"),
+        ("presigned upload", _presigned_put, "callers that upload to their own URLs"),
+        ("copy an object", _copy, ""),
+        ("tags", _tags, ""),
+        ("delete an object", _delete, "looking after the bucket"),
+        ("delete several objects", _delete_objects, "looking after the bucket"),
+    ):
+        trial.check(name, lambda deed=deed: deed(trial), needed_for)  # type: ignore[misc]
+
+
+def verdict(trial: Trial) -> int:
+    """Print what it all means; return the exit status."""
+    if trial.failed_required:
+        print(f"\nThis bucket cannot be used yet: {', '.join(trial.failed_required)}.")
+        return 1
+    if trial.failed_optional:
+        print(f"\nThis bucket can be used. Missing, but not needed: {trial.failed_optional[0]}.")
+        return 0
+    print("\nThis bucket can be used.")
+    return 0
+
+
+def explain(error: Exception) -> str:
+    """Return what went wrong and what to do, in words."""
+    if isinstance(error, ValidationError):
+        return "; ".join(str(one["msg"]).removeprefix("Value error, ") for one in error.errors())
+    if isinstance(error, httpx.HTTPError):
+        return f"the signed URL was not answered: {type(error).__name__}"
+    hint = HINTS.get(error.code, "") if isinstance(error, StorageError) else ""
+    if isinstance(error, StorageError) and error.status == 403 and not hint:
+        hint = HINTS["AccessDenied"]
+    if isinstance(error, StorageError) and error.status == 404 and not hint:
+        hint = HINTS["NoSuchBucket"]
+    return f"{error}: {hint}" if hint else str(error)
+
+
+def _reach(trial: Trial) -> None:
+    trial.storage.list_objects(trial.prefix)  # unlike HEAD, its refusal says why
+
+
+def _upload_file(trial: Trial) -> None:
+    file = trial.folder / "small"
+    file.write_bytes(CONTENT)
+    trial.storage.upload_file(file, trial.key("small"), "text/plain")
+
+
+def _upload_parts(trial: Trial) -> None:
+    file = trial.folder / "large"
+    file.write_bytes(bytes(TWO_PARTS))
+    trial.storage.upload_file(file, trial.key("large"))
+    _expect(trial.storage.get_object_metadata(trial.key("large"))["size"], TWO_PARTS)
+
+
+def _upload_fileobj(trial: Trial) -> None:
+    trial.storage.upload_fileobj(BytesIO(CONTENT), trial.key("memory"))
+
+
+def _exists(trial: Trial) -> None:
+    _expect(trial.storage.file_exists(trial.key("small")), True)
+    _expect(trial.storage.file_exists(trial.key("never-written")), False)
+
+
+def _metadata(trial: Trial) -> None:
+    found = trial.storage.get_object_metadata(trial.key("small"))
+    _expect((found["size"], found["content_type"]), (len(CONTENT), "text/plain"))
+
+
+def _get_object(trial: Trial) -> None:
+    _expect(trial.storage.get_object(trial.key("small")), CONTENT)
+    _expect(trial.storage.get_json(trial.key("never-written")), None)
+
+
+def _download(trial: Trial) -> None:
+    path = trial.storage.download_file(trial.key("small"), trial.folder / "back")
+    _expect(Path(path).read_bytes(), CONTENT)
+
+
+def _list(trial: Trial) -> None:
+    keys = [one["key"] for one in trial.storage.list_objects(trial.prefix)]
+    if trial.key("small") not in keys:
+        raise Mismatch("the listing does not name an object that was just written")
+
+
+def _put_if_absent(trial: Trial) -> None:
+    key = trial.key("once.json")
+    _expect(trial.storage.put_if_absent(key, b'{"first": true}'), True)
+    if trial.storage.put_if_absent(key, b'{"first": false}'):
+        raise Mismatch("a second write went through although the object was there")
+    _expect(trial.storage.get_json(key), {"first": True})
+
+
+def _presigned_get(trial: Trial) -> None:
+    answer = httpx.get(trial.storage.generate_presigned_get_url(trial.key("small"), 60))
+    _expect((answer.status_code, answer.content), (200, CONTENT))
+
+
+def _presigned_put(trial: Trial) -> None:
+    url = trial.storage.generate_presigned_put_url(trial.key("put"), 60)
+    _expect(httpx.put(url, content=CONTENT).status_code, 200)
+    _expect(trial.storage.get_object(trial.key("put")), CONTENT)
+
+
+def _copy(trial: Trial) -> None:
+    trial.storage.copy_object(trial.key("small"), trial.key("copy"))
+    _expect(trial.storage.get_object(trial.key("copy")), CONTENT)
+
+
+def _tags(trial: Trial) -> None:
+    trial.storage.set_object_tags(trial.key("small"), {"kind": "test"})
+    _expect(trial.storage.get_object_tags(trial.key("small")), {"kind": "test"})
+
+
+def _delete(trial: Trial) -> None:
+    trial.storage.delete_file(trial.key("small"))
+    _expect(trial.storage.file_exists(trial.key("small")), False)
+
+
+def _delete_objects(trial: Trial) -> None:
+    trial.storage.delete_objects([trial.key("memory"), trial.key("copy"), trial.key("put")])
+    _expect(trial.storage.file_exists(trial.key("memory")), False)
+
+
+def _clean_up(trial: Trial) -> None:
+    try:
+        left = [one["key"] for one in trial.storage.list_objects(trial.prefix)]
+        trial.storage.delete_objects(left)
+    except StorageError as error:
+        print(f"  note    test objects are left under {trial.prefix}: {error}")
+
+
+def _expect(found: object, expected: object) -> None:
+    if found != expected:
+        raise Mismatch("the storage did not give back what had been stored")
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="track-tree-audio storage",
+        description="Try whether this service can work with a bucket. The settings are the "
+        "service's own: S3_ENDPOINT, S3_REGION, S3_BUCKET, S3_ACCESS_KEY_ID, "
+        "S3_SECRET_ACCESS_KEY; ENVIRONMENT=local means LocalStack at http://localhost:4566.",
+    )
+    commands = parser.add_subparsers(dest="command", required=True)
+    test = commands.add_parser("test", help="try every operation on a bucket, and clean up again")
+    test.add_argument("--bucket", default="", help="another bucket than S3_BUCKET")
+    return parser
