@@ -28,7 +28,7 @@ MAX_NAME_LENGTH = 52  # a Job's name is <name>-<attempt>, its pods' labels must 
 VERSION_ID_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$"
 MODEL_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9_-]{0,62}$"
 STEM_PATTERN = r"^[a-z0-9][a-z0-9_]{0,31}$"
-PLAIN_URL_PATTERN = r"^https?://[^?#\s]{1,1900}$"
+PLAIN_URL_PATTERN = r"^https?://[^?#\s]+$"
 DECIMAL_PATTERN = r"^-?[0-9]{1,12}(\.[0-9]{1,12})?$"
 
 StemName = Annotated[str, Field(pattern=STEM_PATTERN, max_length=32)]
