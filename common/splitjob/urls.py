@@ -1,0 +1,116 @@
+"""Reading URLs that callers wrote: strictly, and with the parser that will also dial them.
+
+A URL that two parsers could read in two ways is refused, not repaired.
+"""
+
+import re
+from dataclasses import dataclass
+from urllib.parse import unquote
+
+import httpx
+
+from splitjob.addresses import parse_host
+
+DEFAULT_PORTS = {"http": 80, "https": 443}
+MAX_URL_LENGTH = 8192
+
+_HOST_NAME = re.compile(r"[a-z0-9_-]{1,63}(\.[a-z0-9_-]{1,63})*", re.ASCII)
+_AUTHORITY = re.compile(r"[a-z]+://([^/?#]+)", re.IGNORECASE)
+
+
+class UrlRefused(ValueError):  # noqa: N818 - reads as what happened
+    """A URL cannot be used; the message says why, and holds no part of its query."""
+
+
+@dataclass(frozen=True)
+class WebUrl:
+    """An http or https URL, normalised.
+
+    Attributes:
+        scheme: `http` or `https`.
+        host: lower case, IDNA-encoded, no dot at its end; an address in its canonical notation.
+        port: always given.
+        path: as sent, at least `/`; percent-encoding untouched.
+        has_query: whether a query (a bearer secret, perhaps) follows.
+    """
+
+    scheme: str
+    host: str
+    port: int
+    path: str
+    has_query: bool
+
+    @property
+    def origin(self) -> tuple[str, str, int]:
+        """Scheme, host and port."""
+        return self.scheme, self.host, self.port
+
+
+def parse(url: str) -> WebUrl:
+    """Return an http(s) URL in its normal form.
+
+    Raises:
+        UrlRefused: it is no such URL, names a user, has a fragment, climbs with `..` (in any
+            encoding), or holds characters that parsers disagree about.
+    """
+    _refuse_ambiguity(url)
+    try:
+        parsed = httpx.URL(url)
+    except (httpx.InvalidURL, UnicodeError):
+        raise UrlRefused("it is not a valid URL") from None
+    if parsed.scheme not in DEFAULT_PORTS:
+        raise UrlRefused("only http:// and https:// URLs are taken")
+    if parsed.port is not None and not 0 < parsed.port < 65536:
+        raise UrlRefused("its port is not between 1 and 65535")
+    path = parsed.raw_path.partition(b"?")[0].decode("ascii")
+    _refuse_climbing(re.split(r"[?#]", url, maxsplit=1)[0])
+    return WebUrl(
+        scheme=parsed.scheme,
+        host=_host(parsed.raw_host.decode("ascii")),
+        port=parsed.port or DEFAULT_PORTS[parsed.scheme],
+        path=path or "/",
+        has_query="?" in url,
+    )
+
+
+def without_query(url: str) -> str:
+    """Return a URL up to its query or fragment, fit for logs and messages."""
+    plain = re.split(r"[?#]", url, maxsplit=1)[0]
+    return re.sub(r"(?<=://)[^/]*@", "", plain)
+
+
+def _refuse_ambiguity(url: str) -> None:
+    if len(url) > MAX_URL_LENGTH:
+        raise UrlRefused(f"it is longer than {MAX_URL_LENGTH} characters")
+    if re.search(r"[\x00-\x20\x7f\\]|\s", url):
+        raise UrlRefused("it holds a space, a control character or a backslash: percent-encode it")
+    if "#" in url:
+        raise UrlRefused("it has a fragment (#), which is never sent")
+    authority = _AUTHORITY.match(url)
+    if authority is None:
+        raise UrlRefused("it is not of the form https://host/path")
+    if "@" in authority[1]:
+        raise UrlRefused("it names a user (user@host)")
+
+
+def _refuse_climbing(url: str) -> None:
+    """Refuse `.` and `..` as path segments, also when encoded, once or several times over."""
+    path = url.partition("://")[2].partition("/")[2]
+    while (decoded := unquote(path)) != path:
+        path = decoded
+    for segment in re.split(r"[/\\]", path):
+        if segment.partition(";")[0].strip() in {".", ".."}:  # servers drop what follows a ;
+            raise UrlRefused("its path climbs with '.' or '..'")
+
+
+def _host(raw: str) -> str:
+    host = raw.lower().removesuffix(".")
+    try:
+        address = parse_host(host)
+    except ValueError:
+        raise UrlRefused("its host is neither a name nor an address") from None
+    if address is not None:
+        return str(address)
+    if not _HOST_NAME.fullmatch(host) or len(host) > 253:
+        raise UrlRefused("its host is not a valid name")
+    return host
