@@ -1,0 +1,344 @@
+"""HTTP to places that callers name: public addresses only, within a total time.
+
+`client` gives an httpx client that resolves a host itself, checks every address of the answer, and
+dials one of those it checked, so that a name which changes its address between check and connect
+changes nothing. TLS is verified against the host's name as ever. No proxy is used: a proxy would
+resolve the name again, out of reach of the check.
+
+Errors besides httpx's own:
+  ForbiddenAddress    the host is, or resolves to, an address that must not be contacted
+  ForbiddenRedirect   too many redirects, or one from https to http or to something else
+
+Both are `Forbidden`; `Forbidden.failure` gives the job-level failure `source_forbidden`.
+"""
+
+import socket
+import ssl
+import threading
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from functools import cache
+from ipaddress import ip_address
+from typing import Any
+
+import httpcore
+import httpx
+
+from splitjob.addresses import Address, Network, parse_host, refusal
+from splitjob.errors import ErrorCode, Failure
+from splitjob.urls import UrlRefused, parse
+
+MAX_REDIRECTS = 3
+_POLL_LIMIT = 4  # addresses of one answer that are tried
+
+
+class Forbidden(Exception):  # noqa: N818 - reads as what happened
+    """A place that must not be contacted was asked for. The message holds no query."""
+
+    def failure(self) -> Failure:
+        """Return the failure a job with such a source ends in."""
+        return Failure(ErrorCode.SOURCE_FORBIDDEN, str(self))
+
+
+class ForbiddenAddress(Forbidden):
+    """The host is, or resolves to, an address that must not be contacted."""
+
+
+class ForbiddenRedirect(Forbidden):
+    """A redirect that is not followed."""
+
+
+def client(
+    allowed_networks: Sequence[Network] = (),
+    *,
+    timeout: float | httpx.Timeout = 15.0,
+    total_timeout: float | None = None,
+    ssl_context: ssl.SSLContext | None = None,
+    user_agent: str = "track-tree-audio",
+) -> httpx.Client:
+    """Return an httpx client that talks to public addresses only and follows no redirects.
+
+    Args:
+        allowed_networks: address ranges exempt from the rules.
+        timeout: seconds for each step (connect, each read, each write).
+        total_timeout: seconds for everything this client does, counted from now: an answer that
+            trickles in cannot stretch it. None: no such limit.
+        ssl_context: instead of the usual certificate authorities.
+        user_agent: what the other side sees in its log.
+    """
+    deadline = None if total_timeout is None else time.monotonic() + total_timeout
+    pool = httpcore.ConnectionPool(
+        ssl_context=ssl_context or _default_ssl_context(),
+        network_backend=_CheckedBackend(allowed_networks, deadline),
+    )
+    return httpx.Client(
+        transport=_PoolTransport(pool),
+        timeout=timeout,
+        follow_redirects=False,
+        trust_env=False,
+        headers={"User-Agent": user_agent},
+    )
+
+
+@contextmanager
+def stream(
+    http: httpx.Client, url: str, headers: Mapping[str, str] | None = None
+) -> Iterator[httpx.Response]:
+    """GET a URL, following at most three redirects, each one checked.
+
+    Args:
+        http: a client of this module.
+        url: the URL.
+        headers: sent on every hop.
+
+    Yields:
+        The first answer that is no redirect, its body not read yet.
+
+    Raises:
+        ForbiddenAddress, ForbiddenRedirect: see there.
+        httpx.HTTPError: as httpx raises it.
+    """
+    for _hop in range(MAX_REDIRECTS + 1):
+        with http.stream("GET", url, headers=headers) as response:
+            if not response.has_redirect_location:
+                yield response
+                return
+            target = response.headers["Location"]
+        url = _redirect_target(url, target)
+    raise ForbiddenRedirect(f"the source redirects more than {MAX_REDIRECTS} times")
+
+
+def resolve(host: str, port: int, timeout: float | None = None) -> list[Address]:
+    """Return the addresses of a host, in the resolver's order.
+
+    The system's resolver knows no time limit, so it runs in a thread that is left behind where it
+    takes too long.
+
+    Args:
+        host: a name, or an address in any notation.
+        port: the port that will be dialled.
+        timeout: seconds.
+
+    Raises:
+        httpcore.ConnectTimeout: no answer within the time.
+        httpcore.ConnectError: there is no such name.
+    """
+    literal = _literal(host)
+    if literal is not None:
+        return [literal]
+    answer: list[Address] = []
+    errors: list[OSError | UnicodeError] = []
+
+    def ask() -> None:
+        try:
+            found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+            answer.extend(dict.fromkeys(ip_address(entry[4][0]) for entry in found))
+        except (OSError, UnicodeError) as error:
+            errors.append(error)
+
+    thread = threading.Thread(target=ask, name="resolve", daemon=True)
+    thread.start()
+    thread.join(timeout)
+    if thread.is_alive():
+        raise httpcore.ConnectTimeout(f"no address for {host} within {timeout:.0f} s")
+    if errors or not answer:
+        raise httpcore.ConnectError(f"there is no address for {host}")
+    return answer
+
+
+def check_addresses(
+    host: str, addresses: Iterable[Address], allowed_networks: Sequence[Network] = ()
+) -> None:
+    """Check every address a host resolves to.
+
+    Raises:
+        ForbiddenAddress: one of them must not be contacted.
+    """
+    for address in addresses:
+        reason = refusal(address, allowed_networks)
+        if reason is None and _is_own(address) and not _within(address, allowed_networks):
+            reason = "an address of this machine"
+        if reason is not None:
+            where = host if str(address) == host else f"{host} ({address})"
+            raise ForbiddenAddress(f"{where} is {reason}, which is not contacted")
+
+
+def _within(address: Address, networks: Sequence[Network]) -> bool:
+    return any(address.version == network.version and address in network for network in networks)
+
+
+def _is_own(address: Address) -> bool:
+    """Return whether an address belongs to this machine: only then can a socket be bound to it."""
+    family = socket.AF_INET if address.version == 4 else socket.AF_INET6
+    try:
+        with socket.socket(family, socket.SOCK_DGRAM) as probe:
+            probe.bind((str(address), 0))
+    except OSError:
+        return False
+    return True
+
+
+def _literal(host: str) -> Address | None:
+    try:
+        return parse_host(host)
+    except ValueError:
+        raise ForbiddenAddress(f"{host} is neither a name nor an address") from None
+
+
+def _redirect_target(url: str, location: str) -> str:
+    try:
+        target = httpx.URL(url).join(location)
+        target = target.copy_with(fragment=None)
+        before, after = parse(url), parse(str(target))
+    except UrlRefused as refused:
+        raise ForbiddenRedirect(
+            f"the source redirects to a URL that is refused: {refused}"
+        ) from None
+    except (httpx.InvalidURL, ValueError):
+        raise ForbiddenRedirect("the source redirects to something that is not a URL") from None
+    if before.scheme == "https" and after.scheme != "https":
+        raise ForbiddenRedirect("the source redirects from https to http")
+    return str(target)
+
+
+@cache
+def _default_ssl_context() -> ssl.SSLContext:
+    return httpx.create_ssl_context()
+
+
+class _CheckedBackend(httpcore.NetworkBackend):
+    """Dials only addresses that were checked, and nothing after the deadline."""
+
+    def __init__(self, allowed_networks: Sequence[Network], deadline: float | None) -> None:
+        self._allowed_networks = tuple(allowed_networks)
+        self._deadline = deadline
+        self._inner = httpcore.SyncBackend()
+
+    def connect_tcp(
+        self,
+        host: str,
+        port: int,
+        timeout: float | None = None,
+        local_address: str | None = None,
+        socket_options: Iterable[Any] | None = None,
+    ) -> httpcore.NetworkStream:
+        limit = _remaining(self._deadline, timeout, httpcore.ConnectTimeout)
+        addresses = resolve(host, port, limit)
+        check_addresses(host, addresses, self._allowed_networks)
+        error: Exception = httpcore.ConnectError(f"there is no address for {host}")
+        for address in addresses[:_POLL_LIMIT]:
+            limit = _remaining(self._deadline, timeout, httpcore.ConnectTimeout)
+            try:
+                inner = self._inner.connect_tcp(
+                    str(address), port, limit, local_address, socket_options
+                )
+            except (httpcore.ConnectError, httpcore.ConnectTimeout) as failed:
+                error = failed
+            else:
+                return _DeadlineStream(inner, self._deadline)
+        raise error
+
+
+class _DeadlineStream(httpcore.NetworkStream):
+    """A network stream none of whose steps goes on after the deadline."""
+
+    def __init__(self, inner: httpcore.NetworkStream, deadline: float | None) -> None:
+        self._inner = inner
+        self._deadline = deadline
+
+    def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
+        limit = _remaining(self._deadline, timeout, httpcore.ReadTimeout)
+        return self._inner.read(max_bytes, limit)
+
+    def write(self, buffer: bytes, timeout: float | None = None) -> None:
+        self._inner.write(buffer, _remaining(self._deadline, timeout, httpcore.WriteTimeout))
+
+    def close(self) -> None:
+        self._inner.close()
+
+    def start_tls(
+        self,
+        ssl_context: ssl.SSLContext,
+        server_hostname: str | None = None,
+        timeout: float | None = None,
+    ) -> httpcore.NetworkStream:
+        limit = _remaining(self._deadline, timeout, httpcore.ConnectTimeout)
+        secured = self._inner.start_tls(ssl_context, server_hostname, limit)
+        return _DeadlineStream(secured, self._deadline)
+
+    def get_extra_info(self, info: str) -> Any:  # noqa: ANN401 - as httpcore declares it
+        return self._inner.get_extra_info(info)
+
+
+def _remaining(
+    deadline: float | None, timeout: float | None, expired: type[httpcore.TimeoutException]
+) -> float | None:
+    if deadline is None:
+        return timeout
+    left = deadline - time.monotonic()
+    if left <= 0:
+        raise expired("the total time is used up")
+    return left if timeout is None else min(left, timeout)
+
+
+class _PoolTransport(httpx.BaseTransport):
+    """httpx on a connection pool of ours (httpx's own transport takes no network backend)."""
+
+    def __init__(self, pool: httpcore.ConnectionPool) -> None:
+        self._pool = pool
+
+    def handle_request(self, request: httpx.Request) -> httpx.Response:
+        target = httpcore.URL(
+            scheme=request.url.raw_scheme,
+            host=request.url.raw_host,
+            port=request.url.port,
+            target=request.url.raw_path,
+        )
+        with _as_httpx_errors(request):
+            answer = self._pool.handle_request(
+                httpcore.Request(
+                    method=request.method,
+                    url=target,
+                    headers=request.headers.raw,
+                    content=request.stream,
+                    extensions=request.extensions,
+                )
+            )
+        return httpx.Response(
+            status_code=answer.status,
+            headers=answer.headers,
+            stream=_Body(answer, request),
+            extensions=answer.extensions,
+        )
+
+    def close(self) -> None:
+        self._pool.close()
+
+
+class _Body(httpx.SyncByteStream):
+    def __init__(self, answer: httpcore.Response, request: httpx.Request) -> None:
+        self._answer = answer
+        self._request = request
+
+    def __iter__(self) -> Iterator[bytes]:
+        with _as_httpx_errors(self._request):
+            yield from self._answer.iter_stream()
+
+    def close(self) -> None:
+        self._answer.close()
+
+
+@contextmanager
+def _as_httpx_errors(request: httpx.Request) -> Iterator[None]:
+    """Raise httpcore's errors as httpx's of the same name."""
+    try:
+        yield
+    except (
+        httpcore.TimeoutException,
+        httpcore.NetworkError,
+        httpcore.ProtocolError,
+        httpcore.UnsupportedProtocol,
+    ) as error:
+        kind = getattr(httpx, type(error).__name__, httpx.TransportError)
+        raise kind(str(error), request=request) from error
