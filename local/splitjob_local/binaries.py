@@ -19,6 +19,7 @@ from splitjob_local.programs import (
     KUBERNETES,
     PROGRAMS,
     VERSITYGW,
+    cache_root,
     find_program,
     is_supported,
     pinned_versions,
@@ -61,12 +62,6 @@ def cache_folder() -> Path:
         ]
     )
     return cache_root() / "bin" / key
-
-
-def cache_root() -> Path:
-    """Return the folder under which this project caches, as the XDG base directory rules say."""
-    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(base) / "track-tree-audio"
 
 
 def installed_programs() -> Programs | None:

@@ -1,8 +1,6 @@
 """Locks between processes: files held with `flock`, which the system frees when the holder dies."""
 
 import fcntl
-import os
-import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -31,8 +29,3 @@ def locked(path: Path, waiting: Callable[[], None]) -> Iterator[None]:
         fcntl.flock(file, fcntl.LOCK_EX)
     with file:
         yield
-
-
-def shared_lock_folder() -> Path:
-    """Return the folder of the locks that all clusters of this user on this machine share."""
-    return Path(tempfile.gettempdir()) / f"track-tree-audio-locks-{os.getuid()}"

@@ -1,5 +1,6 @@
 """The programs a local cluster is made of, and the versions this project is built against."""
 
+import os
 import platform
 import re
 import shutil
@@ -56,6 +57,12 @@ def pinned_versions() -> dict[str, str]:
             raise ValueError(f"{TOOLS} pins no version of {module}")
         pins[module] = match[1]
     return pins
+
+
+def cache_root() -> Path:
+    """Return the folder under which this project caches, as the XDG base directory rules say."""
+    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(base) / "track-tree-audio"
 
 
 def platform_name() -> tuple[str, str]:

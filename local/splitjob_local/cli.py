@@ -1,0 +1,159 @@
+"""`track-tree-audio local`: a whole cluster on this machine, for as long as the command runs.
+
+up     starts it with the service installed, prints one line of JSON when all is ready, and keeps
+       it up until it is ended (Ctrl-C, SIGTERM)
+shell  the same, and a shell on it: kubectl and helm on PATH, KUBECONFIG set; ends with the shell
+"""
+
+import argparse
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from types import FrameType
+
+from splitjob_local.cluster import ClusterError
+from splitjob_local.gobuild import GoBuildError
+from splitjob_local.local_cluster import LocalCluster, Options
+from splitjob_local.ports import NothingFreeError
+from splitjob_local.processes import ProcessError
+from splitjob_local.supervisor import die_with_parent
+
+CHECK_SECONDS = 1.0
+# A process that ends this often within a minute will not get better by being started again.
+RESTARTS_PER_MINUTE = 5
+
+EXPECTED_ERRORS = (ClusterError, GoBuildError, NothingFreeError, ProcessError)
+
+
+class EndedError(Exception):
+    """The user asked for the end."""
+
+
+def main(argv: Sequence[str]) -> int:
+    """Run `track-tree-audio local`.
+
+    Args:
+        argv: the words after `local`.
+
+    Returns:
+        The exit status: 0 when ended by the user, 1 when the cluster could not be kept up.
+    """
+    arguments = parser().parse_args(argv)
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        signal.signal(number, _end)
+    options = Options(
+        install=not arguments.bare,
+        namespace=arguments.namespace,
+        values=arguments.values,
+        settings=arguments.set,
+        gpus=arguments.gpus,
+    )
+    command = {"up": up, "shell": shell}[arguments.command]
+    try:
+        with LocalCluster(options, say) as cluster:
+            try:
+                return command(cluster)
+            finally:
+                _ignore_further_signals()
+    except EndedError:
+        return 0
+    except EXPECTED_ERRORS as error:
+        say(str(error))
+        return 1
+
+
+def parser() -> argparse.ArgumentParser:
+    """Describe the command line."""
+    top = argparse.ArgumentParser(
+        prog="track-tree-audio local",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    top.add_argument("command", choices=["up", "shell"])
+    top.add_argument(
+        "--values",
+        "-f",
+        action="append",
+        default=[],
+        type=existing_file,
+        metavar="FILE",
+        help="chart values, as for helm; repeatable",
+    )
+    top.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        metavar="KEY=VALUE",
+        help="one chart value, as for helm; repeatable",
+    )
+    top.add_argument("--namespace", default=Options.namespace, help="where the service goes")
+    top.add_argument(
+        "--gpus", type=int, default=Options.gpus, help="GPUs the node pretends to have"
+    )
+    top.add_argument("--bare", action="store_true", help="without the service")
+    return top
+
+
+def existing_file(text: str) -> Path:
+    """Return the absolute path of a file named on the command line."""
+    path = Path(text).absolute()
+    if not path.is_file():
+        raise argparse.ArgumentTypeError(f"there is no file {text}")
+    return path
+
+
+def say(text: str) -> None:
+    """Tell a person, on stderr: stdout is for the one line of JSON."""
+    print(f"track-tree-audio: {text}", file=sys.stderr, flush=True)
+
+
+def up(cluster: LocalCluster) -> int:
+    """Print where everything is, and keep it running until somebody ends it."""
+    print(json.dumps(cluster.connection()), flush=True)
+    restarts: list[float] = []
+    while True:
+        time.sleep(CHECK_SECONDS)
+        for name in cluster.processes.ended():
+            now = time.monotonic()
+            restarts = [moment for moment in restarts if now - moment < 60] + [now]
+            if len(restarts) > RESTARTS_PER_MINUTE:
+                raise ProcessError(
+                    f"{name} does not stay up:\n{cluster.processes.last_words(name)}"
+                )
+            code = cluster.processes.exit_code(name)
+            say(f"{name} ended with status {code}; starting it again, as a machine's init would")
+            cluster.processes.restart(name)
+
+
+def shell(cluster: LocalCluster) -> int:
+    """Run the user's shell with the cluster as its Kubernetes; returns its exit status."""
+    program = os.environ.get("SHELL", "/bin/sh")
+    connection = cluster.connection()
+    say(f"kubectl and helm work on this cluster; namespace {connection['namespace']}")
+    say(f"API at {', '.join(connection['apiUrls']) or '(not installed)'}")
+    say("the cluster ends with this shell: type exit, or Ctrl-D")
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for what runs in the shell
+    environment = os.environ | cluster.cluster.environment()
+    status = subprocess.run([program], check=False, env=environment, preexec_fn=_end_with_us)
+    return status.returncode
+
+
+def _end_with_us() -> None:
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    die_with_parent(signal.SIGHUP)
+
+
+def _end(_number: int, _frame: FrameType | None) -> None:
+    _ignore_further_signals()
+    raise EndedError
+
+
+def _ignore_further_signals() -> None:
+    """Let nothing interrupt the end: it is short, and safe to wait for."""
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        signal.signal(number, signal.SIG_IGN)

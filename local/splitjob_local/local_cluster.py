@@ -1,0 +1,228 @@
+"""A whole cluster on this machine: control plane, S3 server, node, and the service on top."""
+
+import secrets
+import shutil
+import signal
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from splitjob_local import s3server
+from splitjob_local.binaries import find_binaries
+from splitjob_local.cluster import Cluster
+from splitjob_local.controlplane import HOSTS, ControlPlane
+from splitjob_local.ports import Leases
+from splitjob_local.processes import (
+    ProcessError,
+    Processes,
+    ProcessSpec,
+    clean_environment,
+)
+from splitjob_local.service import Service
+
+NODE = "local"
+API_SERVER = "kube-apiserver"
+READY_SECONDS = 60.0
+# Time for the node to end its pods when the cluster ends.
+NODE_GRACE_SECONDS = 5.0
+IMAGES = "*track-tree-audio*"
+
+
+@dataclass(frozen=True)
+class Options:
+    """What a cluster is to be like.
+
+    Attributes:
+        install: put the service on it; without, it is a bare cluster.
+        namespace: where the service goes.
+        values: files of chart values, later ones win.
+        settings: single chart values, `key=value` as for `helm --set`; they win over `values`.
+        gpus: how many GPUs the node pretends to have; bounds the workers that run at once.
+        node_arguments: more arguments for the node.
+    """
+
+    install: bool = True
+    namespace: str = "track-tree-audio"
+    values: Sequence[Path] = ()
+    settings: Sequence[str] = ()
+    gpus: int = 1
+    node_arguments: Sequence[str] = ()
+
+
+def silent(_text: str) -> None:
+    """Say nothing."""
+
+
+class LocalCluster:
+    """A cluster that lives as long as the `with` block, or at most as long as this process.
+
+    Whatever way this process ends, also with `kill -9`, no process and no file of the cluster
+    stays behind.
+
+    Args:
+        options: what it is to be like.
+        say: is told, in words for a person, what is going on.
+
+    Attributes:
+        folder: everything of it on disk.
+        kubeconfig: full access to it.
+        cluster: kubectl and helm for it.
+        processes: its processes by name (`etcd`, `kube-apiserver`, `kube-controller-manager`,
+            `kube-scheduler`, `s3`, `node`), to stop, kill and start again in tests of faults.
+        s3: where its bucket is, and the keys.
+        service: the service installed on it: addresses, token and the webhook base.
+    """
+
+    def __init__(self, options: Options | None = None, say: Callable[[str], None] = silent) -> None:
+        self.options = options or Options()
+        self._say = say
+        self._stack = ExitStack()
+
+    def __enter__(self) -> Self:
+        programs = find_binaries(self._say)
+        try:
+            self._start(programs)
+        except BaseException:
+            self.close()
+            raise
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End everything and delete it."""
+        self._stack.close()
+
+    def _start(self, programs: dict[str, Path]) -> None:
+        started = time.monotonic()
+        leases = self._stack.enter_context(Leases())
+        self.folder = Path(tempfile.mkdtemp(prefix="track-tree-audio-"))
+        # The supervisor deletes the folder; this is for when it could not even be started.
+        self._stack.callback(shutil.rmtree, self.folder, ignore_errors=True)
+        self.processes = Processes(self.folder)
+        self._stack.callback(self.processes.close)
+        self._control_plane = ControlPlane.prepare(self.folder, leases)
+        self.kubeconfig = self._control_plane.kubeconfig("admin", "admin", "system:masters")
+        self.cluster = Cluster(self.kubeconfig, programs)
+        self.s3 = s3server.S3Access.new(leases)
+        self.service = Service(
+            cluster=self.cluster,
+            namespace=self.options.namespace,
+            s3=self.s3,
+            token=secrets.token_urlsafe(24),
+            webhook_base=f"http://127.0.0.1:{leases.port()}/webhooks/",
+        )
+        with ThreadPoolExecutor(1) as pool:
+            bucket = pool.submit(self._start_s3, programs["versitygw"])
+            self._start_control_plane(programs)
+            self.processes.start(self._node(leases.port()))
+            bucket.result()
+        self._wait_for_node()
+        self._say(f"the cluster is up after {time.monotonic() - started:.1f} s")
+        if self.options.install:
+            self.service.install(self.options.values, self.options.settings, self.folder)
+            self._say(f"the service is ready after {time.monotonic() - started:.1f} s")
+
+    def _start_control_plane(self, programs: dict[str, Path]) -> None:
+        etcd, api_server, *rest = self._control_plane.processes(programs)
+        self.processes.start(etcd)
+        self.processes.start(api_server)
+        self.wait_until_ready()
+        # Only now: started before the API server has its roles, they back off for seconds.
+        for spec in rest:
+            self.processes.start(spec)
+
+    def _start_s3(self, program: Path) -> None:
+        self.processes.start(s3server.process(program, self.folder, self.s3))
+        s3server.wait_until_ready(self.processes, self.s3)
+        s3server.create_bucket(self.s3)
+
+    def _node(self, port: int) -> ProcessSpec:
+        authority = self._control_plane.authority
+        serving = authority.server(f"node-{NODE}", HOSTS)
+        kubeconfig = self._control_plane.kubeconfig("node", f"system:node:{NODE}", "system:nodes")
+        programs = Path(sys.executable).parent
+        arguments = [
+            f"--kubeconfig={kubeconfig}",
+            f"--root={self.folder / 'node'}",
+            f"--name={NODE}",
+            "--address=127.0.0.1",
+            f"--port={port}",
+            f"--serving-cert={serving.certificate}",
+            f"--serving-key={serving.key}",
+            f"--client-ca={authority.certificate}",
+            f"--environment={IMAGES}={programs}",
+            f"--capacity=nvidia.com/gpu={self.options.gpus}",
+            *self.options.node_arguments,
+        ]
+        command = (sys.executable, "-m", "splitjob_local.node", *arguments)
+        return ProcessSpec("node", command, clean_environment(), grace=NODE_GRACE_SECONDS)
+
+    def _wait_for_node(self) -> None:
+        try:
+            self.cluster.wait_until_node_ready(NODE, READY_SECONDS)
+        except Exception as error:
+            self.processes.check("node")
+            words = self.processes.last_words("node")
+            raise ProcessError(f"the node does not become ready: {error}\n{words}") from error
+
+    def wait_until_ready(self, seconds: float = READY_SECONDS) -> None:
+        """Wait until the API server answers that it is ready.
+
+        Raises:
+            ProcessError: it has ended, or is not ready by then.
+        """
+        deadline = time.monotonic() + seconds
+        while not self.cluster.is_ready():
+            self.processes.check("etcd", API_SERVER)
+            if time.monotonic() > deadline:
+                words = self.processes.last_words(API_SERVER)
+                raise ProcessError(f"the API server is not ready after {seconds:g} s:\n{words}")
+            time.sleep(0.05)
+
+    def kill(self, name: str) -> None:
+        """Kill one of the cluster's processes with SIGKILL; `start` brings it back."""
+        self.processes.stop(name, signal.SIGKILL)
+
+    def start(self, name: str) -> None:
+        """Start a process again as before: same address, same data."""
+        self.processes.restart(name)
+        if name == API_SERVER:
+            self.wait_until_ready()
+        elif name == s3server.NAME:
+            s3server.wait_until_ready(self.processes, self.s3)
+
+    def connection(self) -> dict[str, Any]:
+        """Return all that a client needs, as `track-tree-audio local up` prints it."""
+        return {
+            "kubeconfig": str(self.kubeconfig),
+            "namespace": self.options.namespace,
+            "apiUrls": self.service.api_urls() if self.options.install else [],
+            "token": self.service.token,
+            "webhookBase": self.service.webhook_base,
+            "s3": {
+                "endpoint": self.s3.endpoint,
+                "accessKeyId": self.s3.access_key_id,
+                "secretAccessKey": self.s3.secret_access_key,
+                "bucket": self.s3.bucket,
+            },
+        }
+
+    def client(self) -> Any:  # noqa: ANN401 - the kubernetes package has no types
+        """Return a new `kubernetes.client.ApiClient` with full access."""
+        from kubernetes import config  # noqa: PLC0415 - takes a second to import
+
+        return config.new_client_from_config(str(self.kubeconfig))

@@ -1,0 +1,108 @@
+"""The S3 server of a local cluster: versitygw over a folder of this machine.
+
+It checks signatures and the expiry of presigned URLs, and knows ranges, tags, copies, multipart
+uploads and `If-None-Match`, so what works with it works with a real bucket.
+"""
+
+import secrets
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+from pydantic import SecretStr
+
+from splitjob.storage import S3Service, StorageSettings
+from splitjob_local.ports import Leases
+from splitjob_local.processes import ProcessError, Processes, ProcessSpec, clean_environment
+
+NAME = "s3"
+REGION = "us-east-1"
+BUCKET = "stems"
+HEALTH_PATH = "/healthz"
+START_SECONDS = 20.0
+
+
+@dataclass(frozen=True)
+class S3Access:
+    """What a client needs to use the bucket."""
+
+    endpoint: str
+    access_key_id: str
+    secret_access_key: str
+    bucket: str
+    region: str = REGION
+
+    @classmethod
+    def new(cls, leases: Leases) -> "S3Access":
+        """Choose an address and keys for a new server."""
+        return cls(
+            endpoint=f"http://127.0.0.1:{leases.port()}",
+            access_key_id=f"LOCAL{secrets.token_hex(8).upper()}",
+            secret_access_key=secrets.token_urlsafe(30),
+            bucket=BUCKET,
+        )
+
+    def service(self) -> S3Service:
+        """Return the project's storage class for this bucket."""
+        settings = StorageSettings(
+            environment="local",
+            s3_endpoint=self.endpoint,
+            s3_region=self.region,
+            s3_bucket=self.bucket,
+            s3_access_key_id=self.access_key_id,
+            s3_secret_access_key=SecretStr(self.secret_access_key),
+        )
+        return S3Service(settings)
+
+
+def process(program: Path, folder: Path, access: S3Access) -> ProcessSpec:
+    """Return the server's process; its keys are in its environment, out of sight of `ps`.
+
+    The metadata of objects lies beside them in files of its own, because not every file system
+    keeps extended attributes.
+    """
+    data, metadata = folder / "s3" / "data", folder / "s3" / "metadata"
+    for path in (data, metadata):
+        path.mkdir(parents=True, exist_ok=True)
+    address = access.endpoint.removeprefix("http://")
+    return ProcessSpec(
+        NAME,
+        (
+            str(program),
+            f"--port={address}",
+            f"--region={access.region}",
+            f"--health={HEALTH_PATH}",
+            "--quiet",
+            "posix",
+            f"--sidecar={metadata}",
+            str(data),
+        ),
+        clean_environment(
+            ROOT_ACCESS_KEY=access.access_key_id, ROOT_SECRET_KEY=access.secret_access_key
+        ),
+    )
+
+
+def wait_until_ready(processes: Processes, access: S3Access) -> None:
+    """Wait until the server answers.
+
+    Raises:
+        ProcessError: it has ended, or does not answer in time.
+    """
+    deadline = time.monotonic() + START_SECONDS
+    while True:
+        processes.check(NAME)
+        try:
+            if httpx.get(access.endpoint + HEALTH_PATH, timeout=2, trust_env=False).is_success:
+                return
+        except httpx.HTTPError:
+            if time.monotonic() > deadline:
+                words = processes.last_words(NAME)
+                raise ProcessError(f"the S3 server does not answer:\n{words}") from None
+        time.sleep(0.05)
+
+
+def create_bucket(access: S3Access) -> None:
+    """Create the bucket of a new server."""
+    access.service().client.create_bucket(Bucket=access.bucket)

@@ -1,0 +1,69 @@
+"""The service as installed on a local cluster: the chart, and the values only the cluster knows."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from splitjob_local.cluster import Cluster
+from splitjob_local.programs import REPOSITORY
+from splitjob_local.s3server import S3Access
+
+CHART = REPOSITORY / "charts" / "track-tree-audio"
+RELEASE = "track-tree-audio"
+READY_SECONDS = 90.0
+
+
+@dataclass(frozen=True)
+class Service:
+    """The service in one namespace of a local cluster.
+
+    Attributes:
+        cluster: where it is.
+        namespace: the namespace of its Deployments and SplitJobs.
+        s3: its bucket.
+        token: what requests and webhooks are signed with.
+        webhook_base: webhook URLs below this one are allowed; start a receiver on its port.
+    """
+
+    cluster: Cluster
+    namespace: str
+    s3: S3Access
+    token: str
+    webhook_base: str
+
+    def install(self, values: Sequence[Path], settings: Sequence[str], folder: Path) -> None:
+        """Install the chart and wait until its Deployments are available.
+
+        Args:
+            values: files of chart values, over the ones for local clusters.
+            settings: `key=value`, over everything else.
+            folder: where the values with the secrets of this cluster are written.
+
+        Raises:
+            ClusterError: the chart does not install, or a Deployment does not come up.
+        """
+        own = folder / f"values-{self.namespace}.yaml"
+        own.touch(mode=0o600)
+        own.write_text(yaml.safe_dump(self.values()))
+        files = [CHART / "values-local.yaml", own, *values]
+        self.cluster.create_namespace(self.namespace)
+        self.cluster.helm(
+            "install",
+            RELEASE,
+            str(CHART),
+            f"--namespace={self.namespace}",
+            *(f"--values={file}" for file in files),
+            *(f"--set={setting}" for setting in settings),
+        )
+        self.cluster.wait_until_available(self.namespace, READY_SECONDS)
+
+    def values(self) -> dict[str, Any]:
+        """Return the chart values that follow from this cluster."""
+        return {}
+
+    def api_urls(self) -> list[str]:
+        """Return the addresses of the API's pods that are ready."""
+        return self.cluster.pod_urls(self.namespace, "api")
