@@ -23,6 +23,7 @@ SECRET_TYPE = f"{GROUP}/source"
 LABEL_INTENT = f"{GROUP}/intent"
 LABEL_SPLITJOB = f"{GROUP}/splitjob"
 LABEL_ATTEMPT = f"{GROUP}/attempt"
+ANNOTATION_GENERATION = f"{GROUP}/generation"  # which SplitJob of its intent: 0, 1, ...
 MAX_NAME_LENGTH = 52  # a Job's name is <name>-<attempt>, its pods' labels must still fit in 63
 
 VERSION_ID_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$"
@@ -44,7 +45,11 @@ class Model(BaseModel):
     """A part of the resource: camelCase in the cluster, snake_case in Python."""
 
     model_config = ConfigDict(
-        alias_generator=to_camel, populate_by_name=True, extra="ignore", use_enum_values=True
+        alias_generator=to_camel,
+        populate_by_name=True,
+        extra="ignore",
+        use_enum_values=True,
+        hide_input_in_errors=True,  # what a validation error prints must hold no secret
     )
 
 
@@ -241,9 +246,19 @@ class Attempt(Model):
     )
     created_at: datetime | None = Field(default=None, description="When the attempt was decided.")
     started_at: datetime | None = Field(default=None, description="When its container started.")
-    finished_at: datetime | None = Field(default=None, description="When it ended.")
-    reason: str = Field(default="", max_length=64, description="How it ended, CamelCase.")
-    message: str = Field(default="", max_length=1024, description="How it ended, for people.")
+    stopped_at: datetime | None = Field(
+        default=None, description="When its pods were gone, while the verdict was still open."
+    )
+    finished_at: datetime | None = Field(default=None, description="When it was settled.")
+    reason: str = Field(
+        default="",
+        max_length=64,
+        description="Why it ends, CamelCase; set before its pods are gone.",
+    )
+    message: str = Field(default="", max_length=1024, description="Why it ends, for people.")
+    retryable: bool = Field(
+        default=False, description="Whether another attempt may succeed where this one failed."
+    )
 
 
 class Stem(Model):
@@ -312,6 +327,7 @@ class WebhookStatus(Model):
     delivered_by: Literal["worker", "operator"] | None = Field(
         default=None, description="Who delivered it."
     )
+    given_up_at: datetime | None = Field(default=None, description="When trying ended in vain.")
     last_error: str = Field(default="", max_length=512, description="Why the last attempt failed.")
     redeliveries: int = Field(default=0, ge=0, description="The spec.redeliveries already served.")
 

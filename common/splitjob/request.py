@@ -1,0 +1,243 @@
+"""The body of `POST /split`, and what becomes of it: a resource and the secrets beside it.
+
+`SplitRequest` knows shapes (types, ranges, lengths); what depends on the installation stands in
+`splitjob.checks`.
+"""
+
+from collections.abc import Mapping
+from typing import Annotated, Literal, NamedTuple
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic.alias_generators import to_camel
+
+from splitjob import workload
+from splitjob.addresses import Network
+from splitjob.allowlist import Allowlist
+from splitjob.checks import Rules, check, plain_url
+from splitjob.models import ModelRecord
+from splitjob.resource import (
+    DEFAULT_EVENTS,
+    MODEL_PATTERN,
+    STEM_PATTERN,
+    VERSION_ID_PATTERN,
+    ClipMode,
+    EventName,
+    Format,
+    Location,
+    Request,
+    Webhook,
+)
+from splitjob.urls import MAX_URL_LENGTH, UrlRefused, parse
+
+__all__ = ["Converted", "SplitRequest", "problems"]
+
+MAX_SEED = 2**53 - 1  # what every JSON library can hold exactly
+_TEXT = r"^[^\x00-\x1f\x7f]*$"  # no control characters
+
+Url = Annotated[str, Field(min_length=1, max_length=MAX_URL_LENGTH)]
+Stem = Annotated[str, Field(pattern=STEM_PATTERN)]
+MetadataName = Annotated[str, Field(min_length=1, max_length=128, pattern=_TEXT)]
+MetadataValue = Annotated[str, Field(max_length=1024)]
+EVENT_ORDER: tuple[EventName, ...] = ("started", "progress", "completed", "failed", "canceled")
+
+
+class Converted(NamedTuple):
+    """A request as the cluster holds it.
+
+    Attributes:
+        request: for `spec.request`; without `secretName` and `intent`, which come with the names.
+        secrets: whole URLs that must stand in a Secret, by key.
+    """
+
+    request: Request
+    secrets: dict[str, str]
+
+
+class SplitRequest(BaseModel):
+    """A song to separate, and where to tell that it is done."""
+
+    model_config = ConfigDict(
+        alias_generator=to_camel,
+        extra="forbid",
+        strict=True,
+        allow_inf_nan=False,
+        hide_input_in_errors=True,
+        title="SplitRequest",
+    )
+
+    version_id: str = Field(
+        pattern=VERSION_ID_PATTERN,
+        max_length=128,
+        description="Your name of the song's version: 1 to 128 letters, digits, dots, hyphens and "
+        "underscores, beginning with a letter or digit. Part of the storage keys.",
+    )
+    audio_url: Url = Field(description="Where the audio is, usually a presigned GET URL.")
+    ai_model: str = Field(
+        pattern=MODEL_PATTERN, max_length=63, description="The model, one of GET /models."
+    )
+    webhook: Url = Field(description="Where events go; it must be on the service's allowlist.")
+    correlation_id: str | None = Field(
+        default=None,
+        max_length=256,
+        pattern=_TEXT,
+        description="Your own reference, echoed in every webhook and log line.",
+    )
+    stems: list[Stem] | None = Field(
+        default=None, min_length=1, max_length=16, description="The stems wanted; by default all."
+    )
+    remainder: bool = Field(
+        default=False,
+        description="Also give the mixture minus `stems`: `no_vocals` for `[vocals]`, `remainder` "
+        "for several.",
+    )
+    format: Format | Literal["aac"] = Field(
+        default="wav", description="Container and codec of the stems; aac is another name of m4a."
+    )
+    bit_depth: Literal[16, 24, 32] | None = Field(
+        default=None, description="wav: 16 (default), 24 or 32 (float); flac: 16 (default) or 24."
+    )
+    bitrate_kbps: int | None = Field(
+        default=None, ge=8, le=512, description="Bit rate of mp3, m4a and opus, in kbit/s."
+    )
+    clip_mode: ClipMode = Field(
+        default="rescale",
+        description="Where a stem exceeds full scale: rescale that stem, one `shared` gain for "
+        "all, clamp, or none.",
+    )
+    shifts: int = Field(
+        default=0, ge=0, le=20, description="Random shifts averaged: better, n times slower."
+    )
+    overlap: float = Field(
+        default=0.25,
+        ge=0,
+        le=0.9,
+        description="Overlap of the model's segments, at most three decimals.",
+    )
+    seed: int | None = Field(
+        default=None, ge=0, le=MAX_SEED, description="Of the shifts; by default from the jobId."
+    )
+    uploads: dict[Stem, Url] | None = Field(
+        default=None,
+        min_length=1,
+        max_length=18,
+        description="Presigned PUT URLs, one per stem and one called manifest; then no storage "
+        "credentials are used.",
+    )
+    metadata: dict[MetadataName, MetadataValue] | None = Field(
+        default=None,
+        max_length=16,
+        description="Your own pairs, 1 KiB in all, echoed in every webhook.",
+    )
+    events: list[EventName] | None = Field(
+        default=None, max_length=5, description="The events to send; by default the final ones."
+    )
+    idempotency_key: str | None = Field(
+        default=None,
+        min_length=1,
+        max_length=256,
+        pattern=_TEXT,
+        description="The same key always gives the same job.",
+    )
+    priority: int = Field(
+        default=0, ge=-100, le=100, description="Higher goes first; equal ones by age."
+    )
+    queue_deadline_seconds: int | None = Field(
+        default=None, ge=1, le=604_800, description="The longest wait in the queue, per attempt."
+    )
+    run_deadline_seconds: int | None = Field(
+        default=None, ge=1, le=86_400, description="The longest run, per attempt."
+    )
+
+    @field_validator("overlap")
+    @classmethod
+    def _three_decimals(cls, overlap: float) -> float:
+        if overlap != round(overlap, 3):
+            raise ValueError("at most three decimals")
+        return overlap
+
+    @field_validator("audio_url", "webhook")
+    @classmethod
+    def _web_url(cls, url: str) -> str:
+        try:
+            parse(url)
+        except UrlRefused as refused:
+            raise ValueError(f"this URL cannot be used: {refused}") from None
+        return url
+
+    @field_validator("uploads")
+    @classmethod
+    def _web_urls(cls, uploads: dict[str, str] | None) -> dict[str, str] | None:
+        for name, url in (uploads or {}).items():
+            try:
+                parse(url)
+            except UrlRefused as refused:
+                raise ValueError(f"the URL of {name} cannot be used: {refused}") from None
+        return uploads
+
+    def to_resource(self) -> Converted:
+        """Return this request as the cluster holds it, its bearer secrets apart."""
+        secrets: dict[str, str] = {}
+        source = _locate(self.audio_url, workload.SECRET_KEY_SOURCE, secrets)
+        hook = _locate(self.webhook, workload.SECRET_KEY_WEBHOOK, secrets)
+        uploads = {
+            name: _locate(url, workload.SECRET_KEY_UPLOAD + name, secrets)
+            for name, url in (self.uploads or {}).items()
+        }
+        events = list(DEFAULT_EVENTS) if self.events is None else self.events
+        request = Request(
+            version_id=self.version_id,
+            correlation_id=self.correlation_id,
+            model=self.ai_model,
+            source=source,
+            webhook=Webhook(
+                url=hook.url,
+                secret_key=hook.secret_key,
+                events=[event for event in EVENT_ORDER if event in events],
+            ),
+            stems=self.stems,
+            remainder=self.remainder,
+            format="m4a" if self.format == "aac" else self.format,
+            bit_depth=self.bit_depth,
+            bitrate_kbps=self.bitrate_kbps,
+            clip_mode=self.clip_mode,
+            shifts=self.shifts,
+            overlap_permille=round(self.overlap * 1000),
+            seed=self.seed,
+            uploads=uploads or None,
+            metadata=self.metadata or None,
+            idempotency_key=self.idempotency_key,
+            queue_deadline_seconds=self.queue_deadline_seconds,
+            run_deadline_seconds=self.run_deadline_seconds,
+        )
+        return Converted(request, secrets)
+
+
+def problems(
+    request: Request,
+    urls: Mapping[str, str],
+    *,
+    allowlist: Allowlist,
+    registry: Mapping[str, ModelRecord],
+    local: bool,
+    networks: tuple[Network, ...] = (),
+) -> list[str]:
+    """Return what the API would have refused in a request, as sentences; nothing where it is fine.
+
+    Args:
+        request: `spec.request` of a SplitJob.
+        urls: the whole URLs in its Secret, by key (`source`, `webhook`, `upload.<stem>`).
+        allowlist: where webhooks may go.
+        registry: the models that are offered, by name.
+        local: ENVIRONMENT=local.
+        networks: address ranges exempt from the address rules.
+    """
+    found = check(request, urls, Rules(allowlist, registry, local, networks))
+    return [f"{problem.field}: {problem.message}" for problem in found]
+
+
+def _locate(url: str, key: str, secrets: dict[str, str]) -> Location:
+    parsed = parse(url)
+    if not parsed.has_query:
+        return Location(url=plain_url(parsed))
+    secrets[key] = url
+    return Location(url=plain_url(parsed), secret_key=key)
