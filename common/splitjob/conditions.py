@@ -32,11 +32,16 @@ class Reason(StrEnum):
     ADMITTED = "Admitted"
     UNSCHEDULABLE = "Unschedulable"
     QUOTA_EXCEEDED = "QuotaExceeded"
+    POD_REFUSED = "PodRefused"
+    NAME_TAKEN = "NameTaken"
+    STORAGE_UNAVAILABLE = "StorageUnavailable"
     RETRYING = "Retrying"
     # Started
     NOT_STARTED = "NotStarted"
     STARTING = "Starting"
     RUNNING = "Running"
+    STOPPING = "Stopping"
+    ENDED = "Ended"
     # Succeeded
     NOT_FINISHED = "NotFinished"
     COMPLETED = "Completed"

@@ -67,6 +67,7 @@ RETRY_RULES: dict[ErrorCode, RetryRule] = {
     ErrorCode.WORKER_STORAGE: RetryRule(1),
     ErrorCode.WORKER_LOST: RetryRule(1),
     ErrorCode.WORKER_DISRUPTED: RetryRule(5),
+    ErrorCode.UPLOAD_FAILED: TRANSIENT,  # where the worker says so: 5xx, never 4xx
     ErrorCode.INTERNAL_ERROR: RetryRule(1),
 }
 
@@ -107,4 +108,5 @@ class Failure(Exception):  # noqa: N818 - the domain's word: a job fails with a 
         super().__init__(message)
         self.code = code
         self.message = message
-        self.retryable = retry_rule(code).attempts > 0 if retryable is None else retryable
+        by_default = retry_rule(code).attempts > 0 and code is not ErrorCode.UPLOAD_FAILED
+        self.retryable = by_default if retryable is None else retryable

@@ -1,0 +1,148 @@
+"""The operator's settings: environment variables of the same names in upper case.
+
+Lists and maps are JSON. What a worker's pod gets beyond them is in `splitjob_operator.job`.
+"""
+
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, Field, field_validator, model_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+__all__ = ["PriorityClass", "Settings"]
+
+
+class PriorityClass(BaseModel):
+    """A range of `spec.priority` and the PriorityClass its pods get.
+
+    Attributes:
+        at_least: the lowest priority of the range.
+        at_most: the highest priority of the range.
+        name: the PriorityClass.
+    """
+
+    at_least: int = Field(default=-100, ge=-100, le=100)
+    at_most: int = Field(default=100, ge=-100, le=100)
+    name: str
+
+
+class Settings(BaseSettings):
+    """Everything an installation can set."""
+
+    model_config = SettingsConfigDict(extra="ignore", hide_input_in_errors=True)
+
+    # The process itself
+    namespace: str = Field(default="default", description="The namespace served.")
+    host: str = Field(default="0.0.0.0", description="Where /healthz and /metrics listen.")  # noqa: S104
+    port: int = Field(default=8081, ge=0, le=65535)
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
+    environment: Literal["local", "prod"] = "local"
+    concurrency: int = Field(default=8, ge=1, le=64, description="SplitJobs worked on at once.")
+    delivery_concurrency: int = Field(default=64, ge=1, le=512, description="Webhooks at once.")
+    resync_seconds: float = Field(default=30, gt=0)
+    missed_watch_seconds: float = Field(
+        default=60, gt=0, description="How far the watch may lag behind a resync before we restart."
+    )
+    totals_configmap: str = "track-tree-audio-totals"
+
+    # The queue
+    paused: bool = Field(default=False, description="Start nothing new in this installation.")
+    max_active_jobs: int = Field(
+        default=0, ge=0, description="Jobs at once; 0: leave it to the scheduler."
+    )
+    queue_deadline_seconds: int = Field(default=86400, ge=1)
+    run_deadline_seconds: int = Field(default=7200, ge=1)
+    start_deadline_seconds: int = Field(
+        default=900, ge=1, description="From scheduled to started: the time to pull the image."
+    )
+    waiting_grace_seconds: int = Field(
+        default=120, ge=0, description="How long a container may fail to be created."
+    )
+    node_lost_seconds: int = Field(
+        default=120, ge=1, description="How long a node may be NotReady under a worker."
+    )
+    storage_patience_seconds: int = Field(
+        default=300, ge=0, description="How long a verdict waits for a storage that is away."
+    )
+    retry_delay_seconds: float = Field(
+        default=10, ge=0, description="Before the second attempt; doubled for each further one."
+    )
+    ttl_seconds_after_finished: int = Field(default=604800, ge=0)
+    priority_classes: list[PriorityClass] = []
+
+    # Requests
+    demucssvc_token: str = Field(min_length=1, repr=False)
+    api_webhook_url_allowlist: str = "https://api.track-tree.com/webhooks/demucs"
+    source_allowed_networks: str = ""
+    model_registry: Path | None = Field(default=None, description="A registry file of our own.")
+
+    # The worker's pod
+    worker_image: str = Field(min_length=1)
+    worker_image_pull_policy: Literal["Always", "IfNotPresent", "Never"] = "IfNotPresent"
+    worker_image_pull_secrets: list[str] = []
+    worker_command: list[str] = []
+    worker_service_account: str = ""
+    worker_secret_name: str = Field(
+        default="", description="Secret with DEMUCSSVC_TOKEN and, optionally, the S3_*_KEY* pair."
+    )
+    worker_device: Literal["", "cpu", "cuda", "mps"] = Field(
+        default="", description="Blank: cuda where a GPU is asked for, else cpu."
+    )
+    worker_gpu_resource: str = "nvidia.com/gpu"
+    worker_gpu_count: int = Field(default=1, ge=0, le=16)
+    worker_cpu: str = "2"
+    worker_memory: str = "6Gi"
+    worker_memory_retry: str = Field(default="12Gi", description="Its limit after worker_oom.")
+    worker_scratch_size: str = "20Gi"
+    worker_node_selector: dict[str, str] = {}
+    worker_tolerations: list[dict[str, Any]] = []
+    worker_runtime_class: str = ""
+    worker_model_dir: str = Field(default="", description="Path of the weights in the container.")
+    worker_model_volume: dict[str, Any] | None = Field(
+        default=None, description="A volume source that holds the weights; blank: in the image."
+    )
+    worker_model_registry_configmap: str = Field(
+        default="", description="ConfigMap whose key models.yaml is the worker's registry."
+    )
+    worker_termination_grace_seconds: int = Field(default=30, ge=1, le=600)
+    worker_labels: dict[str, str] = {}
+    worker_annotations: dict[str, str] = {}
+    cuda_visible_devices: str = ""
+    max_audio_seconds: int = Field(default=3600, ge=1)
+    max_source_bytes: int = Field(default=2 * 2**30, ge=1)
+
+    # Storage: as splitjob.storage reads them; handed on to the worker
+    s3_endpoint: str = ""
+    s3_region: str = "us-east-1"
+    s3_bucket: str = ""
+    storage_prefix: str = ""
+
+    @field_validator("worker_model_volume", "model_registry", mode="before")
+    @classmethod
+    def _blank_is_none(cls, value: object) -> object:
+        return None if value in ("", b"") else value
+
+    @model_validator(mode="after")
+    def _tokens(self) -> "Settings":
+        if not self.tokens:
+            raise ValueError(
+                "DEMUCSSVC_TOKEN holds no token: set at least one, comma-separated, first signs"
+            )
+        return self
+
+    @property
+    def tokens(self) -> list[str]:
+        """The active tokens, the signing one first."""
+        return [token for part in self.demucssvc_token.split(",") if (token := part.strip())]
+
+    @property
+    def device(self) -> str:
+        """The device a worker is told to use."""
+        return self.worker_device or ("cuda" if self.worker_gpu_count else "cpu")
+
+    def priority_class(self, priority: int) -> str | None:
+        """Return the PriorityClass of a priority, or None where no range holds it."""
+        for entry in self.priority_classes:
+            if entry.at_least <= priority <= entry.at_most:
+                return entry.name
+        return None
