@@ -96,9 +96,13 @@ def stream(
         The first answer that is no redirect, its body not read yet.
 
     Raises:
-        ForbiddenAddress, ForbiddenRedirect: see there.
+        Forbidden: the URL is refused, or an address or a redirect on the way is.
         httpx.HTTPError: as httpx raises it.
     """
+    try:
+        parse(url)
+    except UrlRefused as refused:
+        raise Forbidden(f"the source's URL is refused: {refused}") from None
     for _hop in range(MAX_REDIRECTS + 1):
         with http.stream("GET", url, headers=headers) as response:
             if not response.has_redirect_location:

@@ -1,0 +1,123 @@
+"""The bodies of webhooks: contract section 4."""
+
+import json
+
+import pytest
+
+from splitjob.errors import ErrorCode
+from splitjob.resource import Audio, Location, Request, Result, Stem, Webhook
+from splitjob.webhook import courtesy_event, encode, final_event
+
+REQUEST = Request(
+    version_id="v1",
+    correlation_id="c1",
+    model="demo",
+    source=Location(url="https://a/b"),
+    webhook=Webhook(url="https://a/hook"),
+    metadata={"k": "ü"},
+)
+RESULT = Result(
+    stems=[
+        Stem(
+            type="no_vocals",
+            url="s3://bucket/v1/job/no_vocals.wav",
+            size=1234567,
+            frames=44100 * 2 + 1,
+            sample_rate=44100,
+            checksum="sha256:" + "0" * 64,
+            format="wav",
+            peak="0.5",
+            gain="1",
+        )
+    ],
+    model="demo",
+    model_digest="sha256:abc",
+    device="cpu",
+    audio=Audio(frames=48000, sample_rate=48000, channels=1),
+    residual_dbfs="-61.25",
+    timings={"separate": 1500},
+)
+
+
+def completed() -> dict[str, object]:
+    return final_event(
+        job_id="job",
+        request=REQUEST,
+        event="completed",
+        result=RESULT,
+        failure_code=None,
+        failure_message=None,
+        processing_time_ms=45000,
+    )
+
+
+def test_completed() -> None:
+    body = completed()
+    assert list(body)[:5] == ["versionId", "status", "processingTimeMs", "stems", "error"]
+    assert body["stems"] == [
+        {
+            "type": "no_vocals",
+            "name": "No Vocals",
+            "url": "s3://bucket/v1/job/no_vocals.wav",
+            "size": 1234567,
+            "duration": 2.000023,
+            "checksum": "sha256:" + "0" * 64,
+            "format": "wav",
+            "sampleRate": 44100,
+            "peak": 0.5,
+            "gain": 1.0,
+            "silent": False,
+        }
+    ]
+    rest = {key: value for key, value in body.items() if key not in {"stems", "metadata"}}
+    assert rest == {
+        "versionId": "v1",
+        "status": "completed",
+        "processingTimeMs": 45000,
+        "error": None,
+        "errorCode": None,
+        "jobId": "job",
+        "correlationId": "c1",
+        "event": "completed",
+        "model": "demo",
+        "modelDigest": "sha256:abc",
+        "device": "cpu",
+        "audio": {"duration": 1.0, "sampleRate": 48000, "channels": 1},
+        "timings": {"separate": 1500},
+        "residual": -61.25,
+    }
+
+
+def test_failed_has_the_same_fields() -> None:
+    body = final_event(
+        job_id="job",
+        request=REQUEST,
+        event="failed",
+        result=None,
+        failure_code=ErrorCode.SOURCE_NOT_FOUND,
+        failure_message="The source answered 404.",
+        processing_time_ms=0,
+    )
+    assert list(body) == list(completed())
+    assert (body["status"], body["stems"], body["residual"]) == ("failed", [], None)
+    assert (body["errorCode"], body["error"]) == ("source_not_found", "The source answered 404.")
+
+
+def test_courtesy_events() -> None:
+    body = courtesy_event(
+        job_id="job",
+        request=REQUEST,
+        event="progress",
+        sequence=3,
+        attempt=1,
+        stage="separate",
+        percent=40,
+    )
+    assert (body["status"], body["event"], body["sequence"]) == ("progress", "progress", 3)
+
+
+def test_encode() -> None:
+    assert json.loads(encode(completed())) == completed()
+    assert encode({"a": "ü", "b": [1]}) == b'{"a":"\\u00fc","b":[1]}'
+    with pytest.raises(ValueError, match="JSON"):
+        encode({"a": float("nan")})
