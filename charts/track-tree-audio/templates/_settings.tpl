@@ -1,0 +1,77 @@
+{{- /* The settings of API and operator: environment variables, from values. Numbers pass int64,
+       because Helm reads them as floating point. */}}
+
+{{- define "track-tree-audio.totalsName" -}}
+{{- include "track-tree-audio.fullname" . }}-totals
+{{- end }}
+
+{{- define "track-tree-audio.sharedSettings" -}}
+ENVIRONMENT: {{ .Values.environment | quote }}
+LOG_LEVEL: {{ .Values.logLevel | quote }}
+API_WEBHOOK_URL_ALLOWLIST: {{ join "," .Values.webhooks.allowlist | quote }}
+SOURCE_ALLOWED_NETWORKS: {{ join "," .Values.source.allowedNetworks | quote }}
+TOTALS_CONFIGMAP: {{ include "track-tree-audio.totalsName" . | quote }}
+{{- if .Values.models.registry }}
+MODEL_REGISTRY: /etc/track-tree-audio/models.yaml
+{{- end }}
+{{- end }}
+
+{{- define "track-tree-audio.apiSettings" -}}
+{{ include "track-tree-audio.sharedSettings" . }}
+PORT: {{ .Values.api.port | quote }}
+MODELS: {{ join "," .Values.models.offered | quote }}
+MAX_QUEUED_JOBS: {{ int64 .Values.queue.maxQueuedJobs | quote }}
+QUEUE_STATUS_PUBLIC: {{ .Values.queue.statusPublic | quote }}
+BODY_TIMEOUT_SECONDS: {{ .Values.api.bodyTimeoutSeconds | quote }}
+{{- end }}
+
+{{- define "track-tree-audio.operatorSettings" -}}
+{{ include "track-tree-audio.sharedSettings" . }}
+PORT: {{ .Values.operator.port | quote }}
+RESYNC_SECONDS: {{ .Values.operator.resyncSeconds | quote }}
+NODE_LOST_SECONDS: {{ int64 .Values.operator.nodeLostSeconds | quote }}
+PAUSED: {{ .Values.queue.paused | quote }}
+MAX_ACTIVE_JOBS: {{ int64 .Values.queue.maxActiveJobs | quote }}
+QUEUE_DEADLINE_SECONDS: {{ int64 .Values.queue.queueDeadlineSeconds | quote }}
+RUN_DEADLINE_SECONDS: {{ int64 .Values.queue.runDeadlineSeconds | quote }}
+START_DEADLINE_SECONDS: {{ int64 .Values.queue.startDeadlineSeconds | quote }}
+TTL_SECONDS_AFTER_FINISHED: {{ int64 .Values.queue.ttlSecondsAfterFinished | quote }}
+PRIORITY_CLASSES: {{ toJson .Values.queue.priorityClasses | quote }}
+MAX_AUDIO_SECONDS: {{ int64 .Values.source.maxAudioSeconds | quote }}
+MAX_SOURCE_BYTES: {{ int64 .Values.source.maxBytes | quote }}
+S3_ENDPOINT: {{ .Values.storage.endpoint | quote }}
+S3_REGION: {{ .Values.storage.region | quote }}
+S3_BUCKET: {{ .Values.storage.bucket | quote }}
+STORAGE_PREFIX: {{ .Values.storage.prefix | quote }}
+{{ include "track-tree-audio.workerSettings" . }}
+{{- end }}
+
+{{- define "track-tree-audio.workerSettings" -}}
+{{- $worker := .Values.worker -}}
+WORKER_IMAGE: {{ include "track-tree-audio.image" (dict "root" . "image" $worker.image) | quote }}
+WORKER_IMAGE_PULL_POLICY: {{ $worker.image.pullPolicy | quote }}
+WORKER_IMAGE_PULL_SECRETS: {{ toJson .Values.imagePullSecrets | quote }}
+WORKER_SERVICE_ACCOUNT: {{ include "track-tree-audio.serviceAccount" (dict "root" . "component" "worker") | quote }}
+WORKER_SECRET_NAME: {{ include "track-tree-audio.secretName" . | quote }}
+WORKER_DEVICE: {{ $worker.device | quote }}
+WORKER_GPU_RESOURCE: {{ $worker.gpu.resourceName | quote }}
+WORKER_GPU_COUNT: {{ int64 $worker.gpu.count | quote }}
+WORKER_CPU: {{ $worker.cpu | quote }}
+WORKER_MEMORY: {{ $worker.memory | quote }}
+WORKER_MEMORY_RETRY: {{ $worker.memoryRetry | quote }}
+WORKER_SCRATCH_SIZE: {{ $worker.scratchSize | quote }}
+WORKER_NODE_SELECTOR: {{ toJson $worker.nodeSelector | quote }}
+WORKER_TOLERATIONS: {{ toJson $worker.tolerations | quote }}
+WORKER_RUNTIME_CLASS: {{ $worker.runtimeClassName | quote }}
+WORKER_MODEL_DIR: {{ $worker.models.directory | quote }}
+{{- with $worker.models.volume }}
+WORKER_MODEL_VOLUME: {{ toJson . | quote }}
+{{- end }}
+{{- if .Values.models.registry }}
+WORKER_MODEL_REGISTRY_CONFIGMAP: {{ include "track-tree-audio.fullname" . }}-models
+{{- end }}
+WORKER_TERMINATION_GRACE_SECONDS: {{ int64 $worker.terminationGracePeriodSeconds | quote }}
+WORKER_LABELS: {{ toJson $worker.labels | quote }}
+WORKER_ANNOTATIONS: {{ toJson $worker.annotations | quote }}
+CUDA_VISIBLE_DEVICES: {{ $worker.cudaVisibleDevices | quote }}
+{{- end }}
