@@ -109,7 +109,7 @@ def stream(
                 yield response
                 return
             target = response.headers["Location"]
-        url = _redirect_target(url, target)
+        url = redirect_target(url, target)
     raise ForbiddenRedirect(f"the source redirects more than {MAX_REDIRECTS} times")
 
 
@@ -190,7 +190,16 @@ def _literal(host: str) -> Address | None:
         raise ForbiddenAddress(f"{host} is neither a name nor an address") from None
 
 
-def _redirect_target(url: str, location: str) -> str:
+def redirect_target(url: str, location: str) -> str:
+    """Return where a redirect leads.
+
+    Args:
+        url: the URL that answered with it.
+        location: its Location header.
+
+    Raises:
+        ForbiddenRedirect: it leads from https to http, or to no http(s) URL at all.
+    """
     try:
         target = httpx.URL(url).join(location)
         target = target.copy_with(fragment=None)
