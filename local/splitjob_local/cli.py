@@ -2,7 +2,9 @@
 
 up     starts it with the service installed, prints one line of JSON when all is ready, and keeps
        it up until it is ended (Ctrl-C, SIGTERM)
-shell  the same, and a shell on it: kubectl and helm on PATH, KUBECONFIG set; ends with the shell
+shell  the same with a shell on it: kubectl and helm on PATH, KUBECONFIG set; ends with the shell.
+       Without a terminal it is `up`, ended also by the end of the process that started it
+fetch  only downloads or builds the programs it needs, into the cache
 """
 
 import argparse
@@ -15,7 +17,9 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 from types import FrameType
+from typing import NoReturn
 
+from splitjob_local.binaries import find_binaries
 from splitjob_local.cluster import ClusterError
 from splitjob_local.gobuild import GoBuildError
 from splitjob_local.local_cluster import LocalCluster, Options
@@ -46,6 +50,23 @@ def main(argv: Sequence[str]) -> int:
     arguments = parser().parse_args(argv)
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         signal.signal(number, _end)
+    try:
+        if arguments.command == "fetch":
+            find_binaries(say)
+        else:
+            run(arguments)
+    except EndedError:
+        return 0
+    except EXPECTED_ERRORS as error:
+        say(str(error))
+        return 1
+    return 0
+
+
+def run(arguments: argparse.Namespace) -> None:
+    """Start the cluster, and keep it for as long as the command is meant to run."""
+    if arguments.command == "shell":
+        die_with_parent(signal.SIGTERM)  # with `make cluster`, however that ends
     options = Options(
         install=not arguments.bare,
         namespace=arguments.namespace,
@@ -53,18 +74,15 @@ def main(argv: Sequence[str]) -> int:
         settings=arguments.set,
         gpus=arguments.gpus,
     )
-    command = {"up": up, "shell": shell}[arguments.command]
-    try:
-        with LocalCluster(options, say) as cluster:
-            try:
-                return command(cluster)
-            finally:
-                _ignore_further_signals()
-    except EndedError:
-        return 0
-    except EXPECTED_ERRORS as error:
-        say(str(error))
-        return 1
+    with LocalCluster(options, say) as cluster:
+        try:
+            print(json.dumps(cluster.connection()), flush=True)
+            if arguments.command == "shell" and sys.stdin.isatty():
+                shell(cluster)
+            else:
+                keep_up(cluster)
+        finally:
+            _ignore_further_signals()
 
 
 def parser() -> argparse.ArgumentParser:
@@ -74,7 +92,7 @@ def parser() -> argparse.ArgumentParser:
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    top.add_argument("command", choices=["up", "shell"])
+    top.add_argument("command", choices=["up", "shell", "fetch"])
     top.add_argument(
         "--values",
         "-f",
@@ -112,9 +130,12 @@ def say(text: str) -> None:
     print(f"track-tree-audio: {text}", file=sys.stderr, flush=True)
 
 
-def up(cluster: LocalCluster) -> int:
-    """Print where everything is, and keep it running until somebody ends it."""
-    print(json.dumps(cluster.connection()), flush=True)
+def keep_up(cluster: LocalCluster) -> NoReturn:
+    """Keep every process of the cluster running until somebody ends the command.
+
+    Raises:
+        ProcessError: one ends again and again.
+    """
     restarts: list[float] = []
     while True:
         time.sleep(CHECK_SECONDS)
@@ -130,17 +151,14 @@ def up(cluster: LocalCluster) -> int:
             cluster.processes.restart(name)
 
 
-def shell(cluster: LocalCluster) -> int:
-    """Run the user's shell with the cluster as its Kubernetes; returns its exit status."""
+def shell(cluster: LocalCluster) -> None:
+    """Run the user's shell with the cluster as its Kubernetes."""
     program = os.environ.get("SHELL", "/bin/sh")
-    connection = cluster.connection()
-    say(f"kubectl and helm work on this cluster; namespace {connection['namespace']}")
-    say(f"API at {', '.join(connection['apiUrls']) or '(not installed)'}")
+    say(f"kubectl and helm work on this cluster; namespace {cluster.options.namespace}")
     say("the cluster ends with this shell: type exit, or Ctrl-D")
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for what runs in the shell
     environment = os.environ | cluster.cluster.environment()
-    status = subprocess.run([program], check=False, env=environment, preexec_fn=_end_with_us)
-    return status.returncode
+    subprocess.run([program], check=False, env=environment, preexec_fn=_end_with_us)
 
 
 def _end_with_us() -> None:

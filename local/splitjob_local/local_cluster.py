@@ -193,6 +193,14 @@ class LocalCluster:
                 raise ProcessError(f"the API server is not ready after {seconds:g} s:\n{words}")
             time.sleep(0.05)
 
+    def kubectl(self, *arguments: str, text: str | None = None) -> str:
+        """Run kubectl with full access; see `Cluster.kubectl`."""
+        return self.cluster.kubectl(*arguments, text=text)
+
+    def helm(self, *arguments: str) -> str:
+        """Run helm with full access; see `Cluster.helm`."""
+        return self.cluster.helm(*arguments)
+
     def kill(self, name: str) -> None:
         """Kill one of the cluster's processes with SIGKILL; `start` brings it back."""
         self.processes.stop(name, signal.SIGKILL)

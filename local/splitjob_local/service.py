@@ -62,7 +62,19 @@ class Service:
 
     def values(self) -> dict[str, Any]:
         """Return the chart values that follow from this cluster."""
-        return {}
+        return {
+            "secrets": {
+                "token": self.token,
+                "s3AccessKeyId": self.s3.access_key_id,
+                "s3SecretAccessKey": self.s3.secret_access_key,
+            },
+            "storage": {
+                "endpoint": self.s3.endpoint,
+                "region": self.s3.region,
+                "bucket": self.s3.bucket,
+            },
+            "webhooks": {"allowlist": [self.webhook_base.rstrip("/")]},
+        }
 
     def api_urls(self) -> list[str]:
         """Return the addresses of the API's pods that are ready."""

@@ -1,0 +1,72 @@
+"""What the tests share: one cluster for the whole run, started when the first test asks for it.
+
+`cluster`    a real cluster on this machine, without the service
+`crd`        the same with the SplitJob resource on it
+`namespace`  a new namespace on it for each test
+`installed`  the service, installed once with helm, in a namespace of its own
+"""
+
+import secrets
+import sys
+from collections.abc import Iterator
+
+import pytest
+import yaml
+
+from splitjob.crd import custom_resource_definition
+from splitjob_local.binaries import find_binaries
+from splitjob_local.local_cluster import LocalCluster, Options
+from splitjob_local.service import Service
+
+NAMESPACE = "track-tree-audio"
+
+
+def say(text: str) -> None:
+    """Tell whoever runs the tests, past pytest's capturing."""
+    print(f"\ncluster: {text}", file=sys.__stderr__, flush=True)
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """Get the control plane before the first test, whose time limit is not made for a build."""
+    wanted = any("cluster" in getattr(item, "fixturenames", ()) for item in session.items)
+    if wanted and not session.config.option.collectonly:
+        find_binaries(say)
+
+
+@pytest.fixture(scope="session")
+def cluster() -> Iterator[LocalCluster]:
+    """A cluster without the service; two GPUs, so that two workers can run at once."""
+    with LocalCluster(Options(install=False, gpus=2, namespace=NAMESPACE), say) as started:
+        yield started
+
+
+@pytest.fixture(scope="session")
+def crd(cluster: LocalCluster) -> LocalCluster:
+    """The cluster with the SplitJob resource, made so that a later `helm install` adopts it."""
+    definition = custom_resource_definition()
+    metadata = definition["metadata"]
+    metadata["labels"] = {"app.kubernetes.io/managed-by": "Helm"}
+    metadata["annotations"] = {
+        "meta.helm.sh/release-name": NAMESPACE,
+        "meta.helm.sh/release-namespace": NAMESPACE,
+    }
+    cluster.kubectl("apply", "-f", "-", text=yaml.safe_dump(definition))
+    name = metadata["name"]
+    cluster.kubectl("wait", "--for=condition=Established", f"crd/{name}", "--timeout=20s")
+    return cluster
+
+
+@pytest.fixture
+def namespace(cluster: LocalCluster) -> Iterator[str]:
+    """A new namespace, deleted afterwards; pods in it may be of any kind."""
+    name = f"test-{secrets.token_hex(4)}"
+    cluster.create_namespace(name, pod_security="privileged")
+    yield name
+    cluster.kubectl("delete", "namespace", name, "--wait=false")
+
+
+@pytest.fixture(scope="session")
+def installed(crd: LocalCluster) -> Service:
+    """The service as shipped, shared by the tests that use it from outside."""
+    crd.service.install((), (), crd.folder)
+    return crd.service
