@@ -60,7 +60,7 @@ def crd(cluster: LocalCluster) -> LocalCluster:
 def namespace(cluster: LocalCluster) -> Iterator[str]:
     """A new namespace, deleted afterwards; pods in it may be of any kind."""
     name = f"test-{secrets.token_hex(4)}"
-    cluster.create_namespace(name, pod_security="privileged")
+    cluster.cluster.create_namespace(name, pod_security="privileged")
     yield name
     cluster.kubectl("delete", "namespace", name, "--wait=false")
 

@@ -82,6 +82,7 @@ def compile_program(
     go: Path, module: Path, package: str, target: Path, variables: dict[str, str], say: Say
 ) -> None:
     """Run `go build` of one package, reporting progress by the packages compiled so far."""
+    say(f"fetching the source of {target.name}")
     total = count_packages(go, module, package)
     linker_flags = " ".join(["-s", "-w", *(f"-X {key}={to}" for key, to in variables.items())])
     arguments = ["build", "-v", "-trimpath", "-ldflags", linker_flags, "-o", str(target), package]
