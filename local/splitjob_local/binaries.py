@@ -7,7 +7,6 @@ checksum its publisher put beside it; and where that fails, a build from source 
 
 import os
 import shutil
-import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -96,11 +95,12 @@ def fill_cache(folder: Path, say: Say) -> None:
     with locked(folder.with_name(folder.name + ".lock"), waiting):
         if is_complete(folder):
             return
-        work = Path(tempfile.mkdtemp(prefix=".incomplete-", dir=folder.parent))
+        work = folder.with_name(folder.name + ".incomplete")
+        for stale in (work, folder):
+            shutil.rmtree(stale, ignore_errors=True)
+        work.mkdir()
         try:
             fetch(work, say)
-            work.chmod(0o755)
-            shutil.rmtree(folder, ignore_errors=True)
             work.rename(folder)
         finally:
             shutil.rmtree(work, ignore_errors=True)

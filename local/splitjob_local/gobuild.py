@@ -24,6 +24,7 @@ from splitjob_local.programs import (
     pinned_versions,
     version_in,
 )
+from splitjob_local.supervisor import die_with_parent
 
 Say = Callable[[str], None]
 
@@ -93,6 +94,7 @@ def compile_program(
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
         text=True,
+        preexec_fn=die_with_parent,  # noqa: PLW1509 it makes one system call
     ) as process:
         lines: list[str] = []
         done = threading.Event()
