@@ -69,4 +69,5 @@ def namespace(cluster: LocalCluster) -> Iterator[str]:
 def installed(crd: LocalCluster) -> Service:
     """The service as shipped, shared by the tests that use it from outside."""
     crd.service.install((), (), crd.folder)
+    crd.service.wait_until_ready()
     return crd.service

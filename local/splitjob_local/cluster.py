@@ -41,18 +41,22 @@ class Cluster:
         return self._run("helm", arguments, None)
 
     def _run(self, program: str, arguments: Sequence[str], text: str | None) -> str:
-        answer = subprocess.run(
-            [self.programs[program], *arguments],
-            check=False,
-            env=self.environment(),
-            input=text if text is not None else "",
-            capture_output=True,
-            text=True,
-            timeout=COMMAND_SECONDS,
-        )
+        # Not the whole command: a chart value may be a secret.
+        what = f"{program} {' '.join(arguments[:3])}"
+        try:
+            answer = subprocess.run(
+                [self.programs[program], *arguments],
+                check=False,
+                env=self.environment(),
+                input=text if text is not None else "",
+                capture_output=True,
+                text=True,
+                timeout=COMMAND_SECONDS,
+            )
+        except subprocess.TimeoutExpired:
+            raise ClusterError(f"{what}: no answer within {COMMAND_SECONDS:g} s") from None
         if answer.returncode != 0:
-            said = (answer.stderr or answer.stdout).strip()
-            raise ClusterError(f"{program} {' '.join(arguments[:3])}: {said}")
+            raise ClusterError(f"{what}: {(answer.stderr or answer.stdout).strip()}")
         return answer.stdout
 
     def environment(self) -> dict[str, str]:

@@ -129,11 +129,13 @@ class LocalCluster:
             bucket = pool.submit(self._start_s3, programs["versitygw"])
             self._start_control_plane(programs)
             self.processes.start(self._node(leases.port()))
+            if self.options.install:  # while the node starts
+                self.service.install(self.options.values, self.options.settings, self.folder)
             bucket.result()
         self._wait_for_node()
         self._say(f"the cluster is up after {time.monotonic() - started:.1f} s")
         if self.options.install:
-            self.service.install(self.options.values, self.options.settings, self.folder)
+            self.service.wait_until_ready()
             self._say(f"the service is ready after {time.monotonic() - started:.1f} s")
 
     def _start_control_plane(self, programs: dict[str, Path]) -> None:

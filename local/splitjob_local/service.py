@@ -35,7 +35,7 @@ class Service:
     webhook_base: str
 
     def install(self, values: Sequence[Path], settings: Sequence[str], folder: Path) -> None:
-        """Install the chart and wait until its Deployments are available.
+        """Install the chart; `wait_until_ready` says when it is up.
 
         Args:
             values: files of chart values, over the ones for local clusters.
@@ -43,7 +43,7 @@ class Service:
             folder: where the values with the secrets of this cluster are written.
 
         Raises:
-            ClusterError: the chart does not install, or a Deployment does not come up.
+            ClusterError: the chart does not install.
         """
         own = folder / f"values-{self.namespace}.yaml"
         own.touch(mode=0o600)
@@ -58,6 +58,13 @@ class Service:
             *(f"--values={file}" for file in files),
             *(f"--set={setting}" for setting in settings),
         )
+
+    def wait_until_ready(self) -> None:
+        """Wait until the Deployments of the service are available.
+
+        Raises:
+            ClusterError: one does not come up; with the last words of its pods.
+        """
         self.cluster.wait_until_available(self.namespace, READY_SECONDS)
 
     def values(self) -> dict[str, Any]:
