@@ -1,0 +1,84 @@
+"""Starts the node: see the package's own description for the command line."""
+
+import asyncio
+import logging
+import signal
+import sys
+
+import aiohttp
+
+from splitjob_local.node import orphans
+from splitjob_local.node.addresses import address_pool
+from splitjob_local.node.admission import GPU_RESOURCE, Gpus
+from splitjob_local.node.agent import Agent
+from splitjob_local.node.cluster import Cluster
+from splitjob_local.node.events import EventRecorder
+from splitjob_local.node.kubeconfig import AUTHORITY_FILE, load_access
+from splitjob_local.node.quantity import ceiling, parse_quantity
+from splitjob_local.node.registration import keep_alive, machine_capacity, register
+from splitjob_local.node.server import Endpoint
+from splitjob_local.node.services import Services
+from splitjob_local.node.settings import Settings, parse
+
+
+async def serve(settings: Settings) -> None:
+    """Run the node until SIGTERM or SIGINT."""
+    stopping = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stopping.set)
+    settings.root.mkdir(mode=0o700, parents=True, exist_ok=True)
+    settings.pods_root.mkdir(exist_ok=True)
+    access = load_access(settings.kubeconfig)
+    (settings.root / AUTHORITY_FILE).write_text(access.authority, encoding="ascii")
+    capacity = machine_capacity(settings.root) | settings.capacity
+    async with Cluster(access) as cluster, aiohttp.ClientSession() as http:
+        services = Services(
+            settings=settings,
+            access=access,
+            cluster=cluster,
+            capacity=capacity,
+            addresses=address_pool(),
+            gpus=Gpus(ceiling(parse_quantity(capacity.get(GPU_RESOURCE, "0")))),
+            events=EventRecorder(cluster, settings.name),
+            http=http,
+        )
+        await _run(services, stopping)
+
+
+async def _run(services: Services, stopping: asyncio.Event) -> None:
+    agent = Agent(services)
+    endpoint = Endpoint(services, agent)
+    await endpoint.start()
+    tasks = [
+        asyncio.create_task(_stay_registered(services)),
+        asyncio.create_task(services.events.run()),
+        asyncio.create_task(agent.run()),
+        asyncio.create_task(stopping.wait()),
+    ]
+    try:
+        done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        for task in done:
+            task.result()  # all but the last run for ever: an end is a defect, and is raised
+    finally:
+        for task in tasks:
+            task.cancel()
+        await agent.shut_down()
+        await endpoint.stop()
+
+
+async def _stay_registered(services: Services) -> None:
+    started = await register(services.cluster, services.settings, services.capacity)
+    await keep_alive(services.cluster, services.settings, started)
+
+
+def main() -> None:
+    settings = parse(sys.argv[1:])
+    logging.basicConfig(
+        level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s"
+    )
+    orphans.become_subreaper()
+    asyncio.run(serve(settings))
+
+
+if __name__ == "__main__":
+    main()

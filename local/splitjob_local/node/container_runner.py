@@ -1,0 +1,311 @@
+"""The life of one container: image, configuration, start, watch, end, start again."""
+
+import asyncio
+import logging
+from dataclasses import replace
+from datetime import UTC, datetime
+
+from splitjob_local.node import processes
+from splitjob_local.node.cluster import ClusterError
+from splitjob_local.node.environment import ConfigurationError, rewritten
+from splitjob_local.node.health import Health
+from splitjob_local.node.images import Environment, find_environment, is_valid_image
+from splitjob_local.node.logs import LogWriter, last_output
+from splitjob_local.node.memory import watch_memory
+from splitjob_local.node.objects import Json, limits_of, name_of, namespace_of
+from splitjob_local.node.probes import ProbeError, Prober
+from splitjob_local.node.processes import Process, Program, StartError
+from splitjob_local.node.programs import NoCommandError, container_program
+from splitjob_local.node.quantity import bytes_of
+from splitjob_local.node.records import Reason, Running, Terminated
+from splitjob_local.node.restarts import BackOff, duration, starts_again
+from splitjob_local.node.sandbox import ContainerDirectory, Sandbox, pause
+from splitjob_local.node.termination import termination_message
+
+log = logging.getLogger(__name__)
+
+_CONFIG_RETRY_SECONDS = 2.0
+_PULL_FAILURE_SHOWN_SECONDS = 1.0
+
+
+class NotStartableError(Exception):
+    """The container cannot be started now; it waits and is tried again."""
+
+    def __init__(self, reason: str, message: str, seconds: float) -> None:
+        super().__init__(message)
+        self.reason = reason
+        self.message = message
+        self.seconds = seconds
+
+
+class ContainerRunner:
+    """Runs one container of a pod for as long as its restart policy wants."""
+
+    def __init__(self, container: Json, sandbox: Sandbox) -> None:
+        self.container = container
+        self.name: str = container["name"]
+        self.entry = sandbox.record.container(self.name)
+        self.directory = ContainerDirectory(sandbox.containers / self.name)
+        self.started = asyncio.Event()
+        self.log_writer: LogWriter | None = None
+        self._sandbox = sandbox
+        self._services = sandbox.services
+        settings = sandbox.services.settings
+        self._back_off = BackOff(settings.back_off_initial, settings.back_off_max)
+        self._pull_back_off = BackOff(settings.back_off_initial, settings.back_off_max, free=0)
+        self._stopping = asyncio.Event()
+        self._grace = 0.0
+        self._process: Process | None = None
+        self._program: Program | None = None
+        self._ending: asyncio.Task[None] | None = None
+        self._out_of_memory = False
+
+    async def run(self) -> None:
+        """Run the container until it needs no further start or is to stop."""
+        while not self._stopping.is_set():
+            ending = self.entry.last_exit
+            if ending is not None:
+                if not starts_again(self._sandbox.pod, self.container, ending.exit_code):
+                    return
+                if await self._wait_after(ending):
+                    return
+            try:
+                await self._run_once()
+            except NotStartableError as problem:
+                self._wait_for(problem.reason, problem.message)
+                if await pause(problem.seconds, self._stopping):
+                    return
+
+    def stop(self, grace: float) -> None:
+        """Start no more, and end what runs within `grace` seconds; a later call can only hasten."""
+        self._grace = min(grace, self._grace) if self._stopping.is_set() else grace
+        self._stopping.set()
+        if self._process is not None:
+            self._end(self._grace)
+
+    def kill(self) -> None:
+        """End what runs at once."""
+        self._stopping.set()
+        if self._process is not None:
+            self._process.kill()
+
+    def _wait_for(self, reason: str, message: str | None = None) -> None:
+        self.entry.wait_for(reason, message)
+        self._sandbox.changed()
+
+    async def _wait_after(self, ending: Terminated) -> bool:
+        """Back off before a restart; returns whether the container is to stop instead."""
+        self._back_off.reset_after(ending.started_at, ending.finished_at)
+        delay = self._back_off.next()
+        left = delay - (datetime.now(UTC) - ending.finished_at).total_seconds()
+        if left <= 0:
+            return False
+        pod = self._sandbox.pod
+        which = f"container={self.name} pod={name_of(pod)}_{namespace_of(pod)}"
+        message = (
+            f"back-off {duration(delay)} restarting failed {which}({self._sandbox.record.uid})"
+        )
+        self._wait_for(Reason.CRASH_LOOP_BACK_OFF, message)
+        self._warn("BackOff", f"Back-off restarting failed {which}")
+        return await pause(left, self._stopping)
+
+    async def _run_once(self) -> None:
+        image = self._find_image()
+        attempt = self.entry.next_attempt
+        container_id = f"process://{self._sandbox.record.uid}/{self.name}/{attempt}"
+        self.directory.refresh(attempt)
+        self._program = await self._prepare(image, container_id)
+        if self._stopping.is_set():
+            return
+        self.log_writer = LogWriter(self.directory.log(attempt))
+        self._out_of_memory = False
+        try:
+            self._process = await processes.start(self._program, self.log_writer.write)
+        except StartError as error:
+            self._fail_start(str(error), container_id)
+            return
+        try:
+            await self._supervise(self._process, container_id)
+        finally:
+            self._process = None
+            self.log_writer.close()
+
+    def _find_image(self) -> Environment:
+        image, policy = self.container["image"], self.container.get("imagePullPolicy")
+        if not is_valid_image(image):
+            message = f'Failed to apply default image tag "{image}": invalid reference format'
+            raise NotStartableError(
+                "InvalidImageName", message, self._services.settings.back_off_initial
+            )
+        found = find_environment(image, self._services.settings.environments)
+        if found is not None:
+            self._pull_back_off.forget()
+            return found
+        if policy == "Never":
+            message = f'Container image "{image}" is not present with pull policy of Never'
+            reason = Reason.ERR_IMAGE_NEVER_PULL
+            raise NotStartableError(reason, message, self._services.settings.back_off_initial)
+        problem = f'no --environment of this node is for the image "{image}": not found'
+        if self.entry.waiting and self.entry.waiting.reason == Reason.ERR_IMAGE_PULL:
+            self._warn("BackOff", f'Back-off pulling image "{image}"')
+            message = f'Back-off pulling image "{image}": ErrImagePull: {problem}'
+            raise NotStartableError(Reason.IMAGE_PULL_BACK_OFF, message, self._pull_back_off.next())
+        self._warn("Failed", f'Failed to pull image "{image}": {problem}')
+        raise NotStartableError(Reason.ERR_IMAGE_PULL, problem, _PULL_FAILURE_SHOWN_SECONDS)
+
+    async def _prepare(self, image: Environment, container_id: str) -> Program:
+        try:
+            return await container_program(
+                self.container, self._sandbox, image, self.directory, container_id
+            )
+        except ConfigurationError as error:
+            reason, message = Reason.CREATE_CONTAINER_CONFIG_ERROR, str(error)
+        except (NoCommandError, OSError) as error:
+            reason, message = Reason.CREATE_CONTAINER_ERROR, str(error)
+        except ClusterError as error:
+            reason, message = Reason.CREATE_CONTAINER_CONFIG_ERROR, f"API server: {error}"
+        self._warn("Failed", f"Error: {message}")
+        raise NotStartableError(reason, message, _CONFIG_RETRY_SECONDS)
+
+    def _fail_start(self, problem: str, container_id: str) -> None:
+        if self.log_writer is not None:
+            self.log_writer.close()
+        ending = Terminated(
+            exit_code=128,
+            reason=Reason.START_ERROR,
+            message=f"failed to start the container's process: {problem}",
+            finished_at=datetime.now(UTC),
+            container_id=container_id,
+        )
+        self._warn("Failed", f"Error: {ending.message}")
+        self.entry.end(ending)
+        if starts_again(self._sandbox.pod, self.container, ending.exit_code):
+            self.entry.wait_for(Reason.RUN_CONTAINER_ERROR, ending.message)
+        self._sandbox.changed()
+
+    async def _supervise(self, process: Process, container_id: str) -> None:
+        running = Running(
+            started_at=datetime.now(UTC),
+            container_id=container_id,
+            pid=process.pid,
+            pid_created=process.created,
+        )
+        self.entry.run(running)
+        self._services.events.normal(
+            self._sandbox.pod, "Started", f"Started container {self.name}", self.name
+        )
+        watchers = [asyncio.create_task(self._health().watch())]
+        limit = limits_of(self.container).get("memory")
+        if limit:
+            watching = watch_memory(bytes_of(limit), process.family, self._exceed_memory)
+            watchers.append(asyncio.create_task(watching))
+        self._sandbox.changed()
+        if self._stopping.is_set():
+            self._end(self._grace)
+        code = await process.wait()
+        for watcher in watchers:
+            watcher.cancel()
+        if self._ending is not None:
+            self._ending.cancel()
+            self._ending = None
+        if self.log_writer is not None:
+            self.log_writer.close()
+        self.entry.end(self._ending_of(running, code))
+        self._sandbox.changed()
+
+    def _ending_of(self, running: Running, code: int) -> Terminated:
+        reason = Reason.COMPLETED if code == 0 else Reason.ERROR
+        if self._out_of_memory:
+            reason, code = Reason.OOM_KILLED, 137
+        message = termination_message(
+            self.container,
+            self.directory.termination_message,
+            failed=code != 0,
+            log_end=lambda: last_output(self.directory.log(self.entry.restarts)),
+        )
+        return Terminated(
+            exit_code=code,
+            reason=reason,
+            message=message,
+            started_at=running.started_at,
+            finished_at=datetime.now(UTC),
+            container_id=running.container_id,
+        )
+
+    def _exceed_memory(self) -> None:
+        self._out_of_memory = True
+        if self._process is not None:
+            self._process.kill()
+
+    def _end(self, grace: float) -> None:
+        """Run the preStop hook, then SIGTERM, then SIGKILL, all within the grace period."""
+        if self._process is None:
+            return
+        hook = (self.container.get("lifecycle") or {}).get("preStop")
+        if self._ending is None:
+            text = f"Stopping container {self.name}"
+            self._services.events.normal(self._sandbox.pod, "Killing", text, self.name)
+            if hook and grace > 0:
+                self._ending = asyncio.create_task(self._pre_stop(hook, grace))
+                return
+        self._process.terminate(grace)
+
+    async def _pre_stop(self, hook: Json, grace: float) -> None:
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + grace
+        try:
+            await self._prober().perform(hook, grace)
+        except ProbeError as failure:
+            self._warn("FailedPreStopHook", f"PreStopHook failed: {failure}")
+        if self._process is not None:
+            self._process.terminate(max(deadline - loop.time(), 2.0))
+
+    def _prober(self) -> Prober:
+        return Prober(
+            container=self.container,
+            pod_ip=self._sandbox.record.pod_ip or "",
+            http=self._services.http,
+            run_command=self._run_command,
+        )
+
+    async def _run_command(self, command: list[str], seconds: float) -> tuple[int, str]:
+        if self._program is None:
+            raise StartError("the container does not run")
+        identity = f"{self._program.container_id}/exec"
+        arguments = rewritten(command, self._program.mounts)
+        program = replace(self._program, arguments=arguments, container_id=identity)
+        return await processes.run(program, seconds)
+
+    def _health(self) -> Health:
+        return Health(
+            container=self.container,
+            prober=self._prober(),
+            started=self._set_started,
+            ready=self._set_ready,
+            unhealthy=self._restart_unhealthy,
+            failed=lambda message: self._warn("Unhealthy", message),
+        )
+
+    def _set_started(self) -> None:
+        self.entry.started = True
+        self.started.set()
+        self._sandbox.changed()
+
+    def _set_ready(self, ready: bool) -> None:
+        if self.entry.running and self.entry.ready != ready:
+            self.entry.ready = ready
+            self._sandbox.changed()
+
+    def _restart_unhealthy(self, kind: str, probe: Json) -> None:
+        if self._stopping.is_set() or self._process is None:
+            return
+        spec = self._sandbox.pod["spec"]
+        grace = probe.get("terminationGracePeriodSeconds")
+        if grace is None:
+            grace = spec.get("terminationGracePeriodSeconds", 30)
+        text = f"Container {self.name} failed {kind.lower()} probe, will be restarted"
+        self._services.events.normal(self._sandbox.pod, "Killing", text, self.name)
+        self._process.terminate(float(grace))
+
+    def _warn(self, reason: str, message: str) -> None:
+        self._services.events.warning(self._sandbox.pod, reason, message, self.name)

@@ -1,0 +1,63 @@
+"""Kubernetes quantities (`500m`, `2Gi`, `1e3`) as exact numbers."""
+
+import re
+from decimal import ROUND_CEILING, Decimal
+
+_SUFFIXES = {
+    "n": Decimal("1e-9"),
+    "u": Decimal("1e-6"),
+    "m": Decimal("1e-3"),
+    "": Decimal(1),
+    "k": Decimal(10) ** 3,
+    "M": Decimal(10) ** 6,
+    "G": Decimal(10) ** 9,
+    "T": Decimal(10) ** 12,
+    "P": Decimal(10) ** 15,
+    "E": Decimal(10) ** 18,
+    "Ki": Decimal(2) ** 10,
+    "Mi": Decimal(2) ** 20,
+    "Gi": Decimal(2) ** 30,
+    "Ti": Decimal(2) ** 40,
+    "Pi": Decimal(2) ** 50,
+    "Ei": Decimal(2) ** 60,
+}
+_QUANTITY = re.compile(
+    r"(?P<number>[+-]?(?:\d+\.?\d*|\.\d+))(?:(?P<exponent>[eE][+-]?\d+)|(?P<suffix>[A-Za-z]{0,2}))"
+)
+
+
+def parse_quantity(text: str | int) -> Decimal:
+    """Read a quantity, source: Kubernetes' `resource.Quantity`.
+
+    Args:
+        text: the quantity, in the notation of the Kubernetes API.
+
+    Returns:
+        Its value in the base unit (cores, bytes, pieces).
+
+    Raises:
+        ValueError: not a quantity.
+    """
+    match = _QUANTITY.fullmatch(str(text))
+    if match is None or (match["suffix"] or "") not in _SUFFIXES:
+        raise ValueError(f"not a quantity: {text!r}")
+    number = Decimal(match["number"] + (match["exponent"] or ""))
+    return number * _SUFFIXES[match["suffix"] or ""]
+
+
+def bytes_of(text: str | int) -> int:
+    """A quantity of memory or storage as a whole number of bytes, rounded up."""
+    return ceiling(parse_quantity(text))
+
+
+def ceiling(value: Decimal) -> int:
+    """The next whole number: Kubernetes rounds quantities up."""
+    return int(value.to_integral_value(rounding=ROUND_CEILING))
+
+
+def binary_quantity(size: int) -> str:
+    """A number of bytes in the largest binary unit that divides it, as Kubernetes prints it."""
+    for unit in ("Ei", "Pi", "Ti", "Gi", "Mi", "Ki"):
+        if size and size % int(_SUFFIXES[unit]) == 0:
+            return f"{size // int(_SUFFIXES[unit])}{unit}"
+    return str(size)

@@ -1,0 +1,155 @@
+"""What the node knows about a pod, kept on disk so that it survives the node's own death."""
+
+from datetime import datetime
+from enum import StrEnum
+from pathlib import Path
+
+from pydantic import BaseModel, Field
+
+
+class Reason(StrEnum):
+    """The reasons a kubelet gives for container states and pod failures."""
+
+    CONTAINER_CREATING = "ContainerCreating"
+    POD_INITIALIZING = "PodInitializing"
+    ERR_IMAGE_PULL = "ErrImagePull"
+    IMAGE_PULL_BACK_OFF = "ImagePullBackOff"
+    ERR_IMAGE_NEVER_PULL = "ErrImageNeverPull"
+    CREATE_CONTAINER_CONFIG_ERROR = "CreateContainerConfigError"
+    CREATE_CONTAINER_ERROR = "CreateContainerError"
+    RUN_CONTAINER_ERROR = "RunContainerError"
+    CRASH_LOOP_BACK_OFF = "CrashLoopBackOff"
+    COMPLETED = "Completed"
+    ERROR = "Error"
+    OOM_KILLED = "OOMKilled"
+    START_ERROR = "StartError"
+    UNKNOWN = "Unknown"
+    CONTAINER_STATUS_UNKNOWN = "ContainerStatusUnknown"
+    EVICTED = "Evicted"
+    DEADLINE_EXCEEDED = "DeadlineExceeded"
+
+
+class Waiting(BaseModel):
+    """The container is not running and may start later."""
+
+    reason: str = Reason.CONTAINER_CREATING
+    message: str | None = None
+
+
+class Running(BaseModel):
+    """The container's process exists, or did when the node last looked."""
+
+    started_at: datetime
+    container_id: str
+    pid: int
+    pid_created: float = Field(description="start time of the process, as psutil gives it")
+
+
+class Terminated(BaseModel):
+    """The container's process has ended."""
+
+    exit_code: int
+    reason: str
+    message: str | None = None
+    started_at: datetime | None = None
+    finished_at: datetime
+    container_id: str | None = None
+
+
+class ContainerRecord(BaseModel):
+    """One container: its state now, the one before, and how often it was restarted."""
+
+    name: str
+    state: Waiting | Running | Terminated = Field(default_factory=Waiting)
+    last: Terminated | None = None
+    restarts: int = 0
+    started: bool = False
+    ready: bool = False
+
+    @property
+    def running(self) -> Running | None:
+        return self.state if isinstance(self.state, Running) else None
+
+    @property
+    def waiting(self) -> Waiting | None:
+        return self.state if isinstance(self.state, Waiting) else None
+
+    @property
+    def terminated(self) -> Terminated | None:
+        return self.state if isinstance(self.state, Terminated) else None
+
+    @property
+    def last_exit(self) -> Terminated | None:
+        """How the container ended last, also while it waits for its next start."""
+        return self.terminated or self.last
+
+    @property
+    def was_started(self) -> bool:
+        return self.running is not None or self.last_exit is not None
+
+    @property
+    def next_attempt(self) -> int:
+        """The number of restarts that the next start will make."""
+        return self.restarts + 1 if self.last_exit else self.restarts
+
+    def wait_for(self, reason: str, message: str | None = None) -> None:
+        """Move to waiting; how it ended last is kept."""
+        self.last = self.last_exit
+        self.state = Waiting(reason=reason, message=message)
+        self.started = self.ready = False
+
+    def run(self, state: Running) -> None:
+        """Move to running: one restart more, unless it is the first start."""
+        self.restarts = self.next_attempt
+        self.last = self.last_exit
+        self.state = state
+        self.started = self.ready = False
+
+    def end(self, state: Terminated) -> None:
+        """Move to terminated; the run before this one stays the last."""
+        if self.running is None:
+            self.restarts = self.next_attempt
+            self.last = self.last_exit
+        self.state = state
+        self.started = False
+        self.ready = False
+
+
+class Verdict(BaseModel):
+    """Why the node itself ended the pod: it then fails, whatever its containers returned."""
+
+    reason: str
+    message: str
+
+
+class PodRecord(BaseModel):
+    """One pod as the node remembers it."""
+
+    uid: str
+    namespace: str
+    name: str
+    start_time: datetime
+    containers: dict[str, ContainerRecord] = Field(default_factory=dict)
+    pod_ip: str | None = None
+    volumes_ready: bool = False
+    over: bool = Field(default=False, description="every process is gone and none will start")
+    verdict: Verdict | None = None
+
+    def container(self, name: str) -> ContainerRecord:
+        """The record of a container, made at first sight."""
+        return self.containers.setdefault(name, ContainerRecord(name=name))
+
+
+def save(record: PodRecord, path: Path) -> None:
+    """Write a record in one step, so that a crash leaves the old one or the new one."""
+    partial = path.with_suffix(".partial")
+    partial.write_text(record.model_dump_json(), encoding="utf-8")
+    partial.replace(path)
+
+
+def load(path: Path) -> PodRecord | None:
+    """Read a record back, or None where there is none that can be read."""
+    try:
+        return PodRecord.model_validate_json(path.read_text(encoding="utf-8"))
+    except (FileNotFoundError, ValueError):
+        return None

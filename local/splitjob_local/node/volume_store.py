@@ -1,0 +1,85 @@
+"""Writes the volumes of a pod to disk, and keeps their contents up to date."""
+
+import os
+import secrets
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+
+from splitjob_local.node.objects import Json
+from splitjob_local.node.volumes import File
+
+_CURRENT = "..data"
+
+
+def make_directories(pod: Json, volumes: Path) -> None:
+    """Create an empty directory for each volume that lies in the pod's own directory."""
+    for volume in pod["spec"].get("volumes") or []:
+        if "hostPath" not in volume:
+            (volumes / volume["name"]).mkdir(parents=True, exist_ok=True)
+        elif volume["hostPath"].get("type") == "DirectoryOrCreate":
+            Path(volume["hostPath"]["path"]).mkdir(parents=True, exist_ok=True)
+
+
+def make_sub_paths(container: Json, paths: Mapping[str, str]) -> None:
+    """Create the directories that subPath mounts name, where nothing is there yet."""
+    for mount in container.get("volumeMounts") or []:
+        if mount.get("subPath") or mount.get("subPathExpr"):
+            target = Path(paths[mount["mountPath"]])
+            if not target.exists():
+                target.mkdir(parents=True)
+
+
+def write_files(directory: Path, files: Mapping[str, File]) -> None:
+    """Replace the files of a volume in one step, so that no reader sees half of an update.
+
+    The files lie in a new directory that the symbolic link `..data` is turned to; the visible
+    names are links through it (the kubelet's AtomicWriter).
+    """
+    fresh = directory / f"..{secrets.token_hex(8)}"
+    for path, file in files.items():
+        target = fresh / path
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_bytes(file.content)
+        target.chmod(file.mode)
+    fresh.mkdir(exist_ok=True)
+    current = directory / _CURRENT
+    stale = Path(os.readlink(current)) if current.is_symlink() else None  # noqa: PTH115
+    _turn(current, fresh.name)
+    _show(directory, {path.split("/", 1)[0] for path in files})
+    if stale is not None:
+        shutil.rmtree(directory / stale, ignore_errors=True)
+
+
+def _turn(link: Path, target: str) -> None:
+    partial = link.with_name("..partial")
+    partial.unlink(missing_ok=True)
+    partial.symlink_to(target)
+    partial.replace(link)
+
+
+def _show(directory: Path, names: set[str]) -> None:
+    for entry in directory.iterdir():
+        if entry.is_symlink() and entry.name != _CURRENT and entry.name not in names:
+            entry.unlink()
+    for name in names:
+        if not (directory / name).is_symlink():
+            (directory / name).symlink_to(f"{_CURRENT}/{name}")
+
+
+def shows(directory: Path, files: Mapping[str, File]) -> bool:
+    """Whether a volume already shows exactly these files."""
+    try:
+        shown = {
+            path.relative_to(directory / _CURRENT).as_posix(): path.read_bytes()
+            for path in (directory / _CURRENT).rglob("*")
+            if path.is_file()
+        }
+    except OSError:
+        return False
+    return shown == {path: file.content for path, file in files.items()}
+
+
+def empty_volumes(volumes: Path) -> None:
+    """Delete what the volumes of a pod held, once no process uses it any more."""
+    shutil.rmtree(volumes, ignore_errors=True)
