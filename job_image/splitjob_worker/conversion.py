@@ -1,0 +1,215 @@
+"""From whatever a decoder gives to stereo float32 at the model's rate.
+
+Mono is copied to both sides. More than two channels are mixed with the coefficients of ITU-R
+BS.775 (centre and surrounds at -3 dB, no low-frequency channel), so that the voice in the centre
+is kept; the front pair keeps its level, so the sum may exceed full scale. Samples that are not
+finite become silence.
+"""
+
+from typing import Any
+
+import av
+import numpy as np
+from numpy.typing import NDArray
+
+from splitjob.errors import ErrorCode, Failure
+from splitjob_worker.decoder import (
+    LOUDEST,
+    MAX_CHANNELS,
+    MAX_RATE,
+    MIN_RATE,
+    MIN_SECONDS,
+    Decoded,
+    Limits,
+)
+from splitjob_worker.spool import Samples, SpoolWriter
+
+_3DB = 0.5**0.5
+# Share of each channel in the left and the right side, by FFmpeg's channel names.
+COEFFICIENTS: dict[str, tuple[float, float]] = {
+    "FL": (1.0, 0.0), "FR": (0.0, 1.0), "FC": (_3DB, _3DB), "LFE": (0.0, 0.0), "LFE2": (0.0, 0.0),
+    "BL": (_3DB, 0.0), "BR": (0.0, _3DB), "SL": (_3DB, 0.0), "SR": (0.0, _3DB), "BC": (0.5, 0.5),
+    "FLC": (_3DB, 0.5), "FRC": (0.5, _3DB), "WL": (_3DB, 0.0), "WR": (0.0, _3DB),
+    "SDL": (_3DB, 0.0), "SDR": (0.0, _3DB), "DL": (1.0, 0.0), "DR": (0.0, 1.0),
+    "TFL": (_3DB, 0.0), "TFR": (0.0, _3DB), "TBL": (0.5, 0.0), "TBR": (0.0, 0.5),
+    "TSL": (0.5, 0.0), "TSR": (0.0, 0.5), "TC": (0.5, 0.5), "TFC": (0.5, 0.5), "TBC": (0.5, 0.5),
+}  # fmt: skip
+
+
+def mixing_matrix(channels: list[str]) -> Samples:
+    """Return the matrix (channels, 2) that mixes named channels to stereo.
+
+    Args:
+        channels: FFmpeg's names. Where one is unknown, the file did not say what is where: then
+            even channels go left and odd ones right, at equal shares.
+    """
+    if len(channels) == 1:
+        return np.ones((1, 2), np.float32)
+    if len(channels) == 2:
+        return np.eye(2, dtype=np.float32)
+    if all(name in COEFFICIENTS for name in channels):
+        return np.array([COEFFICIENTS[name] for name in channels], np.float32)
+    matrix = np.zeros((len(channels), 2), np.float32)
+    matrix[0::2, 0] = 1 / len(matrix[0::2])
+    matrix[1::2, 1] = 1 / len(matrix[1::2])
+    return matrix
+
+
+class Section:
+    """A run of frames of one rate and one channel layout, converted to the spool's rate.
+
+    Args:
+        frame: the first frame.
+        rate: Hz wanted.
+    """
+
+    def __init__(self, frame: Any, rate: int) -> None:  # noqa: ANN401 - av has no types here
+        self.source_rate = int(frame.sample_rate)
+        self.layout = frame.layout
+        self.source_frames = 0
+        self.frames = 0
+        self.bad_samples = 0
+        self._rate = rate
+        self._matrix = mixing_matrix([channel.name for channel in frame.layout.channels])
+        self._to_float = av.AudioResampler(format="flt", layout=frame.layout, rate=frame.rate)
+        self._resample = (
+            None
+            if self.source_rate == rate
+            else av.AudioResampler(format="flt", layout="stereo", rate=rate)
+        )
+
+    def fits(self, frame: Any) -> bool:  # noqa: ANN401
+        """Return whether a frame belongs to this section."""
+        return int(frame.sample_rate) == self.source_rate and frame.layout == self.layout
+
+    def feed(self, frame: Any) -> list[Samples]:  # noqa: ANN401
+        """Convert one frame; return what is ready, shape (n, 2) each."""
+        frame.pts = None  # gaps in the time stamps are not filled
+        return self._resampled([self._stereo(part) for part in self._to_float.resample(frame)])
+
+    def finish(self) -> list[Samples]:
+        """Return the rest, cut or filled up with silence to floor(n * rate / source rate)."""
+        if self._resample is None:
+            return []
+        rest = [_array(part, 2) for part in self._resample.resample(None)]
+        wanted = self.source_frames * self._rate // self.source_rate - self.frames
+        held = np.concatenate([*rest, np.zeros((max(wanted, 0), 2), np.float32)])
+        return [held[: max(wanted, 0)]]
+
+    def _stereo(self, part: Any) -> Samples:  # noqa: ANN401
+        samples = _array(part, len(self._matrix))
+        wrong = ~(np.abs(samples) <= LOUDEST)
+        if wrong.any():
+            self.bad_samples += int(wrong.sum())
+            samples = np.where(wrong, np.float32(0), samples)
+        self.source_frames += len(samples)
+        if len(self._matrix) == 2:
+            return samples
+        return samples @ self._matrix
+
+    def _resampled(self, parts: list[Samples]) -> list[Samples]:
+        if self._resample is None:
+            return parts
+        ready: list[Samples] = []
+        for part in parts:
+            frame = av.AudioFrame.from_ndarray(part.reshape(1, -1), format="flt", layout="stereo")
+            frame.sample_rate = self.source_rate
+            ready += [_array(out, 2) for out in self._resample.resample(frame)]
+        return ready
+
+
+class Converter:
+    """Feeds a spool, frame by frame, and minds the limits."""
+
+    def __init__(self, writer: SpoolWriter, limits: Limits) -> None:
+        self._writer = writer
+        self._limits = limits
+        self._sections: list[Section] = []
+
+    def feed(self, frame: Any) -> None:  # noqa: ANN401
+        """Convert and append one decoded frame.
+
+        Raises:
+            Failure: `audio_unsupported`, `audio_too_long`, `worker_storage`.
+        """
+        if frame.samples == 0:
+            return
+        if not self._sections or not self._sections[-1].fits(frame):
+            self._check_kind(frame)
+            self._finish_section()
+            self._sections.append(Section(frame, self._limits.rate))
+        section = self._sections[-1]
+        self._append(section, section.feed(frame))
+        if self._writer.frames > self._limits.max_seconds * self._limits.rate:
+            raise Failure(
+                ErrorCode.AUDIO_TOO_LONG,
+                f"the audio is longer than {self._limits.max_seconds} s, the longest this "
+                "installation accepts (MAX_AUDIO_SECONDS)",
+            )
+
+    def finish(self) -> None:
+        """Append what the resampler still holds.
+
+        Raises:
+            Failure: `audio_unreadable` (nothing could be decoded), `audio_too_short`.
+        """
+        self._finish_section()
+        if not self._sections:
+            raise Failure(ErrorCode.AUDIO_UNREADABLE, "the file holds no audio that can be decoded")
+        seconds = sum(one.source_frames / one.source_rate for one in self._sections)
+        if seconds < MIN_SECONDS:
+            raise Failure(
+                ErrorCode.AUDIO_TOO_SHORT,
+                f"the audio lasts {seconds * 1000:.0f} ms; at least {MIN_SECONDS * 1000:.0f} ms "
+                "are needed",
+            )
+
+    def decoded(self, damaged_packets: int) -> Decoded:
+        """Return what was found, in the first section's rate."""
+        first = self._sections[0]
+        seconds = sum(one.source_frames / one.source_rate for one in self._sections)
+        return Decoded(
+            frames=self._writer.frames,
+            source_frames=first.source_frames
+            if len(self._sections) == 1
+            else round(seconds * first.source_rate),
+            source_rate=first.source_rate,
+            source_channels=len(first.layout.channels),
+            damaged_packets=damaged_packets,
+            bad_samples=sum(one.bad_samples for one in self._sections),
+        )
+
+    def _finish_section(self) -> None:
+        if self._sections:
+            self._append(self._sections[-1], self._sections[-1].finish())
+
+    def _append(self, section: Section, parts: list[Samples]) -> None:
+        for part in parts:
+            section.frames += len(part)
+            try:
+                self._writer.append(part)
+            except OSError as error:
+                raise Failure(
+                    ErrorCode.WORKER_STORAGE,
+                    f"the scratch disk cannot take the decoded audio: {error.strerror}",
+                ) from None
+
+    @staticmethod
+    def _check_kind(frame: Any) -> None:  # noqa: ANN401
+        channels = len(frame.layout.channels)
+        if not MIN_RATE <= int(frame.sample_rate) <= MAX_RATE:
+            raise Failure(
+                ErrorCode.AUDIO_UNSUPPORTED,
+                f"a sample rate of {frame.sample_rate} Hz is not supported "
+                f"({MIN_RATE} to {MAX_RATE} Hz are)",
+            )
+        if not 1 <= channels <= MAX_CHANNELS:
+            raise Failure(
+                ErrorCode.AUDIO_UNSUPPORTED,
+                f"{channels} channels are not supported (1 to {MAX_CHANNELS} are)",
+            )
+
+
+def _array(frame: Any, channels: int) -> NDArray[np.float32]:  # noqa: ANN401
+    array: NDArray[np.float32] = frame.to_ndarray().reshape(-1, channels)
+    return array

@@ -1,0 +1,170 @@
+"""The decoder: a process of its own that turns one audio file into a spool.
+
+`python -I -m splitjob_worker.decoder SOURCE SPOOL LIMITS` with LIMITS as JSON. It prints one line
+of JSON: what it found, or a failure's code and message. Whatever a crafted file does to FFmpeg
+happens here, with a memory limit, a CPU limit and an empty environment, and ends with it.
+"""
+
+import json
+import os
+import resource
+import signal
+import sys
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from splitjob.errors import ErrorCode, Failure
+from splitjob_worker.machine import forbid_new_privileges, hide_from_children
+
+# FFmpeg's names of the containers that are read. A playlist, a concatenation script or a network
+# stream is not among them, so that no file can make the decoder open another one.
+CONTAINERS = (
+    "aac", "ac3", "aiff", "amr", "ape", "asf", "au", "avi", "caf", "dsf", "dts", "dtshd", "eac3",
+    "flac", "flv", "iff", "matroska,webm", "mov,mp4,m4a,3gp,3g2,mj2", "mp3", "mpc", "mpc8", "mpeg",
+    "mpegts", "ogg", "rm", "tak", "truehd", "tta", "voc", "w64", "wav", "wsaud", "wv",
+)  # fmt: skip
+MIN_SECONDS = 0.16
+MIN_RATE, MAX_RATE, MAX_CHANNELS = 1_000, 384_000, 32
+LOUDEST = 256.0  # +48 dBFS; more is damage, and would upset the statistics of the whole song
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What the decoder may use.
+
+    Attributes:
+        rate: Hz of the spool.
+        max_seconds: of audio.
+        memory_bytes: address space of the process.
+        cpu_seconds: of the process.
+    """
+
+    rate: int
+    max_seconds: int
+    memory_bytes: int = 4 << 30
+    cpu_seconds: int = 600
+
+
+@dataclass(frozen=True)
+class Decoded:
+    """What a file held.
+
+    Attributes:
+        frames: samples a channel at the spool's rate.
+        source_frames: samples a channel at the source's rate.
+        source_rate: Hz.
+        source_channels: channels of the source.
+        damaged_packets: packets that could not be decoded and were left out.
+        bad_samples: samples that were not finite, or absurdly loud, and were silenced.
+    """
+
+    frames: int
+    source_frames: int
+    source_rate: int
+    source_channels: int
+    damaged_packets: int = 0
+    bad_samples: int = 0
+
+
+def main(argv: list[str]) -> int:
+    """Decode as the command line says; print one line of JSON."""
+    source, spool, limits = Path(argv[0]), Path(argv[1]), Limits(**json.loads(argv[2]))
+    _confine(limits)
+    try:
+        answer: dict[str, Any] = asdict(decode_file(source, spool, limits))
+    except Failure as failure:
+        answer = {"code": failure.code, "message": failure.message}
+    except MemoryError:
+        answer = {
+            "code": ErrorCode.AUDIO_UNREADABLE,
+            "message": "the audio file asks for more memory than any song needs",
+        }
+    print(json.dumps(answer), flush=True)
+    return 0
+
+
+def decode_file(source: Path, spool: Path, limits: Limits) -> Decoded:
+    """Decode one file into a spool at the wanted rate, in stereo.
+
+    Args:
+        source: the file; its name says nothing about its format.
+        spool: the spool to write.
+        limits: rate and length.
+
+    Raises:
+        Failure: `audio_unreadable`, `audio_unsupported`, `audio_too_short`, `audio_too_long`,
+            `worker_storage`.
+    """
+    from splitjob_worker.conversion import Converter  # noqa: PLC0415 - after the limits are set
+    from splitjob_worker.spool import SpoolWriter  # noqa: PLC0415
+
+    damaged = 0
+    with SpoolWriter(spool) as writer:
+        converter = Converter(writer, limits)
+        for frame in _frames(source):
+            if frame is None:
+                damaged += 1
+            else:
+                converter.feed(frame)
+        converter.finish()
+    return converter.decoded(damaged)
+
+
+def _frames(source: Path) -> Iterator[Any]:
+    """Yield the audio frames of a file, None for each packet that cannot be decoded."""
+    import av  # noqa: PLC0415
+
+    av.logging.set_level(None)
+    try:
+        with av.open(
+            f"file:{source}",
+            metadata_errors="ignore",
+            options={"protocol_whitelist": "file", "format_whitelist": ",".join(CONTAINERS)},
+        ) as container:
+            stream = container.streams.best("audio")
+            if stream is None:
+                raise Failure(ErrorCode.AUDIO_UNREADABLE, "the file has no audio track")
+            for packet in container.demux(stream):
+                try:
+                    yield from packet.decode()
+                except (av.error.InvalidDataError, av.error.EOFError):
+                    yield None
+    except av.error.FFmpegError as error:
+        raise _failure_of(error) from None
+
+
+def _failure_of(error: Exception) -> Failure:
+    import av  # noqa: PLC0415
+
+    if isinstance(error, av.error.DecoderNotFoundError):
+        return Failure(ErrorCode.AUDIO_UNSUPPORTED, "the audio is in a codec that is not supported")
+    if isinstance(error, MemoryError):
+        return Failure(
+            ErrorCode.AUDIO_UNREADABLE, "the audio file asks for more memory than any song needs"
+        )
+    return Failure(
+        ErrorCode.AUDIO_UNREADABLE,
+        "the source is not an audio file that can be read: none of the known formats "
+        "(wav, flac, mp3, m4a, ogg, opus, aiff and others) fits its content",
+    )
+
+
+def _confine(limits: Limits) -> None:
+    """Take away what a decoder does not need, before it touches the file."""
+    forbid_new_privileges()
+    hide_from_children()
+    os.environ["OPENBLAS_NUM_THREADS"] = "1"  # numpy would reserve memory for a thread per core
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    resource.setrlimit(resource.RLIMIT_CPU, (limits.cpu_seconds, limits.cpu_seconds + 5))
+    if sys.platform == "linux":
+        resource.setrlimit(resource.RLIMIT_AS, (limits.memory_bytes, limits.memory_bytes))
+    spool_bytes = (limits.max_seconds + 10) * limits.rate * 8
+    resource.setrlimit(resource.RLIMIT_FSIZE, (spool_bytes, spool_bytes))
+    signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,39 @@
+"""What the worker asks of, and may expect from, the machine it runs on."""
+
+import ctypes
+import os
+import sys
+from pathlib import Path
+
+_PR_SET_DUMPABLE = 4  # linux/prctl.h
+_PR_SET_NO_NEW_PRIVS = 38
+_CPU_QUOTA = Path("/sys/fs/cgroup/cpu.max")  # cgroup v2: "<quota> <period>" or "max <period>"
+
+
+def hide_from_children() -> None:
+    """Keep other processes of this user from reading our memory and environment (Linux).
+
+    The decoder runs as the same user: were it taken over by a crafted file, it could otherwise
+    read the keys in `/proc/<pid>/environ`.
+    """
+    _prctl(_PR_SET_DUMPABLE, 0)
+
+
+def forbid_new_privileges() -> None:
+    """Give up ever gaining rights through a setuid program (Linux)."""
+    _prctl(_PR_SET_NO_NEW_PRIVS, 1)
+
+
+def cpus() -> int:
+    """Return how many CPUs this process may use: its affinity, and the container's quota."""
+    allowed = len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
+    try:
+        quota, period = _CPU_QUOTA.read_text().split()
+        return max(1, min(allowed, round(int(quota) / int(period))))
+    except (OSError, ValueError):
+        return allowed
+
+
+def _prctl(option: int, value: int) -> None:
+    if sys.platform == "linux":
+        ctypes.CDLL(None, use_errno=True).prctl(option, value, 0, 0, 0)

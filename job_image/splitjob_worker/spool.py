@@ -1,0 +1,92 @@
+"""Audio on the scratch disk: raw float32, stereo, interleaved, as long as the disk allows.
+
+Written with plain writes, so that a full disk is an error and not a killed process, and read
+through a memory map, so that memory does not grow with the song.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+CHANNELS = 2
+FRAME_BYTES = 4 * CHANNELS
+BLOCK_FRAMES = 1 << 17  # about three seconds, 1 MiB
+
+Samples = NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Spool:
+    """A finished spool.
+
+    Attributes:
+        path: the file.
+        frames: samples a channel.
+    """
+
+    path: Path
+    frames: int
+
+    def samples(self) -> Samples:
+        """Return all samples as a read-only memory map, shape (frames, 2)."""
+        return np.memmap(self.path, np.float32, "r", shape=(self.frames, CHANNELS))
+
+    def blocks(self, frames: int = BLOCK_FRAMES) -> Iterator[Samples]:
+        """Yield the samples piece by piece, shape (<= frames, 2), each a copy in memory."""
+        with self.path.open("rb") as file:
+            while data := file.read(frames * FRAME_BYTES):
+                yield np.frombuffer(data, np.float32).reshape(-1, CHANNELS)
+
+
+class SpoolWriter:
+    """Appends to a spool; a context manager."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.frames = 0
+        self._file = path.open("wb")
+
+    def append(self, samples: Samples) -> None:
+        """Append samples of shape (n, 2).
+
+        Raises:
+            OSError: the disk is full, or broken.
+        """
+        self._file.write(np.ascontiguousarray(samples, np.float32).data)
+        self.frames += len(samples)
+
+    def close(self) -> Spool:
+        """Finish it."""
+        self._file.close()
+        return Spool(self.path, self.frames)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._file.close()
+
+
+@dataclass(frozen=True)
+class SeparatedStem:
+    """One stem on scratch, before clipping.
+
+    Attributes:
+        name: the stem.
+        spool: its samples.
+        peak: its largest magnitude.
+    """
+
+    name: str
+    spool: Spool
+    peak: float

@@ -1,0 +1,42 @@
+"""Being told to stop: SIGTERM sets a flag, each piece of work looks at it between its steps."""
+
+import signal
+import threading
+from types import FrameType
+
+
+class Stopped(BaseException):
+    """The worker was told to stop. Not an `Exception`: nothing on the way may swallow it."""
+
+
+class Stop:
+    """The flag. `check` is what long work calls between its steps."""
+
+    def __init__(self) -> None:
+        self._event = threading.Event()
+
+    def listen(self) -> None:
+        """Let SIGTERM and SIGINT set the flag (main thread only)."""
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, self._on_signal)
+
+    def set(self) -> None:
+        """Ask all work to stop."""
+        self._event.set()
+
+    def check(self) -> None:
+        """Raise `Stopped` where the worker was told to stop."""
+        if self._event.is_set():
+            raise Stopped
+
+    def wait(self, seconds: float) -> None:
+        """Sleep, but no longer than until told to stop.
+
+        Raises:
+            Stopped: the worker was told to stop.
+        """
+        self._event.wait(seconds)
+        self.check()
+
+    def _on_signal(self, _number: int, _frame: FrameType | None) -> None:
+        self._event.set()

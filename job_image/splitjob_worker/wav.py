@@ -1,0 +1,78 @@
+"""WAV files of any size: RIFF, and RF64 where 32-bit sizes end.
+
+Sources: Microsoft's RIFF WAVE description; EBU Tech 3306 (RF64). Samples are quantised as Demucs
+does: scaled by 2^(bits-1) - 1 and truncated, without dither.
+"""
+
+import struct
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+
+from splitjob_worker.spool import CHANNELS, Samples
+
+BitDepth = Literal[16, 24, 32]
+_INTEGER, _FLOAT = 1, 3
+_LIMIT = 0xFFFF_FFFF
+
+
+def header(frames: int, sample_rate: int, bit_depth: BitDepth) -> bytes:
+    """Return all that stands before the samples.
+
+    Args:
+        frames: samples a channel.
+        sample_rate: Hz.
+        bit_depth: 16, 24, or 32 for float.
+    """
+    block = CHANNELS * bit_depth // 8
+    kind = _FLOAT if bit_depth == 32 else _INTEGER
+    size = frames * block
+    format_chunk = _chunk(
+        b"fmt ",
+        struct.pack("<HHIIHH", kind, CHANNELS, sample_rate, sample_rate * block, block, bit_depth),
+    )
+    if kind == _FLOAT:
+        format_chunk += _chunk(b"fact", struct.pack("<I", min(frames, _LIMIT)))
+    riff_size = 4 + len(format_chunk) + 8 + size + size % 2
+    if riff_size <= _LIMIT:
+        start = b"RIFF" + struct.pack("<I", riff_size) + b"WAVE"
+        return start + format_chunk + b"data" + struct.pack("<I", size)
+    sizes = _chunk(b"ds64", struct.pack("<QQQI", riff_size + 36, size, frames, 0))
+    start = b"RF64" + struct.pack("<I", _LIMIT) + b"WAVE"
+    return start + sizes + format_chunk + b"data" + struct.pack("<I", _LIMIT)
+
+
+def quantise(block: Samples, bit_depth: BitDepth) -> bytes:
+    """Return samples in [-1, 1] as little-endian PCM; 32 bits are float and not limited."""
+    if bit_depth == 32:
+        return block.astype("<f4").tobytes()
+    if bit_depth == 16:
+        return (block * np.float32(2**15 - 1)).astype("<i2").tobytes()
+    whole = (block * np.float32(2**23 - 1)).astype("<i4")
+    return whole.reshape(-1, 1).view(np.uint8)[:, :3].tobytes()
+
+
+class WavWriter:
+    """Writes a WAV file whose length is known."""
+
+    def __init__(self, path: Path, frames: int, sample_rate: int, bit_depth: BitDepth) -> None:
+        self._bit_depth = bit_depth
+        self._bytes = 0
+        self._file = path.open("wb")
+        self._file.write(header(frames, sample_rate, bit_depth))
+
+    def write(self, block: Samples) -> None:
+        """Append samples, shape (n, 2)."""
+        data = quantise(block, self._bit_depth)
+        self._bytes += len(data)
+        self._file.write(data)
+
+    def close(self) -> None:
+        """Finish the file."""
+        self._file.write(b"\0" * (self._bytes % 2))
+        self._file.close()
+
+
+def _chunk(name: bytes, content: bytes) -> bytes:
+    return name + struct.pack("<I", len(content)) + content
