@@ -31,20 +31,25 @@ def final_event(
         failure_message: the same as a sentence.
         processing_time_ms: the worker's whole run, 0 where none ran.
     """
+    nothing: dict[str, Any] = {
+        "stems": [],
+        "model": request.model,
+        "modelDigest": None,
+        "device": None,
+        "audio": None,
+        "timings": {},
+        "residual": None,
+    }
+    made = result_fields(result) if result else nothing
     return {
         "versionId": request.version_id,
         "status": event,
         "processingTimeMs": processing_time_ms,
-        "stems": [_stem(stem) for stem in result.stems] if result else [],
+        "stems": made.pop("stems"),
         "error": failure_message,
         "errorCode": None if failure_code is None else failure_code.value,
         **_identity(job_id, request, event),
-        "model": result.model if result else request.model,
-        "modelDigest": (result.model_digest or None) if result else None,
-        "device": (result.device or None) if result else None,
-        "audio": _audio(result.audio) if result and result.audio else None,
-        "timings": result.timings if result else {},
-        "residual": _number(result.residual_dbfs) if result else None,
+        **made,
     }
 
 
@@ -77,6 +82,19 @@ def courtesy_event(
         "sequence": sequence,
         "stage": stage,
         "percent": percent,
+    }
+
+
+def result_fields(result: Result) -> dict[str, Any]:
+    """Return what a completed job gave, in the fields of its final event."""
+    return {
+        "stems": [_stem(stem) for stem in result.stems],
+        "model": result.model,
+        "modelDigest": result.model_digest or None,
+        "device": result.device or None,
+        "audio": _audio(result.audio) if result.audio else None,
+        "timings": result.timings,
+        "residual": _number(result.residual_dbfs),
     }
 
 

@@ -1,0 +1,74 @@
+"""One log line and one measurement per request; its id on each line that is logged meanwhile."""
+
+import logging
+import re
+import time
+import uuid
+
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from splitjob.jsonlog import log_context
+from splitjob_api.metrics import Metrics
+
+REQUEST_ID_HEADER = "X-Request-Id"
+_REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,128}", re.ASCII)
+_PROBES = frozenset({"/healthz", "/readyz", "/metrics"})
+_MAX_PATH = 200
+
+logger = logging.getLogger(__name__)
+
+
+class Access:
+    """Logs and measures what an app answers. Of a path, the query is never logged.
+
+    Args:
+        app: what is behind it.
+        metrics: counts the answers.
+    """
+
+    def __init__(self, app: ASGIApp, metrics: Metrics) -> None:
+        self._app = app
+        self._metrics = metrics
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one ASGI connection."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        request_id = _request_id(Headers(scope=scope))
+        started = time.perf_counter()
+        status = 0
+
+        async def watched(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                MutableHeaders(scope=message)[REQUEST_ID_HEADER] = request_id
+            await send(message)
+
+        with log_context(requestId=request_id):
+            try:
+                await self._app(scope, receive, watched)
+            finally:
+                self._record(scope, status, time.perf_counter() - started)
+
+    def _record(self, scope: Scope, status: int, seconds: float) -> None:
+        route = getattr(scope.get("route"), "path", "none")
+        self._metrics.request(scope["method"], route, status, seconds)
+        level = logging.DEBUG if scope["path"] in _PROBES else logging.INFO
+        logger.log(
+            level,
+            "request answered" if status else "request not answered",
+            extra={
+                "method": scope["method"][:16],
+                "path": scope["path"][:_MAX_PATH],
+                "status": status,
+                "milliseconds": round(seconds * 1000, 1),
+            },
+        )
+
+
+def _request_id(headers: Headers) -> str:
+    given = headers.get(REQUEST_ID_HEADER, "")
+    return given if _REQUEST_ID.fullmatch(given) else uuid.uuid4().hex

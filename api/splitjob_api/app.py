@@ -1,0 +1,81 @@
+"""The application, built from its settings."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from functools import partial
+from importlib.metadata import version
+
+from fastapi import FastAPI
+
+from splitjob.signing import Signer, parse_tokens
+from splitjob_api.access import Access
+from splitjob_api.cluster import Cluster
+from splitjob_api.deps import Services
+from splitjob_api.gate import OPEN_PATHS, Gate
+from splitjob_api.metrics import Metrics
+from splitjob_api.openapi import describe
+from splitjob_api.problems import install_handlers
+from splitjob_api.readiness import Readiness
+from splitjob_api.routes import health, jobs, models, queue, split
+from splitjob_api.settings import Settings
+from splitjob_api.tally import Tally
+from splitjob_api.watcher import Watcher
+
+QUEUE_STATUS = "/queue/status"
+
+
+def create_app(settings: Settings) -> FastAPI:
+    """Return the API.
+
+    Args:
+        settings: `Settings.from_environment()`, or others.
+
+    Raises:
+        splitjob.signing.TokenMissing: there is no token; nothing could be let in.
+        kubernetes.config.ConfigException: there is no way to a cluster.
+    """
+    signer = Signer(parse_tokens(settings.demucssvc_token.get_secret_value()))
+    services = _services(settings)
+    app = FastAPI(
+        title="Track Tree Audio",
+        version=version("track-tree-audio"),
+        redoc_url=None,
+        swagger_ui_oauth2_redirect_url=None,
+        redirect_slashes=False,
+        lifespan=_lifespan,
+    )
+    app.state.services = services
+    app.openapi = partial(describe, app)  # type: ignore[method-assign]
+    for module in (split, jobs, models, queue, health):
+        app.include_router(module.router)
+    install_handlers(app)
+    public = OPEN_PATHS | {QUEUE_STATUS} if settings.queue_status_public else OPEN_PATHS
+    app.add_middleware(
+        Gate, signer=signer, open_paths=public, body_seconds=settings.body_timeout_seconds
+    )
+    app.add_middleware(Access, metrics=services.metrics)  # the last one added is the outermost
+    return app
+
+
+def _services(settings: Settings) -> Services:
+    tally = Tally()
+    cluster = Cluster(settings.namespace)
+    return Services(
+        settings=settings,
+        rules=settings.rules(),
+        cluster=cluster,
+        tally=tally,
+        readiness=Readiness(cluster.probe, tally),
+        metrics=Metrics(tally),
+    )
+
+
+@asynccontextmanager
+async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
+    services: Services = app.state.services
+    watcher = Watcher(services.cluster, services.tally)
+    watcher.start()
+    try:
+        yield
+    finally:
+        watcher.stop()

@@ -1,0 +1,52 @@
+"""What routes are handed: the app's services, and the request's checked body."""
+
+from dataclasses import dataclass
+from typing import Annotated
+
+from fastapi import Depends, Request
+
+from splitjob.checks import Rules
+from splitjob.request import SplitRequest
+from splitjob_api.body import parse_object, validate
+from splitjob_api.cluster import Cluster
+from splitjob_api.metrics import Metrics
+from splitjob_api.readiness import Readiness
+from splitjob_api.settings import Settings
+from splitjob_api.tally import Tally
+
+
+@dataclass(frozen=True)
+class Services:
+    """Everything one app holds.
+
+    Attributes:
+        settings: as it was started with.
+        rules: what the installation allows.
+        cluster: the way to Kubernetes.
+        tally: what waits, runs and has ended.
+        readiness: whether requests can be served.
+        metrics: what Prometheus is told.
+    """
+
+    settings: Settings
+    rules: Rules
+    cluster: Cluster
+    tally: Tally
+    readiness: Readiness
+    metrics: Metrics
+
+
+def services(request: Request) -> Services:
+    """Return the services of the app that serves a request."""
+    found = request.app.state.services
+    assert isinstance(found, Services)  # noqa: S101 - create_app put it there
+    return found
+
+
+async def split_request(request: Request) -> SplitRequest:
+    """Return the body of POST /split; its size and signature have been checked by the gate."""
+    return validate(SplitRequest, parse_object(await request.body()))
+
+
+ServicesDep = Annotated[Services, Depends(services)]
+SplitRequestDep = Annotated[SplitRequest, Depends(split_request)]

@@ -1,0 +1,153 @@
+"""Who may come in: size, then time, then signature, before anything else is looked at.
+
+An ASGI middleware, so that no route can forget it: whatever is not listed as open needs a
+signature over its raw bytes. The order is part of the contract; to a caller who has not signed,
+nothing is said about the request itself.
+"""
+
+import asyncio
+import time
+from collections.abc import Callable, Collection
+
+from starlette.datastructures import Headers
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from splitjob.signing import (
+    SIGNATURE_HEADER,
+    TIMESTAMP_HEADER,
+    SignatureRefused,
+    Signer,
+    request_payload,
+)
+from splitjob_api.problems import ApiProblem
+
+MAX_BODY_BYTES = 64 * 1024
+OPEN_PATHS = frozenset({"/healthz", "/readyz", "/metrics", "/docs", "/openapi.json"})
+# Elsewhere a body means nothing, so it must not stand in for the line that names the resource:
+# the signature of a captured POST would open any of them.
+_METHODS_WITH_BODY = frozenset({"POST", "PUT", "PATCH"})
+_CLOSE = {"Connection": "close"}
+
+
+class ClientGone(Exception):  # noqa: N818 - reads as what happened
+    """The client closed the connection before its request was complete."""
+
+
+class Gate:
+    """Lets requests through to an app that are small enough, whole, and signed.
+
+    Args:
+        app: what is behind it.
+        signer: knows the tokens.
+        open_paths: need no signature.
+        body_seconds: time for a whole body to arrive.
+        clock: Unix time.
+    """
+
+    def __init__(
+        self,
+        app: ASGIApp,
+        signer: Signer,
+        open_paths: Collection[str] = OPEN_PATHS,
+        body_seconds: float = 10,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._app = app
+        self._signer = signer
+        self._open_paths = open_paths
+        self._body_seconds = body_seconds
+        self._clock = clock
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one ASGI connection."""
+        if scope["type"] != "http" or scope["path"] in self._open_paths:
+            await self._app(scope, receive, send)
+            return
+        try:
+            body = await self._read(Headers(scope=scope), receive)
+            self._verify(scope, body)
+        except ClientGone:
+            return
+        except ApiProblem as problem:
+            await problem.response()(scope, receive, send)
+            return
+        await self._app(scope, _replay(body, receive), send)
+
+    async def _read(self, headers: Headers, receive: Receive) -> bytes:
+        stated = headers.get("content-length", "")
+        if stated.isascii() and stated.isdigit() and _exceeds(stated):
+            raise _too_large()
+        try:
+            async with asyncio.timeout(self._body_seconds):
+                return await _collect(receive)
+        except TimeoutError:
+            raise ApiProblem(
+                408,
+                "body_timeout",
+                f"the body was not complete after {self._body_seconds:g} seconds",
+                headers=_CLOSE,
+            ) from None
+
+    def _verify(self, scope: Scope, body: bytes) -> None:
+        headers = Headers(scope=scope)
+        path = scope.get("raw_path") or scope["path"].encode()
+        signed_body = body if scope["method"] in _METHODS_WITH_BODY else b""
+        try:
+            self._signer.verify(
+                request_payload(scope["method"], path, scope["query_string"], signed_body),
+                _single(headers, TIMESTAMP_HEADER),
+                _single(headers, SIGNATURE_HEADER),
+                self._clock(),
+            )
+        except SignatureRefused as refused:
+            raise ApiProblem(
+                401,
+                "signature_invalid",
+                refused.reason,
+                headers={"WWW-Authenticate": "HMAC-SHA256"},
+            ) from None
+
+
+async def _collect(receive: Receive) -> bytes:
+    body = bytearray()
+    more = True
+    while more:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            raise ClientGone
+        body += message.get("body", b"")
+        if len(body) > MAX_BODY_BYTES:
+            raise _too_large()
+        more = message.get("more_body", False)
+    return bytes(body)
+
+
+def _replay(body: bytes, receive: Receive) -> Receive:
+    """Return a receive channel that gives a body already read, then whatever comes after it."""
+    waiting = True
+
+    async def replay() -> Message:
+        nonlocal waiting
+        if waiting:
+            waiting = False
+            return {"type": "http.request", "body": body, "more_body": False}
+        return await receive()
+
+    return replay
+
+
+def _single(headers: Headers, name: str) -> str | None:
+    """Return a header's value; of one sent twice, a value that no check accepts."""
+    values = headers.getlist(name)
+    return ", ".join(values) if values else None
+
+
+def _exceeds(stated: str) -> bool:
+    digits = stated.lstrip("0")
+    return len(digits) > 9 or int(digits or "0") > MAX_BODY_BYTES
+
+
+def _too_large() -> ApiProblem:
+    return ApiProblem(
+        413, "body_too_large", f"a body may have {MAX_BODY_BYTES} bytes", headers=_CLOSE
+    )

@@ -1,0 +1,75 @@
+"""What Prometheus is told: requests, and the queue as the tally sees it."""
+
+import time
+from collections.abc import Iterator
+
+from prometheus_client import CollectorRegistry, Counter, Histogram
+from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.registry import Collector
+
+from splitjob_api.tally import Tally
+
+_KNOWN_METHODS = frozenset({"GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"})
+
+
+class QueueCollector(Collector):
+    """Reads the tally each time Prometheus asks."""
+
+    def __init__(self, tally: Tally) -> None:
+        self._tally = tally
+
+    def collect(self) -> Iterator[GaugeMetricFamily]:
+        """Yield the gauges; none before the first full list."""
+        if not self._tally.complete:
+            return
+        now = self._tally.snapshot(time.time())
+        for name, text, value in (
+            ("track_tree_audio_queue_depth", "Jobs no worker has started on.", now.queued),
+            ("track_tree_audio_active_workers", "Jobs that a worker runs.", now.running),
+            (
+                "track_tree_audio_oldest_queued_seconds",
+                "How long the oldest queued job has waited.",
+                now.oldest_seconds,
+            ),
+        ):
+            yield GaugeMetricFamily(name, text, value=value)
+
+
+class Metrics:
+    """The metrics of one app, in a registry of their own.
+
+    Args:
+        tally: what waits and runs.
+
+    Attributes:
+        registry: for the exposition at /metrics.
+        submissions: jobs by outcome: created, repeated.
+    """
+
+    def __init__(self, tally: Tally) -> None:
+        self.registry = CollectorRegistry()
+        self.registry.register(QueueCollector(tally))
+        self._requests = Counter(
+            "track_tree_audio_api_requests",
+            "Requests answered.",
+            ["method", "route", "status"],
+            registry=self.registry,
+        )
+        self._seconds = Histogram(
+            "track_tree_audio_api_request_seconds",
+            "Time to answer a request.",
+            ["route"],
+            registry=self.registry,
+        )
+        self.submissions = Counter(
+            "track_tree_audio_submissions",
+            "POST /split answered with a job, by whether it was new.",
+            ["outcome"],
+            registry=self.registry,
+        )
+
+    def request(self, method: str, route: str, status: int, seconds: float) -> None:
+        """Count one answer."""
+        known = method if method in _KNOWN_METHODS else "other"
+        self._requests.labels(known, route, str(status)).inc()
+        self._seconds.labels(route).observe(seconds)

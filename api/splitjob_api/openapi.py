@@ -1,0 +1,98 @@
+"""The description of the API: what FastAPI cannot know of it by itself."""
+
+from typing import Any
+
+from fastapi import FastAPI
+from fastapi.openapi.utils import get_openapi
+
+from splitjob.request import SplitRequest
+from splitjob_api.gate import OPEN_PATHS
+from splitjob_api.problems import Problem
+
+DESCRIPTION = """\
+Stem separation on Kubernetes: `POST /split` takes a song's URL and answers with a job; a webhook
+tells when its stems are in the bucket.
+
+**Signatures.** Every request carries `X-Timestamp` (Unix time, ten digits) and
+`X-Signature: sha256=<hex>`, where hex = HMAC-SHA256(token, payload + "|" + timestamp). The payload
+is the raw body, byte for byte; a request without a body signs `METHOD path?query`. With `$TOKEN`
+and `$API` set:
+
+```sh
+body='{"versionId":"song-1","audioUrl":"https://example.com/song.wav","aiModel":"demo",\
+"webhook":"https://api.track-tree.com/webhooks/demucs"}'
+now=$(date +%s)
+hex=$(printf '%s|%s' "$body" "$now" | openssl dgst -sha256 -hmac "$TOKEN" | sed 's/.*= *//')
+curl "$API/split" --data-raw "$body" -H "X-Timestamp: $now" -H "X-Signature: sha256=$hex"
+
+now=$(date +%s)
+hex=$(printf 'GET /models|%s' "$now" | openssl dgst -sha256 -hmac "$TOKEN" | sed 's/.*= *//')
+curl "$API/models" -H "X-Timestamp: $now" -H "X-Signature: sha256=$hex"
+```
+
+**Errors** are `application/problem+json` (RFC 9457) with a stable `code`.
+"""
+
+_EXAMPLES = {
+    "short": {
+        "summary": "All stems as wav",
+        "value": {
+            "versionId": "song-1",
+            "audioUrl": "https://example.com/song.wav",
+            "aiModel": "demo",
+            "webhook": "https://api.track-tree.com/webhooks/demucs",
+        },
+    },
+    "karaoke": {
+        "summary": "Voice and the rest, as mp3",
+        "value": {
+            "versionId": "song-1",
+            "audioUrl": "https://example.com/song.wav",
+            "aiModel": "demo",
+            "webhook": "https://api.track-tree.com/webhooks/demucs",
+            "stems": ["vocals"],
+            "remainder": True,
+            "format": "mp3",
+            "bitrateKbps": 256,
+        },
+    },
+}
+
+SPLIT_BODY: dict[str, Any] = {
+    "required": True,
+    "content": {
+        "application/json": {
+            "schema": {"$ref": "#/components/schemas/SplitRequest"},
+            "examples": _EXAMPLES,
+        }
+    },
+}
+
+_SIGNED: list[dict[str, list[str]]] = [{"signature": [], "timestamp": []}]
+_SCHEMES = {
+    "signature": {"type": "apiKey", "in": "header", "name": "X-Signature"},
+    "timestamp": {"type": "apiKey", "in": "header", "name": "X-Timestamp"},
+}
+
+
+def describe(app: FastAPI) -> dict[str, Any]:
+    """Return the OpenAPI document of an app, made once."""
+    if app.openapi_schema is None:
+        document = get_openapi(
+            title=app.title, version=app.version, description=DESCRIPTION, routes=app.routes
+        )
+        components = document.setdefault("components", {})
+        components["securitySchemes"] = _SCHEMES
+        for model in (SplitRequest, Problem):
+            _add_schema(components.setdefault("schemas", {}), model)
+        for path, operations in document["paths"].items():
+            for operation in operations.values():
+                operation["security"] = [] if path in OPEN_PATHS else _SIGNED
+        app.openapi_schema = document
+    return app.openapi_schema
+
+
+def _add_schema(schemas: dict[str, Any], model: type[SplitRequest | Problem]) -> None:
+    schema = model.model_json_schema(ref_template="#/components/schemas/{model}")
+    schemas.update(schema.pop("$defs", {}))
+    schemas[model.__name__] = schema

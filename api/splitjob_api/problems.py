@@ -1,0 +1,163 @@
+"""Errors as RFC 9457 problem+json, each with a stable `code`."""
+
+import logging
+from collections.abc import Mapping, Sequence
+from http import HTTPStatus
+from typing import Any
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from pydantic import BaseModel, Field
+from starlette.exceptions import HTTPException
+
+from splitjob.checks import FieldProblem
+from splitjob_api.cluster import ClusterUnavailable
+
+MEDIA_TYPE = "application/problem+json"
+RETRY_SECONDS = 5
+
+logger = logging.getLogger(__name__)
+
+
+class FieldError(BaseModel):
+    """What is wrong with one field."""
+
+    field: str = Field(description="The field, with dots between levels.")
+    code: str = Field(description="invalid, unknown, unsupported, forbidden, expired, ...")
+    message: str = Field(description="What is wrong with it.")
+
+
+class Problem(BaseModel):
+    """An error, as RFC 9457 describes it."""
+
+    type: str = "about:blank"
+    title: str = Field(description="The status in words.")
+    status: int = Field(description="The HTTP status.")
+    code: str = Field(description="Stable, for programs.")
+    detail: str = Field(description="What is wrong and what to do, for people.")
+    errors: list[FieldError] | None = Field(default=None, description="With 422: each field.")
+    jobId: str | None = Field(default=None, description="With 409: the job of this key.")  # noqa: N815
+
+
+class ApiProblem(Exception):  # noqa: N818 - RFC 9457's word
+    """A request is answered with an error.
+
+    Args:
+        status: HTTP status.
+        code: stable, for programs.
+        detail: for people; never a secret.
+        errors: with 422, one entry per field.
+        headers: more headers of the answer.
+        job_id: with 409, the job in the way.
+    """
+
+    def __init__(
+        self,
+        status: int,
+        code: str,
+        detail: str,
+        *,
+        errors: Sequence[FieldProblem] = (),
+        headers: Mapping[str, str] | None = None,
+        job_id: str | None = None,
+    ) -> None:
+        super().__init__(detail)
+        self.status = status
+        self.code = code
+        self.detail = detail
+        self.errors = errors
+        self.headers = dict(headers or {})
+        self.job_id = job_id
+
+    def response(self) -> JSONResponse:
+        """Return the answer."""
+        problem = Problem(
+            title=_title(self.status),
+            status=self.status,
+            code=self.code,
+            detail=self.detail,
+            errors=[FieldError(**one._asdict()) for one in self.errors] or None,
+            jobId=self.job_id,
+        )
+        return JSONResponse(
+            problem.model_dump(exclude_none=True),
+            status_code=self.status,
+            headers=self.headers,
+            media_type=MEDIA_TYPE,
+        )
+
+
+def fields_invalid(errors: Sequence[FieldProblem]) -> ApiProblem:
+    """Return the 422 that names each wrong field."""
+    names = ", ".join(dict.fromkeys(error.field for error in errors))
+    return ApiProblem(422, "request_invalid", f"not acceptable: {names}", errors=errors)
+
+
+def cluster_unavailable(error: ClusterUnavailable) -> ApiProblem:
+    """Return the 503 for a cluster that cannot serve us now."""
+    return ApiProblem(
+        503,
+        "cluster_unavailable",
+        f"the Kubernetes API {error.reason}; try again in {RETRY_SECONDS} seconds",
+        headers={"Retry-After": str(RETRY_SECONDS)},
+    )
+
+
+def install_handlers(app: FastAPI) -> None:
+    """Make an app answer every error as problem+json."""
+    app.add_exception_handler(ApiProblem, _api_problem)
+    app.add_exception_handler(ClusterUnavailable, _cluster)
+    app.add_exception_handler(HTTPException, _http)
+    app.add_exception_handler(RequestValidationError, _validation)
+    app.add_exception_handler(Exception, _defect)
+
+
+def documented(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    """Return the OpenAPI entries of the errors that a route may answer with."""
+    content = {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}}
+    return {status: {"description": _title(status), "content": content} for status in statuses}
+
+
+async def _api_problem(_request: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, ApiProblem)  # noqa: S101 - by registration
+    return error.response()
+
+
+async def _cluster(_request: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, ClusterUnavailable)  # noqa: S101 - by registration
+    logger.warning("the Kubernetes API %s", error.reason)
+    return cluster_unavailable(error).response()
+
+
+async def _http(_request: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, HTTPException)  # noqa: S101 - by registration
+    code = _title(error.status_code).lower().replace(" ", "_").replace("-", "_")
+    detail = {
+        404: "there is nothing at this path; GET /docs lists what there is",
+        405: "this path does not take this method; GET /docs lists what there is",
+    }.get(error.status_code, _title(error.status_code))
+    return ApiProblem(error.status_code, code, detail, headers=error.headers).response()
+
+
+async def _validation(_request: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, RequestValidationError)  # noqa: S101 - by registration
+    problems = [
+        FieldProblem(".".join(map(str, one["loc"][1:])), "invalid", one["msg"])
+        for one in error.errors()
+    ]
+    return fields_invalid(problems).response()
+
+
+async def _defect(_request: Request, _error: Exception) -> JSONResponse:
+    """Answer for a defect of ours; what happened is in the log."""
+    return ApiProblem(
+        500, "internal_error", "a defect of this service; its log says more"
+    ).response()
+
+
+def _title(status: int) -> str:
+    try:
+        return HTTPStatus(status).phrase
+    except ValueError:
+        return "Error"

@@ -1,0 +1,40 @@
+"""Probes, and what Prometheus reads."""
+
+from fastapi import APIRouter
+from fastapi.responses import Response
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+from pydantic import BaseModel
+
+from splitjob_api.deps import ServicesDep
+from splitjob_api.problems import RETRY_SECONDS, ApiProblem, documented
+
+router = APIRouter(tags=["operation"])
+
+
+class Healthy(BaseModel):
+    """The process is alive."""
+
+    ok: bool = True
+
+
+@router.get("/healthz", summary="Is the process alive")
+async def healthz() -> Healthy:
+    """Answer as long as the process serves at all; it asks nobody."""
+    return Healthy()
+
+
+@router.get("/readyz", summary="Can requests be served", responses=documented(503))
+def readyz(services: ServicesDep) -> Healthy:
+    """Answer 200 only while the cluster answers and knows SplitJobs, else 503 with the reason."""
+    reason = services.readiness.reason_against()
+    if reason is not None:
+        headers = {"Retry-After": str(RETRY_SECONDS)}
+        raise ApiProblem(503, "not_ready", reason, headers=headers)
+    return Healthy()
+
+
+@router.get("/metrics", summary="Metrics for Prometheus", response_class=Response)
+def metrics(services: ServicesDep) -> Response:
+    """Answer in Prometheus' text format."""
+    text = generate_latest(services.metrics.registry)
+    return Response(text, media_type=CONTENT_TYPE_LATEST)

@@ -1,0 +1,40 @@
+"""The models on offer."""
+
+from fastapi import APIRouter
+
+from splitjob_api.deps import ServicesDep
+from splitjob_api.problems import documented
+from splitjob_api.view import View
+
+router = APIRouter(tags=["jobs"])
+
+
+class ModelView(View):
+    """One model that requests can name."""
+
+    name: str
+    stems: list[str]
+    sample_rate: int
+    license_note: str
+
+
+class ModelList(View):
+    """The models of this installation."""
+
+    models: list[ModelView]
+
+
+@router.get("/models", summary="The models that can be asked for", responses=documented(401))
+async def models(services: ServicesDep) -> ModelList:
+    """Answer with each model's stems, sample rate (Hz) and what is known of its licence."""
+    return ModelList(
+        models=[
+            ModelView(
+                name=record.name,
+                stems=list(record.stems),
+                sample_rate=record.sample_rate,
+                license_note=record.license_note,
+            )
+            for record in services.rules.registry.values()
+        ]
+    )

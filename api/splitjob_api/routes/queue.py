@@ -1,0 +1,53 @@
+"""How busy the installation is."""
+
+import time
+from datetime import UTC, datetime
+
+from fastapi import APIRouter
+from pydantic import BaseModel, Field
+
+from splitjob_api.cluster import ClusterUnavailable
+from splitjob_api.deps import ServicesDep
+from splitjob_api.problems import documented
+from splitjob_api.tally import totals
+
+LISTED_SECONDS = 10.0  # how long the first question after a start may wait for the first list
+
+router = APIRouter(tags=["operation"])
+
+
+class QueueStatus(BaseModel):
+    """The queue now, and the totals for the life of the installation."""
+
+    queue_depth: int = Field(description="Jobs no worker has started on.")
+    active_workers: int = Field(description="Jobs that a worker runs.")
+    completed_jobs: int
+    failed_jobs: int
+    canceled_jobs: int
+    oldest_queued_seconds: int = Field(description="0 where none waits.")
+    estimated_drain_seconds: int | None = Field(
+        description="When all of it is expected to be done; null: not known."
+    )
+    observed_at: datetime
+
+
+@router.get("/queue/status", summary="The queue and the totals", responses=documented(401, 503))
+def queue_status(services: ServicesDep) -> QueueStatus:
+    """Answer from counts that a watch keeps current, whatever the number of jobs."""
+    if not services.tally.wait_until_complete(LISTED_SECONDS):
+        raise ClusterUnavailable("has not listed the SplitJobs yet")
+    # In this order: a job that is counted in between is then in the batch, and not missed.
+    now = services.tally.snapshot(time.time())
+    finished = totals(
+        services.cluster.config_map(services.settings.totals_configmap), now.uncounted
+    )
+    return QueueStatus(
+        queue_depth=now.queued,
+        active_workers=now.running,
+        completed_jobs=finished.completed,
+        failed_jobs=finished.failed,
+        canceled_jobs=finished.canceled,
+        oldest_queued_seconds=now.oldest_seconds,
+        estimated_drain_seconds=now.drain_seconds,
+        observed_at=datetime.now(UTC),
+    )

@@ -1,0 +1,129 @@
+"""The way in: one song to separate."""
+
+import logging
+import time
+from datetime import UTC, datetime
+
+from fastapi import APIRouter, Response
+
+from splitjob.checks import NOT_ALLOWED, FieldProblem, check
+from splitjob.jsonlog import log_context
+from splitjob.presigned import expiry
+from splitjob.request import Converted, SplitRequest
+from splitjob_api.deps import Services, ServicesDep, SplitRequestDep
+from splitjob_api.openapi import SPLIT_BODY
+from splitjob_api.problems import RETRY_SECONDS, ApiProblem, documented, fields_invalid
+from splitjob_api.submission import KeyConflict, Submission, Submitted
+from splitjob_api.view import View
+
+BODY_FIELDS = {"model": "aiModel", "source": "audioUrl"}
+
+logger = logging.getLogger(__name__)
+router = APIRouter(tags=["jobs"])
+
+
+class SplitAnswer(View):
+    """The job that serves the request."""
+
+    job_id: str
+    warnings: list[str] | None = None
+
+
+@router.post(
+    "/split",
+    summary="Separate a song",
+    status_code=202,
+    response_model_exclude_none=True,
+    responses={
+        200: {"model": SplitAnswer, "description": "The same request again: the job it has."},
+        **documented(400, 401, 408, 409, 413, 422, 429, 503),
+    },
+    openapi_extra={"requestBody": SPLIT_BODY},
+)
+def split(body: SplitRequestDep, services: ServicesDep, response: Response) -> SplitAnswer:
+    """Answer 202 once the job is durable in the cluster, 200 where the request has one already."""
+    converted = _checked(body, services)
+    submission = Submission(services.cluster, converted, body.priority, lambda: _admit(services))
+    try:
+        submitted = submission.submit()
+    except KeyConflict as conflict:
+        raise ApiProblem(
+            409, "idempotency_conflict", str(conflict), job_id=conflict.job_id
+        ) from None
+    _note(submitted, body, services)
+    response.status_code = 202 if submitted.created else 200
+    response.headers["Location"] = f"/jobs/{submitted.job_id}"
+    warnings = _warnings(body, services) if submitted.created else []
+    return SplitAnswer(job_id=submitted.job_id, warnings=warnings or None)
+
+
+def _checked(body: SplitRequest, services: Services) -> Converted:
+    """Return the request as the cluster will hold it.
+
+    Raises:
+        ApiProblem: 422; first what is wrong with the fields, then what the allowlist says.
+    """
+    converted = body.to_resource()
+    found = [*check(converted.request, converted.secrets, services.rules), *_expired(body)]
+    fields = [_in_body(problem) for problem in found if problem.code != NOT_ALLOWED]
+    if fields:
+        raise fields_invalid(fields)
+    for problem in found:
+        raise ApiProblem(422, "webhook_not_allowed", problem.message, errors=[problem])
+    return converted
+
+
+def _expired(body: SplitRequest) -> list[FieldProblem]:
+    now = datetime.now(UTC)
+    return [
+        FieldProblem(field, "expired", f"this presigned URL expired at {end:%Y-%m-%dT%H:%M:%SZ}")
+        for field, end in _expiries(body).items()
+        if end <= now
+    ]
+
+
+def _warnings(body: SplitRequest, services: Services) -> list[str]:
+    drain = services.tally.snapshot(time.time()).drain_seconds
+    if drain is None:
+        return []
+    turn = time.time() + drain
+    return [
+        f"{field} expires at {end:%Y-%m-%dT%H:%M:%SZ}, before this job is expected to have its turn"
+        for field, end in _expiries(body).items()
+        if end.timestamp() < turn
+    ]
+
+
+def _expiries(body: SplitRequest) -> dict[str, datetime]:
+    """Return when each presigned URL of a request ends, in UTC."""
+    urls = {"audioUrl": body.audio_url}
+    urls |= {f"uploads.{name}": url for name, url in (body.uploads or {}).items()}
+    ends = {field: expiry(url) for field, url in urls.items()}
+    return {field: end.astimezone(UTC) for field, end in ends.items() if end is not None}
+
+
+def _admit(services: Services) -> None:
+    limit = services.settings.max_queued_jobs
+    if limit and services.tally.snapshot(time.time()).queued >= limit:
+        raise ApiProblem(
+            429,
+            "queue_full",
+            f"{limit} jobs wait already; try again later",
+            headers={"Retry-After": str(RETRY_SECONDS)},
+        )
+
+
+def _note(submitted: Submitted, body: SplitRequest, services: Services) -> None:
+    if submitted.created:
+        services.tally.accepted(submitted.splitjob)
+    outcome = "created" if submitted.created else "repeated"
+    services.metrics.submissions.labels(outcome).inc()
+    with log_context(
+        job_id=submitted.job_id, version_id=body.version_id, correlation_id=body.correlation_id
+    ):
+        logger.info("job %s", outcome)
+
+
+def _in_body(problem: FieldProblem) -> FieldProblem:
+    """Return a problem under the field's name in the body."""
+    return problem._replace(field=BODY_FIELDS.get(problem.field, problem.field))

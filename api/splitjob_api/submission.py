@@ -1,0 +1,173 @@
+"""From a checked request to one SplitJob, however often and from however many replicas.
+
+The Secret with the whole URLs is written first, the SplitJob second; its creation is the one commit
+point. What a crash between the two leaves behind is a Secret that nothing refers to, which the
+operator deletes. So each try writes a Secret under a name of its own: no try depends on what an
+earlier one left, and a fresh presigned URL is never lost to an old one.
+"""
+
+import secrets
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from splitjob import resource
+from splitjob.intent import LABEL_LENGTH, intent_of, name_of, name_of_key
+from splitjob.request import Converted
+from splitjob_api.cluster import ClusterUnavailable, SplitJobObject
+from splitjob_api.standing import Standing, standing
+
+MAX_ROUNDS = 8
+MANAGED_BY = {"app.kubernetes.io/managed-by": "track-tree-audio"}
+
+
+class Store(Protocol):
+    """What a submission needs of the cluster (`splitjob_api.cluster.Cluster`)."""
+
+    def get(self, name: str) -> SplitJobObject | None:
+        """Return a SplitJob, or None."""
+
+    def with_intent(self, intent_label: str) -> list[SplitJobObject]:
+        """Return the SplitJobs of an intent."""
+
+    def create(self, splitjob: SplitJobObject) -> SplitJobObject | None:
+        """Create a SplitJob, or return None where the name is taken."""
+
+    def create_secret(self, name: str, data: dict[str, str], labels: dict[str, str]) -> None:
+        """Create a Secret."""
+
+
+class KeyConflict(Exception):  # noqa: N818 - reads as what happened
+    """An idempotency key stands for another request already.
+
+    Attributes:
+        job_id: the job of that key.
+    """
+
+    def __init__(self, job_id: str) -> None:
+        super().__init__(f"this idempotencyKey belongs to {job_id}, whose request differs")
+        self.job_id = job_id
+
+
+@dataclass(frozen=True)
+class Submitted:
+    """What a submission came to.
+
+    Attributes:
+        splitjob: the SplitJob that serves the request.
+        created: whether it is new.
+    """
+
+    splitjob: SplitJobObject
+    created: bool
+
+    @property
+    def job_id(self) -> str:
+        """The SplitJob's name."""
+        return str(self.splitjob["metadata"]["name"])
+
+
+class Submission:
+    """One request on its way into the cluster.
+
+    Args:
+        store: the cluster.
+        converted: the checked request and its secrets.
+        priority: its priority.
+        admit: called before anything is written; raises where no new job may be taken.
+    """
+
+    def __init__(
+        self, store: Store, converted: Converted, priority: int, admit: Callable[[], None]
+    ) -> None:
+        self._store = store
+        self._secrets = converted.secrets
+        self._priority = priority
+        self._admit = admit
+        self._intent = intent_of(converted.request, priority)
+        self._request = converted.request.model_copy(update={"intent": self._intent})
+        self._secret_name: str | None = None
+
+    def submit(self) -> Submitted:
+        """Return the SplitJob that serves the request, made now or before.
+
+        Raises:
+            KeyConflict: its idempotency key stands for another request.
+            ClusterUnavailable: the cluster cannot serve us; the same request may be sent again.
+        """
+        key = self._request.idempotency_key
+        return self._by_intent() if key is None else self._by_key(key)
+
+    def _by_key(self, key: str) -> Submitted:
+        name = name_of_key(key)
+        for _ in range(MAX_ROUNDS):
+            found = self._store.get(name)
+            if found is not None:
+                if found["spec"]["request"].get("intent") != self._intent:
+                    raise KeyConflict(name)
+                return Submitted(found, created=False)
+            if created := self._create(name, {}, {}):
+                return Submitted(created, created=True)
+        raise ClusterUnavailable("changed too often while this request was taken")
+
+    def _by_intent(self) -> Submitted:
+        label = self._intent[:LABEL_LENGTH]
+        for _ in range(MAX_ROUNDS):
+            former = [
+                splitjob
+                for splitjob in self._store.with_intent(label)
+                if splitjob["spec"]["request"].get("intent") == self._intent
+            ]
+            serving = [splitjob for splitjob in former if _serves(splitjob)]
+            if serving:
+                return Submitted(max(serving, key=_generation), created=False)
+            generation = 1 + max(map(_generation, former), default=-1)
+            created = self._create(
+                name_of(self._intent, generation),
+                {resource.LABEL_INTENT: label},
+                {resource.ANNOTATION_GENERATION: str(generation)},
+            )
+            if created:
+                return Submitted(created, created=True)
+        raise ClusterUnavailable("changed too often while this request was taken")
+
+    def _create(
+        self, name: str, labels: dict[str, str], annotations: dict[str, str]
+    ) -> SplitJobObject | None:
+        self._admit()
+        request = self._request.model_copy(update={"secret_name": self._write_secret(name)})
+        spec: dict[str, Any] = {
+            "request": request.model_dump(mode="json", by_alias=True, exclude_none=True),
+            "priority": self._priority,
+        }
+        return self._store.create(
+            {
+                "apiVersion": resource.API_VERSION,
+                "kind": resource.KIND,
+                "metadata": {
+                    "name": name,
+                    "labels": {**MANAGED_BY, **labels},
+                    "annotations": annotations,
+                },
+                "spec": spec,
+            }
+        )
+
+    def _write_secret(self, name: str) -> str | None:
+        if self._secrets and self._secret_name is None:
+            secret_name = f"{name}-{secrets.token_hex(8)}"
+            self._store.create_secret(secret_name, self._secrets, MANAGED_BY)
+            self._secret_name = secret_name
+        return self._secret_name
+
+
+def _serves(splitjob: SplitJobObject) -> bool:
+    """Return whether a SplitJob still stands for its intent: unfinished or completed."""
+    if "deletionTimestamp" in splitjob["metadata"]:
+        return False
+    return standing(splitjob) not in {Standing.FAILED, Standing.CANCELED}
+
+
+def _generation(splitjob: SplitJobObject) -> int:
+    text = splitjob["metadata"].get("annotations", {}).get(resource.ANNOTATION_GENERATION, "0")
+    return int(text) if text.isascii() and text.isdigit() and len(text) < 10 else 0

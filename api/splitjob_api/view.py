@@ -1,0 +1,136 @@
+"""A SplitJob as callers see it."""
+
+from datetime import datetime
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field
+from pydantic.alias_generators import to_camel
+
+from splitjob.resource import EventName, Request, SplitJobStatus, WebhookStatus
+from splitjob.webhook import result_fields
+from splitjob_api.standing import Standing, standing
+
+
+class View(BaseModel):
+    """A part of an answer, in camelCase."""
+
+    model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True)
+
+
+class ProgressView(View):
+    """How far the worker is."""
+
+    stage: str = Field(description="fetch, decode, separate, encode, upload or notify.")
+    percent: int = Field(description="Of the whole job.")
+
+
+class QueueView(View):
+    """Why the job waits."""
+
+    position: int | None = Field(default=None, description="1 is next.")
+    reason: str = Field(description="For programs.")
+    message: str = Field(description="For people.")
+    eta_seconds: int | None = Field(
+        default=None, description="Expected seconds until it is done; null: not known."
+    )
+
+
+class FailureView(View):
+    """Why there are no stems."""
+
+    code: str = Field(description="As errorCode in the webhook.")
+    message: str = Field(description="What is wrong, and what to do.")
+
+
+class WebhookView(View):
+    """What became of the final event."""
+
+    event: EventName
+    state: str = Field(description="Pending, Delivered, NotWanted, Blocked or GivenUp.")
+    attempts: int = Field(description="Made by the operator so far.")
+    next_attempt_at: datetime | None = None
+    delivered_at: datetime | None = None
+    last_error: str | None = None
+
+
+class JobView(View):
+    """A job: where it stands, and what came of it."""
+
+    job_id: str
+    version_id: str
+    correlation_id: str | None = None
+    ai_model: str
+    metadata: dict[str, str] = Field(description="The caller's own pairs.")
+    state: Standing
+    priority: int
+    created_at: datetime
+    started_at: datetime | None = None
+    finished_at: datetime | None = None
+    attempts: int = Field(description="Workers tried so far.")
+    progress: ProgressView | None = Field(default=None, description="While a worker runs.")
+    queue: QueueView | None = Field(default=None, description="While it waits.")
+    result: dict[str, Any] | None = Field(
+        default=None, description="Of a completed job: the same fields as in its webhook."
+    )
+    failure: FailureView | None = Field(default=None, description="Of a failed or canceled job.")
+    webhook: WebhookView | None = Field(default=None, description="Of a finished job.")
+
+
+def job_view(splitjob: dict[str, Any]) -> JobView:
+    """Return a SplitJob as callers see it."""
+    request = Request.model_validate(splitjob["spec"]["request"])
+    status = SplitJobStatus.model_validate(splitjob.get("status", {}))
+    state = standing(splitjob)
+    return JobView(
+        job_id=splitjob["metadata"]["name"],
+        version_id=request.version_id,
+        correlation_id=request.correlation_id,
+        ai_model=request.model,
+        metadata=request.metadata or {},
+        state=state,
+        priority=splitjob["spec"].get("priority", 0),
+        created_at=splitjob["metadata"]["creationTimestamp"],
+        started_at=status.started_at,
+        finished_at=status.finished_at,
+        attempts=len(status.attempts),
+        progress=_progress(status) if state is Standing.RUNNING else None,
+        queue=_queue(status) if not state.finished else None,
+        result=result_fields(status.result) if status.result else None,
+        failure=_failure(status) if state in {Standing.FAILED, Standing.CANCELED} else None,
+        webhook=_webhook(status.webhook) if status.webhook else None,
+    )
+
+
+def _progress(status: SplitJobStatus) -> ProgressView | None:
+    if status.progress is None:
+        return None
+    return ProgressView(stage=status.progress.stage, percent=status.progress.percent)
+
+
+def _queue(status: SplitJobStatus) -> QueueView | None:
+    if status.queue is None:
+        return None
+    queue = status.queue
+    return QueueView(
+        position=queue.position,
+        reason=queue.reason,
+        message=queue.message,
+        eta_seconds=queue.eta_seconds,
+    )
+
+
+def _failure(status: SplitJobStatus) -> FailureView | None:
+    if status.failure is None:
+        return None
+    return FailureView(code=status.failure.code, message=status.failure.message)
+
+
+def _webhook(webhook: WebhookStatus) -> WebhookView:
+    return WebhookView(
+        event=webhook.event,
+        state=webhook.state,
+        attempts=webhook.attempts,
+        next_attempt_at=webhook.next_attempt_at,
+        delivered_at=webhook.delivered_at,
+        last_error=webhook.last_error or None,
+    )

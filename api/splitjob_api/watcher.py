@@ -1,0 +1,69 @@
+"""Keeps the tally current: list, then watch, for ever, in a thread of its own."""
+
+import logging
+import threading
+from itertools import chain
+
+from splitjob_api.cluster import Cluster, ClusterUnavailable, WatchExpired
+from splitjob_api.tally import Tally
+
+FIRST_PAUSE_SECONDS = 0.25
+LAST_PAUSE_SECONDS = 10.0
+
+logger = logging.getLogger(__name__)
+
+
+class Watcher(threading.Thread):
+    """Feeds a tally from a cluster.
+
+    A watch ends after a minute by the server's clock, a little later by ours, and goes on from the
+    last change seen: one that has gone silent costs that minute and no change.
+
+    Args:
+        cluster: what to watch.
+        tally: what to keep current.
+    """
+
+    def __init__(self, cluster: Cluster, tally: Tally) -> None:
+        super().__init__(name="splitjob-watch", daemon=True)
+        self._cluster = cluster
+        self._tally = tally
+        self._stopped = threading.Event()
+
+    def stop(self) -> None:
+        """End the thread, at the next change or the end of the watch under way."""
+        self._stopped.set()
+
+    def run(self) -> None:
+        """List and watch until stopped."""
+        pause = FIRST_PAUSE_SECONDS
+        while not self._stopped.is_set():
+            try:
+                version = self._list()
+                pause = FIRST_PAUSE_SECONDS
+                while not self._stopped.is_set():
+                    version = self._follow(version)
+            except WatchExpired:
+                continue
+            except ClusterUnavailable as error:
+                logger.warning("the watch of SplitJobs was lost: %s", error)
+            except Exception:
+                logger.exception("the watch of SplitJobs met a defect")
+            self._stopped.wait(pause)
+            pause = min(2 * pause, LAST_PAUSE_SECONDS)
+
+    def _list(self) -> str:
+        pages, version = [], ""
+        for items, version in self._cluster.list_all():  # noqa: B007 - the last one counts
+            pages.append(items)
+        self._tally.replace(chain.from_iterable(pages))
+        return version
+
+    def _follow(self, version: str) -> str:
+        for event in self._cluster.watch(version):
+            version = event["object"]["metadata"]["resourceVersion"]
+            if event["type"] != "BOOKMARK":
+                self._tally.apply(event["type"], event["object"])
+            if self._stopped.is_set():
+                break
+        return version
