@@ -1,0 +1,278 @@
+"""Drum sounds and grooves.
+
+A recipe draws a drum from a random generator and returns it as a stereo one-shot. The two
+families of songs share no recipe.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from splitjob_local.synthesiser.signal import (
+    SAMPLERATE,
+    Signal,
+    add_at,
+    bandpass,
+    choose,
+    decay,
+    highpass,
+    lowpass,
+    noise,
+    pan,
+    phase_of,
+    sine,
+)
+
+if TYPE_CHECKING:
+    from splitjob_local.synthesiser.plan import Plan
+
+Drum = Callable[[np.random.Generator], Signal]
+
+
+def _length(seconds: float) -> int:
+    return int(seconds * SAMPLERATE)
+
+
+def _sweep(n: int, high: float, low: float, seconds: float) -> Signal:
+    """A sine that falls from one frequency to another."""
+    return sine(phase_of(low + (high - low) * decay(n, seconds * 3), n))
+
+
+# ---- kicks ------------------------------------------------------------------------------------
+
+
+def round_kick(rng: np.random.Generator) -> Signal:
+    """Falling sine with a short click."""
+    n = _length(0.5)
+    body = _sweep(n, rng.uniform(120, 350), rng.uniform(40, 65), rng.uniform(0.03, 0.08))
+    body *= decay(n, rng.uniform(0.25, 0.5))
+    click = highpass(noise(rng, n), 1_500) * decay(n, 0.02) * np.float32(rng.uniform(0, 0.3))
+    return pan(body + click, 0.0)
+
+
+def long_kick(rng: np.random.Generator) -> Signal:
+    """The long boom of a drum machine."""
+    n = _length(0.9)
+    body = _sweep(n, rng.uniform(90, 200), rng.uniform(38, 55), 0.03)
+    return pan(np.tanh(body * np.float32(rng.uniform(1, 3))) * decay(n, rng.uniform(0.6, 0.9)), 0.0)
+
+
+def acoustic_kick(rng: np.random.Generator) -> Signal:
+    """Skin and beater: two modes, felt noise."""
+    n = _length(0.4)
+    base = rng.uniform(55, 80)
+    body = sine(phase_of(base, n)) * decay(n, 0.35) + 0.5 * sine(
+        phase_of(base * rng.uniform(1.5, 1.9), n)
+    ) * decay(n, 0.2)
+    beater = bandpass(noise(rng, n), 1_000, rng.uniform(3_000, 6_000)) * decay(n, 0.04)
+    return pan(body + np.float32(rng.uniform(0.2, 0.8)) * beater, 0.0)
+
+
+def fm_kick(rng: np.random.Generator) -> Signal:
+    """Frequency-modulated thump."""
+    n = _length(0.5)
+    carrier = phase_of(rng.uniform(45, 60) + 180 * decay(n, 0.12), n)
+    modulator = 0.25 * sine(carrier * 2.7) * decay(n, 0.15)
+    return pan(sine(carrier + modulator) * decay(n, rng.uniform(0.3, 0.5)), 0.0)
+
+
+def hard_kick(rng: np.random.Generator) -> Signal:
+    """Distorted sweep, as in hard dance music."""
+    n = _length(0.45)
+    body = _sweep(n, rng.uniform(400, 700), rng.uniform(48, 60), 0.05)
+    return pan(np.clip(2.5 * body * decay(n, 0.6), -0.8, 0.8) * decay(n, 0.6), 0.0)
+
+
+# ---- snares -----------------------------------------------------------------------------------
+
+
+def snare(rng: np.random.Generator) -> Signal:
+    """Tone and wires."""
+    n = _length(0.35)
+    base = rng.uniform(160, 260)
+    tone = (sine(phase_of(base, n)) + 0.6 * sine(phase_of(base * 1.59, n))) * decay(n, 0.18)
+    wires = highpass(noise(rng, n), rng.uniform(800, 2_500)) * decay(n, rng.uniform(0.15, 0.35))
+    return pan(np.float32(rng.uniform(0.3, 0.9)) * tone + wires, rng.uniform(-0.2, 0.2))
+
+
+def clap(rng: np.random.Generator) -> Signal:
+    """Several hands, a few milliseconds apart."""
+    n = _length(0.35)
+    out = np.zeros((2, n), dtype=np.float32)
+    for _ in range(4):
+        start = int(rng.uniform(0, 0.03) * SAMPLERATE)
+        hand = bandpass(noise(rng, 2, n), 800, rng.uniform(2_000, 4_500)) * decay(n, 0.12)
+        add_at(out, start, hand)
+    return out
+
+
+def rim(rng: np.random.Generator) -> Signal:
+    """Stick on the rim: two short high modes."""
+    n = _length(0.15)
+    base = rng.uniform(400, 900)
+    tone = sine(phase_of(base, n)) + sine(phase_of(base * 2.3, n))
+    return pan(tone * decay(n, 0.06) + highpass(noise(rng, n), 2_000) * decay(n, 0.03), 0.2)
+
+
+def ring_snare(rng: np.random.Generator) -> Signal:
+    """Noise multiplied by a tone."""
+    n = _length(0.35)
+    ring = noise(rng, n) * sine(phase_of(rng.uniform(1_200, 2_400), n))
+    tone = sine(phase_of(rng.uniform(180, 230), n)) * decay(n, 0.15)
+    return pan(1.2 * ring * decay(n, 0.25) + 0.7 * tone, 0.0)
+
+
+def block_snare(rng: np.random.Generator) -> Signal:
+    """A block of noise with a flat envelope, cut off."""
+    n = _length(rng.uniform(0.15, 0.25))
+    flat = np.linspace(1.0, 0.4, n, dtype=np.float32)
+    return bandpass(noise(rng, 2, n), 300, rng.uniform(6_000, 9_000)) * flat
+
+
+# ---- hats, cymbals, toms, shakers ----------------------------------------------------------------
+
+
+def noise_hat(rng: np.random.Generator) -> Signal:
+    """High noise, short to open."""
+    seconds = float(rng.choice([0.05, 0.08, 0.12, 0.4]))
+    n = _length(seconds)
+    sound = highpass(noise(rng, n), rng.uniform(5_000, 9_000), 3) * decay(n, seconds)
+    return pan(sound, rng.uniform(-0.4, 0.4))
+
+
+def metal_hat(rng: np.random.Generator) -> Signal:
+    """Six squares out of tune, high-passed."""
+    n = _length(0.15)
+    base = rng.uniform(300, 500)
+    ratios = (1.0, 1.34, 1.79, 2.32, 2.69, 3.18)
+    metal = sum(np.sign(sine(phase_of(base * ratio, n))) for ratio in ratios)
+    sound = highpass(np.asarray(metal, dtype=np.float32), 6_500, 3)
+    return pan(sound * decay(n, rng.uniform(0.06, 0.15)), rng.uniform(-0.4, 0.4))
+
+
+def shaker(rng: np.random.Generator) -> Signal:
+    """Noise that swells and falls."""
+    n = _length(0.12)
+    shape = np.sin(np.linspace(0, np.pi, n, dtype=np.float32)) ** 2
+    return pan(bandpass(noise(rng, n), 4_000, rng.uniform(8_000, 13_000)) * shape, 0.4)
+
+
+def fm_hat(rng: np.random.Generator) -> Signal:
+    """Frequency modulation deep enough to be noise."""
+    n = _length(0.1)
+    modulator = 4.0 * sine(phase_of(rng.uniform(3_000, 4_500), n))
+    sound = sine(phase_of(rng.uniform(8_000, 10_000), n) + modulator)
+    return pan(highpass(sound, 5_000) * decay(n, rng.uniform(0.05, 0.1)), -0.3)
+
+
+def crushed_hat(rng: np.random.Generator) -> Signal:
+    """Noise held for several samples at a time, as cheap samplers do."""
+    n = _length(0.12)
+    held = np.repeat(noise(rng, n // 3 + 1), 3)[:n]
+    return pan(highpass(held, 4_000) * decay(n, 0.1), rng.uniform(-0.3, 0.3))
+
+
+def crash(rng: np.random.Generator) -> Signal:
+    """Wide noise with a long decay."""
+    n = _length(1.6)
+    return highpass(noise(rng, 2, n), rng.uniform(2_500, 5_000)) * decay(n, rng.uniform(1.0, 1.6))
+
+
+def gong_crash(rng: np.random.Generator) -> Signal:
+    """Forty inharmonic partials."""
+    n = _length(1.2)
+    out = np.zeros((2, n), dtype=np.float32)
+    for hertz in np.exp(rng.uniform(np.log(1_500), np.log(12_000), 40)):
+        out += pan(sine(phase_of(float(hertz), n, rng.random())), rng.uniform(-1, 1))
+    return out * decay(n, 1.2) * np.float32(0.2)
+
+
+def tom(rng: np.random.Generator) -> Signal:
+    """Falling sine, longer and higher than a kick."""
+    n = _length(0.45)
+    low = rng.uniform(80, 200)
+    body = _sweep(n, low * 1.6, low, 0.08) * decay(n, 0.4)
+    skin = lowpass(noise(rng, n), 3_000) * decay(n, 0.05)
+    return pan(body + 0.3 * skin, rng.uniform(-0.6, 0.6))
+
+
+def conga(rng: np.random.Generator) -> Signal:
+    """Hand drum: two close modes and a slap."""
+    n = _length(0.3)
+    low = rng.uniform(180, 330)
+    body = sine(phase_of(low, n)) * decay(n, 0.25) + 0.4 * sine(phase_of(low * 1.5, n)) * decay(
+        n, 0.12
+    )
+    return pan(body + 0.4 * bandpass(noise(rng, n), 1_500, 4_000) * decay(n, 0.04), -0.4)
+
+
+# ---- grooves -----------------------------------------------------------------------------------
+
+
+def _unit(sound: Signal) -> Signal:
+    return sound / max(float(np.abs(sound).max()), 1e-6)
+
+
+def _pattern(rng: np.random.Generator, steps: int, anchors: Sequence[int], odds: float) -> Signal:
+    """Velocity for each sixteenth: the anchors always, others by chance."""
+    hits = (rng.random(steps) < odds) * rng.uniform(0.2, 0.7, steps)
+    hits[[a for a in anchors if a < steps]] = 1.0
+    return hits.astype(np.float32)
+
+
+def _groove(rng: np.random.Generator, steps: int) -> dict[str, Signal]:
+    """One bar: a velocity per sixteenth for every part of the kit."""
+    four = rng.random() < 0.35
+    every = int(rng.choice([1, 2, 2, 4]))
+    hat = np.zeros(steps, dtype=np.float32)
+    hat[::every] = rng.uniform(0.5, 1.0, len(hat[::every]))
+    return {
+        "kick": _pattern(rng, steps, (0, 4, 8, 12) if four else (0, 8), 0.12),
+        "snare": _pattern(rng, steps, (4, 12), 0.04),
+        "hat": hat + _pattern(rng, steps, (), 0.08),
+        "extra": _pattern(rng, steps, (), rng.uniform(0.0, 0.2)),
+    }
+
+
+_LEVELS = {"kick": 1.0, "snare": 0.8, "hat": 0.35, "extra": 0.4}
+
+
+def play_drums(plan: "Plan", kit: Mapping[str, Sequence[Drum]], rng: np.random.Generator) -> Signal:
+    """The drum part of a song, before effects.
+
+    Args:
+        plan: the song.
+        kit: the recipes to choose from for "kick", "snare", "hat", "extra" and "crash".
+        rng: where every choice comes from.
+
+    Returns:
+        A stereo signal as long as the song.
+    """
+    sounds = {part: _one_shots(recipes, rng) for part, recipes in kit.items()}
+    steps = plan.beats_per_bar * 4
+    verse, chorus = _groove(rng, steps), _groove(rng, steps)
+    levels = {part: level * rng.uniform(0.6, 1.3) for part, level in _LEVELS.items()}
+    track = np.zeros((2, plan.samples), dtype=np.float32)
+    for bar in range(plan.bars):
+        if not plan.plays("drums", bar):
+            continue
+        groove = chorus if (bar // 4) % 2 else verse
+        fill = bar % 4 == 3 and rng.random() < 0.5
+        for part, hits in groove.items():
+            for step in np.flatnonzero(hits):
+                strike = "snare" if fill and step >= steps - 4 and part == "extra" else part
+                shot = choose(rng, sounds[strike])
+                gain = levels[part] * hits[step] * rng.uniform(0.8, 1.0)
+                start = plan.step(bar, int(step))
+                add_at(track, start, shot, float(gain))
+        if bar % 4 == 0 and rng.random() < 0.5:
+            add_at(track, plan.step(bar, 0), sounds["crash"][0], 0.4)
+    return track
+
+
+def _one_shots(recipes: Sequence[Drum], rng: np.random.Generator) -> list[Signal]:
+    """Three strikes of one drum: as drawn, a little softer, from the other side."""
+    recipe = choose(rng, recipes)
+    sound = _unit(recipe(np.random.default_rng(rng.integers(2**31))))
+    return [sound, sound * np.float32(0.95), sound[::-1]]

@@ -1,0 +1,100 @@
+"""What the two families of songs may use.
+
+`train` is what the demo model learns from, `heldout` is what it is measured on: no drum, timbre,
+voice, tempo or key is in both, and of the effects only those that every recording has
+(equalisation, compression, width).
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from splitjob_local.synthesiser import drums, effects, timbres
+from splitjob_local.synthesiser.drums import Drum
+from splitjob_local.synthesiser.effects import Effect
+from splitjob_local.synthesiser.timbres import Recipe
+from splitjob_local.synthesiser.vowels import HELDOUT_VOWELS, TRAIN_VOWELS, Vowel
+
+Family = Literal["train", "heldout"]
+
+
+@dataclass(frozen=True)
+class Palette:
+    """Keys, tempi, recipes and effects of a family.
+
+    Attributes:
+        tonics: pitch classes, 0 is C.
+        tempi: slowest and fastest, in beats per minute.
+        kit: recipes for every part of the drum kit.
+        bass: recipes for the bass.
+        sustained: recipes for chords that are held.
+        struck: recipes for broken or repeated chords.
+        lead: recipes for melodies.
+        vowels: formants to sing with.
+        tracts: shortest and longest vocal tract, as a factor on the formants.
+        open_quotients: range of the share of a glottal cycle that is open.
+        space: reverberations and echoes.
+        colour: other effects.
+    """
+
+    tonics: Sequence[int]
+    tempi: tuple[float, float]
+    kit: Mapping[str, Sequence[Drum]]
+    bass: Sequence[Recipe]
+    sustained: Sequence[Recipe]
+    struck: Sequence[Recipe]
+    lead: Sequence[Recipe]
+    vowels: Sequence[Vowel]
+    tracts: Sequence[tuple[float, float]]
+    open_quotients: tuple[float, float]
+    space: Sequence[Effect]
+    colour: Sequence[Effect]
+
+
+COMMON_EFFECTS: Sequence[Effect] = (effects.equalise, effects.compress, effects.width)
+"""What every recording has: both families use them."""
+
+_TRAIN = Palette(
+    tonics=(0, 2, 3, 5, 7, 8, 9, 10),
+    tempi=(75.0, 138.0),
+    kit={
+        "kick": (drums.round_kick, drums.long_kick, drums.acoustic_kick),
+        "snare": (drums.snare, drums.clap, drums.rim),
+        "hat": (drums.noise_hat, drums.metal_hat, drums.shaker),
+        "extra": (drums.tom, drums.shaker, drums.rim, drums.noise_hat),
+        "crash": (drums.crash,),
+    },
+    bass=(timbres.saw_bass, timbres.square_bass, timbres.sub_bass, timbres.finger_bass),
+    sustained=(timbres.saw_pad, timbres.organ, timbres.strings),
+    struck=(timbres.electric_piano, timbres.plucked_string, timbres.piano, timbres.organ),
+    lead=(timbres.square_lead, timbres.flute, timbres.bell, timbres.plucked_string),
+    vowels=TRAIN_VOWELS,
+    tracts=((0.88, 1.0), (1.06, 1.2)),
+    open_quotients=(0.4, 0.62),
+    space=(effects.hall, effects.echo),
+    colour=(effects.chorus, effects.overdrive, effects.tremolo, effects.telephone),
+)
+
+_HELDOUT = Palette(
+    tonics=(1, 4, 6, 11),
+    tempi=(139.0, 160.0),
+    kit={
+        "kick": (drums.fm_kick, drums.hard_kick),
+        "snare": (drums.ring_snare, drums.block_snare),
+        "hat": (drums.fm_hat, drums.crushed_hat),
+        "extra": (drums.conga, drums.crushed_hat),
+        "crash": (drums.gong_crash,),
+    },
+    bass=(timbres.fm_bass, timbres.triangle_bass, timbres.slap_bass),
+    sustained=(timbres.pulse_pad, timbres.brass),
+    struck=(timbres.marimba, timbres.clavinet),
+    lead=(timbres.harmonic_lead, timbres.brass),
+    vowels=HELDOUT_VOWELS,
+    tracts=((1.01, 1.05),),
+    open_quotients=(0.64, 0.72),
+    space=(effects.plate, effects.gated, effects.ping_pong),
+    colour=(effects.flanger, effects.fold, effects.auto_pan, effects.crush),
+)
+
+PALETTES: Mapping[Family, Palette] = {"train": _TRAIN, "heldout": _HELDOUT}
+"""The palette of each family."""

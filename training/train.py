@@ -1,0 +1,232 @@
+"""Train the demo model: `python -m training.train --hours 6`.
+
+Training goes on from the last checkpoint in the cache. The learning rate follows a cosine over
+the whole time budget, also over what earlier runs used of it: asking for more hours than before
+raises it again (a warm restart) and then lets it fall to zero.
+
+Every process trains on one thread and they meet once a step to average gradients. Threads that
+meet inside every operation are several times slower as soon as something else runs on the cores.
+"""
+
+import argparse
+import math
+import os
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+import torch.distributed as dist
+from torch import Tensor, nn
+from torch.multiprocessing.spawn import spawn
+from torch.nn.parallel import DistributedDataParallel
+
+from training.checkpoint import cache_folder, load_checkpoint, save_checkpoint
+from training.dataset import Mixer, audio_samples, hours, render_all
+from training.model import SEGMENT, build_model
+
+CHECKPOINT_SECONDS = 180.0
+REPORT_STEPS = 25
+GRADIENT_NORM = 5.0
+EMA_DECAY = 0.999
+WARM_UP_STEPS = 100
+
+_ALLOCATOR = {
+    "OMP_NUM_THREADS": "1",
+    "THP_MEM_ALLOC_ENABLE": "1",
+    "MALLOC_MMAP_MAX_": "0",
+    "MALLOC_TRIM_THRESHOLD_": "100000000000",
+}
+"""glibc gives large tensors back to the system at once; keeping them saves 15 % of a step."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What a training run is asked to do.
+
+    Attributes:
+        folder: where songs and checkpoint lie.
+        hours: time budget over all runs.
+        songs: training songs to use.
+        batch: examples per step over all processes.
+        processes: processes, one thread each.
+        rate: highest learning rate.
+        seed: of the weights and of the examples.
+    """
+
+    folder: Path
+    hours: float
+    songs: int
+    batch: int
+    processes: int
+    rate: float
+    seed: int
+
+
+@dataclass
+class Progress:
+    """Where training stands."""
+
+    step: int = 0
+    seconds: float = 0.0
+    losses: list[float] = field(default_factory=list)
+
+
+def learning_rate(highest: float, step: int, share: float) -> float:
+    """A short linear warm-up, then a cosine from the highest rate to zero.
+
+    Args:
+        highest: the rate at the top.
+        step: steps done, for the warm-up.
+        share: how much of the time budget is used, 0 to 1.
+    """
+    warm_up = min(1.0, (step + 1) / WARM_UP_STEPS)
+    return highest * warm_up * 0.5 * (1.0 + math.cos(math.pi * min(share, 1.0)))
+
+
+def update_average(average: dict[str, Tensor], model: nn.Module, step: int) -> None:
+    """Move the average of the weights towards the weights, faster in the beginning."""
+    decay = min(EMA_DECAY, (1 + step) / (10 + step))
+    for name, value in model.state_dict().items():
+        average[name].lerp_(value, 1.0 - decay)
+
+
+class Trainer:
+    """One process of a training run."""
+
+    def __init__(self, settings: Settings, rank: int) -> None:
+        torch.manual_seed(settings.seed)
+        self.settings = settings
+        self.rank = rank
+        self.model = build_model()
+        self.average = {k: v.clone() for k, v in self.model.state_dict().items()}
+        self.optimizer = torch.optim.AdamW(self.model.parameters(), settings.rate)
+        self.progress = Progress()
+        self._resume()
+        self.parallel = DistributedDataParallel(self.model)
+
+    def run(self) -> None:
+        """Train until the time budget is used up."""
+        budget = self.settings.hours * 3_600
+        examples = self._examples()
+        saved = begun = time.monotonic()
+        before = self.progress.seconds
+        while self._agreed(self.progress.seconds) < budget:
+            self._step(next(examples), self._agreed(self.progress.seconds) / budget)
+            now = time.monotonic()
+            self.progress.seconds = before + now - begun
+            if self.rank == 0 and self.progress.step % REPORT_STEPS == 0:
+                self._report(budget)
+            if self.rank == 0 and now - saved > CHECKPOINT_SECONDS:
+                self._save()
+                saved = now
+        if self.rank == 0:
+            self._save()
+
+    def _step(self, stems: Tensor, share: float) -> None:
+        for group in self.optimizer.param_groups:
+            group["lr"] = learning_rate(self.settings.rate, self.progress.step, share)
+        self.optimizer.zero_grad()
+        loss = (self.parallel(stems.sum(dim=1)) - stems).abs().mean()
+        loss.backward()
+        nn.utils.clip_grad_norm_(self.model.parameters(), GRADIENT_NORM)
+        self.optimizer.step()
+        self.progress.step += 1
+        update_average(self.average, self.model, self.progress.step)
+        self.progress.losses.append(loss.item())
+
+    def _agreed(self, value: float) -> float:
+        """The first process's value, in every process."""
+        shared = torch.tensor([value], dtype=torch.float64)
+        dist.broadcast(shared, src=0)
+        return float(shared)
+
+    def _examples(self) -> Iterator[Tensor]:
+        settings = self.settings
+        seed = settings.seed + 1_000 * self.progress.step + self.rank
+        samples = audio_samples(float(SEGMENT))
+        mixer = Mixer(settings.folder / "songs", settings.songs, samples, seed)
+        size = max(settings.batch // settings.processes, 1)
+        return (torch.from_numpy(batch) for batch in mixer.batches(size))
+
+    def _report(self, budget: float) -> None:
+        progress = self.progress
+        loss = sum(progress.losses) / len(progress.losses)
+        left = max(budget - progress.seconds, 0.0) / 60
+        rate = self.optimizer.param_groups[0]["lr"]
+        print(
+            f"step {progress.step}  loss {loss:.4f}  rate {rate:.2e}  "
+            f"{progress.seconds / 60:.1f} min done, {left:.0f} min to go",
+            flush=True,
+        )
+        progress.losses.clear()
+
+    def _resume(self) -> None:
+        state = load_checkpoint(self.settings.folder)
+        if state is None:
+            return
+        self.model.load_state_dict(state["model"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.average = state["average"]
+        self.progress = Progress(state["step"], state["seconds"])
+        if self.rank == 0:
+            print(f"going on at step {self.progress.step}", flush=True)
+
+    def _save(self) -> None:
+        state: dict[str, Any] = {
+            "model": self.model.state_dict(),
+            "average": self.average,
+            "optimizer": self.optimizer.state_dict(),
+            "step": self.progress.step,
+            "seconds": self.progress.seconds,
+        }
+        save_checkpoint(self.settings.folder, state)
+
+
+def _process(rank: int, settings: Settings, rendezvous: str) -> None:
+    torch.set_num_threads(1)
+    dist.init_process_group(
+        "gloo", init_method=f"file://{rendezvous}", rank=rank, world_size=settings.processes
+    )
+    try:
+        Trainer(settings, rank).run()
+    finally:
+        dist.destroy_process_group()
+
+
+def train(settings: Settings) -> None:
+    """Render what songs are missing, then train until the time budget is used up."""
+    render_all(settings.folder / "songs", settings.songs, settings.processes)
+    print(
+        f"training for {settings.hours:g} h in all on {hours(settings.songs):.1f} h of audio, "
+        f"{settings.processes} processes; checkpoint every {CHECKPOINT_SECONDS / 60:g} min",
+        flush=True,
+    )
+    os.environ.update(_ALLOCATOR)
+    rendezvous = settings.folder / f"rendezvous-{os.getpid()}"
+    rendezvous.unlink(missing_ok=True)
+    try:
+        spawn(  # type: ignore[no-untyped-call]
+            _process, (settings, str(rendezvous)), nprocs=settings.processes
+        )
+    finally:
+        rendezvous.unlink(missing_ok=True)
+
+
+def main() -> None:
+    """Read the command line and train."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--hours", type=float, default=6.0, help="time budget over all runs")
+    parser.add_argument("--songs", type=int, default=600, help="training songs of 20 s")
+    parser.add_argument("--batch", type=int, default=4, help="examples per step")
+    parser.add_argument("--processes", type=int, default=min(os.cpu_count() or 1, 4))
+    parser.add_argument("--rate", type=float, default=1e-3, help="highest learning rate")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--folder", type=Path, default=cache_folder())
+    train(Settings(**vars(parser.parse_args())))
+
+
+if __name__ == "__main__":
+    main()
