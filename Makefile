@@ -44,7 +44,7 @@ train-demo-model: $(READY) ## train the demo model (hours; goes on where it stop
 	$(BIN)/python -m training.train
 
 generate: $(READY) ## write the CustomResourceDefinition into the chart
-	$(BIN)/python -m splitjob.crd > charts/track-tree-audio/files/splitjobs.yaml
+	$(BIN)/python -m splitjob.crd > charts/track-tree-audio/files/crd.yaml
 
 lock: $(READY) ## resolve the dependencies anew into requirements.lock
 	$(BIN)/uv pip compile pyproject.toml --all-extras --universal --python-version 3.11 \
