@@ -34,8 +34,8 @@ RESTARTS_PER_MINUTE = 5
 EXPECTED_ERRORS = (ClusterError, GoBuildError, NothingFreeError, ProcessError)
 
 
-class EndedError(Exception):
-    """The user asked for the end."""
+class Ended(BaseException):
+    """The user asked for the end; like KeyboardInterrupt, not an error that anything may handle."""
 
 
 def main(argv: Sequence[str]) -> int:
@@ -48,14 +48,16 @@ def main(argv: Sequence[str]) -> int:
         The exit status: 0 when ended by the user, 1 when the cluster could not be kept up.
     """
     arguments = parser().parse_args(argv)
-    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+    for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, _end)
+    if signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:  # nohup means to outlive its terminal
+        signal.signal(signal.SIGHUP, _end)
     try:
         if arguments.command == "fetch":
             find_binaries(say)
         else:
             run(arguments)
-    except EndedError:
+    except Ended:
         return 0
     except EXPECTED_ERRORS as error:
         say(str(error))
@@ -92,8 +94,15 @@ def parser() -> argparse.ArgumentParser:
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    top.add_argument("command", choices=["up", "shell", "fetch"])
-    top.add_argument(
+    commands = top.add_subparsers(dest="command", required=True, metavar="up|shell|fetch")
+    for name in ("up", "shell"):
+        _add_cluster_options(commands.add_parser(name))
+    commands.add_parser("fetch")
+    return top
+
+
+def _add_cluster_options(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
         "--values",
         "-f",
         action="append",
@@ -102,19 +111,18 @@ def parser() -> argparse.ArgumentParser:
         metavar="FILE",
         help="chart values, as for helm; repeatable",
     )
-    top.add_argument(
+    command.add_argument(
         "--set",
         action="append",
         default=[],
         metavar="KEY=VALUE",
         help="one chart value, as for helm; repeatable",
     )
-    top.add_argument("--namespace", default=Options.namespace, help="where the service goes")
-    top.add_argument(
+    command.add_argument("--namespace", default=Options.namespace, help="where the service goes")
+    command.add_argument(
         "--gpus", type=int, default=Options.gpus, help="GPUs the node pretends to have"
     )
-    top.add_argument("--bare", action="store_true", help="without the service")
-    return top
+    command.add_argument("--bare", action="store_true", help="without the service")
 
 
 def existing_file(text: str) -> Path:
@@ -168,7 +176,7 @@ def _end_with_us() -> None:
 
 def _end(_number: int, _frame: FrameType | None) -> None:
     _ignore_further_signals()
-    raise EndedError
+    raise Ended
 
 
 def _ignore_further_signals() -> None:

@@ -1,0 +1,11 @@
+"""The demo: one song through the whole service on a real cluster, every step shown and checked.
+
+run       the story, from an empty machine to an HTML page with players
+narrate   how it is told: steps, checks, timings
+song      the song: synthesised with known stems, or the user's own
+audio     reading and writing sound
+client    a signed HTTP client, as a caller would write it
+receiver  a webhook receiver, as a caller would run it
+verify    the checks, done independently of the code that made what is checked
+page      the HTML page
+"""

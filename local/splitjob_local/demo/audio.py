@@ -1,0 +1,94 @@
+"""Reading and writing sound, with FFmpeg's libraries through PyAV."""
+
+import io
+import wave
+from pathlib import Path
+
+import av
+import numpy as np
+import numpy.typing as npt
+
+Signal = npt.NDArray[np.float32]
+
+
+class UnreadableError(Exception):
+    """A file holds no audio that can be decoded."""
+
+
+def decode(file: Path, rate: int) -> Signal:
+    """Return the audio of a file as float32 of shape (2, n), full scale 1.
+
+    Args:
+        file: any format FFmpeg reads; its first audio track is taken.
+        rate: the sample rate wanted, Hz; resampled where the file has another.
+
+    Raises:
+        UnreadableError: there is no audio in it.
+    """
+    blocks: list[Signal] = []
+    resampler = av.AudioResampler(format="fltp", layout="stereo", rate=rate)
+    try:
+        with av.open(str(file)) as container:
+            for frame in container.decode(audio=0):
+                blocks += map(_samples, resampler.resample(frame))
+            blocks += map(_samples, resampler.resample(None))
+    except (av.FFmpegError, IndexError, OSError, ValueError) as error:
+        raise UnreadableError(f"{file} holds no audio that can be read: {error}") from None
+    if not blocks:
+        raise UnreadableError(f"{file} holds no audio")
+    return np.concatenate(blocks, axis=1)
+
+
+def _samples(frame: av.AudioFrame) -> Signal:
+    return frame.to_ndarray().astype(np.float32, copy=False)
+
+
+def write_wav(file: Path, signal: Signal, rate: int) -> None:
+    """Write a signal of shape (channels, n) as 16 bit WAV, limited to full scale."""
+    samples = np.clip(np.rint(signal * 32767), -32768, 32767).astype("<i2")
+    with wave.open(str(file), "wb") as out:
+        out.setnchannels(signal.shape[0])
+        out.setsampwidth(2)
+        out.setframerate(rate)
+        out.writeframes(samples.T.tobytes())
+
+
+def to_mp3(signal: Signal, rate: int, kbps: int) -> bytes:
+    """Return a signal of shape (2, n) as an mp3 file: what every browser plays.
+
+    Args:
+        signal: full scale 1.
+        rate: Hz.
+        kbps: bit rate in kbit/s.
+    """
+    out = io.BytesIO()
+    with av.open(out, "w", format="mp3") as container:
+        # The fastest of the encoder's settings: this is for listening in a page, no more.
+        stream = container.add_stream("libmp3lame", rate=rate, options={"compression_level": "9"})
+        stream.bit_rate = kbps * 1000
+        stream.layout = "stereo"
+        frame = av.AudioFrame.from_ndarray(np.ascontiguousarray(signal), "fltp", "stereo")
+        frame.sample_rate = rate
+        cutter = av.AudioResampler(format="fltp", layout="stereo", rate=rate, frame_size=1152)
+        for part in [*cutter.resample(frame), *cutter.resample(None)]:
+            container.mux(stream.encode(part))
+        container.mux(stream.encode(None))
+    return out.getvalue()
+
+
+def rms_dbfs(signal: Signal) -> float:
+    """Return the RMS of a signal in dB of full scale; -120 for silence."""
+    mean_square = float(np.mean(np.square(signal, dtype=np.float64))) if signal.size else 0.0
+    return 10 * float(np.log10(max(mean_square, 1e-12)))
+
+
+def sdr(reference: Signal, estimate: Signal) -> float:
+    """Return the signal-to-distortion ratio of a stem over the whole song, dB.
+
+    The metric of the Music Demixing challenge 2021:
+    10 log10((sum s^2 + 1e-7) / (sum (s - e)^2 + 1e-7)).
+    """
+    length = min(reference.shape[1], estimate.shape[1])
+    wanted = reference[:, :length].astype(np.float64)
+    error = wanted - estimate[:, :length]
+    return 10 * float(np.log10((np.sum(wanted**2) + 1e-7) / (np.sum(error**2) + 1e-7)))

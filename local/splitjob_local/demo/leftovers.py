@@ -1,0 +1,18 @@
+"""Finding processes that a cluster should not have left behind."""
+
+from pathlib import Path
+
+import psutil
+
+
+def processes_of(folder: Path) -> list[int]:
+    """Return the ids of the processes whose command line or working folder names a folder."""
+    found = []
+    for process in psutil.process_iter():
+        try:
+            words = [*process.cmdline(), process.cwd()]
+        except (psutil.Error, OSError):
+            continue
+        if any(str(folder) in word for word in words):
+            found.append(process.pid)
+    return found

@@ -1,0 +1,52 @@
+"""Which model separates the demo's song."""
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+BETTER = "htdemucs"
+
+
+@dataclass(frozen=True)
+class Choice:
+    """A model, and what the chart must be told for it.
+
+    Attributes:
+        name: as in `aiModel`.
+        chart_settings: `key=value` for helm.
+        words: why this one.
+    """
+
+    name: str
+    chart_settings: Sequence[str]
+    words: str
+
+
+def choose(own_song: bool) -> Choice:
+    """Return the model for a song: `htdemucs` for the user's own where its weights are there.
+
+    Args:
+        own_song: whether the song is a file of the user's.
+    """
+    if not own_song:
+        return Choice(
+            "demo",
+            (),
+            "Model: demo, a small HTDemucs trained on synthesised music alone; this song uses "
+            "sounds, keys and tempi that it was not trained on.",
+        )
+    folder = os.environ.get("MODEL_DIR", "")
+    if folder and (Path(folder) / f"{BETTER}.yaml").is_file():
+        return Choice(
+            BETTER,
+            (f"worker.models.directory={Path(folder).absolute()}",),
+            f"Model: {BETTER}, from MODEL_DIR.",
+        )
+    return Choice(
+        "demo",
+        (),
+        "Model: demo, a small HTDemucs trained on synthesised music alone. On real songs its "
+        f"quality is limited: for Meta's {BETTER} put its weights into a folder "
+        "(track-tree-audio models fetch) and set MODEL_DIR to it.",
+    )

@@ -1,0 +1,83 @@
+"""A webhook receiver, as somebody who calls the service would run it."""
+
+import threading
+from collections.abc import Mapping
+from dataclasses import dataclass
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from types import TracebackType
+from typing import Self
+from urllib.parse import urlsplit
+
+MAX_BODY_BYTES = 1 << 20
+
+
+@dataclass(frozen=True)
+class Delivery:
+    """One webhook as it arrived.
+
+    Attributes:
+        path: with the query.
+        headers: by lower-case name.
+        body: raw, as the signatures cover it.
+    """
+
+    path: str
+    headers: Mapping[str, str]
+    body: bytes
+
+
+class Receiver:
+    """Listens where webhooks may go and keeps what arrives, in a `with` block.
+
+    Args:
+        base_url: `http://host:port/prefix`; listens on its host and port.
+    """
+
+    def __init__(self, base_url: str) -> None:
+        self.url = base_url.rstrip("/")
+        self.deliveries: list[Delivery] = []
+        self._arrived = threading.Condition()
+        place = urlsplit(base_url)
+        self._server = ThreadingHTTPServer(
+            (place.hostname or "", place.port or 80), self._handler()
+        )
+
+    def __enter__(self) -> Self:
+        threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True).start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._server.shutdown()
+        self._server.server_close()
+
+    def wait(self, count: int, seconds: float) -> bool:
+        """Wait until so many webhooks have arrived; returns whether they have."""
+        with self._arrived:
+            return self._arrived.wait_for(lambda: len(self.deliveries) >= count, seconds)
+
+    def _keep(self, delivery: Delivery) -> None:
+        with self._arrived:
+            self.deliveries.append(delivery)
+            self._arrived.notify_all()
+
+    def _handler(self) -> type[BaseHTTPRequestHandler]:
+        receiver = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_POST(self) -> None:
+                length = int(self.headers.get("Content-Length", "0"))
+                body = self.rfile.read(min(length, MAX_BODY_BYTES))
+                headers = {name.lower(): value for name, value in self.headers.items()}
+                receiver._keep(Delivery(self.path, headers, body))
+                self.send_response(204)
+                self.end_headers()
+
+            def log_message(self, *_: object) -> None:
+                """Stay silent: the demo tells what arrives."""
+
+        return Handler

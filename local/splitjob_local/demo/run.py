@@ -1,0 +1,288 @@
+"""`track-tree-audio local demo`: the whole path, for real, told and checked step by step."""
+
+import argparse
+import json
+import shutil
+import signal
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from splitjob_local.demo import outcome
+from splitjob_local.demo.audio import UnreadableError
+from splitjob_local.demo.client import SignedClient
+from splitjob_local.demo.examine import Separation, examine_stems, examine_webhook
+from splitjob_local.demo.leftovers import processes_of
+from splitjob_local.demo.models import Choice, choose
+from splitjob_local.demo.narrate import Narrator
+from splitjob_local.demo.receiver import Receiver
+from splitjob_local.demo.song import Song, synthesise, take
+from splitjob_local.demo.watch import Watch, wait_for
+from splitjob_local.local_cluster import LocalCluster, Options
+
+STEPS = 8
+# The longest wait for a job: a start, and this many times the song's length.
+START_SECONDS = 120.0
+SECONDS_PER_SECOND = 20.0
+
+
+class StoryEndedError(Exception):
+    """The demo cannot go on; a check that does not hold has been noted already."""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Describe the demo's command line."""
+    parser.add_argument("--song", type=Path, help="a song of yours: mp3, flac, wav, m4a, ogg, ...")
+    parser.add_argument(
+        "--out", type=Path, default=Path("demo-out"), help="where the results go (demo-out)"
+    )
+    parser.add_argument(
+        "--keep", action="store_true", help="keep the cluster up afterwards, to look around"
+    )
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Run the demo.
+
+    Returns:
+        The exit status: 0 if every check held.
+    """
+    narrator = Narrator(STEPS)
+    out: Path = arguments.out.absolute()
+    out.mkdir(parents=True, exist_ok=True)
+    try:
+        with ExitStack() as stack:
+            Demo(narrator, out, stack).play(arguments.song, keep=arguments.keep)
+    except UnreadableError as error:
+        print(f"track-tree-audio: {error}", file=sys.stderr)
+        return 1
+    except StoryEndedError:
+        pass
+    return 0 if narrator.end() else 1
+
+
+class Demo:
+    """The steps, and what one hands to the next.
+
+    Args:
+        narrator: tells them.
+        out: the folder for the results.
+        stack: ends what was started, however the story ends.
+    """
+
+    def __init__(self, narrator: Narrator, out: Path, stack: ExitStack) -> None:
+        self.narrator = narrator
+        self.out = out
+        self.stack = stack
+
+    def play(self, own_song: Path | None, *, keep: bool) -> None:
+        """Play all steps.
+
+        Raises:
+            UnreadableError: the user's song cannot be used; nothing was started.
+            StoryEndedError: a step failed in a way that leaves nothing for the next.
+        """
+        song = take(own_song, self.out) if own_song else None
+        model = choose(own_song is not None)
+        cluster, song = self.start(song, model)
+        source = self.upload(cluster, song)
+        receiver = self.stack.enter_context(Receiver(cluster.service.webhook_base))
+        name = self.ask(cluster, source, receiver, model)
+        splitjob = self.follow(cluster, name, song)
+        body = self.receive(cluster, receiver, splitjob)
+        separation = self.examine(cluster, body, song)
+        self.leave(cluster, song, separation, splitjob, source)
+        if keep:
+            self.keep(cluster, name)
+        self.end(cluster)
+
+    def start(self, song: Song | None, model: Choice) -> tuple[LocalCluster, Song]:
+        """Start the cluster; compose the song meanwhile."""
+        with (
+            self.narrator.step(
+                "Start a Kubernetes cluster on this machine, with the service on it",
+                "A real control plane (etcd, kube-apiserver, scheduler, controllers), an S3 "
+                "server and one node that runs pods as processes of this machine. The service "
+                "comes onto it as onto any cluster: helm install.",
+            ),
+            ThreadPoolExecutor(1) as pool,
+        ):
+            composing = None if song else pool.submit(synthesise, self.out)
+            options = Options(settings=model.chart_settings)
+            cluster = self.stack.enter_context(LocalCluster(options, self.narrator.say))
+            namespace = cluster.service.namespace
+            self.narrator.show("$ kubectl get deployments")
+            self.narrator.show(cluster.kubectl("get", "deployments", "-n", namespace))
+            ready = cluster.service.api_urls()
+            self.narrator.check(len(ready) >= 1, f"the API answers at {', '.join(ready)}")
+            return cluster, song or (composing.result() if composing else synthesise(self.out))
+
+    def upload(self, cluster: LocalCluster, song: Song) -> str:
+        """Put the song into the bucket; returns its presigned URL."""
+        with self.narrator.step(
+            "Put a song where the service can fetch it",
+            "The service takes a URL, not an upload. A presigned URL lets whoever has it read "
+            "this one object for an hour, so its query is a secret.",
+        ):
+            storage = cluster.s3.service()
+            key = f"songs/{song.file.name}"
+            storage.upload_file(song.file, key)
+            url = storage.generate_presigned_get_url(key)
+            origin = "composed by the synthesiser" if song.stems else "yours"
+            self.narrator.say(f"{song.title}, {song.seconds:.1f} s, {origin}: {song.file}")
+            self.narrator.show(f"{url.partition('?')[0]}?X-Amz-Signature=...")
+            return url
+
+    def ask(self, cluster: LocalCluster, source: str, receiver: Receiver, model: Choice) -> str:
+        """Ask for the separation; returns the job's id."""
+        with self.narrator.step(
+            "Ask for the separation: a signed POST /split",
+            "Only who knows the shared token can ask. The answer comes once the work is durable "
+            "in the cluster, and asking again does not make a second job.",
+        ):
+            urls = cluster.service.api_urls()
+            first, last = (
+                self.stack.enter_context(SignedClient(url, cluster.service.token))
+                for url in (urls[0], urls[-1])
+            )
+            request = {
+                "versionId": f"demo-{time.strftime('%Y%m%d-%H%M%S')}",
+                "audioUrl": source,
+                "aiModel": model.name,
+                "webhook": f"{receiver.url}/demo",
+                "correlationId": "make-demo",
+            }
+            body = json.dumps(request).encode()
+            self.narrator.say(model.words)
+            return self._ask(first, last, body)
+
+    def _ask(self, first: SignedClient, last: SignedClient, body: bytes) -> str:
+        say, check = self.narrator.say, self.narrator.check
+        check(first.post("/split", body, {}).status_code == 401, "without a signature: 401")
+        stale = first.headers("POST", "/split", body)
+        changed = first.post("/split", body.replace(b'": "', b'":"'), stale)
+        check(changed.status_code == 401, "the same JSON with other spaces, old signature: 401")
+        elsewhere = body.replace(b"/webhooks", b"/elsewhere")
+        refused = last.post("/split", elsewhere).status_code == 422
+        check(refused, "a webhook address that is not on the allowlist: 422")
+        answer = first.post("/split", body)
+        self.narrator.show(f"POST {first.base_url}/split\n{answer.status_code} {answer.text}")
+        if not check(answer.status_code == 202, "signed: 202, accepted"):
+            raise StoryEndedError
+        name: str = answer.json()["jobId"]
+        again = last.post("/split", body)
+        check(
+            again.status_code == 200 and again.json()["jobId"] == name,
+            "sent once more, to the API's other replica: 200 and the same job",
+        )
+        say("What was asked is now a SplitJob, a resource like a Deployment or a Pod.")
+        return name
+
+    def follow(self, cluster: LocalCluster, name: str, song: Song) -> dict[str, Any]:
+        """Watch the job until its final event is delivered; returns the SplitJob."""
+        with self.narrator.step(
+            "Watch it: kubectl get splitjobs --watch",
+            "The operator sees the SplitJob and makes a Job of it; its pod fetches the song, runs "
+            "the model, uploads the stems. Progress comes back into the resource.",
+        ):
+            namespace = cluster.service.namespace
+            patience = START_SECONDS + SECONDS_PER_SECOND * song.seconds
+            with Watch(cluster.cluster, namespace, self.narrator.show):
+                wait_for(cluster.cluster, namespace, name, "Notified", patience)
+            splitjob = cluster.cluster.get("splitjob", name, "-n", namespace)
+            self.narrator.show("$ kubectl get splitjob -o wide; its conditions:")
+            conditions = splitjob.get("status", {}).get("conditions", [])
+            for one in conditions:
+                self.narrator.show(
+                    f"{one['type']:<10} {one['status']:<8} {one['reason']}: {one.get('message')}"
+                )
+            done = {one["type"] for one in conditions if one["status"] == "True"}
+            if not self.narrator.check("Succeeded" in done, "the SplitJob succeeded"):
+                self.narrator.say(outcome.why_not(cluster, splitjob))
+                raise StoryEndedError
+            self.narrator.check("Notified" in done, "and its receiver was notified")
+            return splitjob
+
+    def receive(
+        self, cluster: LocalCluster, receiver: Receiver, splitjob: dict[str, Any]
+    ) -> dict[str, Any]:
+        """Check the webhook; returns its body."""
+        with self.narrator.step(
+            "Receive the webhook",
+            "A small web server of this demo got it. It checks the signatures as any receiver "
+            "would, with HMAC from the standard library and nothing of the service.",
+        ):
+            receiver.wait(1, 5)
+            token = cluster.service.token
+            body = examine_webhook(self.narrator, receiver.deliveries, token, splitjob)
+            if body is None or not self.narrator.check(
+                body["status"] == "completed", "it says: completed"
+            ):
+                raise StoryEndedError
+            (self.out / "webhook.json").write_text(json.dumps(body, indent=2) + "\n")
+            return body
+
+    def examine(self, cluster: LocalCluster, body: dict[str, Any], song: Song) -> Separation:
+        """Download the stems and check them."""
+        with self.narrator.step(
+            "Check the stems",
+            "They are downloaded from the bucket, decoded again and held against the song.",
+        ):
+            separation = Separation(body)
+            stems = self.out / "stems"
+            shutil.rmtree(stems, ignore_errors=True)
+            examine_stems(self.narrator, separation, cluster.s3.service(), song, stems)
+            return separation
+
+    def leave(
+        self,
+        cluster: LocalCluster,
+        song: Song,
+        separation: Separation,
+        splitjob: dict[str, Any],
+        source: str,
+    ) -> None:
+        """Leave everything in a folder, with a page to listen to."""
+        with self.narrator.step(
+            "Leave everything in a folder", "To listen, and to read at leisure."
+        ):
+            name = splitjob["metadata"]["name"]
+            namespace = cluster.service.namespace
+            document = cluster.kubectl("get", "splitjob", name, "-n", namespace, "-o", "yaml")
+            (self.out / "splitjob.yaml").write_text(document)
+            (self.out / "manifest.json").write_text(
+                json.dumps(separation.manifest, indent=2) + "\n"
+            )
+            secrets = [cluster.service.token, *urlsplit(source).query.split("&")[-1:]]
+            texts = [document, json.dumps(separation.body), *outcome.logs(cluster)]
+            self.narrator.check(
+                not any(secret in text for secret in secrets for text in texts),
+                "no secret anywhere: neither token nor URL signature stands in the SplitJob, the "
+                "webhook or the logs of API, operator and worker",
+            )
+            page = self.out / "index.html"
+            page.write_text(outcome.page(song, separation, document, self.narrator.checks))
+            self.narrator.say(f"Open {page} in a browser; it plays by itself, also offline.")
+            self.narrator.show(outcome.listing(self.out))
+
+    def keep(self, cluster: LocalCluster, name: str) -> None:
+        """Keep the cluster until Ctrl-C, and say how to look around."""
+        print(outcome.tour(cluster, name), flush=True)
+        while True:
+            signal.pause()
+
+    def end(self, cluster: LocalCluster) -> None:
+        """End the cluster and see that nothing of it is left."""
+        with self.narrator.step(
+            "End the cluster", "Everything ran below one folder and one process, and goes with it."
+        ):
+            cluster.close()
+            left = processes_of(cluster.folder)
+            self.narrator.check(
+                not left and not cluster.folder.exists(),
+                f"no process and no file is left ({len(left)} processes)",
+            )
