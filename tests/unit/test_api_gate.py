@@ -1,0 +1,196 @@
+"""The gate: size, time, signature, in this order, before anything else."""
+
+import asyncio
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from starlette.testclient import TestClient
+from starlette.types import Message, Receive, Scope, Send
+
+from splitjob.signing import Signer
+from splitjob_api.gate import MAX_BODY_BYTES, Gate
+
+NOW = 1_800_000_000
+SIGNER = Signer(["new-token", "old-token"])
+
+
+async def echo(scope: Scope, receive: Receive, send: Send) -> None:
+    """Answer with the body."""
+    message = await receive()
+    await send({"type": "http.response.start", "status": 200, "headers": []})
+    await send({"type": "http.response.body", "body": message.get("body", b"")})
+
+
+@pytest.fixture
+def client() -> TestClient:
+    return TestClient(Gate(echo, SIGNER, clock=lambda: NOW))
+
+
+def signed(payload: bytes, *, token: str = "new-token", timestamp: int = NOW) -> dict[str, str]:
+    return Signer([token]).sign(payload, timestamp)
+
+
+def post(client: TestClient, body: bytes, headers: dict[str, str]) -> int:
+    return client.post("/split", content=body, headers=headers).status_code
+
+
+def test_a_signed_body_comes_through_byte_for_byte(client: TestClient) -> None:
+    body = b'{ "a" : 1 }\n'
+    answer = client.post("/split", content=body, headers=signed(body))
+    assert (answer.status_code, answer.content) == (200, body)
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {},
+        {"X-Signature": "sha256=" + "0" * 64},
+        {"X-Timestamp": str(NOW)},
+        {"X-Timestamp": str(NOW), "X-Signature": "sha256=" + "0" * 64},
+        {"X-Timestamp": str(NOW), "X-Signature": "0" * 64},
+        {"X-Timestamp": str(NOW), "X-Signature": signed(b"{}")["X-Signature"].upper()},
+    ],
+)
+def test_01_missing_or_malformed_signatures(client: TestClient, headers: dict[str, str]) -> None:
+    """Acceptance 1."""
+    answer = client.post("/split", content=b"{}", headers=headers)
+    assert answer.status_code == 401
+    assert answer.headers["content-type"] == "application/problem+json"
+    assert answer.json()["code"] == "signature_invalid"
+
+
+def test_02_the_same_json_written_anew(client: TestClient) -> None:
+    """Acceptance 2."""
+    assert post(client, b'{"a": 1}', signed(b'{"a":1}')) == 401
+
+
+@pytest.mark.parametrize(("offset", "status"), [(301, 401), (-301, 401), (299, 200), (-299, 200)])
+def test_03_the_window(client: TestClient, offset: int, status: int) -> None:
+    """Acceptance 3."""
+    assert post(client, b"{}", signed(b"{}", timestamp=NOW + offset)) == status
+
+
+@pytest.mark.parametrize(
+    "stamp", ["1_800000000", "+1800000000", "18e8", "1800000000.0", "\u0660" * 10]
+)
+def test_04_odd_timestamps(client: TestClient, stamp: str) -> None:
+    """Acceptance 4."""
+    headers = {**signed(b"{}"), "X-Timestamp": stamp}
+    raw = [(name.encode(), value.encode()) for name, value in headers.items()]
+    assert client.post("/split", content=b"{}", headers=raw).status_code == 401
+
+
+def test_05_bytes_moved_across_the_bar(client: TestClient) -> None:
+    """Acceptance 5."""
+    headers = signed(b"{}|1")
+    assert post(client, b"{}", {**headers, "X-Timestamp": f"1|{NOW}"}) == 401
+
+
+def test_08_both_tokens_of_a_rotation(client: TestClient) -> None:
+    """Acceptance 8."""
+    for token, status in (("new-token", 200), ("old-token", 200), ("retired", 401)):
+        assert post(client, b"{}", signed(b"{}", token=token)) == status
+
+
+def test_a_header_sent_twice_is_refused(client: TestClient) -> None:
+    good = signed(b"{}")
+    pairs = [*good.items(), ("X-Signature", good["X-Signature"])]
+    assert client.post("/split", content=b"{}", headers=pairs).status_code == 401
+
+
+def test_a_request_without_body_signs_its_line(client: TestClient) -> None:
+    headers = signed(b"GET /jobs/a%20b?x=1&y")
+    assert client.get("/jobs/a%20b?x=1&y", headers=headers).status_code == 200
+    assert client.get("/jobs/a%20b?x=2&y", headers=headers).status_code == 401
+    assert client.get("/jobs/other", headers=headers).status_code == 401
+    assert client.delete("/jobs/a%20b?x=1&y", headers=headers).status_code == 401
+
+
+def test_a_captured_body_opens_no_other_resource(client: TestClient) -> None:
+    """A body's signature must not let a DELETE through that carries that body."""
+    body = b'{"versionId": "a"}'
+    headers = signed(body)
+    assert client.request("DELETE", "/jobs/x", content=body, headers=headers).status_code == 401
+    assert client.request("GET", "/jobs/x", content=body, headers=headers).status_code == 401
+
+
+def test_open_paths_need_no_signature(client: TestClient) -> None:
+    for path in ("/healthz", "/readyz", "/metrics", "/docs", "/openapi.json"):
+        assert client.get(path).status_code == 200
+    for path in ("/queue/status", "/models", "/healthz/", "/docs/x", "/nowhere"):
+        assert client.get(path).status_code == 401
+
+
+def run(headers: dict[str, str], messages: list[Message], seconds: float = 5) -> list[Message]:
+    """Hand one request to the gate as a server would; return what it sent."""
+    sent: list[Message] = []
+    rest = iter(messages)
+
+    async def receive() -> Message:
+        for message in rest:
+            return message
+        await asyncio.sleep(3600)
+        raise AssertionError
+
+    async def send(message: Message) -> None:
+        sent.append(message)
+
+    scope: dict[str, Any] = {
+        "type": "http",
+        "method": "POST",
+        "path": "/split",
+        "raw_path": b"/split",
+        "query_string": b"",
+        "headers": [(name.lower().encode(), value.encode()) for name, value in headers.items()],
+    }
+    asyncio.run(Gate(echo, SIGNER, body_seconds=seconds, clock=lambda: NOW)(scope, receive, send))
+    return sent
+
+
+def chunk(size: int) -> Message:
+    return {"type": "http.request", "body": b"x" * size, "more_body": True}
+
+
+@pytest.mark.parametrize("stated", [None, "10", "0", "nonsense"])
+def test_10_too_large_whatever_the_length_says(stated: str | None) -> None:
+    """Acceptance 10: chunked, or with an understated length; nothing past the limit is read."""
+    headers = {"content-length": stated} if stated else {}
+    sent = run(headers, [chunk(40_000), chunk(40_000)])
+    assert sent[0]["status"] == 413
+
+
+@pytest.mark.parametrize("stated", [str(MAX_BODY_BYTES + 1), "9" * 6000])
+def test_10_too_large_by_its_own_account_is_not_read_at_all(stated: str) -> None:
+    """Acceptance 10."""
+    assert run({"content-length": stated}, [])[0]["status"] == 413
+
+
+def test_64_kib_exactly_are_let_through() -> None:
+    body = b"x" * MAX_BODY_BYTES
+    message = {"type": "http.request", "body": body, "more_body": False}
+    assert run(signed(body), [message])[0]["status"] == 200
+
+
+def test_11_a_body_that_does_not_come() -> None:
+    """Acceptance 11."""
+    sent = run(signed(b"{}"), [chunk(1)], seconds=0.05)
+    assert sent[0]["status"] == 408
+    assert (b"connection", b"close") in sent[0]["headers"]
+
+
+def test_a_client_that_leaves_gets_no_answer() -> None:
+    assert run({}, [chunk(1), {"type": "http.disconnect"}]) == []
+
+
+@given(
+    st.binary(max_size=64),
+    st.dictionaries(
+        st.sampled_from(["x-signature", "x-timestamp", "content-length"]),
+        st.text(max_size=80),
+    ),
+)
+def test_no_header_gets_anybody_in_or_breaks_it(body: bytes, headers: dict[str, str]) -> None:
+    sent = run(headers, [{"type": "http.request", "body": body, "more_body": False}])
+    assert sent[0]["status"] in {401, 413}

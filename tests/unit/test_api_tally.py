@@ -1,0 +1,116 @@
+"""Counting without asking: what the tally makes of a watch."""
+
+import time
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from splitjob_api.standing import Standing, standing
+from splitjob_api.tally import Tally, Totals, totals
+
+
+def splitjob(uid: str, *, age: float = 0, eta: int | None = None, **given: Any) -> dict[str, Any]:
+    """Return a SplitJob; `given` are its conditions' statuses, `reason` that of Succeeded."""
+    now = datetime.now(UTC)
+    reason = given.pop("reason", "Whatever")
+    counted = given.pop("counted", False)
+    conditions = [
+        {"type": kind, "status": value, "reason": reason, "lastTransitionTime": now.isoformat()}
+        for kind, value in given.items()
+    ]
+    created = (now - timedelta(seconds=age)).strftime("%Y-%m-%dT%H:%M:%SZ")
+    status: dict[str, Any] = {"conditions": conditions, "counted": counted}
+    if eta is not None:
+        status["queue"] = {"etaSeconds": eta}
+    return {
+        "metadata": {"uid": uid, "name": uid, "creationTimestamp": created},
+        "spec": {},
+        "status": status,
+    }
+
+
+@pytest.mark.parametrize(
+    ("given", "stands"),
+    [
+        ({}, Standing.QUEUED),
+        ({"Admitted": "False"}, Standing.QUEUED),
+        ({"Admitted": "True"}, Standing.STARTING),
+        ({"Admitted": "True", "Started": "True", "Succeeded": "Unknown"}, Standing.RUNNING),
+        ({"Started": "True", "Succeeded": "True"}, Standing.COMPLETED),
+        ({"Started": "True", "Succeeded": "False"}, Standing.FAILED),
+        ({"Succeeded": "False", "reason": "Canceled"}, Standing.CANCELED),
+    ],
+)
+def test_a_job_stands_where_its_conditions_say(given: dict[str, Any], stands: Standing) -> None:
+    assert standing(splitjob("a", **given)) is stands
+
+
+def test_a_job_nobody_has_looked_at_is_queued() -> None:
+    assert standing({"metadata": {}, "spec": {}}) is Standing.QUEUED
+
+
+def test_changes_are_followed() -> None:
+    tally = Tally()
+    tally.replace([splitjob("a", age=60), splitjob("b"), splitjob("c", Succeeded="True")])
+    first = tally.snapshot(time.time())
+    assert (first.queued, first.running, first.uncounted) == (2, 0, {"c": Standing.COMPLETED})
+    assert 58 <= first.oldest_seconds <= 62
+    tally.apply("MODIFIED", splitjob("a", Started="True"))
+    tally.apply("MODIFIED", splitjob("c", Succeeded="True", counted=True))
+    tally.apply("DELETED", splitjob("b"))
+    second = tally.snapshot(time.time())
+    assert (second.queued, second.running, second.uncounted) == (0, 1, {})
+    assert second.oldest_seconds == 0
+
+
+def test_a_job_just_created_counts_at_once_and_once() -> None:
+    tally = Tally()
+    tally.replace([])
+    tally.accepted(splitjob("a"))
+    assert tally.snapshot(time.time()).queued == 1
+    tally.apply("ADDED", splitjob("a"))
+    assert tally.snapshot(time.time()).queued == 1
+    tally.apply("DELETED", splitjob("a"))
+    assert tally.snapshot(time.time()).queued == 0
+
+
+def test_one_never_seen_again_is_forgotten() -> None:
+    tally = Tally()
+    tally.accepted(splitjob("a"))
+    assert tally.snapshot(time.time() + 60).queued == 0
+
+
+def test_the_drain_is_known_only_where_every_waiting_job_has_an_estimate() -> None:
+    tally = Tally()
+    assert tally.snapshot(time.time()).drain_seconds == 0
+    tally.replace([splitjob("a", eta=100), splitjob("b", Started="True")])
+    assert tally.snapshot(time.time()).drain_seconds in {99, 100}
+    tally.apply("ADDED", splitjob("c"))
+    assert tally.snapshot(time.time()).drain_seconds is None
+
+
+def test_an_estimate_repeated_runs_down() -> None:
+    tally = Tally()
+    tally.replace([splitjob("a", eta=100)])
+    before = tally.snapshot(time.time() + 50).drain_seconds
+    tally.apply("MODIFIED", splitjob("a", eta=100))
+    assert before in {49, 50}
+    assert tally.snapshot(time.time() + 50).drain_seconds == before
+
+
+def test_no_finished_job_is_counted_twice() -> None:
+    """The batch the operator counted last may not be marked as counted yet."""
+    uncounted = {"a": Standing.COMPLETED, "b": Standing.COMPLETED, "c": Standing.FAILED}
+    counted = {"completed": "10", "failed": "2", "canceled": "1", "batch": '["a"]'}
+    assert totals(counted, uncounted) == Totals(completed=11, failed=3, canceled=1)
+    assert totals({}, uncounted) == Totals(completed=2, failed=1, canceled=0)
+
+
+def test_10000_jobs_are_counted_in_no_time() -> None:
+    """Acceptance 57, the API's part: a bound far above what it takes."""
+    tally = Tally()
+    tally.replace(splitjob(str(number), eta=number) for number in range(10_000))
+    started = time.perf_counter()
+    assert tally.snapshot(time.time()).queued == 10_000
+    assert time.perf_counter() - started < 0.25

@@ -1,0 +1,275 @@
+"""The body of POST /split: its shapes, and what an installation makes of it."""
+
+import json
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import ValidationError
+
+from splitjob import resource
+from splitjob.addresses import parse_networks
+from splitjob.allowlist import Allowlist
+from splitjob.checks import Rules, check, outputs
+from splitjob.models import load_registry
+from splitjob.request import SplitRequest, problems
+from splitjob.urls import UrlRefused, parse
+
+REGISTRY = load_registry()
+RULES = Rules(
+    allowlist=Allowlist.parse("https://hooks.example.com/demucs", local=False),
+    registry=REGISTRY,
+    local=False,
+)
+BODY = {
+    "versionId": "song-1",
+    "audioUrl": "https://audio.example.com/song.wav?X-Amz-Signature=secret",
+    "aiModel": "htdemucs",
+    "webhook": "https://hooks.example.com/demucs",
+}
+
+
+def request(**fields: Any) -> SplitRequest:
+    return SplitRequest.model_validate({**BODY, **fields})
+
+
+def found(rules: Rules = RULES, **fields: Any) -> dict[str, str]:
+    converted = request(**fields).to_resource()
+    return {one.field: one.message for one in check(converted.request, converted.secrets, rules)}
+
+
+def refused_fields(**fields: Any) -> set[str]:
+    with pytest.raises(ValidationError) as refused:
+        request(**fields)
+    return {str(error["loc"][0]) for error in refused.value.errors()}
+
+
+def test_the_seeds_request_is_taken_with_the_seeds_defaults() -> None:
+    converted = request().to_resource()
+    assert found() == {}
+    assert converted.request.format == "wav"
+    assert converted.request.overlap_permille == 250
+    assert converted.request.webhook.events == ["completed", "failed", "canceled"]
+
+
+def test_whole_urls_with_a_query_stand_in_the_secret_only() -> None:
+    uploads = {name: f"https://s3.example.com/{name}?sig=secret" for name in ("vocals", "manifest")}
+    converted = request(stems=["vocals"], uploads=uploads).to_resource()
+    assert set(converted.secrets) == {"source", "upload.vocals", "upload.manifest"}
+    assert "?" not in converted.request.model_dump_json()
+    assert converted.request.source.url == "https://audio.example.com/song.wav"
+
+
+@pytest.mark.parametrize("version_id", ["../x", "a/b", "x" * 300, "", ".a", "a b", "a\n", "ä"])
+def test_13_version_ids_that_could_leave_their_place_are_refused(version_id: str) -> None:
+    """Acceptance 13."""
+    assert refused_fields(versionId=version_id) == {"versionId"}
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("shifts", "1"),
+        ("shifts", True),
+        ("shifts", 1.0),
+        ("shifts", 21),
+        ("shifts", 10**400),
+        ("overlap", "0.5"),
+        ("overlap", True),
+        ("overlap", 0.1234),
+        ("overlap", 0.95),
+        ("overlap", float("inf")),
+        ("overlap", 10**400),
+        ("seed", -1),
+        ("seed", 2**53),
+        ("bitDepth", 8),
+        ("bitDepth", "16"),
+        ("remainder", "true"),
+        ("remainder", 1),
+        ("priority", 101),
+        ("stems", "vocals"),
+        ("stems", []),
+        ("stems", ["Vocals"]),
+        ("events", ["done"]),
+        ("format", "ogg"),
+        ("clipMode", "hard"),
+        ("metadata", {"a": 1}),
+        ("metadata", {str(i): "" for i in range(17)}),
+        ("uploads", {}),
+        ("correlationId", "x" * 257),
+        ("correlationId", "a\x00b"),
+        ("idempotencyKey", ""),
+        ("queueDeadlineSeconds", 0),
+        ("versionId", None),
+        ("nonsense", 1),
+        ("version_id", "snake"),
+    ],
+)
+def test_12_wrong_types_and_unknown_fields_are_refused_by_name(field: str, value: Any) -> None:
+    """Acceptance 12."""
+    assert refused_fields(**{field: value}) == {field}
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "file:///etc/passwd",
+        "ftp://example.com/a.wav",
+        "data:audio/wav;base64,AAAA",
+        "https://user:word@example.com/a.wav",
+        "https://example.com/a.wav#fragment",
+        "https:///a.wav",
+        "https://example.com:99999/",
+        "https://exa mple.com/",
+        "//example.com/a.wav",
+        "",
+        "https://[::1/",
+        "https://example.com/" + "a" * 9000,
+    ],
+)
+def test_21_sources_are_web_urls(url: str) -> None:
+    """Acceptance 21."""
+    assert refused_fields(audioUrl=url) == {"audioUrl"}
+
+
+@pytest.mark.parametrize(
+    "host",
+    [
+        "127.0.0.1",
+        "2130706433",
+        "0x7f.1",
+        "0177.0.0.1",
+        "127.1",
+        "10.1.2.3",
+        "169.254.169.254",
+        "[::1]",
+        "[::ffff:169.254.169.254]",
+        "0.0.0.0",
+        "[fd00:ec2::254]",
+        "168.63.129.16",
+    ],
+)
+def test_22_forbidden_addresses_are_refused_in_any_notation(host: str) -> None:
+    """Acceptance 22: what can be seen without asking a name server is said at once."""
+    url = f"https://{host}/song.wav?q"
+    try:
+        parse(url)
+    except UrlRefused:
+        assert refused_fields(audioUrl=url) == {"audioUrl"}
+    else:
+        assert "source" in found(audioUrl=url)
+
+
+def test_an_exempt_network_may_be_used() -> None:
+    rules = replace(RULES, networks=parse_networks("10.1.0.0/16"))
+    assert found(rules, audioUrl="https://10.1.2.3/song.wav") == {}
+
+
+def test_http_sources_are_for_local_use() -> None:
+    assert "source" in found(audioUrl="http://audio.example.com/song.wav")
+    local = replace(RULES, local=True)
+    assert found(local, audioUrl="http://audio.example.com/song.wav") == {}
+
+
+@pytest.mark.parametrize(
+    ("fields", "field"),
+    [
+        ({"aiModel": "nonesuch"}, "model"),
+        ({"stems": ["vocals", "banjo"]}, "stems.1"),
+        ({"stems": ["vocals", "vocals"]}, "stems.1"),
+        ({"remainder": True}, "remainder"),
+        ({"format": "mp3", "bitDepth": 16}, "bitDepth"),
+        ({"format": "flac", "bitDepth": 32}, "bitDepth"),
+        ({"format": "flac", "bitrateKbps": 320}, "bitrateKbps"),
+        ({"bitrateKbps": 320}, "bitrateKbps"),
+        ({"format": "mp3", "bitrateKbps": 321}, "bitrateKbps"),
+        ({"format": "opus", "bitrateKbps": 512}, "bitrateKbps"),
+        ({"format": "m4a", "bitrateKbps": 8}, "bitrateKbps"),
+        ({"metadata": {"a": "x" * 1000, "b": "ü" * 20}}, "metadata"),
+        ({"stems": ["bass"], "uploads": {"bass": "https://s3.example.com/a"}}, "uploads.manifest"),
+        ({"webhook": "https://evil.example.com/demucs"}, "webhook"),
+        ({"uploads": {"manifest": "https://10.0.0.1/x"}, "stems": ["bass"]}, "uploads.bass"),
+    ],
+)
+def test_what_the_installation_cannot_do_is_named(fields: dict[str, Any], field: str) -> None:
+    assert field in found(**fields)
+
+
+def test_mp3_above_48_khz_is_refused() -> None:
+    high = REGISTRY["htdemucs"].model_copy(update={"sample_rate": 96_000})
+    rules = replace(RULES, registry={"htdemucs": high})
+    assert "wav" in found(rules, format="mp3")["format"]
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"bitDepth": 32},
+        {"format": "flac", "bitDepth": 24},
+        {"format": "mp3", "bitrateKbps": 320},
+        {"format": "aac", "bitrateKbps": 256},
+        {"format": "opus"},
+        {"stems": ["vocals"], "remainder": True},
+        {"metadata": {"a": "b"}, "events": [], "priority": -100, "overlap": 0, "seed": 0},
+        {"correlationId": None, "stems": None},
+    ],
+)
+def test_what_can_be_done_is_taken(fields: dict[str, Any]) -> None:
+    assert found(**fields) == {}
+
+
+def test_aac_is_another_name_of_m4a() -> None:
+    assert request(format="aac").to_resource().request.format == "m4a"
+
+
+def test_outputs_are_in_the_models_order_with_the_remainder_last() -> None:
+    two = request(stems=["vocals", "drums"], remainder=True).to_resource().request
+    assert outputs(two, REGISTRY["htdemucs"]) == ["drums", "vocals", "remainder"]
+    one = request(stems=["vocals"], remainder=True).to_resource().request
+    assert outputs(one, REGISTRY["htdemucs"]) == ["vocals", "no_vocals"]
+
+
+def test_a_hand_written_resource_is_judged_by_the_same_rules() -> None:
+    kept = request(webhook="https://hooks.example.com/demucs?key=1").to_resource()
+
+    def complaints(changed: resource.Request, urls: dict[str, str]) -> list[str]:
+        return problems(changed, urls, allowlist=RULES.allowlist, registry=REGISTRY, local=False)
+
+    assert complaints(kept.request, kept.secrets) == []
+    assert any("no key" in one for one in complaints(kept.request, {}))
+    other = {**kept.secrets, "source": "https://elsewhere.example.com/?x"}
+    assert any("Secret" in one for one in complaints(kept.request, other))
+    smuggled = kept.request.model_copy(
+        update={"source": resource.Location(url=kept.request.source.url, secret_key="webhook")}
+    )
+    assert any("secretKey" in one for one in complaints(smuggled, kept.secrets))
+
+
+def test_no_message_holds_a_query() -> None:
+    converted = request(
+        audioUrl="https://10.0.0.1/a?token=hush", webhook="https://evil.example.com/?token=hush"
+    ).to_resource()
+    for one in check(converted.request, converted.secrets, RULES):
+        assert "hush" not in one.message
+
+
+anything = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=20),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner),
+    max_leaves=8,
+)
+fields = st.sampled_from(list(SplitRequest.model_json_schema()["properties"]))
+
+
+@given(st.dictionaries(fields | st.text(max_size=8), anything, max_size=6))
+def test_any_content_is_taken_or_refused(content: dict[str, Any]) -> None:
+    try:
+        accepted = SplitRequest.model_validate({**BODY, **content})
+    except ValidationError as refused:
+        json.dumps(refused.errors(include_input=False, include_context=False))
+        return
+    converted = accepted.to_resource()
+    check(converted.request, converted.secrets, RULES)
+    resource.Request.model_validate(converted.request.model_dump(by_alias=True))
