@@ -8,13 +8,16 @@ import secrets
 import time
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import httpx
 from pydantic import SecretStr
 
-from splitjob.storage import S3Service, StorageSettings
 from splitjob_local.ports import Leases
 from splitjob_local.processes import ProcessError, Processes, ProcessSpec, clean_environment
+
+if TYPE_CHECKING:
+    from splitjob.storage import S3Service
 
 NAME = "s3"
 REGION = "us-east-1"
@@ -43,8 +46,11 @@ class S3Access:
             bucket=BUCKET,
         )
 
-    def service(self) -> S3Service:
+    def service(self) -> "S3Service":
         """Return the project's storage class for this bucket."""
+        # It takes half a second to import, which passes while the control plane starts.
+        from splitjob.storage import S3Service, StorageSettings  # noqa: PLC0415
+
         settings = StorageSettings(
             environment="local",
             s3_endpoint=self.endpoint,
