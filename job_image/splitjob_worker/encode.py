@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import av
 import numpy as np
@@ -121,9 +121,7 @@ def _encode(
     writer = _open(path, stem.spool.frames, sample_rate, encoding)
     for block in stem.spool.blocks():
         check_stop()
-        writer.write(
-            clipping.apply(block, gain, encoding.clip_mode, bounded=encoding.bounded)
-        )
+        writer.write(clipping.apply(block, gain, encoding.clip_mode, bounded=encoding.bounded))
     writer.close()
     with path.open("rb") as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
@@ -183,11 +181,12 @@ class FFmpegWriter:
         self._container = av.open(
             f"file:{path}", "w", format=container, options={"fflags": "+bitexact"}
         )
-        self._stream = self._container.add_stream(codec, rate=rate, layout="stereo")
-        self._stream.format = sample_format
+        stream: Any = self._container.add_stream(codec, rate=rate, layout="stereo")
+        self._stream = stream
+        stream.format = sample_format
         if bitrate_kbps:
-            self._stream.bit_rate = bitrate_kbps * 1000
-        self._stream.codec_context.open(strict=False)
+            stream.bit_rate = bitrate_kbps * 1000
+        stream.codec_context.open(strict=False)
         self._source_rate = sample_rate
         self._written = 0
         self._pack = _QUANTISERS.get(sample_format, _as_float)
@@ -196,7 +195,7 @@ class FFmpegWriter:
             format=sample_format,
             layout="stereo",
             rate=rate,
-            frame_size=self._stream.codec_context.frame_size,
+            frame_size=stream.codec_context.frame_size,
         )
 
     def write(self, block: Samples) -> None:
@@ -233,4 +232,4 @@ def _as_24_bits(block: Samples) -> NDArray[np.int32]:
     return (block * np.float32(2**23 - 1)).astype(np.int32) << 8
 
 
-_QUANTISERS = {"s16": _as_16_bits, "s32": _as_24_bits}
+_QUANTISERS: dict[str, Callable[[Samples], NDArray[Any]]] = {"s16": _as_16_bits, "s32": _as_24_bits}

@@ -93,11 +93,7 @@ def info_frame(header: bytes, count: int, size: int, samples: int, bitrate_kbps:
     """
     version, rate, _bitrate, _padding = _fields(header)
     side_info = 32 if version == 3 else 17
-    index = next(
-        i
-        for i in range(1, 15)
-        if _length(version, rate, i) >= 4 + side_info + _TAG_BYTES
-    )
+    index = next(i for i in range(1, 15) if _length(version, rate, i) >= 4 + side_info + _TAG_BYTES)
     frame = bytearray(_length(version, rate, index))
     frame[:4] = header
     frame[1] |= 1  # no checksum

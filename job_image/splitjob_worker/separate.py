@@ -136,7 +136,8 @@ class Separator:
     def _segments(self, frames: int, options: Options) -> int:
         """Return how many forward passes separating will take."""
         total = 0
-        for model in self._bag.models:
+        models: Any = self._bag.models
+        for model in models:
             stride = int((1 - options.overlap) * int(model.samplerate * model.segment))
             if options.shifts:
                 longest = frames + model.samplerate // 2
@@ -259,7 +260,10 @@ def _device(name: str) -> torch.device:
     """
     if name == "cpu":
         return torch.device(name)
-    there = {"cuda": torch.cuda.is_available, "mps": torch.backends.mps.is_available}
+    there: dict[str, Callable[[], bool]] = {
+        "cuda": torch.cuda.is_available,
+        "mps": torch.backends.mps.is_available,
+    }
     if name not in there:
         raise Failure(ErrorCode.WORKER_CONFIG, f"DEVICE must be cpu, cuda or mps, not {name!r}")
     if not there[name]():
@@ -277,9 +281,9 @@ def _device(name: str) -> torch.device:
 
 def _full_precision() -> None:
     """Ask for IEEE fp32: cuDNN's convolutions would use TF32 by default."""
-    torch.backends.fp32_precision = "ieee"
-    torch.backends.cudnn.conv.fp32_precision = "ieee"
-    torch.backends.cuda.matmul.fp32_precision = "ieee"
+    backends: Any = torch.backends
+    for backend in (backends, backends.cudnn.conv, backends.cuda.matmul):
+        backend.fp32_precision = "ieee"
 
 
 def _runtime_failure(error: BaseException, device: torch.device) -> Failure:
@@ -298,4 +302,3 @@ def _runtime_failure(error: BaseException, device: torch.device) -> Failure:
     return Failure(
         ErrorCode.INTERNAL_ERROR, f"the separation broke off: {type(error).__name__} in torch"
     )
-

@@ -24,6 +24,10 @@ class Stop:
         """Ask all work to stop."""
         self._event.set()
 
+    def is_set(self) -> bool:
+        """Return whether the worker was told to stop."""
+        return self._event.is_set()
+
     def check(self) -> None:
         """Raise `Stopped` where the worker was told to stop."""
         if self._event.is_set():

@@ -1,0 +1,247 @@
+"""Downloading the source: public addresses only, with limits, resumed where it broke off."""
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+import httpx
+
+from splitjob.addresses import Network
+from splitjob.errors import ErrorCode, Failure
+from splitjob.presigned import expiry
+from splitjob.safe_http import Forbidden, client, stream
+from splitjob.urls import UrlRefused, parse
+from splitjob_worker.stopping import Stop
+
+RETRIED_STATUS = {408, 425, 429, 500, 502, 503, 504}
+_EXCERPT_BYTES = 4096
+
+
+@dataclass(frozen=True)
+class Limits:
+    """How much, and how long.
+
+    Attributes:
+        max_bytes: of the source.
+        attempts: in a row without a byte more than before.
+        resumptions: of a transfer that does get on.
+        first_wait: seconds before the second attempt; doubled each time.
+        idle_seconds: the longest silence of the other side.
+        window_seconds, min_bytes_per_second: the slowest transfer borne, over that time.
+        total_seconds: for all of it.
+    """
+
+    max_bytes: int
+    attempts: int = 5
+    resumptions: int = 50
+    first_wait: float = 0.5
+    idle_seconds: float = 30.0
+    window_seconds: float = 30.0
+    min_bytes_per_second: int = 4096
+    total_seconds: float = 3600.0
+
+
+class _Broken(Exception):  # noqa: N818 - internal: this attempt failed, another may not
+    def __init__(self, code: ErrorCode, message: str) -> None:
+        super().__init__(message)
+        self.failure = Failure(code, message)
+
+
+class Download:
+    """One source on its way to a file.
+
+    Args:
+        url: where from, its query included.
+        target: the file.
+        limits: how much, and how long.
+        networks: address ranges exempt from the address rules.
+        allow_http: whether the source may be plain http.
+        stop: told to stop?
+        on_progress: hears the share received, where the length is known.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        target: Path,
+        limits: Limits,
+        *,
+        networks: Sequence[Network] = (),
+        allow_http: bool = False,
+        stop: Stop | None = None,
+        on_progress: Callable[[float], None] = lambda _share: None,
+    ) -> None:
+        self._url = url
+        self._target = target
+        self._limits = limits
+        self._networks = networks
+        self._allow_http = allow_http
+        self._stop = stop or Stop()
+        self._on_progress = on_progress
+        self._size = 0
+        self._validator = ""
+        self._resumed = False
+
+    def run(self) -> int:
+        """Download.
+
+        Returns:
+            The bytes received.
+
+        Raises:
+            Failure: `source_*`.
+            OSError: the scratch disk is full, or broken.
+            Stopped: told to stop.
+        """
+        self._check_url()
+        fruitless = resumptions = 0
+        while True:
+            before = self._size
+            try:
+                self._attempt()
+            except Forbidden as refused:
+                raise refused.failure() from None
+            except (_Broken, httpx.HTTPError) as error:
+                failure = self._failure_of(error)
+            else:
+                return self._size
+            got_on = self._resumed and self._size > before
+            fruitless = 0 if got_on else fruitless + 1
+            resumptions += got_on
+            if fruitless >= self._limits.attempts or resumptions > self._limits.resumptions:
+                raise failure
+            self._stop.wait(self._limits.first_wait * 2 ** max(fruitless - 1, 0))
+
+    def _check_url(self) -> None:
+        try:
+            scheme = parse(self._url).scheme
+        except UrlRefused as refused:
+            raise Failure(
+                ErrorCode.SOURCE_FORBIDDEN, f"the source's URL cannot be used: {refused}"
+            ) from None
+        if scheme != "https" and not self._allow_http:
+            raise Failure(ErrorCode.SOURCE_FORBIDDEN, "the source must be an https URL")
+
+    def _attempt(self) -> None:
+        self._check_expiry()
+        self._resumed = False
+        headers = {"Accept-Encoding": "identity"}
+        if self._size:
+            headers["Range"] = f"bytes={self._size}-"
+            if self._validator:
+                headers["If-Range"] = self._validator
+        http = client(
+            self._networks,
+            timeout=httpx.Timeout(self._limits.idle_seconds, connect=10.0),
+            total_timeout=self._limits.total_seconds,
+        )
+        with http, stream(http, self._url, headers) as response:
+            self._check_status(response)
+            self._receive(response)
+
+    def _receive(self, response: httpx.Response) -> None:
+        """Write the body behind what is there, or anew where the server begins anew."""
+        self._resumed = response.status_code == httpx.codes.PARTIAL_CONTENT
+        if not self._resumed:
+            self._size = 0
+        self._remember_validator(response)
+        length = response.headers.get("Content-Length", "")
+        total = self._size + int(length) if length.isdigit() else 0
+        self._check_size(total)
+        window_began, window_bytes = time.monotonic(), 0
+        with self._target.open("ab" if self._resumed else "wb") as file:
+            for piece in response.iter_raw():
+                self._stop.check()
+                self._check_size(self._size + len(piece))
+                file.write(piece)
+                self._size += len(piece)
+                window_bytes += len(piece)
+                elapsed = time.monotonic() - window_began
+                if elapsed >= self._limits.window_seconds:
+                    self._check_rate(window_bytes, elapsed)
+                    window_began, window_bytes = time.monotonic(), 0
+                if total:
+                    self._on_progress(self._size / total)
+
+    def _check_status(self, response: httpx.Response) -> None:
+        status = response.status_code
+        if status == httpx.codes.PARTIAL_CONTENT:
+            start = response.headers.get("Content-Range", "").removeprefix("bytes ").split("-")[0]
+            if start != str(self._size):
+                self._size = 0
+                raise _Broken(ErrorCode.SOURCE_INCOMPLETE, "the source sent another part of itself")
+        elif status == httpx.codes.REQUESTED_RANGE_NOT_SATISFIABLE:
+            self._size = 0  # it became shorter meanwhile: from the beginning
+            raise _Broken(ErrorCode.SOURCE_INCOMPLETE, "the source changed during the download")
+        elif status in RETRIED_STATUS or status >= 500:
+            raise _Broken(ErrorCode.SOURCE_UNAVAILABLE, f"the source answers {status}")
+        elif not response.is_success:
+            raise self._refusal(response)
+
+    def _refusal(self, response: httpx.Response) -> Failure:
+        """Return the failure that a 4xx means; object stores say so where a signature expired."""
+        status = response.status_code
+        if status in {400, 401, 403}:
+            excerpt = b""
+            for piece in response.iter_raw():
+                excerpt += piece
+                if len(excerpt) >= _EXCERPT_BYTES:
+                    break
+            if b"expired" in excerpt[:_EXCERPT_BYTES].lower():
+                return _expired()
+        return Failure(
+            ErrorCode.SOURCE_NOT_FOUND,
+            f"the source answers {status}: it is not there, or this URL may not read it",
+        )
+
+    def _failure_of(self, error: _Broken | httpx.HTTPError) -> Failure:
+        """Return what an attempt's end means, should it be the last one."""
+        if isinstance(error, _Broken):
+            return error.failure
+        if isinstance(error, httpx.ReadTimeout | httpx.WriteTimeout | httpx.PoolTimeout):
+            return Failure(
+                ErrorCode.SOURCE_TIMEOUT,
+                f"the source sent nothing for {self._limits.idle_seconds:g} s",
+            )
+        if self._size:
+            return Failure(
+                ErrorCode.SOURCE_INCOMPLETE,
+                f"the source broke off after {self._size} bytes, again and again",
+            )
+        return Failure(
+            ErrorCode.SOURCE_UNAVAILABLE,
+            f"the source cannot be reached: {type(error).__name__}",
+        )
+
+    def _remember_validator(self, response: httpx.Response) -> None:
+        tag = response.headers.get("ETag", "")
+        strong = tag if tag.startswith('"') else ""
+        self._validator = strong or response.headers.get("Last-Modified", "")
+
+    def _check_expiry(self) -> None:
+        end = expiry(self._url)
+        if end is not None and end <= datetime.now(UTC):
+            raise _expired()
+
+    def _check_size(self, size: int) -> None:
+        if size > self._limits.max_bytes:
+            raise Failure(
+                ErrorCode.SOURCE_TOO_LARGE,
+                f"the source is larger than {self._limits.max_bytes} bytes, the most that this "
+                "installation accepts (MAX_SOURCE_BYTES)",
+            )
+
+    def _check_rate(self, received: int, seconds: float) -> None:
+        if received < self._limits.min_bytes_per_second * seconds:
+            raise Failure(
+                ErrorCode.SOURCE_TIMEOUT,
+                f"the source sends {received / seconds:.0f} bytes a second, too slow to go on",
+            )
+
+
+def _expired() -> Failure:
+    return Failure(
+        ErrorCode.SOURCE_EXPIRED, "the source's URL has expired: send the request with a fresh one"
+    )

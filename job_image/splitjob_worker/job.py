@@ -1,0 +1,297 @@
+"""One job from its source to its stems: fetch, decode, separate, encode, upload, notify.
+
+The model is loaded while the source is downloaded and decoded; torch is not imported before that.
+"""
+
+import hashlib
+import logging
+import shutil
+import tempfile
+import time
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from splitjob.allowlist import Allowlist
+from splitjob.errors import ErrorCode, Failure
+from splitjob.models import ModelRecord, RegistryError, load_registry
+from splitjob.resource import Audio
+from splitjob.result import (
+    Manifest,
+    StemReport,
+    WorkerReport,
+    storage_prefix,
+)
+from splitjob.sender import WebhookSender
+from splitjob.signing import parse_tokens
+from splitjob.storage import S3Service, StorageError
+from splitjob_worker import fetch, report, weights
+from splitjob_worker.decode import decode
+from splitjob_worker.decoder import Decoded
+from splitjob_worker.decoder import Limits as DecoderLimits
+from splitjob_worker.notify import Notifier
+from splitjob_worker.progress import Progress
+from splitjob_worker.settings import WorkerSettings
+from splitjob_worker.spool import Spool
+from splitjob_worker.stopping import Stop
+
+if TYPE_CHECKING:
+    from splitjob_worker.encode import EncodedStem, Encoding
+    from splitjob_worker.separate import Separation, Separator
+    from splitjob_worker.upload import Target
+
+log = logging.getLogger(__name__)
+
+
+class Job:
+    """One attempt at one request.
+
+    Args:
+        settings: what was asked, and where things are.
+        stop: told to stop?
+        began: `time.monotonic()` at which the process started.
+    """
+
+    def __init__(self, settings: WorkerSettings, stop: Stop, began: float) -> None:
+        self._settings = settings
+        self._request = settings.request
+        self._stop = stop
+        self._began = began
+        self._prefix = storage_prefix(
+            settings.storage_prefix, settings.request.version_id, settings.job_id
+        )
+        self._notifier = self._make_notifier()
+        self._progress = Progress(listener=self._notifier.progress)
+
+    def run(self) -> WorkerReport:
+        """Do the job.
+
+        Returns:
+            The report of a completed job, already written once; its webhook has been tried.
+
+        Raises:
+            Failure: the job cannot be completed.
+            Superseded: it is settled already.
+            Stopped: told to stop.
+        """
+        record = self._model_record()
+        with self._scratch() as scratch:
+            loader = ThreadPoolExecutor(max_workers=1, thread_name_prefix="model")
+            separator = loader.submit(self._load_model, record)
+            target = self._target()
+            target.prepare()
+            self._notifier.started()
+            mixture, decoded = self._mixture(record, scratch)
+            separation, device = self._separate(separator, mixture, scratch)
+            encoded, encoding = self._encode(separation, record, scratch)
+            self._upload(encoded, encoding, target)
+            finished = self._report(separation, encoded, decoded, separator.result(), device)
+            finished.sample_rate = encoding.rate(record.sample_rate)
+            self._settle(finished, target)
+        report.write(finished, self._settings.termination_message_path)
+        self._notify(finished, target.bucket)
+        return finished
+
+    def _mixture(self, record: ModelRecord, scratch: Path) -> tuple[Spool, Decoded]:
+        """Download and decode; the downloaded file is gone afterwards."""
+        source = scratch / "source"
+        with self._progress.stage("fetch") as on_progress:
+            fetch.Download(
+                self._settings.url_of(self._request.source),
+                source,
+                fetch.Limits(self._settings.max_source_bytes),
+                networks=self._settings.allowed_networks,
+                allow_http=self._settings.local,
+                stop=self._stop,
+                on_progress=on_progress,
+            ).run()
+        limits = DecoderLimits(record.sample_rate, self._settings.max_audio_seconds)
+        with self._progress.stage("decode"):
+            mixture, decoded = decode(
+                source, scratch / "mixture.f32", limits, check_stop=self._stop.check
+            )
+        source.unlink()
+        return mixture, decoded
+
+    def _load_model(self, record: ModelRecord) -> "Separator":
+        """Check the weights and bring the model up, in a thread beside the download."""
+        found = weights.find(record, self._settings.model_dir)
+        from splitjob_worker.separate import Separator  # noqa: PLC0415 - seconds of import
+
+        return Separator(found, self._settings.device)
+
+    def _separate(
+        self, separator: "Future[Separator]", mixture: Spool, scratch: Path
+    ) -> tuple["Separation", str]:
+        with self._progress.stage("separate") as on_progress:
+            while not separator.done():
+                self._stop.wait(0.05)
+            ready = separator.result()
+            from splitjob_worker.separate import Options  # noqa: PLC0415 - loaded by now
+
+            options = Options(
+                stems=self._request.stems,
+                remainder=self._request.remainder,
+                shifts=self._request.shifts,
+                overlap=self._request.overlap_permille / 1000,
+                seed=self._seed(),
+            )
+            separation = ready.separate(
+                mixture,
+                options,
+                scratch,
+                on_progress=on_progress,
+                check_stop=self._stop.check,
+            )
+        return separation, ready.device.type
+
+    def _encode(
+        self, separation: "Separation", record: ModelRecord, scratch: Path
+    ) -> tuple[list["EncodedStem"], "Encoding"]:
+        from splitjob_worker.encode import Encoding, encode_all  # noqa: PLC0415 - loads FFmpeg
+
+        encoding = Encoding(
+            format=self._request.format,
+            bit_depth=self._request.bit_depth or 16,
+            bitrate_kbps=self._request.bitrate_kbps,
+            clip_mode=self._request.clip_mode,
+        )
+        with self._progress.stage("encode"):
+            encoded = encode_all(
+                separation.stems,
+                encoding,
+                record.sample_rate,
+                scratch,
+                check_stop=self._stop.check,
+            )
+        return encoded, encoding
+
+    def _upload(self, encoded: list["EncodedStem"], encoding: "Encoding", target: "Target") -> None:
+        from splitjob_worker.encode import CONTENT_TYPES  # noqa: PLC0415
+        from splitjob_worker.upload import upload_all  # noqa: PLC0415
+
+        with self._progress.stage("upload") as on_progress:
+            upload_all(
+                encoded,
+                target,
+                CONTENT_TYPES[encoding.format],
+                stop=self._stop,
+                on_progress=on_progress,
+            )
+
+    def _report(
+        self,
+        separation: "Separation",
+        encoded: list["EncodedStem"],
+        decoded: Decoded,
+        separator: "Separator",
+        device: str,
+    ) -> WorkerReport:
+        stems: list[StemReport] = [one.report for one in encoded]
+        return WorkerReport(
+            outcome="completed",
+            stems=stems,
+            model_digest=separator.weights.digest,
+            device=device,
+            audio=Audio(
+                frames=decoded.source_frames,
+                sample_rate=decoded.source_rate,
+                channels=decoded.source_channels,
+            ),
+            residual_dbfs=separation.residual_dbfs,
+            timings=dict(self._progress.timings),
+            processing_time_ms=round((time.monotonic() - self._began) * 1000),
+        )
+
+    def _settle(self, finished: WorkerReport, target: "Target") -> None:
+        """Write the manifest: from here on the job is completed."""
+        self._stop.check()
+        target.settle(
+            Manifest(
+                job_id=self._settings.job_id,
+                job_uid=self._settings.job_uid,
+                version_id=self._request.version_id,
+                attempt=self._settings.attempt,
+                status="completed",
+                result=finished.result(self._request, target.bucket, self._prefix),
+            )
+        )
+
+    def _notify(self, finished: WorkerReport, bucket: str) -> None:
+        """Send `completed`; with presigned uploads that is the operator's, who has the verdict."""
+        self._notifier.finish_courtesies()
+        if self._request.uploads:
+            return
+        with self._progress.stage("notify"):
+            result = finished.result(self._request, bucket, self._prefix)
+            finished.webhook_delivered = self._notifier.completed(result)
+
+    def _model_record(self) -> ModelRecord:
+        try:
+            record = load_registry(self._settings.model_registry).get(self._request.model)
+        except RegistryError as error:
+            raise Failure(ErrorCode.WORKER_CONFIG, str(error)) from None
+        if record is None:
+            raise Failure(
+                ErrorCode.MODEL_UNAVAILABLE,
+                f"this installation has no model called {self._request.model} (GET /models lists "
+                "those it has)",
+            )
+        unknown = [one for one in self._request.stems or [] if one not in record.stems]
+        if unknown:
+            raise Failure(
+                ErrorCode.REQUEST_INVALID,
+                f"the model {record.name} gives no stem called {unknown[0]}, only "
+                f"{', '.join(record.stems)}",
+            )
+        return record
+
+    def _target(self) -> "Target":
+        from splitjob_worker.upload import Bucket, PresignedUrls  # noqa: PLC0415 - loads boto3
+
+        if self._request.uploads:
+            urls = {
+                name: self._settings.url_of(location)
+                for name, location in self._request.uploads.items()
+            }
+            return PresignedUrls(urls, self._settings.allowed_networks, self._stop)
+        try:
+            storage = S3Service()
+        except (StorageError, ValueError) as error:
+            raise Failure(
+                ErrorCode.WORKER_CONFIG, f"the bucket is not configured: {_first_line(error)}"
+            ) from None
+        return Bucket(storage, self._prefix, self._settings.job_uid)
+
+    def _make_notifier(self) -> Notifier:
+        settings = self._settings
+        try:
+            sender = WebhookSender(
+                parse_tokens(settings.token.get_secret_value()),
+                Allowlist.parse(settings.webhook_allowlist, local=settings.local),
+                settings.allowed_networks,
+            )
+        except ValueError as error:
+            raise Failure(ErrorCode.WORKER_CONFIG, _first_line(error)) from None
+        return Notifier(settings, sender, settings.url_of(self._request.webhook), self._stop)
+
+    def _seed(self) -> int:
+        """Return the seed of the shifts: the request's, or one that a retry finds again."""
+        if self._request.seed is not None:
+            return self._request.seed
+        return int.from_bytes(hashlib.sha256(self._settings.job_id.encode()).digest()[:6])
+
+    @contextmanager
+    def _scratch(self) -> Iterator[Path]:
+        """A folder for everything this job writes, gone at the end however it ends."""
+        folder = Path(tempfile.mkdtemp(prefix="job-", dir=self._settings.scratch_dir))
+        try:
+            yield folder
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def _first_line(error: Any) -> str:  # noqa: ANN401
+    return str(error).splitlines()[0]

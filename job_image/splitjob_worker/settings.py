@@ -1,0 +1,113 @@
+"""What the worker is told: the environment of its container (`splitjob.workload`)."""
+
+import json
+import os
+from collections.abc import Mapping
+from datetime import datetime
+from pathlib import Path
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
+
+from splitjob.addresses import Network, parse_networks
+from splitjob.allowlist import DEFAULT_ALLOWLIST
+from splitjob.errors import ErrorCode, Failure
+from splitjob.resource import Location, Request
+from splitjob.workload import (
+    ENV_ALLOWED_PRIVATE_ADDRESSES,
+    ENV_ATTEMPT,
+    ENV_DEVICE,
+    ENV_JOB_ID,
+    ENV_JOB_UID,
+    ENV_MAX_AUDIO_SECONDS,
+    ENV_MAX_SOURCE_BYTES,
+    ENV_MODEL_DIR,
+    ENV_MODEL_REGISTRY,
+    ENV_QUEUED_AT,
+    ENV_REQUEST,
+    ENV_SCRATCH_DIR,
+    ENV_SECRET_DIR,
+    ENV_STORAGE_PREFIX,
+    ENV_TERMINATION_MESSAGE,
+)
+
+
+class WorkerSettings(BaseModel):
+    """The worker's settings; see `splitjob.workload` for what each means."""
+
+    model_config = ConfigDict(extra="ignore", frozen=True)
+
+    job_id: str = Field(alias=ENV_JOB_ID)
+    job_uid: str = Field(alias=ENV_JOB_UID)
+    attempt: int = Field(default=1, ge=1, alias=ENV_ATTEMPT)
+    request: Request = Field(alias=ENV_REQUEST)
+    submitted_at: datetime | None = Field(default=None, alias=ENV_QUEUED_AT)
+
+    secret_dir: Path | None = Field(default=None, alias=ENV_SECRET_DIR)
+    scratch_dir: Path = Field(alias=ENV_SCRATCH_DIR)
+    model_dir: Path | None = Field(default=None, alias=ENV_MODEL_DIR)
+    model_registry: Path | None = Field(default=None, alias=ENV_MODEL_REGISTRY)
+    termination_message_path: Path | None = Field(default=None, alias=ENV_TERMINATION_MESSAGE)
+
+    device: Literal["cpu", "cuda", "mps"] = Field(default="cpu", alias=ENV_DEVICE)
+    storage_prefix: str = Field(default="", alias=ENV_STORAGE_PREFIX)
+    max_audio_seconds: int = Field(default=3600, ge=1, alias=ENV_MAX_AUDIO_SECONDS)
+    max_source_bytes: int = Field(default=2 << 30, ge=1, alias=ENV_MAX_SOURCE_BYTES)
+    allowed_networks: tuple[Network, ...] = Field(default=(), alias=ENV_ALLOWED_PRIVATE_ADDRESSES)
+
+    environment: str = Field(default="local", alias="ENVIRONMENT")
+    token: SecretStr = Field(default=SecretStr(""), alias="DEMUCSSVC_TOKEN")
+    webhook_allowlist: str = Field(default=DEFAULT_ALLOWLIST, alias="API_WEBHOOK_URL_ALLOWLIST")
+
+    @property
+    def local(self) -> bool:
+        """Whether http sources and receivers on this machine are allowed."""
+        return self.environment == "local"
+
+    @field_validator("request", mode="before")
+    @classmethod
+    def _from_json(cls, value: object) -> object:
+        return json.loads(value) if isinstance(value, str) else value
+
+    @field_validator("allowed_networks", mode="before")
+    @classmethod
+    def _from_list(cls, value: object) -> object:
+        return parse_networks(value) if isinstance(value, str) else value
+
+    def url_of(self, location: Location) -> str:
+        """Return a location's whole URL, query included.
+
+        Raises:
+            Failure: `worker_config`: the Secret does not hold it.
+        """
+        if location.secret_key is None:
+            return location.url
+        try:
+            if self.secret_dir is None:
+                raise FileNotFoundError
+            return (self.secret_dir / location.secret_key).read_text(encoding="utf-8").strip()
+        except (OSError, UnicodeDecodeError):
+            raise Failure(
+                ErrorCode.WORKER_CONFIG,
+                f"the key {location.secret_key!r} of this job's Secret cannot be read",
+            ) from None
+
+
+def load(environment: Mapping[str, str] | None = None) -> WorkerSettings:
+    """Read the settings.
+
+    Args:
+        environment: instead of the process's own.
+
+    Raises:
+        Failure: `worker_config`: a variable is missing or cannot be read; which, never its value.
+    """
+    given = os.environ if environment is None else environment
+    values = {name: value for name, value in given.items() if value != ""}
+    try:
+        return WorkerSettings.model_validate(values)
+    except ValidationError as error:
+        names = sorted({str(one["loc"][0]) for one in error.errors()})
+        raise Failure(
+            ErrorCode.WORKER_CONFIG, f"these variables are missing or wrong: {', '.join(names)}"
+        ) from None

@@ -1,0 +1,221 @@
+"""The stems leave: into the bucket, or to the caller's own presigned URLs. All storage is here.
+
+The manifest goes last. In the bucket it is written only if absent: of a worker that finishes and an
+operator that gave the job up, one wins.
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Protocol
+
+import httpx
+
+from splitjob.addresses import Network
+from splitjob.errors import ErrorCode, Failure
+from splitjob.result import Manifest
+from splitjob.safe_http import Forbidden, client
+from splitjob.storage import S3Service, StorageError
+from splitjob_worker.encode import EncodedStem
+from splitjob_worker.stopping import Stop
+
+MANIFEST = "manifest.json"
+PARALLEL = 4
+ATTEMPTS = 5
+FIRST_WAIT = 0.5
+_BLOCK = 1 << 20
+
+
+class Superseded(Exception):  # noqa: N818 - reads as what happened
+    """Somebody else has settled this job: another attempt, or the operator with a tombstone."""
+
+
+class Target(Protocol):
+    """Where stems go.
+
+    Attributes:
+        bucket: the bucket's name; empty for the caller's own URLs.
+    """
+
+    bucket: str
+
+    def prepare(self) -> None:
+        """Look at what is there before any work is done.
+
+        Raises:
+            Superseded: the job is settled already.
+        """
+
+    def put(self, path: Path, content_type: str) -> None:
+        """Upload one stem."""
+
+    def settle(self, manifest: Manifest) -> None:
+        """Write the manifest.
+
+        Raises:
+            Superseded: the job is settled already.
+        """
+
+
+class Bucket:
+    """The installation's own bucket.
+
+    Args:
+        storage: the bucket.
+        prefix: `splitjob.result.storage_prefix` of the job.
+        job_uid: whose manifest counts; one of a former job of the same name is removed.
+    """
+
+    def __init__(self, storage: S3Service, prefix: str, job_uid: str) -> None:
+        self.bucket = storage.bucket
+        self._storage = storage
+        self._prefix = prefix
+        self._job_uid = job_uid
+
+    def prepare(self) -> None:
+        """Look whether the job is settled already; see `Target`."""
+        key = f"{self._prefix}/{MANIFEST}"
+        with _as_failure():
+            found = self._storage.get_json(key)
+            if found is None:
+                return
+            if isinstance(found, dict) and found.get("jobUid") == self._job_uid:
+                raise Superseded
+            self._storage.delete_file(key)
+
+    def put(self, path: Path, content_type: str) -> None:
+        """Upload one stem."""
+        with _as_failure():
+            self._storage.upload_file(path, f"{self._prefix}/{path.name}", content_type)
+
+    def settle(self, manifest: Manifest) -> None:
+        """Write the manifest unless one is there; see `Target`."""
+        body = encode(manifest)
+        with _as_failure():
+            if not self._storage.put_if_absent(f"{self._prefix}/{MANIFEST}", body):
+                raise Superseded
+
+
+class PresignedUrls:
+    """URLs that the caller presigned, one per stem and perhaps one for the manifest.
+
+    Args:
+        urls: by stem's name, and `manifest`.
+        networks: address ranges exempt from the address rules.
+        stop: told to stop?
+    """
+
+    bucket = ""
+
+    def __init__(self, urls: Mapping[str, str], networks: Sequence[Network], stop: Stop) -> None:
+        self._urls = urls
+        self._networks = networks
+        self._stop = stop
+
+    def prepare(self) -> None:
+        """Do nothing: these URLs can only be written to."""
+
+    def put(self, path: Path, content_type: str) -> None:
+        """Upload one stem.
+
+        No content type is sent: the signature would have to cover it.
+        """
+        url = self._urls.get(path.stem)
+        if url is None:
+            raise Failure(
+                ErrorCode.UPLOAD_FAILED,
+                f"the request names no upload URL for the stem {path.stem}",
+                retryable=False,
+            )
+        self._put(url, path.stem, path.stat().st_size, lambda: _blocks(path))
+
+    def settle(self, manifest: Manifest) -> None:
+        """Upload the manifest, where there is a URL for it."""
+        body = encode(manifest)
+        if "manifest" in self._urls:
+            self._put(self._urls["manifest"], "manifest", len(body), lambda: iter([body]))
+
+    def _put(self, url: str, what: str, size: int, body: Callable[[], Iterator[bytes]]) -> None:
+        failure = _refused(what, "nothing was tried", retryable=True)
+        for attempt in range(ATTEMPTS):
+            if attempt:
+                self._stop.wait(FIRST_WAIT * 2**attempt)
+            try:
+                with client(self._networks, timeout=60.0) as http:
+                    answer = http.put(url, content=body(), headers={"Content-Length": str(size)})
+            except Forbidden as refused:
+                raise _refused(what, str(refused), retryable=False) from None
+            except httpx.HTTPError as error:
+                failure = _refused(what, type(error).__name__, retryable=True)
+                continue
+            if answer.is_success:
+                return
+            passing = answer.status_code in {408, 429} or answer.status_code >= 500
+            failure = _refused(what, f"the answer was {answer.status_code}", retryable=passing)
+            if not passing:
+                break
+        raise failure
+
+
+def upload_all(
+    stems: Sequence[EncodedStem],
+    target: Target,
+    content_type: str,
+    *,
+    stop: Stop,
+    on_progress: Callable[[float], None] = lambda _share: None,
+) -> None:
+    """Upload every stem, several at once.
+
+    Args:
+        stems: the files.
+        target: where to.
+        content_type: of each.
+        stop: told to stop?
+        on_progress: hears the share of stems that are up.
+
+    Raises:
+        Failure: `upload_failed`.
+        Stopped: told to stop; nothing more is begun.
+    """
+    pool = ThreadPoolExecutor(max_workers=PARALLEL)
+    try:
+        tasks = [pool.submit(_put, target, stem.path, content_type, stop) for stem in stems]
+        for done, task in enumerate(as_completed(tasks), start=1):
+            task.result()
+            on_progress(done / len(tasks))
+    finally:
+        pool.shutdown(wait=False, cancel_futures=True)
+
+
+def encode(manifest: Manifest) -> bytes:
+    """Return the manifest as it lies in the bucket."""
+    return manifest.model_dump_json(by_alias=True, exclude_none=True, indent=2).encode()
+
+
+def _put(target: Target, path: Path, content_type: str, stop: Stop) -> None:
+    stop.check()
+    target.put(path, content_type)
+
+
+def _blocks(path: Path) -> Iterator[bytes]:
+    with path.open("rb") as file:
+        while block := file.read(_BLOCK):
+            yield block
+
+
+def _refused(what: str, why: str, *, retryable: bool) -> Failure:
+    return Failure(
+        ErrorCode.UPLOAD_FAILED,
+        f"the upload of {what} to the URL given for it failed: {why}",
+        retryable=retryable,
+    )
+
+
+@contextmanager
+def _as_failure() -> Iterator[None]:
+    try:
+        yield
+    except StorageError as error:
+        raise Failure(ErrorCode.UPLOAD_FAILED, str(error), retryable=error.retryable) from None
