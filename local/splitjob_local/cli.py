@@ -4,6 +4,7 @@ up     starts it with the service installed, prints one line of JSON when all is
        it up until it is ended (Ctrl-C, SIGTERM)
 shell  the same with a shell on it: kubectl and helm on PATH, KUBECONFIG set; ends with the shell.
        Without a terminal it is `up`, ended also by the end of the process that started it
+demo   one song through the whole service, every step shown and checked; leaves an HTML page
 fetch  only downloads or builds the programs it needs, into the cache
 """
 
@@ -55,6 +56,8 @@ def main(argv: Sequence[str]) -> int:
     try:
         if arguments.command == "fetch":
             find_binaries(say)
+        elif arguments.command == "demo":
+            return demo(arguments)
         else:
             run(arguments)
     except Ended:
@@ -87,6 +90,14 @@ def run(arguments: argparse.Namespace) -> None:
             _ignore_further_signals()
 
 
+def demo(arguments: argparse.Namespace) -> int:
+    """Play the demo; returns 0 if every check held."""
+    from splitjob_local.demo.run import run as play  # noqa: PLC0415 - imports numpy and FFmpeg
+
+    die_with_parent(signal.SIGTERM)  # with `make demo`, however that ends
+    return play(arguments)
+
+
 def parser() -> argparse.ArgumentParser:
     """Describe the command line."""
     top = argparse.ArgumentParser(
@@ -94,11 +105,22 @@ def parser() -> argparse.ArgumentParser:
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    commands = top.add_subparsers(dest="command", required=True, metavar="up|shell|fetch")
+    commands = top.add_subparsers(dest="command", required=True, metavar="up|shell|demo|fetch")
     for name in ("up", "shell"):
         _add_cluster_options(commands.add_parser(name))
     commands.add_parser("fetch")
+    _add_demo_options(commands.add_parser("demo"))
     return top
+
+
+def _add_demo_options(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--song", type=existing_file, help="yours: mp3, flac, wav, m4a, ogg, ...")
+    command.add_argument(
+        "--out", type=Path, default=Path("demo-out"), help="where the results go (demo-out)"
+    )
+    command.add_argument(
+        "--keep", action="store_true", help="keep the cluster up afterwards, to look around"
+    )
 
 
 def _add_cluster_options(command: argparse.ArgumentParser) -> None:

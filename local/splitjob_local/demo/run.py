@@ -3,15 +3,15 @@
 import argparse
 import json
 import shutil
-import signal
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+from splitjob_local.cli import Ended, keep_up
 from splitjob_local.demo import outcome
 from splitjob_local.demo.audio import UnreadableError
 from splitjob_local.demo.client import SignedClient
@@ -34,35 +34,31 @@ class StoryEndedError(Exception):
     """The demo cannot go on; a check that does not hold has been noted already."""
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Describe the demo's command line."""
-    parser.add_argument("--song", type=Path, help="a song of yours: mp3, flac, wav, m4a, ogg, ...")
-    parser.add_argument(
-        "--out", type=Path, default=Path("demo-out"), help="where the results go (demo-out)"
-    )
-    parser.add_argument(
-        "--keep", action="store_true", help="keep the cluster up afterwards, to look around"
-    )
-
-
 def run(arguments: argparse.Namespace) -> int:
-    """Run the demo.
+    """Play the demo.
+
+    Args:
+        arguments: `song`, `out` and `keep` of the command line.
 
     Returns:
         The exit status: 0 if every check held.
     """
-    narrator = Narrator(STEPS)
+    narrator = Narrator(STEPS - arguments.keep)
     out: Path = arguments.out.absolute()
     out.mkdir(parents=True, exist_ok=True)
-    try:
-        with ExitStack() as stack:
-            Demo(narrator, out, stack).play(arguments.song, keep=arguments.keep)
-    except UnreadableError as error:
-        print(f"track-tree-audio: {error}", file=sys.stderr)
-        return 1
-    except StoryEndedError:
-        pass
-    return 0 if narrator.end() else 1
+    with ExitStack() as stack:
+        demo = Demo(narrator, out, stack)
+        try:
+            demo.play(arguments.song, keep=arguments.keep)
+        except UnreadableError as error:
+            print(f"track-tree-audio: {error}", file=sys.stderr)
+            return 1
+        except StoryEndedError:
+            pass
+        holds = narrator.end()
+        if arguments.keep:
+            demo.keep()
+    return 0 if holds else 1
 
 
 class Demo:
@@ -72,12 +68,18 @@ class Demo:
         narrator: tells them.
         out: the folder for the results.
         stack: ends what was started, however the story ends.
+
+    Attributes:
+        cluster: once it is up.
+        job: the job's id, once it is accepted.
     """
 
     def __init__(self, narrator: Narrator, out: Path, stack: ExitStack) -> None:
         self.narrator = narrator
         self.out = out
         self.stack = stack
+        self.cluster: LocalCluster | None = None
+        self.job = ""
 
     def play(self, own_song: Path | None, *, keep: bool) -> None:
         """Play all steps.
@@ -89,16 +91,16 @@ class Demo:
         song = take(own_song, self.out) if own_song else None
         model = choose(own_song is not None)
         cluster, song = self.start(song, model)
+        self.cluster = cluster
         source = self.upload(cluster, song)
         receiver = self.stack.enter_context(Receiver(cluster.service.webhook_base))
-        name = self.ask(cluster, source, receiver, model)
-        splitjob = self.follow(cluster, name, song)
+        self.job = self.ask(cluster, source, receiver, model)
+        splitjob = self.follow(cluster, self.job, song)
         body = self.receive(cluster, receiver, splitjob)
         separation = self.examine(cluster, body, song)
         self.leave(cluster, song, separation, splitjob, source)
-        if keep:
-            self.keep(cluster, name)
-        self.end(cluster)
+        if not keep:
+            self.end(cluster)
 
     def start(self, song: Song | None, model: Choice) -> tuple[LocalCluster, Song]:
         """Start the cluster; compose the song meanwhile."""
@@ -269,11 +271,13 @@ class Demo:
             self.narrator.say(f"Open {page} in a browser; it plays by itself, also offline.")
             self.narrator.show(outcome.listing(self.out))
 
-    def keep(self, cluster: LocalCluster, name: str) -> None:
+    def keep(self) -> None:
         """Keep the cluster until Ctrl-C, and say how to look around."""
-        print(outcome.tour(cluster, name), flush=True)
-        while True:
-            signal.pause()
+        if self.cluster is None:
+            return
+        print(outcome.tour(self.cluster, self.job), flush=True)
+        with suppress(Ended):
+            keep_up(self.cluster)
 
     def end(self, cluster: LocalCluster) -> None:
         """End the cluster and see that nothing of it is left."""
