@@ -61,7 +61,7 @@ def patch(kube: Cluster, namespace: str, change: dict[str, Any], *flags: str) ->
     )
 
 
-ACCEPTED = {
+ACCEPTED: dict[str, dict[str, Any]] = {
     "the plainest request": {},
     "a whole URL in the Secret": {
         "secretName": "song-1-source",

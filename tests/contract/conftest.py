@@ -1,0 +1,21 @@
+"""What the contract tests share: the chart, rendered by helm without a cluster."""
+
+from functools import partial
+
+import pytest
+from tests import chart
+from tests.chart import Manifest, Render
+
+from splitjob_local.binaries import find_binaries
+
+
+@pytest.fixture(scope="session")
+def render(tmp_path_factory: pytest.TempPathFactory) -> Render:
+    """A function that renders the chart with some values and returns its manifests."""
+    return partial(chart.render, find_binaries(print)["helm"], tmp_path_factory.mktemp("helm"))
+
+
+@pytest.fixture(scope="session")
+def manifests(render: Render) -> list[Manifest]:
+    """The chart with the fewest values."""
+    return render()

@@ -1,0 +1,116 @@
+"""The Roles of the chart against the calls in the code: each is needed, none is missing.
+
+Each component talks to the cluster in one file. The methods of the Kubernetes client that it names
+say which verbs it needs on what.
+"""
+
+import ast
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.chart import RELEASE, Manifest
+
+from splitjob.resource import GROUP
+
+ROOT = Path(__file__).parents[2]
+FILES = {
+    "api": ROOT / "api/splitjob_api/cluster.py",
+    "operator": ROOT / "operator/splitjob_operator/cluster.py",
+}
+VERBS = {
+    "create": "create",
+    "read": "get",
+    "get": "get",
+    "list": "list",
+    "patch": "patch",
+    "replace": "update",
+    "delete": "delete",
+}
+PLURALS = {
+    "custom_object": f"{GROUP}/splitjobs",
+    "custom_object_status": f"{GROUP}/splitjobs/status",
+    "job": "batch/jobs",
+    "pod": "pods",
+    "pod_log": "pods/log",
+    "secret": "secrets",
+    "config_map": "configmaps",
+    "event": "events",
+    "node": "nodes",
+}
+# What a method's name does not tell.
+BEYOND = {
+    "api": {(f"{GROUP}/splitjobs", "watch")},
+    "operator": {
+        # kopf's own watching
+        *(
+            (kind, verb)
+            for kind in (f"{GROUP}/splitjobs", "batch/jobs", "pods")
+            for verb in ("list", "watch")
+        ),
+        # to be an owner that waits for what it owns
+        (f"{GROUP}/splitjobs/finalizers", "update"),
+    },
+}
+
+
+def needed(component: str) -> set[tuple[str, str]]:
+    """Return what the component's code asks of the cluster, as (resource, verb)."""
+    names = {
+        node.attr
+        for node in ast.walk(ast.parse(FILES[component].read_text()))
+        if isinstance(node, ast.Attribute)
+    }
+    found = set(BEYOND[component])
+    for name in names:
+        match = re.fullmatch(r"([a-z]+)_(?:namespaced|cluster)_(\w+)|(read|list)_(node)", name)
+        if match:
+            verb, kind = match[1] or match[3], match[2] or match[4]
+            found.add((PLURALS[kind], VERBS[verb]))
+    return found
+
+
+def granted(manifests: list[Manifest], component: str) -> set[tuple[str, str]]:
+    """Return what the Roles bound to the component's account allow, as (resource, verb)."""
+    account = f"{RELEASE}-track-tree-audio-{component}"
+    roles = {(m["kind"], m["metadata"]["name"]): m for m in manifests if "rules" in m}
+    rules: list[dict[str, Any]] = [
+        rule
+        for m in manifests
+        if m["kind"] in {"RoleBinding", "ClusterRoleBinding"}
+        and account in [subject["name"] for subject in m["subjects"]]
+        for rule in roles[m["roleRef"]["kind"], m["roleRef"]["name"]]["rules"]
+    ]
+    return {
+        (f"{group}/{kind}" if group else kind, verb)
+        for rule in rules
+        for group in rule["apiGroups"]
+        for kind in rule["resources"]
+        for verb in rule["verbs"]
+    }
+
+
+@pytest.mark.parametrize("component", FILES)
+def test_the_rights_are_those_the_code_needs(manifests: list[Manifest], component: str) -> None:
+    """Acceptance 66."""
+    assert granted(manifests, component) == needed(component)
+
+
+def test_the_api_cannot_read_secrets(manifests: list[Manifest]) -> None:
+    assert {verb for kind, verb in granted(manifests, "api") if kind == "secrets"} == {"create"}
+
+
+def test_nothing_is_granted_wholesale(manifests: list[Manifest]) -> None:
+    for m in manifests:
+        for rule in m.get("rules", []):
+            assert "*" not in [*rule["apiGroups"], *rule["resources"], *rule["verbs"]]
+
+
+def test_the_only_right_beyond_the_namespace_is_to_read_nodes(manifests: list[Manifest]) -> None:
+    bound = [m["roleRef"]["name"] for m in manifests if m["kind"] == "ClusterRoleBinding"]
+    assert bound == ["audio:demo-track-tree-audio-operator:nodes"]
+    (role,) = (
+        m for m in manifests if m["kind"] == "ClusterRole" and m["metadata"]["name"] in bound
+    )
+    assert role["rules"] == [{"apiGroups": [""], "resources": ["nodes"], "verbs": ["get"]}]
