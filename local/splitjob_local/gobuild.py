@@ -86,7 +86,17 @@ def compile_program(
     say(f"fetching the source of {target.name}")
     total = count_packages(go, module, package)
     linker_flags = " ".join(["-s", "-w", *(f"-X {key}={to}" for key, to in variables.items())])
-    arguments = ["build", "-v", "-trimpath", "-ldflags", linker_flags, "-o", str(target), package]
+    arguments = [
+        "build",
+        "-v",
+        "-trimpath",
+        "-buildvcs=false",
+        "-ldflags",
+        linker_flags,
+        "-o",
+        str(target),
+        package,
+    ]
     with subprocess.Popen(
         [go, *arguments],
         cwd=module,
