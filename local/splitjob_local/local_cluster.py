@@ -131,6 +131,8 @@ class LocalCluster:
             self.processes.start(self._node(leases.port()))
             if self.options.install:  # while the node starts
                 self.service.install(self.options.values, self.options.settings, self.folder)
+                namespace = f"--namespace={self.options.namespace}"
+                self.kubectl("config", "set-context", "--current", namespace)
             bucket.result()
         self._wait_for_node()
         self._say(f"the cluster is up after {time.monotonic() - started:.1f} s")
