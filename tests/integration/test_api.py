@@ -1,0 +1,498 @@
+"""The API as it is shipped, `python -m splitjob_api`, on a real Kubernetes API server."""
+
+import base64
+import json
+import os
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from splitjob import resource
+from splitjob.intent import LABEL_LENGTH
+from splitjob.request import SplitRequest
+from splitjob.signing import Signer
+from splitjob_api.cluster import Cluster, SplitJobObject
+from splitjob_api.submission import Submission
+from splitjob_local.local_cluster import LocalCluster
+
+TOKEN = "a-token-for-these-tests"
+NAMESPACE = "test-api"
+QUERY = "X-Amz-Signature=very-secret-signature"
+
+
+@dataclass
+class Api:
+    """One replica."""
+
+    url: str
+    process: subprocess.Popen[bytes]
+    log: Path
+
+    def post(self, body: dict[str, Any] | bytes, **headers: str) -> httpx.Response:
+        content = body if isinstance(body, bytes) else json.dumps(body).encode()
+        signed = Signer([TOKEN]).sign(content, int(time.time()))
+        return httpx.post(f"{self.url}/split", content=content, headers={**signed, **headers})
+
+    def get(self, path: str) -> httpx.Response:
+        signed = Signer([TOKEN]).sign(f"GET {path}".encode(), int(time.time()))
+        return httpx.get(self.url + path, headers=signed)
+
+
+@contextmanager
+def started(cluster: LocalCluster, log: Path, **settings: str) -> Iterator[Api]:
+    """Run a replica until the block ends."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    environment = {
+        "PATH": os.environ["PATH"],
+        "KUBECONFIG": str(cluster.kubeconfig),
+        "NAMESPACE": NAMESPACE,
+        "HOST": "127.0.0.1",
+        "PORT": str(port),
+        "DEMUCSSVC_TOKEN": TOKEN,
+        "API_WEBHOOK_URL_ALLOWLIST": "https://hooks.example.com/demucs",
+        "ENVIRONMENT": "prod",
+        "BODY_TIMEOUT_SECONDS": "1",
+        **settings,
+    }
+    with log.open("wb") as out:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "splitjob_api"], env=environment, stderr=out, stdout=out
+        )
+    try:
+        api = Api(f"http://127.0.0.1:{port}", process, log)
+        wait_for(lambda: httpx.get(f"{api.url}/readyz").status_code == 200)
+        yield api
+    finally:
+        process.terminate()
+        assert process.wait(20) is not None
+
+
+def wait_for(condition: Callable[[], bool], seconds: float = 20) -> None:
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        try:
+            if condition():
+                return
+        except httpx.TransportError:
+            pass
+        time.sleep(0.05)
+    raise AssertionError(f"not within {seconds} s")
+
+
+@pytest.fixture(scope="module")
+def kube(crd: LocalCluster) -> Iterator[LocalCluster]:
+    crd.cluster.create_namespace(NAMESPACE, pod_security="restricted")
+    yield crd
+    crd.kubectl("delete", "namespace", NAMESPACE, "--wait=false")
+
+
+@pytest.fixture(scope="module")
+def replicas(
+    kube: LocalCluster, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[tuple[Api, Api]]:
+    """Two replicas; what they logged must hold no secret."""
+    logs = tmp_path_factory.mktemp("logs")
+    first, second = logs / "first", logs / "second"
+    with started(kube, first) as one, started(kube, second) as two:
+        yield one, two
+    for log in (first, second):
+        text = log.read_text()
+        assert "very-secret" not in text
+        assert TOKEN not in text
+        assert "Traceback" not in text
+
+
+@pytest.fixture
+def api(replicas: tuple[Api, Api]) -> Api:
+    return replicas[0]
+
+
+def body(version_id: str, **fields: Any) -> dict[str, Any]:
+    return {
+        "versionId": version_id,
+        "audioUrl": f"https://audio.example.com/song.wav?{QUERY}",
+        "aiModel": "htdemucs",
+        "webhook": "https://hooks.example.com/demucs",
+        **fields,
+    }
+
+
+def splitjobs(kube: LocalCluster, version_id: str) -> list[dict[str, Any]]:
+    text = kube.kubectl("get", "splitjobs", "-n", NAMESPACE, "-o", "json")
+    items: list[dict[str, Any]] = json.loads(text)["items"]
+    return [one for one in items if one["spec"]["request"]["versionId"] == version_id]
+
+
+def finish(kube: LocalCluster, name: str, status: str, reason: str, **more: Any) -> None:
+    """Write a verdict, as the operator does."""
+    condition = {
+        "type": "Succeeded",
+        "status": status,
+        "reason": reason,
+        "message": "",
+        "lastTransitionTime": "2026-01-01T00:00:00Z",
+    }
+    patch = json.dumps({"status": {"conditions": [condition], **more}})
+    kube.kubectl(
+        *("patch", "splitjob", name, "-n", NAMESPACE, "--subresource=status"),
+        *("--type=merge", "-p", patch),
+    )
+
+
+def test_a_signed_request_becomes_a_splitjob_and_a_secret(kube: LocalCluster, api: Api) -> None:
+    answer = api.post(body("happy", correlationId="c-1", stems=["vocals"]))
+    assert answer.status_code == 202, answer.text
+    job_id = answer.json()["jobId"]
+    assert answer.json() == {"jobId": job_id}
+    assert answer.headers["Location"] == f"/jobs/{job_id}"
+    (splitjob,) = splitjobs(kube, "happy")
+    assert splitjob["metadata"]["name"] == job_id
+    request = splitjob["spec"]["request"]
+    assert request["source"] == {
+        "url": "https://audio.example.com/song.wav",
+        "secretKey": "source",
+    }
+    assert splitjob["metadata"]["labels"][resource.LABEL_INTENT] == request["intent"][:LABEL_LENGTH]
+    assert "secret-signature" not in json.dumps(splitjob)
+    name = request["secretName"]
+    secret = json.loads(kube.kubectl("get", "secret", name, "-n", NAMESPACE, "-o", "json"))
+    assert (secret["type"], secret["immutable"]) == (resource.SECRET_TYPE, True)
+    whole = base64.b64decode(secret["data"]["source"]).decode()
+    assert whole == f"https://audio.example.com/song.wav?{QUERY}"
+
+
+def test_06_replays_give_the_same_job_until_it_fails(
+    kube: LocalCluster, replicas: tuple[Api, Api]
+) -> None:
+    """Acceptance 6."""
+    first, second = replicas
+    job_id = first.post(body("replay")).json()["jobId"]
+    fresh = body("replay", audioUrl="https://audio.example.com/song.wav?X-Amz-Signature=fresh")
+    for api, again in ((first, body("replay")), (second, body("replay")), (second, fresh)):
+        answer = api.post(again)
+        assert (answer.status_code, answer.json()) == (200, {"jobId": job_id})
+    finish(kube, job_id, "False", "SourceNotFound")
+    answer = second.post(fresh)
+    assert answer.status_code == 202
+    next_id = answer.json()["jobId"]
+    assert next_id != job_id
+    assert first.post(body("replay")).json()["jobId"] == next_id
+    finish(kube, next_id, "True", "Completed")
+    answer = first.post(body("replay"))
+    assert (answer.status_code, answer.json()["jobId"]) == (200, next_id)
+
+
+def test_06_a_generation_is_not_repeated_after_its_clean_up(kube: LocalCluster, api: Api) -> None:
+    """A failed job whose retry is under way is cleaned up: the retry still stands."""
+    first = api.post(body("cleaned")).json()["jobId"]
+    finish(kube, first, "False", "Canceled")
+    second = api.post(body("cleaned")).json()["jobId"]
+    kube.kubectl("delete", "splitjob", first, "-n", NAMESPACE)
+    answer = api.post(body("cleaned"))
+    assert (answer.status_code, answer.json()["jobId"]) == (200, second)
+
+
+def test_06_one_key_with_two_bodies(kube: LocalCluster, api: Api) -> None:
+    """Acceptance 6."""
+    first = api.post(body("keyed", idempotencyKey="key-1"))
+    assert first.status_code == 202
+    job_id = first.json()["jobId"]
+    assert api.post(body("keyed", idempotencyKey="key-1")).status_code == 200
+    conflict = api.post(body("other", idempotencyKey="key-1"))
+    assert (conflict.status_code, conflict.json()["code"]) == (409, "idempotency_conflict")
+    assert conflict.json()["jobId"] == job_id
+    finish(kube, job_id, "False", "GpuError")
+    again = api.post(body("keyed", idempotencyKey="key-1"))
+    assert (again.status_code, again.json()["jobId"]) == (200, job_id)
+    assert api.post(body("keyed")).json()["jobId"] != job_id
+
+
+@pytest.mark.parametrize("key", [{}, {"idempotencyKey": "crowd"}])
+def test_07_twenty_at_once_on_two_replicas(
+    kube: LocalCluster, replicas: tuple[Api, Api], key: dict[str, str]
+) -> None:
+    """Acceptance 7."""
+    version_id = f"crowd-{len(key)}"
+    with ThreadPoolExecutor(20) as pool:
+        answers = list(pool.map(lambda n: replicas[n % 2].post(body(version_id, **key)), range(20)))
+    statuses = sorted(answer.status_code for answer in answers)
+    assert statuses == [200] * 19 + [202]
+    assert len({answer.json()["jobId"] for answer in answers}) == 1
+    assert len(splitjobs(kube, version_id)) == 1
+
+
+def test_12_to_21_bad_requests_leave_nothing_behind(kube: LocalCluster, api: Api) -> None:
+    """Acceptance 12, 13, 19 to 22, 24."""
+    expired = "X-Amz-Date=20200101T000000Z&X-Amz-Expires=60"
+    cases: list[tuple[dict[str, Any], str, str]] = [
+        ({"aiModel": "nonesuch"}, "request_invalid", "aiModel"),
+        ({"stems": ["banjo"]}, "request_invalid", "stems.0"),
+        ({"nonsense": 1}, "request_invalid", "nonsense"),
+        ({"versionId": "../x"}, "request_invalid", "versionId"),
+        ({"audioUrl": "file:///etc/passwd"}, "request_invalid", "audioUrl"),
+        ({"audioUrl": "https://169.254.169.254/latest"}, "request_invalid", "audioUrl"),
+        ({"audioUrl": f"https://s3.example.com/a?{expired}"}, "request_invalid", "audioUrl"),
+        ({"webhook": "https://hooks.example.com.evil.com/demucs"}, "webhook_not_allowed", ""),
+        ({"webhook": "https://hooks.example.com@evil.com/demucs"}, "request_invalid", "webhook"),
+        ({"webhook": "https://hooks.example.com/demucs-evil"}, "webhook_not_allowed", ""),
+        ({"webhook": "https://hooks.example.com/demucs/../admin"}, "request_invalid", "webhook"),
+        ({"webhook": "http://hooks.example.com/demucs"}, "webhook_not_allowed", ""),
+        ({"webhook": "http://127.0.0.1/demucs"}, "webhook_not_allowed", ""),
+    ]
+    for fields, code, field in cases:
+        answer = api.post(body("bad", **fields))
+        assert (answer.status_code, answer.json()["code"]) == (422, code), fields
+        if field:
+            assert [error["field"] for error in answer.json()["errors"]] == [field]
+    for raw in (b"", b"[]", b"{", b"\xff", b'{"versionId":"a","versionId":"b"}'):
+        assert api.post(raw).status_code == (400 if raw else 401)
+    assert splitjobs(kube, "bad") == []
+
+
+def test_19_upper_case_and_the_default_port_are_the_same_url(api: Api) -> None:
+    """Acceptance 19."""
+    answer = api.post(body("upper", webhook="HTTPS://HOOKS.Example.com:443/demucs/a?key=1"))
+    assert answer.status_code == 202
+
+
+def test_14_two_versions_by_case_alone(api: Api) -> None:
+    """Acceptance 14."""
+    ids = {api.post(body(version_id)).json()["jobId"] for version_id in ("Ab", "ab")}
+    assert len(ids) == 2
+
+
+class Crashing(Cluster):
+    """The real cluster, and a process that dies before or after the write of the SplitJob."""
+
+    def __init__(self, namespace: str, *, after: bool) -> None:
+        super().__init__(namespace)
+        self._after = after
+
+    def create(self, splitjob: SplitJobObject) -> SplitJobObject | None:
+        if self._after:
+            super().create(splitjob)
+        raise SystemExit
+
+
+@pytest.mark.parametrize("after", [False, True])
+def test_16_and_17_a_crash_between_the_writes_and_the_answer(
+    kube: LocalCluster, api: Api, monkeypatch: pytest.MonkeyPatch, after: bool
+) -> None:
+    """Acceptance 16 and 17: the retry gives one job, with the URLs of the try that made it."""
+    monkeypatch.setenv("KUBECONFIG", str(kube.kubeconfig))
+    version_id = f"crash-{after}"
+    request = SplitRequest.model_validate(body(version_id))
+    crashing = Crashing(NAMESPACE, after=after)
+    with pytest.raises(SystemExit):
+        Submission(crashing, request.to_resource(), 0, lambda: None).submit()
+    answer = api.post(body(version_id))
+    assert answer.status_code == (200 if after else 202)
+    (splitjob,) = splitjobs(kube, version_id)
+    assert splitjob["metadata"]["name"] == answer.json()["jobId"]
+    name = splitjob["spec"]["request"]["secretName"]
+    assert name in kube.kubectl("get", "secrets", "-n", NAMESPACE, "-o", "name")
+
+
+def test_18_a_full_queue(kube: LocalCluster, api: Api, tmp_path: Path) -> None:
+    """Acceptance 18: new jobs are refused, the ones already taken are still found."""
+    api.post(body("in-the-queue"))
+    with started(kube, tmp_path / "log", MAX_QUEUED_JOBS="1") as limited:
+        answer = limited.post(body("one-too-many"))
+        assert (answer.status_code, answer.json()["code"]) == (429, "queue_full")
+        assert int(answer.headers["Retry-After"]) > 0
+        assert limited.post(body("in-the-queue")).status_code == 200
+    assert splitjobs(kube, "one-too-many") == []
+
+
+def test_15_the_kubernetes_api_down(kube: LocalCluster, api: Api) -> None:
+    """Acceptance 15: 503 with Retry-After, and the retry works."""
+    kube.kill("kube-apiserver")
+    try:
+        wait_for(lambda: httpx.get(f"{api.url}/readyz").status_code == 503, 10)
+        assert httpx.get(f"{api.url}/healthz").json() == {"ok": True}
+        answer = api.post(body("outage"))
+        assert (answer.status_code, answer.json()["code"]) == (503, "cluster_unavailable")
+        assert int(answer.headers["Retry-After"]) > 0
+        assert api.get("/queue/status").status_code == 503
+        assert api.get("/jobs/split-a").status_code == 503
+    finally:
+        kube.start("kube-apiserver")
+    wait_for(lambda: api.post(body("outage")).status_code == 202)
+    assert len(splitjobs(kube, "outage")) == 1
+    before = api.get("/queue/status").json()["queue_depth"]
+    assert api.post(body("after the outage".replace(" ", "-"))).status_code == 202
+    wait_for(lambda: api.get("/queue/status").json()["queue_depth"] > before)
+
+
+def test_a_job_is_shown_as_it_stands(kube: LocalCluster, api: Api) -> None:
+    job_id = api.post(body("shown", metadata={"a": "b"}, correlationId="c")).json()["jobId"]
+    shown = api.get(f"/jobs/{job_id}").json()
+    assert (shown["jobId"], shown["versionId"], shown["state"]) == (job_id, "shown", "queued")
+    assert (shown["metadata"], shown["correlationId"]) == ({"a": "b"}, "c")
+    stem = {
+        "type": "vocals",
+        "url": "s3://bucket/shown/vocals.wav",
+        "size": 10,
+        "frames": 44100,
+        "sampleRate": 44100,
+        "checksum": "sha256:" + "0" * 64,
+        "format": "wav",
+        "peak": "0.5",
+        "gain": "1",
+    }
+    finish(
+        kube,
+        job_id,
+        "True",
+        "Completed",
+        result={"stems": [stem], "model": "htdemucs", "residualDbfs": "-60.5"},
+        finishedAt="2026-01-01T00:00:00Z",
+        webhook={"eventId": "evt-1", "event": "completed", "state": "Pending"},
+    )
+    shown = api.get(f"/jobs/{job_id}").json()
+    assert shown["state"] == "completed"
+    assert shown["result"]["stems"][0]["duration"] == 1.0
+    assert shown["result"]["residual"] == -60.5
+    assert shown["webhook"]["state"] == "Pending"
+
+
+def test_jobs_that_are_not_there(api: Api) -> None:
+    for path in (
+        "split-aaaa",
+        "..%2f",
+        "UPPER",
+        "a" * 300,
+        "%00",
+        "a%20b",
+        "-",
+        "é".encode().hex(),
+    ):
+        answer = api.get(f"/jobs/{path}")
+        assert answer.status_code == 404, path
+        assert answer.headers["content-type"] == "application/problem+json"
+
+
+def test_queue_status_has_the_seeds_keys_first(kube: LocalCluster, tmp_path: Path) -> None:
+    """Totals: the operator's object, plus what it has not counted, whichever replica starts."""
+    counted = {"completed": "40", "failed": "3", "canceled": "2", "batch": "[]"}
+    literals = [f"--from-literal={name}={value}" for name, value in counted.items()]
+    kube.kubectl("create", "configmap", "my-totals", "-n", NAMESPACE, *literals)
+    settings = {"TOTALS_CONFIGMAP": "my-totals", "QUEUE_STATUS_PUBLIC": "true"}
+    with started(kube, tmp_path / "log", **settings) as public:
+        before = httpx.get(f"{public.url}/queue/status").json()
+        assert list(before) == [
+            "queue_depth",
+            "active_workers",
+            "completed_jobs",
+            "failed_jobs",
+            "canceled_jobs",
+            "oldest_queued_seconds",
+            "estimated_drain_seconds",
+            "observed_at",
+        ]
+        job_id = public.post(body("counted")).json()["jobId"]
+        after = httpx.get(f"{public.url}/queue/status").json()
+        assert after["queue_depth"] == before["queue_depth"] + 1
+        finish(kube, job_id, "False", "Canceled")
+        wait_for(
+            lambda: (
+                httpx.get(f"{public.url}/queue/status").json()["canceled_jobs"]
+                == before["canceled_jobs"] + 1
+            )
+        )
+
+
+def test_signatures_are_asked_for_everywhere_but_where_they_are_not(api: Api) -> None:
+    for path in ("/healthz", "/readyz", "/metrics", "/docs", "/openapi.json"):
+        assert httpx.get(api.url + path).status_code == 200
+    for path in ("/queue/status", "/models", "/jobs/split-a", "/nowhere", "/split"):
+        assert httpx.get(api.url + path).status_code == 401
+    assert api.get("/queue/status").status_code == 200
+    assert "htdemucs" in {model["name"] for model in api.get("/models").json()["models"]}
+    assert api.get("/nowhere").status_code == 404
+    assert api.get("/split").status_code == 405
+    assert "track_tree_audio_queue_depth" in httpx.get(f"{api.url}/metrics").text
+
+
+def raw(api: Api, data: bytes, wait: float = 5) -> bytes:
+    """Send bytes as they are; return what comes back until the server closes or pauses."""
+    host, port = api.url.removeprefix("http://").split(":")
+    with socket.create_connection((host, int(port)), timeout=wait) as connection:
+        connection.sendall(data)
+        received = b""
+        try:
+            while block := connection.recv(65536):
+                received += block
+        except TimeoutError:
+            pass
+        except ConnectionResetError:
+            pass
+        return received
+
+
+def test_10_a_chunked_body_is_cut_off_at_the_limit(api: Api) -> None:
+    """Acceptance 10."""
+    head = b"POST /split HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"
+    chunk = b"4000\r\n" + b"x" * 0x4000 + b"\r\n"
+    assert raw(api, head + chunk * 5).startswith(b"HTTP/1.1 413")
+    large = b"POST /split HTTP/1.1\r\nHost: x\r\nContent-Length: 70000\r\n\r\n"
+    assert raw(api, large).startswith(b"HTTP/1.1 413")
+
+
+def test_11_a_trickled_body(api: Api) -> None:
+    """Acceptance 11."""
+    head = b"POST /split HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n{"
+    assert raw(api, head).startswith(b"HTTP/1.1 408")
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"\r\n\r\n",
+        b"nonsense\r\n\r\n",
+        b"GET /healthz HTTP/1.1\r\n\r\n",
+        b"GET / HTTP/1.1\r\nHost: x\r\nX: " + b"a" * 70_000 + b"\r\n\r\n",
+        b"POST /split HTTP/1.1\r\nHost: x\r\nContent-Length: -1\r\n\r\n",
+        b"POST /split HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n{}",
+        b"POST /split HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n",
+        b"BREW /split HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n",
+        b"GET //%00%ff/../jobs HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n",
+        b"GET http://elsewhere/split HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n",
+        b"CONNECT x:443 HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n",
+        b"OPTIONS * HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n",
+        b"GET /jobs/\xff HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n",
+        b"GET /split HTTP/1.1\r\nHost: x\r\nX-Timestamp: \xff\r\nConnection: close\r\n\r\n",
+        b"GET /split HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n",
+    ],
+)
+def test_odd_bytes_never_give_a_500(api: Api, data: bytes) -> None:
+    answer = raw(api, data, wait=2)
+    assert not answer or answer.split(b" ")[1] in {b"400", b"401", b"404", b"405"}, answer[:200]
+    assert httpx.get(f"{api.url}/healthz").status_code == 200
+
+
+def test_09_no_token_no_start(kube: LocalCluster) -> None:
+    """Acceptance 9."""
+    for token in ("", " ", "a,,b"):
+        environment = {"KUBECONFIG": str(kube.kubeconfig), "DEMUCSSVC_TOKEN": token}
+        ended = subprocess.run(
+            [sys.executable, "-m", "splitjob_api"],
+            env=environment,
+            capture_output=True,
+            timeout=30,
+            check=False,
+        )
+        assert ended.returncode == 2
+        assert b"DEMUCSSVC_TOKEN" in ended.stderr
