@@ -57,7 +57,7 @@ def find(record: ModelRecord, model_dir: Path | None) -> Weights:
         Failure: `model_unavailable`: a file is missing, damaged, or another than it should be.
     """
     folder = _folder(record, model_dir)
-    bag = _bag(folder / f"{record.name}.yaml")
+    bag = read_bag(folder / f"{record.name}.yaml")
     expected = {file.name: file.sha256 for file in record.files}
     pins = read_pins(folder / f"{record.name}.sha256")
     paths = tuple(folder / f"{signature}.safetensors" for signature in bag["models"])
@@ -139,7 +139,12 @@ def _folder(record: ModelRecord, model_dir: Path | None) -> Path:
     )
 
 
-def _bag(path: Path) -> dict[str, Any]:
+def read_bag(path: Path) -> dict[str, Any]:
+    """Return what `<name>.yaml` says: `models`, perhaps `weights` and `segment`.
+
+    Raises:
+        Failure: `model_unavailable`: there is no such file, or it is not of this kind.
+    """
     try:
         bag = yaml.safe_load(path.read_text(encoding="utf-8"))
         if [str(one) for one in bag["models"]]:

@@ -1,0 +1,225 @@
+"""`track-tree-audio models`: list the separation models, fetch, check and add weights."""
+
+import argparse
+import json
+import os
+import shutil
+import sys
+from collections.abc import Sequence
+from fractions import Fraction
+from pathlib import Path
+from typing import Any, cast, get_args
+
+from splitjob.errors import Failure
+from splitjob.models import (
+    Architecture,
+    ModelFile,
+    ModelRecord,
+    RegistryError,
+    dump_registry,
+    load_registry,
+)
+from splitjob.workload import ENV_MODEL_DIR, ENV_MODEL_REGISTRY
+from splitjob_worker import weights
+
+DEFAULT_SEGMENTS = {"HTDemucs": 10, "HDemucs": 40, "Demucs": 40}  # of Demucs 4.1.0's constructors
+DEFAULT_RATE = 44100
+ARCHITECTURES = get_args(Architecture)
+
+
+class CommandError(Exception):
+    """The command could not do what was asked; the message says why and what to do."""
+
+
+def main(argv: Sequence[str]) -> int:
+    """Run `track-tree-audio models`; 0: done, 1: failed."""
+    arguments = _parser().parse_args(argv)
+    try:
+        arguments.run(arguments)
+    except (CommandError, RegistryError, Failure) as error:
+        print(f"models: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def list_models(arguments: argparse.Namespace) -> None:
+    """Print each model of the registry and whether its weights are there."""
+    found = []
+    for record in load_registry(arguments.registry).values():
+        try:
+            digest = weights.find(record, arguments.to).digest
+        except Failure:
+            digest = ""
+        found.append((record, digest))
+    if arguments.json:
+        rows = [{**one.model_dump(mode="json"), "present": digest} for one, digest in found]
+        print(json.dumps(rows, indent=2))
+        return
+    for record, digest in found:
+        state = f"ready, {digest[:19]}" if digest else "weights not here"
+        print(f"{record.name:<14} {record.architecture:<9} {', '.join(record.stems)}")
+        print(f"{'':<14} {state}; {record.sample_rate} Hz, segments of {record.segment} s")
+        print(f"{'':<14} {record.license_note}")
+
+
+def verify(arguments: argparse.Namespace) -> None:
+    """Check the digests of the models named; of all that are there if none is."""
+    registry = load_registry(arguments.registry)
+    names = arguments.name or [
+        name
+        for name, record in registry.items()
+        if record.embedded or (arguments.to and (arguments.to / f"{name}.yaml").is_file())
+    ]
+    for name in names:
+        found = weights.find(_record(registry, name), arguments.to)
+        pinned = "as pinned" if _is_pinned(found) else "not pinned anywhere"
+        print(f"{name}: {found.digest} ({pinned}), {found.paths[0].parent}")
+
+
+def fetch(arguments: argparse.Namespace) -> None:
+    """Download a model's weights from Demucs' own source, and pin what came."""
+    record = _record(load_registry(arguments.registry), arguments.name)
+    if record.embedded:
+        print(f"{record.name} is part of this package: there is nothing to fetch")
+        return
+    if arguments.to is None:
+        raise CommandError(f"say where to put the weights: --to DIR, or set {ENV_MODEL_DIR}")
+    arguments.to.mkdir(parents=True, exist_ok=True)
+    for name in [f"{record.name}.yaml", *(file.name for file in record.files)]:
+        shutil.copyfile(_download(record, name, arguments.to), arguments.to / name)
+    digests = {file.name: weights.sha256(arguments.to / file.name) for file in record.files}
+    lines = "".join(f"{digest}  {name}\n" for name, digest in digests.items())
+    (arguments.to / f"{record.name}.sha256").write_text(lines, encoding="utf-8")
+    for file in record.files:
+        weights.read_header(arguments.to / file.name)
+    print(f"{record.name}: {weights.find(record, arguments.to).digest} in {arguments.to}")
+
+
+def add(arguments: argparse.Namespace) -> None:
+    """Describe weights in Demucs' layout in a registry file, digests included."""
+    record = describe(
+        arguments.name, arguments.source, arguments.license_note, embedded=arguments.embedded
+    )
+    target: Path | None = arguments.registry
+    if target is None:
+        raise CommandError("say which registry file to write: --registry FILE")
+    records = load_registry(target) if target.is_file() else {}
+    records[record.name] = record
+    target.write_text(dump_registry(records), encoding="utf-8")
+    print(f"{record.name}: {record.digest} added to {target}")
+
+
+def describe(name: str, folder: Path, license_note: str, *, embedded: bool = False) -> ModelRecord:
+    """Return the record of the weights in a folder.
+
+    Args:
+        name: of the model; `<name>.yaml` must be in the folder.
+        folder: the weights, in Demucs' layout.
+        license_note: what is known of the right to use them.
+        embedded: whether they are part of the worker's package.
+
+    Raises:
+        Failure: `model_unavailable`: they are not there, or not such weights.
+        CommandError: their class is not one that is run.
+    """
+    bag = weights.read_bag(folder / f"{name}.yaml")
+    paths = [folder / f"{signature}.safetensors" for signature in bag["models"]]
+    header = weights.read_header(paths[0])
+    architecture = str(header["klass"]).rsplit(".", 1)[-1]
+    arguments = header["kwargs"]
+    sources = arguments.get("sources") or header["args"][0]
+    segment = bag.get("segment") or arguments.get("segment", DEFAULT_SEGMENTS.get(architecture))
+    if architecture not in ARCHITECTURES:
+        raise CommandError(f"{paths[0]} holds a model of class {architecture}, which is not run")
+    return ModelRecord(
+        name=name,
+        architecture=cast("Architecture", architecture),
+        stems=tuple(sources),
+        sample_rate=int(arguments.get("samplerate", DEFAULT_RATE)),
+        segment=str(_fraction(segment)),
+        license_note=license_note,
+        files=tuple(ModelFile(name=path.name, sha256=weights.sha256(path)) for path in paths),
+        embedded=embedded,
+    )
+
+
+def _fraction(value: Any) -> Fraction:  # noqa: ANN401 - JSON
+    if isinstance(value, dict):
+        return Fraction(value["numerator"], value["denominator"])
+    return Fraction(value).limit_denominator(1000)
+
+
+def _download(record: ModelRecord, name: str, folder: Path) -> Path:
+    """Return where the Hugging Face client put one file of a model."""
+    from demucs.hf import DEFAULT_NAMESPACE, hf_repo_name  # noqa: PLC0415 - imports torch
+    from huggingface_hub import hf_hub_download  # noqa: PLC0415
+
+    repository = f"{DEFAULT_NAMESPACE}/{hf_repo_name(record.name)}"
+    print(f"{name} from {repository} on the Hugging Face hub ...", flush=True)
+    try:
+        return Path(hf_hub_download(repository, name))
+    except Exception as error:
+        raise CommandError(
+            f"{name} cannot be fetched from {repository} on the Hugging Face hub "
+            f"({type(error).__name__}). Where it cannot be reached: fetch the file elsewhere and "
+            f"put it into {folder}; `track-tree-audio models verify {record.name}` checks it"
+        ) from error
+
+
+def _record(registry: dict[str, ModelRecord], name: str) -> ModelRecord:
+    if name not in registry:
+        raise CommandError(f"there is no model {name}; known are {', '.join(registry)}")
+    return registry[name]
+
+
+def _is_pinned(found: weights.Weights) -> bool:
+    pins = weights.read_pins(found.paths[0].with_name(f"{found.record.name}.sha256"))
+    return found.record.digest is not None or all(path.name in pins for path in found.paths)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="track-tree-audio models",
+        description="The separation models of this installation.",
+    )
+    commands = parser.add_subparsers(dest="command", required=True)
+
+    def command(name: str, run: Any, text: str) -> argparse.ArgumentParser:  # noqa: ANN401
+        made = commands.add_parser(name, help=text, description=text)
+        made.set_defaults(run=run)
+        made.add_argument(
+            "--registry",
+            type=Path,
+            default=_path(ENV_MODEL_REGISTRY),
+            help=f"a registry file; by default {ENV_MODEL_REGISTRY}, else the built-in one",
+        )
+        return made
+
+    shown = command("list", list_models, "list the models and whether their weights are here")
+    shown.add_argument("--json", action="store_true", help="for programs")
+    fetched = command("fetch", fetch, "download a model's weights from Demucs' own source")
+    fetched.add_argument("name", help="the model, e.g. htdemucs")
+    checked = command("verify", verify, "check the weights against their digests")
+    checked.add_argument("name", nargs="*", help="by default all whose weights are here")
+    for made in (shown, fetched, checked):
+        made.add_argument(
+            "--to",
+            "--dir",
+            metavar="DIR",
+            type=Path,
+            default=_path(ENV_MODEL_DIR),
+            help=f"the folder of weights; by default {ENV_MODEL_DIR}",
+        )
+    added = command("add", add, "describe further weights of Demucs' layout in a registry file")
+    added.add_argument("name", help="what a request's aiModel will say")
+    added.add_argument(
+        "--from", dest="source", type=Path, required=True, metavar="DIR", help="the weights"
+    )
+    added.add_argument("--license-note", required=True, help="shown by GET /models")
+    added.add_argument("--embedded", action="store_true", help="they are part of this package")
+    return parser
+
+
+def _path(variable: str) -> Path | None:
+    value = os.environ.get(variable)
+    return Path(value) if value else None
