@@ -72,8 +72,10 @@ class Page:
 
     def render(self) -> str:
         """Return the page as HTML."""
+        tracks = [self.mixture, *self.stems]
+        loudest = max(float(np.abs(track.signal).max(initial=1e-3)) for track in tracks)
         with ThreadPoolExecutor() as pool:
-            mixture, *stems = pool.map(self._track, [self.mixture, *self.stems])
+            mixture, *stems = pool.map(lambda track: self._track(track, loudest), tracks)
         template = Template(files(__package__).joinpath("page.html").read_text("utf-8"))
         return template.substitute(
             title=escape(self.title),
@@ -95,7 +97,7 @@ class Page:
             return f'<span class="no">{failed} of {len(self.checks)} checks do not hold.</span>'
         return f'<span class="ok">All {len(self.checks)} checks hold.</span>'
 
-    def _track(self, track: Track) -> str:
+    def _track(self, track: Track, loudest: float) -> str:
         seconds = self.mixture.signal.shape[1] / self.rate
         kbps = LONG_KBPS if seconds > LONG_SECONDS else KBPS
         sound = base64.b64encode(to_mp3(track.signal, self.rate, kbps)).decode()
@@ -111,7 +113,7 @@ class Page:
             f' data-stem="{escape(track.stem or "")}" aria-label="{name}">'
             f'<div class="head"><h3>{name}</h3><span class="facts">{escape(track.facts)}</span>'
             f"{mute}</div>"
-            f'<div class="wave">{waveform(track.signal, f"Waveform of {track.name}")}'
+            f'<div class="wave">{waveform(track.signal / loudest, f"Waveform of {track.name}")}'
             '<span class="now"></span></div>'
             f'<audio controls preload="metadata" aria-label="{name}"'
             f' src="data:audio/mpeg;base64,{sound}"></audio></section>'
