@@ -205,7 +205,7 @@ def container_status(container: Json, pod: Json, record: PodRecord, now: datetim
         "name": entry.name,
         "image": container["image"],
         "imageID": container["image"] if entry.was_started else "",
-        "ready": entry.ready and (running or _finished_init(container, state)),
+        "ready": (running and entry.ready) or _finished_init(container, state, pod),
         "started": entry.started and running,
         "restartCount": entry.restarts,
         "state": _state(state),
@@ -216,8 +216,9 @@ def container_status(container: Json, pod: Json, record: PodRecord, now: datetim
     return status
 
 
-def _finished_init(container: Json, state: Waiting | Running | Terminated) -> bool:
-    return not is_sidecar(container) and isinstance(state, Terminated) and state.exit_code == 0
+def _finished_init(container: Json, state: Waiting | Running | Terminated, pod: Json) -> bool:
+    is_init = container in init_containers(pod) and not is_sidecar(container)
+    return is_init and isinstance(state, Terminated) and state.exit_code == 0
 
 
 def _reported_state(
@@ -225,19 +226,17 @@ def _reported_state(
 ) -> Waiting | Running | Terminated:
     if not isinstance(entry.state, Waiting):
         return entry.state
-    if record.over:
-        if entry.last:
-            return entry.last
-        if initialized(pod, record):
-            return Terminated(
-                exit_code=137,
-                reason=Reason.CONTAINER_STATUS_UNKNOWN,
-                message="The container could not be located when the pod was terminated",
-                finished_at=now,
-            )
-    elif container in main_containers(pod) and not initialized(pod, record):
-        return Waiting(reason=Reason.POD_INITIALIZING)
-    return entry.state
+    if not initialized(pod, record):
+        is_main = container in main_containers(pod)
+        return Waiting(reason=Reason.POD_INITIALIZING) if is_main else entry.state
+    if not record.over:
+        return entry.state
+    return entry.last or Terminated(
+        exit_code=137,
+        reason=Reason.CONTAINER_STATUS_UNKNOWN,
+        message="The container could not be located when the pod was terminated",
+        finished_at=now,
+    )
 
 
 def _state(state: Waiting | Running | Terminated) -> Json:

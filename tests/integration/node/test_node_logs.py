@@ -1,0 +1,77 @@
+"""Logs over the node's own endpoint, the way `kubectl logs` gets them."""
+
+import subprocess
+import time
+from typing import Any
+
+import httpx
+import pytest
+
+from splitjob_local.cluster import ClusterError
+from splitjob_local.local_cluster import LocalCluster
+
+
+def kubectl_logs(pods: Any, *arguments: str) -> str:
+    return str(pods.cluster.kubectl("logs", "-n", pods.namespace, *arguments))
+
+
+def test_tail_time_and_limits(pods: Any) -> None:
+    pods.shell("lines", "for i in 1 2 3 4 5; do echo line $i; done; printf end")
+    pods.wait_for_phase("lines", "Succeeded")
+
+    assert kubectl_logs(pods, "lines", "--tail=2") == "line 5\nend"
+    assert kubectl_logs(pods, "lines", "--limit-bytes=8") == "line 1\nl"
+    assert kubectl_logs(pods, "lines", "--since=1h").startswith("line 1\n")
+    stamped = kubectl_logs(pods, "lines", "--timestamps").splitlines()
+    assert [line.split(" ", 1)[1] for line in stamped[:2]] == ["line 1", "line 2"]
+    since = stamped[2].split(" ", 1)[0]
+    assert kubectl_logs(pods, "lines", f"--since-time={since}").endswith("end")
+
+
+def test_following_to_the_end(pods: Any) -> None:
+    """Lines come as they are written, and the command ends with the container."""
+    pods.shell("slow", "for i in 1 2 3; do echo $i; sleep 0.5; done")
+    pods.wait_until_ready("slow")
+    kubectl = pods.cluster.cluster.programs["kubectl"]
+    begun = time.monotonic()
+    arrivals = []
+    with subprocess.Popen(
+        [kubectl, "logs", "-f", "-n", pods.namespace, "slow"],
+        env=pods.cluster.cluster.environment(),
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as reader:
+        assert reader.stdout is not None
+        for line in reader.stdout:
+            arrivals.append((line, time.monotonic() - begun))
+
+    assert [line for line, _ in arrivals] == ["1\n", "2\n", "3\n"]
+    assert arrivals[2][1] - arrivals[0][1] > 0.4
+    assert reader.returncode == 0
+
+
+def test_the_container_before(pods: Any) -> None:
+    pods.shell("again", "echo run; exit 1", spec={"restartPolicy": "OnFailure"})
+    with pytest.raises(ClusterError, match="previous terminated container"):
+        kubectl_logs(pods, "again", "--previous")
+
+    pods.wait("again", lambda pod: pods.state(pod).get("restartCount") == 1)
+
+    assert kubectl_logs(pods, "again", "--previous") == "run\n"
+
+
+def test_before_the_start(pods: Any) -> None:
+    pods.run("never", "true", image="example.com/none")
+    pods.wait("never", lambda pod: pods.waiting(pod))
+
+    with pytest.raises(ClusterError, match="is waiting to start"):
+        kubectl_logs(pods, "never")
+
+
+def test_strangers_are_refused(cluster: LocalCluster) -> None:
+    node = cluster.cluster.get("nodes")["items"][0]
+    port = node["status"]["daemonEndpoints"]["kubeletEndpoint"]["Port"]
+    assert cluster.kubectl("get", "--raw", f"/api/v1/nodes/{node['metadata']['name']}")
+
+    with pytest.raises(httpx.TransportError):
+        httpx.get(f"https://127.0.0.1:{port}/pods", verify=False)

@@ -1,0 +1,71 @@
+"""Probes and hooks on the process node."""
+
+import time
+from typing import Any
+
+STATE = {
+    "env": [{"name": "DIR", "value": "/state"}],
+    "volumeMounts": [{"name": "state", "mountPath": "/state"}],
+}
+VOLUME = {"volumes": [{"name": "state", "emptyDir": {}}]}
+OK = {"exec": {"command": ["sh", "-c", 'test -e "$DIR/ok"']}, "periodSeconds": 1}
+
+
+def test_readiness_comes_and_goes(pods: Any) -> None:
+    script = 'sleep 0.5; touch "$DIR/ok"; sleep 1.5; rm "$DIR/ok"; sleep 30'
+    probe = OK | {"failureThreshold": 1}
+    pods.shell("ready", script, readinessProbe=probe, spec=VOLUME, **STATE)
+
+    pod = pods.wait("ready", lambda pod: pods.state(pod).get("started"))
+    assert not pods.state(pod)["ready"]
+    pods.wait_until_ready("ready")
+    pod = pods.wait("ready", lambda pod: pods.condition(pod, "Ready")["status"] == "False")
+    assert pods.condition(pod, "Ready")["message"] == "containers with unready status: [main]"
+
+
+def test_liveness_restarts(pods: Any) -> None:
+    script = 'touch "$DIR/ok"; sleep 1; rm "$DIR/ok"; sleep 30'
+    probe = OK | {"failureThreshold": 2, "terminationGracePeriodSeconds": 1}
+    spec = VOLUME | {"restartPolicy": "Always"}
+    pods.shell("live", script, livenessProbe=probe, spec=spec, **STATE)
+
+    pod = pods.wait("live", lambda pod: pods.state(pod).get("restartCount") == 1)
+
+    assert pods.state(pod)["lastState"]["terminated"]["exitCode"] in (137, 143)
+
+
+def test_startup_holds_the_others_back(pods: Any) -> None:
+    script = 'sleep 1; touch "$DIR/ok"; sleep 30'
+    tcp = {"tcpSocket": {"port": 1}, "periodSeconds": 1, "failureThreshold": 1}
+    pods.shell("start", script, startupProbe=OK, livenessProbe=tcp, spec=VOLUME, **STATE)
+
+    pod = pods.wait("start", lambda pod: pods.state(pod).get("state", {}).get("running"))
+    assert not pods.state(pod)["started"]
+    pod = pods.wait("start", lambda pod: pods.terminated(pod))
+    assert pods.terminated(pod)["exitCode"] == 143
+
+
+def test_the_pre_stop_hook_runs_first(pods: Any) -> None:
+    hook = {"preStop": {"exec": {"command": ["sh", "-c", 'echo hook > "$DIR/ok"; sleep 0.3']}}}
+    script = "trap 'cat \"$DIR/ok\"; exit 0' TERM; echo up; while :; do sleep 0.05; done"
+    spec = VOLUME | {"activeDeadlineSeconds": 2}
+    pods.shell("hook", script, lifecycle=hook, spec=spec, **STATE)
+
+    pods.wait_for_phase("hook", "Failed")
+
+    assert pods.logs("hook") == "up\nhook\n"
+
+
+def test_unhealthy_is_an_event(pods: Any) -> None:
+    probe = {"httpGet": {"port": 1}, "periodSeconds": 1}
+    pods.run("ill", "sleep", "30", readinessProbe=probe)
+
+    deadline = time.monotonic() + 10
+    while time.monotonic() < deadline:
+        events = pods.api.list_namespaced_event(pods.namespace).items
+        found = [event for event in events if event.reason == "Unhealthy"]
+        if found:
+            assert found[0].message.startswith("Readiness probe failed: Get ")
+            return
+        time.sleep(0.1)
+    raise AssertionError("no event")
