@@ -39,7 +39,7 @@ class Receiver:
         self._arrived = threading.Condition()
         place = urlsplit(base_url)
         self._server = ThreadingHTTPServer(
-            (place.hostname or "", place.port or 80), self._handler()
+            (place.hostname or "", 80 if place.port is None else place.port), self._handler()
         )
 
     def __enter__(self) -> Self:

@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import parse_qs, urlsplit
 
 from splitjob_local.cli import Ended, keep_up
 from splitjob_local.demo import outcome
@@ -259,7 +259,8 @@ class Demo:
             (self.out / "manifest.json").write_text(
                 json.dumps(separation.manifest, indent=2) + "\n"
             )
-            secrets = [cluster.service.token, *urlsplit(source).query.split("&")[-1:]]
+            signature = parse_qs(urlsplit(source).query)["X-Amz-Signature"][0]
+            secrets = [cluster.service.token, signature]
             texts = [document, json.dumps(separation.body), *outcome.logs(cluster)]
             self.narrator.check(
                 not any(secret in text for secret in secrets for text in texts),
