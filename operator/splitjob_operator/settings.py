@@ -4,12 +4,25 @@ Lists and maps are JSON. What a worker's pod gets beyond them is in `splitjob_op
 """
 
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, Field, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-__all__ = ["PriorityClass", "Settings"]
+__all__ = ["PriorityClass", "Settings", "bytes_of"]
+
+_UNITS = {"": 1, "k": 10**3, "M": 10**6, "G": 10**9, "Ki": 2**10, "Mi": 2**20, "Gi": 2**30}
+Quantity = Annotated[str, Field(pattern=r"^[0-9]{1,15}(k|M|G|Ki|Mi|Gi)?$")]
+
+
+def bytes_of(quantity: str) -> int:
+    """Return the bytes of a memory quantity such as `6Gi`.
+
+    Raises:
+        ValueError: it is none of the forms `Quantity` allows.
+    """
+    number = quantity.rstrip("kMGi")
+    return int(number) * _UNITS[quantity[len(number) :]]
 
 
 class PriorityClass(BaseModel):
@@ -91,9 +104,9 @@ class Settings(BaseSettings):
     worker_gpu_resource: str = "nvidia.com/gpu"
     worker_gpu_count: int = Field(default=1, ge=0, le=16)
     worker_cpu: str = "2"
-    worker_memory: str = "6Gi"
-    worker_memory_retry: str = Field(default="12Gi", description="Its limit after worker_oom.")
-    worker_scratch_size: str = "20Gi"
+    worker_memory: Quantity = "6Gi"
+    worker_memory_retry: Quantity = Field(default="12Gi", description="Its limit after worker_oom.")
+    worker_scratch_size: Quantity = "20Gi"
     worker_node_selector: dict[str, str] = {}
     worker_tolerations: list[dict[str, Any]] = []
     worker_runtime_class: str = ""

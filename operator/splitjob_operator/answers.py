@@ -1,0 +1,103 @@
+"""What `reconcile` may ask for beyond the cluster's objects, and the answers it gets.
+
+A pure function cannot look things up: it returns a plan that asks, the executor looks, and
+`reconcile` is called again with the answer.
+"""
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Literal
+
+from splitjob.errors import ErrorCode
+from splitjob.result import Manifest
+
+__all__ = [
+    "Answers",
+    "CheckRequest",
+    "ClaimTombstone",
+    "LookAtManifest",
+    "ManifestAnswer",
+    "ManifestState",
+    "Problem",
+    "Question",
+    "ReadJobWarning",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class CheckRequest:
+    """Would the API have taken this request? Reads its Secret."""
+
+
+@dataclass(frozen=True, slots=True)
+class LookAtManifest:
+    """Is there a manifest, or a tombstone, in the bucket?"""
+
+
+@dataclass(frozen=True, slots=True)
+class ClaimTombstone:
+    """Write a tombstone unless something stands in its place: the bucket arbitrates.
+
+    Attributes:
+        status: how the job ends.
+        code: the error code.
+    """
+
+    status: Literal["failed", "canceled"]
+    code: ErrorCode
+
+
+@dataclass(frozen=True, slots=True)
+class ReadJobWarning:
+    """Why has the Job no pod? The last warning event about it."""
+
+    job_name: str
+
+
+Question = CheckRequest | LookAtManifest | ClaimTombstone | ReadJobWarning
+
+
+class ManifestState(StrEnum):
+    """What stands in the manifest's place."""
+
+    ABSENT = "absent"
+    COMPLETED = "completed"
+    OUR_TOMBSTONE = "our tombstone"
+    FOREIGN = "foreign"  # of a former job of the same name, or unreadable
+    UNREACHABLE = "unreachable"
+    REFUSED = "refused"
+
+
+@dataclass(frozen=True, slots=True)
+class ManifestAnswer:
+    """What a look at the manifest, or a claim of its place, gave."""
+
+    state: ManifestState
+    manifest: Manifest | None = None
+    message: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """Why a request cannot be served."""
+
+    code: ErrorCode
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class Answers:
+    """The answers so far; None: not asked.
+
+    Attributes:
+        problem: whether the request can be served; `checked` tells "no problem" from "not asked".
+        manifest: the answer to LookAtManifest.
+        claim: the answer to ClaimTombstone; OUR_TOMBSTONE where it stands now.
+        job_warning: the answer to ReadJobWarning; blank where there was none.
+    """
+
+    checked: bool = False
+    problem: Problem | None = None
+    manifest: ManifestAnswer | None = None
+    claim: ManifestAnswer | None = None
+    job_warning: str | None = None

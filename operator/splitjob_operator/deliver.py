@@ -1,0 +1,188 @@
+"""Sends final events, each in a thread of its own, and writes down what came of it."""
+
+import asyncio
+import logging
+import random
+from collections import defaultdict
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Any
+from urllib.parse import urlsplit
+
+from splitjob.errors import ErrorCode
+from splitjob.jsonlog import log_context
+from splitjob.resource import WebhookStatus
+from splitjob.sender import DeliveryOutcome, WebhookSender
+from splitjob.webhook import encode, final_event
+from splitjob_operator import outbox
+from splitjob_operator.check import urls_in
+from splitjob_operator.cluster import Cluster, ClusterError, Conflict, NotFound
+from splitjob_operator.finished import with_outbox
+from splitjob_operator.metrics import DELIVERIES
+from splitjob_operator.observed import SplitJobView
+from splitjob_operator.serial import dump
+from splitjob_operator.threads import Threads
+
+__all__ = ["Deliverer"]
+
+log = logging.getLogger(__name__)
+
+AT_ONCE_TO_ONE_HOST = 8  # so that a receiver that hangs delays no other
+WRITE_RETRY_SECONDS = 2.0
+
+
+class Deliverer:
+    """Delivers the final events that are due.
+
+    Args:
+        cluster: where the outboxes are.
+        threads: where calls to the API server run.
+        sender: sends one webhook.
+        concurrency: webhooks under way at once.
+        written: is told of every SplitJob as it was written.
+    """
+
+    def __init__(
+        self,
+        cluster: Cluster,
+        threads: Threads,
+        sender: WebhookSender,
+        concurrency: int,
+        written: Callable[[dict[str, Any]], object],
+    ) -> None:
+        self._cluster = cluster
+        self._threads = threads
+        self._senders = Threads(concurrency, "deliver")
+        self._sender = sender
+        self._written = written
+        self._under_way: dict[str, asyncio.Task[None]] = {}
+        self._hosts: defaultdict[str, asyncio.Semaphore] = defaultdict(
+            lambda: asyncio.Semaphore(AT_ONCE_TO_ONE_HOST)
+        )
+
+    def start(self, name: str) -> None:
+        """Deliver the event of a SplitJob, unless that is under way."""
+        if name in self._under_way:
+            return
+        task = asyncio.create_task(self._guarded(name), name=f"deliver {name}")
+        self._under_way[name] = task
+        task.add_done_callback(lambda _: self._under_way.pop(name, None))
+
+    async def close(self) -> None:
+        """Stop; what is under way may be sent once more by the next process."""
+        for task in tuple(self._under_way.values()):
+            task.cancel()
+        self._senders.close()
+
+    async def _guarded(self, name: str) -> None:
+        with log_context(job_id=name):
+            try:
+                await self._deliver(name)
+            except NotFound:
+                return
+            except ClusterError as error:
+                log.warning("Delivery postponed: %s", error)
+            except Exception:
+                log.exception("Delivery failed by a defect; the resync tries again")
+
+    async def _deliver(self, name: str) -> None:
+        raw = await self._threads.run(self._cluster.splitjob, name)
+        splitjob = SplitJobView.of(raw)
+        hook = splitjob.status.webhook
+        if hook is None or splitjob.spec is None or not outbox.due(hook, datetime.now(UTC)):
+            return
+        url = await self._threads.run(self._url, splitjob)
+        if url is None:
+            outcome = DeliveryOutcome(
+                delivered=False, error="the Secret with the webhook's URL is not there any more"
+            )
+        else:
+            outcome = await self._send(splitjob, hook, url)
+        DELIVERIES.labels("delivered" if outcome.delivered else "failed").inc()
+        log.info(
+            "Webhook %s attempt %d: %s",
+            hook.event_id,
+            hook.attempts + 1,
+            "delivered" if outcome.delivered else outcome.error,
+        )
+        await self._record(name, splitjob.uid, hook, outcome)
+
+    async def _send(self, splitjob: SplitJobView, hook: WebhookStatus, url: str) -> DeliveryOutcome:
+        body = encode(_body(splitjob, hook))
+        async with self._hosts[urlsplit(url).netloc]:
+            return await self._senders.run(self._sender.send, url, hook.event_id, body)
+
+    def _url(self, splitjob: SplitJobView) -> str | None:
+        """Return the whole webhook URL, or None where its Secret is gone."""
+        if splitjob.spec is None:
+            return None
+        request = splitjob.spec.request
+        key = request.webhook.secret_key
+        if key is None:
+            return request.webhook.url
+        try:
+            secret = self._cluster.secret(request.secret_name or "")
+        except NotFound:
+            return None
+        return urls_in(secret).get(key)
+
+    async def _record(
+        self, name: str, uid: str, sent: WebhookStatus, outcome: DeliveryOutcome
+    ) -> None:
+        """Write down an outcome; it is tried until the API server takes it."""
+        jitter = random.random()  # noqa: S311 - spreads load, protects nothing
+        while True:
+            try:
+                raw = await self._threads.run(self._cluster.splitjob, name)
+                splitjob = SplitJobView.of(raw)
+                hook = splitjob.status.webhook
+                if splitjob.uid != uid or hook is None or _moved_on(hook, sent):
+                    return
+                now = datetime.now(UTC).replace(microsecond=0)
+                after = with_outbox(
+                    splitjob.status,
+                    outbox.apply(hook, outcome, now, jitter),
+                    now,
+                    splitjob.generation,
+                )
+                new = await self._threads.run(self._cluster.write_status, raw, dump(after))
+                self._written(new)
+            except Conflict:
+                continue
+            except NotFound:
+                return
+            except ClusterError as error:
+                log.warning("The outcome of a delivery could not be written yet: %s", error)
+                await asyncio.sleep(WRITE_RETRY_SECONDS)
+            else:
+                return
+
+
+def _moved_on(hook: WebhookStatus, sent: WebhookStatus) -> bool:
+    """Whether another attempt was recorded, or a redelivery asked for, in the meantime."""
+    return (hook.attempts, hook.redeliveries) != (sent.attempts, sent.redeliveries)
+
+
+def _body(splitjob: SplitJobView, hook: WebhookStatus) -> dict[str, Any]:
+    if splitjob.spec is None:
+        raise ValueError("a SplitJob without a usable spec has nobody to tell")
+    status = splitjob.status
+    failure = status.failure
+    return final_event(
+        job_id=splitjob.name,
+        request=splitjob.spec.request,
+        event=hook.event,
+        result=status.result,
+        failure_code=ErrorCode(failure.code) if failure else None,
+        failure_message=failure.message if failure else None,
+        processing_time_ms=_processing_ms(splitjob),
+    )
+
+
+def _processing_ms(splitjob: SplitJobView) -> int:
+    status = splitjob.status
+    if status.result:
+        return status.result.processing_time_ms
+    if status.started_at is None or status.finished_at is None:
+        return 0
+    return max(0, round((status.finished_at - status.started_at).total_seconds() * 1000))

@@ -1,0 +1,107 @@
+"""What the operator remembers of each SplitJob between looks: a cache, read again every resync.
+
+Nothing is decided by it but the order of the queue and who is looked at next.
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+from splitjob_operator.observed import Turn
+from splitjob_operator.queue import Entry, Place, Stage, entry_of, next_up, places
+
+__all__ = ["Index"]
+
+PLACES_SECONDS = 1.0  # how old the sorted line may be
+
+
+class Index:
+    """The SplitJobs of a namespace.
+
+    Args:
+        max_active: `MAX_ACTIVE_JOBS`.
+        device: what the workers run on.
+        monotonic: seconds, for the age of the sorted line.
+    """
+
+    def __init__(self, max_active: int, device: str, monotonic: Callable[[], float]) -> None:
+        self.run_seconds: Mapping[str, float] = {}
+        self._max_active = max_active
+        self._device = device
+        self._monotonic = monotonic
+        self._entries: dict[str, Entry] = {}
+        self._places: dict[str, Place] = {}
+        self._places_at = float("-inf")
+
+    def __iter__(self) -> Iterator[Entry]:
+        """Yield every entry."""
+        return iter(tuple(self._entries.values()))
+
+    def get(self, name: str) -> Entry | None:
+        """Return the entry of a SplitJob."""
+        return self._entries.get(name)
+
+    def put(self, raw: Mapping[str, Any]) -> Entry:
+        """Take in a SplitJob as the API server gave it; older news than what is known is passed by.
+
+        Returns:
+            What is known now.
+        """
+        fresh = entry_of(raw)
+        known = self._entries.get(fresh.name)
+        if known and known.uid == fresh.uid and _older(fresh, known):
+            return known
+        self._entries[fresh.name] = fresh
+        return fresh
+
+    def reserve(self, name: str) -> None:
+        """Count a SplitJob as active from now on, before the write that makes it so."""
+        known = self._entries.get(name)
+        if known:
+            self._entries[name] = known.replaced(stage=Stage.PENDING)
+
+    def restore(self, raw: Mapping[str, Any]) -> None:
+        """Take a SplitJob as it was read, after a write of it failed."""
+        self._entries[raw["metadata"]["name"]] = entry_of(raw)
+
+    def drop(self, name: str) -> None:
+        """Forget a SplitJob that is gone."""
+        self._entries.pop(name, None)
+
+    def keep_only(self, names: set[str]) -> list[str]:
+        """Forget all others; return whom."""
+        gone = [name for name in self._entries if name not in names]
+        for name in gone:
+            del self._entries[name]
+        return gone
+
+    def next_up(self) -> list[str] | None:
+        """Return whose turn it is; None: everybody's."""
+        return next_up(self._entries.values(), self._max_active)
+
+    def turn(self, name: str) -> Turn:
+        """Return what the queue says to a SplitJob."""
+        waiting_for_turn = self.next_up()
+        place = self.places().get(name)
+        return Turn(
+            may_start=waiting_for_turn is None or name in waiting_for_turn,
+            position=place.position if place else None,
+            eta_seconds=place.eta_seconds if place else None,
+        )
+
+    def places(self) -> Mapping[str, Place]:
+        """Return where everybody stands, at most a second old."""
+        now = self._monotonic()
+        if now - self._places_at >= PLACES_SECONDS:
+            self._places = places(
+                self._entries.values(), self.run_seconds, self._max_active, self._device
+            )
+            self._places_at = now
+        return self._places
+
+
+def _older(fresh: Entry, known: Entry) -> bool:
+    """Whether an entry is older news: resource versions of one resource can be compared."""
+    try:
+        return int(fresh.resource_version) < int(known.resource_version)
+    except ValueError:
+        return False

@@ -1,0 +1,72 @@
+"""What kopf loads: `kopf run --standalone -n NAMESPACE -m splitjob_operator.main`.
+
+It only registers. kopf delivers events; there are no finalizers, no annotations and no retries of
+kopf's own: the work is `splitjob_operator.controller`'s.
+"""
+
+import logging
+from typing import Any
+
+import kopf
+
+from splitjob import jsonlog
+from splitjob.resource import GROUP, LABEL_SPLITJOB, PLURAL, VERSION
+from splitjob_operator import cluster
+from splitjob_operator.app import App
+from splitjob_operator.settings import Settings
+
+API_BACKOFFS = (0.5, 1, 2, 3, *(5,) * 120)  # a watch outlives ten minutes of 403 or 503
+
+
+@kopf.on.login()
+def login(**_: Any) -> kopf.ConnectionInfo:  # noqa: ANN401 - kopf's
+    """Use the same way to the API server as everything else here."""
+    to = cluster.connection()
+    return kopf.ConnectionInfo(
+        server=to.server,
+        ca_path=to.ca_path,
+        insecure=not to.verify,
+        token=to.token,
+        certificate_path=to.certificate_path,
+        private_key_path=to.key_path,
+    )
+
+
+@kopf.on.startup()
+async def start(settings: kopf.OperatorSettings, memo: kopf.Memo, **_: Any) -> None:  # noqa: ANN401
+    """Configure kopf and start the operator."""
+    ours = Settings()
+    jsonlog.setup("operator", level=ours.log_level, secrets=ours.tokens)
+    logging.getLogger("kopf").setLevel(logging.WARNING)
+    settings.posting.enabled = False
+    settings.scanning.disabled = True
+    settings.networking.error_backoffs = API_BACKOFFS
+    settings.networking.request_timeout = 30
+    settings.watching.label_selectors["batch", "v1", "jobs"] = LABEL_SPLITJOB
+    settings.watching.label_selectors["", "v1", "pods"] = LABEL_SPLITJOB
+    memo.app = await App(ours).start()
+
+
+@kopf.on.cleanup()
+async def stop(memo: kopf.Memo, **_: Any) -> None:  # noqa: ANN401 - kopf's
+    """Stop the operator."""
+    if "app" in memo:
+        await memo.app.stop()
+
+
+@kopf.on.event(GROUP, VERSION, PLURAL)
+async def splitjob(event: kopf.RawEvent, memo: kopf.Memo, **_: Any) -> None:  # noqa: ANN401
+    """Hand on a change of a SplitJob."""
+    memo.app.controller.splitjob_news(event["object"], deleted=event["type"] == "DELETED")
+
+
+@kopf.on.event("batch", "v1", "jobs", labels={LABEL_SPLITJOB: kopf.PRESENT})
+async def job(event: kopf.RawEvent, memo: kopf.Memo, **_: Any) -> None:  # noqa: ANN401
+    """Hand on a change of a Job."""
+    memo.app.controller.child_news("Job", event["object"], deleted=event["type"] == "DELETED")
+
+
+@kopf.on.event("", "v1", "pods", labels={LABEL_SPLITJOB: kopf.PRESENT})
+async def pod(event: kopf.RawEvent, memo: kopf.Memo, **_: Any) -> None:  # noqa: ANN401
+    """Hand on a change of a pod."""
+    memo.app.controller.child_news("Pod", event["object"], deleted=event["type"] == "DELETED")

@@ -1,0 +1,104 @@
+"""The outbox: when the final event is sent, how often, and what becomes of it. Pure.
+
+Ten attempts over 75 hours; the gaps are those of the contract, jitter only shortens them, and a
+receiver's Retry-After lengthens them up to a day.
+"""
+
+from datetime import datetime, timedelta
+
+from splitjob import workload
+from splitjob.resource import EventName, Request, WebhookStatus
+from splitjob.sender import DeliveryOutcome
+
+__all__ = ["GAPS", "MAX_ATTEMPTS", "apply", "due", "open_outbox", "redeliver", "settled_at"]
+
+GAPS = (5, 300, 1800, 7200, 18000, 36000, 50400, 72000, 86400)  # seconds
+MAX_ATTEMPTS = len(GAPS) + 1
+MAX_RETRY_AFTER = 86400
+JITTER = 0.1  # at most this share of a gap is cut off
+FINAL = {"Delivered", "NotWanted", "GivenUp"}
+
+
+def open_outbox(
+    job_uid: str, request: Request | None, event: EventName, now: datetime, *, by_worker: bool
+) -> WebhookStatus:
+    """Return the outbox of a job that has just ended.
+
+    Args:
+        job_uid: the SplitJob's uid.
+        request: what was asked; None where it cannot be understood, so that nobody can be told.
+        event: completed, failed or canceled.
+        now: the time.
+        by_worker: whether the worker has already delivered it.
+    """
+    outbox = WebhookStatus(
+        event_id=workload.event_id(job_uid, event), event=event, state="Pending", created_at=now
+    )
+    if by_worker:
+        outbox.state, outbox.delivered_by, outbox.delivered_at = "Delivered", "worker", now
+    elif request is None or event not in request.webhook.events:
+        outbox.state = "NotWanted"
+    else:
+        outbox.next_attempt_at = now
+    return outbox
+
+
+def due(outbox: WebhookStatus, now: datetime) -> bool:
+    """Return whether an attempt is to be made now."""
+    return outbox.next_attempt_at is not None and outbox.next_attempt_at <= now
+
+
+def apply(
+    outbox: WebhookStatus, outcome: DeliveryOutcome, now: datetime, jitter: float
+) -> WebhookStatus:
+    """Return the outbox after an attempt.
+
+    Args:
+        outbox: before it.
+        outcome: what came of it.
+        now: when it ended.
+        jitter: 0 to 1, where within its jitter the next gap falls.
+    """
+    after = outbox.model_copy(update={"attempts": outbox.attempts + 1})
+    if outcome.delivered:
+        after.state, after.delivered_by, after.delivered_at = "Delivered", "operator", now
+        after.next_attempt_at, after.last_error = None, ""
+        return after
+    after.last_error = outcome.error[:512]
+    if outcome.gone or after.attempts >= MAX_ATTEMPTS:
+        after.state, after.given_up_at, after.next_attempt_at = "GivenUp", now, None
+        return after
+    after.state = "Blocked" if outcome.blocked else "Pending"
+    gap = GAPS[after.attempts - 1] * (1 - JITTER * jitter)
+    asked = min(outcome.retry_after_seconds or 0, MAX_RETRY_AFTER)
+    after.next_attempt_at = now + timedelta(seconds=max(gap, asked))
+    return after
+
+
+def redeliver(outbox: WebhookStatus, asked: int, now: datetime) -> WebhookStatus:
+    """Return the outbox with its event to be sent again, under the same id, by a new schedule.
+
+    Args:
+        outbox: as it is.
+        asked: `spec.redeliveries`.
+        now: the time.
+    """
+    return outbox.model_copy(
+        update={
+            "state": "Pending",
+            "attempts": 0,
+            "next_attempt_at": now,
+            "delivered_at": None,
+            "delivered_by": None,
+            "given_up_at": None,
+            "last_error": "",
+            "redeliveries": asked,
+        }
+    )
+
+
+def settled_at(outbox: WebhookStatus) -> datetime | None:
+    """Return since when nothing more is to be sent; None while something is."""
+    if outbox.state not in FINAL:
+        return None
+    return outbox.delivered_at or outbox.given_up_at or outbox.created_at

@@ -1,0 +1,201 @@
+"""The queue: order, turns, positions and expected times. Pure.
+
+Higher priority first, then the older one. `maxActiveJobs` bounds the attempts under way at once.
+"""
+
+import heapq
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+from splitjob.conditions import ConditionType
+from splitjob.resource import Queue
+from splitjob_operator.observed import Turn, moment
+
+__all__ = ["Entry", "Place", "Stage", "entry_of", "next_up", "places", "updated", "worth_writing"]
+
+EXACT_UP_TO = 20  # positions behind this one are rewritten only when they moved noticeably
+NOTICEABLE = 0.1
+ETA_STEP_SECONDS = 15
+
+
+class Stage(StrEnum):
+    """How far a SplitJob is, as the queue sees it."""
+
+    HELD = "held"  # suspended, or to be canceled: takes no turn
+    WAITING = "waiting"  # no attempt under way
+    PENDING = "pending"  # an attempt is under way, its container does not run yet
+    RUNNING = "running"
+    FINISHED = "finished"
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """What the operator keeps in memory of each SplitJob; read again at every resync.
+
+    Attributes:
+        event: the final event, blank while there is none.
+        counted: whether the totals include it.
+        secret: the Secret it refers to.
+        pod, node: of the attempt under way; blank where there is none.
+        queue: what its status says of its place.
+        device: what its result was made with.
+    """
+
+    name: str
+    uid: str
+    resource_version: str
+    created_at: datetime
+    priority: int
+    stage: Stage
+    model: str = ""
+    secret: str = ""
+    pod: str = ""
+    node: str = ""
+    queue: Queue | None = None
+    finished_at: datetime | None = None
+    event: str = ""
+    counted: bool = False
+    device: str = ""
+    processing_ms: int = 0
+
+    @property
+    def order(self) -> tuple[int, datetime, str]:
+        """What the queue is sorted by."""
+        return (-self.priority, self.created_at, self.name)
+
+    def replaced(self, *, stage: "Stage") -> "Entry":
+        """Return the same at another stage."""
+        return replace(self, stage=stage)
+
+    @property
+    def active(self) -> bool:
+        """Whether an attempt is under way."""
+        return self.stage in {Stage.PENDING, Stage.RUNNING}
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a SplitJob stands in the queue."""
+
+    position: int
+    eta_seconds: int | None
+
+
+def entry_of(raw: Mapping[str, Any]) -> Entry:
+    """Return the entry of a SplitJob from the API server's JSON."""
+    metadata, spec, status = raw["metadata"], raw.get("spec", {}), raw.get("status", {})
+    request = spec.get("request", {})
+    attempts = status.get("attempts", [])
+    attempt = attempts[-1] if attempts and "finishedAt" not in attempts[-1] else None
+    result = status.get("result", {})
+    return Entry(
+        name=metadata["name"],
+        uid=metadata["uid"],
+        resource_version=metadata["resourceVersion"],
+        created_at=moment(metadata["creationTimestamp"]) or datetime.min,  # noqa: DTZ901 - never
+        priority=spec.get("priority", 0),
+        stage=_stage(spec, status, attempt),
+        model=request.get("model", ""),
+        secret=request.get("secretName", ""),
+        pod=attempt.get("podName", "") if attempt else "",
+        node=attempt.get("nodeName", "") if attempt else "",
+        queue=Queue.model_validate(status["queue"]) if "queue" in status else None,
+        finished_at=moment(status.get("finishedAt")),
+        event=status.get("webhook", {}).get("event", ""),
+        counted=status.get("counted", False),
+        device=result.get("device", ""),
+        processing_ms=result.get("processingTimeMs", 0),
+    )
+
+
+def _stage(
+    spec: Mapping[str, Any], status: Mapping[str, Any], attempt: Mapping[str, Any] | None
+) -> Stage:
+    conditions = {c["type"]: c["status"] for c in status.get("conditions", [])}
+    if conditions.get(ConditionType.SUCCEEDED, "Unknown") != "Unknown":
+        return Stage.FINISHED
+    if attempt is not None:
+        started = conditions.get(ConditionType.STARTED) == "True"
+        return Stage.RUNNING if started else Stage.PENDING
+    return Stage.HELD if spec.get("suspend") or spec.get("canceled") else Stage.WAITING
+
+
+def next_up(entries: Iterable[Entry], max_active: int) -> list[str] | None:
+    """Return the names of those whose turn it is, first things first; None: everybody's.
+
+    Args:
+        entries: all SplitJobs.
+        max_active: attempts under way at once; 0: no bound.
+    """
+    if max_active == 0:
+        return None
+    known = list(entries)
+    free = max(0, max_active - sum(entry.active for entry in known))
+    waiting = (entry for entry in known if entry.stage is Stage.WAITING)
+    return [entry.name for entry in heapq.nsmallest(free, waiting, key=lambda entry: entry.order)]
+
+
+def places(
+    entries: Iterable[Entry], run_seconds: Mapping[str, float], max_active: int, device: str
+) -> dict[str, Place]:
+    """Return where everybody who does not run yet stands, and when each is expected to be done.
+
+    Args:
+        entries: all SplitJobs.
+        run_seconds: mean run time by `model/device`; a model not in it makes everything behind it
+            unknown.
+        max_active: attempts under way at once; 0: as many as run now.
+        device: what the workers run on.
+    """
+    known = list(entries)
+    running = sum(entry.stage is Stage.RUNNING for entry in known)
+    slots = max(1, max_active or running)
+    line = sorted(
+        (e for e in known if e.stage in {Stage.WAITING, Stage.PENDING}), key=lambda e: e.order
+    )
+    ahead: float | None = 0.0
+    found: dict[str, Place] = {}
+    for position, entry in enumerate(line, start=1):
+        own = run_seconds.get(f"{entry.model}/{device}")
+        known_time = ahead is not None and own is not None
+        eta = math.ceil((ahead or 0) / slots + (own or 0)) if known_time else None
+        found[entry.name] = Place(position, eta)
+        ahead = (ahead or 0) + (own or 0) if known_time else None
+    return found
+
+
+def worth_writing(before: Queue, after: Queue) -> bool:
+    """Return whether a queue status differs enough to be written again.
+
+    With thousands waiting, every start moves everybody: far back only noticeable moves count.
+    """
+    if (before.reason, before.message, before.since) != (after.reason, after.message, after.since):
+        return True
+    if before.position is None or after.position is None:
+        return before.position != after.position
+    moved = abs(before.position - after.position)
+    if after.position <= EXACT_UP_TO:
+        return moved > 0 or _eta_moved(before, after)
+    return moved > NOTICEABLE * before.position
+
+
+def _eta_moved(before: Queue, after: Queue) -> bool:
+    if before.eta_seconds is None or after.eta_seconds is None:
+        return before.eta_seconds != after.eta_seconds
+    return abs(before.eta_seconds - after.eta_seconds) >= ETA_STEP_SECONDS
+
+
+def updated(before: Queue | None, turn: Turn, reason: str, message: str) -> Queue:
+    """Return the queue status after a look at the turn; the old one where it says the same."""
+    after = Queue(
+        position=turn.position,
+        reason=reason,
+        message=message[:1024],
+        since=before.since if before else None,
+        eta_seconds=turn.eta_seconds,
+    )
+    return after if before is None or worth_writing(before, after) else before

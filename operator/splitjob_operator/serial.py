@@ -1,0 +1,24 @@
+"""The status as the API server holds it: absent rather than null, times in whole seconds."""
+
+from datetime import UTC, datetime
+from typing import Any
+
+from splitjob.resource import SplitJobStatus
+
+__all__ = ["dump"]
+
+
+def dump(status: SplitJobStatus) -> dict[str, Any]:
+    """Return the JSON of a status, times as Kubernetes writes them."""
+    plain: dict[str, Any] = _times(status.model_dump(by_alias=True, exclude_none=True))
+    return plain
+
+
+def _times(value: Any) -> Any:  # noqa: ANN401 - JSON
+    if isinstance(value, datetime):
+        return value.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    if isinstance(value, dict):
+        return {key: _times(inner) for key, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [_times(inner) for inner in value]
+    return value

@@ -1,0 +1,143 @@
+"""A SplitJob without an attempt under way: it is checked, waits for its turn, and is started."""
+
+from datetime import datetime, timedelta
+
+from splitjob.conditions import ConditionType, Reason
+from splitjob.errors import ErrorCode, reason_of
+from splitjob.resource import Attempt, Queue
+from splitjob_operator import verdict
+from splitjob_operator.answers import CheckRequest, LookAtManifest, ManifestState
+from splitjob_operator.plan import CreateJob, DeleteJob, DeleteTombstone, OwnSecret, Plan
+from splitjob_operator.queue import updated
+from splitjob_operator.round import Round
+from splitjob_operator.settings import bytes_of
+
+__all__ = ["wait"]
+
+STORAGE_RETRY_SECONDS = 5
+AT_ONCE = {reason_of(ErrorCode.WORKER_DISRUPTED), reason_of(ErrorCode.WORKER_LOST)}
+
+
+def wait(r: Round) -> Plan:
+    """Return what a SplitJob without an attempt under way needs."""
+    if r.canceled:
+        return verdict.cancel(r)
+    if r.request is None:
+        return verdict.fail(r, ErrorCode.REQUEST_INVALID, r.seen.splitjob.spec_error)
+    if r.first_sight and (plan := _look(r)):
+        return plan
+    if not r.suspended and (r.status.queue is None or r.status.queue.since is None):
+        r.status.queue = Queue(since=r.seen.splitjob.created_at if r.first_sight else r.now)
+    r.after.extend(  # of former attempts, whose deletion may have been missed
+        DeleteJob(job.name, job.uid, "Background") for job in r.own_jobs if not job.deleting
+    )
+    if hold := _held(r):
+        return hold
+    looked = None if r.first_sight else _look(r)
+    return looked or _start(r)
+
+
+def _look(r: Round) -> Plan | None:
+    """Check the request, then the bucket; a plan where that already decides, or must be asked."""
+    answers = r.seen.answers
+    if not answers.checked:
+        return r.asking(CheckRequest())
+    if answers.problem:
+        return verdict.fail(r, answers.problem.code, answers.problem.message)
+    if r.request and r.request.secret_name:
+        r.before.append(OwnSecret(r.request.secret_name))
+    if not r.stores:
+        return None
+    if answers.manifest is None:
+        return r.asking(LookAtManifest())
+    if answers.manifest.state in {ManifestState.COMPLETED, ManifestState.OUR_TOMBSTONE}:
+        return verdict.as_the_bucket_says(r, answers.manifest)
+    return None
+
+
+def _held(r: Round) -> Plan | None:
+    """Return the plan of a job that must not start now."""
+    if r.suspended:
+        r.status.queue = Queue()  # the time held back does not count as waiting
+        return _hold(r, Reason.SUSPENDED, "spec.suspend is true.")
+    deadline = _queue_deadline(r)
+    if deadline <= r.now:
+        return _out_of_time(r)
+    r.wake_at(deadline)
+    if r.settings.paused:
+        return _hold(r, Reason.INSTALLATION_PAUSED, "This installation is paused.")
+    retry_at = _retry_at(r)
+    if retry_at > r.now:
+        r.wake_at(retry_at)
+        return r.plan()
+    if not r.seen.turn.may_start:
+        return _hold(r, Reason.QUEUED, "Waiting for its turn.")
+    return None
+
+
+def _hold(r: Round, reason: Reason, message: str) -> Plan:
+    r.status.queue = updated(r.status.queue, r.seen.turn, reason, message)
+    r.condition(ConditionType.ADMITTED, "False", reason, message)
+    return r.plan()
+
+
+def _queue_deadline(r: Round) -> datetime:
+    asked = r.request.queue_deadline_seconds if r.request else None
+    since = r.status.queue.since if r.status.queue else None
+    return (since or r.now) + timedelta(seconds=asked or r.settings.queue_deadline_seconds)
+
+
+def _out_of_time(r: Round) -> Plan:
+    queue = r.status.queue
+    if queue and queue.reason == Reason.STORAGE_UNAVAILABLE:
+        return verdict.fail(r, ErrorCode.UPLOAD_FAILED, queue.message)
+    why = f": {queue.message}" if queue and queue.message else "."
+    return verdict.fail(
+        r, ErrorCode.NO_CAPACITY, f"It was not started before its queue deadline{why}"
+    )
+
+
+def _retry_at(r: Round) -> datetime:
+    """Return when the next attempt may start: a failure of the job's own waits longer each time."""
+    last = r.status.attempts[-1] if r.status.attempts else None
+    if last is None or last.finished_at is None or last.reason in AT_ONCE:
+        return r.now
+    delay = r.settings.retry_delay_seconds * 2 ** (last.number - 1)
+    return last.finished_at + timedelta(seconds=min(delay, 600))
+
+
+def _start(r: Round) -> Plan:
+    """Begin an attempt: its number stands in the status before its Job is created."""
+    answer = r.seen.answers.manifest
+    if answer and answer.state == ManifestState.UNREACHABLE:
+        r.wake_in(STORAGE_RETRY_SECONDS)
+        return _hold(r, Reason.STORAGE_UNAVAILABLE, answer.message)
+    if answer and answer.state == ManifestState.REFUSED:
+        return verdict.fail(r, ErrorCode.UPLOAD_FAILED, answer.message)
+    if answer and answer.state == ManifestState.FOREIGN:
+        r.before.append(DeleteTombstone())
+    attempt = _next_attempt(r)
+    r.status.attempts.append(attempt)
+    r.status.job_name = attempt.job_name
+    since = r.status.queue.since if r.status.queue else r.now
+    r.status.queue = Queue(since=since, position=r.seen.turn.position)
+    r.condition(
+        ConditionType.ADMITTED, "True", Reason.ADMITTED, f"Attempt {attempt.number} may start."
+    )
+    r.condition(
+        ConditionType.STARTED, "False", Reason.STARTING, f"Job {attempt.job_name} is starting."
+    )
+    r.wake_in(r.settings.waiting_grace_seconds)
+    return r.plan([CreateJob(attempt)])
+
+
+def _next_attempt(r: Round) -> Attempt:
+    number = r.status.attempts[-1].number + 1 if r.status.attempts else 1
+    out_of_memory = reason_of(ErrorCode.WORKER_OOM)
+    more = any(past.reason == out_of_memory for past in r.status.attempts)
+    return Attempt(
+        number=number,
+        job_name=f"{r.seen.splitjob.name}-{number}",
+        memory_bytes=bytes_of(r.settings.worker_memory_retry) if more else None,
+        created_at=r.now,
+    )
