@@ -114,6 +114,7 @@ def parser() -> argparse.ArgumentParser:
 
 
 def _add_demo_options(command: argparse.ArgumentParser) -> None:
+    _add_chart_options(command)
     command.add_argument("--song", type=existing_file, help="yours: mp3, flac, wav, m4a, ogg, ...")
     command.add_argument(
         "--out", type=Path, default=Path("demo-out"), help="where the results go (demo-out)"
@@ -123,7 +124,7 @@ def _add_demo_options(command: argparse.ArgumentParser) -> None:
     )
 
 
-def _add_cluster_options(command: argparse.ArgumentParser) -> None:
+def _add_chart_options(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--values",
         "-f",
@@ -140,6 +141,10 @@ def _add_cluster_options(command: argparse.ArgumentParser) -> None:
         metavar="KEY=VALUE",
         help="one chart value, as for helm; repeatable",
     )
+
+
+def _add_cluster_options(command: argparse.ArgumentParser) -> None:
+    _add_chart_options(command)
     command.add_argument("--namespace", default=Options.namespace, help="where the service goes")
     command.add_argument(
         "--gpus", type=int, default=Options.gpus, help="GPUs the node pretends to have"

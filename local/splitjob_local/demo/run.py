@@ -38,7 +38,7 @@ def run(arguments: argparse.Namespace) -> int:
     """Play the demo.
 
     Args:
-        arguments: `song`, `out` and `keep` of the command line.
+        arguments: `song`, `out`, `keep`, and `values` and `set` for the chart.
 
     Returns:
         The exit status: 0 if every check held.
@@ -47,9 +47,9 @@ def run(arguments: argparse.Namespace) -> int:
     out: Path = arguments.out.absolute()
     out.mkdir(parents=True, exist_ok=True)
     with ExitStack() as stack:
-        demo = Demo(narrator, out, stack)
+        demo = Demo(narrator, out, stack, arguments)
         try:
-            demo.play(arguments.song, keep=arguments.keep)
+            demo.play()
         except UnreadableError as error:
             print(f"track-tree-audio: {error}", file=sys.stderr)
             return 1
@@ -68,28 +68,33 @@ class Demo:
         narrator: tells them.
         out: the folder for the results.
         stack: ends what was started, however the story ends.
+        arguments: of the command line.
 
     Attributes:
         cluster: once it is up.
         job: the job's id, once it is accepted.
     """
 
-    def __init__(self, narrator: Narrator, out: Path, stack: ExitStack) -> None:
+    def __init__(
+        self, narrator: Narrator, out: Path, stack: ExitStack, arguments: argparse.Namespace
+    ) -> None:
         self.narrator = narrator
         self.out = out
         self.stack = stack
+        self.arguments = arguments
         self.cluster: LocalCluster | None = None
         self.job = ""
 
-    def play(self, own_song: Path | None, *, keep: bool) -> None:
+    def play(self) -> None:
         """Play all steps.
 
         Raises:
             UnreadableError: the user's song cannot be used; nothing was started.
             StoryEndedError: a step failed in a way that leaves nothing for the next.
         """
-        song = take(own_song, self.out) if own_song else None
-        model = choose(own_song is not None)
+        own: Path | None = self.arguments.song
+        song = take(own, self.out) if own else None
+        model = choose(own is not None)
         cluster, song = self.start(song, model)
         self.cluster = cluster
         source = self.upload(cluster, song)
@@ -99,7 +104,7 @@ class Demo:
         body = self.receive(cluster, receiver, splitjob)
         separation = self.examine(cluster, body, song)
         self.leave(cluster, song, separation, splitjob, source)
-        if not keep:
+        if not self.arguments.keep:
             self.end(cluster)
 
     def start(self, song: Song | None, model: Choice) -> tuple[LocalCluster, Song]:
@@ -114,7 +119,10 @@ class Demo:
             ThreadPoolExecutor(1) as pool,
         ):
             composing = None if song else pool.submit(synthesise, self.out)
-            options = Options(settings=model.chart_settings)
+            options = Options(
+                values=self.arguments.values,
+                settings=[*model.chart_settings, *self.arguments.set],
+            )
             cluster = self.stack.enter_context(LocalCluster(options, self.narrator.say))
             namespace = cluster.service.namespace
             self.narrator.show("$ kubectl get deployments")
