@@ -54,7 +54,9 @@ def pod_status(
         "containerStatuses": _container_statuses(main_containers(pod), pod, record, now),
     }
     if record.pod_ip:
-        status |= {"podIP": record.pod_ip, "podIPs": [{"ip": record.pod_ip}]}
+        # The list is merged by address; after a restart of the node the old one must go.
+        addresses = [{"ip": record.pod_ip}, {"$patch": "replace"}]
+        status |= {"podIP": record.pod_ip, "podIPs": addresses}
     if init_containers(pod):
         statuses = _container_statuses(init_containers(pod), pod, record, now)
         status["initContainerStatuses"] = statuses

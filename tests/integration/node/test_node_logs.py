@@ -52,8 +52,10 @@ def test_following_to_the_end(pods: Any) -> None:
 
 def test_the_container_before(pods: Any) -> None:
     pods.shell("again", "echo run; exit 1", spec={"restartPolicy": "OnFailure"})
+    pods.run("first", "sleep", "60")
+    pods.wait_until_ready("first")
     with pytest.raises(ClusterError, match="previous terminated container"):
-        kubectl_logs(pods, "again", "--previous")
+        kubectl_logs(pods, "first", "--previous")
 
     pods.wait("again", lambda pod: pods.state(pod).get("restartCount") == 1)
 
