@@ -91,8 +91,8 @@ class StorageError(Exception):
 
     @property
     def missing(self) -> bool:
-        """Whether the object (or the bucket) is not there."""
-        return self.status == 404
+        """Whether the object is not there; a bucket or a user that is not there is another matter."""
+        return self.code in MISSING
 
 
 class ObjectInfo(TypedDict):
@@ -377,8 +377,6 @@ class S3Service:
             answer = error.response
             code = str(answer.get("Error", {}).get("Code", ""))
             status = int(answer.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
-            if code in MISSING:
-                status = 404
             raise StorageError(
                 f"cannot {deed} {self.url(s3_key)}: the storage answered {status} {code}",
                 code,

@@ -24,6 +24,7 @@ TWO_PARTS = 9 * 1024 * 1024  # boto3 uploads in parts from 8 MiB on
 HINTS = {
     "NoSuchBucket": "there is no bucket of that name: create it, or set S3_BUCKET",
     "InvalidAccessKeyId": "the storage does not know this key: check S3_ACCESS_KEY_ID",
+    "XAdminUserNotFound": "the storage does not know this key: check S3_ACCESS_KEY_ID",
     "SignatureDoesNotMatch": "the secret is not the key's own: check S3_SECRET_ACCESS_KEY",
     "AccessDenied": "these keys may not do this: extend their policy",
     "EndpointConnectionError": "nothing answers at that address: check S3_ENDPOINT",
@@ -128,8 +129,6 @@ def explain(error: Exception) -> str:
     hint = HINTS.get(error.code, "") if isinstance(error, StorageError) else ""
     if isinstance(error, StorageError) and error.status == 403 and not hint:
         hint = HINTS["AccessDenied"]
-    if isinstance(error, StorageError) and error.status == 404 and not hint:
-        hint = HINTS["NoSuchBucket"]
     return f"{error}: {hint}" if hint else str(error)
 
 

@@ -2,6 +2,7 @@
 
 import json
 import logging
+import signal
 import subprocess
 import sys
 import time
@@ -91,7 +92,7 @@ def _read(output: bytes, status: int) -> Decoded:
 
 
 def _died(status: int) -> Failure:
-    if status == -24:  # SIGXCPU: the CPU limit
+    if status in {-signal.SIGXCPU, -signal.SIGKILL}:  # only its CPU limit ends it so
         return _too_slow()
     how = f"was ended by signal {-status}" if status < 0 else f"ended with status {status}"
     return Failure(

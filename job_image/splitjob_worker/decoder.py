@@ -25,6 +25,17 @@ CONTAINERS = (
     "flac", "flv", "iff", "matroska,webm", "mov,mp4,m4a,3gp,3g2,mj2", "mp3", "mpc", "mpc8", "mpeg",
     "mpegts", "ogg", "rm", "tak", "truehd", "tta", "voc", "w64", "wav", "wsaud", "wv",
 )  # fmt: skip
+# What a source often is instead of audio, by its first bytes. FFmpeg would find the mp3 in an
+# archive that stores one; a caller is better told that it is an archive.
+OTHER_FILES = {
+    b"pk\x03\x04": "a ZIP archive",
+    b"\x1f\x8b": "a gzip archive",
+    b"rar!": "a RAR archive",
+    b"7z\xbc\xaf": "a 7z archive",
+    b"%pdf": "a PDF document",
+    b"<": "a web page or an XML document",
+    b"{": "a JSON document",
+}
 MIN_SECONDS = 0.16
 MIN_RATE, MAX_RATE, MAX_CHANNELS = 1_000, 384_000, 32
 LOUDEST = 256.0  # +48 dBFS; more is damage, and would upset the statistics of the whole song
@@ -100,23 +111,41 @@ def decode_file(source: Path, spool: Path, limits: Limits) -> Decoded:
     from splitjob_worker.conversion import Converter  # noqa: PLC0415 - after the limits are set
     from splitjob_worker.spool import SpoolWriter  # noqa: PLC0415
 
-    damaged = 0
+    _refuse_other_files(source)
+    damaged = whole = 0
     with SpoolWriter(spool) as writer:
         converter = Converter(writer, limits)
         for frame in _frames(source):
             if frame is None:
                 damaged += 1
             else:
+                whole += 1
                 converter.feed(frame)
         converter.finish()
+    if damaged > whole:
+        raise Failure(ErrorCode.AUDIO_UNREADABLE, "most of the audio in the file is damaged")
     return converter.decoded(damaged)
 
 
+def _refuse_other_files(source: Path) -> None:
+    with source.open("rb") as file:
+        start = file.read(256).removeprefix(b"\xef\xbb\xbf").lstrip().lower()
+    if not start:
+        raise Failure(ErrorCode.AUDIO_UNREADABLE, "the source is empty")
+    for magic, kind in OTHER_FILES.items():
+        if start.startswith(magic):
+            raise Failure(ErrorCode.AUDIO_UNREADABLE, f"the source is {kind}, not an audio file")
+
+
 def _frames(source: Path) -> Iterator[Any]:
-    """Yield the audio frames of a file, None for each packet that cannot be decoded."""
+    """Yield the audio frames of a file, None for each packet that cannot be decoded.
+
+    A file that breaks off in the middle gives what it holds up to there.
+    """
     import av  # noqa: PLC0415
 
     av.logging.set_level(None)
+    begun = False
     try:
         with av.open(
             f"file:{source}",
@@ -128,11 +157,17 @@ def _frames(source: Path) -> Iterator[Any]:
                 raise Failure(ErrorCode.AUDIO_UNREADABLE, "the file has no audio track")
             for packet in container.demux(stream):
                 try:
-                    yield from packet.decode()
-                except (av.error.InvalidDataError, av.error.EOFError):
+                    for frame in packet.decode():
+                        yield frame
+                        begun = True
+                except av.error.MemoryError:
+                    raise
+                except av.error.FFmpegError:
                     yield None
     except av.error.FFmpegError as error:
-        raise _failure_of(error) from None
+        if not begun or isinstance(error, MemoryError):
+            raise _failure_of(error) from None
+        yield None
 
 
 def _failure_of(error: Exception) -> Failure:
@@ -156,14 +191,20 @@ def _confine(limits: Limits) -> None:
     forbid_new_privileges()
     hide_from_children()
     os.environ["OPENBLAS_NUM_THREADS"] = "1"  # numpy would reserve memory for a thread per core
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    resource.setrlimit(resource.RLIMIT_CPU, (limits.cpu_seconds, limits.cpu_seconds + 5))
+    _lower(resource.RLIMIT_CORE, 0)
+    _lower(resource.RLIMIT_CPU, limits.cpu_seconds)
     if sys.platform == "linux":
-        resource.setrlimit(resource.RLIMIT_AS, (limits.memory_bytes, limits.memory_bytes))
-    spool_bytes = (limits.max_seconds + 10) * limits.rate * 8
-    resource.setrlimit(resource.RLIMIT_FSIZE, (spool_bytes, spool_bytes))
+        _lower(resource.RLIMIT_AS, limits.memory_bytes)
+    _lower(resource.RLIMIT_FSIZE, (limits.max_seconds + 10) * limits.rate * 8)
     signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
+def _lower(kind: int, limit: int) -> None:
+    """Set a limit of this process, never above the one it came with."""
+    _soft, hard = resource.getrlimit(kind)
+    value = limit if hard == resource.RLIM_INFINITY else min(limit, hard)
+    resource.setrlimit(kind, (value, value))
 
 
 if __name__ == "__main__":

@@ -83,7 +83,7 @@ class Job:
             target = self._target()
             target.prepare()
             self._notifier.started()
-            mixture, decoded = self._mixture(record, scratch)
+            mixture, decoded = self._mixture(record, scratch, separator)
             separation, device = self._separate(separator, mixture, scratch)
             encoded, encoding = self._encode(separation, record, scratch)
             self._upload(encoded, encoding, target)
@@ -94,7 +94,9 @@ class Job:
         self._notify(finished, target.bucket)
         return finished
 
-    def _mixture(self, record: ModelRecord, scratch: Path) -> tuple[Spool, Decoded]:
+    def _mixture(
+        self, record: ModelRecord, scratch: Path, separator: "Future[Separator]"
+    ) -> tuple[Spool, Decoded]:
         """Download and decode; the downloaded file is gone afterwards."""
         source = scratch / "source"
         with self._progress.stage("fetch") as on_progress:
@@ -107,6 +109,8 @@ class Job:
                 stop=self._stop,
                 on_progress=on_progress,
             ).run()
+        if separator.done():
+            separator.result()  # no model, no GPU: say so before more work is done
         limits = DecoderLimits(record.sample_rate, self._settings.max_audio_seconds)
         with self._progress.stage("decode"):
             mixture, decoded = decode(
@@ -117,10 +121,13 @@ class Job:
 
     def _load_model(self, record: ModelRecord) -> "Separator":
         """Check the weights and bring the model up, in a thread beside the download."""
+        began = time.monotonic()
         found = weights.find(record, self._settings.model_dir)
         from splitjob_worker.separate import Separator  # noqa: PLC0415 - seconds of import
 
-        return Separator(found, self._settings.device)
+        separator = Separator(found, self._settings.device)
+        self._progress.timings["load"] = round((time.monotonic() - began) * 1000)
+        return separator
 
     def _separate(
         self, separator: "Future[Separator]", mixture: Spool, scratch: Path

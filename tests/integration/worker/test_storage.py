@@ -1,0 +1,201 @@
+"""The storage class and its command on a real S3 server, and behind one that fails at times."""
+
+import threading
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+import httpx
+import pytest
+from tests.worker import Web, web_server
+
+from splitjob import storage_cli
+from splitjob.storage import S3Service, StorageError
+from splitjob_local.s3server import S3Access
+
+
+@pytest.fixture
+def environment(s3: S3Access, monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
+    """The environment of somebody who uses this server's bucket."""
+    for name, value in {
+        "ENVIRONMENT": "prod",
+        "S3_ENDPOINT": s3.endpoint,
+        "S3_BUCKET": s3.bucket,
+        "S3_ACCESS_KEY_ID": s3.access_key_id,
+        "S3_SECRET_ACCESS_KEY": s3.secret_access_key,
+    }.items():
+        monkeypatch.setenv(name, value)
+    return monkeypatch
+
+
+class Flaky:
+    """Stands before the S3 server; fails the first requests of a kind, then passes them on."""
+
+    def __init__(self, web: Web, s3: S3Access) -> None:
+        self._target = s3.endpoint
+        self.failures: list[int | None] = []
+        self.seen = 0
+        self._lock = threading.Lock()
+        web.routes = self  # type: ignore[assignment]
+
+    def get(self, _path: str, _default: object) -> object:
+        return self._handle
+
+    def _handle(self, request: Any) -> None:
+        with self._lock:
+            self.seen += 1
+            failure = self.failures.pop(0) if self.failures else 0
+        body = request.server.web.requests[-1][2]
+        if failure is None:
+            request.close_connection = True
+            request.connection.close()
+        elif failure:
+            request.send_response(failure)
+            request.send_header("Content-Length", "0")
+            request.end_headers()
+        else:
+            self._pass_on(request, body)
+
+    def _pass_on(self, request: Any, body: bytes) -> None:
+        headers = {k: v for k, v in request.headers.items() if k.lower() != "connection"}
+        url = self._target + request.path
+        real = httpx.request(request.command, url, content=body, headers=headers)
+        request.send_response(real.status_code)
+        for name, value in real.headers.items():
+            if name.lower() not in {"transfer-encoding", "connection", "content-length"}:
+                request.send_header(name, value)
+        request.send_header("Content-Length", str(len(real.content)))
+        request.end_headers()
+        request.wfile.write(real.content)
+
+
+def test_every_method_of_the_seed(storage: S3Service, tmp_path: Path) -> None:
+    file = tmp_path / "file"
+    file.write_bytes(b"content")
+    assert storage.test_connection()
+    assert storage.upload_file(file, "m/a", "audio/wav") == f"s3://{storage.bucket}/m/a"
+    assert storage.upload_fileobj(BytesIO(b"other"), "m/b") == f"s3://{storage.bucket}/m/b"
+    assert storage.file_exists("m/a")
+    assert not storage.file_exists("m/never")
+    assert storage.download_file("m/a", tmp_path / "deep" / "back") == str(
+        tmp_path / "deep" / "back"
+    )
+    assert (tmp_path / "deep" / "back").read_bytes() == b"content"
+    metadata = storage.get_object_metadata("m/a")
+    assert (metadata["size"], metadata["content_type"]) == (7, "audio/wav")
+    assert storage.get_object("m/b") == b"other"
+    assert storage.copy_object("m/a", "m/c") == f"s3://{storage.bucket}/m/c"
+    assert storage.set_object_tags("m/a", {"type": "audio"})
+    assert storage.get_object_tags("m/a") == {"type": "audio"}
+    assert [one["key"] for one in storage.list_objects("m/")] == ["m/a", "m/b", "m/c"]
+    assert storage.delete_file("m/a")
+    assert storage.delete_objects(["m/b", "m/c"]) == 2
+    assert storage.list_objects("m/") == []
+
+
+def test_presigned_urls_work_without_keys(storage: S3Service) -> None:
+    put = storage.generate_presigned_put_url("p/x", 60)
+    assert parse_qs(urlsplit(put).query)["X-Amz-Algorithm"] == ["AWS4-HMAC-SHA256"]
+    assert httpx.put(put, content=b"mine").status_code == 200
+    get = storage.generate_presigned_get_url("p/x", 60, download_name="x.wav")
+    answer = httpx.get(get)
+    assert answer.content == b"mine"
+    assert 'filename="x.wav"' in answer.headers["Content-Disposition"]
+    assert httpx.get(get.replace("p/x", "p/y")).status_code == 403
+
+
+def test_one_of_twenty_writers_wins(storage: S3Service) -> None:
+    bodies = [f'{{"writer": {number}}}'.encode() for number in range(20)]
+    with ThreadPoolExecutor(20) as pool:
+        won = list(pool.map(lambda body: storage.put_if_absent("race.json", body), bodies))
+    assert won.count(True) == 1
+    assert storage.get_json("race.json") == {"writer": won.index(True)}
+
+
+def test_a_repeated_write_of_the_same_body_counts_as_written(storage: S3Service) -> None:
+    assert storage.put_if_absent("again.json", b'{"one": 1}')
+    assert storage.put_if_absent("again.json", b'{"one": 1}')
+    assert not storage.put_if_absent("again.json", b'{"two": 2}')
+
+
+def test_json_that_is_not_there_and_json_that_is_none(storage: S3Service) -> None:
+    assert storage.get_json("nothing.json") is None
+    storage.upload_fileobj(BytesIO(b"<html>"), "bad.json")
+    with pytest.raises(StorageError, match="is not JSON"):
+        storage.get_json("bad.json")
+
+
+@pytest.fixture
+def flaky(s3: S3Access) -> Iterator[tuple[Flaky, S3Service]]:
+    with web_server() as web:
+        front = Flaky(web, s3)
+        access = S3Access(web.url, s3.access_key_id, s3.secret_access_key, s3.bucket)
+        yield front, access.service()
+
+
+def test_503_and_resets_are_tried_again(flaky: tuple[Flaky, S3Service]) -> None:
+    """Acceptance 49."""
+    front, storage = flaky
+    front.failures = [503, None, 500]
+    storage.upload_fileobj(BytesIO(b"content"), "flaky")
+    assert front.seen >= 4
+    front.failures = [None, 503]
+    assert storage.get_object("flaky") == b"content"
+    front.failures = [503]
+    assert storage.put_if_absent("flaky.json", b'{"x": 1}')
+
+
+def test_a_refusal_is_not_tried_again_and_tells_no_secret(
+    s3: S3Access, flaky: tuple[Flaky, S3Service]
+) -> None:
+    """Acceptance 49."""
+    front, _ = flaky
+    wrong = S3Access(s3.endpoint, s3.access_key_id, "not-the-secret", s3.bucket).service()
+    with pytest.raises(StorageError) as caught:
+        wrong.upload_fileobj(BytesIO(b"x"), "refused")
+    assert caught.value.status == 403
+    assert not caught.value.retryable
+    assert "not-the-secret" not in str(caught.value)
+    assert not wrong.test_connection()
+    assert front.seen == 0
+
+
+def test_nobody_there(s3: S3Access) -> None:
+    nobody = S3Access("http://127.0.0.1:1", s3.access_key_id, "x", s3.bucket).service()
+    with pytest.raises(StorageError) as caught:
+        nobody.get_object("x")
+    assert caught.value.retryable
+
+
+def test_the_command_says_that_a_good_bucket_works(
+    environment: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], storage: S3Service
+) -> None:
+    assert storage_cli.main(["test"]) == 0
+    out = capsys.readouterr().out
+    assert "This bucket can be used." in out
+    assert out.count("  works ") == 16
+    assert storage.list_objects("storage-test/") == []
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "advice"),
+    [
+        ("S3_SECRET_ACCESS_KEY", "wrong", "check S3_SECRET_ACCESS_KEY"),
+        ("S3_ACCESS_KEY_ID", "nobody", "check S3_ACCESS_KEY_ID"),
+        ("S3_BUCKET", "no-such-bucket", "there is no bucket of that name"),
+        ("S3_ENDPOINT", "http://127.0.0.1:1", "check S3_ENDPOINT"),
+    ],
+)
+def test_the_command_says_what_is_wrong(
+    environment: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    variable: str,
+    value: str,
+    advice: str,
+) -> None:
+    environment.setenv(variable, value)
+    assert storage_cli.main(["test"]) == 1
+    assert advice in capsys.readouterr().out
