@@ -5,6 +5,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from splitjob_local.demo.audio import UnreadableError
+
 BETTER = "htdemucs"
 
 
@@ -28,6 +30,9 @@ def choose(own_song: bool) -> Choice:
 
     Args:
         own_song: whether the song is a file of the user's.
+
+    Raises:
+        UnreadableError: MODEL_DIR is a folder that no pod could see.
     """
     if not own_song:
         return Choice(
@@ -36,12 +41,14 @@ def choose(own_song: bool) -> Choice:
             "Model: demo, a small HTDemucs trained on synthesised music alone; this song uses "
             "sounds, keys and tempi that it was not trained on.",
         )
-    folder = os.environ.get("MODEL_DIR", "")
-    if folder and (Path(folder) / f"{BETTER}.yaml").is_file():
+    folder = Path(os.environ.get("MODEL_DIR") or "/nowhere").absolute()
+    if (folder / f"{BETTER}.yaml").is_file():
+        if folder.is_relative_to("/tmp"):  # noqa: S108 - a path of the user's
+            raise UnreadableError(
+                "MODEL_DIR lies below /tmp, where every pod has a /tmp of its own"
+            )
         return Choice(
-            BETTER,
-            (f"worker.models.directory={Path(folder).absolute()}",),
-            f"Model: {BETTER}, from MODEL_DIR.",
+            BETTER, (f"worker.models.directory={folder}",), f"Model: {BETTER}, from MODEL_DIR."
         )
     return Choice(
         "demo",

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from splitjob.resource import LABEL_SPLITJOB
 from splitjob_local.cluster import ClusterError
 from splitjob_local.demo.examine import Separation
 from splitjob_local.demo.narrate import Check
@@ -19,15 +20,16 @@ def why_not(cluster: LocalCluster, splitjob: dict[str, Any]) -> str:
     """Return why a SplitJob did not succeed: its failure, and the worker's last words."""
     failure = splitjob.get("status", {}).get("failure") or {}
     said = [f"{failure.get('code', 'not finished in time')}: {failure.get('message', '')}"]
-    said += (text[-2000:] for text in logs(cluster))
+    for text in logs(cluster, f"{LABEL_SPLITJOB}={splitjob['metadata']['name']}"):
+        said += ["", "the worker's log:", *text.splitlines()[-LOG_LINES:]]
     return "\n".join(said)
 
 
-def logs(cluster: LocalCluster) -> list[str]:
-    """Return the logs of all pods of the service, workers included."""
+def logs(cluster: LocalCluster, selector: str = "") -> list[str]:
+    """Return the logs of the pods of the service, workers included, or of those selected."""
     namespace = cluster.service.namespace
     texts = []
-    for pod in cluster.cluster.get("pods", "-n", namespace)["items"]:
+    for pod in cluster.cluster.get("pods", "-n", namespace, f"--selector={selector}")["items"]:
         name = pod["metadata"]["name"]
         try:
             texts.append(cluster.kubectl("logs", "-n", namespace, name, "--all-containers"))

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
+from splitjob.resource import LABEL_SPLITJOB
 from splitjob_local.cli import Ended, keep_up
 from splitjob_local.demo import outcome
 from splitjob_local.demo.audio import UnreadableError
@@ -204,7 +205,7 @@ class Demo:
             with Watch(cluster.cluster, namespace, self.narrator.show):
                 wait_for(cluster.cluster, namespace, name, "Notified", patience)
             splitjob = cluster.cluster.get("splitjob", name, "-n", namespace)
-            self.narrator.show("$ kubectl get splitjob -o wide; its conditions:")
+            self.narrator.say("Its conditions at the end (kubectl describe splitjob):")
             conditions = splitjob.get("status", {}).get("conditions", [])
             for one in conditions:
                 self.narrator.show(
@@ -212,9 +213,12 @@ class Demo:
                 )
             done = {one["type"] for one in conditions if one["status"] == "True"}
             if not self.narrator.check("Succeeded" in done, "the SplitJob succeeded"):
-                self.narrator.say(outcome.why_not(cluster, splitjob))
+                self.narrator.show(outcome.why_not(cluster, splitjob))
                 raise StoryEndedError
             self.narrator.check("Notified" in done, "and its receiver was notified")
+            self.narrator.show("$ kubectl get jobs,pods -l audio.track-tree.com/splitjob")
+            label = f"--selector={LABEL_SPLITJOB}"
+            self.narrator.show(cluster.kubectl("get", "jobs,pods", "-n", namespace, label))
             return splitjob
 
     def receive(
