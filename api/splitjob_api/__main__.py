@@ -8,7 +8,8 @@ from kubernetes.config import ConfigException
 
 from splitjob import jsonlog
 from splitjob_api.app import create_app
-from splitjob_api.protocol import MAX_HEAD_BYTES, PatientProtocol
+from splitjob_api.gate import MAX_HEAD_BYTES
+from splitjob_api.protocol import PatientProtocol
 from splitjob_api.settings import Settings, SettingsInvalid
 
 EXIT_MISCONFIGURED = 2
@@ -22,6 +23,7 @@ def main() -> int:
         settings = Settings.from_environment()
         token = settings.demucssvc_token.get_secret_value()
         jsonlog.setup("api", level=settings.log_level, secrets=[token])
+        logging.getLogger("urllib3").setLevel(logging.ERROR)  # what it retries, we report
         app = create_app(settings)
     except (SettingsInvalid, ConfigException) as error:
         jsonlog.setup("api")

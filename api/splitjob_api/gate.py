@@ -22,6 +22,7 @@ from splitjob.signing import (
 from splitjob_api.problems import ApiProblem
 
 MAX_BODY_BYTES = 64 * 1024
+MAX_HEAD_BYTES = 32 * 1024
 OPEN_PATHS = frozenset({"/healthz", "/readyz", "/metrics", "/docs", "/openapi.json"})
 # Elsewhere a body means nothing, so it must not stand in for the line that names the resource:
 # the signature of a captured POST would open any of them.
@@ -60,18 +61,26 @@ class Gate:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one ASGI connection."""
-        if scope["type"] != "http" or scope["path"] in self._open_paths:
+        if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
         try:
-            body = await self._read(Headers(scope=scope), receive)
-            self._verify(scope, body)
+            admitted = await self._admit(scope, receive)
         except ClientGone:
             return
         except ApiProblem as problem:
             await problem.response()(scope, receive, send)
             return
-        await self._app(scope, _replay(body, receive), send)
+        await self._app(scope, admitted, send)
+
+    async def _admit(self, scope: Scope, receive: Receive) -> Receive:
+        """Return the channel that the app reads a request from, once it may."""
+        _refuse_large_head(scope)
+        if scope["path"] in self._open_paths:
+            return receive
+        body = await self._read(Headers(scope=scope), receive)
+        self._verify(scope, body)
+        return _replay(body, receive)
 
     async def _read(self, headers: Headers, receive: Receive) -> bytes:
         stated = headers.get("content-length", "")
@@ -106,6 +115,19 @@ class Gate:
                 refused.reason,
                 headers={"WWW-Authenticate": "HMAC-SHA256"},
             ) from None
+
+
+def _refuse_large_head(scope: Scope) -> None:
+    """Refuse what the server let through because it arrived in one piece."""
+    size = len(scope["query_string"]) + len(scope["path"])
+    size += sum(len(name) + len(value) for name, value in scope["headers"])
+    if size > MAX_HEAD_BYTES:
+        raise ApiProblem(
+            431,
+            "headers_too_large",
+            f"path and headers may have {MAX_HEAD_BYTES} bytes",
+            headers=_CLOSE,
+        )
 
 
 async def _collect(receive: Receive) -> bytes:

@@ -6,7 +6,6 @@ import h11
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 HEAD_SECONDS = 10.0
-MAX_HEAD_BYTES = 32 * 1024
 
 
 class PatientProtocol(H11Protocol):

@@ -57,23 +57,27 @@ class Snapshot:
 
 
 class Tally:
-    """Follows the SplitJobs of a namespace; may be used from any thread."""
+    """Follows the SplitJobs of a namespace; may be used from any thread.
+
+    Attributes:
+        complete: whether all SplitJobs have been listed once.
+    """
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._unfinished: dict[str, Unfinished] = {}
         self._uncounted: dict[str, Standing] = {}
         self._accepted: dict[str, tuple[Unfinished, float]] = {}
-        self._complete = threading.Event()
+        self._current = threading.Event()
+        self.complete = False
 
-    def wait_until_complete(self, timeout: float) -> bool:
-        """Wait for the first full list; return whether it is there."""
-        return self._complete.wait(timeout)
+    def wait_until_current(self, timeout: float) -> bool:
+        """Wait until all SplitJobs are listed and followed; return whether they are."""
+        return self._current.wait(timeout)
 
-    @property
-    def complete(self) -> bool:
-        """Whether all SplitJobs have been seen once."""
-        return self._complete.is_set()
+    def lost(self) -> None:
+        """Note that changes may be missed from now on, until the next full list."""
+        self._current.clear()
 
     def replace(self, splitjobs: Iterable[dict[str, Any]]) -> None:
         """Forget all, and take these SplitJobs for what there is."""
@@ -83,7 +87,8 @@ class Tally:
         with self._lock:
             self._unfinished = fresh._unfinished
             self._uncounted = fresh._uncounted
-        self._complete.set()
+        self.complete = True
+        self._current.set()
 
     def apply(self, event: str, splitjob: dict[str, Any]) -> None:
         """Take in one change.

@@ -8,7 +8,7 @@ from splitjob_api.cluster import Cluster, ClusterUnavailable, WatchExpired
 from splitjob_api.tally import Tally
 
 FIRST_PAUSE_SECONDS = 0.25
-LAST_PAUSE_SECONDS = 10.0
+LAST_PAUSE_SECONDS = 3.0
 
 logger = logging.getLogger(__name__)
 
@@ -49,6 +49,7 @@ class Watcher(threading.Thread):
                 logger.warning("the watch of SplitJobs was lost: %s", error)
             except Exception:
                 logger.exception("the watch of SplitJobs met a defect")
+            self._tally.lost()
             self._stopped.wait(pause)
             pause = min(2 * pause, LAST_PAUSE_SECONDS)
 

@@ -464,6 +464,7 @@ def test_11_a_trickled_body(api: Api) -> None:
         b"nonsense\r\n\r\n",
         b"GET /healthz HTTP/1.1\r\n\r\n",
         b"GET / HTTP/1.1\r\nHost: x\r\nX: " + b"a" * 70_000 + b"\r\n\r\n",
+        b"GET /docs?" + b"a" * 70_000 + b" HTTP/1.1\r\nHost: x\r\n\r\n",
         b"POST /split HTTP/1.1\r\nHost: x\r\nContent-Length: -1\r\n\r\n",
         b"POST /split HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n{}",
         b"POST /split HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n",
@@ -478,8 +479,10 @@ def test_11_a_trickled_body(api: Api) -> None:
     ],
 )
 def test_odd_bytes_never_give_a_500(api: Api, data: bytes) -> None:
-    answer = raw(api, data, wait=2)
-    assert not answer or answer.split(b" ")[1] in {b"400", b"401", b"404", b"405"}, answer[:200]
+    answer = raw(api, data, wait=0.5)
+    assert not answer or answer.split(b" ")[1] in {b"400", b"401", b"404", b"405", b"431"}, answer[
+        :200
+    ]
     assert httpx.get(f"{api.url}/healthz").status_code == 200
 
 

@@ -11,7 +11,7 @@ from splitjob_api.deps import ServicesDep
 from splitjob_api.problems import documented
 from splitjob_api.tally import totals
 
-LISTED_SECONDS = 10.0  # how long the first question after a start may wait for the first list
+LISTED_SECONDS = 2.0  # how long a question right after a start or an outage waits for the list
 
 router = APIRouter(tags=["operation"])
 
@@ -34,8 +34,8 @@ class QueueStatus(BaseModel):
 @router.get("/queue/status", summary="The queue and the totals", responses=documented(401, 503))
 def queue_status(services: ServicesDep) -> QueueStatus:
     """Answer from counts that a watch keeps current, whatever the number of jobs."""
-    if not services.tally.wait_until_complete(LISTED_SECONDS):
-        raise ClusterUnavailable("has not listed the SplitJobs yet")
+    if not services.tally.wait_until_current(LISTED_SECONDS):
+        raise ClusterUnavailable("has not listed all SplitJobs yet")
     # In this order: a job that is counted in between is then in the batch, and not missed.
     now = services.tally.snapshot(time.time())
     finished = totals(
