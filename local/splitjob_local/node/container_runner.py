@@ -4,6 +4,7 @@ import asyncio
 import logging
 from dataclasses import replace
 from datetime import UTC, datetime
+from functools import partial
 
 from splitjob_local.node import processes
 from splitjob_local.node.cluster import ClusterError
@@ -25,6 +26,7 @@ from splitjob_local.node.termination import termination_message
 log = logging.getLogger(__name__)
 
 _CONFIG_RETRY_SECONDS = 2.0
+_FAMILY_SECONDS = 0.3
 _PULL_FAILURE_SHOWN_SECONDS = 1.0
 
 
@@ -197,7 +199,8 @@ class ContainerRunner:
         watchers = [asyncio.create_task(self._health().watch())]
         limit = limits_of(self.container).get("memory")
         if limit:
-            watching = watch_memory(bytes_of(limit), process.family, self._exceed_memory)
+            family = partial(process.family, age=_FAMILY_SECONDS)
+            watching = watch_memory(bytes_of(limit), family, self._exceed_memory)
             watchers.append(asyncio.create_task(watching))
         self._sandbox.changed()
         if self._stopping.is_set():

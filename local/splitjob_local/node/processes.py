@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -52,6 +53,7 @@ class Process:
         self._main = psutil.Process(popen.pid)
         self.created = self._main.create_time()
         self._seen: dict[int, psutil.Process] = {self.pid: self._main}
+        self._looked_at = 0.0
         self._exited = asyncio.Event()
         self._timers: list[asyncio.TimerHandle] = []
         self._termination_sent = False
@@ -111,8 +113,16 @@ class Process:
         orphans.reap()
         return len(others)
 
-    def family(self) -> list[psutil.Process]:
-        """The living processes of the container, those too that lost their parents on the way."""
+    def family(self, age: float = 0.0) -> list[psutil.Process]:
+        """The living processes of the container, those too that lost their parents on the way.
+
+        Args:
+            age: seconds for which an earlier answer is good enough; finding out reads the whole
+                process table.
+        """
+        if age and time.monotonic() - self._looked_at < age:
+            return list(self._seen.values())
+        self._looked_at = time.monotonic()
         found: dict[int, psutil.Process] = {}
         for root in [*self._seen.values(), *orphans.of(self.container_id)]:
             if root.pid in found or not _lives(root):

@@ -43,8 +43,9 @@ class Pods:
         try:
             self.get(name)
         except ApiException as error:
-            assert error.status == 404
-            return False
+            if error.status == 404:
+                return False
+            raise
         return True
 
     def wait(self, name: str, condition: Callable[[Json], Any], seconds: float = 20) -> Json:
@@ -60,7 +61,9 @@ class Pods:
         return self.wait(name, lambda pod: pod["status"]["phase"] == phase, seconds)
 
     def wait_until_ready(self, name: str, seconds: float = 20) -> Json:
-        return self.wait(name, lambda pod: self.condition(pod, "Ready")["status"] == "True", seconds)
+        return self.wait(
+            name, lambda pod: self.condition(pod, "Ready")["status"] == "True", seconds
+        )
 
     def wait_until_gone(self, name: str, seconds: float = 20) -> None:
         deadline = time.monotonic() + seconds

@@ -34,7 +34,6 @@ def test_following_to_the_end(pods: Any) -> None:
     pods.wait_until_ready("slow")
     kubectl = pods.cluster.cluster.programs["kubectl"]
     begun = time.monotonic()
-    arrivals = []
     with subprocess.Popen(
         [kubectl, "logs", "-f", "-n", pods.namespace, "slow"],
         env=pods.cluster.cluster.environment(),
@@ -42,8 +41,7 @@ def test_following_to_the_end(pods: Any) -> None:
         text=True,
     ) as reader:
         assert reader.stdout is not None
-        for line in reader.stdout:
-            arrivals.append((line, time.monotonic() - begun))
+        arrivals = [(line, time.monotonic() - begun) for line in reader.stdout]
 
     assert [line for line, _ in arrivals] == ["1\n", "2\n", "3\n"]
     assert arrivals[2][1] - arrivals[0][1] > 0.4
@@ -64,7 +62,7 @@ def test_the_container_before(pods: Any) -> None:
 
 def test_before_the_start(pods: Any) -> None:
     pods.run("never", "true", image="example.com/none")
-    pods.wait("never", lambda pod: pods.waiting(pod))
+    pods.wait("never", pods.waiting)
 
     with pytest.raises(ClusterError, match="is waiting to start"):
         kubectl_logs(pods, "never")

@@ -41,7 +41,7 @@ def test_startup_holds_the_others_back(pods: Any) -> None:
 
     pod = pods.wait("start", lambda pod: pods.state(pod).get("state", {}).get("running"))
     assert not pods.state(pod)["started"]
-    pod = pods.wait("start", lambda pod: pods.terminated(pod))
+    pod = pods.wait("start", pods.terminated)
     assert pods.terminated(pod)["exitCode"] == 143
 
 

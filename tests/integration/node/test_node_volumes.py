@@ -171,7 +171,10 @@ def test_the_service_account_of_a_pod(pods: Any) -> None:
 
 def test_two_pods_listen_on_one_port(pods: Any) -> None:
     """Each pod has an address of its own; probes find it there, and so does everybody else."""
-    server = "import http.server as h, os; h.HTTPServer((os.environ['IP'], 18080), h.SimpleHTTPRequestHandler).serve_forever()"
+    server = (
+        "import http.server as h, os;"
+        "h.HTTPServer((os.environ['IP'], 18080), h.SimpleHTTPRequestHandler).serve_forever()"
+    )
     for name in ("left", "right"):
         pods.run(
             name,
