@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
-from splitjob.resource import LABEL_SPLITJOB
 from splitjob_local.cli import Ended, keep_up
 from splitjob_local.demo import outcome
 from splitjob_local.demo.audio import UnreadableError
@@ -202,7 +201,8 @@ class Demo:
         ):
             namespace = cluster.service.namespace
             patience = START_SECONDS + SECONDS_PER_SECOND * song.seconds
-            with Watch(cluster.cluster, namespace, self.narrator.show):
+            log = self.out / "worker.log"
+            with Watch(cluster.cluster, namespace, name, self.narrator.show, log):
                 wait_for(cluster.cluster, namespace, name, "Notified", patience)
             splitjob = cluster.cluster.get("splitjob", name, "-n", namespace)
             self.narrator.say("Its conditions at the end (kubectl describe splitjob):")
@@ -216,9 +216,6 @@ class Demo:
                 self.narrator.show(outcome.why_not(cluster, splitjob))
                 raise StoryEndedError
             self.narrator.check("Notified" in done, "and its receiver was notified")
-            self.narrator.show("$ kubectl get jobs,pods -l audio.track-tree.com/splitjob")
-            label = f"--selector={LABEL_SPLITJOB}"
-            self.narrator.show(cluster.kubectl("get", "jobs,pods", "-n", namespace, label))
             return splitjob
 
     def receive(
@@ -273,7 +270,11 @@ class Demo:
             )
             signature = parse_qs(urlsplit(source).query)["X-Amz-Signature"][0]
             secrets = [cluster.service.token, signature]
-            texts = [document, json.dumps(separation.body), *outcome.logs(cluster)]
+            log = (self.out / "worker.log").read_text(errors="replace")
+            texts = [document, json.dumps(separation.body), log, *outcome.logs(cluster)]
+            self.narrator.check(
+                '"progress":true' in log, "kubectl logs showed the worker's progress"
+            )
             self.narrator.check(
                 not any(secret in text for secret in secrets for text in texts),
                 "no secret anywhere: neither token nor URL signature stands in the SplitJob, the "

@@ -4,26 +4,38 @@ import subprocess
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from splitjob.resource import LABEL_SPLITJOB
 from splitjob_local.cluster import Cluster, ClusterError
 
 SLICE_SECONDS = 60.0  # below the time limit of a kubectl command
 
 
 class Watch:
-    """Shows `kubectl get splitjobs --watch` as it goes, in a `with` block.
+    """Follows the work on one SplitJob in a `with` block: the table, the Job, the worker's log.
 
     Args:
         cluster: where to look.
         namespace: of the SplitJobs.
+        name: the SplitJob.
         show: is given each line that says something new.
+        log: the file that collects the worker's log.
     """
 
-    def __init__(self, cluster: Cluster, namespace: str, show: Callable[[str], None]) -> None:
+    def __init__(
+        self, cluster: Cluster, namespace: str, name: str, show: Callable[[str], None], log: Path
+    ) -> None:
+        self._cluster = cluster
+        self._namespace = namespace
+        self._selector = f"--selector={LABEL_SPLITJOB}={name}"
         self._show = show
-        self._kubectl = subprocess.Popen(
+        self._log = log
+        self._followed: subprocess.Popen[bytes] | None = None
+        self._table = subprocess.Popen(
             [cluster.programs["kubectl"], "get", "splitjobs", "-n", namespace, "--watch"],
             env=cluster.environment(),
             stdin=subprocess.DEVNULL,
@@ -43,18 +55,42 @@ class Watch:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self._kubectl.terminate()
-        self._kubectl.wait()
-        self._reader.join(2)
+        self._table.terminate()
+        self._table.wait()
+        self._reader.join(5)
+        if self._followed is not None:
+            self._followed.terminate()
+            self._followed.wait()
 
     def _read(self) -> None:
         previous = ""
-        for line in self._kubectl.stdout or ():
+        for line in self._table.stdout or ():
             columns = line.split()
             news = " ".join(columns[:-1])  # the last column is the age
             if news != previous:
                 previous = news
                 self._show(line.rstrip())
+            if "Running" in columns and self._followed is None:
+                self._follow()
+
+    def _follow(self) -> None:
+        """Show the Job and its pod, and collect the worker's log: all three go when it is done."""
+        with suppress(ClusterError):
+            for line in self._cluster.kubectl(
+                "get", "jobs,pods", "-n", self._namespace, self._selector
+            ).splitlines():
+                self._show(f"  | {line}")
+        with self._log.open("wb") as log:
+            self._followed = subprocess.Popen(
+                [
+                    self._cluster.programs["kubectl"],
+                    *("logs", "--follow", "-n", self._namespace, self._selector, "--tail=-1"),
+                ],
+                env=self._cluster.environment(),
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.DEVNULL,
+            )
 
 
 def wait_for(cluster: Cluster, namespace: str, name: str, condition: str, seconds: float) -> bool:
