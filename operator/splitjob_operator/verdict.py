@@ -70,7 +70,7 @@ def as_the_bucket_says(r: Round, answer: ManifestAnswer) -> Plan:
         raise ValueError("there is no verdict in the bucket")
     if manifest.result is not None:
         return complete(r, manifest.result, by_worker=False)
-    code = manifest.error_code or ErrorCode.INTERNAL_ERROR
+    code = ErrorCode(manifest.error_code or ErrorCode.INTERNAL_ERROR)
     status: Claimed = "canceled" if manifest.status == "canceled" else "failed"
     message = CANCELED_MESSAGE if status == "canceled" else f"The job failed: {reason_of(code)}."
     return _conclude(r, status, code, message)
