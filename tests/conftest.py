@@ -50,7 +50,8 @@ def crd(cluster: LocalCluster) -> LocalCluster:
         "meta.helm.sh/release-name": NAMESPACE,
         "meta.helm.sh/release-namespace": NAMESPACE,
     }
-    cluster.kubectl("apply", "-f", "-", text=yaml.safe_dump(definition))
+    as_helm = ("--server-side", "--field-manager=helm")
+    cluster.kubectl("apply", *as_helm, "-f", "-", text=yaml.safe_dump(definition))
     name = metadata["name"]
     cluster.kubectl("wait", "--for=condition=Established", f"crd/{name}", "--timeout=20s")
     return cluster

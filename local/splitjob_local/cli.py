@@ -32,6 +32,9 @@ CHECK_SECONDS = 1.0
 # A process that ends this often within a minute will not get better by being started again.
 RESTARTS_PER_MINUTE = 5
 
+# What a shell reports for a command ended by Ctrl-C: a demo cut short has shown nothing.
+INTERRUPTED = 130
+
 EXPECTED_ERRORS = (ClusterError, GoBuildError, NothingFreeError, ProcessError)
 
 
@@ -46,7 +49,8 @@ def main(argv: Sequence[str]) -> int:
         argv: the words after `local`.
 
     Returns:
-        The exit status: 0 when ended by the user, 1 when the cluster could not be kept up.
+        The exit status: 0 when ended by the user, 1 when the cluster could not be kept up; the
+        demo's own.
     """
     arguments = parser().parse_args(argv)
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -61,7 +65,7 @@ def main(argv: Sequence[str]) -> int:
         else:
             run(arguments)
     except Ended:
-        return 0
+        return INTERRUPTED if arguments.command == "demo" else 0
     except EXPECTED_ERRORS as error:
         say(str(error))
         return 1

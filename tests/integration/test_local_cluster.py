@@ -18,6 +18,19 @@ from botocore.config import Config
 from splitjob_local.cluster import ClusterError
 from splitjob_local.local_cluster import LocalCluster
 from splitjob_local.s3server import S3Access
+from splitjob_local.service import Service
+
+
+def test_the_service_is_installed_and_answers(cluster: LocalCluster, installed: Service) -> None:
+    urls = installed.api_urls()
+    assert len(set(urls)) == 2
+    for url in urls:
+        assert httpx.get(f"{url}/healthz").json() == {"ok": True}
+    pods = cluster.cluster.get("pods", "-n", installed.namespace)["items"]
+    assert {pod["spec"]["serviceAccountName"] for pod in pods} == {
+        "track-tree-audio-api",
+        "track-tree-audio-operator",
+    }
 
 
 def wait_for(condition: Callable[[], bool], seconds: float = 20.0) -> None:
