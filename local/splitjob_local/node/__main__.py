@@ -13,7 +13,7 @@ from splitjob_local.node.admission import GPU_RESOURCE, Gpus
 from splitjob_local.node.agent import Agent
 from splitjob_local.node.cluster import Cluster
 from splitjob_local.node.events import EventRecorder
-from splitjob_local.node.kubeconfig import AUTHORITY_FILE, load_access
+from splitjob_local.node.kubeconfig import AUTHORITY_FILE, KubeconfigError, load_access
 from splitjob_local.node.quantity import ceiling, parse_quantity
 from splitjob_local.node.registration import keep_alive, machine_capacity, register
 from splitjob_local.node.server import Endpoint
@@ -30,6 +30,7 @@ async def serve(settings: Settings) -> None:
     settings.pods_root.mkdir(exist_ok=True)
     access = load_access(settings.kubeconfig)
     (settings.root / AUTHORITY_FILE).write_text(access.authority, encoding="ascii")
+    orphans.end_left_over(directory.name for directory in settings.pods_root.iterdir())
     capacity = machine_capacity(settings.root) | settings.capacity
     async with Cluster(access) as cluster, aiohttp.ClientSession() as http:
         services = Services(
@@ -77,7 +78,10 @@ def main() -> None:
         level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s"
     )
     orphans.become_subreaper()
-    asyncio.run(serve(settings))
+    try:
+        asyncio.run(serve(settings))
+    except (KubeconfigError, OSError) as error:
+        sys.exit(f"the node cannot start: {error}")
 
 
 if __name__ == "__main__":

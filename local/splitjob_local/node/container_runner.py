@@ -14,6 +14,7 @@ from splitjob_local.node.images import Environment, find_environment, is_valid_i
 from splitjob_local.node.logs import LogWriter, last_output
 from splitjob_local.node.memory import watch_memory
 from splitjob_local.node.objects import Json, limits_of, name_of, namespace_of
+from splitjob_local.node.orphans import id_prefix
 from splitjob_local.node.probes import ProbeError, Prober
 from splitjob_local.node.processes import Process, Program, StartError
 from splitjob_local.node.programs import NoCommandError, container_program
@@ -80,16 +81,12 @@ class ContainerRunner:
 
     def stop(self, grace: float) -> None:
         """Start no more, and end what runs within `grace` seconds; a later call can only hasten."""
-        self._grace = min(grace, self._grace) if self._stopping.is_set() else grace
+        if self._stopping.is_set() and grace >= self._grace:
+            return
+        self._grace = grace
         self._stopping.set()
         if self._process is not None:
             self._end(self._grace)
-
-    def kill(self) -> None:
-        """End what runs at once."""
-        self._stopping.set()
-        if self._process is not None:
-            self._process.kill()
 
     def _wait_for(self, reason: str, message: str | None = None) -> None:
         self.entry.wait_for(reason, message)
@@ -114,7 +111,7 @@ class ContainerRunner:
     async def _run_once(self) -> None:
         image = self._find_image()
         attempt = self.entry.next_attempt
-        container_id = f"process://{self._sandbox.record.uid}/{self.name}/{attempt}"
+        container_id = f"{id_prefix(self._sandbox.record.uid)}{self.name}/{attempt}"
         self.directory.refresh(attempt)
         self._program = await self._prepare(image, container_id)
         if self._stopping.is_set():
@@ -186,12 +183,7 @@ class ContainerRunner:
         self._sandbox.changed()
 
     async def _supervise(self, process: Process, container_id: str) -> None:
-        running = Running(
-            started_at=datetime.now(UTC),
-            container_id=container_id,
-            pid=process.pid,
-            pid_created=process.created,
-        )
+        running = Running(started_at=datetime.now(UTC), container_id=container_id)
         self.entry.run(running)
         self._services.events.normal(
             self._sandbox.pod, "Started", f"Started container {self.name}", self.name

@@ -8,6 +8,7 @@ import contextlib
 import ctypes
 import os
 import sys
+from collections.abc import Iterable
 
 import psutil
 
@@ -15,6 +16,26 @@ MARKER = "SPLITJOB_CONTAINER_ID"
 _PR_SET_CHILD_SUBREAPER = 36
 
 _expected: set[int] = set()
+
+
+def id_prefix(uid: str) -> str:
+    """What the ids of all containers of a pod begin with."""
+    return f"process://{uid}/"
+
+
+def end_left_over(uids: Iterable[str]) -> None:
+    """Kill what an earlier process of the node left running.
+
+    The first process of each container died with it, but not those that it had started.
+
+    Args:
+        uids: the pods whose processes these are.
+    """
+    prefixes = tuple(map(id_prefix, uids))
+    for process in psutil.process_iter():
+        with contextlib.suppress(psutil.Error, OSError):
+            if process.environ().get(MARKER, "").startswith(prefixes):
+                process.kill()
 
 
 def become_subreaper() -> None:

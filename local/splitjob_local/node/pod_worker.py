@@ -111,6 +111,8 @@ class PodWorker:
         """See the pod through its whole life on this node."""
         reporting = asyncio.create_task(self.reporter.run())
         try:
+            if self.record.over and not is_terminal(self.pod):
+                self._changed()  # the node died before it could report the end
             if not self.record.over:
                 await self._live()
                 if self._leaving:

@@ -51,7 +51,6 @@ class Process:
         self.container_id = container_id
         self._popen = popen
         self._main = psutil.Process(popen.pid)
-        self.created = self._main.create_time()
         self._seen: dict[int, psutil.Process] = {self.pid: self._main}
         self._looked_at = 0.0
         self._exited = asyncio.Event()

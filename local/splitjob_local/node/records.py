@@ -41,8 +41,6 @@ class Running(BaseModel):
 
     started_at: datetime
     container_id: str
-    pid: int
-    pid_created: float = Field(description="start time of the process, as psutil gives it")
 
 
 class Terminated(BaseModel):

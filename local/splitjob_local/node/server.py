@@ -36,6 +36,8 @@ class Endpoint:
         app.router.add_get("/healthz", _healthz)
         app.router.add_get("/pods", _pods)
         app.router.add_get("/containerLogs/{namespace}/{pod}/{container}", _container_logs)
+        for path in ("/exec", "/attach", "/portForward", "/run"):
+            app.router.add_route("*", path + "/{rest:.*}", _not_here)
         self._runner = web.AppRunner(app, access_log=None)
 
     async def start(self) -> None:
@@ -89,6 +91,14 @@ async def _authorize(request: web.Request, handler: Handler) -> web.StreamRespon
 
 async def _healthz(_request: web.Request) -> web.StreamResponse:
     return web.Response(text="ok")
+
+
+async def _not_here(_request: web.Request) -> web.StreamResponse:
+    text = (
+        "exec, attach and port-forward do not exist on the process node: its pods are processes "
+        "of this machine, and listen on their status.podIP\n"
+    )
+    return web.Response(status=501, text=text)
 
 
 async def _pods(request: web.Request) -> web.StreamResponse:

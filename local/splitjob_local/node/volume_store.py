@@ -6,6 +6,7 @@ import shutil
 from collections.abc import Mapping
 from pathlib import Path
 
+from splitjob_local.node.environment import ConfigurationError
 from splitjob_local.node.objects import Json
 from splitjob_local.node.volumes import File
 
@@ -13,12 +14,27 @@ _CURRENT = "..data"
 
 
 def make_directories(pod: Json, volumes: Path) -> None:
-    """Create an empty directory for each volume that lies in the pod's own directory."""
+    """Create an empty directory for each volume that lies in the pod's own directory.
+
+    Raises:
+        ConfigurationError: a hostPath is not what the pod says it is.
+    """
     for volume in pod["spec"].get("volumes") or []:
         if "hostPath" not in volume:
             (volumes / volume["name"]).mkdir(parents=True, exist_ok=True)
-        elif volume["hostPath"].get("type") == "DirectoryOrCreate":
-            Path(volume["hostPath"]["path"]).mkdir(parents=True, exist_ok=True)
+        else:
+            _check_host_path(volume["name"], **volume["hostPath"])
+
+
+def _check_host_path(name: str, path: str, type: str = "") -> None:  # noqa: A002 - the API's name
+    there = Path(path)
+    if type == "DirectoryOrCreate":
+        there.mkdir(parents=True, exist_ok=True)
+    elif type == "FileOrCreate":
+        there.touch()
+    fits = {"Directory": there.is_dir, "File": there.is_file}.get(type, lambda: True)
+    if not fits():
+        raise ConfigurationError(f'volume "{name}": {path} is not a {type.lower()} of this machine')
 
 
 def make_sub_paths(container: Json, paths: Mapping[str, str]) -> None:

@@ -46,14 +46,19 @@ def test_startup_holds_the_others_back(pods: Any) -> None:
 
 
 def test_the_pre_stop_hook_runs_first(pods: Any) -> None:
-    hook = {"preStop": {"exec": {"command": ["sh", "-c", 'echo hook > "$DIR/ok"; sleep 0.3']}}}
-    script = "trap 'cat \"$DIR/ok\"; exit 0' TERM; echo up; while :; do sleep 0.05; done"
-    spec = VOLUME | {"activeDeadlineSeconds": 2}
-    pods.shell("hook", script, lifecycle=hook, spec=spec, **STATE)
+    hook = {"preStop": {"exec": {"command": ["sh", "-c", 'sleep 0.5; echo hook > "$DIR/ok"']}}}
+    script = 'trap \'cat "$DIR/ok" > "$END"; exit 0\' TERM; while :; do sleep 0.05; done'
+    env = [*STATE["env"], {"name": "END", "value": "/dev/termination-log"}]
+    pods.shell("hook", script, lifecycle=hook, spec=VOLUME, **STATE | {"env": env})
+    pods.wait_until_ready("hook")
+    keep = {"metadata": {"finalizers": ["example.com/keep"]}}
+    pods.api.patch_namespaced_pod("hook", pods.namespace, keep)
 
-    pods.wait_for_phase("hook", "Failed")
+    pods.delete("hook", grace=5)
+    pod = pods.wait_for_phase("hook", "Succeeded")
 
-    assert pods.logs("hook") == "up\nhook\n"
+    assert pods.terminated(pod)["message"] == "hook\n"
+    pods.api.patch_namespaced_pod("hook", pods.namespace, {"metadata": {"finalizers": None}})
 
 
 def test_unhealthy_is_an_event(pods: Any) -> None:

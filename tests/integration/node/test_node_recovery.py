@@ -19,17 +19,21 @@ def node(cluster: LocalCluster) -> Iterator[LocalCluster]:
             cluster.start(name)
 
 
+def running(*command: str) -> bool:
+    commands = [process.info["cmdline"] for process in psutil.process_iter(["cmdline"])]
+    return list(command) in commands
+
+
 def test_the_node_is_killed(node: LocalCluster, pods: Any) -> None:
     """Acceptance 44: its processes die with it; the next start reports and restarts them."""
-    pods.run("once", "sleep", "741")
+    pods.shell("once", "sleep 741 & wait")
     pods.run("always", "sleep", "742", spec={"restartPolicy": "Always"})
     for name in ("once", "always"):
         pods.wait_until_ready(name)
 
     node.kill("node")
     time.sleep(0.3)
-    commands = [process.info["cmdline"] for process in psutil.process_iter(["cmdline"])]
-    assert not [one for one in commands if one in (["sleep", "741"], ["sleep", "742"])]
+    assert not running("sleep", "742")
     node.start("node")
 
     failed = pods.wait_for_phase("once", "Failed")
@@ -39,6 +43,7 @@ def test_the_node_is_killed(node: LocalCluster, pods: Any) -> None:
     )
     pod = pods.wait("always", lambda pod: pods.state(pod)["restartCount"] == 1)
     pods.wait_until_ready("always")
+    assert not running("sleep", "741")
     assert pods.state(pod)["lastState"]["terminated"]["reason"] == "Unknown"
 
 

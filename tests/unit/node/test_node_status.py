@@ -20,7 +20,7 @@ from splitjob_local.node.recovery import recovered
 from splitjob_local.node.restarts import BackOff, duration, starts_again
 
 NOW = datetime(2030, 1, 1, tzinfo=UTC)
-RUNNING = Running(started_at=NOW, container_id="process://u/main/0", pid=2**22 + 1, pid_created=0)
+RUNNING = Running(started_at=NOW, container_id="process://u/main/0")
 
 
 def ended(code: int) -> Terminated:
