@@ -91,7 +91,7 @@ class StorageError(Exception):
 
     @property
     def missing(self) -> bool:
-        """Whether the object is not there; a bucket or a user that is not there is another matter."""
+        """Whether it is the object that is not there, not its bucket, nor the key's user."""
         return self.code in MISSING
 
 

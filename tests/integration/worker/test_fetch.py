@@ -1,0 +1,246 @@
+"""Downloading from real servers that behave badly."""
+
+import threading
+import time
+from datetime import UTC, datetime, timedelta
+from http.server import BaseHTTPRequestHandler
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.worker import QUERY, Handler, Web, answer, give
+
+from splitjob.addresses import parse_networks
+from splitjob.errors import ErrorCode, Failure
+from splitjob_worker.fetch import Download, Limits
+from splitjob_worker.stopping import Stop, Stopped
+
+HERE = parse_networks("127.0.0.0/8")
+CONTENT = bytes(range(256)) * 400
+FAST = Limits(max_bytes=1 << 20, first_wait=0.01, idle_seconds=2.0)
+
+
+def download(url: str, target: Path, limits: Limits = FAST, **options: Any) -> int:
+    return Download(url, target, limits, **{"networks": HERE, "allow_http": True, **options}).run()
+
+
+def refused(url: str, target: Path, limits: Limits = FAST, **options: Any) -> Failure:
+    """Download what must not come; nothing of the URL's secret may be told."""
+    with pytest.raises(Failure) as caught:
+        download(url, target, limits, **options)
+    assert "do-not-tell" not in caught.value.message
+    return caught.value
+
+
+def test_a_file_arrives_whole(web: Web, tmp_path: Path) -> None:
+    shares: list[float] = []
+    url = web.give("/song", CONTENT)
+    assert download(url, tmp_path / "x", on_progress=shares.append) == len(CONTENT)
+    assert (tmp_path / "x").read_bytes() == CONTENT
+    assert shares[-1] == 1.0
+
+
+def test_an_address_of_the_machine_is_never_dialled(web: Web, tmp_path: Path) -> None:
+    """Acceptance 22."""
+    url = web.give("/song", CONTENT)
+    port = web.url.rpartition(":")[2]
+    for host in ("127.0.0.1", "2130706433", "0x7f.1", "[::ffff:127.0.0.1]", "localhost"):
+        failure = refused(f"http://{host}:{port}/song?{QUERY}", tmp_path / "x", networks=())
+        assert failure.code is ErrorCode.SOURCE_FORBIDDEN
+        assert not failure.retryable
+    assert refused(url, tmp_path / "x", networks=()).code is ErrorCode.SOURCE_FORBIDDEN
+    assert web.requests == []
+
+
+def test_a_redirect_inside_is_not_followed(web: Web, tmp_path: Path) -> None:
+    """Acceptance 22."""
+    for place in ("http://169.254.169.254/latest/meta-data", "http://10.0.0.1/", "file:///etc/x"):
+        url = web.serve("/away", answer(302, Location=place))
+        assert refused(url, tmp_path / "x").code is ErrorCode.SOURCE_FORBIDDEN
+
+
+def test_three_redirects_are_followed_and_no_more(web: Web, tmp_path: Path) -> None:
+    """Acceptance 23."""
+    web.give("/song", CONTENT)
+    for number in range(1, 5):
+        after = "/song" if number == 1 else f"/hop{number - 1}"
+        web.serve(f"/hop{number}", answer(302, Location=f"{after}?{QUERY}"))
+    assert download(f"{web.url}/hop3?{QUERY}", tmp_path / "x") == len(CONTENT)
+    failure = refused(f"{web.url}/hop4?{QUERY}", tmp_path / "x")
+    assert failure.code is ErrorCode.SOURCE_FORBIDDEN
+
+
+def test_plain_http_is_for_local_use_only(web: Web, tmp_path: Path) -> None:
+    url = web.give("/song", CONTENT)
+    assert refused(url, tmp_path / "x", allow_http=False).code is ErrorCode.SOURCE_FORBIDDEN
+    assert web.requests == []
+
+
+def test_an_expired_url_is_not_even_tried(web: Web, tmp_path: Path) -> None:
+    """Acceptance 24."""
+    signed = (datetime.now(UTC) - timedelta(hours=2)).strftime("%Y%m%dT%H%M%SZ")
+    url = web.give("/song", CONTENT) + f"&X-Amz-Date={signed}&X-Amz-Expires=3600"
+    assert refused(url, tmp_path / "x").code is ErrorCode.SOURCE_EXPIRED
+    assert web.requests == []
+
+
+def test_a_store_that_says_expired(web: Web, tmp_path: Path) -> None:
+    """Acceptance 24."""
+
+    def expired(request: BaseHTTPRequestHandler) -> None:
+        body = b"<Error><Code>AccessDenied</Code><Message>Request has expired</Message></Error>"
+        request.send_response(403)
+        request.send_header("Content-Length", str(len(body)))
+        request.end_headers()
+        request.wfile.write(body)
+
+    assert refused(web.serve("/x", expired), tmp_path / "x").code is ErrorCode.SOURCE_EXPIRED
+
+
+@pytest.mark.parametrize("status", [400, 401, 403, 404, 410, 451])
+def test_4xx_is_not_tried_again(web: Web, tmp_path: Path, status: int) -> None:
+    """Acceptance 25."""
+    failure = refused(web.serve("/song", answer(status)), tmp_path / "x")
+    assert failure.code is ErrorCode.SOURCE_NOT_FOUND
+    assert str(status) in failure.message
+    assert len(web.requests) == 1
+
+
+def in_turn(*handlers: Handler) -> Handler:
+    """Each request is answered by the next of these; the last one stays."""
+    left = list(handlers)
+
+    def handle(request: BaseHTTPRequestHandler) -> None:
+        (left.pop(0) if len(left) > 1 else left[0])(request)
+
+    return handle
+
+
+def test_three_503s_then_200(web: Web, tmp_path: Path) -> None:
+    """Acceptance 25."""
+    busy = answer(503)
+    url = web.serve("/song", in_turn(busy, busy, busy, lambda one: give(one, CONTENT)))
+    assert download(url, tmp_path / "x") == len(CONTENT)
+
+
+def test_503_for_ever(web: Web, tmp_path: Path) -> None:
+    failure = refused(web.serve("/song", answer(503)), tmp_path / "x")
+    assert failure.code is ErrorCode.SOURCE_UNAVAILABLE
+    assert failure.retryable
+    assert len(web.requests) == FAST.attempts
+
+
+def test_nobody_there(tmp_path: Path) -> None:
+    failure = refused(f"http://127.0.0.1:1/song?{QUERY}", tmp_path / "x")
+    assert failure.code is ErrorCode.SOURCE_UNAVAILABLE
+
+
+def test_an_announced_giant_is_refused_at_once(web: Web, tmp_path: Path) -> None:
+    """Acceptance 26."""
+
+    def giant(request: BaseHTTPRequestHandler) -> None:
+        request.send_response(200)
+        request.send_header("Content-Length", str(1 << 40))
+        request.end_headers()
+        request.wfile.write(bytes(1000))
+
+    assert refused(web.serve("/x", giant), tmp_path / "x").code is ErrorCode.SOURCE_TOO_LARGE
+    assert not (tmp_path / "x").exists()
+
+
+def test_an_endless_body_is_cut_at_the_limit(web: Web, tmp_path: Path) -> None:
+    """Acceptance 26."""
+
+    def endless(request: BaseHTTPRequestHandler) -> None:
+        request.send_response(200)
+        request.send_header("Transfer-Encoding", "chunked")
+        request.end_headers()
+        while True:
+            request.wfile.write(b"10000\r\n" + bytes(0x10000) + b"\r\n")
+
+    assert refused(web.serve("/x", endless), tmp_path / "x").code is ErrorCode.SOURCE_TOO_LARGE
+    assert (tmp_path / "x").stat().st_size <= FAST.max_bytes
+
+
+def test_a_body_longer_than_announced(web: Web, tmp_path: Path) -> None:
+    """Acceptance 26: what was announced is taken, the rest is not."""
+
+    def liar(request: BaseHTTPRequestHandler) -> None:
+        request.send_response(200)
+        request.send_header("Content-Length", "1000")
+        request.end_headers()
+        request.wfile.write(bytes(5000))
+        request.close_connection = True
+
+    assert download(web.serve("/x", liar), tmp_path / "x") == 1000
+
+
+def test_cut_off_again_and_again_but_resumed(web: Web, tmp_path: Path) -> None:
+    """Acceptance 27."""
+    url = web.serve("/song", lambda request: give(request, CONTENT, cut=10_000))
+    assert download(url, tmp_path / "x") == len(CONTENT)
+    assert (tmp_path / "x").read_bytes() == CONTENT
+    assert len(web.requests) == 11
+    assert all(headers["If-Range"] == '"one"' for _, headers, _ in web.requests[1:])
+
+
+def test_cut_off_where_nothing_can_be_resumed(web: Web, tmp_path: Path) -> None:
+    """Acceptance 27."""
+
+    def cut(request: BaseHTTPRequestHandler) -> None:
+        request.send_response(200)
+        request.send_header("Content-Length", str(len(CONTENT)))
+        request.end_headers()
+        request.wfile.write(CONTENT[:10_000])
+        request.close_connection = True
+
+    failure = refused(web.serve("/song", cut), tmp_path / "x")
+    assert failure.code is ErrorCode.SOURCE_INCOMPLETE
+    assert failure.retryable
+    assert len(web.requests) == FAST.attempts
+
+
+def test_a_source_that_changes_meanwhile_is_begun_anew(web: Web, tmp_path: Path) -> None:
+    other = bytes(reversed(CONTENT))
+
+    def changed(request: BaseHTTPRequestHandler) -> None:
+        del request.headers["Range"]
+        give(request, other)
+
+    url = web.serve("/x", in_turn(lambda one: give(one, CONTENT, cut=5000), changed))
+    assert download(url, tmp_path / "x") == len(other)
+    assert (tmp_path / "x").read_bytes() == other
+
+
+def trickle(request: BaseHTTPRequestHandler) -> None:
+    """One byte each tenth of a second."""
+    request.send_response(200)
+    request.send_header("Content-Length", "100000")
+    request.end_headers()
+    while True:
+        request.wfile.write(b"x")
+        time.sleep(0.1)
+
+
+def test_a_trickle_is_not_borne(web: Web, tmp_path: Path) -> None:
+    """Acceptance 28."""
+    limits = Limits(1 << 20, first_wait=0.01, window_seconds=0.5)
+    failure = refused(web.serve("/x", trickle), tmp_path / "x", limits)
+    assert failure.code is ErrorCode.SOURCE_TIMEOUT
+    assert failure.retryable
+
+
+def test_silence_is_not_borne(web: Web, tmp_path: Path) -> None:
+    """Acceptance 28."""
+    limits = Limits(1 << 20, attempts=2, first_wait=0.01, idle_seconds=0.2)
+    failure = refused(web.serve("/x", lambda _request: time.sleep(1)), tmp_path / "x", limits)
+    assert failure.code is ErrorCode.SOURCE_TIMEOUT
+
+
+def test_stopping_ends_a_download(web: Web, tmp_path: Path) -> None:
+    stop = Stop()
+    threading.Timer(0.3, stop.set).start()
+    began = time.monotonic()
+    with pytest.raises(Stopped):
+        download(web.serve("/x", trickle), tmp_path / "x", stop=stop)
+    assert time.monotonic() - began < 2
