@@ -32,6 +32,11 @@ CHECK_SECONDS = 1.0
 # A process that ends this often within a minute will not get better by being started again.
 RESTARTS_PER_MINUTE = 5
 
+GREETING = """a shell on the cluster, which ends with it: type exit, or Ctrl-D
+  kubectl, helm and track-tree-audio are on PATH; kubectl looks at namespace {namespace}
+  API_URL, API_URLS, DEMUCSSVC_TOKEN, WEBHOOK_BASE and NAMESPACE are set, and
+  ENVIRONMENT and S3_ENDPOINT, S3_REGION, S3_BUCKET, S3_ACCESS_KEY_ID, S3_SECRET_ACCESS_KEY"""
+
 # What a shell reports for a command ended by Ctrl-C: a demo cut short has shown nothing.
 INTERRUPTED = 130
 
@@ -193,10 +198,9 @@ def keep_up(cluster: LocalCluster) -> NoReturn:
 def shell(cluster: LocalCluster) -> None:
     """Run the user's shell with the cluster as its Kubernetes."""
     program = os.environ.get("SHELL", "/bin/sh")
-    say(f"kubectl and helm work on this cluster; namespace {cluster.options.namespace}")
-    say("the cluster ends with this shell: type exit, or Ctrl-D")
+    say(GREETING.format(namespace=cluster.options.namespace))
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for what runs in the shell
-    environment = os.environ | cluster.cluster.environment()
+    environment = os.environ | cluster.environment()
     subprocess.run([program], check=False, env=environment, preexec_fn=_end_with_us)
 
 

@@ -93,8 +93,16 @@ class Cluster:
         self.kubectl("wait", "--for=create", f"node/{name}", timeout)
         self.kubectl("wait", "--for=condition=Ready", f"node/{name}", timeout)
 
-    def create_namespace(self, name: str, pod_security: str = "restricted") -> None:
-        """Create a namespace that enforces a Pod Security level, with its service account.
+    def create_namespace(
+        self, name: str, pod_security: str = "restricted", *, wait_for_account: bool = True
+    ) -> None:
+        """Create a namespace that enforces a Pod Security level.
+
+        Args:
+            name: its name.
+            pod_security: the level: `privileged`, `baseline` or `restricted`.
+            wait_for_account: return only when it has its default service account, without which
+                no pod that names no other can be created.
 
         Raises:
             ClusterError: it is there already, or could not be created.
@@ -103,8 +111,9 @@ class Cluster:
         namespace = {"apiVersion": "v1", "kind": "Namespace"}
         document = namespace | {"metadata": {"name": name, "labels": labels}}
         self.kubectl("create", "-f", "-", text=json.dumps(document))
-        account = "serviceaccount/default"
-        self.kubectl("wait", "-n", name, "--for=create", account, "--timeout=20s")
+        if wait_for_account:
+            account = "serviceaccount/default"
+            self.kubectl("wait", "-n", name, "--for=create", account, "--timeout=20s")
 
     def wait_until_available(self, namespace: str, seconds: float) -> None:
         """Wait until every Deployment of a namespace is available.

@@ -233,6 +233,28 @@ class LocalCluster:
             },
         }
 
+    def environment(self) -> dict[str, str]:
+        """Return variables for a shell or program that uses the service and the cluster.
+
+        kubectl, helm and this project's own commands are on its PATH.
+        """
+        environment = self.cluster.environment()
+        urls = self.service.api_urls() if self.options.install else []
+        return environment | {
+            "PATH": f"{Path(sys.executable).parent}:{environment['PATH']}",
+            "NAMESPACE": self.options.namespace,
+            "API_URL": next(iter(urls), ""),
+            "API_URLS": ",".join(urls),
+            "WEBHOOK_BASE": self.service.webhook_base,
+            "DEMUCSSVC_TOKEN": self.service.token,
+            "ENVIRONMENT": "local",
+            "S3_ENDPOINT": self.s3.endpoint,
+            "S3_REGION": self.s3.region,
+            "S3_BUCKET": self.s3.bucket,
+            "S3_ACCESS_KEY_ID": self.s3.access_key_id,
+            "S3_SECRET_ACCESS_KEY": self.s3.secret_access_key,
+        }
+
     def client(self) -> Any:  # noqa: ANN401 - the kubernetes package has no types
         """Return a new `kubernetes.client.ApiClient` with full access."""
         from kubernetes import config  # noqa: PLC0415 - takes a second to import

@@ -49,7 +49,8 @@ class Service:
         own.touch(mode=0o600)
         own.write_text(yaml.safe_dump(self.values()))
         files = [CHART / "values-local.yaml", own, *values]
-        self.cluster.create_namespace(self.namespace)
+        # The chart brings service accounts of its own.
+        self.cluster.create_namespace(self.namespace, wait_for_account=False)
         self.cluster.helm(
             "install",
             RELEASE,
