@@ -102,6 +102,15 @@ def test_the_bucket_survives_its_server(cluster: LocalCluster) -> None:
     assert bucket.get_json("survivor.json") == {}
 
 
+def test_a_shell_on_the_cluster_finds_its_programs_and_the_bucket(cluster: LocalCluster) -> None:
+    def run(*command: str) -> str:
+        return subprocess.check_output(command, env=cluster.environment(), text=True)
+
+    assert run("kubectl", "get", "nodes", "-o", "name") == "node/local\n"
+    assert run("helm", "list", "-q", "-n", "default") == ""
+    assert "can be used" in run("track-tree-audio", "storage", "test")
+
+
 def s3_client(access: S3Access, secret: str) -> object:
     return boto3.client(
         "s3",
