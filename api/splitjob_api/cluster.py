@@ -23,6 +23,11 @@ WATCH_SECONDS = 60  # the server ends a watch after this; a silent one is notice
 PAGE_SIZE = 500
 POOL_SIZE = 64  # more than the threads that serve requests, and the watch
 KUBECONFIG_RELOAD_SECONDS = 60.0
+# One more try where the connection broke or the server says "later" (429 with Retry-After), and of
+# reads only: urllib3 repeats no POST that it has sent.
+RETRIES = urllib3.Retry(
+    total=2, status=1, redirect=0, backoff_factor=0.1, retry_after_max=2, raise_on_status=False
+)
 _NAMESPACE_FILE = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
 
 SplitJobObject = dict[str, Any]
@@ -57,8 +62,7 @@ class Cluster:
     def __init__(self, namespace: str = "") -> None:
         configuration = client.Configuration()
         configuration.connection_pool_maxsize = POOL_SIZE
-        # One more try where nothing can have been done yet; urllib3 never repeats a POST it sent.
-        configuration.retries = urllib3.Retry(total=1, redirect=0, status=0, backoff_factor=0.1)
+        configuration.retries = RETRIES
         own_namespace = _load(configuration)
         self.namespace = namespace or own_namespace
         api = client.ApiClient(configuration)

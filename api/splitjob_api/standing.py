@@ -8,7 +8,7 @@ from pydantic import TypeAdapter
 from splitjob import conditions
 from splitjob.conditions import ConditionType
 from splitjob.errors import ErrorCode, reason_of
-from splitjob.resource import Condition
+from splitjob.resource import ANNOTATION_GENERATION, Condition
 
 _CONDITIONS = TypeAdapter(list[Condition])
 
@@ -51,3 +51,10 @@ def standing(splitjob: dict[str, Any]) -> Standing:
         return Standing.RUNNING
     admitted = conditions.is_true(known, ConditionType.ADMITTED)
     return Standing.STARTING if admitted else Standing.QUEUED
+
+
+def generation(splitjob: dict[str, Any]) -> int:
+    """Return the how many-th SplitJob of its intent this is, from 0; 0 where it does not say."""
+    annotations = splitjob["metadata"].get("annotations") or {}
+    text = annotations.get(ANNOTATION_GENERATION, "0")
+    return int(text) if text.isascii() and text.isdigit() and len(text) < 10 else 0

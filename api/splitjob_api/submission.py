@@ -15,7 +15,7 @@ from splitjob import resource
 from splitjob.intent import LABEL_LENGTH, intent_of, name_of, name_of_key
 from splitjob.request import Converted
 from splitjob_api.cluster import ClusterUnavailable, SplitJobObject
-from splitjob_api.standing import Standing, standing
+from splitjob_api.standing import Standing, generation, standing
 
 MAX_ROUNDS = 8
 MANAGED_BY = {"app.kubernetes.io/managed-by": "track-tree-audio"}
@@ -74,13 +74,23 @@ class Submission:
         store: the cluster.
         converted: the checked request and its secrets.
         priority: its priority.
+        retried: whether there may be a later SplitJob than the first of an intent (given by its
+            label). While there is none, reading the first by name tells all, and is spared the
+            tenth of a second that a list waits for the API server's cache under load.
         admit: called before anything is written; raises where no new job may be taken.
     """
 
     def __init__(
-        self, store: Store, converted: Converted, priority: int, admit: Callable[[], None]
+        self,
+        store: Store,
+        converted: Converted,
+        priority: int,
+        *,
+        retried: Callable[[str], bool],
+        admit: Callable[[], None],
     ) -> None:
         self._store = store
+        self._retried = retried
         self._secrets = converted.secrets
         self._priority = priority
         self._admit = admit
@@ -112,6 +122,12 @@ class Submission:
 
     def _by_intent(self) -> Submitted:
         label = self._intent[:LABEL_LENGTH]
+        if not self._retried(label):
+            first = self._store.get(name_of(self._intent, 0))
+            if first is not None and _serves(first):
+                return Submitted(first, created=False)
+            if first is None and (created := self._create_generation(0)):
+                return Submitted(created, created=True)
         for _ in range(MAX_ROUNDS):
             former = [
                 splitjob
@@ -120,16 +136,17 @@ class Submission:
             ]
             serving = [splitjob for splitjob in former if _serves(splitjob)]
             if serving:
-                return Submitted(max(serving, key=_generation), created=False)
-            generation = 1 + max(map(_generation, former), default=-1)
-            created = self._create(
-                name_of(self._intent, generation),
-                {resource.LABEL_INTENT: label},
-                {resource.ANNOTATION_GENERATION: str(generation)},
-            )
-            if created:
+                return Submitted(max(serving, key=generation), created=False)
+            if created := self._create_generation(1 + max(map(generation, former), default=-1)):
                 return Submitted(created, created=True)
         raise ClusterUnavailable("changed too often while this request was taken")
+
+    def _create_generation(self, number: int) -> SplitJobObject | None:
+        return self._create(
+            name_of(self._intent, number),
+            {resource.LABEL_INTENT: self._intent[:LABEL_LENGTH]},
+            {resource.ANNOTATION_GENERATION: str(number)},
+        )
 
     def _create(
         self, name: str, labels: dict[str, str], annotations: dict[str, str]
@@ -166,8 +183,3 @@ def _serves(splitjob: SplitJobObject) -> bool:
     if "deletionTimestamp" in splitjob["metadata"]:
         return False
     return standing(splitjob) not in {Standing.FAILED, Standing.CANCELED}
-
-
-def _generation(splitjob: SplitJobObject) -> int:
-    text = splitjob["metadata"].get("annotations", {}).get(resource.ANNOTATION_GENERATION, "0")
-    return int(text) if text.isascii() and text.isdigit() and len(text) < 10 else 0

@@ -15,7 +15,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from splitjob_api.standing import Standing, standing
+from splitjob.resource import LABEL_INTENT
+from splitjob_api.standing import Standing, generation, standing
 
 ACCEPTED_SECONDS = 5.0  # how long our own creations count before the watch has shown them
 
@@ -68,6 +69,7 @@ class Tally:
         self._unfinished: dict[str, Unfinished] = {}
         self._uncounted: dict[str, Standing] = {}
         self._accepted: dict[str, tuple[Unfinished, float]] = {}
+        self._retries: dict[str, str] = {}  # intent label by uid of later generations
         self._current = threading.Event()
         self.complete = False
 
@@ -87,6 +89,7 @@ class Tally:
         with self._lock:
             self._unfinished = fresh._unfinished
             self._uncounted = fresh._uncounted
+            self._retries = fresh._retries
         self.complete = True
         self._current.set()
 
@@ -104,8 +107,10 @@ class Tally:
             before = self._unfinished.pop(uid, None)
             self._uncounted.pop(uid, None)
             self._accepted.pop(uid, None)
+            self._retries.pop(uid, None)
             if event == "DELETED":
                 return
+            self._note_retry(splitjob)
             if not stands.finished:
                 self._unfinished[uid] = _unfinished(splitjob, stands, before, time.time())
             elif not counted:
@@ -118,6 +123,21 @@ class Tally:
         with self._lock:
             self._accepted = {u: e for u, e in self._accepted.items() if e[1] > now}
             self._accepted[splitjob["metadata"]["uid"]] = (entry, now + ACCEPTED_SECONDS)
+            self._note_retry(splitjob)
+
+    def may_be_retried(self, intent_label: str) -> bool:
+        """Return whether there may be a later SplitJob than the first of an intent.
+
+        A watch shows changes in their order, and a later generation is made before the first one
+        is cleaned up. So where the first is gone, whoever has seen that has seen the later one.
+        """
+        with self._lock:
+            return not self._current.is_set() or intent_label in self._retries.values()
+
+    def _note_retry(self, splitjob: dict[str, Any]) -> None:
+        label = splitjob["metadata"].get("labels", {}).get(LABEL_INTENT)
+        if label and generation(splitjob) > 0:
+            self._retries[splitjob["metadata"]["uid"]] = label
 
     def snapshot(self, now: float) -> Snapshot:
         """Return the counts.

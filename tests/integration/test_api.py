@@ -21,7 +21,7 @@ from splitjob import resource
 from splitjob.intent import LABEL_LENGTH
 from splitjob.request import SplitRequest
 from splitjob.signing import Signer
-from splitjob_api.cluster import Cluster, SplitJobObject
+from splitjob_api.cluster import Cluster, ClusterUnavailable, SplitJobObject
 from splitjob_api.submission import Submission
 from splitjob_local.local_cluster import LocalCluster
 
@@ -296,7 +296,9 @@ def test_16_and_17_a_crash_between_the_writes_and_the_answer(
     request = SplitRequest.model_validate(body(version_id))
     crashing = Crashing(NAMESPACE, after=after)
     with pytest.raises(SystemExit):
-        Submission(crashing, request.to_resource(), 0, lambda: None).submit()
+        Submission(
+            crashing, request.to_resource(), 0, retried=lambda _: False, admit=lambda: None
+        ).submit()
     answer = api.post(body(version_id))
     assert answer.status_code == (200 if after else 202)
     (splitjob,) = splitjobs(kube, version_id)
@@ -366,6 +368,18 @@ def test_a_job_is_shown_as_it_stands(kube: LocalCluster, api: Api) -> None:
     assert shown["result"]["stems"][0]["duration"] == 1.0
     assert shown["result"]["residual"] == -60.5
     assert shown["webhook"]["state"] == "Pending"
+
+
+def test_readiness_asks_for_the_resource(
+    kube: LocalCluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without the CustomResourceDefinition the probe says so."""
+    monkeypatch.setenv("KUBECONFIG", str(kube.kubeconfig))
+    cluster = Cluster(NAMESPACE)
+    cluster.probe()
+    monkeypatch.setitem(cluster._where, "plural", "nonesuch")
+    with pytest.raises(ClusterUnavailable, match="CustomResourceDefinition"):
+        cluster.probe()
 
 
 def test_jobs_that_are_not_there(api: Api) -> None:

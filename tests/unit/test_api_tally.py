@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from splitjob.resource import ANNOTATION_GENERATION, LABEL_INTENT
 from splitjob_api.standing import Standing, standing
 from splitjob_api.tally import Tally, Totals, totals
 
@@ -105,6 +106,27 @@ def test_no_finished_job_is_counted_twice() -> None:
     counted = {"completed": "10", "failed": "2", "canceled": "1", "batch": '["a"]'}
     assert totals(counted, uncounted) == Totals(completed=11, failed=3, canceled=1)
     assert totals({}, uncounted) == Totals(completed=2, failed=1, canceled=0)
+
+
+def test_later_generations_are_remembered_until_they_are_gone() -> None:
+    tally = Tally()
+    assert tally.may_be_retried("abc")  # nothing is known yet
+    tally.replace([])
+    assert not tally.may_be_retried("abc")
+    later = splitjob("b", Succeeded="True", counted=True)
+    later["metadata"] |= {
+        "labels": {LABEL_INTENT: "abc"},
+        "annotations": {ANNOTATION_GENERATION: "1"},
+    }
+    tally.accepted(later)
+    assert tally.may_be_retried("abc")
+    tally.apply("ADDED", later)
+    assert tally.may_be_retried("abc")
+    assert not tally.may_be_retried("other")
+    tally.apply("DELETED", later)
+    assert not tally.may_be_retried("abc")
+    tally.lost()
+    assert tally.may_be_retried("abc")
 
 
 def test_10000_jobs_are_counted_in_no_time() -> None:

@@ -43,7 +43,13 @@ class SplitAnswer(View):
 def split(body: SplitRequestDep, services: ServicesDep, response: Response) -> SplitAnswer:
     """Answer 202 once the job is durable in the cluster, 200 where the request has one already."""
     converted = _checked(body, services)
-    submission = Submission(services.cluster, converted, body.priority, lambda: _admit(services))
+    submission = Submission(
+        services.cluster,
+        converted,
+        body.priority,
+        retried=services.tally.may_be_retried,
+        admit=lambda: _admit(services),
+    )
     try:
         submitted = submission.submit()
     except KeyConflict as conflict:
