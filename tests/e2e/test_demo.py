@@ -15,7 +15,7 @@ import pytest
 import yaml
 
 from splitjob_local.binaries import find_binaries
-from splitjob_local.demo.audio import decode, to_mp3
+from splitjob_local.demo.audio import decode, to_webm
 from splitjob_local.synthesiser import SAMPLERATE, render_song
 
 COMMAND: list[str | Path] = [Path(sys.executable).with_name("track-tree-audio"), "local", "demo"]
@@ -61,20 +61,20 @@ def test_the_synthesised_song(tmp_path: Path) -> None:
     assert splitjob["status"]["webhook"]["state"] == "Delivered"
     assert read(tmp_path / "manifest.json")["status"] == "completed"
     page = (tmp_path / "index.html").read_text()
-    assert page.count("data:audio/mpeg;base64,") == 5
+    assert page.count("data:audio/webm;base64,") == 5
     assert "X-Amz-Signature=" not in page
 
 
 def test_a_song_of_ones_own(tmp_path: Path) -> None:
     """Another format and length, a name with a space; the demo says what to expect."""
     stems = render_song(4, 12.3, "heldout")
-    song = tmp_path / "my song.mp3"
+    song = tmp_path / "my song.webm"
     mixture = sum(stems.values(), start=np.zeros_like(stems["drums"]))
-    song.write_bytes(to_mp3(mixture, SAMPLERATE, 128))
+    song.write_bytes(to_webm(mixture, SAMPLERATE, 128))
     ran = demo("--out", tmp_path / "out", "--song", song)
     assert ran.returncode == 0, ran.stdout + ran.stderr
     assert "quality is limited" in " ".join(ran.stdout.split())
-    assert (tmp_path / "out" / "song.mp3").read_bytes() == song.read_bytes()
+    assert (tmp_path / "out" / "song.webm").read_bytes() == song.read_bytes()
     assert "<h1>my song</h1>" in (tmp_path / "out" / "index.html").read_text()
 
 

@@ -18,7 +18,7 @@ from splitjob_local.demo.audio import (
     decode,
     rms_dbfs,
     sdr,
-    to_mp3,
+    to_webm,
     write_wav,
 )
 from splitjob_local.demo.models import choose
@@ -73,12 +73,12 @@ def test_sdr_is_zero_for_silence_and_high_for_the_truth() -> None:
     assert sdr(stem, stem + noise(2)) == pytest.approx(0.0, abs=0.1)
 
 
-def test_wav_and_mp3_round_trip(tmp_path: Path) -> None:
+def test_wav_and_webm_round_trip(tmp_path: Path) -> None:
     signal = noise(3)
     write_wav(tmp_path / "a.wav", signal, RATE)
     assert np.abs(decode(tmp_path / "a.wav", RATE) - np.clip(signal, -1, 1)).max() < 1e-4
-    (tmp_path / "a.mp3").write_bytes(to_mp3(signal, RATE, 112))
-    assert abs(decode(tmp_path / "a.mp3", RATE).shape[1] - RATE) < 3 * 1152
+    (tmp_path / "a.webm").write_bytes(to_webm(signal, RATE, 96))
+    assert abs(decode(tmp_path / "a.webm", RATE).shape[1] - RATE) < 3 * 960
 
 
 def test_a_file_that_is_no_song_is_refused_before_anything_starts(tmp_path: Path) -> None:
@@ -154,7 +154,7 @@ def test_page_is_one_file_that_needs_no_network() -> None:
     assert outline.tags.count("audio") == 3
     assert outline.tags.count("svg") == 3
     assert outline.tags.count("script") == 1
-    assert all(link.startswith("data:audio/mpeg;base64,") for link in outline.links)
+    assert all(link.startswith("data:audio/webm;base64,") for link in outline.links)
     assert not re.search(r"https?://", page)
     assert "1 of 2 checks do not hold" in page
     assert "&lt;Song&gt; &amp; co" in page

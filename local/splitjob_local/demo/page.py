@@ -10,13 +10,13 @@ from string import Template
 
 import numpy as np
 
-from splitjob_local.demo.audio import Signal, to_mp3
+from splitjob_local.demo.audio import Signal, to_webm
 from splitjob_local.demo.narrate import Check
 
 COLUMNS = 720
 HEIGHT = 76
 # Bit rates for listening; a long song gets a lower one, so that the page stays below some 40 MB.
-KBPS = 112
+KBPS = 96
 LONG_KBPS = 64
 LONG_SECONDS = 240.0
 TINTS = {
@@ -100,7 +100,7 @@ class Page:
     def _track(self, track: Track, loudest: float) -> str:
         seconds = self.mixture.signal.shape[1] / self.rate
         kbps = LONG_KBPS if seconds > LONG_SECONDS else KBPS
-        sound = base64.b64encode(to_mp3(track.signal, self.rate, kbps)).decode()
+        sound = base64.b64encode(to_webm(track.signal, self.rate, kbps)).decode()
         name = escape(track.name)
         mute = (
             f'<button class="mute" type="button" aria-pressed="false" aria-label="Mute {name}">'
@@ -116,7 +116,7 @@ class Page:
             f'<div class="wave">{waveform(track.signal / loudest, f"Waveform of {track.name}")}'
             '<span class="now"></span></div>'
             f'<audio controls preload="metadata" aria-label="{name}"'
-            f' src="data:audio/mpeg;base64,{sound}"></audio></section>'
+            f' src="data:audio/webm;base64,{sound}"></audio></section>'
         )
 
 

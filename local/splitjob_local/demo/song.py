@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from splitjob_local.demo.audio import Signal, UnreadableError, decode, write_wav
-from splitjob_local.synthesiser import SAMPLERATE, render_song
 
+RATE = 44100
 SECONDS = 30.0
 SEED = 2026
 FORMATS = (".mp3", ".flac", ".wav", ".m4a", ".ogg", ".opus", ".aac", ".aiff", ".aif", ".webm")
@@ -38,11 +38,14 @@ class Song:
 
 def synthesise(folder: Path) -> Song:
     """Compose a song the demo model has never heard, and write its mixture as WAV."""
+    # Imported here, in the background: scipy takes a second or two.
+    from splitjob_local.synthesiser import render_song  # noqa: PLC0415
+
     stems = render_song(SEED, SECONDS, "heldout")
     mixture = sum(stems.values(), start=0 * stems["drums"])
     file = folder / "song.wav"
-    write_wav(file, mixture, SAMPLERATE)
-    return Song(file, "A synthesised song", SAMPLERATE, decode(file, SAMPLERATE), dict(stems))
+    write_wav(file, mixture, RATE)
+    return Song(file, "A synthesised song", RATE, decode(file, RATE), dict(stems))
 
 
 def take(path: Path, folder: Path) -> Song:
@@ -58,4 +61,4 @@ def take(path: Path, folder: Path) -> Song:
     file = folder / f"song{path.suffix.lower()}"
     if file.resolve() != path.resolve():
         shutil.copyfile(path, file)
-    return Song(file, path.stem, SAMPLERATE, decode(file, SAMPLERATE))
+    return Song(file, path.stem, RATE, decode(file, RATE))

@@ -12,6 +12,7 @@ from typing import Self
 from splitjob.resource import LABEL_SPLITJOB
 from splitjob_local.cluster import Cluster, ClusterError
 
+LAST_ROW_SECONDS = 0.5
 SLICE_SECONDS = 60.0  # below the time limit of a kubectl command
 
 
@@ -55,6 +56,7 @@ class Watch:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
+        self._reader.join(LAST_ROW_SECONDS)
         self._table.terminate()
         self._table.wait()
         self._reader.join(5)
