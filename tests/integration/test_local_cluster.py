@@ -15,7 +15,7 @@ import psutil
 import pytest
 from botocore.config import Config
 
-from splitjob_local.cluster import ClusterError
+from splitjob_local.cluster import Cluster, ClusterError
 from splitjob_local.local_cluster import LocalCluster
 from splitjob_local.s3server import S3Access
 from splitjob_local.service import Service
@@ -211,13 +211,25 @@ def test_a_second_cluster_says_where_everything_is(
     assert not processes_of(folder)
 
 
-def test_nothing_survives_kill_9(command: subprocess.Popen[str]) -> None:
-    _, folder = connection_of(command)
+def test_nothing_survives_kill_9(cluster: LocalCluster, command: subprocess.Popen[str]) -> None:
+    """Not the control plane, not the pods, and not what a pod has set adrift."""
+    connection, folder = connection_of(command)
+    second = Cluster(Path(str(connection["kubeconfig"])), cluster.cluster.programs)
+    second.create_namespace("adrift", pod_security="privileged")
+    script = "setsid sleep 4321.25 & (setsid sleep 4321.25 &); sleep 4321.25"
+    words = ("--image=track-tree-audio/x", "--command", "--", "sh", "-c", script)
+    second.kubectl("run", "adrift", "-n", "adrift", *words)
+
+    def sleepers() -> list[psutil.Process]:
+        wanted = ["sleep", "4321.25"]
+        return [p for p in psutil.process_iter(["cmdline"]) if p.info["cmdline"] == wanted]
+
+    wait_for(lambda: len(sleepers()) == 3)
     assert len(processes_of(folder)) >= 6
 
     command.kill()
 
-    wait_for(lambda: not folder.exists() and not processes_of(folder))
+    wait_for(lambda: not folder.exists() and not processes_of(folder) and not sleepers())
 
 
 def test_a_process_that_ends_is_started_again(command: subprocess.Popen[str]) -> None:
