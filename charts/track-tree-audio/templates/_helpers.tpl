@@ -172,7 +172,7 @@ readinessProbe:
   httpGet:
     path: /readyz
     port: http
-  periodSeconds: 5
+  periodSeconds: 2
   timeoutSeconds: 5
 livenessProbe:
   httpGet:
