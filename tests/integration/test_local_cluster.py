@@ -190,7 +190,7 @@ def processes_of(folder: Path) -> list[psutil.Process]:
     ]
 
 
-def test_a_second_cluster_says_where_everything_is(
+def test_a_second_cluster_says_where_everything_is_and_keeps_it_running(
     cluster: LocalCluster, command: subprocess.Popen[str]
 ) -> None:
     connection, folder = connection_of(command)
@@ -204,6 +204,13 @@ def test_a_second_cluster_says_where_everything_is(
     kubectl = cluster.cluster.programs["kubectl"]
     nodes = subprocess.check_output([kubectl, "get", "nodes", "-o", "name"], env=environment)
     assert nodes == b"node/local\n"
+
+    def etcd() -> list[psutil.Process]:
+        return [process for process in processes_of(folder) if "etcd" in process.cmdline()[0]]
+
+    before = etcd()[0]
+    before.kill()
+    wait_for(lambda: bool(etcd()) and etcd()[0].pid != before.pid)
 
     command.send_signal(signal.SIGTERM)
     assert command.wait(20) == 0
@@ -230,16 +237,3 @@ def test_nothing_survives_kill_9(cluster: LocalCluster, command: subprocess.Pope
     command.kill()
 
     wait_for(lambda: not folder.exists() and not processes_of(folder) and not sleepers())
-
-
-def test_a_process_that_ends_is_started_again(command: subprocess.Popen[str]) -> None:
-    connection, folder = connection_of(command)
-
-    def etcd() -> list[psutil.Process]:
-        return [process for process in processes_of(folder) if "etcd" in process.cmdline()[0]]
-
-    before = etcd()[0]
-    before.kill()
-
-    wait_for(lambda: bool(etcd()) and etcd()[0].pid != before.pid)
-    assert connection["namespace"] == "track-tree-audio"
