@@ -26,6 +26,7 @@ from splitjob_local.gobuild import GoBuildError
 from splitjob_local.local_cluster import LocalCluster, Options
 from splitjob_local.ports import NothingFreeError
 from splitjob_local.processes import ProcessError
+from splitjob_local.programs import TOOLS
 from splitjob_local.supervisor import die_with_parent
 
 CHECK_SECONDS = 1.0
@@ -58,6 +59,9 @@ def main(argv: Sequence[str]) -> int:
         demo's own.
     """
     arguments = parser().parse_args(argv)
+    if not TOOLS.is_dir():
+        say(f"this command works in a checkout of the repository; there is no {TOOLS}")
+        return 1
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, _end)
     if signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:  # nohup means to outlive its terminal

@@ -51,7 +51,7 @@ def build_programs(folder: Path, cache: Path, say: Say) -> None:
     """
     go = find_go(cache, say)
     say(
-        "building the Kubernetes control plane from source: 12 to 15 minutes on two cores, "
+        "building the Kubernetes control plane from source: 8 to 15 minutes on two cores, "
         "once; later starts take it from the cache"
     )
     started = time.monotonic()
