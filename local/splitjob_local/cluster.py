@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from splitjob_local.processes import clean_environment
+from splitjob_local.supervisor import die_with_parent
 
 COMMAND_SECONDS = 120.0
 
@@ -52,6 +53,7 @@ class Cluster:
                 capture_output=True,
                 text=True,
                 timeout=COMMAND_SECONDS,
+                preexec_fn=die_with_parent,
             )
         except subprocess.TimeoutExpired:
             raise ClusterError(f"{what}: no answer within {COMMAND_SECONDS:g} s") from None

@@ -37,6 +37,8 @@ KILL_SECONDS = 10.0
 IS_LINUX = sys.platform == "linux"
 PR_SET_PDEATHSIG = 1
 PR_SET_CHILD_SUBREAPER = 36
+# Looked up now: between fork and exec of a program with threads the loader may be locked for good.
+_prctl = ctypes.CDLL(None, use_errno=True).prctl if IS_LINUX else None
 
 Message = dict[str, Any]
 
@@ -157,14 +159,14 @@ def die_with_parent(number: int = signal.SIGKILL) -> None:
 
     What counts is the thread of the parent that started this process.
     """
-    if IS_LINUX:
-        ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, int(number), 0, 0, 0)
+    if _prctl is not None:
+        _prctl(PR_SET_PDEATHSIG, int(number), 0, 0, 0)
 
 
 def become_subreaper() -> None:
     """Become the parent of all descendants that lose theirs; Linux only."""
-    if IS_LINUX:
-        ctypes.CDLL(None, use_errno=True).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+    if _prctl is not None:
+        _prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
 
 
 def serve(supervisor: Supervisor, owner: int, connection: socket.socket) -> None:
