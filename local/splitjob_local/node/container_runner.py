@@ -2,11 +2,12 @@
 
 import asyncio
 import logging
+import secrets
 from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
 
-from splitjob_local.node import processes
+from splitjob_local.node import orphans, processes
 from splitjob_local.node.cluster import ClusterError
 from splitjob_local.node.environment import ConfigurationError, rewritten
 from splitjob_local.node.health import Health
@@ -62,6 +63,10 @@ class ContainerRunner:
         self._program: Program | None = None
         self._ending: asyncio.Task[None] | None = None
         self._out_of_memory = False
+
+    @property
+    def pod_name(self) -> str:
+        return self._sandbox.record.name
 
     async def run(self) -> None:
         """Run the container until it needs no further start or is to stop."""
@@ -198,6 +203,7 @@ class ContainerRunner:
         if self._stopping.is_set():
             self._end(self._grace)
         code = await process.wait()
+        orphans.end_visitors(container_id)
         for watcher in watchers:
             watcher.cancel()
         if self._ending is not None:
@@ -264,12 +270,19 @@ class ContainerRunner:
         )
 
     async def _run_command(self, command: list[str], seconds: float) -> tuple[int, str]:
-        if self._program is None:
-            raise StartError("the container does not run")
-        identity = f"{self._program.container_id}/exec"
+        return await processes.run(self.program_of(command), seconds)
+
+    def program_of(self, command: list[str]) -> Program:
+        """A further command in the container's environment, for probes, hooks and exec.
+
+        Raises:
+            StartError: the container does not run.
+        """
+        if self._program is None or self._process is None:
+            raise StartError(f'container "{self.name}" does not run')
+        identity = f"{self._program.container_id}/{secrets.token_hex(4)}"
         arguments = rewritten(command, self._program.mounts)
-        program = replace(self._program, arguments=arguments, container_id=identity)
-        return await processes.run(program, seconds)
+        return replace(self._program, arguments=arguments, container_id=identity)
 
     def _health(self) -> Health:
         return Health(

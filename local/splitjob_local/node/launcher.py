@@ -30,10 +30,20 @@ def _prefer_for_out_of_memory() -> None:
         score.write(_KILLED_BEFORE_THE_NODE)
 
 
+def _take_terminal() -> None:
+    """Make the terminal that the program was given its controlling one, so that Ctrl-C works."""
+    if os.isatty(0):
+        import fcntl  # noqa: PLC0415 - seldom needed
+        import termios  # noqa: PLC0415
+
+        fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+
+
 def main() -> None:
     report, parent, program = int(sys.argv[1]), int(sys.argv[2]), sys.argv[3:]
     _die_with(parent)
     _prefer_for_out_of_memory()
+    _take_terminal()
     # The interpreter ignores these for itself; the program must start with the defaults.
     signal.signal(signal.SIGPIPE, signal.SIG_DFL)
     if hasattr(signal, "SIGXFSZ"):

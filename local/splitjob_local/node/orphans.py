@@ -68,6 +68,14 @@ def of(container_id: str) -> list[psutil.Process]:
     return found
 
 
+def end_visitors(container_id: str) -> None:
+    """Kill the probes, hooks and exec sessions of a container that has ended."""
+    for child in psutil.Process().children():
+        with contextlib.suppress(psutil.Error, OSError):
+            if child.environ().get(MARKER, "").startswith(f"{container_id}/"):
+                child.kill()
+
+
 def reap() -> None:
     """Release the process table entries of adopted processes that have ended."""
     for child in _adopted():

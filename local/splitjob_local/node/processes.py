@@ -67,6 +67,10 @@ class Process:
     def alive(self) -> bool:
         return not self._exited.is_set()
 
+    def read_also(self, stream: IO[bytes], sink: Sink) -> None:
+        """Take output from one more stream, as stdout; it is closed with the others."""
+        self._outputs.append(_forward(stream, "stdout", sink))
+
     async def wait(self) -> int:
         """Wait for the end of the first process, then end all the others.
 
@@ -142,12 +146,16 @@ def _lives(process: psutil.Process) -> bool:
         return False
 
 
-async def start(program: Program, sink: Sink) -> Process:
+async def start(
+    program: Program, sink: Sink, stdin: int = subprocess.DEVNULL, terminal: int | None = None
+) -> Process:
     """Start a program through the launcher, so that it dies with the node.
 
     Args:
         program: what to run.
         sink: takes its output.
+        stdin: descriptor that it reads from.
+        terminal: descriptor of a terminal to use for input and output instead.
 
     Raises:
         StartError: it cannot be executed; the message says why.
@@ -158,9 +166,9 @@ async def start(program: Program, sink: Sink) -> Process:
             [*_INTERPRETER, _LAUNCHER, str(reported), str(os.getpid()), *program.arguments],
             env=program.environment | {orphans.MARKER: program.container_id},
             cwd=program.directory,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
+            stdin=stdin if terminal is None else terminal,
+            stdout=subprocess.PIPE if terminal is None else terminal,
+            stderr=subprocess.PIPE if terminal is None else terminal,
             pass_fds=[reported],
             start_new_session=True,
         )
@@ -214,6 +222,8 @@ def _forward(stream: IO[bytes], name: str, sink: Sink) -> asyncio.Future[None]:
             data = os.read(descriptor, _READ_BYTES)
         except BlockingIOError:
             return
+        except OSError:  # how Linux says that nobody has the terminal open any more
+            data = b""
         if data:
             sink(name, data)
         elif not ended.done():

@@ -21,6 +21,7 @@ log = logging.getLogger(__name__)
 
 _MOST_PODS = 250
 _KIB = 1024
+_WEBSOCKETS = "ExtendWebSocketsToKubelet"
 _ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
 _PRESSURES = {
     "MemoryPressure": ("KubeletHasSufficientMemory", "kubelet has sufficient memory available"),
@@ -65,6 +66,7 @@ def node_object(settings: Settings, capacity: dict[str, str], started: datetime)
                 {"type": "Hostname", "address": settings.name},
             ],
             "daemonEndpoints": {"kubeletEndpoint": {"Port": settings.port}},
+            "declaredFeatures": [_WEBSOCKETS],
             "nodeInfo": _node_info(settings),
             "conditions": node_conditions(started, started),
         },

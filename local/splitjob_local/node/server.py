@@ -13,6 +13,7 @@ from aiohttp import web
 from splitjob_local.node.agent import Agent
 from splitjob_local.node.cluster import ClusterError
 from splitjob_local.node.container_runner import ContainerRunner
+from splitjob_local.node.execution import execute
 from splitjob_local.node.logs import LogQuery, read_log
 from splitjob_local.node.objects import parse_timestamp
 from splitjob_local.node.services import Services
@@ -20,7 +21,6 @@ from splitjob_local.node.services import Services
 _MASTERS = "system:masters"
 _AGENT = web.AppKey("agent", Agent)
 _SERVICES = web.AppKey("services", Services)
-_VERBS = {"GET": "get", "HEAD": "get", "POST": "create", "PUT": "update", "DELETE": "delete"}
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -36,7 +36,8 @@ class Endpoint:
         app.router.add_get("/healthz", _healthz)
         app.router.add_get("/pods", _pods)
         app.router.add_get("/containerLogs/{namespace}/{pod}/{container}", _container_logs)
-        for path in ("/exec", "/attach", "/portForward", "/run"):
+        app.router.add_get("/exec/{namespace}/{pod}/{container}", _exec)
+        for path in ("/attach", "/portForward", "/run"):
             app.router.add_route("*", path + "/{rest:.*}", _not_here)
         self._runner = web.AppRunner(app, access_log=None)
 
@@ -75,7 +76,7 @@ async def _authorize(request: web.Request, handler: Handler) -> web.StreamRespon
     services = request.app[_SERVICES]
     if _MASTERS not in groups:
         attributes = {
-            "verb": _VERBS.get(request.method, request.method.lower()),
+            "verb": "create" if request.path.startswith("/exec/") else "get",
             "resource": "nodes",
             "subresource": "proxy",
             "name": services.settings.name,
@@ -95,7 +96,7 @@ async def _healthz(_request: web.Request) -> web.StreamResponse:
 
 async def _not_here(_request: web.Request) -> web.StreamResponse:
     text = (
-        "exec, attach and port-forward do not exist on the process node: its pods are processes "
+        "attach and port-forward do not exist on the process node: its pods are processes "
         "of this machine, and listen on their status.podIP\n"
     )
     return web.Response(status=501, text=text)
@@ -106,15 +107,25 @@ async def _pods(request: web.Request) -> web.StreamResponse:
     return web.json_response({"kind": "PodList", "apiVersion": "v1", "items": pods})
 
 
-async def _container_logs(request: web.Request) -> web.StreamResponse:
+def _runner(request: web.Request) -> ContainerRunner:
+    """The container that the path names."""
     where = request.match_info
     worker = request.app[_AGENT].find(where["namespace"], where["pod"])
     if worker is None:
-        return web.Response(status=404, text=f'pod "{where["pod"]}" is not on this node\n')
-    name = where["container"]
-    runner = worker.runner_of(name)
+        raise web.HTTPNotFound(text=f'pod "{where["pod"]}" is not on this node\n')
+    runner = worker.runner_of(where["container"])
     if runner is None:
-        return web.Response(status=404, text=f'pod {where["pod"]} has no container "{name}"\n')
+        text = f'pod "{where["pod"]}" has no container "{where["container"]}"\n'
+        raise web.HTTPNotFound(text=text)
+    return runner
+
+
+async def _exec(request: web.Request) -> web.StreamResponse:
+    return await execute(request, _runner(request))
+
+
+async def _container_logs(request: web.Request) -> web.StreamResponse:
+    runner = _runner(request)
     previous = request.query.get("previous") == "true"
     try:
         query = log_query(request.query, datetime.now(UTC))
@@ -122,7 +133,7 @@ async def _container_logs(request: web.Request) -> web.StreamResponse:
         return web.Response(status=400, text=f"{error}\n")
     attempt = _attempt(runner, previous)
     if attempt is None:
-        return web.Response(status=400, text=_why_no_log(runner, where["pod"], previous))
+        return web.Response(status=400, text=_why_no_log(runner, previous))
     return await _send_log(request, runner, attempt, query)
 
 
@@ -155,7 +166,8 @@ def _attempt(runner: ContainerRunner, previous: bool) -> int | None:
     return attempt if attempt >= 0 and runner.directory.log(attempt).exists() else None
 
 
-def _why_no_log(runner: ContainerRunner, pod: str, previous: bool) -> str:
+def _why_no_log(runner: ContainerRunner, previous: bool) -> str:
+    pod = runner.pod_name
     if previous:
         return f'previous terminated container "{runner.name}" in pod "{pod}" not found'
     waiting = runner.entry.waiting
