@@ -26,7 +26,14 @@ KUBECONFIG_RELOAD_SECONDS = 60.0
 # One more try where the connection broke or the server says "later" (429 with Retry-After), and of
 # reads only: urllib3 repeats no POST that it has sent.
 RETRIES = urllib3.Retry(
-    total=2, status=1, redirect=0, backoff_factor=0.1, retry_after_max=2, raise_on_status=False
+    total=2,
+    connect=1,
+    read=1,
+    status=1,
+    redirect=0,
+    backoff_factor=0.1,
+    retry_after_max=2,
+    raise_on_status=False,
 )
 _NAMESPACE_FILE = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
 

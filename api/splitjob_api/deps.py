@@ -36,7 +36,7 @@ class Services:
     metrics: Metrics
 
 
-def services(request: Request) -> Services:
+async def services(request: Request) -> Services:
     """Return the services of the app that serves a request."""
     found = request.app.state.services
     assert isinstance(found, Services)  # noqa: S101 - create_app put it there

@@ -8,6 +8,7 @@ from splitjob_api.cluster import ClusterUnavailable
 from splitjob_api.tally import Tally
 
 CACHE_SECONDS = 1.0
+LOCK_SECONDS = 1.0  # how long a question waits for the answer to another one
 
 
 class Readiness:
@@ -27,11 +28,15 @@ class Readiness:
 
     def reason_against(self) -> str | None:
         """Return why requests cannot be served now, or None where they can."""
-        with self._lock:
+        if not self._lock.acquire(timeout=LOCK_SECONDS):
+            return "the Kubernetes API does not answer in time"
+        try:
             if time.monotonic() >= self._expires:
                 self._reason = self._ask()
                 self._expires = time.monotonic() + CACHE_SECONDS
             return self._reason
+        finally:
+            self._lock.release()
 
     def _ask(self) -> str | None:
         try:

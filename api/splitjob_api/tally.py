@@ -18,6 +18,7 @@ from typing import Any
 from splitjob.resource import LABEL_INTENT
 from splitjob_api.standing import Standing, generation, standing
 
+ESTIMATE_SECONDS = 30.0  # a job that waits longer without an estimate will not get one soon
 ACCEPTED_SECONDS = 5.0  # how long our own creations count before the watch has shown them
 
 
@@ -202,11 +203,16 @@ def _unfinished(
 
 
 def _drain_seconds(jobs: list[Unfinished], now: float) -> int | None:
-    """Return when the last job is expected to be done, None where nothing is known of any."""
+    """Return when the last job is expected to be done, None where that is not known.
+
+    A job that has just come may have no estimate yet; one that has waited for a while without one
+    is of a model whose run time nobody knows.
+    """
     if not jobs:
         return 0
     known = [job.done_at for job in jobs if job.done_at is not None]
-    if not known or any(job.waiting and job.done_at is None for job in jobs):
+    unknown = [job for job in jobs if job.waiting and job.done_at is None]
+    if not known or any(now - job.since > ESTIMATE_SECONDS for job in unknown):
         return None
     return max(0, int(max(known) - now))
 

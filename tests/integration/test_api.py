@@ -11,11 +11,14 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from splitjob import resource
 from splitjob.intent import LABEL_LENGTH
@@ -49,7 +52,7 @@ class Api:
 
 
 @contextmanager
-def started(cluster: LocalCluster, log: Path, **settings: str) -> Iterator[Api]:
+def started(cluster: LocalCluster, log: Path, **more: str) -> Iterator[Api]:
     """Run a replica until the block ends."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
@@ -64,7 +67,7 @@ def started(cluster: LocalCluster, log: Path, **settings: str) -> Iterator[Api]:
         "API_WEBHOOK_URL_ALLOWLIST": "https://hooks.example.com/demucs",
         "ENVIRONMENT": "prod",
         "BODY_TIMEOUT_SECONDS": "1",
-        **settings,
+        **more,
     }
     with log.open("wb") as out:
         process = subprocess.Popen(
@@ -403,8 +406,8 @@ def test_queue_status_has_the_seeds_keys_first(kube: LocalCluster, tmp_path: Pat
     counted = {"completed": "40", "failed": "3", "canceled": "2", "batch": "[]"}
     literals = [f"--from-literal={name}={value}" for name, value in counted.items()]
     kube.kubectl("create", "configmap", "my-totals", "-n", NAMESPACE, *literals)
-    settings = {"TOTALS_CONFIGMAP": "my-totals", "QUEUE_STATUS_PUBLIC": "true"}
-    with started(kube, tmp_path / "log", **settings) as public:
+    more = {"TOTALS_CONFIGMAP": "my-totals", "QUEUE_STATUS_PUBLIC": "true"}
+    with started(kube, tmp_path / "log", **more) as public:
         before = httpx.get(f"{public.url}/queue/status").json()
         assert list(before) == [
             "queue_depth",
@@ -426,6 +429,63 @@ def test_queue_status_has_the_seeds_keys_first(kube: LocalCluster, tmp_path: Pat
                 == before["canceled_jobs"] + 1
             )
         )
+
+
+def test_totals_that_somebody_broke_are_no_500(kube: LocalCluster, tmp_path: Path) -> None:
+    kube.kubectl(
+        *("create", "configmap", "broken-totals", "-n", NAMESPACE),
+        "--from-literal=completed=many",
+    )
+    with started(kube, tmp_path / "log", TOTALS_CONFIGMAP="broken-totals") as broken:
+        answer = broken.get("/queue/status")
+        assert answer.status_code == 503
+        assert "broken-totals" in answer.json()["detail"]
+
+
+def test_24_a_url_that_ends_before_its_turn_is_warned_of(
+    kube: LocalCluster, namespace: str, tmp_path: Path
+) -> None:
+    """Acceptance 24: the estimate is compared with the expiry, and the answer says so."""
+    signed_at = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
+    url = f"https://s3.example.com/a.wav?X-Amz-Date={signed_at}&X-Amz-Expires=600"
+    with started(kube, tmp_path / "log", NAMESPACE=namespace) as api:
+        calm = api.post(body("calm", audioUrl=url))
+        assert calm.json() == {"jobId": calm.json()["jobId"]}
+        kube.kubectl(
+            *("patch", "splitjob", calm.json()["jobId"], "-n", namespace),
+            *("--subresource=status", "--type=merge"),
+            *("-p", json.dumps({"status": {"queue": {"etaSeconds": 3600}}})),
+        )
+        wait_for(lambda: (api.get("/queue/status").json()["estimated_drain_seconds"] or 0) > 3000)
+        late = api.post(body("late", audioUrl=url))
+        assert late.status_code == 202
+        (warning,) = late.json()["warnings"]
+        assert "audioUrl" in warning
+        assert "X-Amz" not in warning
+
+
+odd_text = st.text(alphabet=st.characters(exclude_categories=["Cs"]), max_size=300)
+
+
+@settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
+@given(
+    fields=st.fixed_dictionaries(
+        {},
+        optional={
+            "correlationId": odd_text,
+            "idempotencyKey": odd_text,
+            "metadata": st.dictionaries(odd_text, odd_text, max_size=3),
+            "audioUrl": odd_text.map("https://audio.example.com/".__add__),
+            "webhook": odd_text.map("https://hooks.example.com/demucs/".__add__),
+            "seed": st.integers(min_value=0, max_value=2**53 - 1),
+            "overlap": st.integers(0, 900).map(lambda permille: permille / 1000),
+        },
+    )
+)
+def test_what_the_api_takes_the_cluster_takes(replicas: tuple[Api, Api], fields: Any) -> None:
+    """A body that passes our checks must not fail those of the resource: that would be a 503."""
+    answer = replicas[0].post(body("odd", **fields))
+    assert answer.status_code in {200, 202, 409, 422}, answer.text
 
 
 def test_signatures_are_asked_for_everywhere_but_where_they_are_not(api: Api) -> None:

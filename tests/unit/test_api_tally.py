@@ -87,7 +87,9 @@ def test_the_drain_is_known_only_where_every_waiting_job_has_an_estimate() -> No
     assert tally.snapshot(time.time()).drain_seconds == 0
     tally.replace([splitjob("a", eta=100), splitjob("b", Started="True")])
     assert tally.snapshot(time.time()).drain_seconds in {99, 100}
-    tally.apply("ADDED", splitjob("c"))
+    tally.apply("ADDED", splitjob("just-come"))
+    assert tally.snapshot(time.time()).drain_seconds in {99, 100}
+    tally.apply("ADDED", splitjob("c", age=60))
     assert tally.snapshot(time.time()).drain_seconds is None
 
 

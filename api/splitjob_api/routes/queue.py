@@ -7,9 +7,9 @@ from fastapi import APIRouter
 from pydantic import BaseModel, Field
 
 from splitjob_api.cluster import ClusterUnavailable
-from splitjob_api.deps import ServicesDep
+from splitjob_api.deps import Services, ServicesDep
 from splitjob_api.problems import documented
-from splitjob_api.tally import totals
+from splitjob_api.tally import Snapshot, Totals, totals
 
 LISTED_SECONDS = 2.0  # how long a question right after a start or an outage waits for the list
 
@@ -38,9 +38,7 @@ def queue_status(services: ServicesDep) -> QueueStatus:
         raise ClusterUnavailable("has not listed all SplitJobs yet")
     # In this order: a job that is counted in between is then in the batch, and not missed.
     now = services.tally.snapshot(time.time())
-    finished = totals(
-        services.cluster.config_map(services.settings.totals_configmap), now.uncounted
-    )
+    finished = _totals(services, now)
     return QueueStatus(
         queue_depth=now.queued,
         active_workers=now.running,
@@ -51,3 +49,14 @@ def queue_status(services: ServicesDep) -> QueueStatus:
         estimated_drain_seconds=now.drain_seconds,
         observed_at=datetime.now(UTC),
     )
+
+
+def _totals(services: Services, now: Snapshot) -> Totals:
+    name = services.settings.totals_configmap
+    counted = services.cluster.config_map(name)
+    try:
+        return totals(counted, now.uncounted)
+    except (ValueError, TypeError):
+        raise ClusterUnavailable(
+            f"holds totals that cannot be read: mend or delete the ConfigMap {name}"
+        ) from None

@@ -56,10 +56,10 @@ def split(body: SplitRequestDep, services: ServicesDep, response: Response) -> S
         raise ApiProblem(
             409, "idempotency_conflict", str(conflict), job_id=conflict.job_id
         ) from None
+    warnings = _warnings(body, services) if submitted.created else []
     _note(submitted, body, services)
     response.status_code = 202 if submitted.created else 200
     response.headers["Location"] = f"/jobs/{submitted.job_id}"
-    warnings = _warnings(body, services) if submitted.created else []
     return SplitAnswer(job_id=submitted.job_id, warnings=warnings or None)
 
 
