@@ -38,6 +38,8 @@ RETRIES = urllib3.Retry(
 _NAMESPACE_FILE = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
 
 SplitJobObject = dict[str, Any]
+# Without a readable token there is no answer either.
+_NO_ANSWER = (urllib3.exceptions.HTTPError, OSError, config.ConfigException)
 
 
 class ClusterUnavailable(Exception):  # noqa: N818 - reads as what happened
@@ -183,7 +185,7 @@ class Cluster:
             if error.status == 410:
                 raise WatchExpired from None
             raise _unavailable(error) from None
-        except (urllib3.exceptions.HTTPError, OSError) as error:
+        except _NO_ANSWER as error:
             raise _unreachable(error) from None
         try:
             yield from _events(response)
@@ -226,14 +228,14 @@ def _events(response: urllib3.HTTPResponse) -> Iterator[dict[str, Any]]:
                         raise WatchExpired
                     raise ClusterUnavailable(f"ended a watch: {event['object'].get('reason')}")
                 yield event
-    except (urllib3.exceptions.HTTPError, OSError) as error:
+    except _NO_ANSWER as error:
         raise _unreachable(error) from None
 
 
 def _call(function: Callable[..., Any], *args: object, **kwargs: object) -> Any:  # noqa: ANN401
     try:
         return function(*args, **kwargs, _request_timeout=(CONNECT_SECONDS, READ_SECONDS))
-    except (urllib3.exceptions.HTTPError, OSError) as error:
+    except _NO_ANSWER as error:
         raise _unreachable(error) from None
 
 

@@ -1,9 +1,14 @@
-"""HTTP/1.1 with a time limit on the head of a request, which uvicorn does not have."""
+"""HTTP/1.1 with what uvicorn does not have.
+
+That is a time limit on the head of a request, and problem+json for what is no HTTP at all.
+"""
 
 import asyncio
 
 import h11
 from uvicorn.protocols.http.h11_impl import H11Protocol
+
+from splitjob_api.problems import ApiProblem
 
 HEAD_SECONDS = 10.0
 
@@ -31,6 +36,18 @@ class PatientProtocol(H11Protocol):
         """Stop the clock."""
         self._stop_timer()
         super().connection_lost(exc)
+
+    def send_400_response(self, msg: str) -> None:
+        """Answer what is no HTTP in the form of every other error."""
+        answer = ApiProblem(400, "http_invalid", msg).response()
+        headers = [*answer.raw_headers, (b"connection", b"close")]
+        for event in (
+            h11.Response(status_code=400, headers=headers, reason=b"Bad Request"),
+            h11.Data(data=bytes(answer.body)),
+            h11.EndOfMessage(),
+        ):
+            self.transport.write(self.conn.send(event) or b"")
+        self.transport.close()
 
     def _watch_head(self) -> None:
         waiting = self.conn.their_state is h11.IDLE

@@ -113,6 +113,8 @@ class Submission:
         for _ in range(MAX_ROUNDS):
             found = self._store.get(name)
             if found is not None:
+                if "deletionTimestamp" in found["metadata"]:
+                    raise ClusterUnavailable(f"is still deleting the former job {name}")
                 if found["spec"]["request"].get("intent") != self._intent:
                     raise KeyConflict(name)
                 return Submitted(found, created=False)
