@@ -1,0 +1,230 @@
+"""Separation against Demucs itself, in one process with torch."""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from tests.worker import Models, Samples, tones
+
+from splitjob.errors import ErrorCode, Failure
+from splitjob.models import ModelFile
+from splitjob_worker import weights
+from splitjob_worker.spool import Spool, SpoolWriter
+from splitjob_worker.stopping import Stopped
+
+torch: Any = pytest.importorskip("torch")
+
+from demucs.api import Separator as DemucsSeparator  # noqa: E402
+
+from splitjob_worker import separate  # noqa: E402
+from splitjob_worker.separate import Options, Separation, Separator  # noqa: E402
+
+
+@pytest.fixture(scope="module")
+def separator(models: Models) -> Separator:
+    return Separator(weights.find(models.record, models.folder), "cpu")
+
+
+@pytest.fixture(scope="module")
+def mixture() -> Samples:
+    rng = np.random.default_rng(3)
+    sound = tones(44100, 3.3, 2).T + 0.1 * rng.standard_normal((145530, 2))
+    return sound.astype(np.float32)
+
+
+def spooled(samples: Samples, folder: Path) -> Spool:
+    with SpoolWriter(folder / "mixture.f32") as writer:
+        writer.append(samples)
+        return writer.close()
+
+
+def demucs(separator: Separator, samples: Samples, **options: Any) -> dict[str, Samples]:
+    """What `demucs.api.Separator.separate_tensor` gives for the same weights."""
+    reference = object.__new__(DemucsSeparator)
+    reference._model = separator._bag
+    reference._samplerate, reference._audio_channels = 44100, 2
+    reference.update_parameter(
+        **{
+            "device": "cpu",
+            "shifts": 0,
+            "overlap": 0.25,
+            "split": True,
+            "segment": None,
+            "jobs": 0,
+            "progress": False,
+            "callback": None,
+            "callback_arg": None,
+            **options,
+        }
+    )
+    _, stems = reference.separate_tensor(torch.from_numpy(np.ascontiguousarray(samples.T)))
+    return {name: stem.numpy().T for name, stem in stems.items()}
+
+
+def stems_of(separation: Separation) -> dict[str, Samples]:
+    return {one.name: np.array(one.spool.samples()) for one in separation.stems}
+
+
+@pytest.mark.parametrize(("frames", "overlap"), [(145530, 0.25), (7056, 0.25), (100001, 0.5)])
+def test_the_same_numbers_as_demucs(
+    separator: Separator, mixture: Samples, tmp_path: Path, frames: int, overlap: float
+) -> None:
+    samples = mixture[:frames]
+    made = separator.separate(spooled(samples, tmp_path), Options(overlap=overlap), tmp_path)
+    expected = demucs(separator, samples, overlap=overlap)
+    for name, stem in stems_of(made).items():
+        assert np.abs(stem - expected[name]).max() <= 1e-4 * max(1, np.abs(expected[name]).max())
+
+
+def test_the_residual_is_that_of_all_stems(
+    separator: Separator, mixture: Samples, tmp_path: Path
+) -> None:
+    made = separator.separate(spooled(mixture, tmp_path), Options(), tmp_path)
+    rest = mixture - np.sum(list(stems_of(made).values()), axis=0)
+    expected = 20 * np.log10(np.sqrt(np.mean(rest.astype(np.float64) ** 2)))
+    assert made.residual_dbfs == pytest.approx(expected, abs=1e-3)
+    for stem in made.stems:
+        assert stem.peak == np.abs(stem.spool.samples()).max()
+
+
+def test_one_stem_and_the_rest(separator: Separator, mixture: Samples, tmp_path: Path) -> None:
+    options = Options(stems=["vocals"], remainder=True)
+    made = separator.separate(spooled(mixture, tmp_path), options, tmp_path)
+    stems = stems_of(made)
+    assert list(stems) == ["vocals", "no_vocals"]
+    assert np.abs(stems["vocals"] + stems["no_vocals"] - mixture).max() < 1e-6
+    assert made.residual_dbfs is None
+
+
+def test_a_seed_gives_the_same_shifts_again(
+    separator: Separator, mixture: Samples, tmp_path: Path
+) -> None:
+    spool = spooled(mixture[:44100], tmp_path)
+    options = Options(shifts=1, seed=42)
+    first = stems_of(separator.separate(spool, options, tmp_path))
+    again = stems_of(separator.separate(spool, options, tmp_path))
+    other = stems_of(separator.separate(spool, replace(options, seed=43), tmp_path))
+    assert all(np.array_equal(first[name], again[name]) for name in first)
+    assert not all(np.array_equal(first[name], other[name]) for name in first)
+
+
+def test_silence_stays_finite(separator: Separator, tmp_path: Path) -> None:
+    """Acceptance 33."""
+    spool = spooled(np.zeros((44100, 2), np.float32), tmp_path)
+    made = separator.separate(spool, Options(), tmp_path)
+    assert all(stem.peak < 1e-3 for stem in made.stems)
+
+
+def test_progress_counts_segments_to_the_end(
+    separator: Separator, mixture: Samples, tmp_path: Path
+) -> None:
+    shares: list[float] = []
+    separator.separate(spooled(mixture, tmp_path), Options(), tmp_path, on_progress=shares.append)
+    assert shares == pytest.approx([1 / 5, 2 / 5, 3 / 5, 4 / 5, 1.0])
+
+
+def test_stopping_between_segments(separator: Separator, mixture: Samples, tmp_path: Path) -> None:
+    shares: list[float] = []
+
+    def check() -> None:
+        if shares:
+            raise Stopped
+
+    with pytest.raises(Stopped):
+        separator.separate(
+            spooled(mixture, tmp_path),
+            Options(),
+            tmp_path,
+            on_progress=shares.append,
+            check_stop=check,
+        )
+    assert len(shares) == 1
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has a GPU")
+def test_a_gpu_that_is_not_there_is_an_error(models: Models) -> None:
+    with pytest.raises(Failure) as caught:
+        Separator(weights.find(models.record, models.folder), "cuda")
+    assert caught.value.code is ErrorCode.GPU_ERROR
+    assert caught.value.retryable
+
+
+@pytest.mark.parametrize(
+    ("error", "device", "code"),
+    [
+        (torch.OutOfMemoryError("CUDA out of memory"), "cuda", ErrorCode.GPU_OOM),
+        (RuntimeError("CUDA error: device-side assert"), "cuda", ErrorCode.GPU_ERROR),
+        (
+            RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to"),
+            "cpu",
+            ErrorCode.WORKER_OOM,
+        ),
+        (MemoryError(), "cpu", ErrorCode.WORKER_OOM),
+        (RuntimeError("shape mismatch"), "cpu", ErrorCode.INTERNAL_ERROR),
+    ],
+)
+def test_what_a_failure_inside_torch_means(
+    separator: Separator,
+    mixture: Samples,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    error: Exception,
+    device: str,
+    code: ErrorCode,
+) -> None:
+    def break_off(*_arguments: object, **_options: object) -> None:
+        raise error
+
+    monkeypatch.setattr(separate, "apply_model", break_off)
+    monkeypatch.setattr(separator, "device", torch.device(device))
+    with pytest.raises(Failure) as caught:
+        separator.separate(spooled(mixture[:9000], tmp_path), Options(), tmp_path)
+    assert caught.value.code is code
+
+
+@pytest.fixture
+def copied(models: Models, tmp_path: Path) -> Path:
+    """The weights, in a folder that a test may spoil."""
+    for name in ("tiny.yaml", "tiny.safetensors"):
+        (tmp_path / name).write_bytes((models.folder / name).read_bytes())
+    return tmp_path
+
+
+def test_weights_with_another_digest_are_refused(models: Models, copied: Path) -> None:
+    file = copied / "tiny.safetensors"
+    file.write_bytes(file.read_bytes()[:-1] + b"\1")
+    with pytest.raises(Failure, match="has SHA-256") as caught:
+        weights.find(models.record, copied)
+    assert caught.value.code is ErrorCode.MODEL_UNAVAILABLE
+
+
+def test_a_pin_beside_the_weights_counts_as_well(models: Models, copied: Path) -> None:
+    unpinned = models.record.model_copy(update={"files": (ModelFile(name="tiny.safetensors"),)})
+    assert weights.find(unpinned, copied).digest == models.record.digest
+    (copied / "tiny.sha256").write_text(f"{'0' * 64}  tiny.safetensors\n")
+    with pytest.raises(Failure, match="damaged or another one"):
+        weights.find(unpinned, copied)
+
+
+def test_missing_weights_are_named(models: Models, tmp_path: Path) -> None:
+    with pytest.raises(Failure, match=r"tiny\.yaml, tiny\.safetensors"):
+        weights.find(models.record, tmp_path)
+
+
+def test_a_record_that_does_not_fit_its_weights(models: Models) -> None:
+    record = models.record.model_copy(update={"stems": ("drums", "bass", "vocals", "other")})
+    with pytest.raises(Failure, match="does not fit its weights"):
+        Separator(weights.find(record, models.folder), "cpu")
+
+
+def test_only_classes_of_demucs_are_ever_imported(models: Models, copied: Path) -> None:
+    from safetensors.torch import load_file, save_file  # noqa: PLC0415
+
+    path = copied / "tiny.safetensors"
+    tensors = {name: tensor.clone() for name, tensor in load_file(path).items()}
+    save_file(tensors, path, {"klass": "os.system", "args": '["true"]', "kwargs": "{}"})
+    record = models.record.model_copy(update={"files": (ModelFile(name="tiny.safetensors"),)})
+    with pytest.raises(Failure, match=r"class os\.system"):
+        Separator(weights.find(record, copied), "cpu")

@@ -1,0 +1,369 @@
+"""Whole workers, as the pod runs them: a real source, a real bucket, a real receiver."""
+
+import hashlib
+import json
+import resource
+import signal
+import time
+from typing import Any
+
+import pytest
+from tests.worker import QUERY, TOKEN, Run, Worker, answer, tones, write_audio
+
+from splitjob.errors import ErrorCode
+from splitjob.result import (
+    EXIT_BAD_INPUT,
+    EXIT_DEFECT,
+    EXIT_DONE,
+    EXIT_TERMINATED,
+    EXIT_TRANSIENT,
+    Manifest,
+    ProgressLine,
+)
+from splitjob.signing import Signer
+from splitjob.storage import S3Service
+
+WANTED = {"stems": ["vocals"], "remainder": True}
+
+
+def received(worker: Worker) -> list[tuple[dict[str, str], dict[str, Any], bytes]]:
+    """The webhooks that arrived: headers, body, raw body."""
+    return [
+        (headers, json.loads(body), body)
+        for what, headers, body in worker.web.requests
+        if what == "POST /hooks"
+    ]
+
+
+def failed(run: Run, code: ErrorCode, status: int) -> None:
+    """A worker that failed cleanly: told why, told no secret, left nothing."""
+    assert run.report is not None, run.log
+    assert (run.report.outcome, run.report.code) == ("failed", code), run.report.message
+    assert run.status == status
+    assert list(run.scratch.iterdir()) == []
+    for text in (run.log, run.report.message, json.dumps(run.lines)):
+        assert "do-not-tell" not in text
+        assert TOKEN not in text
+
+
+def test_from_the_source_to_the_webhook(worker: Worker, storage: S3Service, song: bytes) -> None:
+    request = {
+        "source": worker.source(worker.web.give("/song.wav", song)),
+        "webhook": {
+            "url": f"{worker.web.url}/hooks",
+            "events": ["started", "progress", "completed"],
+        },
+        "metadata": {"album": "one"},
+        "correlationId": "corr-1",
+    }
+    run = worker.run(request, STORAGE_PREFIX="stems/")
+    assert run.status == EXIT_DONE, run.log
+    report = run.report
+    assert report is not None
+    assert report.outcome == "completed"
+    assert report.webhook_delivered
+    assert list(run.scratch.iterdir()) == []
+
+    prefix = f"stems/version-1/{run.job_id}"
+    keys = {one["key"].removeprefix(prefix + "/") for one in storage.list_objects(prefix)}
+    assert keys == {"drums.wav", "bass.wav", "other.wav", "vocals.wav", "manifest.json"}
+    manifest = Manifest.model_validate(storage.get_json(f"{prefix}/manifest.json"))
+    assert (manifest.status, manifest.job_uid) == ("completed", run.job_uid)
+    assert manifest.result is not None
+    for stem in manifest.result.stems:
+        content = storage.get_object(f"{prefix}/{stem.type}.wav")
+        assert stem.checksum == f"sha256:{hashlib.sha256(content).hexdigest()}"
+        assert (stem.size, stem.frames, stem.sample_rate) == (len(content), 132300, 44100)
+        assert stem.url == f"s3://{storage.bucket}/{prefix}/{stem.type}.wav"
+    assert manifest.result.residual_dbfs is not None
+    assert manifest.result.audio is not None
+    assert (manifest.result.audio.frames, manifest.result.audio.channels) == (132300, 2)
+    assert set(manifest.result.timings) >= {"fetch", "decode", "load", "separate", "encode"}
+
+    hooks = received(worker)
+    assert hooks[0][1]["event"] == "started"
+    assert hooks[-1][1]["event"] == "completed"
+    sequences = [body["sequence"] for _, body, _ in hooks[:-1]]
+    assert sequences == sorted(set(sequences))
+    headers, body, raw = hooks[-1]
+    assert headers["webhook-id"] == f"evt-{run.job_uid}-completed"
+    Signer([TOKEN]).verify(
+        raw, headers["X-Timestamp"], headers["X-Signature"], now=int(time.time())
+    )
+    assert body["metadata"] == {"album": "one"}
+    assert body["correlationId"] == "corr-1"
+    assert [stem["type"] for stem in body["stems"]] == ["drums", "bass", "other", "vocals"]
+
+    lines = [ProgressLine.model_validate(line) for line in run.lines]
+    assert [line.percent for line in lines] == sorted(line.percent for line in lines)
+    stages = list(dict.fromkeys(line.stage for line in lines))
+    assert stages == ["fetch", "decode", "separate", "encode", "upload", "notify"]
+    assert '"jobId"' in run.log
+    assert '"correlationId": "corr-1"' in run.log
+    assert "do-not-tell" not in run.log + json.dumps(run.lines)
+
+
+def test_running_twice_writes_once_and_speaks_once(
+    worker: Worker, storage: S3Service, song: bytes
+) -> None:
+    """Acceptance 47: a second worker of the same job finds it settled."""
+    request = {"source": worker.source(worker.web.give("/song.wav", song)), **WANTED}
+    first = worker.run(request)
+    assert first.status == EXIT_DONE, first.log
+    key = f"version-1/{first.job_id}/manifest.json"
+    before = storage.get_object(key)
+    again = worker.run(request, JOB_ID=first.job_id, JOB_UID=first.job_uid, ATTEMPT="2")
+    assert again.status == EXIT_TERMINATED
+    assert again.report is not None
+    assert again.report.outcome == "terminated"
+    assert storage.get_object(key) == before
+    assert len(received(worker)) == 1
+
+
+def test_two_at_once_and_one_manifest(worker: Worker, storage: S3Service, song: bytes) -> None:
+    """Acceptance 47: the same keys, one manifest, one webhook id."""
+    request = {"source": worker.source(worker.web.give("/song.wav", song)), **WANTED}
+    one = worker.environment(request)
+    two = {**one, "TERMINATION_MESSAGE_PATH": one["TERMINATION_MESSAGE_PATH"] + "2"}
+    started = [worker.start(environment) for environment in (one, two)]
+    runs = [
+        worker.finish(process, environment)
+        for process, environment in zip(started, (one, two), strict=True)
+    ]
+    assert sorted(run.status for run in runs) == [EXIT_DONE, EXIT_TERMINATED]
+    assert {headers["webhook-id"] for headers, _, _ in received(worker)} == {
+        f"evt-{one['JOB_UID']}-completed"
+    }
+    prefix = f"version-1/{one['JOB_ID']}"
+    manifest = Manifest.model_validate(storage.get_json(f"{prefix}/manifest.json"))
+    assert manifest.result is not None
+    for stem in manifest.result.stems:  # both wrote the same bytes
+        content = storage.get_object(f"{prefix}/{stem.type}.wav")
+        assert stem.checksum == f"sha256:{hashlib.sha256(content).hexdigest()}"
+
+
+def test_stems_of_a_crashed_attempt_are_overwritten(
+    worker: Worker, storage: S3Service, song: bytes
+) -> None:
+    """Acceptance 48; and a manifest of a former job of this name does not count."""
+    environment = worker.environment(
+        {"source": worker.source(worker.web.give("/song.wav", song)), **WANTED}
+    )
+    prefix = f"version-1/{environment['JOB_ID']}"
+    storage.put_if_absent(f"{prefix}/vocals.wav", b"half of a crash")
+    storage.put_if_absent(f"{prefix}/manifest.json", b'{"jobUid": "former", "status": "failed"}')
+    run = worker.finish(worker.start(environment), environment)
+    assert run.status == EXIT_DONE, run.log
+    assert storage.get_object_metadata(f"{prefix}/vocals.wav")["size"] > 500_000
+    assert (storage.get_json(f"{prefix}/manifest.json") or {})["jobUid"] == run.job_uid
+
+
+def test_a_tombstone_stands(worker: Worker, storage: S3Service, song: bytes) -> None:
+    """Acceptance 46b: the verdict was given while this worker was cut off."""
+    environment = worker.environment(
+        {"source": worker.source(worker.web.give("/song.wav", song)), **WANTED}
+    )
+    key = f"version-1/{environment['JOB_ID']}/manifest.json"
+    process = worker.start(environment)
+    assert process.stdout is not None
+    lines = []
+    while "separate" not in (line := process.stdout.readline()):
+        lines.append(line)
+        assert line, "it ended early"
+    tombstone = Manifest(
+        job_id=environment["JOB_ID"],
+        job_uid=environment["JOB_UID"],
+        version_id="version-1",
+        status="canceled",
+    )
+    assert storage.put_if_absent(key, tombstone.model_dump_json(by_alias=True).encode())
+    run = worker.finish(process, environment)
+    assert run.status == EXIT_TERMINATED
+    assert (storage.get_json(key) or {})["status"] == "canceled"
+    assert received(worker) == []
+
+
+def test_told_to_stop_it_stops(worker: Worker, storage: S3Service, tmp_path: Any) -> None:
+    """Acceptance 38, the worker's part: no manifest, no webhook, an empty disk, soon."""
+    file = write_audio(tmp_path / "long.wav", tones(44100, 60.0, 2))
+    url = worker.web.give("/song.wav", file.read_bytes())
+    environment = worker.environment({"source": worker.source(url)})
+    process = worker.start(environment)
+    assert process.stdout is not None
+    while '"separate"' not in (line := process.stdout.readline()):
+        assert line, "it ended early"
+    time.sleep(1)
+    began = time.monotonic()
+    process.send_signal(signal.SIGTERM)
+    run = worker.finish(process, environment)
+    assert time.monotonic() - began < 10
+    assert run.status == EXIT_TERMINATED
+    assert run.report is not None
+    assert run.report.outcome == "terminated"
+    assert list(run.scratch.iterdir()) == []
+    assert not storage.file_exists(f"version-1/{run.job_id}/manifest.json")
+    assert received(worker) == []
+
+
+def test_presigned_uploads_need_no_keys(worker: Worker, storage: S3Service, song: bytes) -> None:
+    folder = worker.folder / "secret"
+    folder.mkdir()
+    uploads = {}
+    for name in ("vocals", "no_vocals", "manifest"):
+        url = storage.generate_presigned_put_url(f"mine/{name}", 300)
+        (folder / f"upload.{name}").write_text(url)
+        uploads[name] = {"url": url.partition("?")[0], "secretKey": f"upload.{name}"}
+    request = {
+        "source": worker.source(worker.web.give("/song.wav", song)),
+        "uploads": uploads,
+        **WANTED,
+    }
+    environment = worker.environment(request)
+    for name in [name for name in environment if name.startswith("S3_")]:
+        del environment[name]
+    run = worker.finish(worker.start(environment), environment)
+    assert run.status == EXIT_DONE, run.log
+    assert run.report is not None
+    assert not run.report.webhook_delivered
+    assert received(worker) == []
+    for stem in run.report.stems:
+        content = storage.get_object(f"mine/{stem.name}")
+        assert hashlib.sha256(content).hexdigest() == stem.sha256
+    assert (storage.get_json("mine/manifest") or {})["result"]["stems"][0]["url"].endswith(
+        "mine/vocals"
+    )
+    assert "X-Amz-Signature" not in storage.get_object("mine/manifest").decode()
+
+
+def test_an_upload_that_is_refused(worker: Worker, song: bytes) -> None:
+    """Acceptance 49."""
+    request = {"source": worker.source(worker.web.give("/song.wav", song)), **WANTED}
+    run = worker.run(request, S3_SECRET_ACCESS_KEY="not-the-secret")
+    failed(run, ErrorCode.UPLOAD_FAILED, EXIT_BAD_INPUT)
+    assert "403" in run.report.message if run.report else False
+
+
+def test_storage_that_is_down(worker: Worker, song: bytes) -> None:
+    """Acceptance 49."""
+    request = {"source": worker.source(worker.web.give("/song.wav", song)), **WANTED}
+    run = worker.run(request, S3_ENDPOINT="http://127.0.0.1:1")
+    failed(run, ErrorCode.UPLOAD_FAILED, EXIT_TRANSIENT)
+    assert run.report is not None
+    assert run.report.retryable
+
+
+def test_a_receiver_that_is_down_fails_nothing(
+    worker: Worker, storage: S3Service, song: bytes
+) -> None:
+    worker.web.serve("/hooks", answer(500))
+    request = {"source": worker.source(worker.web.give("/song.wav", song)), **WANTED}
+    run = worker.run(request)
+    assert run.status == EXIT_DONE
+    assert run.report is not None
+    assert not run.report.webhook_delivered
+    ids = {headers["webhook-id"] for headers, _, _ in received(worker)}
+    assert ids == {f"evt-{run.job_uid}-completed"}
+    assert len(received(worker)) == 4
+    assert storage.file_exists(f"version-1/{run.job_id}/manifest.json")
+
+
+def test_a_receiver_out_of_bounds_is_not_dialled(worker: Worker, song: bytes) -> None:
+    request = {"source": worker.source(worker.web.give("/song.wav", song)), **WANTED}
+    run = worker.run(request, API_WEBHOOK_URL_ALLOWLIST="https://elsewhere.example/hooks")
+    assert run.status == EXIT_DONE
+    assert received(worker) == []
+
+
+@pytest.mark.parametrize(
+    ("path", "code", "status"),
+    [
+        ("/missing", ErrorCode.SOURCE_NOT_FOUND, EXIT_BAD_INPUT),
+        ("/html", ErrorCode.AUDIO_UNREADABLE, EXIT_BAD_INPUT),
+        ("/short", ErrorCode.AUDIO_TOO_SHORT, EXIT_BAD_INPUT),
+        ("/song.wav", ErrorCode.AUDIO_TOO_LONG, EXIT_BAD_INPUT),
+        ("/large", ErrorCode.SOURCE_TOO_LARGE, EXIT_BAD_INPUT),
+    ],
+)
+def test_bad_sources(worker: Worker, song: bytes, path: str, code: ErrorCode, status: int) -> None:
+    """Acceptance 25, 26, 29, 30, 31, as a whole worker reports them."""
+    worker.web.give("/html", b"<html>" + bytes(1000))
+    short = write_audio(worker.folder / "short.wav", tones(44100, 0.1, 2))
+    worker.web.give("/short", short.read_bytes())
+    worker.web.give("/song.wav", song)
+    worker.web.give("/large", bytes(2_000_000))
+    request = {"source": worker.source(f"{worker.web.url}{path}?{QUERY}")}
+    run = worker.run(request, MAX_AUDIO_SECONDS="2", MAX_SOURCE_BYTES="1000000")
+    failed(run, code, status)
+
+
+def test_a_private_source_is_forbidden(worker: Worker, song: bytes) -> None:
+    """Acceptance 22."""
+    request = {"source": worker.source(worker.web.give("/song.wav", song))}
+    failed(
+        worker.run(request, SOURCE_ALLOWED_NETWORKS=""),
+        ErrorCode.SOURCE_FORBIDDEN,
+        EXIT_BAD_INPUT,
+    )
+
+
+def test_models_that_are_not_there(worker: Worker, song: bytes) -> None:
+    source = {"source": worker.source(worker.web.give("/song.wav", song))}
+    for model in ("unheard-of", "elsewhere"):
+        run = worker.run({**source, "model": model})
+        failed(run, ErrorCode.MODEL_UNAVAILABLE, EXIT_BAD_INPUT)
+
+
+def test_no_gpu(worker: Worker, song: bytes) -> None:
+    request = {"source": worker.source(worker.web.give("/song.wav", song))}
+    run = worker.run(request, DEVICE="cuda", CUDA_VISIBLE_DEVICES="")
+    failed(run, ErrorCode.GPU_ERROR, EXIT_TRANSIENT)
+
+
+def test_scratch_that_is_full(worker: Worker, song: bytes) -> None:
+    """Acceptance 50: here the disk takes files of 1 MB at most."""
+    environment = worker.environment(
+        {"source": worker.source(worker.web.give("/song.wav", song)), **WANTED}
+    )
+    limit = (1_000_000, 1_000_000)
+    process = worker.start(
+        environment, preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, limit)
+    )
+    run = worker.finish(process, environment)
+    failed(run, ErrorCode.WORKER_STORAGE, EXIT_TRANSIENT)
+
+
+def test_settings_that_are_missing_are_named(worker: Worker) -> None:
+    environment = worker.environment({"source": {"url": "https://example.com/x"}})
+    del environment["JOB_UID"]
+    environment["MAX_AUDIO_SECONDS"] = "many"
+    run_environment = {**environment, "JOB_UID": ""}
+    process = worker.start(run_environment)
+    run = worker.finish(process, run_environment)
+    assert run.report is not None
+    assert run.report.code is ErrorCode.WORKER_CONFIG
+    assert "JOB_UID" in run.report.message
+    assert "MAX_AUDIO_SECONDS" in run.report.message
+    assert run.status == EXIT_TRANSIENT
+
+
+def test_a_defect_says_where_and_no_more(worker: Worker, song: bytes) -> None:
+    """A folder where the registry should be a file: nobody handles that."""
+    request = {"source": worker.source(worker.web.give("/song.wav", song))}
+    run = worker.run(request, SCRATCH_DIR="/proc/nowhere")
+    assert run.report is not None
+    assert run.report.code is ErrorCode.INTERNAL_ERROR
+    assert run.status == EXIT_DEFECT
+    assert (
+        run.report.message
+        == "a defect of this service: FileNotFoundError at job.py:"
+        + (run.report.message.rpartition(":")[2])
+    )
+
+
+def test_every_format_arrives(worker: Worker, storage: S3Service, song: bytes) -> None:
+    source = {"source": worker.source(worker.web.give("/song.wav", song)), "stems": ["vocals"]}
+    run = worker.run({**source, "format": "mp3", "bitrateKbps": 128, "clipMode": "shared"})
+    assert run.status == EXIT_DONE, run.log
+    found = storage.get_object_metadata(f"version-1/{run.job_id}/vocals.mp3")
+    assert found["content_type"] == "audio/mpeg"
+    assert found["size"] == pytest.approx(3.05 * 16000, rel=0.02)
