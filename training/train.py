@@ -1,15 +1,16 @@
 """Train the demo model: `python -m training.train --hours 6`.
 
-Training goes on from the last checkpoint in the cache. The learning rate follows a cosine over
-the whole time budget, also over what earlier runs used of it: asking for more hours than before
-raises it again (a warm restart) and then lets it fall to zero.
+Training goes on from the last checkpoint in the cache; without one, from the shipped weights.
+The learning rate stays high for most of the time budget and falls to zero over the last part of
+it. The budget counts earlier runs too: asking for more hours than before raises the rate again,
+and lets it fall at the new end.
 
-Every process trains on one thread and they meet once a step to average gradients. Threads that
-meet inside every operation are several times slower as soon as something else runs on the cores.
+Every process trains on one thread, and they meet every few steps to average their weights (local
+SGD: Stich, "Local SGD converges fast and communicates little", ICLR 2019). Threads that meet
+inside every operation are several times slower as soon as something else runs on the cores.
 """
 
 import argparse
-import math
 import os
 import time
 from collections.abc import Iterator
@@ -21,17 +22,20 @@ import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 from torch.multiprocessing.spawn import spawn
-from torch.nn.parallel import DistributedDataParallel
+from torch.nn.utils import parameters_to_vector, vector_to_parameters
 
 from training.checkpoint import cache_folder, load_checkpoint, save_checkpoint
 from training.dataset import Mixer, audio_samples, hours, render_all
+from training.export import NAME, WEIGHTS, load_exported
 from training.model import SEGMENT, build_model
 
 CHECKPOINT_SECONDS = 180.0
-REPORT_STEPS = 25
+REPORT_STEPS = 40
 GRADIENT_NORM = 5.0
-EMA_DECAY = 0.999
+SYNC_STEPS = 8
+EMA_DECAY = 0.992
 WARM_UP_STEPS = 100
+FALL = 0.3
 
 _ALLOCATOR = {
     "OMP_NUM_THREADS": "1",
@@ -50,9 +54,11 @@ class Settings:
         folder: where songs and checkpoint lie.
         hours: time budget over all runs.
         songs: training songs to use.
-        batch: examples per step over all processes.
+        batch: examples per step in each process.
         processes: processes, one thread each.
         rate: highest learning rate.
+        bf16: whether to multiply in bfloat16; faster where the processor has instructions for it.
+        fresh: whether to begin with random weights rather than the shipped ones.
         seed: of the weights and of the examples.
     """
 
@@ -62,6 +68,8 @@ class Settings:
     batch: int
     processes: int
     rate: float
+    bf16: bool
+    fresh: bool
     seed: int
 
 
@@ -75,20 +83,20 @@ class Progress:
 
 
 def learning_rate(highest: float, step: int, share: float) -> float:
-    """A short linear warm-up, then a cosine from the highest rate to zero.
+    """A short linear warm-up, the highest rate, then a straight fall to zero.
 
     Args:
         highest: the rate at the top.
         step: steps done, for the warm-up.
-        share: how much of the time budget is used, 0 to 1.
+        share: how much of the time budget is used, 0 to 1; the last 0.3 of it is the fall.
     """
     warm_up = min(1.0, (step + 1) / WARM_UP_STEPS)
-    return highest * warm_up * 0.5 * (1.0 + math.cos(math.pi * min(share, 1.0)))
+    return highest * warm_up * min(1.0, max(1.0 - share, 0.0) / FALL)
 
 
-def update_average(average: dict[str, Tensor], model: nn.Module, step: int) -> None:
+def update_average(average: dict[str, Tensor], model: nn.Module, updates: int) -> None:
     """Move the average of the weights towards the weights, faster in the beginning."""
-    decay = min(EMA_DECAY, (1 + step) / (10 + step))
+    decay = min(EMA_DECAY, (1 + updates) / (10 + updates))
     for name, value in model.state_dict().items():
         average[name].lerp_(value, 1.0 - decay)
 
@@ -102,10 +110,9 @@ class Trainer:
         self.rank = rank
         self.model = build_model()
         self.average = {k: v.clone() for k, v in self.model.state_dict().items()}
-        self.optimizer = torch.optim.AdamW(self.model.parameters(), settings.rate)
+        self.optimizer = torch.optim.AdamW(self.model.parameters(), settings.rate, fused=True)
         self.progress = Progress()
         self._resume()
-        self.parallel = DistributedDataParallel(self.model)
 
     def run(self) -> None:
         """Train until the time budget is used up."""
@@ -113,15 +120,16 @@ class Trainer:
         examples = self._examples()
         saved = begun = time.monotonic()
         before = self.progress.seconds
-        while self._agreed(self.progress.seconds) < budget:
-            self._step(next(examples), self._agreed(self.progress.seconds) / budget)
+        while self.progress.seconds < budget:
+            for _ in range(SYNC_STEPS):
+                self._step(next(examples), self.progress.seconds / budget)
             now = time.monotonic()
-            self.progress.seconds = before + now - begun
-            if self.rank == 0 and self.progress.step % REPORT_STEPS == 0:
-                self._report(budget)
+            self._meet(before + now - begun)
             if self.rank == 0 and now - saved > CHECKPOINT_SECONDS:
                 self._save()
                 saved = now
+            if self.rank == 0 and len(self.progress.losses) >= REPORT_STEPS:
+                self._report(budget)
         if self.rank == 0:
             self._save()
 
@@ -129,27 +137,32 @@ class Trainer:
         for group in self.optimizer.param_groups:
             group["lr"] = learning_rate(self.settings.rate, self.progress.step, share)
         self.optimizer.zero_grad()
-        loss = (self.parallel(stems.sum(dim=1)) - stems).abs().mean()
+        with torch.autocast("cpu", torch.bfloat16, enabled=self.settings.bf16):
+            separated = self.model(stems.sum(dim=1))
+        loss = (separated.float() - stems).abs().mean()
         loss.backward()
         nn.utils.clip_grad_norm_(self.model.parameters(), GRADIENT_NORM)
         self.optimizer.step()
         self.progress.step += 1
-        update_average(self.average, self.model, self.progress.step)
         self.progress.losses.append(loss.item())
 
-    def _agreed(self, value: float) -> float:
-        """The first process's value, in every process."""
-        shared = torch.tensor([value], dtype=torch.float64)
-        dist.broadcast(shared, src=0)
-        return float(shared)
+    @torch.no_grad()
+    def _meet(self, seconds: float) -> None:
+        """Average the weights over the processes, and agree on the first one's clock."""
+        weights = parameters_to_vector(self.model.parameters())
+        dist.all_reduce(weights)
+        vector_to_parameters(weights / self.settings.processes, self.model.parameters())
+        update_average(self.average, self.model, self.progress.step // SYNC_STEPS)
+        clock = torch.tensor([seconds], dtype=torch.float64)
+        dist.broadcast(clock, src=0)
+        self.progress.seconds = float(clock)
 
     def _examples(self) -> Iterator[Tensor]:
         settings = self.settings
         seed = settings.seed + 1_000 * self.progress.step + self.rank
         samples = audio_samples(float(SEGMENT))
         mixer = Mixer(settings.folder / "songs", settings.songs, samples, seed)
-        size = max(settings.batch // settings.processes, 1)
-        return (torch.from_numpy(batch) for batch in mixer.batches(size))
+        return (torch.from_numpy(batch) for batch in mixer.batches(settings.batch))
 
     def _report(self, budget: float) -> None:
         progress = self.progress
@@ -166,6 +179,7 @@ class Trainer:
     def _resume(self) -> None:
         state = load_checkpoint(self.settings.folder)
         if state is None:
+            self._start()
             return
         self.model.load_state_dict(state["model"])
         self.optimizer.load_state_dict(state["optimizer"])
@@ -173,6 +187,15 @@ class Trainer:
         self.progress = Progress(state["step"], state["seconds"])
         if self.rank == 0:
             print(f"going on at step {self.progress.step}", flush=True)
+
+    def _start(self) -> None:
+        """Begin without a checkpoint: with the shipped weights, or with random ones."""
+        if self.settings.fresh or not (WEIGHTS / f"{NAME}.safetensors").exists():
+            return
+        self.model.load_state_dict(load_exported(WEIGHTS).state_dict())
+        self.average = {k: v.clone() for k, v in self.model.state_dict().items()}
+        if self.rank == 0:
+            print(f"no checkpoint: starting from the weights in {WEIGHTS}", flush=True)
 
     def _save(self) -> None:
         state: dict[str, Any] = {
@@ -220,9 +243,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--hours", type=float, default=6.0, help="time budget over all runs")
     parser.add_argument("--songs", type=int, default=600, help="training songs of 20 s")
-    parser.add_argument("--batch", type=int, default=4, help="examples per step")
+    parser.add_argument("--batch", type=int, default=1, help="examples per step and process")
     parser.add_argument("--processes", type=int, default=min(os.cpu_count() or 1, 4))
-    parser.add_argument("--rate", type=float, default=1e-3, help="highest learning rate")
+    parser.add_argument("--rate", type=float, default=2e-3, help="highest learning rate")
+    parser.add_argument("--bf16", action="store_true", help="multiply in bfloat16")
+    parser.add_argument("--fresh", action="store_true", help="begin with random weights")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--folder", type=Path, default=cache_folder())
     train(Settings(**vars(parser.parse_args())))

@@ -48,7 +48,8 @@ def test_some_stems_are_absent_and_the_same_seed_draws_the_same(songs: Path) -> 
 def test_the_learning_rate_warms_up_and_ends_at_zero() -> None:
     assert learning_rate(1e-3, 0, 0.0) == pytest.approx(1e-5)
     assert learning_rate(1e-3, 500, 0.0) == pytest.approx(1e-3)
-    assert learning_rate(1e-3, 500, 0.5) == pytest.approx(5e-4)
+    assert learning_rate(1e-3, 500, 0.7) == pytest.approx(1e-3)
+    assert learning_rate(1e-3, 500, 0.85) == pytest.approx(5e-4)
     assert learning_rate(1e-3, 500, 1.0) == pytest.approx(0.0)
     assert learning_rate(1e-3, 500, 1.2) == pytest.approx(0.0)
 
