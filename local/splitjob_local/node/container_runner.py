@@ -11,17 +11,17 @@ from splitjob_local.node import orphans, processes
 from splitjob_local.node.cluster import ClusterError
 from splitjob_local.node.environment import ConfigurationError, rewritten
 from splitjob_local.node.health import Health
-from splitjob_local.node.images import Environment, find_environment, is_valid_image
+from splitjob_local.node.images import ImagePull
 from splitjob_local.node.logs import LogWriter, last_output
 from splitjob_local.node.memory import watch_memory
-from splitjob_local.node.objects import Json, limits_of, name_of, namespace_of
+from splitjob_local.node.objects import Json, limits_of
 from splitjob_local.node.orphans import id_prefix
 from splitjob_local.node.probes import ProbeError, Prober
 from splitjob_local.node.processes import Process, Program, StartError
 from splitjob_local.node.programs import NoCommandError, container_program
 from splitjob_local.node.quantity import bytes_of
 from splitjob_local.node.records import Reason, Running, Terminated
-from splitjob_local.node.restarts import BackOff, duration, starts_again
+from splitjob_local.node.restarts import BackOff, NotStartableError, duration, starts_again
 from splitjob_local.node.sandbox import ContainerDirectory, Sandbox, pause
 from splitjob_local.node.termination import termination_message
 
@@ -29,17 +29,6 @@ log = logging.getLogger(__name__)
 
 _CONFIG_RETRY_SECONDS = 2.0
 _FAMILY_SECONDS = 0.3
-_PULL_FAILURE_SHOWN_SECONDS = 1.0
-
-
-class NotStartableError(Exception):
-    """The container cannot be started now; it waits and is tried again."""
-
-    def __init__(self, reason: str, message: str, seconds: float) -> None:
-        super().__init__(message)
-        self.reason = reason
-        self.message = message
-        self.seconds = seconds
 
 
 class ContainerRunner:
@@ -56,7 +45,8 @@ class ContainerRunner:
         self._services = sandbox.services
         settings = sandbox.services.settings
         self._back_off = BackOff(settings.back_off_initial, settings.back_off_max)
-        self._pull_back_off = BackOff(settings.back_off_initial, settings.back_off_max, free=0)
+        pull_back_off = BackOff(settings.back_off_initial, settings.back_off_max, free=0)
+        self._image_pull = ImagePull(container, settings.environments, pull_back_off)
         self._stopping = asyncio.Event()
         self._grace = 0.0
         self._process: Process | None = None
@@ -75,14 +65,8 @@ class ContainerRunner:
             if ending is not None:
                 if not starts_again(self._sandbox.pod, self.container, ending.exit_code):
                     return
-                if await self._wait_after(ending):
-                    return
-            try:
-                await self._run_once()
-            except NotStartableError as problem:
-                self._wait_for(problem.reason, problem.message)
-                if await pause(problem.seconds, self._stopping):
-                    return
+                await self._wait_after(ending)
+            await self._run_once()
 
     def stop(self, grace: float) -> None:
         """Start no more, and end what runs within `grace` seconds; a later call can only hasten."""
@@ -93,71 +77,51 @@ class ContainerRunner:
         if self._process is not None:
             self._end(self._grace)
 
-    def _wait_for(self, reason: str, message: str | None = None) -> None:
-        self.entry.wait_for(reason, message)
-        self._sandbox.changed()
-
-    async def _wait_after(self, ending: Terminated) -> bool:
-        """Back off before a restart; returns whether the container is to stop instead."""
+    async def _wait_after(self, ending: Terminated) -> None:
+        """Back off before a restart."""
         self._back_off.reset_after(ending.started_at, ending.finished_at)
         delay = self._back_off.next()
         left = delay - (datetime.now(UTC) - ending.finished_at).total_seconds()
         if left <= 0:
-            return False
-        pod = self._sandbox.pod
-        which = f"container={self.name} pod={name_of(pod)}_{namespace_of(pod)}"
-        message = (
-            f"back-off {duration(delay)} restarting failed {which}({self._sandbox.record.uid})"
-        )
-        self._wait_for(Reason.CRASH_LOOP_BACK_OFF, message)
-        self._warn("BackOff", f"Back-off restarting failed {which}")
-        return await pause(left, self._stopping)
+            return
+        record = self._sandbox.record
+        which = f"container={self.name} pod={record.name}_{record.namespace}"
+        message = f"back-off {duration(delay)} restarting failed {which}({record.uid})"
+        await self._wait(NotStartableError(Reason.CRASH_LOOP_BACK_OFF, message, left))
+
+    async def _wait(self, problem: NotStartableError) -> None:
+        """Show why the container waits, until it is time to try again or to stop."""
+        kind = "BackOff" if problem.reason.endswith("BackOff") else "Failed"
+        self._warn(kind, f"{problem.reason}: {problem.message}")
+        self.entry.wait_for(problem.reason, problem.message)
+        self._sandbox.changed()
+        await pause(problem.seconds, self._stopping)
 
     async def _run_once(self) -> None:
-        image = self._find_image()
+        """Start the container, as soon as that can be done, and see it through to its end."""
         attempt = self.entry.next_attempt
         container_id = f"{id_prefix(self._sandbox.record.uid)}{self.name}/{attempt}"
-        self.directory.refresh(attempt)
-        self._program = await self._prepare(image, container_id)
-        if self._stopping.is_set():
-            return
+        self._program = None
+        while self._program is None:
+            try:
+                self._program = await self._prepare(container_id, attempt)
+            except NotStartableError as problem:
+                await self._wait(problem)
+            if self._stopping.is_set():
+                return
         self.log_writer = LogWriter(self.directory.log(attempt))
-        self._out_of_memory = False
         try:
             self._process = await processes.start(self._program, self.log_writer.write)
+            await self._supervise(self._process, container_id)
         except StartError as error:
             self._fail_start(str(error), container_id)
-            return
-        try:
-            await self._supervise(self._process, container_id)
         finally:
             self._process = None
             self.log_writer.close()
 
-    def _find_image(self) -> Environment:
-        image, policy = self.container["image"], self.container.get("imagePullPolicy")
-        if not is_valid_image(image):
-            message = f'Failed to apply default image tag "{image}": invalid reference format'
-            raise NotStartableError(
-                "InvalidImageName", message, self._services.settings.back_off_initial
-            )
-        found = find_environment(image, self._services.settings.environments)
-        if found is not None:
-            self._pull_back_off.forget()
-            return found
-        if policy == "Never":
-            message = f'Container image "{image}" is not present with pull policy of Never'
-            reason = Reason.ERR_IMAGE_NEVER_PULL
-            raise NotStartableError(reason, message, self._services.settings.back_off_initial)
-        problem = f'no --environment of this node is for the image "{image}": not found'
-        if self.entry.waiting and self.entry.waiting.reason == Reason.ERR_IMAGE_PULL:
-            self._warn("BackOff", f'Back-off pulling image "{image}"')
-            message = f'Back-off pulling image "{image}": ErrImagePull: {problem}'
-            raise NotStartableError(Reason.IMAGE_PULL_BACK_OFF, message, self._pull_back_off.next())
-        self._warn("Failed", f'Failed to pull image "{image}": {problem}')
-        raise NotStartableError(Reason.ERR_IMAGE_PULL, problem, _PULL_FAILURE_SHOWN_SECONDS)
-
-    async def _prepare(self, image: Environment, container_id: str) -> Program:
+    async def _prepare(self, container_id: str, attempt: int) -> Program:
+        image = self._image_pull.find()
+        self.directory.refresh(attempt)
         try:
             return await container_program(
                 self.container, self._sandbox, image, self.directory, container_id
@@ -168,12 +132,9 @@ class ContainerRunner:
             reason, message = Reason.CREATE_CONTAINER_ERROR, str(error)
         except ClusterError as error:
             reason, message = Reason.CREATE_CONTAINER_CONFIG_ERROR, f"API server: {error}"
-        self._warn("Failed", f"Error: {message}")
         raise NotStartableError(reason, message, _CONFIG_RETRY_SECONDS)
 
     def _fail_start(self, problem: str, container_id: str) -> None:
-        if self.log_writer is not None:
-            self.log_writer.close()
         ending = Terminated(
             exit_code=128,
             reason=Reason.START_ERROR,
@@ -188,6 +149,7 @@ class ContainerRunner:
         self._sandbox.changed()
 
     async def _supervise(self, process: Process, container_id: str) -> None:
+        self._out_of_memory = False
         running = Running(started_at=datetime.now(UTC), container_id=container_id)
         self.entry.run(running)
         self._services.events.normal(
@@ -216,8 +178,8 @@ class ContainerRunner:
 
     def _ending_of(self, running: Running, code: int) -> Terminated:
         reason = Reason.COMPLETED if code == 0 else Reason.ERROR
-        if self._out_of_memory:
-            reason, code = Reason.OOM_KILLED, 137
+        if self._out_of_memory and code == 137:
+            reason = Reason.OOM_KILLED
         message = termination_message(
             self.container,
             self.directory.termination_message,

@@ -14,6 +14,7 @@ class Reason(StrEnum):
     POD_INITIALIZING = "PodInitializing"
     ERR_IMAGE_PULL = "ErrImagePull"
     IMAGE_PULL_BACK_OFF = "ImagePullBackOff"
+    INVALID_IMAGE_NAME = "InvalidImageName"
     ERR_IMAGE_NEVER_PULL = "ErrImageNeverPull"
     CREATE_CONTAINER_CONFIG_ERROR = "CreateContainerConfigError"
     CREATE_CONTAINER_ERROR = "CreateContainerError"

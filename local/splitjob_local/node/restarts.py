@@ -18,6 +18,23 @@ def starts_again(pod: Json, container: Json, exit_code: int) -> bool:
     return policy == "Always" or exit_code != 0
 
 
+class NotStartableError(Exception):
+    """A container cannot be started now; it waits and is tried again."""
+
+    def __init__(self, reason: str, message: str, seconds: float) -> None:
+        """Say why.
+
+        Args:
+            reason: of the waiting state.
+            message: of the waiting state.
+            seconds: until the next try.
+        """
+        super().__init__(message)
+        self.reason = reason
+        self.message = message
+        self.seconds = seconds
+
+
 class BackOff:
     """Delays that double from `initial` to `longest` seconds, after `free` failures without one."""
 
@@ -39,10 +56,6 @@ class BackOff:
         """Forget earlier failures when the run that just ended was a long one."""
         if started and finished - started >= _FORGIVEN_AFTER:
             self._failures = 0
-
-    def forget(self) -> None:
-        """Start over: it works now."""
-        self._failures = 0
 
 
 def duration(seconds: float) -> str:
