@@ -28,6 +28,7 @@ from splitjob_local.node.termination import termination_message
 log = logging.getLogger(__name__)
 
 _CONFIG_RETRY_SECONDS = 2.0
+_API_RETRY_SECONDS = 0.25
 _FAMILY_SECONDS = 0.3
 
 
@@ -131,7 +132,11 @@ class ContainerRunner:
         except (NoCommandError, OSError) as error:
             reason, message = Reason.CREATE_CONTAINER_ERROR, str(error)
         except ClusterError as error:
-            reason, message = Reason.CREATE_CONTAINER_CONFIG_ERROR, f"API server: {error}"
+            # No fault of the pod: the API server is away, or does not know yet that it is here.
+            message = f"API server: {error}"
+            raise NotStartableError(
+                Reason.CONTAINER_CREATING, message, _API_RETRY_SECONDS
+            ) from None
         raise NotStartableError(reason, message, _CONFIG_RETRY_SECONDS)
 
     def _fail_start(self, problem: str, container_id: str) -> None:

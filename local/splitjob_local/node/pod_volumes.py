@@ -47,7 +47,10 @@ class PodVolumes:
         while not stopping.is_set():
             try:
                 await self._fill_once()
-            except (ConfigurationError, ClusterError, OSError) as error:
+            except ClusterError as error:
+                # The API server is away, or does not know yet that the pod is here.
+                log.info("volumes of pod %s: %s", name_of(self._sandbox.pod), error)
+            except (ConfigurationError, OSError) as error:
                 message = f"MountVolume.SetUp failed: {error}"
                 self._sandbox.services.events.warning(self._sandbox.pod, "FailedMount", message)
             else:
