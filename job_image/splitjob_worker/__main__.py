@@ -20,7 +20,7 @@ from splitjob.result import (
 )
 from splitjob.workload import ENV_TERMINATION_MESSAGE
 from splitjob_worker import report, settings
-from splitjob_worker.machine import hide_from_children
+from splitjob_worker.machine import hide_from_children, yield_idle_cpus
 from splitjob_worker.stopping import Stop, Stopped
 
 log = logging.getLogger("splitjob_worker")
@@ -32,6 +32,7 @@ def main() -> int:
     """Run the job; return the exit status (`splitjob.result`)."""
     began = time.monotonic()
     hide_from_children()
+    yield_idle_cpus()
     stop = Stop()
     stop.listen()
     secrets = [os.environ.get(name) for name in ("DEMUCSSVC_TOKEN", "S3_SECRET_ACCESS_KEY")]
