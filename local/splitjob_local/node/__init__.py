@@ -51,6 +51,6 @@ What a host process cannot have, and what stands in for it:
 - SIGTERM goes to the first process, as in a container; when that one ends, all others are killed.
   Unlike PID 1 of a container, a process without a handler dies of SIGTERM.
 - Not there: volumes beyond emptyDir, secret, configMap, downwardAPI, projected and hostPath;
-  attach and port-forward (a pod listens on its status.podIP, which this machine reaches anyway);
-  gRPC probes; postStart hooks; ephemeral containers; resizing.
+  attach; gRPC probes; postStart hooks; ephemeral containers; resizing. Exec and port-forward work
+  with clients that speak WebSocket (kubectl since 1.31).
 """

@@ -16,9 +16,12 @@ from splitjob_local.node.container_runner import ContainerRunner
 from splitjob_local.node.execution import execute
 from splitjob_local.node.logs import LogQuery, read_log
 from splitjob_local.node.objects import parse_timestamp
+from splitjob_local.node.pod_worker import PodWorker
+from splitjob_local.node.port_forward import forward_ports
 from splitjob_local.node.services import Services
 
 _MASTERS = "system:masters"
+_CHANGING = ("/exec/", "/portForward/")
 _AGENT = web.AppKey("agent", Agent)
 _SERVICES = web.AppKey("services", Services)
 
@@ -37,8 +40,8 @@ class Endpoint:
         app.router.add_get("/pods", _pods)
         app.router.add_get("/containerLogs/{namespace}/{pod}/{container}", _container_logs)
         app.router.add_get("/exec/{namespace}/{pod}/{container}", _exec)
-        for path in ("/attach", "/portForward", "/run"):
-            app.router.add_route("*", path + "/{rest:.*}", _not_here)
+        app.router.add_get("/portForward/{namespace}/{pod}", _port_forward)
+        app.router.add_route("*", "/attach/{rest:.*}", _attach)
         self._runner = web.AppRunner(app, access_log=None)
 
     async def start(self) -> None:
@@ -76,7 +79,7 @@ async def _authorize(request: web.Request, handler: Handler) -> web.StreamRespon
     services = request.app[_SERVICES]
     if _MASTERS not in groups:
         attributes = {
-            "verb": "create" if request.path.startswith("/exec/") else "get",
+            "verb": "create" if request.path.startswith(_CHANGING) else "get",
             "resource": "nodes",
             "subresource": "proxy",
             "name": services.settings.name,
@@ -94,12 +97,8 @@ async def _healthz(_request: web.Request) -> web.StreamResponse:
     return web.Response(text="ok")
 
 
-async def _not_here(_request: web.Request) -> web.StreamResponse:
-    text = (
-        "attach and port-forward do not exist on the process node: its pods are processes "
-        "of this machine, and listen on their status.podIP\n"
-    )
-    return web.Response(status=501, text=text)
+async def _attach(_request: web.Request) -> web.StreamResponse:
+    return web.Response(status=501, text="attach does not exist on the process node: use exec\n")
 
 
 async def _pods(request: web.Request) -> web.StreamResponse:
@@ -107,17 +106,29 @@ async def _pods(request: web.Request) -> web.StreamResponse:
     return web.json_response({"kind": "PodList", "apiVersion": "v1", "items": pods})
 
 
-def _runner(request: web.Request) -> ContainerRunner:
-    """The container that the path names."""
+def _worker(request: web.Request) -> PodWorker:
+    """The pod that the path names."""
     where = request.match_info
     worker = request.app[_AGENT].find(where["namespace"], where["pod"])
     if worker is None:
         raise web.HTTPNotFound(text=f'pod "{where["pod"]}" is not on this node\n')
-    runner = worker.runner_of(where["container"])
+    return worker
+
+
+def _runner(request: web.Request) -> ContainerRunner:
+    """The container that the path names."""
+    name = request.match_info["container"]
+    runner = _worker(request).runner_of(name)
     if runner is None:
-        text = f'pod "{where["pod"]}" has no container "{where["container"]}"\n'
-        raise web.HTTPNotFound(text=text)
+        raise web.HTTPNotFound(text=f'the pod has no container "{name}"\n')
     return runner
+
+
+async def _port_forward(request: web.Request) -> web.StreamResponse:
+    address = _worker(request).record.pod_ip
+    if address is None:
+        raise web.HTTPBadRequest(text="the pod has no address yet\n")
+    return await forward_ports(request, address)
 
 
 async def _exec(request: web.Request) -> web.StreamResponse:
