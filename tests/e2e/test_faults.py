@@ -1,0 +1,228 @@
+"""What goes wrong on the way, and what must come of it: each on the real cluster, end to end."""
+
+import signal
+import time
+from functools import partial
+from http.server import BaseHTTPRequestHandler
+from io import BytesIO
+from typing import Any
+
+import pytest
+from tests.whole_path import WholePath, eventually
+from tests.worker import Handler, answer, give
+
+from splitjob_local.cluster import ClusterError
+
+QUERY = "do-not-tell-anybody"
+
+
+def redirect(target: str) -> Handler:
+    return answer(302, Location=target)
+
+
+def test_bad_sources(path: WholePath) -> None:
+    """Acceptance 22, 23, 25, 29, 30: one final event each, with its code, and no secret in it."""
+    web = path.web
+    page = b"<html><body>Not found</body></html>" * 20
+    asked = {
+        path.ask(web.serve("/missing.wav", answer(404))): "source_not_found",
+        path.ask(web.serve("/inside.wav", redirect("http://10.0.0.1/x"))): "source_forbidden",
+        path.ask(web.serve("/round.wav", redirect("/round.wav"))): "source_forbidden",
+        path.ask(web.give("/page.wav", page)): "audio_unreadable",
+        path.ask(web.give("/empty.wav", b"")): "audio_unreadable",
+        path.ask(web.give("/short.wav", path.song[: 44 + 4 * 4410])): "audio_too_short",
+    }
+    for name, code in asked.items():
+        path.wait(name)
+        body = path.final(name)
+        assert (body["status"], body["errorCode"], body["stems"]) == ("failed", code, []), body
+        assert body["error"]
+        job = path.job(name)
+        assert job["status"]["phase"] == "Failed"
+        assert len(job["status"]["attempts"]) == 1
+        assert QUERY not in str(job)
+        assert QUERY not in str(body)
+
+
+def test_a_model_whose_weights_are_not_there(path: WholePath) -> None:
+    name = path.ask(path.song_url(), aiModel="htdemucs")
+    path.wait(name)
+    assert path.final(name)["errorCode"] == "model_unavailable"
+
+
+def test_a_url_that_expires_in_the_queue(path: WholePath) -> None:
+    """Acceptance 24."""
+    storage = path.service.s3.service()
+    storage.upload_fileobj(BytesIO(path.song), "songs/e2e.wav")
+    slow = path.ask(path.web.serve("/slow.wav", dawdle(path.song, 6)))
+    name = path.ask(storage.generate_presigned_get_url("songs/e2e.wav", expires_in=3))
+    path.wait(name)
+    assert path.final(name)["errorCode"] == "source_expired"
+    path.wait(slow)
+    assert path.final(slow)["status"] == "completed"
+
+
+def dawdle(content: bytes, seconds: float) -> Handler:
+    def handle(request: BaseHTTPRequestHandler) -> None:
+        time.sleep(seconds)
+        give(request, content)
+
+    return handle
+
+
+def test_three_503s_then_a_song(path: WholePath) -> None:
+    """Acceptance 25."""
+    left = [503, 503, 503]
+
+    def flaky(request: BaseHTTPRequestHandler) -> None:
+        if left:
+            answer(left.pop())(request)
+        else:
+            give(request, path.song)
+
+    name = path.ask(path.web.serve("/flaky.wav", flaky))
+    path.wait(name)
+    assert path.final(name)["status"] == "completed"
+    assert len(path.status(name)["attempts"]) == 1
+
+
+def test_the_receiver_is_down(path: WholePath) -> None:
+    """Acceptance 59: delivered later, under the same id; the job's result is not touched."""
+    path.hang_up()
+    try:
+        name = path.ask(path.song_url())
+        path.wait_for_phase(name, "Completed")
+        outbox = eventually(lambda: tried(path, name))
+        assert outbox["state"] == "Pending"
+        assert outbox["lastError"]
+    finally:
+        path.listen()
+    path.wait(name)
+    assert path.final(name)["status"] == "completed"
+    assert path.status(name)["webhook"]["deliveredBy"] == "operator"
+
+
+def tried(path: WholePath, name: str) -> dict[str, Any]:
+    outbox: dict[str, Any] = path.status(name).get("webhook") or {}
+    return outbox if outbox.get("attempts") else {}
+
+
+def test_the_storage_is_down(path: WholePath) -> None:
+    """Acceptance 49: a job under way and one that waits are both completed once it is back."""
+    under_way = path.ask(path.web.serve("/under-way.wav", dawdle(path.song, 3)))
+    path.wait_for_phase(under_way, "Running")
+    path.kube.kill("s3")
+    try:
+        waiting = path.ask(path.song_url())
+        time.sleep(10)
+    finally:
+        path.kube.start("s3")
+    for name in (under_way, waiting):
+        path.wait(name)
+        assert path.final(name)["status"] == "completed"
+
+
+def test_the_operator_is_killed_in_the_middle(path: WholePath) -> None:
+    """Acceptance 51, 52: what happened meanwhile is seen afterwards."""
+    name = path.ask(path.web.serve("/while-away.wav", dawdle(path.song, 3)))
+    path.wait_for_phase(name, "Running")
+    killed = path.processes("splitjob_operator.main")
+    assert killed
+    for process in killed:
+        process.send_signal(signal.SIGKILL)
+    path.wait(name)
+    assert path.final(name)["status"] == "completed"
+    assert len(path.status(name)["attempts"]) == 1
+
+
+def test_the_pod_is_killed_in_the_middle(path: WholePath) -> None:
+    """Acceptance 44: the pod goes, another attempt is made, one final event comes."""
+    name = path.ask(path.web.serve("/pod-killed.wav", dawdle(path.song, 4)))
+    path.wait_for_phase(name, "Running")
+    [pod] = path.pods_of(name)
+    path.cluster.kubectl(
+        *("delete", "pod", pod, "-n", path.service.namespace, "--grace-period=0", "--force")
+    )
+    path.wait(name)
+    assert path.final(name)["status"] == "completed"
+    assert len(path.status(name)["attempts"]) == 2
+
+
+def test_the_worker_is_killed_in_the_middle(path: WholePath) -> None:
+    """SIGKILL from outside, no word of its own: another attempt."""
+    name = path.ask(path.web.serve("/worker-killed.wav", dawdle(path.song, 4)))
+    path.wait_for_phase(name, "Running")
+    for process in eventually(lambda: path.processes("splitjob_worker")):
+        process.send_signal(signal.SIGKILL)
+    path.wait(name)
+    assert path.final(name)["status"] == "completed"
+    assert len(path.status(name)["attempts"]) == 2
+
+
+def test_46_the_job_is_deleted_by_hand(path: WholePath) -> None:
+    name = path.ask(path.web.serve("/job-deleted.wav", dawdle(path.song, 4)))
+    path.wait_for_phase(name, "Running")
+    path.cluster.kubectl("delete", "job", f"{name}-1", "-n", path.service.namespace)
+    path.wait(name)
+    assert path.final(name)["status"] == "completed"
+    assert len(path.status(name)["attempts"]) == 2
+
+
+def test_cancel_by_hand(path: WholePath) -> None:
+    """spec.canceled: the worker is stopped, the one final event says canceled."""
+    name = path.ask(path.web.serve("/canceled.wav", dawdle(path.song, 30)))
+    path.wait_for_phase(name, "Running")
+    patch = '{"spec":{"canceled":true}}'
+    namespace = path.service.namespace
+    path.cluster.kubectl("patch", "splitjob", name, "-n", namespace, "--type=merge", "-p", patch)
+    path.wait(name, seconds=60)
+    body = path.final(name)
+    assert (body["status"], body["errorCode"]) == ("canceled", "canceled")
+    assert path.pods_of(name) == []
+
+
+def test_55_a_deleted_splitjob_takes_everything_along(path: WholePath) -> None:
+    name = path.ask(path.web.serve("/deleted.wav", dawdle(path.song, 30)))
+    path.wait_for_phase(name, "Running")
+    namespace = path.service.namespace
+    secret = path.job(name)["spec"]["request"]["secretName"]
+    path.cluster.kubectl("delete", "splitjob", name, "-n", namespace, "--timeout=30s")
+    eventually(lambda: not path.pods_of(name), 60)
+    for kind, what in (("job", f"{name}-1"), ("secret", secret)):
+        eventually(partial(is_gone, path, kind, what), 60)
+
+
+def is_gone(path: WholePath, kind: str, name: str) -> bool:
+    try:
+        path.cluster.kubectl("get", kind, name, "-n", path.service.namespace)
+    except ClusterError as error:
+        return "NotFound" in str(error)
+    return False
+
+
+def test_56_the_request_cannot_be_edited(path: WholePath) -> None:
+    name = path.ask(path.song_url())
+    patch = '{"spec":{"request":{"model":"other"}}}'
+    namespace = path.service.namespace
+    with pytest.raises(ClusterError, match=r"immutable|cannot"):
+        path.cluster.kubectl(
+            "patch", "splitjob", name, "-n", namespace, "--type=merge", "-p", patch
+        )
+    path.wait(name)
+
+
+def test_queue_status_counts_each_job_once(path: WholePath) -> None:
+    """What this module did is in the totals, once."""
+    before = path.client.get("/queue/status").json()
+    names = [path.ask(path.song_url()) for _ in range(2)]
+    names.append(path.ask(path.web.serve("/missing-2.wav", answer(404))))
+    for name in names:
+        path.wait(name)
+        eventually(partial(is_counted, path, name))
+    after = path.client.get("/queue/status").json()
+    assert after["completed_jobs"] - before["completed_jobs"] == 2
+    assert after["failed_jobs"] - before["failed_jobs"] == 1
+
+
+def is_counted(path: WholePath, name: str) -> bool:
+    return bool(path.status(name).get("counted"))
