@@ -29,7 +29,7 @@ log = logging.getLogger(__name__)
 
 _CONFIG_RETRY_SECONDS = 2.0
 _API_RETRY_SECONDS = 0.25
-_FAMILY_SECONDS = 0.3
+_FAMILY_SECONDS = 0.5
 
 
 class ContainerRunner:

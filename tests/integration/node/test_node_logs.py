@@ -1,5 +1,6 @@
 """Logs over the node's own endpoint, the way `kubectl logs` gets them."""
 
+import ssl
 import subprocess
 import time
 from typing import Any
@@ -69,9 +70,17 @@ def test_before_the_start(pods: Any) -> None:
 
 
 def test_strangers_are_refused(cluster: LocalCluster) -> None:
+    """Without a certificate of the cluster nothing, with one only what the authorizer allows."""
     node = cluster.cluster.get("nodes")["items"][0]
     port = node["status"]["daemonEndpoints"]["kubeletEndpoint"]["Port"]
-    assert cluster.kubectl("get", "--raw", f"/api/v1/nodes/{node['metadata']['name']}")
+    url = f"https://127.0.0.1:{port}/pods"
+    authority = cluster._control_plane.authority
+    tls = ssl.create_default_context(cafile=str(authority.certificate))
 
     with pytest.raises(httpx.TransportError):
-        httpx.get(f"https://127.0.0.1:{port}/pods", verify=False)
+        httpx.get(url, verify=tls)
+
+    for user, groups, status in (("mallory", (), 403), ("admin", ("system:masters",), 200)):
+        pair = authority.client(user, groups)
+        tls.load_cert_chain(pair.certificate, pair.key)
+        assert httpx.get(url, verify=tls).status_code == status
