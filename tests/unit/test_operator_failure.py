@@ -2,15 +2,11 @@
 
 from dataclasses import replace
 from datetime import datetime
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-
-from splitjob.errors import ErrorCode
-from splitjob.result import EXIT_TERMINATED
-from splitjob_operator.failure import Limits, Reading, read
-from splitjob_operator.observed import ContainerEnd, JobView, PodView
 from tests.operator_samples import (
     NOW,
     after,
@@ -21,6 +17,11 @@ from tests.operator_samples import (
     raw_pod,
     running_pod,
 )
+
+from splitjob.errors import ErrorCode
+from splitjob.result import EXIT_TERMINATED
+from splitjob_operator.failure import Limits, Reading, read
+from splitjob_operator.observed import ContainerEnd, JobView, PodView
 
 LIMITS = Limits(queued_since=NOW, queue=100, start=50, run=30, waiting_grace=20, node_lost=40)
 
@@ -148,7 +149,7 @@ def test_a_pod_that_is_gone_is_read_from_its_job() -> None:
     assert code(reading(None, no_job=True)) == "worker_lost"
     assert code(reading(None, of=job(deleting=True))) == "worker_lost"
     assert reading(None) is None, "it has no pod yet"
-    failed = {"failed_reason": "PodFailurePolicy"}
+    failed: dict[str, Any] = {"failed_reason": "PodFailurePolicy"}
     message = "Container worker for pod ns/x failed with exit code 1 matching FailJob rule at 1"
     assert code(reading(None, of=job(failed_message=message, **failed))) == "internal_error"
     message = "Pod ns/x has condition DisruptionTarget matching FailJob rule at index 0"

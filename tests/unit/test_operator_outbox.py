@@ -4,11 +4,11 @@ from datetime import timedelta
 
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.operator_samples import NOW, UID, splitjob
 
 from splitjob.resource import Request, WebhookStatus
 from splitjob.sender import DeliveryOutcome
 from splitjob_operator import outbox
-from tests.operator_samples import NOW, UID, splitjob
 
 FAILED = DeliveryOutcome(delivered=False, status=500, error="the receiver answered 500")
 

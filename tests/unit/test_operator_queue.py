@@ -6,13 +6,13 @@ from typing import Any
 
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.operator_samples import NOW, after, raw_splitjob, stamp
 
 from splitjob.resource import Queue
 from splitjob_operator.index import Index
 from splitjob_operator.queue import Entry, Stage, entry_of, next_up, places, worth_writing
 from splitjob_operator.watchguard import WatchGuard
 from splitjob_operator.workqueue import WorkQueue
-from tests.operator_samples import NOW, after, raw_splitjob, stamp
 
 
 def entry(name: str, stage: Stage = Stage.WAITING, age: int = 0, priority: int = 0) -> Entry:
