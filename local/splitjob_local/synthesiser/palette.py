@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from splitjob_local.synthesiser import drums, effects, timbres
+from splitjob_local.synthesiser import basses, drums, effects, instruments
 from splitjob_local.synthesiser.drums import Drum
 from splitjob_local.synthesiser.effects import Effect
 from splitjob_local.synthesiser.timbres import Recipe
@@ -64,10 +64,15 @@ _TRAIN = Palette(
         "extra": (drums.tom, drums.shaker, drums.rim, drums.noise_hat),
         "crash": (drums.crash,),
     },
-    bass=(timbres.saw_bass, timbres.square_bass, timbres.sub_bass, timbres.finger_bass),
-    sustained=(timbres.saw_pad, timbres.organ, timbres.strings),
-    struck=(timbres.electric_piano, timbres.plucked_string, timbres.piano, timbres.organ),
-    lead=(timbres.square_lead, timbres.flute, timbres.bell, timbres.plucked_string),
+    bass=(basses.saw_bass, basses.square_bass, basses.sub_bass, basses.finger_bass),
+    sustained=(instruments.saw_pad, instruments.organ, instruments.strings),
+    struck=(
+        instruments.electric_piano,
+        instruments.plucked_string,
+        instruments.piano,
+        instruments.organ,
+    ),
+    lead=(instruments.square_lead, instruments.flute, instruments.bell, instruments.plucked_string),
     vowels=TRAIN_VOWELS,
     tracts=((0.88, 1.0), (1.06, 1.2)),
     open_quotients=(0.4, 0.62),
@@ -85,10 +90,10 @@ _HELDOUT = Palette(
         "extra": (drums.conga, drums.crushed_hat),
         "crash": (drums.gong_crash,),
     },
-    bass=(timbres.fm_bass, timbres.triangle_bass, timbres.slap_bass),
-    sustained=(timbres.pulse_pad, timbres.brass),
-    struck=(timbres.marimba, timbres.clavinet),
-    lead=(timbres.harmonic_lead, timbres.brass),
+    bass=(basses.fm_bass, basses.triangle_bass, basses.slap_bass),
+    sustained=(instruments.pulse_pad, instruments.brass),
+    struck=(instruments.marimba, instruments.clavinet),
+    lead=(instruments.harmonic_lead, instruments.brass),
     vowels=HELDOUT_VOWELS,
     tracts=((1.01, 1.05),),
     open_quotients=(0.64, 0.72),

@@ -4,8 +4,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from splitjob_local.synthesiser.drums import play_drums
 from splitjob_local.synthesiser.effects import Effect
+from splitjob_local.synthesiser.grooves import play_drums
 from splitjob_local.synthesiser.palette import COMMON_EFFECTS, PALETTES, Family, Palette
 from splitjob_local.synthesiser.plan import STEMS, Plan, draw_plan
 from splitjob_local.synthesiser.players import LAYERS, play_bass
