@@ -147,8 +147,8 @@ def test_names(host: str) -> None:
 def test_agrees_with_the_resolver(value: int, parts: int, notation: str) -> None:
     heads = [(value >> (24 - 8 * i)) & 255 for i in range(parts - 1)]
     numbers = [*heads, value & (256 ** (5 - parts) - 1)]
-    spell = {"d": str, "o": lambda n: f"0{n:o}", "x": hex}[notation]
-    host = ".".join(spell(n) for n in numbers)
+    spelling = {"d": "{}", "o": "0{:o}", "x": "{:#x}"}[notation]
+    host = ".".join(spelling.format(n) for n in numbers)
     assert parse_host(host) == IPv4Address(socket.inet_aton(host))
 
 
