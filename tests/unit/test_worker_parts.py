@@ -1,0 +1,165 @@
+"""The worker's small parts: settings, progress, report, stopping, spool."""
+
+import io
+import json
+import os
+import signal
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from splitjob.errors import ErrorCode, Failure
+from splitjob.resource import Location
+from splitjob.result import ProgressLine, WorkerReport
+from splitjob_worker import __main__ as entry
+from splitjob_worker import report, settings
+from splitjob_worker.progress import STARTS, Progress
+from splitjob_worker.spool import SpoolWriter
+from splitjob_worker.stopping import Stop, Stopped
+
+REQUEST = {
+    "versionId": "v",
+    "model": "demo",
+    "source": {"url": "https://example.com/song", "secretKey": "source"},
+    "webhook": {"url": "https://example.com/hook"},
+}
+ENVIRONMENT = {
+    "JOB_ID": "job",
+    "JOB_UID": "uid",
+    "SPLIT_REQUEST": json.dumps(REQUEST),
+    "SCRATCH_DIR": "/scratch",
+    "DEMUCSSVC_TOKEN": "do-not-tell",
+    "ENVIRONMENT": "prod",
+}
+
+
+def test_settings_are_read_from_their_names() -> None:
+    loaded = settings.load(
+        {**ENVIRONMENT, "SOURCE_ALLOWED_NETWORKS": "10.0.0.0/8, ::1/128", "MAX_AUDIO_SECONDS": ""}
+    )
+    assert loaded.request.webhook.events == ["completed", "failed", "canceled"]
+    assert len(loaded.allowed_networks) == 2
+    assert loaded.max_audio_seconds == 3600
+    assert not loaded.local
+    assert "do-not-tell" not in repr(loaded)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("SPLIT_REQUEST", "{"),
+        ("SPLIT_REQUEST", '{"versionId": "../x"}'),
+        ("DEVICE", "tpu"),
+        ("ATTEMPT", "first"),
+        ("SOURCE_ALLOWED_NETWORKS", "10.0.0.300"),
+        ("JOB_ID", ""),
+    ],
+)
+def test_settings_that_are_wrong_are_named_but_not_shown(name: str, value: str) -> None:
+    with pytest.raises(Failure, match=name) as caught:
+        settings.load({**ENVIRONMENT, name: value})
+    assert caught.value.code is ErrorCode.WORKER_CONFIG
+    assert not value or value not in caught.value.message
+
+
+def test_a_url_comes_whole_from_the_secret(tmp_path: Path) -> None:
+    loaded = settings.load({**ENVIRONMENT, "REQUEST_SECRET_DIR": str(tmp_path)})
+    (tmp_path / "source").write_text("https://example.com/song?sig=1\n")
+    assert loaded.url_of(loaded.request.source) == "https://example.com/song?sig=1"
+    assert loaded.url_of(loaded.request.webhook) == "https://example.com/hook"
+    with pytest.raises(Failure, match="'other'"):
+        loaded.url_of(Location(url="https://example.com/x", secret_key="other"))
+
+
+@given(st.lists(st.tuples(st.sampled_from(list(STARTS)), st.lists(st.floats(-1, 2))), max_size=8))
+def test_progress_never_falls_and_is_always_readable(
+    stages: list[tuple[str, list[float]]],
+) -> None:
+    out = io.StringIO()
+    progress = Progress(out)
+    for name, shares in stages:
+        with progress.stage(name) as say:
+            for share in shares:
+                say(share)
+    lines = [ProgressLine.model_validate_json(line) for line in out.getvalue().splitlines()]
+    figures = [line.percent for line in lines]
+    assert figures == sorted(figures)
+    assert len(lines) <= len(stages) + 50
+    assert set(progress.timings) == {name for name, _ in stages}
+
+
+def test_a_line_for_every_two_per_cent() -> None:
+    out = io.StringIO()
+    progress = Progress(out)
+    with progress.stage("separate") as say:
+        for share in range(1001):
+            say(share / 1000)
+    figures = [json.loads(line)["percent"] for line in out.getvalue().splitlines()]
+    assert figures == list(range(8, 90, 2))
+
+
+def test_the_report_is_written_over_the_old_one(tmp_path: Path) -> None:
+    path = tmp_path / "message"
+    path.write_text("x" * 4000)
+    report.write(WorkerReport(outcome="terminated", message="told to stop"), path)
+    found = WorkerReport.decode(path.read_text())
+    assert found is not None
+    assert found.outcome == "terminated"
+    report.write(WorkerReport(outcome="failed"), tmp_path / "no" / "folder")  # no more than logged
+    report.write(WorkerReport(outcome="failed"), None)
+
+
+def test_sigterm_is_seen_between_steps() -> None:
+    before = signal.getsignal(signal.SIGTERM), signal.getsignal(signal.SIGINT)
+    stop = Stop()
+    try:
+        stop.listen()
+        stop.check()
+        os.kill(os.getpid(), signal.SIGTERM)
+        with pytest.raises(Stopped):
+            stop.wait(5)
+    finally:
+        signal.signal(signal.SIGTERM, before[0])
+        signal.signal(signal.SIGINT, before[1])
+
+
+@pytest.mark.parametrize(
+    ("finished", "status"),
+    [
+        (WorkerReport(outcome="completed"), 0),
+        (WorkerReport(outcome="terminated"), 12),
+        (WorkerReport(outcome="failed", code=ErrorCode.AUDIO_UNREADABLE), 10),
+        (WorkerReport(outcome="failed", code=ErrorCode.GPU_ERROR, retryable=True), 11),
+        (WorkerReport(outcome="failed", code=ErrorCode.INTERNAL_ERROR, retryable=True), 1),
+    ],
+)
+def test_exit_statuses(finished: WorkerReport, status: int) -> None:
+    assert entry._exit_status(finished) == status
+
+
+def test_a_defect_tells_its_place_and_not_its_text() -> None:
+    with pytest.raises(KeyError) as caught:
+        os.environ["https://example.com/song?X-Amz-Signature=secret"]
+    failure = entry._failure_of(caught.value)
+    assert failure.code is ErrorCode.INTERNAL_ERROR
+    assert failure.message.startswith("a defect of this service: KeyError at test_worker_parts.py:")
+
+
+@pytest.mark.parametrize("number", [28, 122, 27, 5, 30])
+def test_a_full_or_broken_disk_is_no_defect(number: int) -> None:
+    """Acceptance 50."""
+    failure = entry._failure_of(OSError(number, "x"))
+    assert failure.code is ErrorCode.WORKER_STORAGE
+
+
+def test_a_spool_gives_back_what_was_written(tmp_path: Path) -> None:
+    samples = np.arange(2000, dtype=np.float32).reshape(-1, 2)
+    with SpoolWriter(tmp_path / "x") as writer:
+        writer.append(samples[:300])
+        writer.append(samples[300:])
+        spool = writer.close()
+    assert np.array_equal(spool.samples(), samples)
+    assert np.array_equal(np.concatenate(list(spool.blocks(37))), samples)
