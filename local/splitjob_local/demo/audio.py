@@ -18,6 +18,8 @@ class UnreadableError(Exception):
 def decode(file: Path, rate: int) -> Signal:
     """Return the audio of a file as float32 of shape (2, n), full scale 1.
 
+    Mono is on both sides at its own level; more than two channels are mixed down by FFmpeg.
+
     Args:
         file: any format FFmpeg reads; its first audio track is taken.
         rate: the sample rate wanted, Hz; resampled where the file has another.
@@ -26,9 +28,11 @@ def decode(file: Path, rate: int) -> Signal:
         UnreadableError: there is no audio in it.
     """
     blocks: list[Signal] = []
-    resampler = av.AudioResampler(format="fltp", layout="stereo", rate=rate)
     try:
         with av.open(str(file)) as container:
+            mono = container.streams.audio[0].layout.nb_channels == 1
+            layout = "mono" if mono else "stereo"
+            resampler = av.AudioResampler(format="fltp", layout=layout, rate=rate)
             for frame in container.decode(audio=0):
                 blocks += map(_samples, resampler.resample(frame))
             blocks += map(_samples, resampler.resample(None))
@@ -36,7 +40,8 @@ def decode(file: Path, rate: int) -> Signal:
         raise UnreadableError(f"{file} holds no audio that can be read: {error}") from None
     if not blocks:
         raise UnreadableError(f"{file} holds no audio")
-    return np.concatenate(blocks, axis=1)
+    signal = np.concatenate(blocks, axis=1)
+    return np.repeat(signal, 2, axis=0) if mono else signal
 
 
 def _samples(frame: av.AudioFrame) -> Signal:

@@ -93,8 +93,9 @@ def examine_stems(
     )
     wanted = song.mixture.shape[1]
     narrator.check(
-        all(stem.shape[1] == wanted for stem in separation.stems.values()),
-        f"every stem is as long as the song, to the sample ({wanted})",
+        # One sample off where the song had to be resampled: that can be rounded either way.
+        all(abs(stem.shape[1] - wanted) <= 1 for stem in separation.stems.values()),
+        f"every stem is as long as the song, {wanted} samples",
     )
     _examine_sum(narrator, separation, song)
     if song.stems:
@@ -124,10 +125,12 @@ def _examine_sum(narrator: Narrator, separation: Separation, song: Song) -> None
         f"song minus all stems leaves {ours:.1f} dBFS, decoded and summed here; the service "
         f"reported {theirs}",
     )
-    narrator.check(
-        level - ours >= verify.MIN_RESIDUAL_BELOW_MIXTURE_DB,
-        f"that is {level - ours:.1f} dB below the song itself: the stems add up to it",
-    )
+    share = 100 * 10 ** ((ours - level) / 10)
+    words = f"what the stems miss together is {share:.1f} % of the song's energy"
+    if song.stems:
+        narrator.check(share <= verify.MAX_MISSING_PERCENT, words)
+    else:
+        narrator.say(f"({words}; how much depends on the model and the song)")
 
 
 def _examine_quality(narrator: Narrator, separation: Separation, song: Song) -> None:

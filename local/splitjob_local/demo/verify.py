@@ -18,7 +18,8 @@ from splitjob_local.demo.receiver import Delivery
 # Between the residual the worker reports and the one computed here: 16 bit rounding, resampling.
 RESIDUAL_TOLERANCE_DB = 1.0
 ROUNDING_DBFS = -80.0
-MIN_RESIDUAL_BELOW_MIXTURE_DB = 6.0
+# Of the energy of a synthesised song, what the stems may miss together.
+MAX_MISSING_PERCENT = 25.0
 
 
 def signature_holds(delivery: Delivery, token: str) -> bool:
