@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from splitjob.errors import ErrorCode, Failure
+from splitjob_worker import sandbox
 from splitjob_worker.machine import forbid_new_privileges, hide_from_children
 
 # FFmpeg's names of the containers that are read. A playlist, a concatenation script or a network
@@ -82,7 +83,7 @@ class Decoded:
 def main(argv: list[str]) -> int:
     """Decode as the command line says; print one line of JSON."""
     source, spool, limits = Path(argv[0]), Path(argv[1]), Limits(**json.loads(argv[2]))
-    _confine(limits)
+    _confine(source, spool, limits)
     try:
         answer: dict[str, Any] = asdict(decode_file(source, spool, limits))
     except Failure as failure:
@@ -186,7 +187,7 @@ def _failure_of(error: Exception) -> Failure:
     )
 
 
-def _confine(limits: Limits) -> None:
+def _confine(source: Path, spool: Path, limits: Limits) -> None:
     """Take away what a decoder does not need, before it touches the file."""
     forbid_new_privileges()
     hide_from_children()
@@ -198,6 +199,8 @@ def _confine(limits: Limits) -> None:
     _lower(resource.RLIMIT_FSIZE, (limits.max_seconds + 10) * limits.rate * 8)
     signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    spool.touch()
+    sandbox.restrict(readable=[source], writable=[spool])
 
 
 def _lower(kind: int, limit: int) -> None:

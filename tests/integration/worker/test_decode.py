@@ -15,6 +15,7 @@ from tests.worker import Samples, tones, write_audio
 
 from splitjob.errors import ErrorCode, Failure
 from splitjob_worker import decode as decoding
+from splitjob_worker import sandbox
 from splitjob_worker.decode import decode
 from splitjob_worker.decoder import Decoded, Limits
 from splitjob_worker.stopping import Stopped
@@ -269,6 +270,39 @@ print(b"very-secret" in subprocess.run(look, capture_output=True).stdout)
         check=True,
     )
     assert done.stdout.split() == ["True", "False"], done.stderr
+
+
+@pytest.mark.skipif(sandbox.version() < 4, reason="this kernel's Landlock knows no network")
+def test_a_confined_process_keeps_nothing_but_its_files(tmp_path: Path) -> None:
+    for name in ("source", "spool", "secret"):
+        (tmp_path / name).write_text(name)
+    script = f"""
+import socket, sys
+from pathlib import Path
+from splitjob_worker import sandbox
+from splitjob_worker.machine import forbid_new_privileges
+folder = Path({str(tmp_path)!r})
+forbid_new_privileges()
+print(sandbox.restrict([folder / "source"], [folder / "spool"]))
+print((folder / "source").read_text())
+(folder / "spool").write_text("new")
+for deed in (
+    lambda: (folder / "secret").read_text(),
+    lambda: (folder / "source").write_text("x"),
+    lambda: (folder / "other").write_text("x"),
+    lambda: list(folder.iterdir()),
+    lambda: Path("/etc/passwd").read_text(),
+    lambda: socket.create_connection(("127.0.0.1", 9)),
+):
+    try:
+        print(deed())
+    except PermissionError:
+        print("refused")
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=False
+    )
+    assert done.stdout.split() == ["True", "source", *["refused"] * 6], done.stderr
 
 
 def test_ten_minutes_are_decoded_in_flat_memory(tmp_path: Path) -> None:
