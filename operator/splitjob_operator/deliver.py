@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 
 from splitjob.errors import ErrorCode
 from splitjob.jsonlog import log_context
-from splitjob.resource import WebhookStatus
+from splitjob.resource import SECRET_TYPE, WebhookStatus
 from splitjob.sender import DeliveryOutcome, WebhookSender
 from splitjob.webhook import encode, final_event
 from splitjob_operator import outbox
@@ -29,6 +29,7 @@ log = logging.getLogger(__name__)
 
 AT_ONCE_TO_ONE_HOST = 8  # so that a receiver that hangs delays no other
 WRITE_RETRY_SECONDS = 2.0
+NO_URL = f"no Secret of type {SECRET_TYPE} holds the webhook's URL (any more)"
 
 
 class Deliverer:
@@ -93,9 +94,7 @@ class Deliverer:
             return
         url = await self._threads.run(self._url, splitjob)
         if url is None:
-            outcome = DeliveryOutcome(
-                delivered=False, error="the Secret with the webhook's URL is not there any more"
-            )
+            outcome = DeliveryOutcome(delivered=False, gone=True, error=NO_URL)
         else:
             outcome = await self._send(splitjob, hook, url)
         DELIVERIES.labels("delivered" if outcome.delivered else "failed").inc()
@@ -113,7 +112,7 @@ class Deliverer:
             return await self._senders.run(self._sender.send, url, hook.event_id, body)
 
     def _url(self, splitjob: SplitJobView) -> str | None:
-        """Return the whole webhook URL, or None where its Secret is gone."""
+        """Return the whole webhook URL, or None where its Secret is gone or of another type."""
         if splitjob.spec is None:
             return None
         request = splitjob.spec.request
@@ -123,6 +122,8 @@ class Deliverer:
         try:
             secret = self._cluster.secret(request.secret_name or "")
         except NotFound:
+            return None
+        if secret.get("type") != SECRET_TYPE:
             return None
         return urls_in(secret).get(key)
 
