@@ -1,5 +1,7 @@
 """What goes wrong on the way, and what must come of it: each on the real cluster, end to end."""
 
+import json
+import secrets
 import signal
 import time
 from functools import partial
@@ -7,6 +9,7 @@ from http.server import BaseHTTPRequestHandler
 from io import BytesIO
 from typing import Any
 
+import httpx
 import pytest
 from tests.whole_path import WholePath, eventually
 from tests.worker import Handler, answer, give
@@ -133,6 +136,42 @@ def test_the_operator_is_killed_in_the_middle(path: WholePath) -> None:
     path.wait(name)
     assert path.final(name)["status"] == "completed"
     assert len(path.status(name)["attempts"]) == 1
+
+
+def test_the_kubernetes_api_is_killed_in_the_middle(path: WholePath) -> None:
+    """Acceptance 53: SIGKILL of the API server and of etcd; all recover by themselves."""
+    name = path.ask(path.web.serve("/no-api.wav", dawdle(path.song, 2)))
+    path.wait_for_phase(name, "Running")
+    path.kube.kill("kube-apiserver")
+    path.kube.kill("etcd")
+    time.sleep(5)
+    path.kube.start("etcd")
+    path.kube.start("kube-apiserver")
+    path.wait(name)
+    assert path.final(name)["status"] == "completed"
+    assert len(path.status(name)["attempts"]) == 1
+
+
+def test_16_the_api_is_killed_and_the_caller_asks_again(path: WholePath) -> None:
+    """Acceptance 16, 17: the retry, to a new process, gives the same job."""
+    url = path.song_url()
+    fields = {"versionId": f"again-{secrets.token_hex(4)}", "webhook": path.service.webhook_base}
+    name = path.ask(url, **fields)
+    for process in path.processes("splitjob_api"):
+        process.send_signal(signal.SIGKILL)
+    eventually(lambda: answers_again(path), 60)
+    request = {"audioUrl": url, "aiModel": "demo", **fields}
+    again = path.client.post("/split", json.dumps(request).encode())
+    assert (again.status_code, again.json()["jobId"]) == (200, name)
+    path.wait(name)
+    assert path.final(name)["status"] == "completed"
+
+
+def answers_again(path: WholePath) -> bool:
+    try:
+        return path.client.get("/readyz").status_code == 200
+    except httpx.TransportError:
+        return False
 
 
 def test_the_pod_is_killed_in_the_middle(path: WholePath) -> None:

@@ -118,12 +118,13 @@ def _examine_sum(narrator: Narrator, separation: Separation, song: Song) -> None
     gains = {stem["type"]: float(stem["gain"]) for stem in separation.body["stems"]}
     ours = verify.residual_dbfs(song.mixture, separation.stems, gains)
     separation.residual = ours
-    theirs = separation.body["residual"]
+    reported = separation.body["residual"]
+    theirs = float("nan") if reported is None else float(reported)
     level = rms_dbfs(song.mixture)
     narrator.check(
-        theirs is not None and verify.residuals_agree(ours, theirs),
+        reported is not None and verify.residuals_agree(ours, theirs),
         f"song minus all stems leaves {ours:.1f} dBFS, decoded and summed here; the service "
-        f"reported {theirs}",
+        f"reported {theirs:.1f}",
     )
     share = 100 * 10 ** ((ours - level) / 10)
     words = f"what the stems miss together is {share:.1f} % of the song's energy"
