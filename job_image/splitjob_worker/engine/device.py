@@ -1,0 +1,91 @@
+"""The device that a model runs on: which, how exactly, and what its failures mean."""
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any, Literal
+
+import torch
+
+from splitjob.errors import ErrorCode, Failure
+
+Precision = Literal["ieee", "tf32", "fp16", "bf16"]
+
+
+def open_device(name: str) -> torch.device:
+    """Return the device asked for.
+
+    Args:
+        name: `cpu`, `cuda` or `mps`; one that is not there is an error, never another device.
+
+    Raises:
+        Failure: `gpu_error`: it is not there, or does not work; `worker_config`.
+    """
+    if name == "cpu":
+        return torch.device(name)
+    there: dict[str, Callable[[], bool]] = {
+        "cuda": torch.cuda.is_available,
+        "mps": torch.backends.mps.is_available,
+    }
+    if name not in there:
+        raise Failure(ErrorCode.WORKER_CONFIG, f"DEVICE must be cpu, cuda or mps, not {name!r}")
+    if not there[name]():
+        raise Failure(
+            ErrorCode.GPU_ERROR,
+            f"the device {name} was asked for, but torch {torch.__version__} finds none here: "
+            "check the node's driver, the image, and the GPU resource of the pod",
+        )
+    try:
+        torch.zeros(1, device=name)
+    except RuntimeError as error:
+        raise failure(error, torch.device(name)) from error
+    return torch.device(name)
+
+
+def set_up(threads: int, precision: Precision) -> None:
+    """Tell torch how to calculate, for the whole process.
+
+    Args:
+        threads: CPUs to use.
+        precision: `ieee` is full fp32, which has to be asked for: cuDNN's convolutions would use
+            TF32 by default.
+    """
+    torch.set_num_threads(threads)
+    backends: Any = torch.backends
+    for backend in (backends, backends.cudnn.conv, backends.cuda.matmul):
+        backend.fp32_precision = "tf32" if precision == "tf32" else "ieee"
+    # The fast path for inference writes out the whole attention matrix; without it, the fused
+    # kernel is taken.
+    backends.mha.set_fastpath_enabled(False)
+
+
+def lowered(device: torch.device, precision: Precision) -> AbstractContextManager[object]:
+    """Return the context in which forward passes run at half precision, if that was chosen."""
+    types = {"fp16": torch.float16, "bf16": torch.bfloat16}
+    if precision not in types:
+        return nullcontext()
+    return torch.autocast(device.type, types[precision])
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Return whether the device (or the machine) had too little memory."""
+    return isinstance(error, torch.OutOfMemoryError | MemoryError) or any(
+        words in str(error) for words in ("out of memory", "allocate memory")
+    )
+
+
+def failure(error: BaseException, device: torch.device) -> Failure:
+    """Return what a failure inside torch means for the job."""
+    if is_out_of_memory(error) and device.type != "cpu":
+        return Failure(
+            ErrorCode.GPU_OOM,
+            f"the memory of the device {device.type} does not hold one segment of this model",
+        )
+    if is_out_of_memory(error):
+        return Failure(ErrorCode.WORKER_OOM, "the worker's memory does not suffice for this song")
+    if device.type != "cpu":
+        return Failure(
+            ErrorCode.GPU_ERROR, f"the device {device.type} failed: {type(error).__name__}"
+        )
+    return Failure(
+        ErrorCode.INTERNAL_ERROR, f"the separation broke off: {type(error).__name__} in torch"
+    )

@@ -1,0 +1,94 @@
+"""Segments become the song again: added where they overlap, given out as soon as they are final.
+
+The samples that are not final yet live in a ring on the device, as long as the segments that are
+under way and no longer.
+"""
+
+from collections.abc import Iterator, Mapping
+
+import torch
+
+
+class OverlapAdd:
+    """Adds segments up.
+
+    Args:
+        stems: how many.
+        channels: of each.
+        frames: the song's length; what lies outside of it is dropped.
+        device: where the sums are kept.
+    """
+
+    def __init__(self, stems: int, channels: int, frames: int, device: torch.device) -> None:
+        self.released = 0
+        self._frames = frames
+        self._ring = torch.zeros(stems, channels, 0, device=device)
+
+    @torch.inference_mode()
+    def add(
+        self,
+        start: int,
+        samples: torch.Tensor,
+        window: torch.Tensor,
+        shares: Mapping[int, tuple[int, float]],
+    ) -> None:
+        """Add a segment: `share * window * samples`.
+
+        Args:
+            start: its first sample in the song.
+            samples: what a model gave, shape (rows, channels, n).
+            window: weight of each sample, shape (n,) or longer.
+            shares: row to the stem that it is added to, and its share in that.
+        """
+        skipped = max(self.released - start, 0)
+        begin, end = start + skipped, min(start + samples.shape[-1], self._frames)
+        self._reserve(end - self.released)
+        for place, ours in self._pieces(begin, end):
+            theirs = slice(ours.start + skipped, ours.stop + skipped)
+            for row, (stem, share) in shares.items():
+                self._ring[stem, :, place].addcmul_(
+                    samples[row, :, theirs], window[theirs], value=share
+                )
+
+    @torch.inference_mode()
+    def release(self, until: int) -> torch.Tensor:
+        """Return what comes before `until` and has not been returned yet; it is final.
+
+        Returns:
+            Shape (stems, channels, n).
+        """
+        until = max(min(until, self._frames), self.released)
+        stems, channels, _ = self._ring.shape
+        result = self._ring.new_empty(stems, channels, until - self.released)
+        for place, ours in self._pieces(self.released, until):
+            result[..., ours] = self._ring[..., place]
+            self._ring[..., place] = 0
+        self.released = until
+        return result
+
+    def _pieces(self, begin: int, end: int) -> Iterator[tuple[slice, slice]]:
+        """Yield the places in the ring of the samples from begin to end, which may wrap around.
+
+        Yields:
+            Place in the ring, and which of the samples.
+        """
+        position = begin
+        while position < end:
+            place = position % self._ring.shape[-1]
+            length = min(end - position, self._ring.shape[-1] - place)
+            offset = position - begin
+            yield slice(place, place + length), slice(offset, offset + length)
+            position += length
+
+    def _reserve(self, frames: int) -> None:
+        """Make room for so many samples after those released."""
+        old = self._ring
+        if frames <= old.shape[-1]:
+            return
+        kept = list(self._pieces(self.released, self.released + old.shape[-1]))
+        values = [old[..., place] for place, _ in kept]
+        self._ring = old.new_zeros(*old.shape[:-1], frames)
+        for value, (_, ours) in zip(values, kept, strict=True):
+            begin = self.released + ours.start
+            for place, part in self._pieces(begin, begin + value.shape[-1]):
+                self._ring[..., place] = value[..., part]

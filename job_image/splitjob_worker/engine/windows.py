@@ -1,0 +1,44 @@
+"""The weights of a segment's samples where segments overlap."""
+
+import numpy as np
+
+from splitjob_worker.spool import Samples
+
+
+def triangle(segment: int) -> Samples:
+    """Return Demucs' weights (`demucs.apply.apply_model`): 1 in the middle, falling to the ends.
+
+    Args:
+        segment: samples.
+    """
+    half = segment // 2
+    ramp = np.concatenate([np.arange(1, half + 1), np.arange(segment - half, 0, -1)])
+    weights: Samples = (ramp / ramp.max()).astype(np.float32)
+    return weights
+
+
+def preceding(index: int, segment: int, stride: int) -> int:
+    """Return how many segments before the one of this number reach into it."""
+    return min(index, (segment - 1) // stride)
+
+
+def normalised(segment: int, stride: int, before: int) -> Samples:
+    """Return the weights of a segment, divided by the sum over all segments of a pass.
+
+    Those at the same sample add up to 1, so overlapping segments need only be added. What follows
+    the song's end adds nothing inside of it: only the segments before decide.
+
+    Args:
+        segment: samples.
+        stride: samples from one segment to the next.
+        before: how many segments before this one reach into it.
+    """
+    weights = triangle(segment)
+    total = np.zeros(segment, np.float64)
+    for neighbour in range(-before, (segment - 1) // stride + 1):
+        shift = neighbour * stride
+        if shift <= 0:
+            total[: segment + shift] += weights[-shift:]
+        else:
+            total[shift:] += weights[: segment - shift]
+    return (weights / total).astype(np.float32)
