@@ -7,16 +7,25 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 
 from splitjob.errors import ErrorCode, Failure
 from splitjob_worker.decoder import Decoded, Limits
-from splitjob_worker.spool import Spool
+from splitjob_worker.spool import FRAME_BYTES, Spool
 
 log = logging.getLogger(__name__)
 
-_POLL_SECONDS = 0.1
+_POLL_SECONDS = 0.05
+_MAX_ANSWER_BYTES = 4096
+_CODES = {
+    ErrorCode.AUDIO_UNREADABLE,
+    ErrorCode.AUDIO_UNSUPPORTED,
+    ErrorCode.AUDIO_TOO_SHORT,
+    ErrorCode.AUDIO_TOO_LONG,
+    ErrorCode.WORKER_STORAGE,
+}
 
 
 def time_limit(max_seconds: int) -> float:
@@ -44,30 +53,31 @@ def decode(
     Raises:
         Failure: `audio_*`, `worker_storage`.
     """
-    child = subprocess.Popen(
-        [sys.executable, "-I", "-m", "splitjob_worker.decoder", str(source.absolute()),
-         str(spool.absolute()), json.dumps(asdict(limits))],
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,  # FFmpeg's words about a hostile file are no use in our log
-        env={},
-        cwd=spool.parent,
-        start_new_session=True,
-    )  # fmt: skip
+    answer = spool.with_name("decoder.json")
+    with answer.open("wb") as out:
+        child = subprocess.Popen(
+            [sys.executable, "-I", "-m", "splitjob_worker.decoder", str(source.absolute()),
+             str(spool.absolute()), json.dumps(asdict(limits))],
+            stdin=subprocess.DEVNULL,
+            stdout=out,
+            stderr=subprocess.DEVNULL,  # FFmpeg's words about a hostile file are no use in our log
+            env={},
+            cwd=spool.parent,
+            start_new_session=True,
+        )  # fmt: skip
     deadline = time.monotonic() + (timeout or time_limit(limits.max_seconds))
     try:
-        while True:
-            try:
-                output, _ = child.communicate(timeout=_POLL_SECONDS)
-                break
-            except subprocess.TimeoutExpired:
-                check_stop()
-                if time.monotonic() > deadline:
-                    raise _too_slow() from None
+        while child.poll() is None:
+            check_stop()
+            if time.monotonic() > deadline:
+                raise _too_slow()
+            with suppress(subprocess.TimeoutExpired):
+                child.wait(_POLL_SECONDS)
     finally:
         child.kill()
         child.wait()
-    decoded = _read(output, child.returncode)
+    with answer.open("rb") as file:
+        decoded = _read(file.read(_MAX_ANSWER_BYTES), child.returncode, spool)
     if decoded.damaged_packets or decoded.bad_samples:
         log.warning(
             "the source is damaged",
@@ -76,24 +86,31 @@ def decode(
     return Spool(spool, decoded.frames), decoded
 
 
-def _read(output: bytes, status: int) -> Decoded:
-    """Return what the decoder said; a decoder that died says nothing.
+def _read(output: bytes, status: int, spool: Path) -> Decoded:
+    """Return what the decoder said. It may have died, or be in the hands of a crafted file.
 
     Raises:
         Failure: the decoder's own, or one for the way it died.
     """
     try:
         answer = json.loads(output)
-    except ValueError:
+        if "code" in answer:
+            failure = Failure(ErrorCode(answer["code"]), str(answer["message"])[:300])
+        else:
+            decoded = Decoded(**{name: int(value) for name, value in answer.items()})
+            if decoded.frames > 0 and spool.stat().st_size == decoded.frames * FRAME_BYTES:
+                return decoded
+            failure = _died(status)
+    except (ValueError, TypeError, KeyError, AttributeError, OSError):
         raise _died(status) from None
-    if "code" in answer:
-        raise Failure(ErrorCode(answer["code"]), str(answer["message"]))
-    return Decoded(**answer)
+    raise failure if failure.code in _CODES else _died(status)
 
 
 def _died(status: int) -> Failure:
-    if status in {-signal.SIGXCPU, -signal.SIGKILL}:  # only its CPU limit ends it so
+    if status == -signal.SIGXCPU:
         return _too_slow()
+    if status == -signal.SIGKILL:
+        return Failure(ErrorCode.WORKER_OOM, "the decoder was killed: the memory does not suffice")
     how = f"was ended by signal {-status}" if status < 0 else f"ended with status {status}"
     return Failure(
         ErrorCode.AUDIO_UNREADABLE,

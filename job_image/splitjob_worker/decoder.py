@@ -193,7 +193,7 @@ def _confine(source: Path, spool: Path, limits: Limits) -> None:
     hide_from_children()
     os.environ["OPENBLAS_NUM_THREADS"] = "1"  # numpy would reserve memory for a thread per core
     _lower(resource.RLIMIT_CORE, 0)
-    _lower(resource.RLIMIT_CPU, limits.cpu_seconds)
+    _lower(resource.RLIMIT_CPU, limits.cpu_seconds, grace=5)  # SIGXCPU first: it tells why
     if sys.platform == "linux":
         _lower(resource.RLIMIT_AS, limits.memory_bytes)
     _lower(resource.RLIMIT_FSIZE, (limits.max_seconds + 10) * limits.rate * 8)
@@ -203,11 +203,11 @@ def _confine(source: Path, spool: Path, limits: Limits) -> None:
     sandbox.restrict(readable=[source], writable=[spool])
 
 
-def _lower(kind: int, limit: int) -> None:
-    """Set a limit of this process, never above the one it came with."""
+def _lower(kind: int, limit: int, grace: int = 0) -> None:
+    """Set a limit of this process, the hard one higher by `grace`; never above what it had."""
     _soft, hard = resource.getrlimit(kind)
-    value = limit if hard == resource.RLIM_INFINITY else min(limit, hard)
-    resource.setrlimit(kind, (value, value))
+    ceiling = limit + grace if hard == resource.RLIM_INFINITY else min(limit + grace, hard)
+    resource.setrlimit(kind, (min(limit, ceiling), ceiling))
 
 
 if __name__ == "__main__":

@@ -83,6 +83,7 @@ class Download:
         self._size = 0
         self._validator = ""
         self._resumed = False
+        self._deadline = 0.0
 
     def run(self) -> int:
         """Download.
@@ -96,6 +97,7 @@ class Download:
             Stopped: told to stop.
         """
         self._check_url()
+        self._deadline = time.monotonic() + self._limits.total_seconds
         fruitless = resumptions = 0
         while True:
             before = self._size
@@ -135,7 +137,7 @@ class Download:
         http = client(
             self._networks,
             timeout=httpx.Timeout(self._limits.idle_seconds, connect=10.0),
-            total_timeout=self._limits.total_seconds,
+            total_timeout=max(self._deadline - time.monotonic(), 0.0),
         )
         with http, stream(http, self._url, headers) as response:
             self._check_status(response)
@@ -203,7 +205,8 @@ class Download:
         if isinstance(error, httpx.ReadTimeout | httpx.WriteTimeout | httpx.PoolTimeout):
             return Failure(
                 ErrorCode.SOURCE_TIMEOUT,
-                f"the source sent nothing for {self._limits.idle_seconds:g} s",
+                f"the source sent nothing for {self._limits.idle_seconds:g} s, or took longer "
+                f"than {self._limits.total_seconds:g} s in all",
             )
         if self._size:
             return Failure(

@@ -35,7 +35,7 @@ from splitjob_worker.notify import Notifier
 from splitjob_worker.progress import Progress
 from splitjob_worker.settings import WorkerSettings
 from splitjob_worker.spool import Spool
-from splitjob_worker.stopping import Stop
+from splitjob_worker.stopping import Stop, Stopped
 
 if TYPE_CHECKING:
     from splitjob_worker.encode import EncodedStem, Encoding
@@ -81,7 +81,7 @@ class Job:
             loader = ThreadPoolExecutor(max_workers=1, thread_name_prefix="model")
             separator = loader.submit(self._load_model, record)
             target = self._target()
-            target.prepare()
+            self._stop.during(target.prepare)
             self._notifier.started()
             mixture, decoded = self._mixture(record, scratch, separator)
             separation, device = self._separate(separator, mixture, scratch)
@@ -100,7 +100,7 @@ class Job:
         """Download and decode; the downloaded file is gone afterwards."""
         source = scratch / "source"
         with self._progress.stage("fetch") as on_progress:
-            fetch.Download(
+            download = fetch.Download(
                 self._settings.url_of(self._request.source),
                 source,
                 fetch.Limits(self._settings.max_source_bytes),
@@ -108,7 +108,8 @@ class Job:
                 allow_http=self._settings.local,
                 stop=self._stop,
                 on_progress=on_progress,
-            ).run()
+            )
+            self._stop.during(download.run)
         if separator.done():
             separator.result()  # no model, no GPU: say so before more work is done
         limits = DecoderLimits(record.sample_rate, self._settings.max_audio_seconds)
@@ -231,9 +232,12 @@ class Job:
         self._notifier.finish_courtesies()
         if self._request.uploads:
             return
-        with self._progress.stage("notify"):
-            result = finished.result(self._request, bucket, self._prefix)
-            finished.webhook_delivered = self._notifier.completed(result)
+        result = finished.result(self._request, bucket, self._prefix)
+        try:
+            with self._progress.stage("notify"):
+                finished.webhook_delivered = self._notifier.completed(result)
+        except Stopped:
+            log.warning("told to stop: the webhook is left to the operator")
 
     def _model_record(self) -> ModelRecord:
         try:

@@ -15,7 +15,9 @@ from splitjob_worker.stopping import Stop
 
 log = logging.getLogger(__name__)
 
-BUDGET_SECONDS = 30.0  # for `completed`: no GPU is held longer; the operator takes over
+# For `completed`; with the last courtesy before it, no GPU is held over webhooks for more than
+# 30 s. What is not delivered by then is the operator's.
+BUDGET_SECONDS = 20.0
 WAITS = (1.0, 3.0, 6.0)
 COURTESY_TIMEOUT = 5.0
 PROGRESS_STEP = 10

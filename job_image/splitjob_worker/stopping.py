@@ -2,7 +2,13 @@
 
 import signal
 import threading
+from collections.abc import Callable
+from concurrent.futures import Future
 from types import FrameType
+from typing import TypeVar
+
+T = TypeVar("T")
+_POLL_SECONDS = 0.1
 
 
 class Stopped(BaseException):
@@ -41,6 +47,30 @@ class Stop:
         """
         self._event.wait(seconds)
         self.check()
+
+    def during(self, work: Callable[[], T]) -> T:
+        """Do work that may block, in a thread of its own, and return what it returns.
+
+        Raises:
+            Stopped: the worker was told to stop; the thread is left behind, and ends with the
+                process.
+        """
+        done: Future[T] = Future()
+
+        def run() -> None:
+            try:
+                done.set_result(work())
+            except BaseException as error:  # noqa: BLE001 - raised again where it is waited for
+                done.set_exception(error)
+
+        threading.Thread(target=run, name="work", daemon=True).start()
+        while True:
+            try:
+                return done.result(timeout=_POLL_SECONDS)
+            except TimeoutError:
+                if done.done():
+                    raise
+                self.check()
 
     def _on_signal(self, _number: int, _frame: FrameType | None) -> None:
         self._event.set()

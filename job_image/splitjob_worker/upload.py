@@ -5,7 +5,7 @@ operator that gave the job up, one wins.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor, as_completed
+from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Protocol
@@ -25,6 +25,7 @@ PARALLEL = 4
 ATTEMPTS = 5
 FIRST_WAIT = 0.5
 _BLOCK = 1 << 20
+_POLL_SECONDS = 0.1
 
 
 class Superseded(Exception):  # noqa: N818 - reads as what happened
@@ -181,10 +182,13 @@ def upload_all(
     """
     pool = ThreadPoolExecutor(max_workers=PARALLEL)
     try:
-        tasks = [pool.submit(_put, target, stem.path, content_type, stop) for stem in stems]
-        for done, task in enumerate(as_completed(tasks), start=1):
-            task.result()
-            on_progress(done / len(tasks))
+        left = {pool.submit(_put, target, stem.path, content_type, stop) for stem in stems}
+        while left:
+            done, left = wait(left, timeout=_POLL_SECONDS, return_when=FIRST_COMPLETED)
+            for task in done:
+                task.result()
+                on_progress(1 - len(left) / len(stems))
+            stop.check()
     finally:
         pool.shutdown(wait=False, cancel_futures=True)
 

@@ -237,6 +237,27 @@ def test_a_decoder_that_dies_takes_nobody_along(
     assert failure.code is ErrorCode.AUDIO_UNREADABLE
     assert decoding._died(-11).code is ErrorCode.AUDIO_UNREADABLE
     assert decoding._died(-24).code is ErrorCode.AUDIO_TIMEOUT
+    assert decoding._died(-9).code is ErrorCode.WORKER_OOM
+
+
+@pytest.mark.parametrize(
+    "output",
+    [
+        b"",
+        b"[]",
+        b'{"frames": 1000000000000}',
+        b'{"frames": 4, "source_frames": 4, "source_rate": 1, "source_channels": 1}',
+        b'{"code": "canceled", "message": "x"}',
+        b'{"code": "no such code", "message": "x"}',
+        b'{"code": "audio_unreadable"}',
+        b'{"frames": -1, "source_frames": 4, "source_rate": 1, "source_channels": 1}',
+    ],
+)
+def test_what_a_decoder_in_foreign_hands_may_say(tmp_path: Path, output: bytes) -> None:
+    (tmp_path / "spool").write_bytes(bytes(8))
+    with pytest.raises(Failure, match="ended with status 0") as caught:
+        decoding._read(output, 0, tmp_path / "spool")
+    assert caught.value.code is ErrorCode.AUDIO_UNREADABLE
 
 
 def test_stopping_ends_the_decoder(tmp_path: Path) -> None:

@@ -205,6 +205,41 @@ def test_told_to_stop_it_stops(worker: Worker, storage: S3Service, tmp_path: Any
     assert received(worker) == []
 
 
+def test_told_to_stop_while_the_source_says_nothing(worker: Worker) -> None:
+    """Acceptance 38: a silent source does not hold it for its 30 s."""
+    url = worker.web.serve("/song.wav", lambda _request: time.sleep(60))
+    environment = worker.environment({"source": worker.source(url)})
+    process = worker.start(environment)
+    assert process.stdout is not None
+    assert '"fetch"' in process.stdout.readline()
+    time.sleep(0.5)
+    began = time.monotonic()
+    process.send_signal(signal.SIGTERM)
+    run = worker.finish(process, environment)
+    assert time.monotonic() - began < 5
+    assert run.status == EXIT_TERMINATED
+    assert list(run.scratch.iterdir()) == []
+
+
+def test_told_to_stop_while_it_notifies(worker: Worker, storage: S3Service, song: bytes) -> None:
+    """Acceptance 46a: the manifest is written, so it is completed; the operator delivers."""
+    worker.web.serve("/hooks", answer(500))
+    environment = worker.environment(
+        {"source": worker.source(worker.web.give("/song.wav", song)), **WANTED}
+    )
+    process = worker.start(environment)
+    assert process.stdout is not None
+    while '"notify"' not in (line := process.stdout.readline()):
+        assert line, "it ended early"
+    time.sleep(0.5)
+    process.send_signal(signal.SIGTERM)
+    run = worker.finish(process, environment)
+    assert run.status == EXIT_DONE
+    assert run.report is not None
+    assert (run.report.outcome, run.report.webhook_delivered) == ("completed", False)
+    assert storage.file_exists(f"version-1/{run.job_id}/manifest.json")
+
+
 def test_presigned_uploads_need_no_keys(worker: Worker, storage: S3Service, song: bytes) -> None:
     folder = worker.folder / "secret"
     folder.mkdir()
