@@ -89,8 +89,13 @@ def test_a_file_that_is_not_audio(tmp_path: Path) -> None:
     assert time.monotonic() - started < 20
 
 
-def test_killed_it_leaves_nothing_behind(tmp_path: Path) -> None:
-    """SIGKILL in the middle, while a worker runs."""
+@pytest.mark.parametrize(
+    ("number", "status"), [(signal.SIGKILL, -signal.SIGKILL), (signal.SIGINT, 130)]
+)
+def test_ended_in_the_middle_it_leaves_nothing_behind(
+    tmp_path: Path, number: int, status: int
+) -> None:
+    """While a worker runs: kill -9, and Ctrl-C, which is no success either."""
     process = subprocess.Popen(
         [*COMMAND, "--out", tmp_path], stdout=subprocess.PIPE, text=True, stdin=subprocess.DEVNULL
     )
@@ -102,7 +107,8 @@ def test_killed_it_leaves_nothing_behind(tmp_path: Path) -> None:
             children = set(ours.children(recursive=True))
             break
     assert len(children) >= 8, "control plane, S3 server, node, API and operator were running"
-    process.send_signal(signal.SIGKILL)
-    process.wait()
+    process.send_signal(number)
+    process.stdout.close()
+    assert process.wait(60) == status
     _, alive = psutil.wait_procs(list(children), timeout=20)
     assert alive == []

@@ -13,6 +13,7 @@ from urllib.parse import parse_qs, urlsplit
 
 from splitjob_local.cli import Ended, keep_up
 from splitjob_local.demo import outcome
+from splitjob_local.demo.asking import ask
 from splitjob_local.demo.audio import UnreadableError
 from splitjob_local.demo.client import SignedClient
 from splitjob_local.demo.examine import Separation, examine_stems, examine_webhook
@@ -25,6 +26,7 @@ from splitjob_local.demo.watch import Watch, wait_for
 from splitjob_local.local_cluster import LocalCluster, Options
 
 STEPS = 8
+INTERRUPTED = 130  # as a shell says it
 # The longest wait for a job: a start, and this many times the song's length.
 START_SECONDS = 120.0
 SECONDS_PER_SECOND = 20.0
@@ -53,6 +55,8 @@ def run(arguments: argparse.Namespace) -> int:
         except UnreadableError as error:
             print(f"track-tree-audio: {error}", file=sys.stderr)
             return 1
+        except Ended:
+            return INTERRUPTED
         except StoryEndedError:
             pass
         holds = narrator.end()
@@ -154,11 +158,6 @@ class Demo:
             "Only who knows the shared token can ask. The answer comes once the work is durable "
             "in the cluster, and asking again does not make a second job.",
         ):
-            urls = cluster.service.api_urls()
-            first, last = (
-                self.stack.enter_context(SignedClient(url, cluster.service.token))
-                for url in (urls[0], urls[-1])
-            )
             request = {
                 "versionId": f"demo-{time.strftime('%Y%m%d-%H%M%S')}",
                 "audioUrl": source,
@@ -166,31 +165,16 @@ class Demo:
                 "webhook": f"{receiver.url}/demo",
                 "correlationId": "make-demo",
             }
-            body = json.dumps(request).encode()
             self.narrator.say(model.words)
-            return self._ask(first, last, body)
-
-    def _ask(self, first: SignedClient, last: SignedClient, body: bytes) -> str:
-        say, check = self.narrator.say, self.narrator.check
-        check(first.post("/split", body, {}).status_code == 401, "without a signature: 401")
-        stale = first.headers("POST", "/split", body)
-        changed = first.post("/split", body.replace(b'": "', b'":"'), stale)
-        check(changed.status_code == 401, "the same JSON with other spaces, old signature: 401")
-        elsewhere = body.replace(b"/webhooks", b"/elsewhere")
-        refused = last.post("/split", elsewhere).status_code == 422
-        check(refused, "a webhook address that is not on the allowlist: 422")
-        answer = first.post("/split", body)
-        self.narrator.show(f"POST {first.base_url}/split\n{answer.status_code} {answer.text}")
-        if not check(answer.status_code == 202, "signed: 202, accepted"):
-            raise StoryEndedError
-        name: str = answer.json()["jobId"]
-        again = last.post("/split", body)
-        check(
-            again.status_code == 200 and again.json()["jobId"] == name,
-            "sent once more, to the API's other replica: 200 and the same job",
-        )
-        say("What was asked is now a SplitJob, a resource like a Deployment or a Pod.")
-        return name
+            urls = cluster.service.api_urls()
+            with (
+                SignedClient(urls[0], cluster.service.token) as first,
+                SignedClient(urls[-1], cluster.service.token) as last,
+            ):
+                name = ask(self.narrator, first, last, json.dumps(request).encode())
+            if name is None:
+                raise StoryEndedError
+            return name
 
     def follow(self, cluster: LocalCluster, name: str, song: Song) -> dict[str, Any]:
         """Watch the job until its final event is delivered; returns the SplitJob."""
