@@ -58,6 +58,7 @@ class OverlapAdd:
             Shape (stems, channels, n).
         """
         until = max(min(until, self._frames), self.released)
+        self._reserve(until - self.released)
         stems, channels, _ = self._ring.shape
         result = self._ring.new_empty(stems, channels, until - self.released)
         for place, ours in self._pieces(self.released, until):
