@@ -30,7 +30,10 @@ from splitjob.errors import ErrorCode, Failure
 from splitjob.urls import UrlRefused, parse
 
 MAX_REDIRECTS = 3
-_POLL_LIMIT = 4  # addresses of one answer that are tried
+MAX_ADDRESSES = 4  # of one answer that are tried
+# The longest wait for an address while there is another: one that swallows packets (IPv6 without a
+# route, often) must not use up the time of those that answer.
+PATIENCE_SECONDS = 3.0
 
 
 class Forbidden(Exception):  # noqa: N818 - reads as what happened
@@ -240,8 +243,11 @@ class _CheckedBackend(httpcore.NetworkBackend):
         addresses = resolve(host, port, limit)
         check_addresses(host, addresses, self._allowed_networks)
         error: Exception = httpcore.ConnectError(f"there is no address for {host}")
-        for address in addresses[:_POLL_LIMIT]:
+        tried = addresses[:MAX_ADDRESSES]
+        for address in tried:
             limit = _remaining(self._deadline, timeout, httpcore.ConnectTimeout)
+            if address != tried[-1]:
+                limit = PATIENCE_SECONDS if limit is None else min(limit, PATIENCE_SECONDS)
             try:
                 inner = self._inner.connect_tcp(
                     str(address), port, limit, local_address, socket_options

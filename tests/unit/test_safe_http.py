@@ -12,6 +12,7 @@ from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
 
+import httpcore
 import httpx
 import pytest
 from cryptography import x509
@@ -143,6 +144,26 @@ def test_next_address_is_tried(names: dict[str, list[list[str]]]) -> None:
     names["two.example"] = [["127.0.0.77", "127.0.0.1"]]
     with server(text(b"second")) as port:
         assert get(f"http://two.example:{port}/") == b"second"
+
+
+def test_an_address_that_swallows_packets_leaves_time_for_the_next(
+    names: dict[str, list[list[str]]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    names["two.example"] = [["127.0.0.77", "127.0.0.1"]]
+    waits: list[float | None] = []
+    real = httpcore.SyncBackend.connect_tcp
+
+    def connect(self: Any, host: str, port: int, timeout: float | None = None, *more: Any) -> Any:
+        waits.append(timeout)
+        if host == "127.0.0.77":
+            raise httpcore.ConnectTimeout
+        return real(self, host, port, timeout, *more)
+
+    monkeypatch.setattr(httpcore.SyncBackend, "connect_tcp", connect)
+    with server(text(b"second")) as port:
+        assert get(f"http://two.example:{port}/", timeout=15, total_timeout=10) == b"second"
+    assert waits[0] == safe_http.PATIENCE_SECONDS
+    assert (waits[1] or 0) > 5
 
 
 def test_addresses_of_this_machine() -> None:
