@@ -89,7 +89,7 @@ The cluster stays up until you press Ctrl-C here. In another terminal:
     kubectl get events --field-selector involvedObject.name={name}
     kubectl get deployments,jobs,pods
     kubectl logs deployment/track-tree-audio-operator --tail=20
-    helm get values track-tree-audio
+    helm list
     curl {cluster.service.api_urls()[0]}/healthz
 """
 
