@@ -138,6 +138,12 @@ class Site:
 
     def start(self, **changed: str) -> Operator:
         """Start an operator and wait until it is ready."""
+        operator = self.launch(**changed)
+        eventually(lambda: httpx.get(f"{operator.url}/readyz").status_code == 200)
+        return operator
+
+    def launch(self, **changed: str) -> Operator:
+        """Start an operator."""
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             port = probe.getsockname()[1]
@@ -156,7 +162,6 @@ class Site:
             )
         operator = Operator(process, f"http://127.0.0.1:{port}", log)
         self.operators.append(operator)
-        eventually(lambda: httpx.get(f"{operator.url}/readyz").status_code == 200)
         return operator
 
     def _environment(self, port: int) -> dict[str, str]:
@@ -307,4 +312,4 @@ def site(cluster: LocalCluster, folder: Path) -> Iterator[Site]:
         yield place
     finally:
         place.close()
-        cluster.kubectl("delete", "namespace", namespace, "--wait=false")
+        cluster.kubectl("delete", "namespace", namespace, "--wait=false", "--ignore-not-found")

@@ -32,7 +32,7 @@ def login(**_: Any) -> kopf.ConnectionInfo:  # noqa: ANN401 - kopf's
     )
 
 
-@kopf.on.startup()
+@kopf.on.startup(errors=kopf.ErrorsMode.PERMANENT)  # bad settings end the process, told why
 async def start(settings: kopf.OperatorSettings, memo: kopf.Memo, **_: Any) -> None:  # noqa: ANN401
     """Configure kopf and start the operator."""
     ours = Settings()

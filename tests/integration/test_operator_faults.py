@@ -1,0 +1,239 @@
+"""What goes wrong around the operator: it is killed, doubled, cut off, or given a poor cluster."""
+
+import json
+import signal
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from tests.operator_harness import Site, eventually, site
+
+from splitjob_local.local_cluster import LocalCluster
+
+
+@pytest.fixture
+def here(crd: LocalCluster, tmp_path: Path) -> Iterator[Site]:
+    with site(crd, tmp_path) as place:
+        yield place
+
+
+def test_killed_while_jobs_finish(here: Site) -> None:
+    """Acceptance 52: what ended while it was down is reported, once."""
+    operator = here.start()
+    names = [here.ask("sleep 2; complete"), here.ask("sleep 2; fail audio_unreadable")]
+    for name in names:
+        here.running(name)
+    operator.kill()
+    eventually(
+        lambda: all(here.pods(n)[0]["status"]["phase"] in ("Succeeded", "Failed") for n in names)
+    )
+    waiting = here.ask("complete")
+    here.start()
+    for name in (*names, waiting):
+        here.told(name)
+    time.sleep(1)
+    assert [len(here.receiver.of(name)) for name in (*names, waiting)] == [1, 1, 1]
+    assert [len(here.status(name)["attempts"]) for name in names] == [1, 1]
+
+
+def test_killed_again_and_again(here: Site) -> None:
+    """Acceptance 51: SIGKILL at any moment gives the same end, one webhook id."""
+    names = [here.ask("sleep 0.3; complete", name=f"chaos-{n}") for n in range(6)]
+    for delay in (0.15, 0.4, 0.7, 1.0):
+        operator = here.start()
+        time.sleep(delay)
+        operator.kill()
+    here.start()
+    for name in names:
+        here.told(name, 60)
+        status = here.ended(name)
+        assert status["phase"] == "Completed"
+        assert len(status["attempts"]) == 1
+        assert len({one.headers["webhook-id"] for one in here.receiver.of(name)}) == 1
+    eventually(lambda: all(here.status(name)["counted"] for name in names))
+    data = here.get("configmap/track-tree-audio-totals")["data"]
+    assert int(data["completed"]) == len(names)
+
+
+def test_two_operators_by_mistake(here: Site) -> None:
+    """Acceptance 54: one Job, one webhook id; the totals count once."""
+    here.start()
+    here.start()
+    names = [here.ask("complete", name=f"twin-{n}") for n in range(5)]
+    for name in names:
+        here.told(name, 60)
+        assert len(here.ended(name)["attempts"]) == 1
+        assert len({one.headers["webhook-id"] for one in here.receiver.of(name)}) == 1
+    eventually(lambda: all(here.status(name)["counted"] for name in names))
+    data = here.get("configmap/track-tree-audio-totals")["data"]
+    assert int(data["completed"]) == len(names)
+
+
+def test_the_api_server_is_away(here: Site) -> None:
+    """Acceptance 53: killed while a job runs; recovers by itself within a resync."""
+    operator = here.start()
+    name = here.ask("sleep 4; complete")
+    here.running(name)
+    here.cluster.kill("kube-apiserver")
+    time.sleep(6)
+    here.cluster.start("kube-apiserver")
+    event = here.told(name, 60)
+    assert event.body["status"] == "completed"
+    after = here.ask("complete")
+    assert here.told(after, 60).body["status"] == "completed"
+    assert operator.process.poll() is None, "the process itself went on"
+
+
+def test_an_api_server_that_freezes(here: Site) -> None:
+    """Acceptance 53: connections that hang are given up."""
+    here.start()
+    here.cluster.processes.send_signal("kube-apiserver", signal.SIGSTOP)
+    time.sleep(8)
+    here.cluster.processes.send_signal("kube-apiserver", signal.SIGCONT)
+    name = eventually(lambda: here.ask("complete"))
+    assert here.told(name, 60).body["status"] == "completed"
+
+
+def test_the_storage_is_away(here: Site) -> None:
+    """Acceptance 49: it waits, says why, and goes on by itself."""
+    here.start()
+    here.cluster.kill("s3")
+    try:
+        name = here.ask("complete")
+        waits = eventually(lambda: here.status(name)["queue"]["reason"] and here.status(name))
+        assert waits["queue"]["reason"] == "StorageUnavailable"
+        assert here.jobs(name) == []
+    finally:
+        here.cluster.start("s3")
+    assert here.told(name, 60).body["status"] == "completed"
+
+
+def test_an_image_that_cannot_be_pulled(here: Site) -> None:
+    """Acceptance 40."""
+    here.start(WORKER_IMAGE="nowhere.example.com/nothing:1")
+    name = here.ask("complete")
+    event = here.told(name, 60)
+    assert event.body["errorCode"] == "worker_image"
+    assert len(here.ended(name)["attempts"]) == 2
+
+
+def test_a_secret_of_the_installation_is_missing(here: Site) -> None:
+    """Acceptance 43."""
+    here.start(WORKER_SECRET_NAME="not-there")
+    name = here.ask("complete")
+    assert here.told(name, 60).body["errorCode"] == "worker_config"
+
+
+def test_unschedulable(here: Site) -> None:
+    """Acceptance 41: says why while it waits, no_capacity at the deadline."""
+    here.start(WORKER_NODE_SELECTOR=json.dumps({"there": "is-none"}))
+    name = here.ask("complete", queueDeadlineSeconds=4)
+    why = eventually(
+        lambda: (
+            here.condition(name, "Admitted")["reason"] == "Unschedulable"
+            and here.status(name)["queue"]["message"]
+        )
+    )
+    assert "node" in why
+    assert here.told(name).body["errorCode"] == "no_capacity"
+    eventually(lambda: not here.jobs(name) and not here.pods(name))
+
+
+def test_quota(here: Site) -> None:
+    """Acceptance 42."""
+    here.apply(
+        {
+            "apiVersion": "v1",
+            "kind": "ResourceQuota",
+            "metadata": {"name": "none"},
+            "spec": {"hard": {"pods": "0"}},
+        }
+    )
+    here.start()
+    name = here.ask("complete", queueDeadlineSeconds=8)
+    eventually(lambda: here.condition(name, "Admitted")["reason"] == "QuotaExceeded")
+    event = here.told(name)
+    assert event.body["errorCode"] == "no_capacity"
+
+
+def test_order_and_bound(here: Site) -> None:
+    """At most maxActiveJobs at once; priority, then age."""
+    here.start(MAX_ACTIVE_JOBS="1")
+    first = here.ask("sleep 3; complete")
+    here.running(first)
+    low = here.ask("complete", spec={"priority": -5})
+    high = here.ask("complete", spec={"priority": 5})
+    eventually(lambda: here.status(high)["queue"]["position"] == 1)
+    assert here.jobs(high) == []
+    for name in (first, low, high):
+        here.told(name)
+    order = sorted((first, low, high), key=lambda n: here.status(n)["startedAt"])
+    assert order == [first, high, low]
+    jobs = [here.ask("sleep 0.5; complete") for _ in range(4)]
+    while not all("finishedAt" in here.status(name) for name in jobs):
+        alive = [p for p in here.get("pods")["items"] if p["status"]["phase"] == "Running"]
+        assert len(alive) <= 1
+
+
+def test_paused(here: Site) -> None:
+    operator = here.start(PAUSED="true")
+    name = here.ask("complete")
+    eventually(lambda: here.condition(name, "Admitted")["reason"] == "InstallationPaused")
+    operator.stop()
+    here.start()
+    assert here.told(name).body["status"] == "completed"
+
+
+def test_a_strangers_job_is_in_the_way(here: Site) -> None:
+    container = {"name": "x", "image": "track-tree-audio/x:1", "command": ["true"]}
+    here.apply(
+        {
+            "apiVersion": "batch/v1",
+            "kind": "Job",
+            "metadata": {"name": "taken-1"},
+            "spec": {
+                "suspend": True,
+                "template": {"spec": {"restartPolicy": "Never", "containers": [container]}},
+            },
+        }
+    )
+    here.start()
+    name = here.ask("complete", name="taken")
+    assert here.told(name).body["errorCode"] == "worker_config"
+    assert here.kubectl("get", "job/taken-1", "-o=name").strip() == "job.batch/taken-1"
+
+
+def test_the_allowlist_was_narrowed_while_an_event_waited(here: Site) -> None:
+    """Acceptance 63: blocked, and said so."""
+    here.receiver.answers["/hooks/late"] = lambda: (503, {})
+    operator = here.start()
+    here.ask("complete", name="late")
+    eventually(lambda: here.status("late")["webhook"]["attempts"] == 1)
+    operator.stop()
+    heard = len(here.receiver.of("late"))
+    here.start(API_WEBHOOK_URL_ALLOWLIST="https://hooks.example.com/x")
+    hook = eventually(
+        lambda: (
+            here.status("late")["webhook"]["state"] == "Blocked" and here.status("late")["webhook"]
+        )
+    )
+    assert hook["lastError"]
+    assert len(here.receiver.of("late")) == heard
+
+
+def test_a_namespace_goes_also_without_the_operator(here: Site) -> None:
+    """Acceptance 55: no finalizer of ours holds anything."""
+    operator = here.start()
+    name = here.ask("sleep 60")
+    here.running(name)
+    operator.kill()
+    here.cluster.kubectl("delete", "namespace", here.namespace, "--timeout=40s")
+    assert here.receiver.heard == []
+
+
+def test_a_token_is_needed_to_start(here: Site) -> None:
+    """Acceptance 9."""
+    operator = here.launch(DEMUCSSVC_TOKEN=" , ")
+    assert operator.process.wait(30) != 0
+    assert "DEMUCSSVC_TOKEN" in operator.log.read_text()

@@ -1,0 +1,159 @@
+"""The Job of an attempt, and what goes into a pod: nothing more than it needs."""
+
+import json
+from typing import Any
+
+import pytest
+from pydantic import ValidationError
+from tests.operator_samples import NAME, UID, manifest_job, settings, splitjob
+
+from splitjob import workload
+from splitjob.resource import Attempt, Request
+from splitjob_operator.job import build
+from splitjob_operator.settings import Settings, bytes_of
+
+RESTRICTED = {
+    "allowPrivilegeEscalation": False,
+    "readOnlyRootFilesystem": True,
+    "capabilities": {"drop": ["ALL"]},
+}
+
+
+def pod_of(job: dict[str, Any]) -> dict[str, Any]:
+    spec: dict[str, Any] = job["spec"]["template"]["spec"]
+    return spec
+
+
+def container_of(job: dict[str, Any]) -> dict[str, Any]:
+    container: dict[str, Any] = pod_of(job)["containers"][0]
+    return container
+
+
+def env_of(job: dict[str, Any]) -> dict[str, Any]:
+    return {v["name"]: v.get("value", v.get("valueFrom")) for v in container_of(job)["env"]}
+
+
+def test_one_attempt_and_its_cause_stays_in_the_job() -> None:
+    spec = manifest_job()["spec"]
+    assert spec["backoffLimit"] == 0
+    assert {rule["action"] for rule in spec["podFailurePolicy"]["rules"]} == {"FailJob"}
+    assert "ttlSecondsAfterFinished" not in spec
+    assert pod_of(manifest_job())["restartPolicy"] == "Never"
+
+
+def test_the_splitjob_owns_it() -> None:
+    owner = manifest_job()["metadata"]["ownerReferences"]
+    assert [(o["name"], o["uid"], o["controller"]) for o in owner] == [(NAME, UID, True)]
+
+
+def test_pod_security_restricted_and_no_token() -> None:
+    """Acceptance 64, 65."""
+    job = manifest_job(secretName="urls")
+    assert container_of(job)["securityContext"] == RESTRICTED
+    assert pod_of(job)["securityContext"]["runAsNonRoot"] is True
+    assert pod_of(job)["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
+    assert pod_of(job)["automountServiceAccountToken"] is False
+    assert all({"emptyDir", "secret"} & volume.keys() for volume in pod_of(job)["volumes"])
+
+
+def test_resources() -> None:
+    job = manifest_job({"worker_gpu_resource": "amd.com/gpu", "worker_gpu_count": 2})
+    resources = container_of(job)["resources"]
+    assert resources["limits"] == {"memory": "6Gi", "amd.com/gpu": 2}
+    assert "cpu" not in resources["limits"]
+    on_cpu = manifest_job({"worker_gpu_count": 0})
+    assert container_of(on_cpu)["resources"]["limits"] == {"memory": "6Gi"}
+    assert (env_of(job)[workload.ENV_DEVICE], env_of(on_cpu)[workload.ENV_DEVICE]) == (
+        "cuda",
+        "cpu",
+    )
+    more = build(splitjob(), Attempt(number=2, job_name="x-2", memory_bytes=7), settings())
+    assert container_of(more)["resources"]["limits"]["memory"] == "7"
+
+
+def test_the_deadline_net_leaves_time_to_pull() -> None:
+    job = manifest_job({"start_deadline_seconds": 100}, runDeadlineSeconds=10)
+    assert pod_of(job)["activeDeadlineSeconds"] == 170
+
+
+def test_the_request_reaches_the_worker_as_it_is() -> None:
+    view = splitjob(stems=["vocals"], metadata={"a": "b"})
+    env = env_of(build(view, Attempt(number=1, job_name="x"), settings()))
+    assert view.spec
+    assert Request.model_validate_json(env[workload.ENV_REQUEST]) == view.spec.request
+    assert json.loads(env[workload.ENV_REQUEST])["versionId"] == "v1"
+
+
+def test_with_uploads_no_storage_credentials() -> None:
+    uploads = {"drums": {"url": "https://put.example.com/d"}}
+    env = env_of(manifest_job(uploads=uploads))
+    assert not [name for name in env if name.startswith("S3_")]
+    assert "DEMUCSSVC_TOKEN" in env
+    assert {"S3_ACCESS_KEY_ID", "S3_BUCKET"} <= env_of(manifest_job()).keys()
+
+
+def test_no_secret_stands_in_the_manifest() -> None:
+    job = manifest_job(secretName="urls")
+    assert "a-token" not in json.dumps(job)
+    assert env_of(job)["DEMUCSSVC_TOKEN"] == {
+        "secretKeyRef": {"name": "keys", "key": "DEMUCSSVC_TOKEN", "optional": False}
+    }
+    mounts = {m["name"]: m["mountPath"] for m in container_of(job)["volumeMounts"]}
+    assert env_of(job)[workload.ENV_SECRET_DIR] == mounts["request"]
+    assert env_of(job)[workload.ENV_SCRATCH_DIR] == mounts["scratch"]
+    assert (
+        env_of(job)[workload.ENV_TERMINATION_MESSAGE]
+        == (container_of(job)["terminationMessagePath"])
+    )
+
+
+def test_what_an_installation_adds() -> None:
+    changed = {
+        "worker_node_selector": {"gpu": "a10"},
+        "worker_tolerations": [{"key": "gpu", "operator": "Exists"}],
+        "worker_runtime_class": "nvidia",
+        "worker_service_account": "worker",
+        "worker_image_pull_secrets": ["registry"],
+        "priority_classes": [{"at_least": 1, "name": "high"}, {"name": "normal"}],
+        "worker_model_volume": {"persistentVolumeClaim": {"claimName": "models"}},
+        "worker_model_registry_configmap": "registry",
+    }
+    job = manifest_job(changed, spec={"priority": 7})
+    pod = pod_of(job)
+    assert pod["nodeSelector"] == {"gpu": "a10"}
+    assert pod["tolerations"] == [{"key": "gpu", "operator": "Exists"}]
+    assert (pod["runtimeClassName"], pod["serviceAccountName"]) == ("nvidia", "worker")
+    assert pod["imagePullSecrets"] == [{"name": "registry"}]
+    assert pod["priorityClassName"] == "high"
+    assert env_of(job)[workload.ENV_MODEL_DIR] == "/models"
+    mounts = {m["mountPath"] for m in container_of(job)["volumeMounts"]}
+    assert env_of(job)[workload.ENV_MODEL_REGISTRY].rsplit("/", 1)[0] in mounts
+    assert pod_of(manifest_job(changed, spec={"priority": -7}))["priorityClassName"] == "normal"
+
+
+class TestSettings:
+    def test_no_token_no_start(self) -> None:
+        """Acceptance 9."""
+        with pytest.raises(ValidationError, match="DEMUCSSVC_TOKEN"):
+            settings(demucssvc_token=" , ")
+
+    def test_from_the_environment(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("DEMUCSSVC_TOKEN", "first-token, second-token")
+        monkeypatch.setenv("WORKER_IMAGE", "w:1")
+        monkeypatch.setenv("WORKER_TOLERATIONS", '[{"key": "gpu"}]')
+        monkeypatch.setenv("WORKER_MODEL_VOLUME", "")
+        monkeypatch.setenv("MODEL_REGISTRY", "")
+        found = Settings()
+        assert found.tokens == ["first-token", "second-token"]
+        assert found.worker_tolerations == [{"key": "gpu"}]
+        assert (found.worker_model_volume, found.model_registry) == (None, None)
+        assert "first-token" not in repr(found)
+
+    @pytest.mark.parametrize(("text", "size"), [("7", 7), ("2k", 2000), ("3Gi", 3 * 2**30)])
+    def test_quantities(self, text: str, size: int) -> None:
+        assert bytes_of(text) == size
+
+    @pytest.mark.parametrize("text", ["", "1.5Gi", "6G B", "x"])
+    def test_quantities_that_are_none(self, text: str) -> None:
+        with pytest.raises(ValidationError):
+            settings(worker_memory=text)
