@@ -274,7 +274,7 @@ class Job:
             raise Failure(
                 ErrorCode.WORKER_CONFIG, f"the bucket is not configured: {_first_line(error)}"
             ) from None
-        return Bucket(storage, self._prefix, self._settings.job_uid)
+        return Bucket(storage, self._prefix)
 
     def _make_notifier(self) -> Notifier:
         settings = self._settings

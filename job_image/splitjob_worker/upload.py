@@ -65,25 +65,22 @@ class Bucket:
     Args:
         storage: the bucket.
         prefix: `splitjob.result.storage_prefix` of the job.
-        job_uid: whose manifest counts; one of a former job of the same name is removed.
     """
 
-    def __init__(self, storage: S3Service, prefix: str, job_uid: str) -> None:
+    def __init__(self, storage: S3Service, prefix: str) -> None:
         self.bucket = storage.bucket
         self._storage = storage
         self._prefix = prefix
-        self._job_uid = job_uid
 
     def prepare(self) -> None:
-        """Look whether the job is settled already; see `Target`."""
-        key = f"{self._prefix}/{MANIFEST}"
+        """Look whether the job is settled already; see `Target`.
+
+        Whatever stands there decides, whoever wrote it: the operator has cleared the place before
+        it started this worker, and a worker left over from a former job must clear nothing.
+        """
         with _as_failure():
-            found = self._storage.get_json(key)
-            if found is None:
-                return
-            if isinstance(found, dict) and found.get("jobUid") == self._job_uid:
+            if self._storage.file_exists(f"{self._prefix}/{MANIFEST}"):
                 raise Superseded
-            self._storage.delete_file(key)
 
     def put(self, path: Path, content_type: str) -> None:
         """Upload one stem."""

@@ -145,17 +145,28 @@ def test_two_at_once_and_one_manifest(worker: Worker, storage: S3Service, song: 
 def test_stems_of_a_crashed_attempt_are_overwritten(
     worker: Worker, storage: S3Service, song: bytes
 ) -> None:
-    """Acceptance 48; and a manifest of a former job of this name does not count."""
+    """Acceptance 48."""
     environment = worker.environment(
         {"source": worker.source(worker.web.give("/song.wav", song)), **WANTED}
     )
     prefix = f"version-1/{environment['JOB_ID']}"
     storage.put_if_absent(f"{prefix}/vocals.wav", b"half of a crash")
-    storage.put_if_absent(f"{prefix}/manifest.json", b'{"jobUid": "former", "status": "failed"}')
     run = worker.finish(worker.start(environment), environment)
     assert run.status == EXIT_DONE, run.log
     assert storage.get_object_metadata(f"{prefix}/vocals.wav")["size"] > 500_000
     assert (storage.get_json(f"{prefix}/manifest.json") or {})["jobUid"] == run.job_uid
+
+
+def test_a_worker_left_over_clears_nothing(worker: Worker, storage: S3Service, song: bytes) -> None:
+    """The manifest of the next job of this name stays: its stems are proven by it."""
+    environment = worker.environment(
+        {"source": worker.source(worker.web.give("/song.wav", song)), **WANTED}
+    )
+    key = f"version-1/{environment['JOB_ID']}/manifest.json"
+    storage.put_if_absent(key, b'{"jobUid": "next", "status": "completed"}')
+    run = worker.finish(worker.start(environment), environment)
+    assert run.status == EXIT_TERMINATED, run.log
+    assert storage.get_json(key) == {"jobUid": "next", "status": "completed"}
 
 
 def test_a_tombstone_stands(worker: Worker, storage: S3Service, song: bytes) -> None:
