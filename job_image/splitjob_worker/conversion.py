@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from splitjob.errors import ErrorCode, Failure
-from splitjob_worker.decoder import (
+from splitjob_worker.audio import (
     LOUDEST,
     MAX_CHANNELS,
     MAX_RATE,

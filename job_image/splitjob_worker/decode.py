@@ -12,7 +12,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from splitjob.errors import ErrorCode, Failure
-from splitjob_worker.decoder import Decoded, Limits
+from splitjob_worker.audio import Decoded, Limits
 from splitjob_worker.spool import FRAME_BYTES, Spool
 
 log = logging.getLogger(__name__)

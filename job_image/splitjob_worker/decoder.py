@@ -11,12 +11,13 @@ import resource
 import signal
 import sys
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from splitjob.errors import ErrorCode, Failure
 from splitjob_worker import sandbox
+from splitjob_worker.audio import Decoded, Limits
 from splitjob_worker.machine import forbid_new_privileges, hide_from_children
 
 # FFmpeg's names of the containers that are read. A playlist, a concatenation script or a network
@@ -37,47 +38,6 @@ OTHER_FILES = {
     b"<": "a web page or an XML document",
     b"{": "a JSON document",
 }
-MIN_SECONDS = 0.16
-MIN_RATE, MAX_RATE, MAX_CHANNELS = 1_000, 384_000, 32
-LOUDEST = 256.0  # +48 dBFS; more is damage, and would upset the statistics of the whole song
-
-
-@dataclass(frozen=True)
-class Limits:
-    """What the decoder may use.
-
-    Attributes:
-        rate: Hz of the spool.
-        max_seconds: of audio.
-        memory_bytes: address space of the process.
-        cpu_seconds: of the process.
-    """
-
-    rate: int
-    max_seconds: int
-    memory_bytes: int = 4 << 30
-    cpu_seconds: int = 600
-
-
-@dataclass(frozen=True)
-class Decoded:
-    """What a file held.
-
-    Attributes:
-        frames: samples a channel at the spool's rate.
-        source_frames: samples a channel at the source's rate.
-        source_rate: Hz.
-        source_channels: channels of the source.
-        damaged_packets: packets that could not be decoded and were left out.
-        bad_samples: samples that were not finite, or absurdly loud, and were silenced.
-    """
-
-    frames: int
-    source_frames: int
-    source_rate: int
-    source_channels: int
-    damaged_packets: int = 0
-    bad_samples: int = 0
 
 
 def main(argv: list[str]) -> int:

@@ -28,9 +28,9 @@ from splitjob.sender import WebhookSender
 from splitjob.signing import parse_tokens
 from splitjob.storage import S3Service, StorageError
 from splitjob_worker import fetch, report, weights
+from splitjob_worker.audio import Decoded
+from splitjob_worker.audio import Limits as DecoderLimits
 from splitjob_worker.decode import decode
-from splitjob_worker.decoder import Decoded
-from splitjob_worker.decoder import Limits as DecoderLimits
 from splitjob_worker.notify import Notifier
 from splitjob_worker.progress import Progress
 from splitjob_worker.settings import WorkerSettings

@@ -16,8 +16,8 @@ from tests.worker import Samples, tones, write_audio
 from splitjob.errors import ErrorCode, Failure
 from splitjob_worker import decode as decoding
 from splitjob_worker import sandbox
+from splitjob_worker.audio import Decoded, Limits
 from splitjob_worker.decode import decode
-from splitjob_worker.decoder import Decoded, Limits
 from splitjob_worker.stopping import Stopped
 
 LIMITS = Limits(rate=44100, max_seconds=20)
@@ -337,7 +337,7 @@ def test_ten_minutes_are_decoded_in_flat_memory(tmp_path: Path) -> None:
 import resource
 from pathlib import Path
 from splitjob_worker.decode import decode
-from splitjob_worker.decoder import Limits
+from splitjob_worker.audio import Limits
 spool, found = decode(Path({str(tmp_path / "x.wav")!r}), Path({str(tmp_path / "spool")!r}),
                       Limits(rate=44100, max_seconds=700))
 print(found.frames, resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)
