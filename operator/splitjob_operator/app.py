@@ -23,6 +23,7 @@ from splitjob_operator.counter import Counter
 from splitjob_operator.deliver import Deliverer
 from splitjob_operator.execute import Executor
 from splitjob_operator.index import Index
+from splitjob_operator.nodes import Nodes
 from splitjob_operator.progress import Progress
 from splitjob_operator.resync import Resync
 from splitjob_operator.settings import Settings
@@ -77,6 +78,7 @@ class App:
             counter=self._counter,
             threads=self._threads,
             guard=WatchGuard(settings.missed_watch_seconds, time.monotonic),
+            nodes=Nodes(cluster, self._threads),
         )
         self.resync = Resync(self.controller, _end_process)
         self._tasks: list[asyncio.Task[None]] = []

@@ -16,6 +16,7 @@ from splitjob_operator.counter import Counter
 from splitjob_operator.execute import Executor, NameTaken
 from splitjob_operator.index import Index
 from splitjob_operator.metrics import RECONCILES
+from splitjob_operator.nodes import Nodes
 from splitjob_operator.observed import JobView, Observed, PodView, SplitJobView
 from splitjob_operator.plan import Plan
 from splitjob_operator.progress import Progress
@@ -38,7 +39,6 @@ class Controller:
     """Reconciles every SplitJob of a namespace.
 
     Attributes:
-        lost_nodes: nodes that are away and since when; kept by the resync.
         reconciled: the resource version at which each SplitJob was last reconciled.
         job_names: Jobs that are there, by the SplitJob in their label.
     """
@@ -52,7 +52,7 @@ class Controller:
     counter: Counter
     threads: Threads
     guard: WatchGuard
-    lost_nodes: dict[str, datetime] = field(default_factory=dict)
+    nodes: Nodes
     reconciled: dict[str, str] = field(default_factory=dict)
     job_names: defaultdict[str, set[str]] = field(default_factory=lambda: defaultdict(set))
 
@@ -164,7 +164,7 @@ class Controller:
             splitjob=splitjob,
             jobs=jobs,
             pods=pods,
-            lost_nodes=self.lost_nodes,
+            lost_nodes=await self.nodes.confirm({pod.node for pod in pods if not pod.over}),
             turn=self.index.turn(name),
             progress=progress,
         )

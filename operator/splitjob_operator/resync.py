@@ -8,10 +8,9 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from splitjob.resource import LABEL_SPLITJOB, Queue
-from splitjob_operator.cluster import ClusterError, Forbidden, NotFound
+from splitjob_operator.cluster import ClusterError
 from splitjob_operator.controller import Controller
 from splitjob_operator.metrics import RESYNC_AGE, observe_stages
-from splitjob_operator.observed import moment
 from splitjob_operator.queue import Entry, Place, Stage, worth_writing
 
 __all__ = ["Resync"]
@@ -36,7 +35,6 @@ class Resync:
         self._exit = exit_process
         self._started = time.monotonic()
         self._last: float | None = None
-        self._node_trouble_told = False
         self.first = asyncio.Event()
 
     @property
@@ -81,7 +79,7 @@ class Resync:
         c.guard.listed("Job", await self._jobs())
         pods = await c.threads.run(lambda: [_version(pod) for pod in c.cluster.pods()])
         c.guard.listed("Pod", dict(pods))
-        await self._nodes()
+        await c.nodes.look({e.node for e in c.index if e.active and e.node})
         self._enqueue(versions)
         await self._orphaned_secrets()
         observe_stages(c.index)
@@ -117,24 +115,6 @@ class Resync:
                 c.queue.add(entry.name)
         c.wake_next()
 
-    async def _nodes(self) -> None:
-        """See which of the nodes that workers run on are away."""
-        c = self._controller
-        lost: dict[str, datetime] = {}
-        for name in {entry.node for entry in c.index if entry.active and entry.node}:
-            try:
-                since = _away_since(await c.threads.run(c.cluster.node, name))
-            except NotFound:
-                since = c.lost_nodes.get(name, datetime.now(UTC))
-            except Forbidden as error:
-                if not self._node_trouble_told:
-                    log.warning("Lost nodes are recognised late, by their pods only: %s", error)
-                    self._node_trouble_told = True
-                return
-            if since:
-                lost[name] = since
-        c.lost_nodes = lost
-
     async def _orphaned_secrets(self) -> None:
         """Delete Secrets of requests that never became SplitJobs."""
         c = self._controller
@@ -161,14 +141,6 @@ def _secret(raw: Mapping[str, Any]) -> tuple[str, str, datetime, bool]:
     metadata = raw["metadata"]
     created_at = datetime.fromisoformat(metadata["creationTimestamp"])
     return metadata["name"], metadata["uid"], created_at, bool(metadata.get("ownerReferences"))
-
-
-def _away_since(node: Mapping[str, Any]) -> datetime | None:
-    """Return since when a node is not ready; None while it is."""
-    for condition in node.get("status", {}).get("conditions", []):
-        if condition.get("type") == "Ready" and condition.get("status") != "True":
-            return moment(condition.get("lastTransitionTime")) or datetime.now(UTC)
-    return None
 
 
 def _moved(entry: Entry, place: Place | None) -> bool:

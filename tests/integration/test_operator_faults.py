@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import yaml
 from tests.operator_harness import Site, eventually, site
 
 from splitjob_local.local_cluster import LocalCluster
@@ -237,3 +238,50 @@ def test_a_token_is_needed_to_start(here: Site) -> None:
     operator = here.launch(DEMUCSSVC_TOKEN=" , ")
     assert operator.process.wait(30) != 0
     assert "DEMUCSSVC_TOKEN" in operator.log.read_text()
+
+
+def test_forbidden_for_a_while(here: Site) -> None:
+    """Acceptance 53: 403 to everything, the watches included; recovers by itself."""
+    operator = here.start(KUBECONFIG=str(account(here)))
+    name = here.ask("sleep 2; complete")
+    here.running(name)
+    here.kubectl("delete", "rolebinding/op")
+    time.sleep(15)
+    assert "finishedAt" not in here.status(name)
+    bind(here)
+    assert here.told(name, 60).body["status"] == "completed"
+    later = here.ask("complete")
+    assert here.told(later, 60).body["status"] == "completed"
+    assert operator.process.poll() is None, "the process itself went on"
+
+
+def account(place: Site) -> Path:
+    """Return a kubeconfig of an account with the rights that `bind` gives."""
+    place.kubectl("create", "serviceaccount", "op")
+    bind(place)
+    config = yaml.safe_load(place.cluster.kubeconfig.read_text())
+    token = place.kubectl("create", "token", "op").strip()
+    config["users"] = [{"name": config["users"][0]["name"], "user": {"token": token}}]
+    path = place.folder / "kubeconfig"
+    path.write_text(yaml.safe_dump(config))
+    return path
+
+
+def bind(place: Site) -> None:
+    who = f"--serviceaccount={place.namespace}:op"
+    place.kubectl("create", "rolebinding", "op", "--clusterrole=cluster-admin", who)
+
+
+def test_the_node_is_lost(here: Site) -> None:
+    """Acceptance 44: another attempt once the node has been away too long."""
+    here.start(NODE_LOST_SECONDS="3")
+    name = here.ask("deaf; sleep 600", script2="complete")
+    here.running(name)
+    here.cluster.kill("node")
+    try:
+        eventually(lambda: here.status(name)["attempts"][0]["reason"] == "WorkerLost", 90)
+        eventually(lambda: len(here.status(name)["attempts"]) == 2)
+    finally:
+        here.cluster.start("node")
+    assert here.told(name, 60).body["status"] == "completed"
+    assert len(here.receiver.of(name)) == 1

@@ -26,10 +26,11 @@ from splitjob_operator.answers import ClaimTombstone, ManifestState
 from splitjob_operator.check import Rules, judge, urls_in
 from splitjob_operator.events import body, news
 from splitjob_operator.manifest import classify, tombstone
+from splitjob_operator.nodes import away_since
 from splitjob_operator.observed import SplitJobView
 from splitjob_operator.queue import Entry, Stage
 from splitjob_operator.reconcile import reconcile
-from splitjob_operator.resync import _away_since, _secret
+from splitjob_operator.resync import _secret
 from splitjob_operator.serial import dump
 from splitjob_operator.totals import Totals, candidates
 
@@ -186,8 +187,8 @@ def test_nodes_that_are_away() -> None:
         ready = {"type": "Ready", "status": status, "lastTransitionTime": stamp(NOW)}
         return {"status": {"conditions": [ready]}}
 
-    assert _away_since(node("True")) is None
-    assert _away_since(node("Unknown")) == NOW
+    assert away_since(node("True")) is None
+    assert away_since(node("Unknown")) == NOW
 
 
 def test_of_a_secret_only_its_metadata_is_kept() -> None:
