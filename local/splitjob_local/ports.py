@@ -8,7 +8,6 @@ below the range from which systems hand out ports for outgoing connections.
 import random
 import socket
 from pathlib import Path
-from types import TracebackType
 from typing import IO, Self
 
 from splitjob_local.locks import try_lock
@@ -55,12 +54,7 @@ class Leases:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
 

@@ -1,7 +1,6 @@
 """A signed HTTP client, as somebody who calls the service would write it."""
 
 import time
-from types import TracebackType
 from typing import Self
 
 import httpx
@@ -41,10 +40,5 @@ class SignedClient:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._http.close()
