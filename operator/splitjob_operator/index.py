@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from splitjob_operator.observed import Turn
-from splitjob_operator.queue import Entry, Place, Stage, entry_of, next_up, places
+from splitjob_operator.queue import Entry, Line, Place, Stage, entry_of, places
 
 __all__ = ["Index"]
 
@@ -29,6 +29,7 @@ class Index:
         self._device = device
         self._monotonic = monotonic
         self._entries: dict[str, Entry] = {}
+        self._line = Line()
         self._places: dict[str, Place] = {}
         self._places_at = float("-inf")
 
@@ -50,33 +51,34 @@ class Index:
         known = self._entries.get(fresh.name)
         if known and known.uid == fresh.uid and _older(fresh, known):
             return known
-        self._entries[fresh.name] = fresh
+        self._set(fresh)
         return fresh
 
     def reserve(self, name: str) -> None:
         """Count a SplitJob as active from now on, before the write that makes it so."""
         known = self._entries.get(name)
         if known:
-            self._entries[name] = known.replaced(stage=Stage.PENDING)
+            self._set(known.replaced(stage=Stage.PENDING))
 
     def restore(self, raw: Mapping[str, Any]) -> None:
         """Take a SplitJob as it was read, after a write of it failed."""
-        self._entries[raw["metadata"]["name"]] = entry_of(raw)
+        self._set(entry_of(raw))
 
     def drop(self, name: str) -> None:
         """Forget a SplitJob that is gone."""
-        self._entries.pop(name, None)
+        if known := self._entries.pop(name, None):
+            self._line.remove(known)
 
     def keep_only(self, names: set[str]) -> list[str]:
         """Forget all others; return whom."""
         gone = [name for name in self._entries if name not in names]
         for name in gone:
-            del self._entries[name]
+            self.drop(name)
         return gone
 
     def next_up(self) -> list[str] | None:
         """Return whose turn it is; None: everybody's."""
-        return next_up(self._entries.values(), self._max_active)
+        return self._line.next_up(self._max_active)
 
     def turn(self, name: str) -> Turn:
         """Return what the queue says to a SplitJob."""
@@ -97,6 +99,11 @@ class Index:
             )
             self._places_at = now
         return self._places
+
+    def _set(self, entry: Entry) -> None:
+        self.drop(entry.name)
+        self._entries[entry.name] = entry
+        self._line.add(entry)
 
 
 def _older(fresh: Entry, known: Entry) -> bool:

@@ -3,8 +3,8 @@
 Higher priority first, then the older one. `maxActiveJobs` bounds the attempts under way at once.
 """
 
-import heapq
 import math
+from bisect import bisect_left, insort
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -15,7 +15,7 @@ from splitjob.conditions import ConditionType
 from splitjob.resource import Queue
 from splitjob_operator.observed import Turn, moment
 
-__all__ = ["Entry", "Place", "Stage", "entry_of", "next_up", "places", "updated", "worth_writing"]
+__all__ = ["Entry", "Line", "Place", "Stage", "entry_of", "places", "updated", "worth_writing"]
 
 EXACT_UP_TO = 20  # positions behind this one are rewritten only when they moved noticeably
 NOTICEABLE = 0.1
@@ -124,19 +124,36 @@ def _stage(
     return Stage.HELD if spec.get("suspend") or spec.get("canceled") else Stage.WAITING
 
 
-def next_up(entries: Iterable[Entry], max_active: int) -> list[str] | None:
-    """Return the names of those whose turn it is, first things first; None: everybody's.
+class Line:
+    """Who waits, in order, and how many are under way: kept up to date entry by entry."""
 
-    Args:
-        entries: all SplitJobs.
-        max_active: attempts under way at once; 0: no bound.
-    """
-    if max_active == 0:
-        return None
-    known = list(entries)
-    free = max(0, max_active - sum(entry.active for entry in known))
-    waiting = (entry for entry in known if entry.stage is Stage.WAITING)
-    return [entry.name for entry in heapq.nsmallest(free, waiting, key=lambda entry: entry.order)]
+    def __init__(self) -> None:
+        self._waiting: list[tuple[int, datetime, str]] = []
+        self._active: set[str] = set()
+
+    def add(self, entry: Entry) -> None:
+        """Take in an entry that is not in the line."""
+        if entry.stage is Stage.WAITING:
+            insort(self._waiting, entry.order)
+        elif entry.active:
+            self._active.add(entry.name)
+
+    def remove(self, entry: Entry) -> None:
+        """Take out an entry as it was added."""
+        if entry.stage is Stage.WAITING:
+            del self._waiting[bisect_left(self._waiting, entry.order)]
+        self._active.discard(entry.name)
+
+    def next_up(self, max_active: int) -> list[str] | None:
+        """Return the names of those whose turn it is, first things first; None: everybody's.
+
+        Args:
+            max_active: attempts under way at once; 0: no bound.
+        """
+        if max_active == 0:
+            return None
+        free = max(0, max_active - len(self._active))
+        return [name for _, _, name in self._waiting[:free]]
 
 
 def places(

@@ -10,7 +10,7 @@ from tests.operator_samples import NOW, after, raw_splitjob, stamp
 
 from splitjob.resource import Queue
 from splitjob_operator.index import Index
-from splitjob_operator.queue import Entry, Stage, entry_of, next_up, places, worth_writing
+from splitjob_operator.queue import Entry, Line, Stage, entry_of, places, worth_writing
 from splitjob_operator.watchguard import WatchGuard
 from splitjob_operator.workqueue import WorkQueue
 
@@ -25,6 +25,13 @@ def entry(name: str, stage: Stage = Stage.WAITING, age: int = 0, priority: int =
         stage=stage,
         model="demo",
     )
+
+
+def next_up(entries: list[Entry], max_active: int) -> list[str] | None:
+    line = Line()
+    for one in entries:
+        line.add(one)
+    return line.next_up(max_active)
 
 
 def test_priority_then_age() -> None:
@@ -59,6 +66,16 @@ def test_never_more_than_the_bound(line: list[Entry], bound: int) -> None:
     chosen = next_up(line, bound)
     assert chosen is not None
     assert not chosen or active + len(chosen) <= bound
+
+
+@given(entries)
+def test_the_line_forgets_who_leaves(entries: list[Entry]) -> None:
+    line = Line()
+    for one in entries:
+        line.add(one)
+    for one in entries:
+        line.remove(one)
+    assert line.next_up(99) == []
 
 
 @given(entries, st.integers(0, 10))
