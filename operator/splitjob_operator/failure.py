@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from splitjob.errors import ErrorCode, retry_rule
+from splitjob.jsonlog import redact
 from splitjob.result import EXIT_TERMINATED
 from splitjob_operator.observed import ContainerEnd, JobView, PodView
 
@@ -183,7 +184,8 @@ def _said(end: ContainerEnd) -> Reading | None:
         return None
     if report.outcome == "failed":
         code = report.code or ErrorCode.INTERNAL_ERROR
-        return Reading(code, report.message or f"The worker failed: {code}.", report.retryable)
+        said = redact(report.message) or f"The worker failed: {code}."
+        return Reading(code, said, report.retryable)
     if report.outcome == "terminated":
         return Reading.of(ErrorCode.WORKER_DISRUPTED, "The worker was told to stop.")
     return None

@@ -17,8 +17,8 @@ __all__ = ["Resync"]
 
 log = logging.getLogger(__name__)
 
-ORPHAN_AGE = timedelta(minutes=10)  # of a Secret that nothing refers to
 FIRST_RETRY_SECONDS = 1.0
+RETRY_SECONDS = 5.0
 MIN_LIVENESS_SECONDS = 300.0
 
 
@@ -56,16 +56,20 @@ class Resync:
                 await self.once()
                 self._last = time.monotonic()
                 self.first.set()
+                self._end_if_deaf()
             except ClusterError as error:
                 log.warning("Resync: %s", error)
-                pause = min(pause, FIRST_RETRY_SECONDS if self._last is None else 5.0)
+                self._controller.guard.excuse()
+                pause = min(pause, FIRST_RETRY_SECONDS if self._last is None else RETRY_SECONDS)
             except Exception:
                 log.exception("Resync failed by a defect")
             RESYNC_AGE.set(self.age)
-            if missed := self._controller.guard.deaf():
-                log.error("The watch has not brought a change of %s %s; starting afresh", *missed)
-                self._exit()
             await asyncio.sleep(pause)
+
+    def _end_if_deaf(self) -> None:
+        if missed := self._controller.guard.deaf():
+            log.error("The watch has not brought a change of %s %s; starting afresh", *missed)
+            self._exit()
 
     async def once(self) -> None:
         """List everything once.
@@ -118,7 +122,7 @@ class Resync:
     async def _orphaned_secrets(self) -> None:
         """Delete Secrets of requests that never became SplitJobs."""
         c = self._controller
-        before = datetime.now(UTC) - ORPHAN_AGE
+        before = datetime.now(UTC) - timedelta(seconds=c.settings.orphan_secret_seconds)
         secrets = await c.threads.run(lambda: [_secret(s) for s in c.cluster.source_secrets()])
         used = {entry.secret for entry in c.index}
         for name, uid, created_at, owned in secrets:

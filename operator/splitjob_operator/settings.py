@@ -56,6 +56,9 @@ class Settings(BaseSettings):
     missed_watch_seconds: float = Field(
         default=60, gt=0, description="How far the watch may lag behind a resync before we restart."
     )
+    orphan_secret_seconds: int = Field(
+        default=600, ge=0, description="Age at which a source Secret that nothing refers to goes."
+    )
     totals_configmap: str = "track-tree-audio-totals"
 
     # The queue

@@ -21,7 +21,7 @@ AT_ONCE = {reason_of(ErrorCode.WORKER_DISRUPTED), reason_of(ErrorCode.WORKER_LOS
 def wait(r: Round) -> Plan:
     """Return what a SplitJob without an attempt under way needs."""
     if r.canceled:
-        return verdict.cancel(r)
+        return (r.first_sight and _verdict_in_bucket(r)) or verdict.cancel(r)
     if r.request is None:
         return verdict.fail(r, ErrorCode.REQUEST_INVALID, r.seen.splitjob.spec_error)
     if r.first_sight and (plan := _look(r)):
@@ -38,7 +38,25 @@ def wait(r: Round) -> Plan:
 
 
 def _look(r: Round) -> Plan | None:
-    """Check the request, then the bucket; a plan where that already decides, or must be asked."""
+    """Look at the bucket, then check the request; a plan where that decides, or must be asked.
+
+    In this order: a job that is completed stays so, also when its URLs have expired since.
+    """
+    return _verdict_in_bucket(r) or _check(r)
+
+
+def _verdict_in_bucket(r: Round) -> Plan | None:
+    if not r.stores:
+        return None
+    answer = r.seen.answers.manifest
+    if answer is None:
+        return r.asking(LookAtManifest())
+    if answer.state in {ManifestState.COMPLETED, ManifestState.OUR_TOMBSTONE}:
+        return verdict.as_the_bucket_says(r, answer)
+    return None
+
+
+def _check(r: Round) -> Plan | None:
     answers = r.seen.answers
     if not answers.checked:
         return r.asking(CheckRequest())
@@ -46,12 +64,6 @@ def _look(r: Round) -> Plan | None:
         return verdict.fail(r, answers.problem.code, answers.problem.message)
     if r.request and r.request.secret_name:
         r.before.append(OwnSecret(r.request.secret_name))
-    if not r.stores:
-        return None
-    if answers.manifest is None:
-        return r.asking(LookAtManifest())
-    if answers.manifest.state in {ManifestState.COMPLETED, ManifestState.OUR_TOMBSTONE}:
-        return verdict.as_the_bucket_says(r, answers.manifest)
     return None
 
 

@@ -40,6 +40,10 @@ class WatchGuard:
             for key in [k for k in known if k[0] == kind and k[1] not in versions]:
                 del known[key]
 
+    def excuse(self) -> None:
+        """Forget what was missed: the API server was away, the watches will come back with it."""
+        self._missed.clear()
+
     def deaf(self) -> Key | None:
         """Return an object whose change the watch has missed for too long, or None."""
         now = self._monotonic()

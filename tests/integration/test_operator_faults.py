@@ -285,3 +285,20 @@ def test_the_node_is_lost(here: Site) -> None:
         here.cluster.start("node")
     assert here.told(name, 60).body["status"] == "completed"
     assert len(here.receiver.of(name)) == 1
+
+
+def test_secrets_that_nothing_refers_to(here: Site) -> None:
+    """Acceptance 16: what a crash between the two writes of a request leaves behind."""
+    plain = f"{here.receiver.base}song.wav"
+    for name in ("orphan", "referred"):
+        here.secret(name, source=f"{plain}?X-Amz-Signature=x")
+    here.secret("other", "Opaque", source="mine")
+    source = {"url": plain, "secretKey": "source"}
+    here.ask("sleep 60", secretName="referred", source=source, spec={"suspend": True})
+    here.start(ORPHAN_SECRET_SECONDS="2", RESYNC_SECONDS="1")
+
+    def names() -> set[str]:
+        return {one["metadata"]["name"] for one in here.get("secrets")["items"]}
+
+    eventually(lambda: "orphan" not in names())
+    assert {"referred", "other", "keys"} <= names()

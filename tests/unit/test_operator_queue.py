@@ -196,6 +196,15 @@ class TestWatchGuard:
         guard.listed("Pod", {"p": "3"})
         assert guard.deaf() == ("Pod", "p")
 
+    def test_while_the_api_server_is_away_no_watch_is_deaf(self) -> None:
+        now = [0.0]
+        guard = WatchGuard(60, lambda: now[0])
+        guard.listed("Pod", {"p": "2"})
+        guard.excuse()
+        now[0] = 200
+        guard.listed("Pod", {"p": "2"})
+        assert guard.deaf() is None
+
     def test_late_news_are_news(self) -> None:
         now = [0.0]
         guard = WatchGuard(60, lambda: now[0])

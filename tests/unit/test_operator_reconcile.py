@@ -88,10 +88,20 @@ def reason(plan: Plan, kind: ConditionType) -> tuple[str, str]:
 
 
 class TestWaiting:
-    def test_first_sight_checks_the_request_then_the_bucket(self) -> None:
+    def test_first_sight_looks_at_the_bucket_then_checks_the_request(self) -> None:
         view = splitjob()
-        assert plan_of(seen(view, answers=Answers())).ask == CheckRequest()
-        assert plan_of(seen(view, answers=Answers(checked=True))).ask == LookAtManifest()
+        assert plan_of(seen(view, answers=Answers())).ask == LookAtManifest()
+        absent = Answers(manifest=ManifestAnswer(ManifestState.ABSENT))
+        assert plan_of(seen(view, answers=absent)).ask == CheckRequest()
+
+    def test_a_restored_job_that_was_canceled_too_late_stays_completed(self) -> None:
+        result = completed_report().result(_request(), "stems", "v1/x")
+        manifest = Manifest(
+            job_id=NAME, job_uid="another", version_id="v1", status="completed", result=result
+        )
+        answers = Answers(manifest=ManifestAnswer(ManifestState.COMPLETED, manifest))
+        plan = plan_of(seen(splitjob(spec={"canceled": True}), answers=answers))
+        assert reason(plan, ConditionType.SUCCEEDED) == ("True", "Completed")
 
     def test_the_number_stands_in_the_status_before_the_job_is_created(self) -> None:
         plan = plan_of(seen(splitjob()))
@@ -110,7 +120,7 @@ class TestWaiting:
 
     def test_a_bad_request_fails_without_an_attempt(self) -> None:
         problem = Problem(ErrorCode.REQUEST_INVALID, "model: there is no model x")
-        plan = plan_of(seen(splitjob(), answers=Answers(checked=True, problem=problem)))
+        plan = plan_of(seen(splitjob(), answers=replace(SERVABLE, problem=problem)))
         assert plan.status is not None
         assert reason(plan, ConditionType.SUCCEEDED) == ("False", "RequestInvalid")
         assert plan.status.attempts == []
@@ -212,7 +222,7 @@ class TestWaiting:
         assert reason(plan, ConditionType.SUCCEEDED) == ("False", "NoCapacity")
 
     def test_a_queued_job_is_canceled_at_once(self) -> None:
-        plan = plan_of(seen(splitjob(spec={"canceled": True}), answers=Answers()))
+        plan = plan_of(seen(splitjob(spec={"canceled": True})))
         assert reason(plan, ConditionType.SUCCEEDED) == ("False", "Canceled")
         assert plan.status
         assert plan.status.phase == "Canceled"
