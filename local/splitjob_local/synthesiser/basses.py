@@ -14,6 +14,8 @@ from splitjob_local.synthesiser.timbres import (
     Wavetable,
     low_passed,
     normalised,
+    random_phases,
+    random_spectrum,
     tilt,
 )
 
@@ -64,6 +66,20 @@ def finger_bass(rng: np.random.Generator) -> Timbre:
         ratios=numbers,
         levels=normalised(levels) * np.float32(1.4),
         seconds=(rng.uniform(1.5, 4.0) / numbers ** rng.uniform(0.4, 0.9)).astype(np.float32),
+    )
+
+
+def any_bass(rng: np.random.Generator) -> Timbre:
+    """A bass with any spectrum, held or plucked."""
+    spectrum = random_spectrum(rng)
+    return Wavetable(
+        bright=low_passed(spectrum, rng.uniform(5, 60)),
+        dark=low_passed(spectrum, rng.uniform(2, 20)),
+        envelope=(rng.uniform(0.002, 0.03), rng.uniform(0.1, 1.5), rng.uniform(0.1, 1.0), 0.05),
+        fade=float(np.exp(rng.uniform(np.log(0.05), np.log(2.0)))),
+        detune=rng.uniform(0, 0.002),
+        voices=int(rng.integers(1, 3)),
+        phases=random_phases(rng),
     )
 
 

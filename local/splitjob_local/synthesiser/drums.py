@@ -192,6 +192,20 @@ def tom(rng: np.random.Generator) -> Signal:
     return pan(body + 0.3 * skin, rng.uniform(-0.6, 0.6))
 
 
+def any_hit(rng: np.random.Generator) -> Signal:
+    """Any percussion: a falling tone and a band of noise, in any proportion."""
+    seconds = float(np.exp(rng.uniform(np.log(0.05), np.log(0.5))))
+    n = _length(seconds)
+    low = float(np.exp(rng.uniform(np.log(60), np.log(3_000))))
+    tone = _sweep(n, low * rng.uniform(1.0, 4.0), low, 0.05) * decay(n, seconds)
+    floor = float(np.exp(rng.uniform(np.log(200), np.log(7_000))))
+    band = bandpass(noise(rng, 2, n), floor, floor * rng.uniform(1.5, 6.0))
+    share = rng.random()
+    return np.float32(share) * pan(tone, 0.0) + np.float32(2 * (1 - share)) * band * decay(
+        n, seconds * rng.uniform(0.3, 1.0)
+    )
+
+
 def conga(rng: np.random.Generator) -> Signal:
     """Hand drum: two close modes and a slap."""
     n = _length(0.3)

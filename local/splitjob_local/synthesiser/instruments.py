@@ -15,6 +15,7 @@ from splitjob_local.synthesiser.timbres import (
     low_passed,
     normalised,
     random_phases,
+    random_spectrum,
     tilt,
 )
 
@@ -135,6 +136,37 @@ def bell(rng: np.random.Generator) -> Timbre:
         levels=normalised(rng.random(9).astype(np.float32) + 0.1) * np.float32(1.4),
         seconds=(rng.uniform(1.0, 3.0) / np.sqrt(ratios)).astype(np.float32),
         release=0.15,
+    )
+
+
+def any_pad(rng: np.random.Generator) -> Timbre:
+    """A held sound with any spectrum."""
+    return Wavetable(
+        bright=low_passed(random_spectrum(rng), rng.uniform(3, 40)),
+        dark=low_passed(random_spectrum(rng), rng.uniform(3, 40)),
+        envelope=(rng.uniform(0.01, 0.4), rng.uniform(0.5, 3.0), rng.uniform(0.4, 1.0), 0.15),
+        fade=rng.uniform(0.1, 3.0),
+        detune=rng.uniform(0.0, 0.006),
+        voices=int(rng.integers(1, 5)),
+        vibrato=rng.uniform(0.0, 0.005),
+        breath=rng.uniform(0.0, 0.02),
+        phases=random_phases(rng),
+    )
+
+
+def any_mallet(rng: np.random.Generator) -> Timbre:
+    """A struck sound with any partials, in tune or not."""
+    count = int(rng.integers(3, 24))
+    ratios = np.sort(np.append(1.0, rng.uniform(1.5, 16.0, count - 1)))
+    if rng.random() < 0.5:
+        ratios = np.round(ratios)
+    levels = rng.random(count) / ratios ** rng.uniform(0.2, 1.5) + 1e-3
+    seconds = rng.uniform(0.3, 3.0) / ratios ** rng.uniform(0.1, 1.0)
+    return Modal(
+        ratios=ratios.astype(np.float32),
+        levels=normalised(levels) * np.float32(1.4),
+        seconds=seconds.astype(np.float32),
+        release=rng.uniform(0.02, 0.15),
     )
 
 

@@ -136,3 +136,9 @@ def low_passed(spectrum: Signal, harmonic: float, steepness: float = 3.0) -> Sig
 def random_phases(rng: np.random.Generator) -> Signal:
     """A phase in radians for every harmonic."""
     return (rng.random(256) * 2.0 * np.pi).astype(np.float32)
+
+
+def random_spectrum(rng: np.random.Generator) -> Signal:
+    """Any spectrum at all: a slope, and every harmonic up or down by chance."""
+    bumps = np.exp(rng.uniform(0.2, 1.5) * rng.standard_normal(len(HARMONICS)))
+    return normalised(tilt(rng.uniform(0.6, 2.5)) * bumps)
