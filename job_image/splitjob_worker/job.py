@@ -126,7 +126,7 @@ class Job:
         found = weights.find(record, self._settings.model_dir)
         from splitjob_worker.separate import Separator  # noqa: PLC0415 - seconds of import
 
-        separator = Separator(found, self._settings.device)
+        separator = Separator(found, self._settings.device, self._request.stems)
         self._progress.timings["load"] = round((time.monotonic() - began) * 1000)
         return separator
 
@@ -140,8 +140,6 @@ class Job:
             from splitjob_worker.separate import Options  # noqa: PLC0415 - loaded by now
 
             options = Options(
-                stems=self._request.stems,
-                remainder=self._request.remainder,
                 shifts=self._request.shifts,
                 overlap=self._request.overlap_permille / 1000,
                 seed=self._seed(),
@@ -150,6 +148,7 @@ class Job:
                 mixture,
                 options,
                 scratch,
+                remainder=self._request.remainder,
                 on_progress=on_progress,
                 check_stop=self._stop.check,
             )

@@ -1,9 +1,10 @@
 """Audio on the scratch disk: raw float32, stereo, interleaved, as long as the disk allows.
 
-Written with plain writes, so that a full disk is an error and not a killed process, and read
-through a memory map, so that memory does not grow with the song.
+Written and read piece by piece, with plain writes and reads: a full disk is an error and not a
+killed process, and memory does not grow with the song.
 """
 
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,15 +32,34 @@ class Spool:
     path: Path
     frames: int
 
-    def samples(self) -> Samples:
-        """Return all samples as a read-only memory map, shape (frames, 2)."""
-        return np.memmap(self.path, np.float32, "r", shape=(self.frames, CHANNELS))
+    def reader(self) -> "SpoolReader":
+        """Open it for reading anywhere."""
+        return SpoolReader(self)
 
     def blocks(self, frames: int = BLOCK_FRAMES) -> Iterator[Samples]:
         """Yield the samples piece by piece, shape (<= frames, 2), each a copy in memory."""
         with self.path.open("rb") as file:
             while data := file.read(frames * FRAME_BYTES):
                 yield np.frombuffer(data, np.float32).reshape(-1, CHANNELS)
+
+
+class SpoolReader:
+    """Reads anywhere in a spool; a context manager."""
+
+    def __init__(self, spool: Spool) -> None:
+        self.frames = spool.frames
+        self._file = spool.path.open("rb", buffering=0)
+
+    def read(self, start: int, stop: int) -> Samples:
+        """Return samples from start to stop, both within the spool, shape (stop - start, 2)."""
+        data = os.pread(self._file.fileno(), (stop - start) * FRAME_BYTES, start * FRAME_BYTES)
+        return np.frombuffer(data, np.float32).reshape(stop - start, CHANNELS)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._file.close()
 
 
 class SpoolWriter:

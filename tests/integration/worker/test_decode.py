@@ -26,7 +26,8 @@ LIMITS = Limits(rate=44100, max_seconds=20)
 def decoded(source: Path, limits: Limits = LIMITS) -> tuple[Samples, Decoded]:
     """Decode a file; return its samples, shape (frames, 2), and what was found."""
     spool, found = decode(source, source.with_suffix(".f32"), limits)
-    return np.array(spool.samples()), found
+    with spool.reader() as reader:
+        return reader.read(0, spool.frames), found
 
 
 def refusal(source: Path, limits: Limits = LIMITS) -> Failure:

@@ -17,8 +17,10 @@ from splitjob_worker.stopping import Stopped
 torch: Any = pytest.importorskip("torch")
 
 from demucs.api import Separator as DemucsSeparator  # noqa: E402
+from demucs.apply import BagOfModels  # noqa: E402
+from demucs.hf import load_safetensors_model  # noqa: E402
 
-from splitjob_worker import separate  # noqa: E402
+from splitjob_worker.engine import device as devices  # noqa: E402
 from splitjob_worker.separate import Options, Separation, Separator  # noqa: E402
 
 
@@ -40,10 +42,10 @@ def spooled(samples: Samples, folder: Path) -> Spool:
         return writer.close()
 
 
-def demucs(separator: Separator, samples: Samples, **options: Any) -> dict[str, Samples]:
+def demucs(models: Models, samples: Samples, **options: Any) -> dict[str, Samples]:
     """What `demucs.api.Separator.separate_tensor` gives for the same weights."""
     reference = object.__new__(DemucsSeparator)
-    reference._model = separator._bag
+    reference._model = BagOfModels([load_safetensors_model(models.folder / "tiny.safetensors")])
     reference._samplerate, reference._audio_channels = 44100, 2
     reference.update_parameter(
         **{
@@ -64,16 +66,21 @@ def demucs(separator: Separator, samples: Samples, **options: Any) -> dict[str, 
 
 
 def stems_of(separation: Separation) -> dict[str, Samples]:
-    return {one.name: np.array(one.spool.samples()) for one in separation.stems}
+    return {one.name: np.concatenate(list(one.spool.blocks())) for one in separation.stems}
 
 
 @pytest.mark.parametrize(("frames", "overlap"), [(145530, 0.25), (7056, 0.25), (100001, 0.5)])
 def test_the_same_numbers_as_demucs(
-    separator: Separator, mixture: Samples, tmp_path: Path, frames: int, overlap: float
+    separator: Separator,
+    models: Models,
+    mixture: Samples,
+    tmp_path: Path,
+    frames: int,
+    overlap: float,
 ) -> None:
     samples = mixture[:frames]
     made = separator.separate(spooled(samples, tmp_path), Options(overlap=overlap), tmp_path)
-    expected = demucs(separator, samples, overlap=overlap)
+    expected = demucs(models, samples, overlap=overlap)
     for name, stem in stems_of(made).items():
         assert np.abs(stem - expected[name]).max() <= 1e-4 * max(1, np.abs(expected[name]).max())
 
@@ -86,16 +93,20 @@ def test_the_residual_is_that_of_all_stems(
     expected = 20 * np.log10(np.sqrt(np.mean(rest.astype(np.float64) ** 2)))
     assert made.residual_dbfs == pytest.approx(expected, abs=1e-3)
     for stem in made.stems:
-        assert stem.peak == np.abs(stem.spool.samples()).max()
+        assert stem.peak == np.abs(stems_of(made)[stem.name]).max()
 
 
-def test_one_stem_and_the_rest(separator: Separator, mixture: Samples, tmp_path: Path) -> None:
-    options = Options(stems=["vocals"], remainder=True)
-    made = separator.separate(spooled(mixture, tmp_path), options, tmp_path)
+def test_some_stems_and_the_rest(models: Models, mixture: Samples, tmp_path: Path) -> None:
+    found = weights.find(models.record, models.folder)
+    some = Separator(found, "cpu", ["vocals", "bass"])
+    made = some.separate(spooled(mixture, tmp_path), Options(), tmp_path, remainder=True)
     stems = stems_of(made)
-    assert list(stems) == ["vocals", "no_vocals"]
-    assert np.abs(stems["vocals"] + stems["no_vocals"] - mixture).max() < 1e-6
+    assert list(stems) == ["vocals", "bass", "remainder"]
+    assert np.abs(sum(stems.values()) - mixture).max() < 1e-6
     assert made.residual_dbfs is None
+    expected = demucs(models, mixture)
+    for name in ("vocals", "bass"):
+        assert np.abs(stems[name] - expected[name]).max() <= 1e-4
 
 
 def test_a_seed_gives_the_same_shifts_again(
@@ -155,6 +166,7 @@ def test_a_gpu_that_is_not_there_is_an_error(models: Models) -> None:
     ("error", "device", "code"),
     [
         (torch.OutOfMemoryError("CUDA out of memory"), "cuda", ErrorCode.GPU_OOM),
+        (RuntimeError("MPS backend out of memory"), "mps", ErrorCode.GPU_OOM),
         (RuntimeError("CUDA error: device-side assert"), "cuda", ErrorCode.GPU_ERROR),
         (
             RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to"),
@@ -165,23 +177,38 @@ def test_a_gpu_that_is_not_there_is_an_error(models: Models) -> None:
         (RuntimeError("shape mismatch"), "cpu", ErrorCode.INTERNAL_ERROR),
     ],
 )
-def test_what_a_failure_inside_torch_means(
-    separator: Separator,
-    mixture: Samples,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    error: Exception,
-    device: str,
-    code: ErrorCode,
-) -> None:
-    def break_off(*_arguments: object, **_options: object) -> None:
-        raise error
+def test_what_a_failure_inside_torch_means(error: Exception, device: str, code: ErrorCode) -> None:
+    assert devices.failure(error, torch.device(device)).code is code
 
-    monkeypatch.setattr(separate, "apply_model", break_off)
-    monkeypatch.setattr(separator, "device", torch.device(device))
+
+def broken(models: Models, monkeypatch: pytest.MonkeyPatch, gives: Any) -> Separator:
+    """A separator whose model does something else."""
+    separator = Separator(weights.find(models.record, models.folder), "cpu")
+    monkeypatch.setattr(separator._bag.members[0].model, "forward", gives)
+    return separator
+
+
+def test_a_failure_inside_torch_ends_the_job(
+    models: Models, mixture: Samples, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def break_off(_heard: object) -> None:
+        raise MemoryError
+
+    separator = broken(models, monkeypatch, break_off)
     with pytest.raises(Failure) as caught:
         separator.separate(spooled(mixture[:9000], tmp_path), Options(), tmp_path)
-    assert caught.value.code is code
+    assert caught.value.code is ErrorCode.WORKER_OOM
+
+
+def test_samples_that_are_not_finite_end_the_job(
+    models: Models, mixture: Samples, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def not_numbers(heard: Any) -> Any:
+        return torch.full((len(heard), 4, *heard.shape[1:]), torch.nan)
+
+    separator = broken(models, monkeypatch, not_numbers)
+    with pytest.raises(Failure, match="not finite"):
+        separator.separate(spooled(mixture[:9000], tmp_path), Options(), tmp_path)
 
 
 @pytest.fixture
