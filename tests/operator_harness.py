@@ -13,7 +13,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -136,19 +136,19 @@ class Site:
 
     # The operator
 
-    def start(self, **changed: str) -> Operator:
+    def start(self, command: Sequence[str] = (), **changed: str) -> Operator:
         """Start an operator and wait until it is ready."""
-        operator = self.launch(**changed)
+        operator = self.launch(command, **changed)
         eventually(lambda: httpx.get(f"{operator.url}/readyz").status_code == 200)
         return operator
 
-    def launch(self, **changed: str) -> Operator:
-        """Start an operator."""
+    def launch(self, command: Sequence[str] = (), **changed: str) -> Operator:
+        """Start an operator, as it is shipped unless a command says otherwise."""
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             port = probe.getsockname()[1]
         log = self.folder / f"operator-{len(self.operators)}.log"
-        command = [
+        shipped = [
             str(Path(sys.executable).parent / "kopf"),
             "run",
             "--standalone",
@@ -158,7 +158,7 @@ class Site:
         ]
         with log.open("wb") as out:
             process = subprocess.Popen(
-                command, env=self._environment(port) | changed, stdout=out, stderr=out
+                command or shipped, env=self._environment(port) | changed, stdout=out, stderr=out
             )
         operator = Operator(process, f"http://127.0.0.1:{port}", log)
         self.operators.append(operator)

@@ -2,6 +2,7 @@
 
 import json
 import signal
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -238,6 +239,35 @@ def test_a_token_is_needed_to_start(here: Site) -> None:
     operator = here.launch(DEMUCSSVC_TOKEN=" , ")
     assert operator.process.wait(30) != 0
     assert "DEMUCSSVC_TOKEN" in operator.log.read_text()
+
+
+DEAF = """
+import asyncio
+from splitjob_operator.app import App
+from splitjob_operator.settings import Settings
+
+async def main():
+    await App(Settings()).start()
+    await asyncio.Event().wait()
+
+asyncio.run(main())
+"""  # the whole operator but for kopf: no watch brings it anything
+
+
+def test_watches_that_bring_nothing(here: Site) -> None:
+    """Acceptance 53: each change costs at most one resync."""
+    here.start([sys.executable, "-c", DEAF], MISSED_WATCH_SECONDS="1000", RESYNC_SECONDS="1")
+    name = here.ask("complete")
+    assert here.told(name).body["status"] == "completed"
+
+
+def test_a_deaf_watch_ends_the_process(here: Site) -> None:
+    """Acceptance 53: to be started afresh, it must end."""
+    operator = here.start(
+        [sys.executable, "-c", DEAF], MISSED_WATCH_SECONDS="2", RESYNC_SECONDS="1"
+    )
+    here.ask("sleep 60", spec={"suspend": True})
+    assert operator.process.wait(20) != 0
 
 
 def test_forbidden_for_a_while(here: Site) -> None:
