@@ -132,7 +132,7 @@ def build(blueprint: Blueprint, device: torch.device) -> Any:  # noqa: ANN401 - 
     except (RuntimeError, TypeError, ValueError, AssertionError) as error:
         raise _incomplete(blueprint.path, blueprint.klass.__name__, error) from error
     model.segment = blueprint.segment
-    return sped_up(model.eval().requires_grad_(requires_grad=False))
+    return sped_up(model.eval().requires_grad_(requires_grad=False), device)
 
 
 @contextmanager

@@ -7,43 +7,81 @@ from demucs import transformer
 from torch import nn
 
 
-def sped_up(model: Any) -> Any:  # noqa: ANN401 - Demucs has no types
-    """Exchange what can be exchanged, in place; return the model."""
-    for module in list(model.modules()):
-        for name, child in list(module.named_children()):
-            if _is_pointwise(child):
-                setattr(module, name, PointwiseConvolution(child))
+def sped_up(model: Any, device: torch.device) -> Any:  # noqa: ANN401 - Demucs has no types
+    """Exchange what can be exchanged, in place; return the model.
+
+    Convolutions only on a CPU: the libraries of GPUs have their own ways.
+    """
+    if device.type == "cpu":
+        for module in list(model.modules()):
+            for name, child in list(module.named_children()):
+                if _is_pointwise(child):
+                    setattr(module, name, PointwiseConvolution(child))
+                elif _is_half_overlapping(child):
+                    setattr(module, name, TransposedConvolution(child))
     if getattr(model, "crosstransformer", None) is not None:
         model.crosstransformer = Transformer(model.crosstransformer)
     return model
 
 
-def _is_pointwise(module: nn.Module) -> bool:
+def _is_pointwise(module: Any) -> bool:  # noqa: ANN401
     return (
-        type(module) is nn.Conv2d
-        and module.kernel_size == module.stride == module.dilation == (1, 1)
-        and module.padding == (0, 0)
-        and module.groups == 1
+        type(module) in {nn.Conv1d, nn.Conv2d}
+        and {*module.kernel_size, *module.stride, *module.dilation, module.groups} == {1}
+        and set(module.padding) == {0}
+    )
+
+
+def _is_half_overlapping(module: Any) -> bool:  # noqa: ANN401
+    return (
+        type(module) in {nn.ConvTranspose1d, nn.ConvTranspose2d}
+        and module.kernel_size[0] == 2 * module.stride[0]
+        and {*module.kernel_size[1:], *module.stride[1:], *module.dilation, module.groups} == {1}
+        and {*module.padding, *module.output_padding} == {0}
     )
 
 
 class PointwiseConvolution(nn.Module):
-    """A 1 x 1 convolution as the matrix product that it is, which CPUs do three times as fast."""
+    """A convolution of kernel size 1 as the matrix product that it is: up to five times as fast."""
 
-    def __init__(self, convolution: nn.Conv2d) -> None:
+    def __init__(self, convolution: nn.Conv1d | nn.Conv2d) -> None:
         super().__init__()
         self.weight = nn.Parameter(convolution.weight.flatten(1), requires_grad=False)
         self.bias = convolution.bias
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Map (batch, inputs, height, width) to (batch, outputs, height, width)."""
-        columns = x.flatten(2)
-        weight = self.weight.expand(len(x), -1, -1)
-        if self.bias is None:
-            result = torch.bmm(weight, columns)
-        else:
-            result = torch.baddbmm(self.bias[:, None], weight, columns)
+        """Map (batch, inputs, ...) to (batch, outputs, ...)."""
+        result = torch.matmul(self.weight, x.flatten(2))
+        if self.bias is not None:
+            result.add_(self.bias[:, None])
         return result.reshape(len(x), -1, *x.shape[2:])
+
+
+class TransposedConvolution(nn.Module):
+    """A transposed convolution along the first dimension, of a kernel twice as long as its stride.
+
+    Every input gives two strides of output, of which the second falls onto the first of the next:
+    one matrix product and one addition, in two thirds of the time.
+    """
+
+    def __init__(self, convolution: nn.ConvTranspose1d | nn.ConvTranspose2d) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(convolution.weight.flatten(1), requires_grad=False)
+        self.bias = convolution.bias
+        self._stride = convolution.stride[0]
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Map (batch, inputs, n, ...) to (batch, outputs, (n + 1) * stride, ...)."""
+        batch, _, length, *others = x.shape
+        products = torch.matmul(self.weight.t(), x.flatten(2))
+        halves = products.view(batch, -1, 2, self._stride, length, *others)
+        result = halves.new_empty(batch, halves.shape[1], length + 1, self._stride, *others)
+        result[:, :, :-1] = halves[:, :, 0].transpose(2, 3)
+        result[:, :, -1] = 0
+        result[:, :, 1:] += halves[:, :, 1].transpose(2, 3)
+        if self.bias is not None:
+            result += self.bias.view(-1, *[1] * (result.dim() - 2))
+        return result.flatten(2, 3)
 
 
 class Transformer(nn.Module):
