@@ -67,7 +67,7 @@ def listing(folder: Path) -> str:
     """Return the files of the results with their sizes."""
     files = sorted(file for file in folder.rglob("*") if file.is_file())
     return "\n".join(
-        f"{file.stat().st_size / 1e6:7.2f} MB  {file.relative_to(folder)}" for file in files
+        f"{file.stat().st_size / 1e3:9,.1f} kB  {file.relative_to(folder)}" for file in files
     )
 
 
