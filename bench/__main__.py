@@ -9,6 +9,7 @@ from bench.figures import Figure, save, table
 BENCHMARKS = {
     "api": "the API: jobs a second against raw writes, counting and memory at 10,000 SplitJobs",
     "path": "the way around the worker: POST to webhook, cluster start, the whole demo",
+    "engine": "the separation engine against apply_model: memory and time",
     "demo_model": "how well the demo model separates songs it never heard",
 }
 RESULTS = Path(__file__).parent / "out" / "results.json"
