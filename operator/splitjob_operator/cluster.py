@@ -76,12 +76,19 @@ class Connection:
 
 
 def connect() -> client.ApiClient:
-    """Return a client: by KUBECONFIG where it is set, else from inside the cluster."""
+    """Return a client: by KUBECONFIG where it is set, else from inside the cluster.
+
+    Raises:
+        ClusterError: neither says where the API server is.
+    """
     configuration = client.Configuration()
-    if os.environ.get("KUBECONFIG") or not os.environ.get("KUBERNETES_SERVICE_HOST"):
-        config.load_kube_config(client_configuration=configuration)
-    else:
-        config.load_incluster_config(client_configuration=configuration)
+    try:
+        if os.environ.get("KUBECONFIG") or not os.environ.get("KUBERNETES_SERVICE_HOST"):
+            config.load_kube_config(client_configuration=configuration)
+        else:
+            config.load_incluster_config(client_configuration=configuration)
+    except config.ConfigException as error:
+        raise ClusterError(f"the API server's address is not known: {error}") from None
     configuration.retries = False
     configuration.connection_pool_maxsize = 64
     return client.ApiClient(configuration)

@@ -5,12 +5,15 @@ kopf's own: the work is `splitjob_operator.controller`'s.
 """
 
 import logging
+import sys
 from typing import Any
 
 import kopf
 
 from splitjob import jsonlog
+from splitjob.models import RegistryError
 from splitjob.resource import GROUP, LABEL_SPLITJOB, PLURAL, VERSION
+from splitjob.storage import StorageError
 from splitjob_operator import cluster
 from splitjob_operator.app import App
 from splitjob_operator.settings import Settings
@@ -35,8 +38,7 @@ def login(**_: Any) -> kopf.ConnectionInfo:  # noqa: ANN401 - kopf's
 @kopf.on.startup(errors=kopf.ErrorsMode.PERMANENT)  # bad settings end the process, told why
 async def start(settings: kopf.OperatorSettings, memo: kopf.Memo, **_: Any) -> None:  # noqa: ANN401
     """Configure kopf and start the operator."""
-    ours = Settings()
-    jsonlog.setup("operator", level=ours.log_level, secrets=ours.tokens)
+    app = _assemble()
     logging.getLogger("kopf").setLevel(logging.WARNING)
     settings.posting.enabled = False
     settings.scanning.disabled = True
@@ -44,7 +46,17 @@ async def start(settings: kopf.OperatorSettings, memo: kopf.Memo, **_: Any) -> N
     settings.networking.request_timeout = 30
     settings.watching.label_selectors["batch", "v1", "jobs"] = LABEL_SPLITJOB
     settings.watching.label_selectors["", "v1", "pods"] = LABEL_SPLITJOB
-    memo.app = await App(ours).start()
+    memo.app = await app.start()
+
+
+def _assemble() -> App:
+    """Put the operator together; what is wrong with its settings ends the process, in one line."""
+    try:
+        settings = Settings()
+        jsonlog.setup("operator", level=settings.log_level, secrets=settings.tokens)
+        return App(settings)
+    except (ValueError, RegistryError, StorageError, cluster.ClusterError) as error:
+        sys.exit(f"track-tree-audio operator: cannot start: {error}")
 
 
 @kopf.on.cleanup()
