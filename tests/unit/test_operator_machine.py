@@ -44,12 +44,16 @@ class Life(RuleBasedStateMachine):
 
     plans = Bundle("plans")
 
+    def __init__(self) -> None:
+        super().__init__()
+        self.world = World()
+        self.meddled = False
+        self.given: tuple[str, str] | None = None
+
     @initialize(meddled=st.booleans(), started=st.booleans())
     def begin(self, meddled: bool, started: bool) -> None:
         """Some lives are canceled, suspended or held up, and some begin with a worker at work."""
-        self.world = World()
         self.meddled = meddled
-        self.given: tuple[str, str] | None = None
         if started:
             self.all_goes_well()
 
@@ -232,7 +236,7 @@ class Life(RuleBasedStateMachine):
 
 TestLife = Life.TestCase
 TestLife.settings = settings(
-    max_examples=300,
+    max_examples=200,
     stateful_step_count=50,
     deadline=None,
     suppress_health_check=[HealthCheck.filter_too_much, HealthCheck.too_slow],
