@@ -126,7 +126,9 @@ class Job:
         found = weights.find(record, self._settings.model_dir)
         from splitjob_worker.separate import Separator  # noqa: PLC0415 - seconds of import
 
-        separator = Separator(found, self._settings.device, self._request.stems)
+        separator = Separator(
+            found, self._settings.device, self._request.stems, self._settings.precision
+        )
         self._progress.timings["load"] = round((time.monotonic() - began) * 1000)
         return separator
 

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -89,7 +89,7 @@ class Separator:
 
         Args:
             mixture: at the model's rate.
-            options: shifts, overlap and the like.
+            options: shifts, overlap and the like; the precision is the separator's own.
             scratch: the folder for the stems.
             remainder: also give the mixture minus the stems.
             on_progress: hears the share that is done, 0 to 1, after each batch of segments.
@@ -125,7 +125,7 @@ class Separator:
             self.device,
             source,
             normalisation(mixture.blocks()),
-            options,
+            replace(options, precision=self._precision),
             stems=[self._bag.stems.index(name) for name in self.stems],
             on_progress=on_progress,
             check_stop=check_stop,

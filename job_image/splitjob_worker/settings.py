@@ -23,6 +23,7 @@ from splitjob.workload import (
     ENV_MAX_SOURCE_BYTES,
     ENV_MODEL_DIR,
     ENV_MODEL_REGISTRY,
+    ENV_PRECISION,
     ENV_QUEUED_AT,
     ENV_REQUEST,
     ENV_SCRATCH_DIR,
@@ -50,6 +51,7 @@ class WorkerSettings(BaseModel):
     termination_message_path: Path | None = Field(default=None, alias=ENV_TERMINATION_MESSAGE)
 
     device: Literal["cpu", "cuda", "mps"] = Field(default="cpu", alias=ENV_DEVICE)
+    precision: Literal["ieee", "tf32", "fp16", "bf16"] = Field(default="ieee", alias=ENV_PRECISION)
     storage_prefix: str = Field(default="", alias=ENV_STORAGE_PREFIX)
     max_audio_seconds: int = Field(default=3600, ge=1, alias=ENV_MAX_AUDIO_SECONDS)
     max_source_bytes: int = Field(default=2 << 30, ge=1, alias=ENV_MAX_SOURCE_BYTES)

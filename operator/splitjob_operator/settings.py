@@ -104,6 +104,9 @@ class Settings(BaseSettings):
     worker_device: Literal["", "cpu", "cuda", "mps"] = Field(
         default="", description="Blank: cuda where a GPU is asked for, else cpu."
     )
+    worker_precision: Literal["ieee", "tf32", "fp16", "bf16"] = Field(
+        default="ieee", description="Of the calculation: full fp32, or faster and less exact."
+    )
     worker_gpu_resource: str = "nvidia.com/gpu"
     worker_gpu_count: int = Field(default=1, ge=0, le=16)
     worker_cpu: str = "2"

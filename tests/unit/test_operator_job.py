@@ -67,6 +67,7 @@ def test_resources() -> None:
         "cuda",
         "cpu",
     )
+    assert env_of(job)[workload.ENV_PRECISION] == "ieee"
     more = build(splitjob(), Attempt(number=2, job_name="x-2", memory_bytes=7), settings())
     assert container_of(more)["resources"]["limits"]["memory"] == "7"
 

@@ -54,6 +54,7 @@ WORKER_IMAGE_PULL_SECRETS: {{ toJson .Values.imagePullSecrets | quote }}
 WORKER_SERVICE_ACCOUNT: {{ include "track-tree-audio.serviceAccount" (dict "root" . "component" "worker") | quote }}
 WORKER_SECRET_NAME: {{ include "track-tree-audio.secretName" . | quote }}
 WORKER_DEVICE: {{ $worker.device | quote }}
+WORKER_PRECISION: {{ $worker.precision | quote }}
 WORKER_GPU_RESOURCE: {{ $worker.gpu.resourceName | quote }}
 WORKER_GPU_COUNT: {{ int64 $worker.gpu.count | quote }}
 WORKER_CPU: {{ $worker.cpu | quote }}

@@ -121,6 +121,17 @@ def test_a_seed_gives_the_same_shifts_again(
     assert not all(np.array_equal(first[name], other[name]) for name in first)
 
 
+def test_precision_is_only_lowered_when_asked(
+    models: Models, separator: Separator, mixture: Samples, tmp_path: Path
+) -> None:
+    found = weights.find(models.record, models.folder)
+    spool = spooled(mixture[:44100], tmp_path)
+    full = stems_of(separator.separate(spool, Options(), tmp_path))
+    lower = stems_of(Separator(found, "cpu", precision="bf16").separate(spool, Options(), tmp_path))
+    error = np.abs(lower["vocals"] - full["vocals"]).max()
+    assert 1e-6 < error / np.abs(full["vocals"]).max() < 0.1
+
+
 def test_silence_stays_finite(separator: Separator, tmp_path: Path) -> None:
     """Acceptance 33."""
     spool = spooled(np.zeros((44100, 2), np.float32), tmp_path)
