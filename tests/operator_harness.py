@@ -26,6 +26,7 @@ import yaml
 from splitjob.resource import API_VERSION, KIND, SECRET_TYPE
 from splitjob.result import storage_prefix
 from splitjob_local.local_cluster import LocalCluster
+from splitjob_local.supervisor import die_with_parent
 
 WORKER = Path(__file__).parent / "scripted_worker.py"
 TOKEN = "a-token-of-these-tests"
@@ -158,7 +159,11 @@ class Site:
         ]
         with log.open("wb") as out:
             process = subprocess.Popen(
-                command or shipped, env=self._environment(port) | changed, stdout=out, stderr=out
+                command or shipped,
+                env=self._environment(port) | changed,
+                stdout=out,
+                stderr=out,
+                preexec_fn=die_with_parent,
             )
         operator = Operator(process, f"http://127.0.0.1:{port}", log)
         self.operators.append(operator)
