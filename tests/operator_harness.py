@@ -163,7 +163,7 @@ class Site:
                 env=self._environment(port) | changed,
                 stdout=out,
                 stderr=out,
-                preexec_fn=die_with_parent,
+                preexec_fn=die_with_parent,  # noqa: PLW1509 - the main thread starts it
             )
         operator = Operator(process, f"http://127.0.0.1:{port}", log)
         self.operators.append(operator)
