@@ -22,6 +22,7 @@ from splitjob_local.service import Service
 
 
 def test_the_service_is_installed_and_answers(cluster: LocalCluster, installed: Service) -> None:
+    installed.wait_until_ready()  # a test before this one may have killed the node
     urls = installed.api_urls()
     assert len(set(urls)) == 2
     for url in urls:

@@ -186,7 +186,7 @@ def test_quota(poor: dict[str, Poor]) -> None:
 def test_order_and_bound(here: Site) -> None:
     """At most maxActiveJobs at once; priority, then age."""
     here.start(MAX_ACTIVE_JOBS="1")
-    first = here.ask("sleep 3; complete")
+    first = here.ask("sleep 8; complete")
     here.running(first)
     low = here.ask("complete", spec={"priority": -5})
     high = here.ask("complete", spec={"priority": 5})
