@@ -21,7 +21,7 @@ demo: $(READY) ## separate a song on a real cluster on this machine, and check e
 	$(BIN)/track-tree-audio local demo --out demo-out $(if $(SONG),--song "$(SONG)") $(if $(KEEP),--keep)
 
 test: lint ## run every check and every test
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses 3 --dist loadscope --no-loadscope-reorder
 
 lint: $(READY) ## check format, style, types, import rules and spelling
 	$(BIN)/ruff format --check .
