@@ -10,6 +10,7 @@ import secrets
 import sys
 from collections.abc import Iterator
 
+import hypothesis
 import pytest
 import yaml
 
@@ -19,6 +20,10 @@ from splitjob_local.local_cluster import LocalCluster, Options
 from splitjob_local.service import Service
 
 NAMESPACE = "track-tree-audio"
+
+# How long an example takes says more about what else the machine does than about the code.
+hypothesis.settings.register_profile("project", deadline=None)
+hypothesis.settings.load_profile("project")
 
 
 def say(text: str) -> None:
