@@ -40,7 +40,7 @@ def test_every_kind_of_model(models: dict[str, Model], bags: dict[str, Bag], nam
     batch=st.integers(1, 4),
 )
 @settings(
-    max_examples=12,
+    max_examples=8,
     deadline=None,
     derandomize=True,
     suppress_health_check=[HealthCheck.function_scoped_fixture],
