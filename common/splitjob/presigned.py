@@ -47,4 +47,4 @@ def _azure(query: dict[str, str]) -> datetime | None:
     if "sig" not in query or "se" not in query:
         return None
     end = datetime.fromisoformat(query["se"])
-    return end if end.tzinfo else end.replace(tzinfo=UTC)
+    return end.astimezone(UTC) if end.tzinfo else end.replace(tzinfo=UTC)

@@ -43,6 +43,19 @@ def test_what_says_nothing_plain_has_no_end(url: str) -> None:
     assert expiry(url) is None
 
 
+def test_an_end_of_another_time_zone_is_given_in_utc() -> None:
+    url = "https://example.com/?sig=1&se=2026-01-02T14:00:00%2B02:00"
+    end = expiry(url)
+    assert end == NOON
+    assert end.tzinfo is UTC
+
+
+@pytest.mark.parametrize("end", ["9999-12-31T23:59:59-23:59", "0001-01-01T00:00:00%2B23:59"])
+def test_an_end_outside_the_calendar_is_none(end: str) -> None:
+    """It has a time zone in which it is a date, and none in UTC."""
+    assert expiry(f"https://example.com/?sig=1&se={end}") is None
+
+
 @given(st.text())
 def test_any_text_is_survived(text: str) -> None:
     expiry("https://example.com/?" + text)
