@@ -185,8 +185,13 @@ def _environment(
             "S3_REGION": settings.s3_region,
             "S3_BUCKET": settings.s3_bucket,
         }
-    plain = [{"name": name, "value": value} for name, value in values.items() if value]
+    plain = [{"name": name, "value": _literal(value)} for name, value in values.items() if value]
     return plain + _secrets(request, settings)
+
+
+def _literal(value: str) -> str:
+    """Return a value that Kubernetes hands over as it is: it would replace `$(NAME)` and `$$`."""
+    return value.replace("$", "$$")
 
 
 def _model_dir(settings: Settings) -> str:

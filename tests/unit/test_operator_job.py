@@ -9,6 +9,7 @@ from tests.operator_samples import NAME, UID, manifest_job, settings, splitjob
 
 from splitjob import workload
 from splitjob.resource import Attempt, Request
+from splitjob_local.node.environment import expand
 from splitjob_operator.job import build
 from splitjob_operator.settings import Settings, bytes_of
 
@@ -83,6 +84,18 @@ def test_the_request_reaches_the_worker_as_it_is() -> None:
     assert view.spec
     assert Request.model_validate_json(env[workload.ENV_REQUEST]) == view.spec.request
     assert json.loads(env[workload.ENV_REQUEST])["versionId"] == "v1"
+
+
+def test_kubernetes_replaces_nothing_in_the_request() -> None:
+    """`$(NAME)` would become another variable's value, and `$$` one dollar sign."""
+    view = splitjob(metadata={"a": "$(JOB_UID) $$ $"})
+    env = env_of(build(view, Attempt(number=1, job_name="x"), settings()))
+    variables: dict[str, str] = {}
+    for name, value in env.items():
+        if isinstance(value, str):
+            variables[name] = expand(value, variables)
+    assert view.spec
+    assert Request.model_validate_json(variables[workload.ENV_REQUEST]) == view.spec.request
 
 
 def test_with_uploads_no_storage_credentials() -> None:
