@@ -69,7 +69,7 @@ class Stop:
                 return done.result(timeout=_POLL_SECONDS)
             except TimeoutError:
                 if done.done():
-                    raise
+                    return done.result()  # it ended just now, or raised a TimeoutError of its own
                 self.check()
 
     def _on_signal(self, _number: int, _frame: FrameType | None) -> None:

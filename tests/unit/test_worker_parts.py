@@ -4,6 +4,7 @@ import io
 import json
 import os
 import signal
+from concurrent.futures import Future
 from pathlib import Path
 
 import numpy as np
@@ -124,6 +125,22 @@ def test_sigterm_is_seen_between_steps() -> None:
     finally:
         signal.signal(signal.SIGTERM, before[0])
         signal.signal(signal.SIGINT, before[1])
+
+
+def test_work_that_ends_while_it_is_asked_for_is_no_timeout(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    class JustDone(Future[str]):
+        """Ends right after the time to wait for it is over."""
+
+        def result(self, timeout: float | None = None) -> str:
+            found = super().result(5)
+            if timeout is not None:
+                raise TimeoutError
+            return found
+
+    monkeypatch.setattr("splitjob_worker.stopping.Future", JustDone)
+    assert Stop().during(lambda: "done") == "done"
 
 
 @pytest.mark.parametrize(
