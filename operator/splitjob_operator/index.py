@@ -42,14 +42,16 @@ class Index:
         return self._entries.get(name)
 
     def put(self, raw: Mapping[str, Any]) -> Entry:
-        """Take in a SplitJob as the API server gave it; older news than what is known is passed by.
+        """Take in a SplitJob as the API server gave it, where that is newer than what is known.
+
+        What is known already is passed by as well: a listing of it must not undo a reservation.
 
         Returns:
             What is known now.
         """
         fresh = entry_of(raw)
         known = self._entries.get(fresh.name)
-        if known and known.uid == fresh.uid and _older(fresh, known):
+        if known and known.uid == fresh.uid and not _newer(fresh, known):
             return known
         self._set(fresh)
         return fresh
@@ -106,9 +108,9 @@ class Index:
         self._line.add(entry)
 
 
-def _older(fresh: Entry, known: Entry) -> bool:
-    """Whether an entry is older news: resource versions of one resource can be compared."""
+def _newer(fresh: Entry, known: Entry) -> bool:
+    """Whether an entry is newer: resource versions of one resource can be compared."""
     try:
-        return int(fresh.resource_version) < int(known.resource_version)
+        return int(fresh.resource_version) > int(known.resource_version)
     except ValueError:
-        return False
+        return True

@@ -130,6 +130,10 @@ def test_a_reserved_place_is_taken() -> None:
     assert index.turn(name).may_start
     index.reserve(name)
     assert index.next_up() == []
+    index.put(raw_splitjob())  # a listing, while the write that starts it is under way
+    assert index.next_up() == []
+    index.restore(raw_splitjob())
+    assert index.turn(name).may_start
 
 
 class TestWorkQueue:
