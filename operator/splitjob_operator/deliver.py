@@ -84,7 +84,7 @@ class Deliverer:
             except ClusterError as error:
                 log.warning("Delivery postponed: %s", error)
             except Exception:
-                log.exception("Delivery failed by a defect; the resync tries again")
+                log.exception("Delivery failed by a defect; it is tried again")
 
     async def _deliver(self, name: str) -> None:
         raw = await self._threads.run(self._cluster.splitjob, name)

@@ -9,7 +9,11 @@ from splitjob_operator import outbox
 from splitjob_operator.plan import DeleteJob, DeleteSplitJob, Deliver, Plan
 from splitjob_operator.round import Round
 
-__all__ = ["expires_at", "notified", "upkeep"]
+__all__ = ["DELIVERY_RETRY_SECONDS", "expires_at", "notified", "upkeep"]
+
+# When to look whether a delivery that was begun has left its mark: one that the API server's
+# absence cut short before it began has not, and nothing else would bring it back.
+DELIVERY_RETRY_SECONDS = 30
 
 _NOTIFIED: dict[str, tuple[ConditionStatus, Reason, str]] = {
     "Pending": ("False", Reason.PENDING, "The final event is being delivered."),
@@ -66,6 +70,7 @@ def upkeep(r: Round) -> Plan:
     hook = r.status.webhook
     if hook and outbox.due(hook, r.now):
         r.after.append(Deliver())
+        r.wake_in(DELIVERY_RETRY_SECONDS)
     elif hook and hook.next_attempt_at:
         r.wake_at(hook.next_attempt_at)
     _expire(r)

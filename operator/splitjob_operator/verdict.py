@@ -21,7 +21,7 @@ from splitjob_operator.answers import (
     ManifestAnswer,
     ManifestState,
 )
-from splitjob_operator.finished import notified
+from splitjob_operator.finished import DELIVERY_RETRY_SECONDS, notified
 from splitjob_operator.plan import DeleteJob, DeletePod, Deliver, Plan
 from splitjob_operator.round import Round
 
@@ -131,6 +131,7 @@ def _finish(
     r.condition(*notified(hook))
     if hook.state == "Pending":
         r.after.append(Deliver())
+        r.wake_in(DELIVERY_RETRY_SECONDS)
     _delete_jobs(r)
     return r.plan()
 

@@ -37,6 +37,7 @@ from splitjob_operator.answers import (
     Problem,
     ReadJobWarning,
 )
+from splitjob_operator.finished import DELIVERY_RETRY_SECONDS
 from splitjob_operator.observed import JobView, Observed, PodView, SplitJobView, Turn
 from splitjob_operator.plan import (
     CreateJob,
@@ -452,6 +453,11 @@ class TestFinished:
     def test_a_crash_before_the_delivery_costs_nothing(self) -> None:
         """Acceptance 51, 52."""
         assert Deliver() in plan_of(seen(failed()), 3600).after
+
+    def test_a_delivery_that_left_no_mark_is_begun_again(self) -> None:
+        """Acceptance 53: the API server was away when the outbox was to be read."""
+        plan = plan_of(seen(failed()), 3600)
+        assert plan.again_at == after(3600 + DELIVERY_RETRY_SECONDS)
 
     def test_ttl_counts_from_the_delivery_and_the_count(self) -> None:
         """Acceptance 58."""
