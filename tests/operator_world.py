@@ -262,17 +262,23 @@ class World:
             return ManifestAnswer(ManifestState.UNREACHABLE)
         if self.bucket is None:
             return ManifestAnswer(ManifestState.ABSENT)
-        return classify(self.bucket, UID)
+        return self._classified()
+
+    def _classified(self) -> ManifestAnswer:
+        spec = self.view.spec
+        assert self.bucket
+        assert spec
+        return classify(self.bucket, UID, spec.request)
 
     def _claim(self, wanted: ClaimTombstone, seen: Observed) -> ManifestAnswer:
         if self.away:
             self.looked_in_vain = True
             return ManifestAnswer(ManifestState.UNREACHABLE)
-        if self.bucket is None or classify(self.bucket, UID).state is ManifestState.FOREIGN:
+        if self.bucket is None or self._classified().state is ManifestState.FOREIGN:
             request = seen.splitjob.spec.request if seen.splitjob.spec else None
             assert request
             self.bucket = tombstone(seen.splitjob, request, 1, wanted)
-        return classify(self.bucket, UID)
+        return self._classified()
 
     def _do(self, action: Action) -> bool:  # noqa: C901 - one case an action
         match action:
@@ -285,7 +291,7 @@ class World:
                 if name in self.pods and self.pods[name].uid == uid and force:
                     self.lose_pod(name)  # the process may run on: nobody could ask it
             case DeleteTombstone():
-                if self.bucket and classify(self.bucket, UID).state is ManifestState.FOREIGN:
+                if self.bucket and self._classified().state is ManifestState.FOREIGN:
                     self.bucket = None
             case Deliver():
                 self._deliver()

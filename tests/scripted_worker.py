@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from splitjob import workload
+from splitjob.intent import intent_of
 from splitjob.resource import Request
 from splitjob.result import (
     EXIT_BAD_INPUT,
@@ -62,6 +63,7 @@ def write_manifest() -> bool:
         job_id=job_id,
         job_uid=os.environ[workload.ENV_JOB_UID],
         version_id=REQUEST.version_id,
+        intent=intent_of(REQUEST),
         attempt=ATTEMPT,
         status="completed",
         result=report().result(REQUEST, os.environ["S3_BUCKET"], prefix),

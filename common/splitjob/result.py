@@ -174,12 +174,14 @@ class Manifest(Model):
     """`manifest.json`: the proof that a set of stems is whole, or a tombstone in its place.
 
     Attributes:
+        intent: what the stems answer (`splitjob.intent.intent_of`); None in a tombstone.
         status: `completed`, or how the job ended otherwise (a tombstone).
     """
 
     job_id: str
     job_uid: str
     version_id: str
+    intent: str | None = None
     attempt: int = 0
     status: Literal["completed", "failed", "canceled"]
     error_code: ErrorCode | None = None

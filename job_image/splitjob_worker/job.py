@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from splitjob.allowlist import Allowlist
 from splitjob.errors import ErrorCode, Failure
+from splitjob.intent import intent_of
 from splitjob.models import ModelRecord, RegistryError, load_registry
 from splitjob.resource import Audio
 from splitjob.result import (
@@ -222,6 +223,7 @@ class Job:
                 job_id=self._settings.job_id,
                 job_uid=self._settings.job_uid,
                 version_id=self._request.version_id,
+                intent=intent_of(self._request),
                 attempt=self._settings.attempt,
                 status="completed",
                 result=finished.result(self._request, target.bucket, self._prefix),

@@ -63,7 +63,7 @@ class ManifestState(StrEnum):
     ABSENT = "absent"
     COMPLETED = "completed"
     OUR_TOMBSTONE = "our tombstone"
-    FOREIGN = "foreign"  # of a former job of the same name, or unreadable
+    FOREIGN = "foreign"  # of another job or request of the same name, or unreadable
     UNREACHABLE = "unreachable"
     REFUSED = "refused"
 

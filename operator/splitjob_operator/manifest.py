@@ -1,5 +1,6 @@
 """Manifests and tombstones: where they stand and what they say. Pure."""
 
+from splitjob.intent import intent_of
 from splitjob.resource import Request
 from splitjob.result import Manifest
 from splitjob_operator.answers import ClaimTombstone, ManifestAnswer, ManifestState
@@ -13,18 +14,25 @@ def key_of(prefix: str) -> str:
     return f"{prefix}/manifest.json"
 
 
-def classify(manifest: Manifest, job_uid: str) -> ManifestAnswer:
-    """Return what a manifest means to the job of a uid.
+def classify(manifest: Manifest, job_uid: str, request: Request) -> ManifestAnswer:
+    """Return what a manifest means to a job.
 
-    A completed one means completed, whoever wrote it: the stems are there, and a restored or
-    repeated job of the same intent need not run again. A tombstone binds its own job alone.
+    A completed one of the same intent means completed, whichever job wrote it: a restored or
+    repeated one need not run again. Another request that was given the same name, by hand or by an
+    idempotency key used anew, must run. A tombstone binds its own job alone.
+
+    Args:
+        manifest: what stands in the bucket.
+        job_uid: the job's.
+        request: what the job was asked.
     """
-    if manifest.status == "completed":
-        whole = manifest.result is not None
-        state = ManifestState.COMPLETED if whole else ManifestState.FOREIGN
-    else:
-        ours = manifest.job_uid == job_uid
+    ours = manifest.job_uid == job_uid
+    if manifest.status != "completed":
         state = ManifestState.OUR_TOMBSTONE if ours else ManifestState.FOREIGN
+    else:
+        answers = ours or manifest.intent == intent_of(request)
+        whole = manifest.result is not None
+        state = ManifestState.COMPLETED if answers and whole else ManifestState.FOREIGN
     return ManifestAnswer(state, manifest)
 
 

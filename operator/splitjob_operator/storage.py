@@ -29,7 +29,7 @@ class Bucket:
     def look(self, splitjob: SplitJobView, request: Request) -> ManifestAnswer:
         """Return what stands in the place of a job's manifest."""
         try:
-            return self._look(self._key(splitjob, request), splitjob.uid)
+            return self._look(self._key(splitjob, request), splitjob.uid, request)
         except StorageError as error:
             return _failed(error)
 
@@ -45,7 +45,7 @@ class Bucket:
             for _ in range(CLAIM_TRIES):
                 if self._service.put_if_absent(key, body):
                     return ManifestAnswer(ManifestState.OUR_TOMBSTONE, stone)
-                there = self._look(key, splitjob.uid)
+                there = self._look(key, splitjob.uid, request)
                 if there.state in {ManifestState.COMPLETED, ManifestState.OUR_TOMBSTONE}:
                     return there
                 if there.state is ManifestState.FOREIGN:
@@ -63,18 +63,18 @@ class Bucket:
             StorageError: it could not be deleted.
         """
         key = self._key(splitjob, request)
-        if self._look(key, splitjob.uid).state is ManifestState.FOREIGN:
+        if self._look(key, splitjob.uid, request).state is ManifestState.FOREIGN:
             self._service.delete_file(key)
 
     def _key(self, splitjob: SplitJobView, request: Request) -> str:
         return key_of(storage_prefix(self._prefix, request.version_id, splitjob.name))
 
-    def _look(self, key: str, job_uid: str) -> ManifestAnswer:
+    def _look(self, key: str, job_uid: str, request: Request) -> ManifestAnswer:
         try:
             raw = self._service.get_json(key)
             if raw is None:
                 return ManifestAnswer(ManifestState.ABSENT)
-            return classify(Manifest.model_validate(raw), job_uid)
+            return classify(Manifest.model_validate(raw), job_uid, request)
         except ValidationError:
             return ManifestAnswer(ManifestState.FOREIGN)
         except StorageError as error:

@@ -214,10 +214,21 @@ def test_a_restored_backup_runs_nothing_again(here: Site) -> None:
     here.told(name)
     eventually(lambda: here.status(name)["counted"])
     here.kubectl("delete", "splitjob", name)
-    here.ask("exit 1", name=name)
+    here.ask("complete", name=name)
     status = here.ended(name)
     assert status["phase"] == "Completed"
     assert "attempts" not in status or status["attempts"] == []
+
+
+def test_another_request_under_the_name_of_a_completed_job_runs(here: Site) -> None:
+    """Stems of one request are no answer to another."""
+    name = here.ask("complete")
+    here.told(name)
+    here.kubectl("delete", "splitjob", name)
+    here.ask("complete", name=name, format="flac")
+    status = here.ended(name)
+    assert status["phase"] == "Completed"
+    assert len(status["attempts"]) == 1
 
 
 def test_a_deleted_splitjob_takes_everything_with_it(here: Site) -> None:

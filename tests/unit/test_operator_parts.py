@@ -19,6 +19,7 @@ from tests.operator_samples import (
 
 from splitjob.allowlist import Allowlist
 from splitjob.errors import ErrorCode
+from splitjob.intent import intent_of
 from splitjob.models import load_registry
 from splitjob.resource import SECRET_TYPE, Request, SplitJobStatus
 from splitjob.result import Manifest
@@ -96,17 +97,36 @@ class TestManifest:
     def test_completed_is_completed_whoever_wrote_it(self) -> None:
         result = completed_report().result(request(), "stems", "p")
         whole = Manifest(
-            job_id="x", job_uid="other", version_id="v", status="completed", result=result
+            job_id="x",
+            job_uid="other",
+            version_id="v",
+            intent=intent_of(request()),
+            status="completed",
+            result=result,
         )
-        assert classify(whole, UID).state is ManifestState.COMPLETED
+        assert classify(whole, UID, request()).state is ManifestState.COMPLETED
         half = whole.model_copy(update={"result": None})
-        assert classify(half, UID).state is ManifestState.FOREIGN
+        assert classify(half, UID, request()).state is ManifestState.FOREIGN
+
+    def test_another_request_of_the_same_name_has_to_run(self) -> None:
+        result = completed_report().result(request(), "stems", "p")
+        former = Manifest(
+            job_id="x",
+            job_uid="other",
+            version_id="v",
+            intent=intent_of(request()),
+            status="completed",
+            result=result,
+        )
+        asked = request().model_copy(update={"format": "flac"})
+        assert classify(former, UID, asked).state is ManifestState.FOREIGN
+        assert classify(former, "other", asked).state is ManifestState.COMPLETED
 
     def test_a_tombstone_binds_its_own_job_alone(self) -> None:
         wanted = ClaimTombstone("failed", ErrorCode.WORKER_LOST)
         stone = tombstone(splitjob(), request(), 3, wanted)
-        assert classify(stone, UID).state is ManifestState.OUR_TOMBSTONE
-        assert classify(stone, "later").state is ManifestState.FOREIGN
+        assert classify(stone, UID, request()).state is ManifestState.OUR_TOMBSTONE
+        assert classify(stone, "later", request()).state is ManifestState.FOREIGN
         assert Manifest.model_validate_json(stone.model_dump_json(by_alias=True)) == stone
 
 
