@@ -242,10 +242,10 @@ def main() -> None:
     """Read the command line and train."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--hours", type=float, default=6.0, help="time budget over all runs")
-    parser.add_argument("--songs", type=int, default=600, help="training songs of 20 s")
+    parser.add_argument("--songs", type=int, default=900, help="training songs of 20 s")
     parser.add_argument("--batch", type=int, default=1, help="examples per step and process")
     parser.add_argument("--processes", type=int, default=min(os.cpu_count() or 1, 4))
-    parser.add_argument("--rate", type=float, default=2e-3, help="highest learning rate")
+    parser.add_argument("--rate", type=float, default=8e-4, help="highest learning rate")
     parser.add_argument("--bf16", action="store_true", help="multiply in bfloat16")
     parser.add_argument("--fresh", action="store_true", help="begin with random weights")
     parser.add_argument("--seed", type=int, default=0)
