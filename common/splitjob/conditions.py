@@ -33,6 +33,7 @@ class Reason(StrEnum):
     UNSCHEDULABLE = "Unschedulable"
     QUOTA_EXCEEDED = "QuotaExceeded"
     POD_REFUSED = "PodRefused"
+    JOB_REFUSED = "JobRefused"
     NAME_TAKEN = "NameTaken"
     STORAGE_UNAVAILABLE = "StorageUnavailable"
     RETRYING = "Retrying"

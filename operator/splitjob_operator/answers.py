@@ -94,6 +94,7 @@ class Answers:
         manifest: the answer to LookAtManifest.
         claim: the answer to ClaimTombstone; OUR_TOMBSTONE where it stands now.
         job_warning: the answer to ReadJobWarning; blank where there was none.
+        job_refused: why the API server just refused the attempt's Job; blank where it did not.
     """
 
     checked: bool = False
@@ -101,3 +102,4 @@ class Answers:
     manifest: ManifestAnswer | None = None
     claim: ManifestAnswer | None = None
     job_warning: str | None = None
+    job_refused: str = ""

@@ -13,7 +13,7 @@ from splitjob.resource import LABEL_SPLITJOB
 from splitjob.storage import StorageError
 from splitjob_operator.cluster import Cluster, ClusterError, Conflict, NotFound
 from splitjob_operator.counter import Counter
-from splitjob_operator.execute import Executor, NameTaken
+from splitjob_operator.execute import Executor, Obstacle
 from splitjob_operator.index import Index
 from splitjob_operator.metrics import RECONCILES
 from splitjob_operator.nodes import Nodes
@@ -142,10 +142,10 @@ class Controller:
             seen = await self._observe(splitjob)
             try:
                 await self._round(raw, seen)
-            except NameTaken as taken:
+            except Obstacle as obstacle:
                 raw = await self.threads.run(self.cluster.splitjob, name)
                 seen = await self._observe(SplitJobView.of(raw))
-                await self._round(raw, replace(seen, jobs=(*seen.jobs, taken.job)))
+                await self._round(raw, obstacle.shown_in(seen))
 
     async def _observe(self, splitjob: SplitJobView) -> Observed:
         """Read what belongs to a SplitJob; nothing where it cannot have anything."""

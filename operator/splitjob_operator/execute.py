@@ -23,7 +23,7 @@ from splitjob_operator.check import Rules, judge
 from splitjob_operator.cluster import AlreadyExists, Cluster, ClusterError, NotFound
 from splitjob_operator.events import body, news
 from splitjob_operator.job import build, owner_reference
-from splitjob_operator.observed import JobView, SplitJobView
+from splitjob_operator.observed import JobView, Observed, SplitJobView
 from splitjob_operator.plan import (
     Action,
     CreateJob,
@@ -39,7 +39,7 @@ from splitjob_operator.serial import dump
 from splitjob_operator.settings import Settings
 from splitjob_operator.storage import Bucket
 
-__all__ = ["Executor", "NameTaken"]
+__all__ = ["Executor", "Obstacle"]
 
 log = logging.getLogger(__name__)
 
@@ -49,12 +49,35 @@ NO_BUCKET = ManifestAnswer(
 )
 
 
-class NameTaken(Exception):  # noqa: N818 - says what is found, no defect
+REFUSED = {400, 403, 422}  # a quota, a policy, or settings that make no valid Job
+
+
+class Obstacle(Exception):  # noqa: N818 - says what is found, no defect
+    """An attempt's Job cannot be created; `reconcile` decides what comes of it."""
+
+    def shown_in(self, seen: Observed) -> Observed:
+        """Return what was seen, with this."""
+        raise NotImplementedError
+
+
+class NameTaken(Obstacle):
     """A Job of the wanted name is there and is not ours."""
 
     def __init__(self, job: JobView) -> None:
         super().__init__(f"Job {job.name} is not ours")
-        self.job = job
+        self._job = job
+
+    def shown_in(self, seen: Observed) -> Observed:
+        """Add the Job in the way."""
+        return replace(seen, jobs=(*seen.jobs, self._job))
+
+
+class JobRefused(Obstacle):
+    """The API server does not take the Job."""
+
+    def shown_in(self, seen: Observed) -> Observed:
+        """Add what the API server said."""
+        return replace(seen, answers=replace(seen.answers, job_refused=str(self)))
 
 
 class Executor:
@@ -106,7 +129,7 @@ class Executor:
 
         Raises:
             Conflict: the SplitJob has changed since it was read; nothing after that was done.
-            NameTaken: a Job in the way.
+            Obstacle: the attempt's Job cannot be created.
             ClusterError: the API server could not be reached, or refused.
         """
         for action in plan.before:
@@ -169,6 +192,10 @@ class Executor:
             job = JobView.of(self._cluster.job(action.attempt.job_name))
             if not job.belongs_to(splitjob):
                 raise NameTaken(job) from None
+        except ClusterError as error:
+            if error.status in REFUSED:
+                raise JobRefused(str(error)) from None
+            raise
 
     def _check(self, splitjob: SplitJobView, so_far: Answers, now: datetime) -> Answers:
         if splitjob.spec is None:

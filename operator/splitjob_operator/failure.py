@@ -13,7 +13,7 @@ from splitjob.jsonlog import redact
 from splitjob.result import EXIT_TERMINATED
 from splitjob_operator.observed import ContainerEnd, JobView, PodView
 
-__all__ = ["Limits", "Reading", "read"]
+__all__ = ["Limits", "Reading", "no_capacity", "read"]
 
 IMAGE_HOPELESS = {"InvalidImageName", "ErrImageNeverPull"}
 IMAGE_REASONS = IMAGE_HOPELESS | {"ErrImagePull", "ImagePullBackOff", "RegistryUnavailable"}
@@ -105,7 +105,7 @@ def _deadline(pod: PodView, limits: Limits, now: datetime) -> Reading | None:
         over = pod.started_at + timedelta(seconds=limits.run) <= now
         return _too_long(limits) if over else None
     if pod.scheduled_at is None:
-        return _no_capacity(pod.unschedulable, limits, now)
+        return no_capacity(pod.unschedulable, limits, now)
     if pod.scheduled_at + timedelta(seconds=limits.start) > now:
         return None
     why = pod.waiting_message or pod.waiting_reason or "no reason was given"
@@ -119,7 +119,14 @@ def _too_long(limits: Limits) -> Reading:
     )
 
 
-def _no_capacity(why: str, limits: Limits, now: datetime) -> Reading | None:
+def no_capacity(why: str, limits: Limits, now: datetime) -> Reading | None:
+    """Return the failure of an attempt that found no place by its queue deadline, else None.
+
+    Args:
+        why: what kept it waiting, as a sentence; blank where nobody said.
+        limits: how long it may wait.
+        now: the time.
+    """
     if limits.queued_since + timedelta(seconds=limits.queue) > now:
         return None
     sentence = f"No place was found within {limits.queue} s"
@@ -221,7 +228,7 @@ def _without_pod(job: JobView | None, limits: Limits, now: datetime) -> Reading 
     if job is None or job.deleting:
         return _deleted_by_hand()
     if not job.finished:
-        return _no_capacity("", limits, now)
+        return no_capacity("", limits, now)
     said = job.failed_message
     if "DisruptionTarget" in said:
         return Reading.of(ErrorCode.WORKER_DISRUPTED, "The worker's pod was taken away.")

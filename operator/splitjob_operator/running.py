@@ -15,6 +15,7 @@ from splitjob_operator.round import Round
 __all__ = ["follow"]
 
 NAME_TAKEN_RETRY_SECONDS = 2
+JOB_REFUSED_RETRY_SECONDS = 10
 NO_POD_SECONDS = 3  # a Job without a pod for longer is asked why
 NO_POD_RETRY_SECONDS = 10
 
@@ -25,7 +26,7 @@ def follow(r: Round, attempt: Attempt) -> Plan:
     if job is None and (other := _namesake(r, attempt)):
         return _blocked_by(r, attempt, other)
     if job is None and attempt.job_uid is None and not attempt.reason and not r.canceled:
-        return r.plan([CreateJob(attempt)])  # a crash came between the status and the Job
+        return _create(r, attempt)
     pods = r.pods_of(attempt)
     pod = pods[0] if pods else None
     _record(r, attempt, job, pod)
@@ -38,12 +39,29 @@ def follow(r: Round, attempt: Attempt) -> Plan:
         r.limits(attempt),
         r.now,
     )
-    if reading:
-        attempt.reason = reason_of(reading.code)
-        attempt.message = reading.message[:1024]
-        attempt.retryable = reading.retryable
-        return verdict.end(r, attempt)
-    return _go_on(r, attempt, job, pod)
+    return _end(r, attempt, reading) if reading else _go_on(r, attempt, job, pod)
+
+
+def _create(r: Round, attempt: Attempt) -> Plan:
+    """Create the Job: a crash came between it and the status, or it was refused before."""
+    limits = r.limits(attempt)
+    why = r.status.queue.message if r.status.queue else ""
+    if reading := failure.no_capacity(why, limits, r.now):
+        return _end(r, attempt, reading)
+    refused = r.seen.answers.job_refused
+    if not refused:
+        return r.plan([CreateJob(attempt)])
+    r.wake_at(limits.queued_since + timedelta(seconds=limits.queue))
+    r.wake_in(JOB_REFUSED_RETRY_SECONDS)
+    quota = "exceeded quota" in refused
+    return _pending(r, Reason.QUOTA_EXCEEDED if quota else Reason.JOB_REFUSED, refused)
+
+
+def _end(r: Round, attempt: Attempt, reading: failure.Reading) -> Plan:
+    attempt.reason = reason_of(reading.code)
+    attempt.message = reading.message[:1024]
+    attempt.retryable = reading.retryable
+    return verdict.end(r, attempt)
 
 
 def _namesake(r: Round, attempt: Attempt) -> JobView | None:

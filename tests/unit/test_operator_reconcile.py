@@ -310,6 +310,30 @@ class TestRunning:
         plan = plan_of(seen(view, jobs=(job(),), answers=answers), 5)
         assert reason(plan, ConditionType.ADMITTED) == ("False", "QuotaExceeded")
 
+    def test_a_job_that_is_refused_waits_says_why_and_ends_at_the_queue_deadline(self) -> None:
+        """Acceptance 42: a quota on Jobs, or a policy that does not admit them."""
+        view = started(queueDeadlineSeconds=60)
+        refused = "cannot create Job split-abc-1: 403 denied by the policy images"
+        plan = plan_of(seen(view, answers=replace(SERVABLE, job_refused=refused)), 5)
+        assert plan.after == ()
+        assert plan.again_at == after(15)
+        assert reason(plan, ConditionType.ADMITTED) == ("False", "JobRefused")
+        view = written(view, plan)
+        plan = plan_of(seen(view), 15)
+        assert [type(action) for action in plan.after] == [CreateJob]
+        plan = plan_of(seen(view, answers=CLAIMED), 60)
+        assert reason(plan, ConditionType.SUCCEEDED) == ("False", "NoCapacity")
+        assert plan.status
+        assert plan.status.failure
+        assert plan.status.failure.message == f"No place was found within 60 s: {refused}"
+        assert plan.status.attempts[0].finished_at
+
+    def test_a_job_that_meets_a_quota_says_so(self) -> None:
+        """Acceptance 42."""
+        refused = "cannot create Job split-abc-1: 403 jobs.batch is forbidden: exceeded quota: x"
+        plan = plan_of(seen(started(), answers=replace(SERVABLE, job_refused=refused)), 5)
+        assert reason(plan, ConditionType.ADMITTED) == ("False", "QuotaExceeded")
+
     def test_run_deadline_stops_the_worker_then_fails(self) -> None:
         """Acceptance 45."""
         view = running(runDeadlineSeconds=30)
