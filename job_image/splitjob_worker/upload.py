@@ -140,20 +140,27 @@ class PresignedUrls:
             if attempt:
                 self._stop.wait(FIRST_WAIT * 2**attempt)
             try:
-                with client(self._networks, timeout=60.0) as http:
-                    answer = http.put(url, content=body(), headers={"Content-Length": str(size)})
+                status = self._send(url, size, body())
             except Forbidden as refused:
                 raise _refused(what, str(refused), retryable=False) from None
             except httpx.HTTPError as error:
                 failure = _refused(what, type(error).__name__, retryable=True)
                 continue
-            if answer.is_success:
+            if 200 <= status < 300:
                 return
-            passing = answer.status_code in {408, 429} or answer.status_code >= 500
-            failure = _refused(what, f"the answer was {answer.status_code}", retryable=passing)
+            passing = status in {408, 429} or status >= 500
+            failure = _refused(what, f"the answer was {status}", retryable=passing)
             if not passing:
                 break
         raise failure
+
+    def _send(self, url: str, size: int, body: Iterator[bytes]) -> int:
+        """Return the answer's status; its body, which may have no end, is not read."""
+        with (
+            client(self._networks, timeout=60.0) as http,
+            http.stream("PUT", url, content=body, headers={"Content-Length": str(size)}) as answer,
+        ):
+            return answer.status_code
 
 
 def upload_all(
