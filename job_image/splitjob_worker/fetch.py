@@ -109,6 +109,8 @@ class Download:
                 failure = self._failure_of(error)
             else:
                 return self._size
+            if time.monotonic() >= self._deadline:
+                raise failure
             got_on = self._resumed and self._size > before
             fruitless = 0 if got_on else fruitless + 1
             resumptions += got_on
@@ -202,7 +204,8 @@ class Download:
         """Return what an attempt's end means, should it be the last one."""
         if isinstance(error, _Broken):
             return error.failure
-        if isinstance(error, httpx.ReadTimeout | httpx.WriteTimeout | httpx.PoolTimeout):
+        out_of_time = time.monotonic() >= self._deadline
+        if out_of_time or isinstance(error, httpx.ReadTimeout | httpx.WriteTimeout):
             return Failure(
                 ErrorCode.SOURCE_TIMEOUT,
                 f"the source sent nothing for {self._limits.idle_seconds:g} s, or took longer "

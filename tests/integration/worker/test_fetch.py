@@ -237,6 +237,15 @@ def test_silence_is_not_borne(web: Web, tmp_path: Path) -> None:
     assert failure.code is ErrorCode.SOURCE_TIMEOUT
 
 
+def test_the_time_for_all_of_it_is_over(web: Web, tmp_path: Path) -> None:
+    """Acceptance 28: what trickles in ends at that time, and is no broken connection."""
+    limits = Limits(1 << 20, first_wait=0.01, total_seconds=0.4)
+    began = time.monotonic()
+    failure = refused(web.serve("/x", trickle), tmp_path / "x", limits)
+    assert failure.code is ErrorCode.SOURCE_TIMEOUT
+    assert time.monotonic() - began < 2
+
+
 def test_stopping_ends_a_download(web: Web, tmp_path: Path) -> None:
     stop = Stop()
     threading.Timer(0.3, stop.set).start()
