@@ -48,7 +48,7 @@ class WorkerWatch:
 
     def _look(self) -> None:
         process = self._find()
-        self.started = process.create_time()
+        self.started = _began(process)
         while process.is_running() and process.status() != psutil.STATUS_ZOMBIE:
             time.sleep(POLL_SECONDS)
         self.ended = time.time()
@@ -60,6 +60,15 @@ class WorkerWatch:
                 if (process.info["cmdline"] or [])[1:3] == ["-m", "splitjob_worker"]:
                     return process
             time.sleep(POLL_SECONDS)
+
+
+def _began(process: psutil.Process) -> float:
+    """Return the Unix time at which a process began, to the kernel's 10 ms.
+
+    psutil counts from the time of boot, which the kernel gives in whole seconds only.
+    """
+    since_boot = process.create_time() - psutil.boot_time()
+    return time.time() - time.clock_gettime(time.CLOCK_BOOTTIME) + since_boot
 
 
 def measure() -> list[Figure]:
