@@ -73,12 +73,6 @@ def parse(url: str) -> WebUrl:
     )
 
 
-def without_query(url: str) -> str:
-    """Return a URL up to its query or fragment, fit for logs and messages."""
-    plain = re.split(r"[?#]", url, maxsplit=1)[0]
-    return re.sub(r"(?<=://)[^/]*@", "", plain)
-
-
 def _refuse_ambiguity(url: str) -> None:
     if len(url) > MAX_URL_LENGTH:
         raise UrlRefused(f"it is longer than {MAX_URL_LENGTH} characters")

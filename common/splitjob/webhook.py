@@ -6,7 +6,6 @@ from typing import Any, Literal
 from splitjob.errors import ErrorCode
 from splitjob.resource import Audio, EventName, Request, Result, Stem
 
-FinalEvent = Literal["completed", "failed", "canceled"]
 CourtesyEvent = Literal["started", "progress"]
 
 

@@ -13,7 +13,6 @@ ENV_JOB_ID = "JOB_ID"  # the SplitJob's name
 ENV_JOB_UID = "JOB_UID"  # the SplitJob's uid; part of every webhook-id
 ENV_ATTEMPT = "ATTEMPT"  # 1, 2, ...
 ENV_REQUEST = "SPLIT_REQUEST"  # spec.request as JSON; holds no secret
-ENV_QUEUED_AT = "SUBMITTED_AT"  # creationTimestamp of the SplitJob, RFC 3339
 
 # Where: paths, always handed over, never assumed
 ENV_SECRET_DIR = "REQUEST_SECRET_DIR"  # noqa: S105 - a directory: the source Secret, one file a key

@@ -3,7 +3,6 @@
 import json
 import os
 from collections.abc import Mapping
-from datetime import datetime
 from pathlib import Path
 from typing import Literal
 
@@ -24,7 +23,6 @@ from splitjob.workload import (
     ENV_MODEL_DIR,
     ENV_MODEL_REGISTRY,
     ENV_PRECISION,
-    ENV_QUEUED_AT,
     ENV_REQUEST,
     ENV_SCRATCH_DIR,
     ENV_SECRET_DIR,
@@ -42,7 +40,6 @@ class WorkerSettings(BaseModel):
     job_uid: str = Field(alias=ENV_JOB_UID)
     attempt: int = Field(default=1, ge=1, alias=ENV_ATTEMPT)
     request: Request = Field(alias=ENV_REQUEST)
-    submitted_at: datetime | None = Field(default=None, alias=ENV_QUEUED_AT)
 
     secret_dir: Path | None = Field(default=None, alias=ENV_SECRET_DIR)
     scratch_dir: Path = Field(alias=ENV_SCRATCH_DIR)

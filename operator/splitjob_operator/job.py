@@ -162,7 +162,6 @@ def _environment(
         workload.ENV_JOB_UID: splitjob.uid,
         workload.ENV_ATTEMPT: str(attempt.number),
         workload.ENV_REQUEST: request.model_dump_json(by_alias=True, exclude_none=True),
-        workload.ENV_QUEUED_AT: splitjob.created_at.strftime("%Y-%m-%dT%H:%M:%SZ"),
         workload.ENV_SCRATCH_DIR: SCRATCH,
         "TMPDIR": SCRATCH,
         workload.ENV_SECRET_DIR: SECRET_DIR if request.secret_name else "",

@@ -84,10 +84,6 @@ class WorkQueue:
             self._ready.append(name)
             self._changed.set()
 
-    def working_on(self, name: str) -> bool:
-        """Whether a name is being worked on."""
-        return name in self._working
-
     def __len__(self) -> int:
         """Return how many names wait to be worked on now."""
         return len(self._queued)

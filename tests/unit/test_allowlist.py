@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from splitjob.allowlist import DEFAULT_ALLOWLIST, Allowlist, NotAllowed
-from splitjob.urls import UrlRefused, parse, without_query
+from splitjob.urls import UrlRefused, parse
 
 LIST = Allowlist.parse("https://ok.com/webhooks/demucs, https://bücher.example", local=False)
 LOCAL = Allowlist.parse("http://127.0.0.1:9000/hooks,http://localhost:9000", local=True)
@@ -143,4 +143,3 @@ def test_parse() -> None:
     assert parse("http://2130706433").host == "127.0.0.1"
     with pytest.raises(UrlRefused, match="neither"):
         parse("http://1.2.3.4.5/")
-    assert without_query("https://u:p@h/a/b?c#d") == "https://h/a/b"
