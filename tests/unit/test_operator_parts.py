@@ -93,31 +93,27 @@ class TestCheck:
         assert urls_in({"data": None}) == {}
 
 
+def manifest_of_another_job() -> Manifest:
+    """A completed job of another uid that asked for the same."""
+    return Manifest(
+        job_id="x",
+        job_uid="other",
+        version_id="v",
+        intent=intent_of(request()),
+        status="completed",
+        result=completed_report().result(request(), "stems", "p"),
+    )
+
+
 class TestManifest:
     def test_completed_is_completed_whoever_wrote_it(self) -> None:
-        result = completed_report().result(request(), "stems", "p")
-        whole = Manifest(
-            job_id="x",
-            job_uid="other",
-            version_id="v",
-            intent=intent_of(request()),
-            status="completed",
-            result=result,
-        )
+        whole = manifest_of_another_job()
         assert classify(whole, UID, request()).state is ManifestState.COMPLETED
         half = whole.model_copy(update={"result": None})
         assert classify(half, UID, request()).state is ManifestState.FOREIGN
 
     def test_another_request_of_the_same_name_has_to_run(self) -> None:
-        result = completed_report().result(request(), "stems", "p")
-        former = Manifest(
-            job_id="x",
-            job_uid="other",
-            version_id="v",
-            intent=intent_of(request()),
-            status="completed",
-            result=result,
-        )
+        former = manifest_of_another_job()
         asked = request().model_copy(update={"format": "flac"})
         assert classify(former, UID, asked).state is ManifestState.FOREIGN
         assert classify(former, "other", asked).state is ManifestState.COMPLETED
