@@ -188,8 +188,9 @@ def test_order_and_bound(here: Site) -> None:
     here.start(MAX_ACTIVE_JOBS="1")
     first = here.ask("sleep 8; complete")
     here.running(first)
-    low = here.ask("complete", spec={"priority": -5})
-    high = here.ask("complete", spec={"priority": 5})
+    longer_than_a_second = "sleep 1.5; complete"  # the resolution of a pod's times
+    low = here.ask(longer_than_a_second, spec={"priority": -5})
+    high = here.ask(longer_than_a_second, spec={"priority": 5})
     eventually(lambda: here.status(high)["queue"]["position"] == 1)
     assert here.jobs(high) == []
     for name in (first, low, high):
