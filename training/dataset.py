@@ -3,12 +3,14 @@
 import os
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from splitjob_local.synthesiser import SAMPLERATE, STEMS, render_song
+from training.augment import change_colour, draw_speed, resample
 
 SONG_SECONDS = 20.0
 FULL_SCALE = 32_767.0
@@ -48,6 +50,15 @@ def render_all(folder: Path, songs: int, processes: int) -> None:
                 print(f"  {count} of {len(missing)}", flush=True)
 
 
+@dataclass(frozen=True)
+class Place:
+    """Where an excerpt comes from: a song, its first sample there, and how fast it is played."""
+
+    song: int
+    start: int
+    speed: float
+
+
 class Mixer:
     """Draws training examples: stems of one song or of several, changed at random.
 
@@ -83,20 +94,26 @@ class Mixer:
             if deviation > 1e-3:
                 return (example / np.float32(deviation)).astype(np.float32)
 
-    def _place(self) -> tuple[int, int]:
-        """A song and an offset in it."""
+    def _place(self) -> Place:
+        """A song, an offset in it and a speed."""
+        speed = draw_speed(self._rng)
         song = int(self._rng.integers(len(self._songs)))
-        length = self._songs[song].shape[-1]
-        return song, int(self._rng.integers(length - self._samples + 1))
+        last = self._songs[song].shape[-1] - self._needed(speed)
+        return Place(song, int(self._rng.integers(last + 1)), speed)
 
-    def _stem(self, index: int, place: tuple[int, int]) -> Batch:
-        """An excerpt of a stem: absent, or with other gain, polarity and sides."""
+    def _needed(self, speed: float) -> int:
+        """Samples of a song for an excerpt played at a speed."""
+        return int(self._samples * speed) + 2
+
+    def _stem(self, index: int, place: Place) -> Batch:
+        """An excerpt of a stem: absent, or with other colour, gain, polarity and sides."""
         rng = self._rng
         if rng.random() < 0.15:
             return np.zeros((2, self._samples), dtype=np.float32)
-        song, start = place
-        cut = self._songs[song][index, :, start : start + self._samples]
-        excerpt = cut.astype(np.float32) / np.float32(FULL_SCALE)
+        end = place.start + self._needed(place.speed)
+        cut = self._songs[place.song][index, :, place.start : end].astype(np.float32)
+        excerpt = resample(cut / np.float32(FULL_SCALE), place.speed, self._samples)
+        excerpt = change_colour(excerpt, rng)
         if rng.random() < 0.5:
             excerpt = excerpt[::-1]
         gain = 10.0 ** (rng.uniform(-6.0, 4.0) / 20.0) * rng.choice([-1.0, 1.0])

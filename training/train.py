@@ -242,7 +242,7 @@ def main() -> None:
     """Read the command line and train."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--hours", type=float, default=6.0, help="time budget over all runs")
-    parser.add_argument("--songs", type=int, default=900, help="training songs of 20 s")
+    parser.add_argument("--songs", type=int, default=1_500, help="training songs of 20 s")
     parser.add_argument("--batch", type=int, default=1, help="examples per step and process")
     parser.add_argument("--processes", type=int, default=min(os.cpu_count() or 1, 4))
     parser.add_argument("--rate", type=float, default=8e-4, help="highest learning rate")

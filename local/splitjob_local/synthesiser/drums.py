@@ -64,6 +64,20 @@ def acoustic_kick(rng: np.random.Generator) -> Signal:
     return pan(body + np.float32(rng.uniform(0.2, 0.8)) * beater, 0.0)
 
 
+def any_kick(rng: np.random.Generator) -> Signal:
+    """Any kick: two falling modes, a beater of any colour, as much distortion as there is."""
+    n = _length(0.8)
+    low = rng.uniform(36, 85)
+    body = _sweep(n, low * rng.uniform(1.2, 7.0), low, rng.uniform(0.01, 0.1))
+    body *= decay(n, rng.uniform(0.15, 0.9))
+    skin = sine(phase_of(low * rng.uniform(1.4, 3.2), n)) * decay(n, rng.uniform(0.05, 0.3))
+    floor = float(np.exp(rng.uniform(np.log(200), np.log(4_000))))
+    beater = bandpass(noise(rng, n), floor, floor * 3.0) * decay(n, rng.uniform(0.01, 0.08))
+    sound = body + np.float32(rng.uniform(0, 0.7)) * skin + np.float32(rng.uniform(0, 1)) * beater
+    drive = np.float32(np.exp(rng.uniform(np.log(0.3), np.log(6.0))))
+    return pan(np.tanh(drive * sound) / np.tanh(drive), 0.0)
+
+
 def fm_kick(rng: np.random.Generator) -> Signal:
     """Frequency-modulated thump."""
     n = _length(0.5)
