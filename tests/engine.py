@@ -127,7 +127,13 @@ def separated(
 
 
 def demucs(
-    bag: BagOfModels, samples: Samples, *, seed: int = 0, shifts: int = 0, overlap: float = 0.25
+    bag: BagOfModels,
+    samples: Samples,
+    *,
+    seed: int = 0,
+    shifts: int = 0,
+    overlap: float = 0.25,
+    segment: float | None = None,
 ) -> Samples:
     """What `demucs.api.Separator.separate_tensor` gives."""
     separator = object.__new__(DemucsSeparator)
@@ -137,7 +143,7 @@ def demucs(
         shifts=shifts,
         overlap=overlap,
         split=True,
-        segment=None,
+        segment=segment,
         jobs=0,
         progress=False,
         callback=None,

@@ -6,7 +6,7 @@ song.
 """
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from random import Random
 from typing import Any, Protocol
 
@@ -43,6 +43,8 @@ class Options:
         shifts: random shifts averaged; 0: none.
         overlap: of the segments, 0 to 0.9.
         seed: of the shifts.
+        segment: seconds that every model is cut into segments of; None: each its own. An HTDemucs
+            takes no more than it was trained on.
         batch: segments in one forward pass; None: chosen by the device's free memory, 1 on a CPU.
         precision: of the calculation (`device.set_up` for the first two).
     """
@@ -50,6 +52,7 @@ class Options:
     shifts: int = 0
     overlap: float = 0.25
     seed: int = 0
+    segment: float | None = None
     batch: int | None = None
     precision: Precision = "ieee"
 
@@ -137,7 +140,10 @@ def _lines(
     generator = Random(options.seed)  # noqa: S311 - Demucs' own, for Demucs' numbers
     lines = []
     for member in bag.members:
-        ways = passes(member.blueprint.geometry, frames, options.overlap, options.shifts, generator)
+        geometry = member.blueprint.geometry
+        if options.segment is not None:
+            geometry = replace(geometry, segment=int(geometry.sample_rate * options.segment))
+        ways = passes(geometry, frames, options.overlap, options.shifts, generator)
         if any(stem in member.shares for stem in stems):
             lines.append(_Line(member, ways, device, options, stems))
     return lines
@@ -164,6 +170,9 @@ class _Line:
             for row, share in member.shares.items()
             if row in stems
         }
+        # Demucs gives an HTDemucs a segment of another length as it is: silence fills the rest.
+        chosen = options.segment is not None and member.blueprint.klass.__name__ == "HTDemucs"
+        self._chosen_length = self._segment if chosen else None
         self._segments = in_order(ways)
         self._windows: dict[int, torch.Tensor] = {}
         memory = CudaMemory(device) if device.type == "cuda" else None
@@ -215,6 +224,8 @@ class _Line:
 
     def _input_length(self, segment: Segment) -> int:
         """Return how much the model wants to hear; HDemucs takes any length as it is."""
+        if self._chosen_length is not None:
+            return self._chosen_length
         if hasattr(self._model, "valid_length"):
             return int(self._model.valid_length(segment.length))
         return segment.length

@@ -31,6 +31,16 @@ def test_every_kind_of_model(models: dict[str, Model], bags: dict[str, Bag], nam
     assert_same(separated(bags[name], samples, seed=7, shifts=2, batch=3), theirs)
 
 
+@pytest.mark.parametrize("name", ["htdemucs", "any_length", "hdemucs", "demucs", "fine_tuned"])
+def test_segments_of_another_length(
+    models: dict[str, Model], bags: dict[str, Bag], name: str
+) -> None:
+    """What `demucs --segment` does, which is not what a bag's own `segment` does."""
+    samples = song(9001)
+    theirs = demucs(models[name].reference, samples, segment=0.3, overlap=0.3)
+    assert_same(separated(bags[name], samples, segment=0.3, overlap=0.3, batch=2), theirs)
+
+
 @given(
     name=st.sampled_from(NAMES[:7]),
     frames=st.one_of(st.integers(2, 5000), st.integers(5000, 20000)),
