@@ -133,7 +133,7 @@ def demucs(
     seed: int = 0,
     shifts: int = 0,
     overlap: float = 0.25,
-    segment: float | None = None,
+    segment: Any = None,
 ) -> Samples:
     """What `demucs.api.Separator.separate_tensor` gives."""
     separator = object.__new__(DemucsSeparator)
