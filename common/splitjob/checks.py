@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from splitjob import workload
+from splitjob import formats, workload
 from splitjob.addresses import Network, parse_host, refusal
 from splitjob.allowlist import Allowlist, NotAllowed
 from splitjob.models import ModelRecord
@@ -114,19 +114,11 @@ def _upload_names(request: Request, files: list[str]) -> Iterator[FieldProblem]:
             )
 
 
-# MPEG-1 (32 to 48 kHz) and MPEG-2 (16 to 24 kHz) layer III, in kbit/s: ISO/IEC 11172-3, 13818-3.
-_MP3_RATES = (32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320)
-_MP3_LOW_RATES = (8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 144, 160)
-_BIT_DEPTHS = {"wav": (16, 24, 32), "flac": (16, 24)}
-_BIT_RATES = {"m4a": (16, 512), "opus": (8, 510)}
-_MAX_SAMPLE_RATE = {"mp3": 48_000, "m4a": 96_000}
-
-
 def _format_problems(
     request: Request, registry: Mapping[str, ModelRecord]
 ) -> Iterator[FieldProblem]:
     model = registry.get(request.model)
-    limit = _MAX_SAMPLE_RATE.get(request.format)
+    limit = formats.MAX_SAMPLE_RATE.get(request.format)
     if model and limit and model.sample_rate > limit:
         yield FieldProblem(
             "format",
@@ -135,31 +127,14 @@ def _format_problems(
             f"{model.sample_rate} Hz: take wav, flac or opus",
         )
     if request.bit_depth is not None:
-        depths = _BIT_DEPTHS.get(request.format, ())
-        if not depths:
-            yield FieldProblem(
-                "bitDepth", "unsupported", f"{request.format} has no bit depth: use bitrateKbps"
-            )
-        elif request.bit_depth not in depths:
-            yield FieldProblem(
-                "bitDepth", "unsupported", f"{request.format} takes {_or(depths)} bits"
-            )
+        complaint = formats.bit_depth_complaint(request.format, request.bit_depth)
+        if complaint:
+            yield FieldProblem("bitDepth", "unsupported", complaint)
     if request.bitrate_kbps is not None:
-        complaint = _bitrate_complaint(request, model.sample_rate if model else 44_100)
+        rate = model.sample_rate if model else 44_100
+        complaint = formats.bitrate_complaint(request.format, request.bitrate_kbps, rate)
         if complaint:
             yield FieldProblem("bitrateKbps", "unsupported", complaint)
-
-
-def _bitrate_complaint(request: Request, sample_rate: int) -> str | None:
-    rate = request.bitrate_kbps
-    if request.format in _BIT_DEPTHS:
-        return f"{request.format} is lossless and has no bit rate: use bitDepth"
-    if request.format == "mp3":
-        rates = _MP3_RATES if sample_rate >= 32_000 else _MP3_LOW_RATES
-        return None if rate in rates else f"mp3 at {sample_rate} Hz takes {_or(rates)} kbit/s"
-    low, high = _BIT_RATES[request.format]
-    within = rate is not None and low <= rate <= high
-    return None if within else f"{request.format} takes {low} to {high} kbit/s"
 
 
 def _metadata_problems(request: Request) -> Iterator[FieldProblem]:
@@ -238,8 +213,3 @@ def plain_url(url: WebUrl) -> str:
     host = f"[{url.host}]" if ":" in url.host else url.host
     port = "" if url.port == DEFAULT_PORTS[url.scheme] else f":{url.port}"
     return f"{url.scheme}://{host}{port}{url.path}"
-
-
-def _or(numbers: tuple[int, ...]) -> str:
-    *heads, last = map(str, numbers)
-    return f"{', '.join(heads)} or {last}"

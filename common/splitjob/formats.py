@@ -1,0 +1,44 @@
+"""What each format of a stem can hold: bit depths, bit rates, sample rates."""
+
+MAX_SAMPLE_RATE = {"mp3": 48_000, "m4a": 96_000}
+
+# MPEG-1 (32 to 48 kHz) and MPEG-2 (16 to 24 kHz) layer III, in kbit/s: ISO/IEC 11172-3, 13818-3.
+_MP3_RATES = (32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320)
+_MP3_LOW_RATES = (8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 144, 160)
+_BIT_DEPTHS = {"wav": (16, 24, 32), "flac": (16, 24)}
+_BIT_RATES = {"m4a": (16, 512), "opus": (8, 510)}
+
+
+def bit_depth_complaint(form: str, bits: int) -> str | None:
+    """Return why a format does not take a bit depth, None where it does.
+
+    Args:
+        form: wav, flac, mp3, m4a or opus.
+        bits: of a sample; 32 is floating point.
+    """
+    depths = _BIT_DEPTHS.get(form, ())
+    if not depths:
+        return f"{form} has no bit depth"
+    return None if bits in depths else f"{form} takes {_or(depths)} bits"
+
+
+def bitrate_complaint(form: str, kbps: int, sample_rate: int) -> str | None:
+    """Return why a format does not take a bit rate, None where it does.
+
+    Args:
+        form: wav, flac, mp3, m4a or opus.
+        kbps: kbit/s.
+        sample_rate: Hz of the file.
+    """
+    if form in _BIT_DEPTHS:
+        return f"{form} is lossless and has no bit rate"
+    if form == "mp3":
+        rates = _MP3_RATES if sample_rate >= 32_000 else _MP3_LOW_RATES
+        return None if kbps in rates else f"mp3 at {sample_rate} Hz takes {_or(rates)} kbit/s"
+    low, high = _BIT_RATES[form]
+    return None if low <= kbps <= high else f"{form} takes {low} to {high} kbit/s"
+
+
+def _or(numbers: tuple[int, ...]) -> str:
+    *heads, last = map(str, numbers)
+    return f"{', '.join(heads)} or {last}"
