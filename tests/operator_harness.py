@@ -102,6 +102,9 @@ class Operator:
     url: str
     log: Path
 
+    def ready(self) -> bool:
+        return httpx.get(f"{self.url}/readyz").status_code == 200
+
     def kill(self) -> None:
         self.process.kill()
         self.process.wait()
@@ -140,7 +143,7 @@ class Site:
     def start(self, command: Sequence[str] = (), **changed: str) -> Operator:
         """Start an operator and wait until it is ready."""
         operator = self.launch(command, **changed)
-        eventually(lambda: httpx.get(f"{operator.url}/readyz").status_code == 200)
+        eventually(operator.ready)
         return operator
 
     def launch(self, command: Sequence[str] = (), **changed: str) -> Operator:

@@ -50,6 +50,9 @@ class Access:
         with log_context(requestId=request_id):
             try:
                 await self._app(scope, receive, watched)
+            except Exception:
+                status = status or 500  # answered further out, where nothing is watched
+                raise
             finally:
                 self._record(scope, status, time.perf_counter() - started)
 

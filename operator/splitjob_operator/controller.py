@@ -179,11 +179,9 @@ class Controller:
                 return
             self.index.reserve(name)
         now = datetime.now(UTC)
-        try:
-            raw = await self.threads.run(self.executor.carry_out, raw, seen.splitjob, plan, now)
-        except Exception:
-            self.index.restore(raw)
-            raise
+        # Where this fails the place stays reserved: the status may be written, its Job not yet.
+        # The next look at this SplitJob, which the failure causes, puts the index right.
+        raw = await self.threads.run(self.executor.carry_out, raw, seen.splitjob, plan, now)
         self.written(raw)
         if plan.again_at:
             self.queue.add_at(name, plan.again_at)

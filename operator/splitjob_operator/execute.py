@@ -53,31 +53,30 @@ REFUSED = {400, 403, 422}  # a quota, a policy, or settings that make no valid J
 
 
 class Obstacle(Exception):  # noqa: N818 - says what is found, no defect
-    """An attempt's Job cannot be created; `reconcile` decides what comes of it."""
+    """An attempt's Job cannot be created; `reconcile` decides what comes of it.
 
-    def shown_in(self, seen: Observed) -> Observed:
-        """Return what was seen, with this."""
-        raise NotImplementedError
+    Attributes:
+        shown_in: adds it to what was seen.
+    """
+
+    def __init__(self, message: str, shown_in: Callable[[Observed], Observed]) -> None:
+        super().__init__(message)
+        self.shown_in = shown_in
 
 
-class NameTaken(Obstacle):
+def _name_taken(job: JobView) -> Obstacle:
     """A Job of the wanted name is there and is not ours."""
-
-    def __init__(self, job: JobView) -> None:
-        super().__init__(f"Job {job.name} is not ours")
-        self._job = job
-
-    def shown_in(self, seen: Observed) -> Observed:
-        """Add the Job in the way."""
-        return replace(seen, jobs=(*seen.jobs, self._job))
+    return Obstacle(
+        f"Job {job.name} is not ours", lambda seen: replace(seen, jobs=(*seen.jobs, job))
+    )
 
 
-class JobRefused(Obstacle):
+def _job_refused(message: str) -> Obstacle:
     """The API server does not take the Job."""
-
-    def shown_in(self, seen: Observed) -> Observed:
-        """Add what the API server said."""
-        return replace(seen, answers=replace(seen.answers, job_refused=str(self)))
+    return Obstacle(
+        message,
+        lambda seen: replace(seen, answers=replace(seen.answers, job_refused=message)),
+    )
 
 
 class Executor:
@@ -191,10 +190,10 @@ class Executor:
         except AlreadyExists:
             job = JobView.of(self._cluster.job(action.attempt.job_name))
             if not job.belongs_to(splitjob):
-                raise NameTaken(job) from None
+                raise _name_taken(job) from None
         except ClusterError as error:
             if error.status in REFUSED:
-                raise JobRefused(str(error)) from None
+                raise _job_refused(str(error)) from None
             raise
 
     def _check(self, splitjob: SplitJobView, so_far: Answers, now: datetime) -> Answers:

@@ -63,7 +63,7 @@ class Index:
             self._set(known.replaced(stage=Stage.PENDING))
 
     def restore(self, raw: Mapping[str, Any]) -> None:
-        """Take a SplitJob as it was read, after a write of it failed."""
+        """Take a SplitJob as it was just read, whatever was reserved for it."""
         self._set(entry_of(raw))
 
     def drop(self, name: str) -> None:

@@ -163,6 +163,7 @@ def _environment(
         workload.ENV_ATTEMPT: str(attempt.number),
         workload.ENV_REQUEST: request.model_dump_json(by_alias=True, exclude_none=True),
         workload.ENV_SCRATCH_DIR: SCRATCH,
+        workload.ENV_SCRATCH_BYTES: str(bytes_of(settings.worker_scratch_size)),
         "TMPDIR": SCRATCH,
         workload.ENV_SECRET_DIR: SECRET_DIR if request.secret_name else "",
         workload.ENV_MODEL_DIR: _model_dir(settings),

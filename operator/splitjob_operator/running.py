@@ -44,6 +44,8 @@ def follow(r: Round, attempt: Attempt) -> Plan:
 
 def _create(r: Round, attempt: Attempt) -> Plan:
     """Create the Job: a crash came between it and the status, or it was refused before."""
+    if r.request is None:
+        return verdict.fail(r, ErrorCode.REQUEST_INVALID, r.seen.splitjob.spec_error)
     limits = r.limits(attempt)
     why = r.status.queue.message if r.status.queue else ""
     if reading := failure.no_capacity(why, limits, r.now):

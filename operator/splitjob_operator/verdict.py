@@ -194,9 +194,9 @@ def _pods_gone(r: Round, attempt: Attempt) -> bool:
 
 def _wait_for_storage(r: Round, answer: ManifestAnswer) -> Plan | None:
     """Keep the verdict open while the storage is away, for as long as the settings say."""
-    attempt = r.attempt
-    if answer.state != ManifestState.UNREACHABLE or attempt is None:
+    if answer.state != ManifestState.UNREACHABLE:
         return None
+    attempt = r.status.attempts[-1]
     attempt.stopped_at = attempt.stopped_at or r.now
     if attempt.stopped_at + timedelta(seconds=r.settings.storage_patience_seconds) <= r.now:
         return None
@@ -212,6 +212,7 @@ def _may_retry(r: Round, attempt: Attempt, code: ErrorCode) -> bool:
 
 def _retry(r: Round, attempt: Attempt) -> Plan:
     attempt.finished_at = r.now
+    attempt.stopped_at = None  # the storage may go away anew while the job waits
     message = f"Attempt {attempt.number} ended: {attempt.message}"
     r.status.progress = None
     r.status.queue = Queue(reason=Reason.RETRYING, message=message[:1024], since=r.now)

@@ -15,12 +15,8 @@ from tests.operator_harness import Site, eventually, site
 
 from splitjob_local.local_cluster import LocalCluster
 
-NO_PODS = {
-    "apiVersion": "v1",
-    "kind": "ResourceQuota",
-    "metadata": {"name": "none"},
-    "spec": {"hard": {"pods": "0"}},
-}
+NONE_OF = {"quota": "pods", "jobs": "count/jobs.batch"}
+"""What a quota of a poor site forbids altogether."""
 
 
 @pytest.fixture
@@ -136,6 +132,7 @@ POOR = {
         "QUEUE_DEADLINE_SECONDS": "8",
     },
     "quota": {"QUEUE_DEADLINE_SECONDS": "8"},
+    "jobs": {"QUEUE_DEADLINE_SECONDS": "8"},
 }
 
 
@@ -145,12 +142,26 @@ def poor(crd: LocalCluster, tmp_path_factory: pytest.TempPathFactory) -> Iterato
     with ExitStack() as stack:
         sites = {}
         for what, settings in POOR.items():
-            place = stack.enter_context(site(crd, tmp_path_factory.mktemp(what)))
-            if what == "quota":
-                place.apply(NO_PODS)
-            place.launch(**settings)
-            sites[what] = Poor(place, place.ask("complete"))
-        yield sites
+            sites[what] = stack.enter_context(site(crd, tmp_path_factory.mktemp(what)))
+            if what in NONE_OF:
+                _forbid(sites[what], NONE_OF[what])
+            sites[what].launch(**settings)
+        for place in sites.values():  # the deadlines must not pass while an operator starts
+            eventually(place.operators[0].ready, 60)
+        yield {what: Poor(place, place.ask("complete")) for what, place in sites.items()}
+
+
+def _forbid(place: Site, resource: str) -> None:
+    """Set a quota of none, and wait until it is in force."""
+    place.apply(
+        {
+            "apiVersion": "v1",
+            "kind": "ResourceQuota",
+            "metadata": {"name": "none"},
+            "spec": {"hard": {resource: "0"}},
+        }
+    )
+    eventually(lambda: place.get("resourcequota/none").get("status", {}).get("hard"))
 
 
 def test_an_image_that_cannot_be_pulled(poor: dict[str, Poor]) -> None:
@@ -181,6 +192,16 @@ def test_quota(poor: dict[str, Poor]) -> None:
     here, name = poor["quota"].site, poor["quota"].name
     assert here.told(name, 60).body["errorCode"] == "no_capacity"
     assert "QuotaExceeded" in here.kubectl("describe", "splitjob", name)
+
+
+def test_a_job_that_the_api_server_refuses(poor: dict[str, Poor]) -> None:
+    """Acceptance 42, where the quota is on Jobs: nothing was ever created, and it says so."""
+    here, name = poor["jobs"].site, poor["jobs"].name
+    event = here.told(name, 60)
+    assert event.body["errorCode"] == "no_capacity"
+    assert "exceeded quota" in event.body["error"]
+    assert "QuotaExceeded" in here.kubectl("describe", "splitjob", name)
+    assert here.jobs(name) == []
 
 
 def test_order_and_bound(here: Site) -> None:

@@ -48,7 +48,7 @@ def split(body: SplitRequestDep, services: ServicesDep, response: Response) -> S
         converted,
         body.priority,
         retried=services.tally.may_be_retried,
-        admit=lambda: _admit(services),
+        admit=lambda: _admit(body, services),
     )
     try:
         submitted = submission.submit()
@@ -70,7 +70,7 @@ def _checked(body: SplitRequest, services: Services) -> Converted:
         ApiProblem: 422; first what is wrong with the fields, then what the allowlist says.
     """
     converted = body.to_resource()
-    found = [*check(converted.request, converted.secrets, services.rules), *_expired(body)]
+    found = check(converted.request, converted.secrets, services.rules)
     fields = [_in_body(problem) for problem in found if problem.code != NOT_ALLOWED]
     if fields:
         raise fields_invalid(fields)
@@ -108,7 +108,14 @@ def _expiries(body: SplitRequest) -> dict[str, datetime]:
     return {field: end.astimezone(UTC) for field, end in ends.items() if end is not None}
 
 
-def _admit(services: Services) -> None:
+def _admit(body: SplitRequest, services: Services) -> None:
+    """Refuse what no new job can be made of; one that is there already serves it all the same.
+
+    Raises:
+        ApiProblem: 422 where a presigned URL has expired, 429 where too many jobs wait.
+    """
+    if expired := _expired(body):
+        raise fields_invalid(expired)
     limit = services.settings.max_queued_jobs
     if limit and services.tally.snapshot(time.time()).queued >= limit:
         raise ApiProblem(

@@ -1,157 +1,32 @@
-"""The API as it is shipped, `python -m splitjob_api`, on a real Kubernetes API server."""
+"""What requests become: SplitJobs, answers, refusals."""
 
 import base64
 import json
-import os
-import socket
-import subprocess
-import sys
 import time
-from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
-from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
+from tests.api_harness import (
+    NAMESPACE,
+    QUERY,
+    Api,
+    body,
+    finish,
+    splitjobs,
+    started,
+    wait_for,
+)
 
 from splitjob import resource
 from splitjob.intent import LABEL_LENGTH
 from splitjob.request import SplitRequest
-from splitjob.signing import Signer
 from splitjob_api.cluster import Cluster, ClusterUnavailable, SplitJobObject
 from splitjob_api.submission import Submission
 from splitjob_local.local_cluster import LocalCluster
-
-TOKEN = "a-token-for-these-tests"
-NAMESPACE = "test-api"
-QUERY = "X-Amz-Signature=very-secret-signature"
-
-
-@dataclass
-class Api:
-    """One replica."""
-
-    url: str
-    process: subprocess.Popen[bytes]
-    log: Path
-
-    def post(self, body: dict[str, Any] | bytes, **headers: str) -> httpx.Response:
-        content = body if isinstance(body, bytes) else json.dumps(body).encode()
-        signed = Signer([TOKEN]).sign(content, int(time.time()))
-        return httpx.post(f"{self.url}/split", content=content, headers={**signed, **headers})
-
-    def get(self, path: str) -> httpx.Response:
-        signed = Signer([TOKEN]).sign(f"GET {path}".encode(), int(time.time()))
-        return httpx.get(self.url + path, headers=signed)
-
-
-@contextmanager
-def started(cluster: LocalCluster, log: Path, **more: str) -> Iterator[Api]:
-    """Run a replica until the block ends."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    environment = {
-        "PATH": os.environ["PATH"],
-        "KUBECONFIG": str(cluster.kubeconfig),
-        "NAMESPACE": NAMESPACE,
-        "HOST": "127.0.0.1",
-        "PORT": str(port),
-        "DEMUCSSVC_TOKEN": TOKEN,
-        "API_WEBHOOK_URL_ALLOWLIST": "https://hooks.example.com/demucs",
-        "ENVIRONMENT": "prod",
-        "BODY_TIMEOUT_SECONDS": "1",
-        **more,
-    }
-    with log.open("wb") as out:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "splitjob_api"], env=environment, stderr=out, stdout=out
-        )
-    try:
-        api = Api(f"http://127.0.0.1:{port}", process, log)
-        wait_for(lambda: httpx.get(f"{api.url}/readyz").status_code == 200)
-        yield api
-    finally:
-        process.terminate()
-        assert process.wait(20) is not None
-
-
-def wait_for(condition: Callable[[], bool], seconds: float = 20) -> None:
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
-        try:
-            if condition():
-                return
-        except httpx.TransportError:
-            pass
-        time.sleep(0.05)
-    raise AssertionError(f"not within {seconds} s")
-
-
-@pytest.fixture(scope="module")
-def kube(crd: LocalCluster) -> Iterator[LocalCluster]:
-    crd.cluster.create_namespace(NAMESPACE, pod_security="restricted")
-    yield crd
-    crd.kubectl("delete", "namespace", NAMESPACE, "--wait=false")
-
-
-@pytest.fixture(scope="module")
-def replicas(
-    kube: LocalCluster, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[tuple[Api, Api]]:
-    """Two replicas; what they logged must hold no secret."""
-    logs = tmp_path_factory.mktemp("logs")
-    first, second = logs / "first", logs / "second"
-    with started(kube, first) as one, started(kube, second) as two:
-        yield one, two
-    for log in (first, second):
-        text = log.read_text()
-        assert "very-secret" not in text
-        assert TOKEN not in text
-        assert "Traceback" not in text
-
-
-@pytest.fixture
-def api(replicas: tuple[Api, Api]) -> Api:
-    return replicas[0]
-
-
-def body(version_id: str, **fields: Any) -> dict[str, Any]:
-    return {
-        "versionId": version_id,
-        "audioUrl": f"https://audio.example.com/song.wav?{QUERY}",
-        "aiModel": "htdemucs",
-        "webhook": "https://hooks.example.com/demucs",
-        **fields,
-    }
-
-
-def splitjobs(kube: LocalCluster, version_id: str) -> list[dict[str, Any]]:
-    text = kube.kubectl("get", "splitjobs", "-n", NAMESPACE, "-o", "json")
-    items: list[dict[str, Any]] = json.loads(text)["items"]
-    return [one for one in items if one["spec"]["request"]["versionId"] == version_id]
-
-
-def finish(kube: LocalCluster, name: str, status: str, reason: str, **more: Any) -> None:
-    """Write a verdict, as the operator does."""
-    condition = {
-        "type": "Succeeded",
-        "status": status,
-        "reason": reason,
-        "message": "",
-        "lastTransitionTime": "2026-01-01T00:00:00Z",
-    }
-    patch = json.dumps({"status": {"conditions": [condition], **more}})
-    kube.kubectl(
-        *("patch", "splitjob", name, "-n", NAMESPACE, "--subresource=status"),
-        *("--type=merge", "-p", patch),
-    )
 
 
 def test_a_signed_request_becomes_a_splitjob_and_a_secret(kube: LocalCluster, api: Api) -> None:
@@ -274,6 +149,18 @@ def test_14_two_versions_by_case_alone(api: Api) -> None:
     """Acceptance 14."""
     ids = {api.post(body(version_id)).json()["jobId"] for version_id in ("Ab", "ab")}
     assert len(ids) == 2
+
+
+def test_24_a_repeat_is_answered_after_its_url_has_expired(api: Api) -> None:
+    """The job is there: that its URL could not be used for a new one does not matter."""
+    signed_at = datetime.now(UTC) - timedelta(seconds=595)
+    url = f"https://s3.example.com/a.wav?X-Amz-Date={signed_at:%Y%m%dT%H%M%SZ}&X-Amz-Expires=600"
+    first = api.post(body("expires", audioUrl=url))
+    assert first.status_code == 202
+    time.sleep(max(0.0, (signed_at + timedelta(seconds=601) - datetime.now(UTC)).total_seconds()))
+    assert api.post(body("too-late", audioUrl=url)).status_code == 422
+    again = api.post(body("expires", audioUrl=url))
+    assert (again.status_code, again.json()) == (200, {"jobId": first.json()["jobId"]})
 
 
 class Crashing(Cluster):
@@ -462,115 +349,3 @@ def test_24_a_url_that_ends_before_its_turn_is_warned_of(
         (warning,) = late.json()["warnings"]
         assert "audioUrl" in warning
         assert "X-Amz" not in warning
-
-
-odd_text = st.text(alphabet=st.characters(exclude_categories=["Cs"]), max_size=300)
-
-
-@settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
-@given(
-    fields=st.fixed_dictionaries(
-        {},
-        optional={
-            "correlationId": odd_text,
-            "idempotencyKey": odd_text,
-            "metadata": st.dictionaries(odd_text, odd_text, max_size=3),
-            "audioUrl": odd_text.map("https://audio.example.com/".__add__),
-            "webhook": odd_text.map("https://hooks.example.com/demucs/".__add__),
-            "seed": st.integers(min_value=0, max_value=2**53 - 1),
-            "overlap": st.integers(0, 900).map(lambda permille: permille / 1000),
-        },
-    )
-)
-def test_what_the_api_takes_the_cluster_takes(replicas: tuple[Api, Api], fields: Any) -> None:
-    """A body that passes our checks must not fail those of the resource: that would be a 503."""
-    answer = replicas[0].post(body("odd", **fields))
-    assert answer.status_code in {200, 202, 409, 422}, answer.text
-
-
-def test_signatures_are_asked_for_everywhere_but_where_they_are_not(api: Api) -> None:
-    for path in ("/healthz", "/readyz", "/metrics", "/docs", "/openapi.json"):
-        assert httpx.get(api.url + path).status_code == 200
-    for path in ("/queue/status", "/models", "/jobs/split-a", "/nowhere", "/split"):
-        assert httpx.get(api.url + path).status_code == 401
-    assert api.get("/queue/status").status_code == 200
-    assert "htdemucs" in {model["name"] for model in api.get("/models").json()["models"]}
-    assert api.get("/nowhere").status_code == 404
-    assert api.get("/split").status_code == 405
-    assert "track_tree_audio_queue_depth" in httpx.get(f"{api.url}/metrics").text
-
-
-def raw(api: Api, data: bytes, wait: float = 5) -> bytes:
-    """Send bytes as they are; return what comes back until the server closes or pauses."""
-    host, port = api.url.removeprefix("http://").split(":")
-    with socket.create_connection((host, int(port)), timeout=wait) as connection:
-        connection.sendall(data)
-        received = b""
-        try:
-            while block := connection.recv(65536):
-                received += block
-        except TimeoutError:
-            pass
-        except ConnectionResetError:
-            pass
-        return received
-
-
-def test_10_a_chunked_body_is_cut_off_at_the_limit(api: Api) -> None:
-    """Acceptance 10."""
-    head = b"POST /split HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"
-    chunk = b"4000\r\n" + b"x" * 0x4000 + b"\r\n"
-    assert raw(api, head + chunk * 5).startswith(b"HTTP/1.1 413")
-    large = b"POST /split HTTP/1.1\r\nHost: x\r\nContent-Length: 70000\r\n\r\n"
-    assert raw(api, large).startswith(b"HTTP/1.1 413")
-
-
-def test_11_a_trickled_body(api: Api) -> None:
-    """Acceptance 11."""
-    head = b"POST /split HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n{"
-    assert raw(api, head).startswith(b"HTTP/1.1 408")
-
-
-@pytest.mark.parametrize(
-    "data",
-    [
-        b"\r\n\r\n",
-        b"nonsense\r\n\r\n",
-        b"GET /healthz HTTP/1.1\r\n\r\n",
-        b"GET / HTTP/1.1\r\nHost: x\r\nX: " + b"a" * 70_000 + b"\r\n\r\n",
-        b"GET /docs?" + b"a" * 70_000 + b" HTTP/1.1\r\nHost: x\r\n\r\n",
-        b"POST /split HTTP/1.1\r\nHost: x\r\nContent-Length: -1\r\n\r\n",
-        b"POST /split HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n{}",
-        b"POST /split HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n",
-        b"BREW /split HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n",
-        b"GET //%00%ff/../jobs HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n",
-        b"GET http://elsewhere/split HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n",
-        b"CONNECT x:443 HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n",
-        b"OPTIONS * HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n",
-        b"GET /jobs/\xff HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n",
-        b"GET /split HTTP/1.1\r\nHost: x\r\nX-Timestamp: \xff\r\nConnection: close\r\n\r\n",
-        b"GET /split HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n",
-    ],
-)
-def test_odd_bytes_never_give_a_500(api: Api, data: bytes) -> None:
-    answer = raw(api, data, wait=0.5)
-    assert not answer or b"application/problem+json" in answer
-    assert not answer or answer.split(b" ")[1] in {b"400", b"401", b"404", b"405", b"431"}, answer[
-        :200
-    ]
-    assert httpx.get(f"{api.url}/healthz").status_code == 200
-
-
-def test_09_no_token_no_start(kube: LocalCluster) -> None:
-    """Acceptance 9."""
-    for token in ("", " ", "a,,b"):
-        environment = {"KUBECONFIG": str(kube.kubeconfig), "DEMUCSSVC_TOKEN": token}
-        ended = subprocess.run(
-            [sys.executable, "-m", "splitjob_api"],
-            env=environment,
-            capture_output=True,
-            timeout=30,
-            check=False,
-        )
-        assert ended.returncode == 2
-        assert b"DEMUCSSVC_TOKEN" in ended.stderr

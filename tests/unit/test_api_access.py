@@ -1,0 +1,26 @@
+"""What is logged and counted of a request."""
+
+import logging
+
+import pytest
+from prometheus_client import generate_latest
+from starlette.testclient import TestClient
+from starlette.types import Receive, Scope, Send
+
+from splitjob_api.access import Access
+from splitjob_api.metrics import Metrics
+from splitjob_api.tally import Tally
+
+
+async def defect(scope: Scope, receive: Receive, send: Send) -> None:
+    raise RuntimeError("a defect")
+
+
+def test_a_defect_counts_as_the_500_that_it_becomes(caplog: pytest.LogCaptureFixture) -> None:
+    metrics = Metrics(Tally())
+    client = TestClient(Access(defect, metrics))
+    with caplog.at_level(logging.INFO), pytest.raises(RuntimeError):
+        client.get("/jobs/x")
+    (line,) = [one for one in caplog.records if one.name == "splitjob_api.access"]
+    assert vars(line)["status"] == 500
+    assert 'status="500"' in generate_latest(metrics.registry).decode()

@@ -1,0 +1,78 @@
+"""`reconcile`, one situation at a time: after the verdict."""
+
+from dataclasses import replace
+
+from tests.operator_samples import (
+    NAME,
+    after,
+    completed_pod,
+    job,
+    seen,
+    splitjob,
+    written,
+)
+from tests.reconcile_situations import (
+    failed,
+    plan_of,
+    reason,
+)
+
+from splitjob.conditions import ConditionType
+from splitjob_operator.finished import DELIVERY_RETRY_SECONDS
+from splitjob_operator.plan import (
+    DeleteJob,
+    DeleteSplitJob,
+    Deliver,
+)
+
+
+def test_it_stays_as_it_is() -> None:
+    view = failed()
+    late = replace(view, spec=splitjob(spec={"canceled": True}).spec)
+    plan = plan_of(seen(late, jobs=(job(),), pods=(completed_pod(),)), 60)
+    assert reason(plan, ConditionType.SUCCEEDED) == ("False", "SourceNotFound")
+    assert DeleteJob(f"{NAME}-1", job().uid, "Background") in plan.after
+
+
+def test_a_crash_before_the_delivery_costs_nothing() -> None:
+    """Acceptance 51, 52."""
+    assert Deliver() in plan_of(seen(failed()), 3600).after
+
+
+def test_a_delivery_that_left_no_mark_is_begun_again() -> None:
+    """Acceptance 53: the API server was away when the outbox was to be read."""
+    plan = plan_of(seen(failed()), 3600)
+    assert plan.again_at == after(3600 + DELIVERY_RETRY_SECONDS)
+
+
+def test_ttl_counts_from_the_delivery_and_the_count() -> None:
+    """Acceptance 58."""
+    view = failed()
+    assert view.status.webhook
+    far = plan_of(seen(view), 10**8)
+    assert DeleteSplitJob() not in far.after, "its event is not delivered yet"
+    view.status.webhook.state, view.status.webhook.next_attempt_at = "Delivered", None
+    view.status.webhook.delivered_at = after(100)
+    assert DeleteSplitJob() not in plan_of(seen(view), 10**8).after, "it is not counted yet"
+    view.status.counted = True
+    ttl = {"ttl_seconds_after_finished": 50}
+    assert plan_of(seen(view), 149, **ttl).again_at == after(150)
+    assert DeleteSplitJob() in plan_of(seen(view), 150, **ttl).after
+
+
+def test_redelivery_by_hand_begins_a_new_schedule_with_the_same_id() -> None:
+    """Acceptance 60."""
+    view = failed()
+    assert view.status.webhook
+    old = view.status.webhook.event_id
+    view.status.webhook.state, view.status.webhook.next_attempt_at = "GivenUp", None
+    view.status.webhook.given_up_at = after(9)
+    asked = replace(view, spec=splitjob(spec={"redeliveries": 1}).spec)
+    plan = plan_of(seen(asked), 99)
+    assert plan.status
+    assert plan.status.webhook
+    assert (plan.status.webhook.event_id, plan.status.webhook.attempts) == (old, 0)
+    assert Deliver() in plan.after
+    again = plan_of(seen(written(asked, plan)), 100)
+    assert again.status
+    assert again.status.webhook == plan.status.webhook
