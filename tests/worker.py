@@ -130,10 +130,16 @@ def write_audio(
     layout: str = "stereo",
     codec: str = "pcm_s16le",
     container: str | None = None,
+    bit_rate: int | None = None,
+    tags: dict[str, str] | None = None,
 ) -> Path:
     """Write real audio with FFmpeg; samples have shape (channels, n)."""
     with av.open(str(path), "w", format=container) as file:
-        stream: Any = file.add_stream(codec, rate=rate, layout=layout)
+        experimental = {"strict": "experimental"}  # as FFmpeg calls its encoder of Vorbis
+        stream: Any = file.add_stream(codec, rate=rate, layout=layout, options=experimental)
+        if bit_rate:
+            stream.bit_rate = bit_rate
+        file.metadata.update(tags or {})
         frame = av.AudioFrame.from_ndarray(
             np.ascontiguousarray(samples), format="fltp", layout=layout
         )
