@@ -55,15 +55,7 @@ class Stop:
             Stopped: the worker was told to stop; the thread is left behind, and ends with the
                 process.
         """
-        done: Future[T] = Future()
-
-        def run() -> None:
-            try:
-                done.set_result(work())
-            except BaseException as error:  # noqa: BLE001 - raised again where it is waited for
-                done.set_exception(error)
-
-        threading.Thread(target=run, name="work", daemon=True).start()
+        done = in_thread(work)
         while True:
             try:
                 return done.result(timeout=_POLL_SECONDS)
@@ -74,3 +66,17 @@ class Stop:
 
     def _on_signal(self, _number: int, _frame: FrameType | None) -> None:
         self._event.set()
+
+
+def in_thread(work: Callable[[], T]) -> Future[T]:
+    """Start work in a thread of its own that does not outlive the process."""
+    done: Future[T] = Future()
+
+    def run() -> None:
+        try:
+            done.set_result(work())
+        except BaseException as error:  # noqa: BLE001 - raised again where it is waited for
+            done.set_exception(error)
+
+    threading.Thread(target=run, name="work", daemon=True).start()
+    return done

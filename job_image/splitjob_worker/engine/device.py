@@ -11,6 +11,13 @@ from splitjob.errors import ErrorCode, Failure
 Precision = Literal["ieee", "tf32", "fp16", "bf16"]
 
 
+def best_device() -> str:
+    """Return the fastest kind of device that torch finds here."""
+    if torch.cuda.is_available():
+        return "cuda"
+    return "mps" if torch.backends.mps.is_available() else "cpu"
+
+
 def open_device(name: str) -> torch.device:
     """Return the device asked for.
 

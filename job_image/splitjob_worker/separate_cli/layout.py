@@ -1,0 +1,130 @@
+"""Where the files go: Demucs' names, whole files only, and nothing left behind.
+
+Everything is written into a hidden folder beside the output, on the same file system, and each
+finished file is renamed into its place.
+"""
+
+import os
+import shutil
+import tempfile
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+
+class LayoutError(ValueError):
+    """The names asked for cannot be used; the message says why and what to do."""
+
+
+class Layout:
+    """The names of the files, below the output folder.
+
+    Args:
+        folder: the model's, in the output folder.
+        template: with `{track}`, `{trackext}`, `{stem}`, `{ext}`, as `demucs --filename` has it.
+        extension: of the format.
+    """
+
+    def __init__(self, folder: Path, template: str, extension: str) -> None:
+        self.folder = folder
+        self._template = template
+        self._extension = extension
+
+    def path(self, track: Path, stem: str) -> Path:
+        """Return where a stem of a song goes.
+
+        Raises:
+            LayoutError: outside the output folder, for a song called `...mp3`, say.
+        """
+        name, _, extension = track.name.rpartition(".")
+        relative = self._template.format(
+            track=name if "." in track.name else track.name,
+            trackext=extension,
+            stem=stem,
+            ext=self._extension,
+        )
+        path = Path(os.path.normpath(self.folder / relative))
+        if not path.is_relative_to(self.folder) or path == self.folder:
+            raise LayoutError(
+                f"the stems of {track} would be written to {path}, outside {self.folder}: give "
+                "the file another name, or another --filename"
+            )
+        return path
+
+    def check(self, tracks: Sequence[Path]) -> None:
+        """Refuse names that two songs would share.
+
+        Raises:
+            LayoutError: with both songs.
+        """
+        taken: dict[Path, Path] = {}
+        for track in tracks:
+            path = self.path(track, "stem")
+            if path in taken:
+                raise LayoutError(
+                    f"{taken[path]} and {track} would be written to the same files, in "
+                    f"{path.parent}: rename one, or take --filename "
+                    '"{track}.{trackext}/{stem}.{ext}", or separate them with different -o'
+                )
+            taken[path] = track
+
+
+class Workspace:
+    """The hidden folder of one run, and the folders that the run had to make.
+
+    A context manager: at its end the hidden folder is gone, and so are the folders that it made
+    and that hold nothing.
+
+    Args:
+        folder: where the results go; made with its parents where it is not there.
+
+    Raises:
+        OSError: it cannot be made, or not be written.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._made: list[Path] = []
+        try:
+            self._make(folder)
+            self.hidden = Path(tempfile.mkdtemp(prefix=".separate-", dir=folder))
+        except OSError:
+            self._remove_empty()
+            raise
+
+    def publish(self, files: Mapping[Path, Path]) -> None:
+        """Rename finished files into their places, over what was there.
+
+        Args:
+            files: from where, to where.
+
+        Raises:
+            OSError: a place cannot be written, because it is a folder, say.
+        """
+        for source, target in files.items():
+            self._make(target.parent)
+            source.replace(target)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        _kind: type[BaseException] | None,
+        _error: BaseException | None,
+        _traceback: TracebackType | None,
+    ) -> None:
+        shutil.rmtree(self.hidden, ignore_errors=True)
+        self._remove_empty()
+
+    def _make(self, folder: Path) -> None:
+        missing = [one for one in (folder, *folder.parents) if not one.exists()]
+        for one in reversed(missing):
+            one.mkdir(exist_ok=True)
+            self._made.append(one)
+
+    def _remove_empty(self) -> None:
+        for folder in reversed(self._made):
+            with suppress(OSError):
+                folder.rmdir()

@@ -1,0 +1,172 @@
+"""The command line of `track-tree-audio separate`, and the names of its files."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from splitjob_worker.separate_cli.layout import Layout, LayoutError, Workspace
+from splitjob_worker.separate_cli.options import Arguments, parse
+
+DEMUCS_DEFAULTS = {
+    "model": "htdemucs",
+    "repo": None,
+    "out": Path("separated"),
+    "template": "{track}/{stem}.{ext}",
+    "stem": None,
+    "other_method": "add",
+    "shifts": 1,
+    "overlap": 0.25,
+    "segment": None,
+    "format": "wav",
+    "bit_depth": 16,
+    "mp3_preset": 2,
+    "clip_mode": "rescale",
+}
+
+
+def test_the_defaults_are_those_of_demucs() -> None:
+    given = parse(["song.mp3"])
+    assert {name: getattr(given, name) for name in DEMUCS_DEFAULTS} == DEMUCS_DEFAULTS
+    assert (given.files, given.device, given.bitrate_kbps) == (("song.mp3",), "auto", None)
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        ("-n htdemucs_ft", {"model": "htdemucs_ft"}),
+        ("--name=demo -o out", {"model": "demo", "out": Path("out")}),
+        ("--two-stems vocals", {"stem": "vocals", "other_method": "add"}),
+        ("--two-stems=bass --other-method minus", {"stem": "bass", "other_method": "minus"}),
+        ("--int24", {"format": "wav", "bit_depth": 24}),
+        ("--float32", {"format": "wav", "bit_depth": 32}),
+        ("--flac --int24", {"format": "flac", "bit_depth": 24}),
+        ("--mp3 --mp3-bitrate 192", {"format": "mp3", "bitrate_kbps": 192}),
+        ("--mp3 --mp3-preset 7", {"format": "mp3", "mp3_preset": 7}),
+        ("--opus --bitrate 96", {"format": "opus", "bitrate_kbps": 96}),
+        ("--m4a", {"format": "m4a"}),
+        ("-d cpu --shifts 0 --overlap 0.1", {"device": "cpu", "shifts": 0, "overlap": 0.1}),
+        ("--segment 5", {"segment": 5.0}),
+        ("--clip-mode none", {"clip_mode": "none"}),
+        ("--rate input", {"input_rate": True}),
+        ("--filename {track}.{stem}.{ext}", {"template": "{track}.{stem}.{ext}"}),
+        ("-j 4", {"jobs": 4}),
+        ("-v --json", {"verbose": True, "json": True}),
+    ],
+)
+def test_options(words: str, expected: dict[str, Any]) -> None:
+    for line in (["one.wav", *words.split(), "two.wav"], [*words.split(), "one.wav", "two.wav"]):
+        given = parse(line)
+        assert given.files == ("one.wav", "two.wav")
+        assert {name: getattr(given, name) for name in expected} == expected
+
+
+@pytest.mark.parametrize(
+    ("words", "reason"),
+    [
+        ("", "say which files"),
+        ("https://example.com/song.mp3?token=secret", "is a URL"),
+        ("song.wav --no-split", "memory would grow"),
+        ("song.wav -s abc123", "a signature names"),
+        ("song.wav -d cuda:1", "CUDA_VISIBLE_DEVICES"),
+        ("song.wav -d tpu", "is not one of auto, cpu, cuda, mps"),
+        ("song.wav --shifts -1", "less than 0"),
+        ("song.wav --overlap 1", "not between 0 and 0.99"),
+        ("song.wav --overlap nan", "not between"),
+        ("song.wav --segment 0", "not between"),
+        ("song.wav --flac --mp3", "not allowed with"),
+        ("song.wav --int24 --float32", "not allowed with"),
+        ("song.wav --mp3 --int24", "mp3 has no bit depth"),
+        ("song.wav --flac --float32", "flac takes 16 or 24 bits"),
+        ("song.wav --bitrate 320", "wav is lossless"),
+        ("song.wav --mp3 --mp3-bitrate 300", "or 320 kbit/s"),
+        ("song.wav --mp3-preset 1", "invalid choice"),
+        ("song.wav --clip-mode sharp", "invalid choice"),
+        ("song.wav --filename {track}.{ext}", "must contain {stem}"),
+        ("song.wav --filename {artist}/{stem}.{ext}", "only {track}"),
+        ("song.wav --filename {stem", "only {track}"),
+        ("song.wav --filename ../{stem}.{ext}", "below the output folder"),
+        ("song.wav --filename /tmp/{stem}.{ext}", "below the output folder"),
+        ("song.wav --filename {stem}.mp3", "names like drums.mp3"),
+        ("song.wav --what", "unrecognized"),
+    ],
+)
+def test_refusals_say_why(words: str, reason: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        parse(words.split())
+    assert ended.value.code == 2
+    said = capsys.readouterr().err
+    assert reason in said
+    assert "secret" not in said
+
+
+def test_help_names_every_option(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        parse(["--help"])
+    assert ended.value.code == 0
+    said = capsys.readouterr().out
+    for option in ("--two-stems", "--float32", "--repo", "--list-models", "--json", "--mp3-preset"):
+        assert option in said
+
+
+def test_listing_models_needs_no_file() -> None:
+    assert isinstance(parse(["--list-models"]), Arguments)
+
+
+@pytest.mark.parametrize(
+    ("track", "template", "expected"),
+    [
+        ("a/song.mp3", "{track}/{stem}.{ext}", "song/bass.wav"),
+        ("a/my.song.mp3", "{track}/{stem}.{ext}", "my.song/bass.wav"),
+        ("song", "{track}-{trackext}/{stem}.{ext}", "song-song/bass.wav"),
+        ("song.flac", "{stem}/{track}.{trackext}.{ext}", "bass/song.flac.wav"),
+    ],
+)
+def test_names_are_those_of_demucs(track: str, template: str, expected: str) -> None:
+    layout = Layout(Path("out/demo"), template, "wav")
+    assert layout.path(Path(track), "bass") == Path("out/demo") / expected
+
+
+@given(st.text(st.characters(exclude_characters="/\0", exclude_categories=["Cs"]), min_size=1))
+def test_no_name_leaves_the_folder(name: str) -> None:
+    folder = Path("out/demo")
+    try:
+        path = Layout(folder, "{track}/{stem}.{ext}", "wav").path(Path("music") / name, "bass")
+    except LayoutError:
+        return
+    assert path.is_relative_to(folder)
+    assert ".." not in path.parts
+
+
+def test_two_songs_of_one_name_are_refused() -> None:
+    layout = Layout(Path("out"), "{track}/{stem}.{ext}", "wav")
+    with pytest.raises(LayoutError, match=r"a/song\.mp3 and b/song\.flac"):
+        layout.check([Path("a/song.mp3"), Path("b/song.flac")])
+    other = Layout(Path("out"), "{track}.{trackext}/{stem}.{ext}", "wav")
+    other.check([Path("a/song.mp3"), Path("b/song.flac")])
+
+
+def test_a_workspace_leaves_only_what_was_published(tmp_path: Path) -> None:
+    folder = tmp_path / "separated" / "demo"
+    with Workspace(folder) as workspace:
+        assert workspace.hidden.parent == folder
+        finished = workspace.hidden / "bass.wav"
+        finished.write_text("sound")
+        (workspace.hidden / "half").write_text("so")
+        workspace.publish({finished: folder / "song" / "bass.wav"})
+    assert [path for path in tmp_path.rglob("*") if path.is_file()] == [folder / "song/bass.wav"]
+
+
+def test_a_workspace_of_nothing_leaves_nothing(tmp_path: Path) -> None:
+    with Workspace(tmp_path / "separated" / "demo") as workspace:
+        (workspace.hidden / "half").write_text("so")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_folders_that_were_there_stay(tmp_path: Path) -> None:
+    (tmp_path / "separated").mkdir()
+    with Workspace(tmp_path / "separated" / "demo"):
+        pass
+    assert list(tmp_path.rglob("*")) == [tmp_path / "separated"]
