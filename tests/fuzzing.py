@@ -113,7 +113,7 @@ class Summary:
     Attributes:
         files: how many.
         outcomes: `decoded`, or the code of the failure, to how many.
-        died: files at which the decoder's process ended by itself.
+        died: files at which a signal ended the decoder's process.
         wrong: what must not be, one line each.
         slowest_seconds: of one file, wall.
         cpu_seconds: of all decoders.
@@ -292,7 +292,9 @@ def _decode_one(broken: Broken, folder: Path, summary: Summary) -> None:
         outcome = str(failure.code)
         if failure.code not in REFUSALS:
             summary.wrong.append(f"{broken.story}: {failure.code}: {failure.message}")
-        if failure.message.startswith("the decoder "):
+        if failure.message.startswith("the decoder ended with status"):
+            summary.wrong.append(f"{broken.story}: {failure.message}")  # a defect, not a crash
+        elif failure.message.startswith("the decoder "):
             summary.died.append(f"{broken.story}: {failure.message}")
     except Exception as error:  # noqa: BLE001 - whatever comes out here is what is looked for
         outcome = type(error).__name__
