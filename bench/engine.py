@@ -23,10 +23,15 @@ import torch
 from bench.figures import Figure, at_most, note
 from splitjob.models import load_registry
 from splitjob_worker import weights
+from splitjob_worker.encode import Encoding
 from splitjob_worker.engine import device as devices
 from splitjob_worker.engine.modules import sped_up
+from splitjob_worker.engine.statistics import normalisation
 from splitjob_worker.machine import cpus
+from splitjob_worker.progress import Progress
+from splitjob_worker.scratch import Scratch
 from splitjob_worker.separate import Options, Separator
+from splitjob_worker.song import Output, separate_song
 from splitjob_worker.spool import Spool, SpoolWriter
 
 COMMAND = "make bench ONLY=engine"
@@ -117,7 +122,16 @@ def _noise(path: Path, seconds: int) -> Spool:
 
 
 def _ours(found: weights.Weights, mixture: Spool, folder: Path) -> None:
-    Separator(found, "cpu").separate(mixture, Options(), folder)
+    output = Output(Encoding("wav", 32, clip_mode="none"), folder, Scratch(folder))
+    statistics = normalisation(mixture.blocks())
+    separate_song(
+        Separator(found, "cpu"),
+        mixture,
+        statistics,
+        Options(),
+        output,
+        progress=Progress(sys.stderr),
+    )
 
 
 def _demucs(found: weights.Weights, mixture: Spool, _folder: Path) -> None:

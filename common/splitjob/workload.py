@@ -17,6 +17,7 @@ ENV_REQUEST = "SPLIT_REQUEST"  # spec.request as JSON; holds no secret
 # Where: paths, always handed over, never assumed
 ENV_SECRET_DIR = "REQUEST_SECRET_DIR"  # noqa: S105 - a directory: the source Secret, one file a key
 ENV_SCRATCH_DIR = "SCRATCH_DIR"
+ENV_SCRATCH_BYTES = "SCRATCH_BYTES"  # its size limit; blank: as much as the disk has
 ENV_MODEL_DIR = "MODEL_DIR"  # weights in Demucs' layout; blank: only the embedded demo model
 ENV_MODEL_REGISTRY = "MODEL_REGISTRY"  # a registry file; blank: the built-in one
 ENV_TERMINATION_MESSAGE = "TERMINATION_MESSAGE_PATH"

@@ -1,6 +1,10 @@
 """What audio is taken, and what is known of it once it is decoded."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:  # the decoder imports numpy only once it is confined
+    from splitjob_worker.engine.statistics import Normalisation
 
 MIN_SECONDS = 0.16
 MIN_RATE, MAX_RATE, MAX_CHANNELS = 1_000, 384_000, 32
@@ -33,13 +37,17 @@ class Decoded:
         source_frames: samples a channel at the source's rate.
         source_rate: Hz.
         source_channels: channels of the source.
+        normalisation: of the spool.
         damaged_packets: packets that could not be decoded and were left out.
         bad_samples: samples that were not finite, or absurdly loud, and were silenced.
+        tags: what the file says of itself, cleaned (`tags.cleaned`).
     """
 
     frames: int
     source_frames: int
     source_rate: int
     source_channels: int
+    normalisation: "Normalisation"
     damaged_packets: int = 0
     bad_samples: int = 0
+    tags: dict[str, str] = field(default_factory=dict)

@@ -1,16 +1,18 @@
 """What is done where a stem exceeds full scale.
 
-`rescale` and `clamp` are Demucs' own (`demucs.audio.prevent_clip`, 4.1.0); `shared` is `rescale`
-with one gain for all stems, so that they still sum to the mixture.
+`rescale`, `clamp` and `tanh` are Demucs' own (`demucs.audio.prevent_clip`, 4.1.0); `shared` is
+`rescale` with one gain for all stems, so that they still sum to the mixture.
 """
 
 from collections.abc import Mapping
+from typing import Literal
 
 import numpy as np
 
-from splitjob.resource import ClipMode
+from splitjob import resource
 from splitjob_worker.spool import Samples
 
+ClipMode = resource.ClipMode | Literal["tanh"]
 HEADROOM = 1.01
 CLAMP = 0.99
 
@@ -29,6 +31,11 @@ def gains(peaks: Mapping[str, float], mode: ClipMode) -> dict[str, float]:
     return dict.fromkeys(peaks, 1.0)
 
 
+def may_scale(mode: ClipMode) -> bool:
+    """Return whether a gain other than 1 is possible: then it is known only at the end."""
+    return mode in {"rescale", "shared"}
+
+
 def apply(block: Samples, gain: float, mode: ClipMode, *, bounded: bool) -> Samples:
     """Return a block as it is encoded.
 
@@ -42,6 +49,8 @@ def apply(block: Samples, gain: float, mode: ClipMode, *, bounded: bool) -> Samp
         block = block * np.float32(gain)
     if mode == "clamp":
         return np.clip(block, -CLAMP, CLAMP)
+    if mode == "tanh":
+        return np.tanh(block)
     return np.clip(block, -1.0, 1.0) if bounded else block
 
 

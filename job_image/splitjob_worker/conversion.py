@@ -6,6 +6,8 @@ is kept; the front pair keeps its level, so the sum may exceed full scale. Sampl
 finite become silence.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import av
@@ -22,7 +24,9 @@ from splitjob_worker.audio import (
     Decoded,
     Limits,
 )
-from splitjob_worker.spool import Samples, SpoolWriter
+from splitjob_worker.engine.statistics import Statistics
+from splitjob_worker.resampling import Resampler
+from splitjob_worker.spool import Blocks, Samples, SpoolWriter
 
 _3DB = 0.5**0.5
 # Share of each channel in the left and the right side, by FFmpeg's channel names.
@@ -67,16 +71,10 @@ class Section:
         self.source_rate = int(frame.sample_rate)
         self.layout = frame.layout
         self.source_frames = 0
-        self.frames = 0
         self.bad_samples = 0
-        self._rate = rate
         self._matrix = mixing_matrix([channel.name for channel in frame.layout.channels])
         self._to_float = av.AudioResampler(format="flt", layout=frame.layout, rate=frame.rate)
-        self._resample = (
-            None
-            if self.source_rate == rate
-            else av.AudioResampler(format="flt", layout="stereo", rate=rate)
-        )
+        self._resampler = None if self.source_rate == rate else Resampler(self.source_rate, rate)
 
     def fits(self, frame: Any) -> bool:  # noqa: ANN401
         """Return whether a frame belongs to this section."""
@@ -85,16 +83,14 @@ class Section:
     def feed(self, frame: Any) -> list[Samples]:  # noqa: ANN401
         """Convert one frame; return what is ready, shape (n, 2) each."""
         frame.pts = None  # gaps in the time stamps are not filled
-        return self._resampled([self._stereo(part) for part in self._to_float.resample(frame)])
+        parts = [self._stereo(part) for part in self._to_float.resample(frame)]
+        if self._resampler is None:
+            return parts
+        return [ready for part in parts for ready in self._resampler.feed(part)]
 
     def finish(self) -> list[Samples]:
-        """Return the rest, cut or filled up with silence to floor(n * rate / source rate)."""
-        if self._resample is None:
-            return []
-        rest = [_array(part, 2) for part in self._resample.resample(None)]
-        wanted = self.source_frames * self._rate // self.source_rate - self.frames
-        held = np.concatenate([*rest, np.zeros((max(wanted, 0), 2), np.float32)])
-        return [held[: max(wanted, 0)]]
+        """Return the rest, so that it is floor(n * rate / source rate) in all."""
+        return [self._resampler.finish()] if self._resampler else []
 
     def _stereo(self, part: Any) -> Samples:  # noqa: ANN401
         samples = _array(part, len(self._matrix))
@@ -107,22 +103,14 @@ class Section:
             return samples
         return samples @ self._matrix
 
-    def _resampled(self, parts: list[Samples]) -> list[Samples]:
-        if self._resample is None:
-            return parts
-        ready: list[Samples] = []
-        for part in parts:
-            frame = av.AudioFrame.from_ndarray(part.reshape(1, -1), format="flt", layout="stereo")
-            frame.sample_rate = self.source_rate
-            ready += [_array(out, 2) for out in self._resample.resample(frame)]
-        return ready
-
 
 class Converter:
-    """Feeds a spool, frame by frame, and minds the limits."""
+    """Feeds a spool, frame by frame, takes its statistics and minds the limits."""
 
     def __init__(self, writer: SpoolWriter, limits: Limits) -> None:
         self._writer = writer
+        self._blocks = Blocks(self._write)
+        self._statistics = Statistics()
         self._limits = limits
         self._sections: list[Section] = []
 
@@ -139,8 +127,8 @@ class Converter:
             self._finish_section()
             self._sections.append(Section(frame, self._limits.rate))
         section = self._sections[-1]
-        self._append(section, section.feed(frame))
-        if self._writer.frames > self._limits.max_seconds * self._limits.rate:
+        self._append(section.feed(frame))
+        if self._blocks.taken > self._limits.max_seconds * self._limits.rate:
             raise Failure(
                 ErrorCode.AUDIO_TOO_LONG,
                 f"the audio is longer than {self._limits.max_seconds} s, the longest this "
@@ -151,9 +139,13 @@ class Converter:
         """Append what the resampler still holds.
 
         Raises:
-            Failure: `audio_unreadable` (nothing could be decoded), `audio_too_short`.
+            Failure: `audio_unreadable` (nothing could be decoded), `audio_too_short`,
+                `worker_storage`.
         """
         self._finish_section()
+        self._blocks.finish()
+        with _on_scratch():
+            self._writer.close()
         if not self._sections:
             raise Failure(ErrorCode.AUDIO_UNREADABLE, "the file holds no audio that can be decoded")
         seconds = sum(one.source_frames / one.source_rate for one in self._sections)
@@ -164,8 +156,13 @@ class Converter:
                 "are needed",
             )
 
-    def decoded(self, damaged_packets: int) -> Decoded:
-        """Return what was found, in the first section's rate."""
+    def decoded(self, damaged_packets: int, tags: dict[str, str]) -> Decoded:
+        """Return what was found, in the first section's rate.
+
+        Args:
+            damaged_packets: that were left out.
+            tags: of the file.
+        """
         first = self._sections[0]
         seconds = sum(one.source_frames / one.source_rate for one in self._sections)
         return Decoded(
@@ -175,24 +172,24 @@ class Converter:
             else round(seconds * first.source_rate),
             source_rate=first.source_rate,
             source_channels=len(first.layout.channels),
+            normalisation=self._statistics.result(),
             damaged_packets=damaged_packets,
             bad_samples=sum(one.bad_samples for one in self._sections),
+            tags=tags,
         )
 
     def _finish_section(self) -> None:
         if self._sections:
-            self._append(self._sections[-1], self._sections[-1].finish())
+            self._append(self._sections[-1].finish())
 
-    def _append(self, section: Section, parts: list[Samples]) -> None:
+    def _append(self, parts: list[Samples]) -> None:
         for part in parts:
-            section.frames += len(part)
-            try:
-                self._writer.append(part)
-            except OSError as error:
-                raise Failure(
-                    ErrorCode.WORKER_STORAGE,
-                    f"the scratch disk cannot take the decoded audio: {error.strerror}",
-                ) from None
+            self._blocks.add(part)
+
+    def _write(self, block: Samples) -> None:
+        self._statistics.add(block)
+        with _on_scratch():
+            self._writer.append(block)
 
     @staticmethod
     def _check_kind(frame: Any) -> None:  # noqa: ANN401
@@ -208,6 +205,17 @@ class Converter:
                 ErrorCode.AUDIO_UNSUPPORTED,
                 f"{channels} channels are not supported (1 to {MAX_CHANNELS} are)",
             )
+
+
+@contextmanager
+def _on_scratch() -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise Failure(
+            ErrorCode.WORKER_STORAGE,
+            f"the scratch disk cannot take the decoded audio: {error.strerror}",
+        ) from None
 
 
 def _array(frame: Any, channels: int) -> NDArray[np.float32]:  # noqa: ANN401

@@ -10,15 +10,18 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 from splitjob.errors import ErrorCode, Failure
-from splitjob_worker.audio import Decoded, Limits
+from splitjob_worker import tags
+from splitjob_worker.audio import LOUDEST, Decoded, Limits
+from splitjob_worker.engine.statistics import Normalisation
 from splitjob_worker.spool import FRAME_BYTES, Spool
 
 log = logging.getLogger(__name__)
 
 _POLL_SECONDS = 0.05
-_MAX_ANSWER_BYTES = 4096
+_MAX_ANSWER_BYTES = 1 << 16
 _CODES = {
     ErrorCode.AUDIO_UNREADABLE,
     ErrorCode.AUDIO_UNSUPPORTED,
@@ -97,13 +100,27 @@ def _read(output: bytes, status: int, spool: Path) -> Decoded:
         if "code" in answer:
             failure = Failure(ErrorCode(answer["code"]), str(answer["message"])[:300])
         else:
-            decoded = Decoded(**{name: int(value) for name, value in answer.items()})
+            decoded = _decoded(answer)
             if decoded.frames > 0 and spool.stat().st_size == decoded.frames * FRAME_BYTES:
                 return decoded
             failure = _died(status)
     except (ValueError, TypeError, KeyError, AttributeError, OSError):
         raise _died(status) from None
     raise failure if failure.code in _CODES else _died(status)
+
+
+def _decoded(answer: dict[str, Any]) -> Decoded:
+    """Return what was found; nothing but numbers within reason, and tags cleaned once more.
+
+    Raises:
+        ValueError, TypeError, KeyError, AttributeError: it is something else.
+    """
+    found = Normalisation(*map(float, answer.pop("normalisation")))
+    if not (abs(found.mean) <= LOUDEST and 0 < found.deviation <= LOUDEST):
+        raise ValueError("not the mean and deviation of audio")
+    said = tags.cleaned(answer.pop("tags"))
+    counts = {name: int(value) for name, value in answer.items()}
+    return Decoded(**counts, normalisation=found, tags=said)
 
 
 def _died(status: int) -> Failure:

@@ -11,12 +11,12 @@ import resource
 import signal
 import sys
 from collections.abc import Iterator
-from dataclasses import asdict
+from dataclasses import asdict, astuple
 from pathlib import Path
 from typing import Any
 
 from splitjob.errors import ErrorCode, Failure
-from splitjob_worker import sandbox
+from splitjob_worker import sandbox, tags
 from splitjob_worker.audio import Decoded, Limits
 from splitjob_worker.machine import forbid_new_privileges, hide_from_children
 
@@ -45,7 +45,7 @@ def main(argv: list[str]) -> int:
     source, spool, limits = Path(argv[0]), Path(argv[1]), Limits(**json.loads(argv[2]))
     _confine(source, spool, limits)
     try:
-        answer: dict[str, Any] = asdict(decode_file(source, spool, limits))
+        answer = _answer(decode_file(source, spool, limits))
     except Failure as failure:
         answer = {"code": failure.code, "message": failure.message}
     except MemoryError:
@@ -55,6 +55,10 @@ def main(argv: list[str]) -> int:
         }
     print(json.dumps(answer), flush=True)
     return 0
+
+
+def _answer(found: Decoded) -> dict[str, Any]:
+    return {**asdict(found), "normalisation": astuple(found.normalisation)}
 
 
 def decode_file(source: Path, spool: Path, limits: Limits) -> Decoded:
@@ -74,9 +78,10 @@ def decode_file(source: Path, spool: Path, limits: Limits) -> Decoded:
 
     _refuse_other_files(source)
     damaged = whole = 0
+    said: dict[str, object] = {}
     with SpoolWriter(spool) as writer:
         converter = Converter(writer, limits)
-        for frame in _frames(source):
+        for frame in _frames(source, said):
             if frame is None:
                 damaged += 1
             else:
@@ -85,7 +90,7 @@ def decode_file(source: Path, spool: Path, limits: Limits) -> Decoded:
         converter.finish()
     if damaged > whole:
         raise Failure(ErrorCode.AUDIO_UNREADABLE, "most of the audio in the file is damaged")
-    return converter.decoded(damaged)
+    return converter.decoded(damaged, tags.cleaned(said))
 
 
 def _refuse_other_files(source: Path) -> None:
@@ -98,36 +103,52 @@ def _refuse_other_files(source: Path) -> None:
             raise Failure(ErrorCode.AUDIO_UNREADABLE, f"the source is {kind}, not an audio file")
 
 
-def _frames(source: Path) -> Iterator[Any]:
+def _frames(source: Path, said: dict[str, object]) -> Iterator[Any]:
     """Yield the audio frames of a file, None for each packet that cannot be decoded.
 
     A file that breaks off in the middle gives what it holds up to there.
+
+    Args:
+        source: the file.
+        said: gets the tags of the file: those of its audio (Ogg has them there) and its own.
     """
     import av  # noqa: PLC0415
 
+    from splitjob_worker import tracks  # noqa: PLC0415
+
     av.logging.set_level(None)
-    begun = False
     try:
         with av.open(
             f"file:{source}",
             metadata_errors="ignore",
             options={"protocol_whitelist": "file", "format_whitelist": ",".join(CONTAINERS)},
         ) as container:
-            stream = container.streams.best("audio")
-            if stream is None:
+            track = tracks.song_of(container)
+            if track is None:
                 raise Failure(ErrorCode.AUDIO_UNREADABLE, "the file has no audio track")
-            for packet in container.demux(stream):
-                try:
-                    for frame in packet.decode():
-                        yield frame
-                        begun = True
-                except av.error.MemoryError:
-                    raise
-                except av.error.FFmpegError:
-                    yield None
+            said.update({**track.metadata, **container.metadata})
+            yield from tracks.without_padding(_decoded(container, track), track)
+    except av.error.FFmpegError as error:
+        raise _failure_of(error) from None
+
+
+def _decoded(container: Any, track: Any) -> Iterator[Any]:  # noqa: ANN401 - av has no types here
+    import av  # noqa: PLC0415
+
+    begun = False
+    try:
+        for packet in container.demux(track):
+            try:
+                for frame in packet.decode():
+                    yield frame
+                    begun = True
+            except av.error.MemoryError:
+                raise
+            except av.error.FFmpegError:
+                yield None
     except av.error.FFmpegError as error:
         if not begun or isinstance(error, MemoryError):
-            raise _failure_of(error) from None
+            raise
         yield None
 
 

@@ -1,9 +1,9 @@
-"""Stems on scratch become files: wav, flac, mp3, m4a, opus; several at once."""
+"""Stems become files: wav, flac, mp3, m4a, opus."""
 
 import hashlib
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
 from typing import Any, Protocol
@@ -12,16 +12,22 @@ import av
 import numpy as np
 from numpy.typing import NDArray
 
-from splitjob.resource import ClipMode, Format
+from splitjob.resource import Format
 from splitjob.result import FILE_EXTENSIONS, StemReport
-from splitjob_worker import clipping
-from splitjob_worker.machine import cpus
+from splitjob_worker import clipping, tags
+from splitjob_worker.clipping import ClipMode
+from splitjob_worker.mp3 import RATES as MP3_RATES
 from splitjob_worker.mp3 import Mp3Writer
-from splitjob_worker.spool import Samples, SeparatedStem
+from splitjob_worker.resampling import Resampler
+from splitjob_worker.spool import CHANNELS, Samples
 from splitjob_worker.wav import BitDepth, WavWriter
 
 DEFAULT_BITRATES = {"mp3": 320, "m4a": 256, "opus": 160}
 OPUS_RATE = 48_000  # Opus knows few rates; this is the one that every player decodes to
+RATES = {  # of the formats that do not know every rate, Hz
+    "mp3": tuple(sorted(rate for rates in MP3_RATES.values() for rate in rates)),
+    "m4a": (8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000, 64000, 88200, 96000),
+}
 CONTENT_TYPES = {
     "wav": "audio/wav",
     "flac": "audio/flac",
@@ -29,6 +35,8 @@ CONTENT_TYPES = {
     "m4a": "audio/mp4",
     "opus": "audio/ogg",
 }
+_LOSSY_SPREAD = 1.25  # a variable bit rate may end above the one asked for
+_AROUND_SAMPLES = 1 << 16  # headers, tags and the like, bytes
 
 
 @dataclass(frozen=True)
@@ -40,21 +48,51 @@ class Encoding:
         bit_depth: of wav (16, 24, 32 float) and flac (16, 24).
         bitrate_kbps: of the lossy ones; None: `DEFAULT_BITRATES`.
         clip_mode: what is done above full scale.
+        sample_rate: Hz of the files; None: the model's. Opus is always at `OPUS_RATE`.
+        tags: of the song, cleaned (`tags.cleaned`).
     """
 
     format: Format = "wav"
     bit_depth: BitDepth = 16
     bitrate_kbps: int | None = None
     clip_mode: ClipMode = "rescale"
+    sample_rate: int | None = None
+    tags: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def bounded(self) -> bool:
         """Whether the encoding ends at full scale."""
         return not (self.format == "wav" and self.bit_depth == 32)
 
-    def rate(self, sample_rate: int) -> int:
-        """Return the rate of the file, for stems at `sample_rate` Hz."""
-        return OPUS_RATE if self.format == "opus" else sample_rate
+    @property
+    def bitrate(self) -> int:
+        """The bit rate in kbit/s, 0 for formats without loss."""
+        return self.bitrate_kbps or DEFAULT_BITRATES.get(self.format, 0)
+
+    def rate(self, model_rate: int) -> int:
+        """Return the rate of the file, for stems at `model_rate` Hz.
+
+        Raises:
+            ValueError: the format has no such rate; the text says which it has.
+        """
+        rate = OPUS_RATE if self.format == "opus" else self.sample_rate or model_rate
+        known = RATES.get(self.format, (rate,))
+        if rate not in known:
+            raise ValueError(
+                f"{self.format} files cannot have a sample rate of {rate} Hz, only "
+                f"{', '.join(map(str, known))}"
+            )
+        return rate
+
+    def size(self, frames: int, model_rate: int) -> int:
+        """Return the bytes of a file at most, for a stem of so many samples a channel."""
+        rate = self.rate(model_rate)
+        samples = frames * rate // model_rate
+        if self.bitrate:
+            audio = round(samples / rate * self.bitrate * 125 * _LOSSY_SPREAD)
+        else:
+            audio = samples * CHANNELS * self.bit_depth // 8
+        return audio + audio // 64 + _AROUND_SAMPLES
 
 
 @dataclass(frozen=True)
@@ -79,78 +117,123 @@ class Writer(Protocol):
     def close(self) -> None:
         """Finish the file."""
 
+    def abandon(self) -> None:
+        """Close the file as it is, also after an error."""
 
-def encode_all(
-    stems: list[SeparatedStem],
-    encoding: Encoding,
-    sample_rate: int,
-    folder: Path,
-    *,
-    check_stop: Callable[[], None] = lambda: None,
-) -> list[EncodedStem]:
-    """Encode every stem, in parallel where there are CPUs for it.
+
+class StemFile:
+    """The file of one stem under way.
 
     Args:
-        stems: on scratch.
+        stem: its name.
+        frames: samples a channel of the stem.
+        model_rate: Hz of the stem.
         encoding: how.
-        sample_rate: Hz of the stems.
-        folder: where the files go, `<stem>.<extension>`.
-        check_stop: called between blocks; raises to stop.
+        folder: where the file goes, `<stem>.<extension>`.
+        gain: of the stem.
 
     Raises:
         OSError: the disk is full.
+        ValueError: the format has no such rate.
     """
-    gains = clipping.gains({stem.name: stem.peak for stem in stems}, encoding.clip_mode)
-    with ThreadPoolExecutor(max_workers=min(cpus(), len(stems), 4)) as pool:
-        tasks = [
-            pool.submit(_encode, stem, gains[stem.name], encoding, sample_rate, folder, check_stop)
-            for stem in stems
-        ]
-        return [task.result() for task in tasks]
+
+    def __init__(
+        self,
+        stem: str,
+        frames: int,
+        model_rate: int,
+        encoding: Encoding,
+        folder: Path,
+        gain: float = 1.0,
+    ) -> None:
+        self.path = path_of(stem, encoding, folder)
+        self._stem, self._encoding, self._gain = stem, encoding, gain
+        rate = encoding.rate(model_rate)
+        self._frames = frames * rate // model_rate
+        self._writer = _open(self.path, stem, self._frames, rate, encoding)
+        if rate != model_rate:
+            self._writer = _Resampling(self._writer, Resampler(model_rate, rate), encoding.bounded)
+
+    def write(self, block: Samples) -> None:
+        """Append samples as they came from the model, shape (n, 2).
+
+        Raises:
+            OSError: the disk is full.
+        """
+        mode, bounded = self._encoding.clip_mode, self._encoding.bounded
+        self._writer.write(clipping.apply(block, self._gain, mode, bounded=bounded))
+
+    def close(self, peak: float) -> EncodedStem:
+        """Finish the file.
+
+        Args:
+            peak: of the stem as it came from the model.
+
+        Raises:
+            OSError: the disk is full.
+        """
+        self._writer.close()
+        with self.path.open("rb") as file:
+            digest = hashlib.file_digest(file, "sha256").hexdigest()
+        report = StemReport(
+            name=self._stem,
+            sha256=digest,
+            size=self.path.stat().st_size,
+            frames=self._frames,
+            peak=peak,
+            gain=self._gain,
+        )
+        return EncodedStem(self.path, report)
+
+    def discard(self) -> None:
+        """Give up: nothing is left."""
+        with suppress(OSError):  # a full disk may be why it is given up
+            self._writer.abandon()
+        self.path.unlink(missing_ok=True)
 
 
-def _encode(
-    stem: SeparatedStem,
-    gain: float,
-    encoding: Encoding,
-    sample_rate: int,
-    folder: Path,
-    check_stop: Callable[[], None],
-) -> EncodedStem:
-    path = folder / f"{stem.name}.{FILE_EXTENSIONS[encoding.format]}"
-    writer = _open(path, stem.spool.frames, sample_rate, encoding)
-    for block in stem.spool.blocks():
-        check_stop()
-        writer.write(clipping.apply(block, gain, encoding.clip_mode, bounded=encoding.bounded))
-    writer.close()
-    with path.open("rb") as file:
-        digest = hashlib.file_digest(file, "sha256").hexdigest()
-    frames = stem.spool.frames * encoding.rate(sample_rate) // sample_rate
-    report = StemReport(
-        name=stem.name,
-        sha256=digest,
-        size=path.stat().st_size,
-        frames=frames,
-        peak=stem.peak,
-        gain=gain,
-    )
-    return EncodedStem(path, report)
+def path_of(stem: str, encoding: Encoding, folder: Path) -> Path:
+    """Return where the file of a stem goes."""
+    return folder / f"{stem}.{FILE_EXTENSIONS[encoding.format]}"
 
 
-def _open(path: Path, frames: int, sample_rate: int, encoding: Encoding) -> Writer:
-    bitrate = encoding.bitrate_kbps or DEFAULT_BITRATES.get(encoding.format, 0)
+def _open(path: Path, stem: str, frames: int, rate: int, encoding: Encoding) -> Writer:
+    said = tags.for_stem(encoding.tags, stem)
+    bitrate = encoding.bitrate
     match encoding.format:
         case "wav":
-            return WavWriter(path, frames, sample_rate, encoding.bit_depth)
+            return WavWriter(path, frames, rate, encoding.bit_depth, tags.riff_info(said))
         case "mp3":
-            return Mp3Writer(path, frames, sample_rate, bitrate)
+            return Mp3Writer(path, frames, rate, bitrate, tags.id3(said))
         case "flac":
             fmt = "s16" if encoding.bit_depth == 16 else "s32"
-            return FFmpegWriter(path, "flac", "flac", fmt, sample_rate)
+            return FFmpegWriter(path, ("flac", "flac", fmt), rate, tags=said)
         case "m4a":
-            return FFmpegWriter(path, "ipod", "aac", "fltp", sample_rate, bitrate)
+            return FFmpegWriter(path, ("ipod", "aac", "fltp"), rate, bitrate, said)
         case "opus":
-            return FFmpegWriter(path, "ogg", "libopus", "flt", sample_rate, bitrate, OPUS_RATE)
+            return FFmpegWriter(path, ("ogg", "libopus", "flt"), rate, bitrate, said)
+
+
+class _Resampling:
+    """A writer of another rate than what is written to it."""
+
+    def __init__(self, writer: Writer, resampler: Resampler, bounded: bool) -> None:
+        self._writer, self._resampler, self._bounded = writer, resampler, bounded
+
+    def write(self, block: Samples) -> None:
+        for part in self._resampler.feed(block):
+            self._pass_on(part)
+
+    def close(self) -> None:
+        self._pass_on(self._resampler.finish())
+        self._writer.close()
+
+    def abandon(self) -> None:
+        self._writer.abandon()
+
+    def _pass_on(self, part: Samples) -> None:
+        """Pass samples on; between samples at full scale there may be higher ones."""
+        self._writer.write(np.clip(part, -1.0, 1.0) if self._bounded else part)
 
 
 class FFmpegWriter:
@@ -158,36 +241,33 @@ class FFmpegWriter:
 
     Args:
         path: the file.
-        container: FFmpeg's name of it.
-        codec: FFmpeg's name of it.
-        sample_format: what the encoder takes.
-        sample_rate: Hz of the samples.
+        kind: FFmpeg's names of the container, the codec, and the samples that the encoder takes.
+        rate: Hz.
         bitrate_kbps: of a lossy codec; 0: none.
-        output_rate: Hz of the file, where it differs.
+        tags: by FFmpeg's names.
     """
 
     def __init__(
         self,
         path: Path,
-        container: str,
-        codec: str,
-        sample_format: str,
-        sample_rate: int,
+        kind: tuple[str, str, str],
+        rate: int,
         bitrate_kbps: int = 0,
-        output_rate: int | None = None,
+        tags: Mapping[str, str] | None = None,
     ) -> None:
-        rate = output_rate or sample_rate
+        container, codec, sample_format = kind
         # bitexact: no time of creation, no random serial: the same stems give the same bytes
         self._container = av.open(
             f"file:{path}", "w", format=container, options={"fflags": "+bitexact"}
         )
         stream: Any = self._container.add_stream(codec, rate=rate, layout="stereo")
         self._stream = stream
+        self._container.metadata.update(tags or {})
         stream.format = sample_format
         if bitrate_kbps:
             stream.bit_rate = bitrate_kbps * 1000
         stream.codec_context.open(strict=False)
-        self._source_rate = sample_rate
+        self._rate = rate
         self._written = 0
         self._pack = _QUANTISERS.get(sample_format, _as_float)
         self._input_format = {"s16": "s16", "s32": "s32"}.get(sample_format, "flt")
@@ -203,8 +283,8 @@ class FFmpegWriter:
         frame = av.AudioFrame.from_ndarray(
             self._pack(block).reshape(1, -1), format=self._input_format, layout="stereo"
         )
-        frame.sample_rate = self._source_rate
-        frame.time_base = Fraction(1, self._source_rate)
+        frame.sample_rate = self._rate
+        frame.time_base = Fraction(1, self._rate)
         frame.pts = self._written  # by which the container knows priming and end
         self._written += len(block)
         self._encode(frame)
@@ -213,6 +293,10 @@ class FFmpegWriter:
         """Finish the file."""
         self._encode(None)
         self._container.mux(self._stream.encode(None))
+        self._container.close()
+
+    def abandon(self) -> None:
+        """Close the file as it is, also after an error."""
         self._container.close()
 
     def _encode(self, frame: av.AudioFrame | None) -> None:

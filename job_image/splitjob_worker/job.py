@@ -1,6 +1,7 @@
 """One job from its source to its stems: fetch, decode, separate, encode, upload, notify.
 
 The model is loaded while the source is downloaded and decoded; torch is not imported before that.
+Files are encoded while the model is at work, and uploaded as each is finished.
 """
 
 import hashlib
@@ -19,12 +20,7 @@ from splitjob.errors import ErrorCode, Failure
 from splitjob.intent import intent_of
 from splitjob.models import ModelRecord, RegistryError, load_registry
 from splitjob.resource import Audio
-from splitjob.result import (
-    Manifest,
-    StemReport,
-    WorkerReport,
-    storage_prefix,
-)
+from splitjob.result import Manifest, WorkerReport, remainder_name, storage_prefix
 from splitjob.sender import WebhookSender
 from splitjob.signing import parse_tokens
 from splitjob.storage import S3Service, StorageError
@@ -34,13 +30,15 @@ from splitjob_worker.audio import Limits as DecoderLimits
 from splitjob_worker.decode import decode
 from splitjob_worker.notify import Notifier
 from splitjob_worker.progress import Progress
+from splitjob_worker.scratch import Scratch
 from splitjob_worker.settings import WorkerSettings
 from splitjob_worker.spool import Spool
 from splitjob_worker.stopping import Stop, Stopped
 
 if TYPE_CHECKING:
-    from splitjob_worker.encode import EncodedStem, Encoding
-    from splitjob_worker.separate import Separation, Separator
+    from splitjob_worker.encode import Encoding
+    from splitjob_worker.separate import Options, Separator
+    from splitjob_worker.song import Song
     from splitjob_worker.upload import Target
 
 log = logging.getLogger(__name__)
@@ -85,11 +83,8 @@ class Job:
             self._stop.during(target.prepare)
             self._notifier.started()
             mixture, decoded = self._mixture(record, scratch, separator)
-            separation, device = self._separate(separator, mixture, scratch)
-            encoded, encoding = self._encode(separation, record, scratch)
-            self._upload(encoded, encoding, target)
-            finished = self._report(separation, encoded, decoded, separator.result(), device)
-            finished.sample_rate = encoding.rate(record.sample_rate)
+            song = self._song(separator, mixture, decoded, scratch, target)
+            finished = self._report(song, decoded, separator.result())
             self._settle(finished, target)
         report.write(finished, self._settings.termination_message_path)
         self._notify(finished, target.bucket)
@@ -125,92 +120,91 @@ class Job:
         """Check the weights and bring the model up, in a thread beside the download."""
         began = time.monotonic()
         found = weights.find(record, self._settings.model_dir)
-        from splitjob_worker.separate import Separator  # noqa: PLC0415 - seconds of import
+        from splitjob_worker.separate import (  # noqa: PLC0415 - seconds of import
+            Remainder,
+            Separator,
+        )
 
+        remainder = None
+        if self._request.remainder:
+            remainder = Remainder(remainder_name(self._request.stems or list(record.stems)))
         separator = Separator(
-            found, self._settings.device, self._request.stems, self._settings.precision
+            found,
+            self._settings.device,
+            self._request.stems,
+            self._settings.precision,
+            remainder,
         )
         self._progress.timings["load"] = round((time.monotonic() - began) * 1000)
         return separator
 
-    def _separate(
-        self, separator: "Future[Separator]", mixture: Spool, scratch: Path
-    ) -> tuple["Separation", str]:
-        with self._progress.stage("separate") as on_progress:
-            while not separator.done():
-                self._stop.wait(0.05)
-            ready = separator.result()
-            from splitjob_worker.separate import Options  # noqa: PLC0415 - loaded by now
+    def _song(
+        self,
+        loading: "Future[Separator]",
+        mixture: Spool,
+        decoded: Decoded,
+        scratch: Path,
+        target: "Target",
+    ) -> "Song":
+        """Separate, encode and upload, each stem as soon as it can be."""
+        while not loading.done():
+            self._stop.wait(0.05)
+        separator = loading.result()
+        from splitjob_worker.encode import CONTENT_TYPES  # noqa: PLC0415 - all loaded by now
+        from splitjob_worker.song import Output, separate_song  # noqa: PLC0415
+        from splitjob_worker.upload import Uploads  # noqa: PLC0415
 
-            options = Options(
-                shifts=self._request.shifts,
-                overlap=self._request.overlap_permille / 1000,
-                seed=self._seed(),
+        encoding = self._encoding(decoded)
+        with Uploads(target, CONTENT_TYPES[encoding.format], self._stop) as uploads:
+            output = Output(
+                encoding, scratch, Scratch(scratch, self._settings.scratch_bytes), uploads.add
             )
-            separation = ready.separate(
+            song = separate_song(
+                separator,
                 mixture,
-                options,
-                scratch,
-                remainder=self._request.remainder,
-                on_progress=on_progress,
-                check_stop=self._stop.check,
+                decoded.normalisation,
+                self._options(),
+                output,
+                progress=self._progress,
+                check_stop=uploads.check,
             )
-        return separation, ready.device.type
+            with self._progress.stage("upload") as on_progress:
+                uploads.finish(on_progress)
+        return song
 
-    def _encode(
-        self, separation: "Separation", record: ModelRecord, scratch: Path
-    ) -> tuple[list["EncodedStem"], "Encoding"]:
-        from splitjob_worker.encode import Encoding, encode_all  # noqa: PLC0415 - loads FFmpeg
+    def _encoding(self, decoded: Decoded) -> "Encoding":
+        from splitjob_worker.encode import Encoding  # noqa: PLC0415
 
-        encoding = Encoding(
+        return Encoding(
             format=self._request.format,
             bit_depth=self._request.bit_depth or 16,
             bitrate_kbps=self._request.bitrate_kbps,
             clip_mode=self._request.clip_mode,
+            tags=decoded.tags,
         )
-        with self._progress.stage("encode"):
-            encoded = encode_all(
-                separation.stems,
-                encoding,
-                record.sample_rate,
-                scratch,
-                check_stop=self._stop.check,
-            )
-        return encoded, encoding
 
-    def _upload(self, encoded: list["EncodedStem"], encoding: "Encoding", target: "Target") -> None:
-        from splitjob_worker.encode import CONTENT_TYPES  # noqa: PLC0415
-        from splitjob_worker.upload import upload_all  # noqa: PLC0415
+    def _options(self) -> "Options":
+        from splitjob_worker.separate import Options  # noqa: PLC0415
 
-        with self._progress.stage("upload") as on_progress:
-            upload_all(
-                encoded,
-                target,
-                CONTENT_TYPES[encoding.format],
-                stop=self._stop,
-                on_progress=on_progress,
-            )
+        return Options(
+            shifts=self._request.shifts,
+            overlap=self._request.overlap_permille / 1000,
+            seed=self._seed(),
+        )
 
-    def _report(
-        self,
-        separation: "Separation",
-        encoded: list["EncodedStem"],
-        decoded: Decoded,
-        separator: "Separator",
-        device: str,
-    ) -> WorkerReport:
-        stems: list[StemReport] = [one.report for one in encoded]
+    def _report(self, song: "Song", decoded: Decoded, separator: "Separator") -> WorkerReport:
         return WorkerReport(
             outcome="completed",
-            stems=stems,
+            stems=[one.report for one in song.stems],
+            sample_rate=self._encoding(decoded).rate(separator.sample_rate),
             model_digest=separator.weights.digest,
-            device=device,
+            device=separator.device.type,
             audio=Audio(
                 frames=decoded.source_frames,
                 sample_rate=decoded.source_rate,
                 channels=decoded.source_channels,
             ),
-            residual_dbfs=separation.residual_dbfs,
+            residual_dbfs=song.residual_dbfs,
             timings=dict(self._progress.timings),
             processing_time_ms=round((time.monotonic() - self._began) * 1000),
         )

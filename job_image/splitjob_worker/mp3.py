@@ -35,9 +35,11 @@ def frame_samples(header: bytes) -> int:
 
 
 class Mp3Writer:
-    """Writes an MP3 file at a constant bit rate."""
+    """Writes an MP3 file at a constant bit rate, behind an ID3 tag (`tags.id3`) or none."""
 
-    def __init__(self, path: Path, frames: int, sample_rate: int, bitrate_kbps: int) -> None:
+    def __init__(
+        self, path: Path, frames: int, sample_rate: int, bitrate_kbps: int, id3: bytes = b""
+    ) -> None:
         self._frames = frames
         self._bitrate = bitrate_kbps
         self._encoder = lameenc.Encoder()
@@ -48,6 +50,8 @@ class Mp3Writer:
         self._encoder.set_quality(QUALITY)
         self._encoder.silence()
         self._file = path.open("w+b")
+        self._file.write(id3)
+        self._start = len(id3)
         self._header = b""
 
     def write(self, block: Samples) -> None:
@@ -59,9 +63,14 @@ class Mp3Writer:
         self._append(bytes(self._encoder.flush()))
         end = self._file.tell()
         if self._header:
-            tag = info_frame(self._header, self._count(end), end, self._frames, self._bitrate)
-            self._file.seek(0)
+            size = end - self._start
+            tag = info_frame(self._header, self._count(end), size, self._frames, self._bitrate)
+            self._file.seek(self._start)
             self._file.write(tag)
+        self._file.close()
+
+    def abandon(self) -> None:
+        """Close the file as it is, also after an error."""
         self._file.close()
 
     def _append(self, data: bytes) -> None:
@@ -72,7 +81,7 @@ class Mp3Writer:
 
     def _count(self, end: int) -> int:
         """Return the number of audio frames behind the tag."""
-        position = len(info_frame(self._header, 0, 0, 0, self._bitrate))
+        position = self._start + len(info_frame(self._header, 0, 0, 0, self._bitrate))
         count = 0
         while position + 4 <= end:
             self._file.seek(position)
@@ -87,7 +96,7 @@ def info_frame(header: bytes, count: int, size: int, samples: int, bitrate_kbps:
     Args:
         header: the first four bytes of the first audio frame.
         count: audio frames.
-        size: bytes of the whole file.
+        size: bytes of the file from this frame on.
         samples: a channel, as they were before encoding.
         bitrate_kbps: of the audio.
     """

@@ -1,46 +1,38 @@
-"""Separation as a job needs it: from the mixture's spool to one spool for each stem asked for."""
+"""Separation as a job needs it: from the mixture's spool to blocks of the stems asked for."""
 
 import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
+from typing import Literal
 
 import numpy as np
 
-from splitjob.errors import ErrorCode, Failure
-from splitjob.result import remainder_name
 from splitjob_worker.engine import device as devices
 from splitjob_worker.engine import stream
 from splitjob_worker.engine.bag import load_bag
-from splitjob_worker.engine.statistics import normalisation
+from splitjob_worker.engine.statistics import Normalisation
 from splitjob_worker.engine.stream import Block, Options
 from splitjob_worker.machine import cpus
-from splitjob_worker.spool import (
-    CHANNELS,
-    Samples,
-    SeparatedStem,
-    Spool,
-    SpoolReader,
-    SpoolWriter,
-)
+from splitjob_worker.spool import CHANNELS, Samples, Spool, SpoolReader
 from splitjob_worker.weights import Weights
 
-__all__ = ["Options", "Separation", "Separator"]
+__all__ = ["Options", "Remainder", "Separation", "Separator"]
 
 SILENCE_DBFS = -200.0  # said where mixture and stems agree to the last bit
 
 
 @dataclass(frozen=True)
-class Separation:
-    """What separating gave.
+class Remainder:
+    """One more stem: all that was not asked for. Demucs' `--other-method`.
 
     Attributes:
-        stems: those asked for, the remainder last.
-        residual_dbfs: RMS of the mixture minus the sum of all stems; None for a subset.
+        name: what it is called.
+        method: `minus`: the mixture minus the stems asked for, at no cost; `add`: the sum of all
+            other stems of the model, which all have to be separated for it.
     """
 
-    stems: list[SeparatedStem]
-    residual_dbfs: float | None
+    name: str
+    method: Literal["minus", "add"] = "minus"
 
 
 class Separator:
@@ -50,8 +42,13 @@ class Separator:
         weights: found and checked.
         device: `cpu`, `cuda` or `mps`; one that is not there is an error, never another device.
         stems: those wanted, in this order; None: all of the model. Of a bag, only the models that
-            contribute to them are loaded.
+            contribute to what is given are loaded.
         precision: of the calculation.
+        remainder: given as well, behind the stems.
+
+    Attributes:
+        sample_rate: Hz of mixture and stems.
+        outputs: what each separation gives, in this order.
 
     Raises:
         Failure: `gpu_error`, `gpu_oom`, `worker_oom`, `model_unavailable`.
@@ -63,118 +60,116 @@ class Separator:
         device: str,
         stems: Sequence[str] | None = None,
         precision: devices.Precision = "ieee",
+        remainder: Remainder | None = None,
     ) -> None:
         self.device = devices.open_device(device)
         self.weights = weights
         devices.set_up(cpus(), precision)
         self._precision = precision
+        self.remainder = remainder
+        adding = remainder is not None and remainder.method == "add"
         try:
-            self._bag = load_bag(weights, self.device, stems)
+            self._bag = load_bag(weights, self.device, None if adding else stems)
         except (RuntimeError, MemoryError) as error:
             raise devices.failure(error, self.device) from error
         self.sample_rate = self._bag.sample_rate
         self.stems = tuple(stems or self._bag.stems)
+        self.outputs = (*self.stems, *([remainder.name] if remainder else []))
+        others = [name for name in self._bag.stems if name not in self.stems]
+        self._run = (*self.stems, *(others if adding else []))
 
     def separate(
         self,
         mixture: Spool,
+        normalisation: Normalisation,
         options: Options,
-        scratch: Path,
         *,
-        remainder: bool = False,
         on_progress: Callable[[float], None] = lambda _share: None,
         check_stop: Callable[[], None] = lambda: None,
-    ) -> Separation:
+    ) -> "Separation":
         """Separate one song.
 
         Args:
             mixture: at the model's rate.
+            normalisation: of the mixture (`engine.statistics`).
             options: shifts, overlap and the like; the precision is the separator's own.
-            scratch: the folder for the stems.
-            remainder: also give the mixture minus the stems.
             on_progress: hears the share that is done, 0 to 1, after each batch of segments.
             check_stop: called before and after each batch; raises to stop.
 
-        Raises:
-            Failure: `gpu_oom`, `gpu_error`, `worker_oom`.
-            OSError: the disk is full.
+        Returns:
+            The separation, which is done while it is iterated over.
         """
-        whole = set(self.stems) == set(self._bag.stems)
-        rest = [remainder_name(list(self.stems))] if remainder else []
-        with mixture.reader() as source:
-            stems = _Stems([*self.stems, *rest], source, scratch)
-            try:
-                for block in self._blocks(mixture, source, options, on_progress, check_stop):
-                    stems.append(block)
-            except (RuntimeError, MemoryError) as error:
-                raise devices.failure(error, self.device) from error
-            finally:
-                separated = stems.close()
-        return Separation(separated, stems.residual_dbfs() if whole else None)
 
-    def _blocks(
-        self,
-        mixture: Spool,
-        source: SpoolReader,
-        options: Options,
-        on_progress: Callable[[float], None],
-        check_stop: Callable[[], None],
-    ) -> Iterator[Block]:
-        return stream.separate(
-            self._bag,
-            self.device,
-            source,
-            normalisation(mixture.blocks()),
-            replace(options, precision=self._precision),
-            stems=[self._bag.stems.index(name) for name in self.stems],
-            on_progress=on_progress,
-            check_stop=check_stop,
-        )
+        def run(source: SpoolReader) -> Iterator[Block]:
+            return stream.separate(
+                self._bag,
+                self.device,
+                source,
+                normalisation,
+                replace(options, precision=self._precision),
+                stems=[self._bag.stems.index(name) for name in self._run],
+                on_progress=on_progress,
+                check_stop=check_stop,
+            )
+
+        return Separation(self, mixture, run, whole=set(self._run) == set(self._bag.stems))
 
 
-class _Stems:
-    """Spools of the stems under way; what there is to know of them is measured as they pass.
+class Separation:
+    """The stems of one song, block by block; what there is to know is measured as they pass.
 
     Args:
-        names: of the files; one more than a block has stems: the last is the remainder.
-        mixture: that they came from.
-        scratch: the folder.
+        separator: whose.
+        mixture: that they come from.
+        run: gives the stems of the song from its beginning to its end.
+        whole: whether `run` gives all stems of the model.
     """
 
-    def __init__(self, names: list[str], mixture: SpoolReader, scratch: Path) -> None:
-        self._mixture = mixture
-        self._names = names
-        self._writers = [SpoolWriter(scratch / f"{name}.f32") for name in names]
-        self._peaks = [0.0] * len(names)
+    def __init__(
+        self,
+        separator: Separator,
+        mixture: Spool,
+        run: Callable[[SpoolReader], Iterator[Block]],
+        *,
+        whole: bool,
+    ) -> None:
+        self._separator, self._mixture, self._run, self._whole = separator, mixture, run, whole
         self._energy = 0.0
 
-    def append(self, block: Block) -> None:
-        """Write a block.
+    def __iter__(self) -> Iterator[Samples]:
+        """Yield blocks that follow one another, shape (outputs, 2, n).
 
         Raises:
-            Failure: `internal_error`: it is not finite.
+            Failure: `gpu_oom`, `gpu_error`, `worker_oom`.
         """
-        mixed = self._mixture.read(block.start, block.start + block.stems.shape[-1])
-        rest = mixed.T - block.stems.sum(axis=0)
-        self._energy += float(np.square(rest, dtype=np.float64).sum())
-        for index, samples in enumerate([*block.stems, rest][: len(self._names)]):
-            self._write(index, samples)
+        self._energy = 0.0
+        with self._mixture.reader() as source:
+            for block in self._translated(self._run(source)):
+                yield self._outputs(block, source)
 
-    def _write(self, index: int, samples: Samples) -> None:
-        peak = float(np.abs(samples).max())
-        if not math.isfinite(peak):
-            raise Failure(ErrorCode.INTERNAL_ERROR, "the model gave samples that are not finite")
-        self._peaks[index] = max(self._peaks[index], peak)
-        self._writers[index].append(samples.T)
-
-    def close(self) -> list[SeparatedStem]:
-        """Finish the files."""
-        return [
-            SeparatedStem(name, writer.close(), peak)
-            for name, writer, peak in zip(self._names, self._writers, self._peaks, strict=True)
-        ]
-
-    def residual_dbfs(self) -> float:
-        """Return the RMS of the mixture minus the sum of the stems."""
+    @property
+    def residual_dbfs(self) -> float | None:
+        """RMS of the mixture minus the sum of all stems of the model; None for a subset."""
+        if not self._whole:
+            return None
         rms = math.sqrt(self._energy / (CHANNELS * self._mixture.frames))
         return max(20 * math.log10(rms), SILENCE_DBFS) if rms else SILENCE_DBFS
+
+    def _translated(self, blocks: Iterator[Block]) -> Iterator[Block]:
+        try:
+            yield from blocks
+        except (RuntimeError, MemoryError) as error:
+            raise devices.failure(error, self._separator.device) from error
+
+    def _outputs(self, block: Block, source: SpoolReader) -> Samples:
+        remainder, asked = self._separator.remainder, len(self._separator.stems)
+        stems = block.stems
+        rest = np.empty(0, np.float32)
+        if self._whole or remainder:
+            rest = source.read(block.start, block.start + stems.shape[-1]).T - stems.sum(axis=0)
+            self._energy += float(np.square(rest, dtype=np.float64).sum())
+        if remainder is None:
+            return stems
+        if remainder.method == "add":
+            rest = stems[asked:].sum(axis=0)
+        return np.concatenate([stems[:asked], rest[np.newaxis]])

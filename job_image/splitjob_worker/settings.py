@@ -24,6 +24,7 @@ from splitjob.workload import (
     ENV_MODEL_REGISTRY,
     ENV_PRECISION,
     ENV_REQUEST,
+    ENV_SCRATCH_BYTES,
     ENV_SCRATCH_DIR,
     ENV_SECRET_DIR,
     ENV_STORAGE_PREFIX,
@@ -43,6 +44,7 @@ class WorkerSettings(BaseModel):
 
     secret_dir: Path | None = Field(default=None, alias=ENV_SECRET_DIR)
     scratch_dir: Path = Field(alias=ENV_SCRATCH_DIR)
+    scratch_bytes: int | None = Field(default=None, ge=1, alias=ENV_SCRATCH_BYTES)
     model_dir: Path | None = Field(default=None, alias=ENV_MODEL_DIR)
     model_registry: Path | None = Field(default=None, alias=ENV_MODEL_REGISTRY)
     termination_message_path: Path | None = Field(default=None, alias=ENV_TERMINATION_MESSAGE)

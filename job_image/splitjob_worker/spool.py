@@ -5,7 +5,8 @@ killed process, and memory does not grow with the song.
 """
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
@@ -84,6 +85,12 @@ class SpoolWriter:
         self._file.close()
         return Spool(self.path, self.frames)
 
+    def remove(self) -> None:
+        """Remove it from the disk, finished or not."""
+        with suppress(OSError):  # what is still in memory may not fit any more
+            self._file.close()
+        self.path.unlink(missing_ok=True)
+
     def __enter__(self) -> Self:
         return self
 
@@ -91,16 +98,35 @@ class SpoolWriter:
         self._file.close()
 
 
-@dataclass(frozen=True)
-class SeparatedStem:
-    """One stem on scratch, before clipping.
+class Blocks:
+    """Gathers samples into the blocks that `Spool.blocks` gives.
+
+    What is made of a song must not depend on the pieces in which it came.
+
+    Args:
+        use: takes a block, shape (<= BLOCK_FRAMES, 2); its memory is used again afterwards.
 
     Attributes:
-        name: the stem.
-        spool: its samples.
-        peak: its largest magnitude.
+        taken: samples a channel, so far.
     """
 
-    name: str
-    spool: Spool
-    peak: float
+    def __init__(self, use: Callable[[Samples], None]) -> None:
+        self._use = use
+        self._block = np.empty((BLOCK_FRAMES, CHANNELS), np.float32)
+        self._held = self.taken = 0
+
+    def add(self, samples: Samples) -> None:
+        """Take the next samples, shape (n, 2)."""
+        self.taken += len(samples)
+        while len(samples):
+            part, samples = np.split(samples, [BLOCK_FRAMES - self._held])
+            self._block[self._held : self._held + len(part)] = part
+            self._held += len(part)
+            if self._held == BLOCK_FRAMES:
+                self.finish()
+
+    def finish(self) -> None:
+        """Pass on what has not filled a block."""
+        if self._held:
+            self._use(self._block[: self._held])
+            self._held = 0

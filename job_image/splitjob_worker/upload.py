@@ -5,10 +5,10 @@ operator that gave the job up, one wins.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, Self
 
 import httpx
 
@@ -163,48 +163,71 @@ class PresignedUrls:
             return answer.status_code
 
 
-def upload_all(
-    stems: Sequence[EncodedStem],
-    target: Target,
-    content_type: str,
-    *,
-    stop: Stop,
-    on_progress: Callable[[float], None] = lambda _share: None,
-) -> None:
-    """Upload every stem, several at once.
+class Uploads:
+    """Uploads under way, several at once: each begins as soon as its file is there.
+
+    A context manager; what is still on its way at the end, because something failed, is left behind
+    and ends with the process.
 
     Args:
-        stems: the files.
         target: where to.
         content_type: of each.
         stop: told to stop?
-        on_progress: hears the share of stems that are up.
-
-    Raises:
-        Failure: `upload_failed`.
-        Stopped: told to stop; nothing more is begun.
     """
-    pool = ThreadPoolExecutor(max_workers=PARALLEL)
-    try:
-        left = {pool.submit(_put, target, stem.path, content_type, stop) for stem in stems}
+
+    def __init__(self, target: Target, content_type: str, stop: Stop) -> None:
+        self._target, self._content_type, self._stop = target, content_type, stop
+        self._pool = ThreadPoolExecutor(max_workers=PARALLEL, thread_name_prefix="upload")
+        self._tasks: list[Future[None]] = []
+
+    def add(self, stem: EncodedStem) -> None:
+        """Begin to upload a file; from any thread."""
+        self._tasks.append(self._pool.submit(self._put, stem.path))
+
+    def check(self) -> None:
+        """See whether all is well so far.
+
+        Raises:
+            Failure: `upload_failed`.
+            Stopped: told to stop.
+        """
+        self._stop.check()
+        for task in tuple(self._tasks):
+            if task.done():
+                task.result()
+
+    def finish(self, on_progress: Callable[[float], None] = lambda _share: None) -> None:
+        """Wait until all files are up.
+
+        Args:
+            on_progress: hears the share of them that is.
+
+        Raises:
+            Failure: `upload_failed`.
+            Stopped: told to stop; nothing more is begun.
+        """
+        left = set(self._tasks)
         while left:
             done, left = wait(left, timeout=_POLL_SECONDS, return_when=FIRST_COMPLETED)
             for task in done:
                 task.result()
-                on_progress(1 - len(left) / len(stems))
-            stop.check()
-    finally:
-        pool.shutdown(wait=False, cancel_futures=True)
+            on_progress(1 - len(left) / len(self._tasks))
+            self._stop.check()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._pool.shutdown(wait=False, cancel_futures=True)
+
+    def _put(self, path: Path) -> None:
+        self._stop.check()
+        self._target.put(path, self._content_type)
 
 
 def encode(manifest: Manifest) -> bytes:
     """Return the manifest as it lies in the bucket."""
     return manifest.model_dump_json(by_alias=True, exclude_none=True, indent=2).encode()
-
-
-def _put(target: Target, path: Path, content_type: str, stop: Stop) -> None:
-    stop.check()
-    target.put(path, content_type)
 
 
 def _blocks(path: Path) -> Iterator[bytes]:

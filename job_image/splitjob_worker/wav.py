@@ -17,13 +17,14 @@ _INTEGER, _FLOAT = 1, 3
 _LIMIT = 0xFFFF_FFFF
 
 
-def header(frames: int, sample_rate: int, bit_depth: BitDepth) -> bytes:
+def header(frames: int, sample_rate: int, bit_depth: BitDepth, info: bytes = b"") -> bytes:
     """Return all that stands before the samples.
 
     Args:
         frames: samples a channel.
         sample_rate: Hz.
         bit_depth: 16, 24, or 32 for float.
+        info: chunks between the format and the samples (`tags.riff_info`).
     """
     block = CHANNELS * bit_depth // 8
     kind = _FLOAT if bit_depth == 32 else _INTEGER
@@ -34,6 +35,7 @@ def header(frames: int, sample_rate: int, bit_depth: BitDepth) -> bytes:
     )
     if kind == _FLOAT:
         format_chunk += _chunk(b"fact", struct.pack("<I", min(frames, _LIMIT)))
+    format_chunk += info
     riff_size = 4 + len(format_chunk) + 8 + size + size % 2
     if riff_size <= _LIMIT:
         start = b"RIFF" + struct.pack("<I", riff_size) + b"WAVE"
@@ -56,11 +58,13 @@ def quantise(block: Samples, bit_depth: BitDepth) -> bytes:
 class WavWriter:
     """Writes a WAV file whose length is known."""
 
-    def __init__(self, path: Path, frames: int, sample_rate: int, bit_depth: BitDepth) -> None:
+    def __init__(
+        self, path: Path, frames: int, sample_rate: int, bit_depth: BitDepth, info: bytes = b""
+    ) -> None:
         self._bit_depth = bit_depth
         self._bytes = 0
         self._file = path.open("wb")
-        self._file.write(header(frames, sample_rate, bit_depth))
+        self._file.write(header(frames, sample_rate, bit_depth, info))
 
     def write(self, block: Samples) -> None:
         """Append samples, shape (n, 2)."""
@@ -71,6 +75,10 @@ class WavWriter:
     def close(self) -> None:
         """Finish the file."""
         self._file.write(b"\0" * (self._bytes % 2))
+        self._file.close()
+
+    def abandon(self) -> None:
+        """Close the file as it is, also after an error."""
         self._file.close()
 
 

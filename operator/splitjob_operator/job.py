@@ -11,7 +11,7 @@ from splitjob import workload
 from splitjob.resource import API_VERSION, KIND, LABEL_ATTEMPT, LABEL_SPLITJOB, Attempt, Request
 from splitjob.result import EXIT_DONE
 from splitjob_operator.observed import SplitJobView
-from splitjob_operator.settings import Settings
+from splitjob_operator.settings import Settings, bytes_of
 
 __all__ = ["build", "owner_reference"]
 
@@ -163,7 +163,7 @@ def _environment(
         workload.ENV_ATTEMPT: str(attempt.number),
         workload.ENV_REQUEST: request.model_dump_json(by_alias=True, exclude_none=True),
         workload.ENV_SCRATCH_DIR: SCRATCH,
-        workload.ENV_SCRATCH_BYTES: str(bytes_of(settings.worker_scratch_size)),
+        workload.ENV_SCRATCH_BYTES: str(bytes_of(settings.worker_scratch_size) or ""),
         "TMPDIR": SCRATCH,
         workload.ENV_SECRET_DIR: SECRET_DIR if request.secret_name else "",
         workload.ENV_MODEL_DIR: _model_dir(settings),

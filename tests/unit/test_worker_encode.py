@@ -1,15 +1,18 @@
 """Files of every format, written and read again with FFmpeg."""
 
+import errno
 from pathlib import Path
 
 import av
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from splitjob.resource import Format
-from splitjob_worker import mp3
-from splitjob_worker.encode import Encoding, encode_all
-from splitjob_worker.spool import Samples, SeparatedStem, SpoolWriter
+from splitjob_worker import mp3, tags
+from splitjob_worker.encode import EncodedStem, Encoding, StemFile
+from splitjob_worker.spool import Samples
 from splitjob_worker.wav import BitDepth
 
 FRAMES = 44100 * 2 + 77
@@ -22,11 +25,14 @@ def sound() -> Samples:
     return np.stack([sweep, 0.5 * sweep], 1).astype(np.float32)
 
 
-@pytest.fixture
-def stem(sound: Samples, tmp_path: Path) -> SeparatedStem:
-    with SpoolWriter(tmp_path / "x.f32") as writer:
-        writer.append(sound)
-        return SeparatedStem("x", writer.close(), float(np.abs(sound).max()))
+def encode(
+    sound: Samples, encoding: Encoding, folder: Path, gain: float = 1.0, rate: int = 44100
+) -> EncodedStem:
+    """Write a stem called x, in pieces."""
+    file = StemFile("x", len(sound), rate, encoding, folder, gain)
+    for start in range(0, len(sound), 30_000):
+        file.write(sound[start : start + 30_000])
+    return file.close(float(np.abs(sound).max()))
 
 
 def read(path: Path) -> tuple[Samples, int]:
@@ -49,9 +55,9 @@ def read(path: Path) -> tuple[Samples, int]:
     ],
 )
 def test_lossless(
-    stem: SeparatedStem, sound: Samples, tmp_path: Path, form: Format, depth: BitDepth, error: float
+    sound: Samples, tmp_path: Path, form: Format, depth: BitDepth, error: float
 ) -> None:
-    (made,) = encode_all([stem], Encoding(form, depth), 44100, tmp_path)
+    made = encode(sound, Encoding(form, depth), tmp_path)
     back, rate = read(made.path)
     assert (rate, len(back), made.report.frames) == (44100, FRAMES, FRAMES)
     assert np.abs(back - sound).max() <= error
@@ -60,10 +66,10 @@ def test_lossless(
 
 @pytest.mark.parametrize("bitrate", [None, 64, 128])
 def test_mp3_is_as_long_as_its_stem_and_not_late(
-    stem: SeparatedStem, sound: Samples, tmp_path: Path, bitrate: int | None
+    sound: Samples, tmp_path: Path, bitrate: int | None
 ) -> None:
     """The Info tag: without it the encoder's delay of 1105 samples would stay."""
-    (made,) = encode_all([stem], Encoding("mp3", bitrate_kbps=bitrate), 44100, tmp_path)
+    made = encode(sound, Encoding("mp3", bitrate_kbps=bitrate), tmp_path)
     back, rate = read(made.path)
     assert (rate, len(back)) == (44100, FRAMES)
     middle = slice(22050, 66150)
@@ -72,8 +78,8 @@ def test_mp3_is_as_long_as_its_stem_and_not_late(
     assert made.report.size == pytest.approx((bitrate or 320) * 125 * seconds, rel=0.05)
 
 
-def test_the_info_tag_names_frames_and_bytes(stem: SeparatedStem, tmp_path: Path) -> None:
-    (made,) = encode_all([stem], Encoding("mp3"), 44100, tmp_path)
+def test_the_info_tag_names_frames_and_bytes(sound: Samples, tmp_path: Path) -> None:
+    made = encode(sound, Encoding("mp3"), tmp_path)
     content = made.path.read_bytes()
     tag = content.index(b"Info")
     count = int.from_bytes(content[tag + 8 : tag + 12], "big")
@@ -86,10 +92,8 @@ def test_the_info_tag_names_frames_and_bytes(stem: SeparatedStem, tmp_path: Path
 
 
 @pytest.mark.parametrize(("form", "rate"), [("m4a", 44100), ("opus", 48000)])
-def test_m4a_and_opus(
-    stem: SeparatedStem, sound: Samples, tmp_path: Path, form: Format, rate: int
-) -> None:
-    (made,) = encode_all([stem], Encoding(form), 44100, tmp_path)
+def test_m4a_and_opus(sound: Samples, tmp_path: Path, form: Format, rate: int) -> None:
+    made = encode(sound, Encoding(form), tmp_path)
     back, found = read(made.path)
     assert found == rate
     assert made.report.frames == FRAMES * rate // 44100
@@ -99,22 +103,124 @@ def test_m4a_and_opus(
 
 
 @pytest.mark.parametrize("form", ["wav", "flac", "mp3", "m4a", "opus"])
-def test_the_same_stem_gives_the_same_bytes(
-    stem: SeparatedStem, tmp_path: Path, form: Format
-) -> None:
+def test_the_same_stem_gives_the_same_bytes(sound: Samples, tmp_path: Path, form: Format) -> None:
     """A retry must write what the first attempt wrote."""
-    (one,) = encode_all([stem], Encoding(form), 44100, tmp_path)
-    (two,) = encode_all([stem], Encoding(form), 44100, tmp_path)
+    one = encode(sound, Encoding(form), tmp_path)
+    two = encode(sound, Encoding(form), tmp_path)
     assert one.report == two.report
 
 
-def test_the_gain_is_applied_and_told(stem: SeparatedStem, sound: Samples, tmp_path: Path) -> None:
-    with SpoolWriter(tmp_path / "loud.f32") as writer:
-        writer.append(2 * sound)
-        loud = SeparatedStem("loud", writer.close(), 2 * stem.peak)
-    made = encode_all([loud, stem], Encoding("wav", 32), 44100, tmp_path)
-    gain = 1 / (1.01 * loud.peak)
-    assert [one.report.gain for one in made] == [gain, 1.0]
-    back, _ = read(made[0].path)
-    assert np.abs(back).max() == pytest.approx(1 / 1.01, abs=1e-6)
-    assert made[0].report.peak == loud.peak
+def test_the_gain_is_applied_and_told(sound: Samples, tmp_path: Path) -> None:
+    made = encode(2 * sound, Encoding("wav", 32), tmp_path, gain=0.75)
+    assert made.report.gain == 0.75
+    assert made.report.peak == np.abs(2 * sound).max()
+    back, _ = read(made.path)
+    assert np.abs(back).max() == pytest.approx(0.75 * made.report.peak, abs=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("form", "rate"), [("wav", 96000), ("flac", 22050), ("mp3", 48000), ("m4a", 48000)]
+)
+def test_another_rate_than_the_models(
+    sound: Samples, tmp_path: Path, form: Format, rate: int
+) -> None:
+    made = encode(sound, Encoding(form, sample_rate=rate), tmp_path)
+    back, found = read(made.path)
+    frames = FRAMES * rate // 44100
+    assert (found, made.report.frames) == (rate, frames)
+    assert 0 <= len(back) - frames < (1024 if form == "m4a" else 1)
+    middle = np.arange(22050, 66150)  # 200 to 1100 Hz: straight lines between samples will do
+    at = middle * rate / 44100
+    again = np.interp(at, np.arange(len(back)), back[:, 0])
+    assert np.abs(again - sound[middle, 0]).max() < 0.05
+
+
+def test_a_rate_between_whose_samples_the_sound_is_louder(tmp_path: Path) -> None:
+    """A square wave overshoots when it is resampled: integers must not wrap around."""
+    square = np.where(np.arange(FRAMES) // 50 % 2, 1.0, -1.0).astype(np.float32)
+    both = np.stack([square, square], 1)
+    made = encode(both, Encoding("wav", 16, sample_rate=48000), tmp_path)
+    back, _ = read(made.path)
+    at = np.arange(len(back)) * 44100 / 48000
+    flat = (at % 50 > 0.5) & (at % 50 < 48.5) & (at > 100) & (at < FRAMES - 100)
+    assert np.array_equal(np.sign(back[flat, 0]), square[np.floor(at[flat]).astype(int)])
+
+
+def test_a_rate_that_the_format_does_not_have(sound: Samples, tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"mp3 files cannot .* 96000 Hz, only 8000, .*48000"):
+        encode(sound, Encoding("mp3", sample_rate=96000), tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("form", ["wav", "flac", "mp3", "m4a", "opus"])
+@pytest.mark.parametrize("depth", [16, 32])
+def test_no_file_is_larger_than_foreseen(tmp_path: Path, form: Format, depth: BitDepth) -> None:
+    noise = np.random.default_rng(0).uniform(-1, 1, (3 * 44100, 2)).astype(np.float32)
+    encoding = Encoding(form, depth if form == "wav" else 16, tags={"title": "x" * 256})
+    made = encode(noise, encoding, tmp_path)
+    assert made.report.size <= encoding.size(len(noise), 44100) < 2 * made.report.size + (1 << 17)
+
+
+@pytest.mark.parametrize("form", ["wav", "flac", "mp3", "m4a", "opus"])
+def test_a_full_disk_is_an_error_and_leaves_nothing(
+    sound: Samples, tmp_path: Path, form: Format
+) -> None:
+    """Acceptance 50."""
+    (tmp_path / f"x.{form}").symlink_to("/dev/full")
+    file = StemFile("x", len(sound), 44100, Encoding(form), tmp_path)
+
+    def write() -> None:
+        for _ in range(8):
+            file.write(sound)
+        file.close(1.0)
+
+    with pytest.raises(OSError, match="No space left") as caught:
+        write()
+    assert caught.value.errno == errno.ENOSPC
+    file.discard()
+    assert list(tmp_path.iterdir()) == []
+
+
+TAGS = {
+    "title": "Söng", "artist": "A", "album": "B", "album_artist": "C", "composer": "D",
+    "genre": "Folk", "date": "1999", "track": "3/12", "disc": "1/2",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("form", ["wav", "flac", "mp3", "m4a", "opus"])
+def test_tags_are_kept_and_the_title_names_the_stem(
+    sound: Samples, tmp_path: Path, form: Format
+) -> None:
+    one = encode(sound, Encoding(form, tags=TAGS), tmp_path)
+    with av.open(str(one.path)) as file:
+        found = {**file.streams.audio[0].metadata, **file.metadata}
+    kept = {name.lower(): found[name] for name in found if name.lower() in TAGS}
+    expected = {**TAGS, "title": "Söng (x)"}
+    if form == "wav":
+        expected = {name: expected[name] for name in expected if name in kept}
+        assert set(kept) == {"title", "artist", "album", "genre", "date", "track"}
+    assert kept == expected
+    back, rate = read(one.path)
+    assert abs(len(back) - FRAMES * rate // 44100) < 1024
+    assert encode(sound, Encoding(form, tags=TAGS), tmp_path).report == one.report
+
+
+def test_what_strangers_write_into_tags_is_plain_and_short() -> None:
+    found: dict[str, object] = {
+        "TITLE": "a\x00b\x1b[31m\u202ec\n\td ",
+        "artist": "x" * 100_000,
+        "album": "\r\n",
+        "encoder": "Lavf",
+        "genre": 3,
+    }
+    assert tags.cleaned(found) == {"title": "a b[31mc d", "artist": "x" * 256, "genre": "3"}
+
+
+@given(st.dictionaries(st.sampled_from(["title", "album", "Track", "x"]), st.text()))
+def test_any_tags_give_chunks_of_the_length_they_say(found: dict[str, str]) -> None:
+    kept = tags.cleaned(found)
+    info, id3 = tags.riff_info(kept), tags.id3(kept)
+    assert tags.cleaned(dict(kept)) == kept
+    assert not info or int.from_bytes(info[4:8], "little") == len(info) - 8
+    size = [byte << shift for byte, shift in zip(id3[6:10], (21, 14, 7, 0), strict=False)]
+    assert sum(size) == max(len(id3) - 10, 0)

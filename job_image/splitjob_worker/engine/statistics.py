@@ -23,28 +23,48 @@ class Normalisation:
     deviation: float = 1.0
 
 
-def normalisation(blocks: Iterable[Samples]) -> Normalisation:
-    """Return what Demucs normalises a song by (`demucs.api.Separator.separate_tensor`).
+class Statistics:
+    """Takes a song piece by piece and knows what Demucs normalises it by.
 
-    Args:
-        blocks: the song piece by piece, shape (n, channels).
-
-    Returns:
-        Mean and sample deviation (ddof = 1) + 1e-8. A song of one sample has no deviation: it is
-        left as it is.
+    Source: `demucs.api.Separator.separate_tensor`.
     """
-    count, mean, squares = 0, 0.0, 0.0  # squares: sum of squared distances from the mean
-    for block in blocks:
+
+    def __init__(self) -> None:
+        self._count, self._mean = 0, 0.0
+        self._squares = 0.0  # sum of squared distances from the mean
+
+    def add(self, block: Samples) -> None:
+        """Take the next samples, shape (n, channels)."""
         if not len(block):
-            continue
+            return
         mono = block.mean(axis=1, dtype=np.float64)
         block_mean = float(mono.mean())
         # Chan, Golub, LeVeque 1979: updating formulae for sample variances
-        distance, total = block_mean - mean, count + len(mono)
-        squares += float(np.square(mono - block_mean).sum())
-        squares += distance * distance * count * len(mono) / total
-        mean += distance * len(mono) / total
-        count = total
-    if count < 2:
-        return Normalisation()
-    return Normalisation(mean, float(np.sqrt(squares / (count - 1))) + EPSILON)
+        distance, total = block_mean - self._mean, self._count + len(mono)
+        self._squares += float(np.square(mono - block_mean).sum())
+        self._squares += distance * distance * self._count * len(mono) / total
+        self._mean += distance * len(mono) / total
+        self._count = total
+
+    def result(self) -> Normalisation:
+        """Return mean and sample deviation (ddof = 1) + 1e-8 of all that was taken.
+
+        A song of one sample has no deviation: it is left as it is.
+        """
+        if self._count < 2:
+            return Normalisation()
+        return Normalisation(
+            self._mean, float(np.sqrt(self._squares / (self._count - 1))) + EPSILON
+        )
+
+
+def normalisation(blocks: Iterable[Samples]) -> Normalisation:
+    """Return what Demucs normalises a song by.
+
+    Args:
+        blocks: the song piece by piece, shape (n, channels).
+    """
+    statistics = Statistics()
+    for block in blocks:
+        statistics.add(block)
+    return statistics.result()

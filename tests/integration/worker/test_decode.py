@@ -18,6 +18,7 @@ from splitjob_worker import decode as decoding
 from splitjob_worker import sandbox
 from splitjob_worker.audio import Decoded, Limits
 from splitjob_worker.decode import decode
+from splitjob_worker.engine.statistics import normalisation
 from splitjob_worker.stopping import Stopped
 
 LIMITS = Limits(rate=44100, max_seconds=20)
@@ -92,6 +93,39 @@ def test_every_rate_becomes_the_models(tmp_path: Path, rate: int) -> None:
     before = np.angle(np.exp(2j * np.pi * 110 * 1.0))
     assert before == pytest.approx(0, abs=1e-9)  # a whole period: no delay may show
     assert abs(samples[44100, 0]) < 0.03
+
+
+@pytest.mark.parametrize("rate", [8000, 44100])
+def test_what_the_song_is_normalised_by_is_what_a_second_reading_gives(
+    tmp_path: Path, rate: int
+) -> None:
+    noise = np.random.default_rng(1).normal(0.01, 0.2, (2, 7 * rate)).astype(np.float32)
+    file = write_audio(tmp_path / "x.wav", noise, rate, codec="pcm_f32le")
+    spool, found = decode(file, tmp_path / "spool", LIMITS)
+    assert found.normalisation == normalisation(spool.blocks())
+    assert found.normalisation.deviation > 0.1
+
+
+@pytest.mark.parametrize(
+    ("codec", "container", "suffix"),
+    [
+        ("pcm_s16le", None, "wav"),
+        ("flac", None, "flac"),
+        ("libmp3lame", None, "mp3"),
+        ("aac", "ipod", "m4a"),
+        ("libopus", "ogg", "opus"),
+        ("libopus", "webm", "webm"),
+    ],
+)
+def test_tags(tmp_path: Path, codec: str, container: str | None, suffix: str) -> None:
+    """What is not known, or not to be seen, is left out."""
+    given = {"title": "Söng\u202e", "artist": "x" * 2000, "album": "\x07", "encoder": "y"}
+    file = write_audio(
+        tmp_path / f"x.{suffix}", tones(48000, 1.0, 2), 48000,
+        codec=codec, container=container, tags=given,
+    )  # fmt: skip
+    _, found = decoded(file)
+    assert found.tags == {"title": "Söng", "artist": "x" * 256}
 
 
 def test_mono_is_on_both_sides(tmp_path: Path) -> None:
@@ -241,6 +275,9 @@ def test_a_decoder_that_dies_takes_nobody_along(
     assert decoding._died(-9).code is ErrorCode.WORKER_OOM
 
 
+_FOUND = b'{"frames": 1, "source_frames": 4, "source_rate": 1, "source_channels": 1, %s}'
+
+
 @pytest.mark.parametrize(
     "output",
     [
@@ -252,6 +289,11 @@ def test_a_decoder_that_dies_takes_nobody_along(
         b'{"code": "no such code", "message": "x"}',
         b'{"code": "audio_unreadable"}',
         b'{"frames": -1, "source_frames": 4, "source_rate": 1, "source_channels": 1}',
+        _FOUND % b'"tags": [], "normalisation": [0, 1]',
+        _FOUND % b'"tags": {}, "normalisation": [NaN, 1]',
+        _FOUND % b'"tags": {}, "normalisation": [0, 0]',
+        _FOUND % b'"tags": {}, "normalisation": [0, 1, 2]',
+        _FOUND % b'"tags": {}',
     ],
 )
 def test_what_a_decoder_in_foreign_hands_may_say(tmp_path: Path, output: bytes) -> None:
@@ -338,6 +380,7 @@ def test_ten_minutes_are_decoded_in_flat_memory(tmp_path: Path) -> None:
 import resource
 from pathlib import Path
 from splitjob_worker.decode import decode
+from splitjob_worker.engine.statistics import normalisation
 from splitjob_worker.audio import Limits
 spool, found = decode(Path({str(tmp_path / "x.wav")!r}), Path({str(tmp_path / "spool")!r}),
                       Limits(rate=44100, max_seconds=700))

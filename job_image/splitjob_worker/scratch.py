@@ -1,0 +1,68 @@
+"""The scratch disk: whether what is to be written will fit."""
+
+import os
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+from splitjob.errors import ErrorCode, Failure
+
+_MEGABYTE = 10**6
+
+
+@dataclass(frozen=True)
+class Scratch:
+    """Where temporary files of one song go.
+
+    Attributes:
+        folder: of this song.
+        limit: bytes that `folder` and all beside it in its parent may take (the size limit of an
+            emptyDir, which no call of the system tells); None: as many as the disk has.
+    """
+
+    folder: Path
+    limit: int | None = None
+
+    def left(self) -> int:
+        """Return the bytes that may still be written."""
+        free = shutil.disk_usage(self.folder).free
+        if self.limit is None:
+            return free
+        return min(free, max(self.limit - _taken(self.folder.parent), 0))
+
+
+def check_room(scratch: Scratch, spools: int, folder: Path, files: int) -> None:
+    """See whether a song will fit before the work begins.
+
+    Args:
+        scratch: where spools go.
+        spools: bytes of the spools still to be written.
+        folder: where files go, which may be on the same disk.
+        files: bytes of the files, at most.
+
+    Raises:
+        Failure: `worker_storage`.
+    """
+    if folder.stat().st_dev == scratch.folder.stat().st_dev:
+        _require(spools + files, scratch.left(), "scratch space for stems and files")
+        return
+    _require(spools, scratch.left(), "scratch space for stems")
+    _require(files, shutil.disk_usage(folder).free, "space for the files")
+
+
+def _require(needed: int, left: int, what: str) -> None:
+    if needed > left:
+        raise Failure(
+            ErrorCode.WORKER_STORAGE,
+            f"this song needs up to {needed / _MEGABYTE:,.0f} MB of {what}, but only "
+            f"{left / _MEGABYTE:,.0f} MB are left: free some, or use a larger disk",
+        )
+
+
+def _taken(folder: Path) -> int:
+    """Return the bytes on disk of all files below a folder."""
+    return sum(
+        Path(path, name).lstat().st_blocks * 512
+        for path, _, names in os.walk(folder)
+        for name in names
+    )

@@ -1,0 +1,309 @@
+"""A song from its mixture to finished files, with the small model of these tests."""
+
+import hashlib
+import io
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from tests.worker import Models, Samples
+
+from splitjob.errors import ErrorCode, Failure
+from splitjob_worker import song as songs
+from splitjob_worker import weights
+from splitjob_worker.clipping import ClipMode
+from splitjob_worker.encode import EncodedStem, Encoding, StemFile
+from splitjob_worker.engine.statistics import normalisation
+from splitjob_worker.progress import Progress
+from splitjob_worker.scratch import Scratch
+from splitjob_worker.song import Output, Song, separate_song
+from splitjob_worker.spool import Spool, SpoolWriter
+from splitjob_worker.stem_writer import StemWriter
+from splitjob_worker.stopping import Stopped
+
+pytest.importorskip("torch")
+
+from splitjob_worker.separate import Options, Remainder, Separator
+
+RATE = 44100
+SECONDS = 4  # of more than one block
+
+
+@pytest.fixture(scope="module")
+def separator(models: Models) -> Separator:
+    found = weights.find(models.record, models.folder)
+    return Separator(found, "cpu", ["vocals", "bass"], remainder=Remainder("rest"))
+
+
+@pytest.fixture(scope="module")
+def mixture(tmp_path_factory: pytest.TempPathFactory) -> Spool:
+    """Noise so loud that the remainder needs a gain, and the stems of a random model do not."""
+    noise = np.random.default_rng(5).standard_normal((SECONDS * RATE, 2)).astype(np.float32)
+    with SpoolWriter(tmp_path_factory.mktemp("mixture") / "mixture.f32") as writer:
+        writer.append(0.4 * noise)
+        return writer.close()
+
+
+@pytest.fixture
+def folders(tmp_path: Path) -> tuple[Path, Path]:
+    """Where files and spools go."""
+    (tmp_path / "files").mkdir()
+    (tmp_path / "scratch").mkdir()
+    return tmp_path / "files", tmp_path / "scratch"
+
+
+@pytest.fixture(autouse=True)
+def _no_thread_is_left() -> Iterator[None]:
+    before = threading.active_count()
+    yield
+    assert [one.name for one in threading.enumerate() if one.name.startswith("stem")] == []
+    assert threading.active_count() <= before
+
+
+def run(
+    separator: Separator,
+    mixture: Spool,
+    folders: tuple[Path, Path],
+    encoding: Encoding | None = None,
+    **changes: Any,
+) -> Song:
+    files, scratch = folders
+    output = Output(
+        encoding or Encoding(),
+        files,
+        changes.pop("scratch", Scratch(scratch)),
+        changes.pop("on_file", lambda _stem: None),
+    )
+    return separate_song(
+        separator,
+        mixture,
+        normalisation(mixture.blocks()),
+        Options(),
+        output,
+        progress=changes.pop("progress", Progress(io.StringIO())),
+        **changes,
+    )
+
+
+def left(folders: tuple[Path, Path]) -> list[Path]:
+    return [path for folder in folders for path in folder.iterdir()]
+
+
+def test_files_as_if_encoded_afterwards(
+    separator: Separator, mixture: Spool, folders: tuple[Path, Path], tmp_path: Path
+) -> None:
+    """The remainder exceeds full scale: its encoding is made again, and gives the same bytes."""
+    blocks = list(separator.separate(mixture, normalisation(mixture.blocks()), Options()))
+    whole = np.concatenate(blocks, axis=-1)
+    for encoding in (Encoding(), Encoding("mp3", bitrate_kbps=128), Encoding("flac", 24)):
+        made = run(separator, mixture, folders, encoding)
+        gains = {}
+        for stem, samples in zip(made.stems, whole, strict=True):
+            assert stem.report.peak == np.abs(samples).max()
+            gain = 1 / max(1.01 * stem.report.peak, 1)
+            assert encoded(samples.T, stem.report.name, encoding, gain, tmp_path) == stem.report
+            content = stem.path.read_bytes()
+            assert hashlib.sha256(content).hexdigest() == stem.report.sha256
+            gains[stem.report.name] = gain
+        assert gains["vocals"] == 1.0
+        assert gains["rest"] < 1.0
+        assert folders[1].exists()
+        assert list(folders[1].iterdir()) == []  # no spool is left
+
+
+def encoded(samples: Samples, name: str, encoding: Encoding, gain: float, folder: Path) -> Any:
+    """Encode a stem by itself."""
+    (folder / "alone").mkdir(exist_ok=True)
+    file = StemFile(name, len(samples), RATE, encoding, folder / "alone", gain)
+    file.write(samples)
+    return file.close(float(np.abs(samples).max())).report
+
+
+def test_one_gain_for_all(separator: Separator, mixture: Spool, folders: tuple[Path, Path]) -> None:
+    made = run(separator, mixture, folders, Encoding("wav", 32, clip_mode="shared"))
+    (gain,) = {stem.report.gain for stem in made.stems}
+    assert gain == 1 / (1.01 * max(stem.report.peak for stem in made.stems)) < 1
+    samples = [np.frombuffer(one.path.read_bytes()[-8 * RATE :], "<f4") for one in made.stems]
+    with mixture.reader() as reader:
+        expected = reader.read(mixture.frames - RATE, mixture.frames).reshape(-1)
+    assert np.abs(sum(samples) / np.float32(gain) - expected).max() < 1e-5
+
+
+@pytest.mark.parametrize("mode", ["clamp", "tanh", "none"])
+def test_where_no_gain_can_come_nothing_is_spooled(
+    separator: Separator,
+    mixture: Spool,
+    folders: tuple[Path, Path],
+    mode: ClipMode,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def refuse(*_: object) -> None:
+        raise AssertionError("a spool was opened")
+
+    monkeypatch.setattr("splitjob_worker.stem_writer.SpoolWriter", refuse)
+    made = run(separator, mixture, folders, Encoding(clip_mode=mode))
+    assert [stem.report.gain for stem in made.stems] == [1.0, 1.0, 1.0]
+    assert {stem.report.size for stem in made.stems} == {44 + 4 * mixture.frames}
+
+
+def test_each_file_is_handed_on_as_soon_as_it_is_there(
+    separator: Separator, mixture: Spool, folders: tuple[Path, Path]
+) -> None:
+    """The last file is not finished before the first was taken: they overlap."""
+    taken: list[str] = []
+
+    def take(stem: EncodedStem) -> None:
+        assert stem.path.stat().st_size == stem.report.size
+        assert threading.current_thread() is not threading.main_thread()
+        taken.append(stem.report.name)
+
+    made = run(separator, mixture, folders, on_file=take)
+    assert sorted(taken) == sorted(stem.report.name for stem in made.stems)
+
+
+def test_a_slow_disk_slows_the_model(
+    separator: Separator,
+    mixture: Spool,
+    folders: tuple[Path, Path],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Until the disk takes the first samples, the model gives no more than the queues hold."""
+    may_write, stood_still = threading.Event(), []
+    shares = [0.0]
+    write = StemWriter.write
+
+    def slow(writer: StemWriter, samples: Samples) -> None:
+        may_write.wait(120)
+        write(writer, samples)
+
+    def look() -> None:
+        """Called while the model waits; where it stays, the disk is let go on."""
+        stood_still.append(shares[-1])
+        if not may_write.is_set() and stood_still[-20:] == [shares[-1]] * 20:
+            shares.append(-shares[-1])
+            may_write.set()
+
+    class Noting:
+        """Notes how far the model came."""
+
+        @contextmanager
+        def stage(self, _name: str) -> Iterator[Callable[[float], None]]:
+            yield shares.append
+
+    monkeypatch.setattr(songs, "QUEUED", 2)
+    monkeypatch.setattr(StemWriter, "write", slow)
+    made = run(separator, mixture, folders, progress=Noting(), check_stop=look)
+    (came_to,) = [-share for share in shares if share < 0]
+    assert 0 < came_to < 1
+    assert shares[-1] == pytest.approx(1.0)
+    assert len(made.stems) == 3
+
+
+def test_told_to_stop_in_the_middle(
+    separator: Separator, mixture: Spool, folders: tuple[Path, Path]
+) -> None:
+    calls = []
+
+    def stop() -> None:
+        calls.append(len(left(folders)))
+        if calls[-1] == 6 and len(calls) > 5:  # three spools and three files are under way
+            raise Stopped
+
+    with pytest.raises(Stopped):
+        run(separator, mixture, folders, check_stop=stop)
+    assert left(folders) == []
+
+
+def test_told_to_stop_while_a_file_is_made_again(
+    separator: Separator,
+    mixture: Spool,
+    folders: tuple[Path, Path],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    again, may_go_on = threading.Event(), threading.Event()
+    blocks = Spool.blocks
+
+    def slow(spool: Spool, *size: int) -> Iterator[Samples]:
+        for block in blocks(spool, *size):
+            if "mixture" not in spool.path.name:
+                again.set()
+                may_go_on.wait(60)
+            yield block
+
+    def stop() -> None:
+        if again.is_set():
+            may_go_on.set()
+            raise Stopped
+
+    monkeypatch.setattr(Spool, "blocks", slow)
+    with pytest.raises(Stopped):
+        run(separator, mixture, folders, check_stop=stop)
+    assert left(folders) == []
+
+
+@pytest.mark.parametrize("form", ["wav", "flac", "mp3", "m4a", "opus"])
+def test_a_disk_that_fills_up_ends_the_song(
+    separator: Separator, mixture: Spool, folders: tuple[Path, Path], form: Any
+) -> None:
+    """Acceptance 50; one stem's file has no space."""
+    (folders[0] / f"bass.{form}").symlink_to("/dev/full")
+    with pytest.raises(OSError, match="No space left on device"):
+        run(separator, mixture, folders, Encoding(form))
+    assert left(folders) == []
+
+
+def test_what_takes_the_files_may_fail(
+    separator: Separator, mixture: Spool, folders: tuple[Path, Path]
+) -> None:
+    def refuse(_stem: EncodedStem) -> None:
+        raise Failure(ErrorCode.UPLOAD_FAILED, "no")
+
+    with pytest.raises(Failure) as caught:
+        run(separator, mixture, folders, on_file=refuse)
+    assert caught.value.code is ErrorCode.UPLOAD_FAILED
+    assert left(folders) == []
+
+
+def test_a_disk_that_is_too_small_is_told_before_the_work(
+    separator: Separator, mixture: Spool, folders: tuple[Path, Path]
+) -> None:
+    """Acceptance 50: three stems of 4 s in float32, and their files in 16 bits."""
+    progress = Progress(io.StringIO())
+    scratch = Scratch(folders[1], limit=6_000_000)
+    with pytest.raises(Failure, match=r"needs up to 7 MB .* only 6 MB are left") as caught:
+        run(separator, mixture, folders, scratch=scratch, progress=progress)
+    assert caught.value.code is ErrorCode.WORKER_STORAGE
+    assert progress.timings == {}
+    assert left(folders) == []
+    run(separator, mixture, folders, scratch=Scratch(folders[1], limit=7_000_000))
+
+
+def test_samples_that_are_not_finite_end_the_song(
+    models: Models, mixture: Spool, folders: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import torch  # noqa: PLC0415
+
+    broken = Separator(weights.find(models.record, models.folder), "cpu")
+    monkeypatch.setattr(
+        broken._bag.members[0].model,
+        "forward",
+        lambda heard: torch.full((len(heard), 4, *heard.shape[1:]), torch.nan),
+    )
+    with pytest.raises(Failure, match="not finite"):
+        run(broken, mixture, folders)
+    assert left(folders) == []
+
+
+def test_a_rate_and_tags_of_ones_own(
+    separator: Separator, mixture: Spool, folders: tuple[Path, Path]
+) -> None:
+    made = run(
+        separator, mixture, folders, Encoding("flac", sample_rate=48000, tags={"title": "Song"})
+    )
+    for stem in made.stems:
+        assert stem.report.frames == SECONDS * 48000
+        assert f"Song ({stem.report.name})".encode() in stem.path.read_bytes()
