@@ -16,8 +16,8 @@ from splitjob.resource import Format
 from splitjob.result import FILE_EXTENSIONS, StemReport
 from splitjob_worker import clipping, tags
 from splitjob_worker.clipping import ClipMode
+from splitjob_worker.mp3 import DEFAULT_PRESET, Mp3Writer
 from splitjob_worker.mp3 import RATES as MP3_RATES
-from splitjob_worker.mp3 import Mp3Writer
 from splitjob_worker.resampling import Resampler
 from splitjob_worker.spool import CHANNELS, Samples
 from splitjob_worker.wav import BitDepth, WavWriter
@@ -48,6 +48,7 @@ class Encoding:
         bit_depth: of wav (16, 24, 32 float) and flac (16, 24).
         bitrate_kbps: of the lossy ones; None: `DEFAULT_BITRATES`.
         clip_mode: what is done above full scale.
+        mp3_preset: LAME's quality, 2 (the best) to 7 (the fastest).
         sample_rate: Hz of the files; None: the model's. Opus is always at `OPUS_RATE`.
         tags: of the song, cleaned (`tags.cleaned`).
     """
@@ -56,6 +57,7 @@ class Encoding:
     bit_depth: BitDepth = 16
     bitrate_kbps: int | None = None
     clip_mode: ClipMode = "rescale"
+    mp3_preset: int = DEFAULT_PRESET
     sample_rate: int | None = None
     tags: Mapping[str, str] = field(default_factory=dict)
 
@@ -204,7 +206,7 @@ def _open(path: Path, stem: str, frames: int, rate: int, encoding: Encoding) -> 
         case "wav":
             return WavWriter(path, frames, rate, encoding.bit_depth, tags.riff_info(said))
         case "mp3":
-            return Mp3Writer(path, frames, rate, bitrate, tags.id3(said))
+            return Mp3Writer(path, frames, rate, bitrate, encoding.mp3_preset, tags.id3(said))
         case "flac":
             fmt = "s16" if encoding.bit_depth == 16 else "s32"
             return FFmpegWriter(path, ("flac", "flac", fmt), rate, tags=said)

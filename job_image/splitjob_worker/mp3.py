@@ -13,7 +13,7 @@ import lameenc
 from splitjob_worker.spool import CHANNELS, Samples
 from splitjob_worker.wav import quantise
 
-QUALITY = 2  # Demucs' default preset
+DEFAULT_PRESET = 2  # Demucs' own: LAME's quality, 2 the best, 7 the fastest
 ENCODER_DELAY = 576
 BITRATES = {  # kbit/s by header index, layer III
     3: (0, 32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320),
@@ -35,10 +35,25 @@ def frame_samples(header: bytes) -> int:
 
 
 class Mp3Writer:
-    """Writes an MP3 file at a constant bit rate, behind an ID3 tag (`tags.id3`) or none."""
+    """Writes an MP3 file at a constant bit rate.
+
+    Args:
+        path: the file.
+        frames: samples a channel.
+        sample_rate: Hz.
+        bitrate_kbps: of the audio.
+        preset: LAME's quality, 2 (the best) to 7 (the fastest).
+        id3: what stands before the audio (`tags.id3`).
+    """
 
     def __init__(
-        self, path: Path, frames: int, sample_rate: int, bitrate_kbps: int, id3: bytes = b""
+        self,
+        path: Path,
+        frames: int,
+        sample_rate: int,
+        bitrate_kbps: int,
+        preset: int = DEFAULT_PRESET,
+        id3: bytes = b"",
     ) -> None:
         self._frames = frames
         self._bitrate = bitrate_kbps
@@ -47,7 +62,7 @@ class Mp3Writer:
         self._encoder.set_in_sample_rate(sample_rate)
         self._encoder.set_out_sample_rate(sample_rate)
         self._encoder.set_channels(CHANNELS)
-        self._encoder.set_quality(QUALITY)
+        self._encoder.set_quality(preset)
         self._encoder.silence()
         self._file = path.open("w+b")
         self._file.write(id3)
@@ -64,7 +79,7 @@ class Mp3Writer:
         end = self._file.tell()
         if self._header:
             size = end - self._start
-            tag = info_frame(self._header, self._count(end), size, self._frames, self._bitrate)
+            tag = info_frame(self._header, self._count(size), size, self._frames, self._bitrate)
             self._file.seek(self._start)
             self._file.write(tag)
         self._file.close()
@@ -79,15 +94,17 @@ class Mp3Writer:
             self._file.write(bytes(len(info_frame(self._header, 0, 0, 0, self._bitrate))))
         self._file.write(data)
 
-    def _count(self, end: int) -> int:
-        """Return the number of audio frames behind the tag."""
-        position = self._start + len(info_frame(self._header, 0, 0, 0, self._bitrate))
-        count = 0
-        while position + 4 <= end:
-            self._file.seek(position)
-            position += frame_length(self._file.read(4))
-            count += 1
-        return count
+    def _count(self, size: int) -> int:
+        """Return the number of audio frames behind the tag.
+
+        Padding keeps frames of a constant bit rate within a byte of their mean length.
+        """
+        tag = len(info_frame(self._header, 0, 0, 0, self._bitrate))
+        version, rate, _bitrate, _padding = _fields(self._header)
+        bytes_a_second = self._bitrate * 125
+        return round(
+            (size - tag) * RATES[version][rate] / frame_samples(self._header) / bytes_a_second
+        )
 
 
 def info_frame(header: bytes, count: int, size: int, samples: int, bitrate_kbps: int) -> bytes:

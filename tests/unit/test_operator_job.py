@@ -115,6 +115,7 @@ def test_no_secret_stands_in_the_manifest() -> None:
     mounts = {m["name"]: m["mountPath"] for m in container_of(job)["volumeMounts"]}
     assert env_of(job)[workload.ENV_SECRET_DIR] == mounts["request"]
     assert env_of(job)[workload.ENV_SCRATCH_DIR] == mounts["scratch"]
+    assert env_of(job)[workload.ENV_SCRATCH_BYTES] == str(20 << 30)
     assert (
         env_of(job)[workload.ENV_TERMINATION_MESSAGE]
         == (container_of(job)["terminationMessagePath"])

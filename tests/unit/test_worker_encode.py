@@ -78,9 +78,18 @@ def test_mp3_is_as_long_as_its_stem_and_not_late(
     assert made.report.size == pytest.approx((bitrate or 320) * 125 * seconds, rel=0.05)
 
 
-def test_the_info_tag_names_frames_and_bytes(sound: Samples, tmp_path: Path) -> None:
-    made = encode(sound, Encoding("mp3"), tmp_path)
+@pytest.mark.parametrize(
+    ("bitrate", "rate"), [(320, 44100), (96, 44100), (256, 32000), (64, 22050), (24, 8000)]
+)
+def test_the_info_tag_names_frames_and_bytes(
+    sound: Samples, tmp_path: Path, bitrate: int, rate: int
+) -> None:
+    made = encode(
+        sound, Encoding("mp3", bitrate_kbps=bitrate, tags={"title": "x"}), tmp_path, rate=rate
+    )
     content = made.path.read_bytes()
+    assert content[:3] == b"ID3"
+    content = content[10 + content[9] :]
     tag = content.index(b"Info")
     count = int.from_bytes(content[tag + 8 : tag + 12], "big")
     assert int.from_bytes(content[tag + 12 : tag + 16], "big") == len(content)
@@ -89,6 +98,13 @@ def test_the_info_tag_names_frames_and_bytes(sound: Samples, tmp_path: Path) -> 
         position += mp3.frame_length(content[position : position + 4])
         frames += 1
     assert (position, frames) == (len(content), count)
+
+
+def test_an_mp3_preset_trades_quality_for_speed(sound: Samples, tmp_path: Path) -> None:
+    best = encode(sound, Encoding("mp3"), tmp_path).report
+    fastest = encode(sound, Encoding("mp3", mp3_preset=7), tmp_path).report
+    assert best.sha256 != fastest.sha256
+    assert best.size == pytest.approx(fastest.size, abs=2000)
 
 
 @pytest.mark.parametrize(("form", "rate"), [("m4a", 44100), ("opus", 48000)])

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from hypothesis import given
+from hypothesis import settings as settings_of_hypothesis
 from hypothesis import strategies as st
 
 from splitjob.errors import ErrorCode, Failure
@@ -18,7 +19,8 @@ from splitjob.result import ProgressLine, WorkerReport
 from splitjob_worker import __main__ as entry
 from splitjob_worker import report, settings
 from splitjob_worker.progress import STARTS, Progress
-from splitjob_worker.spool import SpoolWriter
+from splitjob_worker.scratch import Scratch, check_room
+from splitjob_worker.spool import BLOCK_FRAMES, Blocks, Samples, SpoolWriter
 from splitjob_worker.stopping import Stop, Stopped
 
 REQUEST = {
@@ -183,3 +185,36 @@ def test_a_spool_gives_back_what_was_written(tmp_path: Path) -> None:
         assert np.array_equal(reader.read(0, spool.frames), samples)
         assert np.array_equal(reader.read(299, 302), samples[299:302])
     assert np.array_equal(np.concatenate(list(spool.blocks(37))), samples)
+
+
+@given(st.lists(st.integers(0, 2 * BLOCK_FRAMES), max_size=5))
+@settings_of_hypothesis(max_examples=20, deadline=None)
+def test_blocks_do_not_depend_on_the_pieces(pieces: list[int]) -> None:
+    samples = np.arange(2 * sum(pieces), dtype=np.float32).reshape(-1, 2)
+    found: list[Samples] = []
+    blocks = Blocks(lambda block: found.append(block.copy()))
+    for piece in np.split(samples, np.cumsum(pieces)[:-1]) if pieces else []:
+        blocks.add(piece)
+    assert blocks.taken == len(samples)
+    blocks.finish()
+    blocks.finish()
+    assert all(len(block) == BLOCK_FRAMES for block in found[:-1])
+    assert np.array_equal(np.concatenate([np.empty((0, 2)), *found]), samples)
+
+
+def test_what_is_left_of_a_limit(tmp_path: Path) -> None:
+    (tmp_path / "song").mkdir()
+    (tmp_path / "mixture").write_bytes(bytes(100_000))
+    without = Scratch(tmp_path / "song").left()
+    assert without > 1_000_000
+    assert 0 < Scratch(tmp_path / "song", limit=1_000_000).left() <= 900_000
+    assert Scratch(tmp_path / "song", limit=50_000).left() == 0
+
+
+def test_files_on_the_disk_of_the_scratch_count_with_it(tmp_path: Path) -> None:
+    """Acceptance 50."""
+    scratch = Scratch(tmp_path, limit=None)
+    check_room(scratch, 1000, tmp_path, 1000)
+    with pytest.raises(Failure, match="scratch space for stems and files") as caught:
+        check_room(scratch, scratch.left(), tmp_path, 10**15)
+    assert caught.value.code is ErrorCode.WORKER_STORAGE
