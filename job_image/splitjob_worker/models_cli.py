@@ -1,10 +1,11 @@
-"""`track-tree-audio models`: list the separation models, fetch, check and add weights."""
+"""`track-tree-audio models`: list the separation models; fetch, check, add and export weights."""
 
 import argparse
 import json
 import os
 import shutil
 import sys
+import textwrap
 from collections.abc import Sequence
 from fractions import Fraction
 from pathlib import Path
@@ -48,18 +49,34 @@ def list_models(arguments: argparse.Namespace) -> None:
     for record in load_registry(arguments.registry).values():
         try:
             digest = weights.find(record, arguments.to).digest
-        except Failure:
-            digest = ""
-        found.append((record, digest))
+            found.append((record, digest, f"here, {digest}"))
+        except Failure as failure:
+            found.append((record, "", failure.message))
     if arguments.json:
-        rows = [{**one.model_dump(mode="json"), "present": digest} for one, digest in found]
+        rows = [{**one.model_dump(mode="json"), "present": digest} for one, digest, _ in found]
         print(json.dumps(rows, indent=2))
         return
-    for record, digest in found:
-        state = f"ready, {digest[:19]}" if digest else "weights not here"
-        print(f"{record.name:<14} {record.architecture:<9} {', '.join(record.stems)}")
-        print(f"{'':<14} {state}; {record.sample_rate} Hz, segments of {record.segment} s")
-        print(f"{'':<14} {record.license_note}")
+    print("\n\n".join(_told(record, state) for record, _, state in found))
+
+
+def _told(record: ModelRecord, state: str) -> str:
+    """Return what `list` says of one model."""
+    bag = f", {len(record.files)} models together" if len(record.files) > 1 else ""
+    need = record.memory_bytes
+    memory = f"{need / 1e9:.1f} GB on a CPU" if need else "not measured"
+    lines = {
+        "class": f"{record.architecture}{bag}",
+        "stems": ", ".join(record.stems),
+        "audio": f"{record.sample_rate} Hz, segments of {float(Fraction(record.segment)):g} s",
+        "memory": memory,
+        "weights": state,
+        "license": record.license_note,
+    }
+    rows = [
+        textwrap.fill(text, 96, initial_indent=f"  {label:<9}", subsequent_indent=" " * 11)
+        for label, text in lines.items()
+    ]
+    return "\n".join([record.name, *rows])
 
 
 def verify(arguments: argparse.Namespace) -> None:
@@ -107,6 +124,20 @@ def add(arguments: argparse.Namespace) -> None:
     records[record.name] = record
     target.write_text(dump_registry(records), encoding="utf-8")
     print(f"{record.name}: {record.digest} added to {target}")
+
+
+def export_th(arguments: argparse.Namespace) -> None:
+    """Write a model's weights as the `demucs` command reads them from a folder."""
+    record = _record(load_registry(arguments.registry), arguments.name)
+    found = weights.find(record, arguments.to)
+    from splitjob_worker.engine.export import export_th as write  # noqa: PLC0415 - imports torch
+
+    try:
+        for path in write(found, arguments.out):
+            print(path)
+    except OSError as error:
+        raise CommandError(f"cannot write to {arguments.out}: {error.strerror}") from None
+    print(f"try: demucs --repo {arguments.out} -n {record.name} SONG")
 
 
 def describe(name: str, folder: Path, license_note: str, *, embedded: bool = False) -> ModelRecord:
@@ -201,7 +232,12 @@ def _parser() -> argparse.ArgumentParser:
     fetched.add_argument("name", help="the model, e.g. htdemucs")
     checked = command("verify", verify, "check the weights against their digests")
     checked.add_argument("name", nargs="*", help="by default all whose weights are here")
-    for made in (shown, fetched, checked):
+    exported = command(
+        "export-th", export_th, "write a model's weights in the form that `demucs --repo` reads"
+    )
+    exported.add_argument("name", help="the model, e.g. demo")
+    exported.add_argument("out", type=Path, metavar="OUT", help="a folder")
+    for made in (shown, fetched, checked, exported):
         made.add_argument(
             "--to",
             "--dir",
