@@ -14,6 +14,10 @@ COMMANDS = {
         "start a cluster on this machine with the service in it",
     ),
     "storage": ("splitjob.storage_cli", "try a bucket by hand: can this service work with it?"),
+    "separate": (
+        "splitjob_worker.separate_cli.command",
+        "separate songs on this machine, with the options of the demucs command",
+    ),
     "models": ("splitjob_worker.models_cli", "list the separation models, fetch or check weights"),
 }
 

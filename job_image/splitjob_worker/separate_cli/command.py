@@ -1,0 +1,249 @@
+"""`track-tree-audio separate`: all songs, one after the other, and the exit status."""
+
+import logging
+import os
+import signal
+import sys
+import traceback
+from collections.abc import Sequence
+from concurrent.futures import Future
+from concurrent.futures import TimeoutError as NotYet
+from contextlib import suppress
+from pathlib import Path
+from types import FrameType
+from typing import TYPE_CHECKING
+
+from splitjob.errors import ErrorCode, Failure
+from splitjob.result import EXIT_BAD_INPUT, EXIT_DEFECT, EXIT_DONE, EXIT_TRANSIENT
+from splitjob_worker import weights
+from splitjob_worker.machine import hide_from_children, yield_idle_cpus
+from splitjob_worker.separate_cli import models
+from splitjob_worker.separate_cli.console import Console
+from splitjob_worker.separate_cli.layout import Layout, LayoutError, Workspace
+from splitjob_worker.separate_cli.models import Chosen
+from splitjob_worker.separate_cli.options import Arguments, parse
+from splitjob_worker.separate_cli.track import Tracks
+from splitjob_worker.stopping import Stop, Stopped, in_thread
+
+if TYPE_CHECKING:
+    from splitjob_worker.separate import Separator
+
+EXIT_USAGE = 2
+EXIT_MODEL = 13
+EXIT_DEVICE = 14
+EXIT_DISK = 15
+_EXIT_SIGNAL = 128  # plus the signal's number, as shells have it
+
+_STATUS = {
+    ErrorCode.REQUEST_INVALID: EXIT_USAGE,
+    ErrorCode.MODEL_UNAVAILABLE: EXIT_MODEL,
+    ErrorCode.WORKER_CONFIG: EXIT_MODEL,
+    ErrorCode.GPU_ERROR: EXIT_DEVICE,
+    ErrorCode.GPU_OOM: EXIT_TRANSIENT,
+    ErrorCode.WORKER_OOM: EXIT_TRANSIENT,
+    ErrorCode.WORKER_STORAGE: EXIT_DISK,
+    ErrorCode.INTERNAL_ERROR: EXIT_DEFECT,
+}  # all else is the song's: EXIT_BAD_INPUT
+# With these, the songs that are still to come would fare no better.
+_FATAL = {
+    ErrorCode.REQUEST_INVALID,
+    ErrorCode.MODEL_UNAVAILABLE,
+    ErrorCode.WORKER_CONFIG,
+    ErrorCode.GPU_ERROR,
+    ErrorCode.GPU_OOM,
+}
+_GRACE_SECONDS = 3.0  # for work to end by itself once it was told to; a forward pass may take more
+_POLL_SECONDS = 0.1
+
+
+def main(argv: Sequence[str]) -> int:
+    """Run `track-tree-audio separate`.
+
+    Returns:
+        The exit status; `docs/separate.md` lists them.
+    """
+    arguments = parse(argv)
+    console = Console(as_json=arguments.json)
+    logging.getLogger("splitjob_worker").addHandler(logging.NullHandler())
+    try:
+        if arguments.list_models:
+            print(models.listing(arguments.repo))
+            return EXIT_DONE
+        return _Command(arguments, console).run()
+    except Failure as failure:
+        console.complain(failure.message)
+        return _STATUS.get(failure.code, EXIT_BAD_INPUT)
+    except BrokenPipeError:  # whoever read our standard output has left
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return _EXIT_SIGNAL + signal.SIGPIPE
+
+
+class _Command:
+    """One call of the command."""
+
+    def __init__(self, arguments: Arguments, console: Console) -> None:
+        self._arguments = arguments
+        self._console = console
+        self._tracks = [Path(file) for file in arguments.files]
+        self._stop = Stop()
+        self._signal = 0
+        self._status = EXIT_DONE
+
+    def run(self) -> int:
+        """Separate all songs; return the exit status.
+
+        Raises:
+            Failure: none can be separated.
+        """
+        arguments = self._arguments
+        if arguments.jobs:
+            self._console.complain("-j is ignored: one song at a time, with all CPUs")
+        try:
+            chosen = models.choose(arguments.model, arguments.repo)
+            chosen.check(arguments.stem, arguments.segment)
+            layout = self._layout(chosen)
+        except Failure as failure:
+            for track in self._tracks:
+                self._record_failure(track, failure)
+            raise
+        hide_from_children()
+        yield_idle_cpus()
+        self._listen()
+        try:
+            workspace = Workspace(layout.folder)
+        except OSError as error:
+            raise _disk_failure(error) from None
+        with workspace:
+            loading = in_thread(lambda: self._load(chosen))
+            tracks = Tracks(
+                arguments, chosen, loading, layout, workspace, self._console, self._stop.check
+            )
+            work = in_thread(lambda: self._separate_all(tracks))
+            status = self._wait(work)
+        if not (work.done() and loading.done()):
+            # A thread that is deep in torch cannot be ended, but there is nothing left for it.
+            sys.stdout.flush()
+            sys.stderr.flush()
+            os._exit(status)
+        return status
+
+    def _layout(self, chosen: Chosen) -> Layout:
+        arguments = self._arguments
+        layout = Layout(
+            Path(os.path.normpath(arguments.out / chosen.record.name)),
+            arguments.template,
+            arguments.format,
+        )
+        try:
+            layout.check(self._tracks)
+        except LayoutError as error:
+            raise Failure(ErrorCode.REQUEST_INVALID, str(error)) from None
+        return layout
+
+    def _separate_all(self, tracks: Tracks) -> int:
+        """Separate the songs; a bad one does not keep the others from being separated."""
+        self._console.say(f"Separated tracks will be stored in {tracks.layout.folder.resolve()}")
+        fatal: Failure | None = None
+        for track in self._tracks:
+            self._stop.check()
+            if fatal is not None:
+                self._record_failure(track, fatal)
+                continue
+            self._console.say(f"Separating track {track}")
+            failure = self._separate(tracks, track)
+            if failure is not None:
+                self._console.complain(f"{track}: {failure.message}")
+                self._record_failure(track, failure)
+                self._status = self._status or _STATUS.get(failure.code, EXIT_BAD_INPUT)
+                fatal = failure if failure.code in _FATAL else None
+        return self._status
+
+    def _separate(self, tracks: Tracks, track: Path) -> Failure | None:
+        """Separate one song; return why it could not be."""
+        try:
+            result = tracks.separate(track)
+        except Failure as failure:
+            return failure
+        except BrokenPipeError:
+            raise
+        except OSError as error:
+            return _disk_failure(error)
+        except MemoryError:
+            return Failure(ErrorCode.WORKER_OOM, "the memory does not suffice for this song")
+        except Exception as error:  # noqa: BLE001 - the other songs have nothing to do with it
+            return self._defect(error)
+        self._console.record(result)
+        if self._arguments.verbose:
+            steps = ", ".join(f"{name} {ms / 1000:.2f} s" for name, ms in result["timings"].items())
+            self._console.say(f"  {steps}")
+        return None
+
+    def _load(self, chosen: Chosen) -> "Separator":
+        """Check the weights and bring the model up, beside the first song's decoding."""
+        found = weights.find(chosen.record, chosen.folder)
+        from splitjob_worker.engine.device import best_device  # noqa: PLC0415 - seconds of import
+        from splitjob_worker.separate import Remainder, Separator  # noqa: PLC0415
+
+        arguments = self._arguments
+        device = best_device() if arguments.device == "auto" else arguments.device
+        stem, rest = arguments.stem, None
+        if stem is not None and arguments.other_method == "add":
+            rest = Remainder(f"no_{stem}", "add")
+        elif stem is not None and arguments.other_method == "minus":
+            rest = Remainder(f"minus_{stem}", "minus")
+        separator = Separator(
+            found, device, None if stem is None else [stem], arguments.precision, rest
+        )
+        if arguments.device == "auto":
+            no_gpu = ": torch finds no GPU here (with -d cuda, that would be an error)"
+            self._console.complain(f"running on {device}{no_gpu if device == 'cpu' else ''}")
+        return separator
+
+    def _defect(self, error: Exception) -> Failure:
+        if self._arguments.verbose:
+            traceback.print_exception(error)
+        frame = traceback.extract_tb(error.__traceback__)[-1]
+        return Failure(
+            ErrorCode.INTERNAL_ERROR,
+            f"a defect of this program: {type(error).__name__} at {Path(frame.filename).name}:"
+            f"{frame.lineno} (-v shows more)",
+        )
+
+    def _record_failure(self, track: Path, failure: Failure) -> None:
+        self._console.record(
+            {
+                "file": str(track),
+                "status": "failed",
+                "errorCode": failure.code.value,
+                "error": failure.message,
+            }
+        )
+
+    def _listen(self) -> None:
+        """Let Ctrl-C and the like end the work in order; `nohup` stays what it is."""
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            if number is not signal.SIGHUP or signal.getsignal(number) is not signal.SIG_IGN:
+                signal.signal(number, self._on_signal)
+
+    def _on_signal(self, number: int, _frame: FrameType | None) -> None:
+        self._signal = number
+        self._stop.set()
+
+    def _wait(self, work: Future[int]) -> int:
+        """Wait for the work's end, or, once told to stop, a little longer at most."""
+        while not self._stop.is_set():
+            try:
+                return work.result(_POLL_SECONDS)
+            except NotYet:
+                continue
+            except Stopped:
+                break
+        self._console.complain("interrupted")
+        with suppress(Exception, Stopped):
+            work.result(_GRACE_SECONDS)
+        return _EXIT_SIGNAL + self._signal
+
+
+def _disk_failure(error: OSError) -> Failure:
+    where = f"{error.filename}: " if error.filename else ""
+    return Failure(ErrorCode.WORKER_STORAGE, f"{where}{error.strerror or type(error).__name__}")
