@@ -378,6 +378,17 @@ def test_scratch_that_is_full(worker: Worker, song: bytes) -> None:
     failed(run, ErrorCode.WORKER_STORAGE, EXIT_TRANSIENT)
 
 
+def test_scratch_that_will_be_too_small(worker: Worker, song: bytes) -> None:
+    """Acceptance 50: foreseen, with the numbers, before the model begins."""
+    request = {"source": worker.source(worker.web.give("/song.wav", song)), **WANTED}
+    run = worker.run(request, SCRATCH_BYTES="3000000")  # the mixture alone takes 1 MB
+    failed(run, ErrorCode.WORKER_STORAGE, EXIT_TRANSIENT)
+    assert run.report is not None
+    assert "needs up to 3 MB" in run.report.message
+    assert "only 2 MB are left" in run.report.message
+    assert "separate" not in {line["stage"] for line in run.lines}
+
+
 def test_settings_that_are_missing_are_named(worker: Worker) -> None:
     environment = worker.environment({"source": {"url": "https://example.com/x"}})
     del environment["JOB_UID"]
@@ -406,10 +417,19 @@ def test_a_defect_says_where_and_no_more(worker: Worker, song: bytes) -> None:
     )
 
 
-def test_every_format_arrives(worker: Worker, storage: S3Service, song: bytes) -> None:
-    source = {"source": worker.source(worker.web.give("/song.wav", song)), "stems": ["vocals"]}
-    run = worker.run({**source, "format": "mp3", "bitrateKbps": 128, "clipMode": "shared"})
+def test_every_format_arrives_with_the_tags_of_the_source(
+    worker: Worker, storage: S3Service
+) -> None:
+    file = write_audio(
+        worker.folder / "song.flac", tones(44100, 3.0, 2), codec="flac", tags={"title": "Song"}
+    )
+    source = worker.source(worker.web.give("/song.flac", file.read_bytes()))
+    asked = {"source": source, "stems": ["vocals"]}
+    run = worker.run({**asked, "format": "mp3", "bitrateKbps": 128, "clipMode": "shared"})
     assert run.status == EXIT_DONE, run.log
     found = storage.get_object_metadata(f"version-1/{run.job_id}/vocals.mp3")
     assert found["content_type"] == "audio/mpeg"
     assert found["size"] == pytest.approx(3.05 * 16000, rel=0.02)
+    content = storage.get_object(f"version-1/{run.job_id}/vocals.mp3")
+    assert content[:3] == b"ID3"
+    assert b"Song (vocals)" in content[:50]
