@@ -82,11 +82,13 @@ class Seed:
         name: codec and suffix.
         suffix: of a file of this kind.
         content: the bytes.
+        valid: whether it can be decoded as it is.
     """
 
     name: str
     suffix: str
     content: bytes
+    valid: bool = True
 
 
 @dataclass(frozen=True)
@@ -98,12 +100,14 @@ class Broken:
         story: seed and mutations.
         suffix: of the file's name.
         content: the bytes.
+        unbroken: whether only the name is wrong, if anything.
     """
 
     number: int
     story: str
     suffix: str
     content: bytes
+    unbroken: bool = False
 
 
 @dataclass
@@ -176,14 +180,18 @@ def _only_begun() -> list[Seed]:
     ape += struct.pack("<HHIIIHHIII", 2000, 0, 73728, 9000, 1, 16, 2, 44100, 84, 0)
     dtshd = b"DTSHDHDR" + struct.pack(">Q", 16) + bytes(16) + b"STRMDATA" + struct.pack(">Q", 4000)
     dts = bytes.fromhex("7ffe8001fc3c3ff0b5e0013800") * 4
+    begun = {
+        "ape": ape,
+        "mpc": b"MP+\x07" + struct.pack("<II", 20, 0x40400000),
+        "mpc8": b"MPCKSH\x0f\0\0\0\0\x08\xff\0\x1b\x47",
+        "tak": b"tBaK\x01\x0d\0\0",
+        "thd": bytes.fromhex("80780000f8726fba00"),
+        "dts": dts,
+        "dtshd": dtshd + dts,
+    }
     return [
-        Seed("ape, begun", "ape", ape + noise),
-        Seed("mpc, begun", "mpc", b"MP+\x07" + struct.pack("<II", 20, 0x40400000) + noise),
-        Seed("mpc8, begun", "mpc", b"MPCKSH\x0f\0\0\0\0\x08\xff\0\x1b\x47" + noise),
-        Seed("tak, begun", "tak", b"tBaK\x01\x0d\0\0" + noise),
-        Seed("truehd, begun", "thd", bytes.fromhex("80780000f8726fba00") + noise),
-        Seed("dts, begun", "dts", dts + noise),
-        Seed("dtshd, begun", "dtshd", dtshd + dts + noise),
+        Seed(f"{suffix}, begun", suffix, start + noise, valid=False)
+        for suffix, start in begun.items()
     ]
 
 
@@ -257,7 +265,8 @@ def corpus(all_seeds: Sequence[Seed]) -> Iterator[Broken]:
                     story.append(mutate.__name__.strip("_"))
             suffix = chance.choice(all_seeds).suffix if chance.random() < 0.3 else seed.suffix
             told = f"{number}: {', '.join(story)}, as .{suffix}"
-            yield Broken(number, told, suffix, bytes(content))
+            unbroken = seed.valid and len(story) == 1
+            yield Broken(number, told, suffix, bytes(content), unbroken)
             number += 1
 
 
@@ -305,6 +314,8 @@ def _decode_one(broken: Broken, folder: Path, summary: Summary) -> None:
             if not np.isfinite(block).all() or np.abs(block).max() > LOUDEST * 32:
                 summary.wrong.append(f"{broken.story}: samples that are no sound")
                 break
+    if broken.unbroken and outcome != "decoded":
+        summary.wrong.append(f"{broken.story}: {outcome}, though nothing is wrong with its content")
     summary.outcomes[outcome] = summary.outcomes.get(outcome, 0) + 1
     source.unlink()
 
