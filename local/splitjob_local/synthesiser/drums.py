@@ -68,7 +68,8 @@ def any_kick(rng: np.random.Generator) -> Signal:
     """Any kick: two falling modes, a beater of any colour, as much distortion as there is."""
     n = _length(0.8)
     low = rng.uniform(36, 85)
-    body = _sweep(n, low * rng.uniform(1.2, 7.0), low, rng.uniform(0.01, 0.1))
+    high = low * np.exp(rng.uniform(np.log(1.2), np.log(12.0)))
+    body = _sweep(n, high, low, rng.uniform(0.01, 0.1))
     body *= decay(n, rng.uniform(0.15, 0.9))
     skin = sine(phase_of(low * rng.uniform(1.4, 3.2), n)) * decay(n, rng.uniform(0.05, 0.3))
     floor = float(np.exp(rng.uniform(np.log(200), np.log(4_000))))
@@ -207,17 +208,16 @@ def tom(rng: np.random.Generator) -> Signal:
 
 
 def any_hit(rng: np.random.Generator) -> Signal:
-    """Any percussion: a falling tone and a band of noise, in any proportion."""
+    """Any percussion: a falling tone and a band of noise, in any proportion and of any shape."""
     seconds = float(np.exp(rng.uniform(np.log(0.05), np.log(0.5))))
     n = _length(seconds)
     low = float(np.exp(rng.uniform(np.log(60), np.log(3_000))))
     tone = _sweep(n, low * rng.uniform(1.0, 4.0), low, 0.05) * decay(n, seconds)
     floor = float(np.exp(rng.uniform(np.log(200), np.log(7_000))))
-    band = bandpass(noise(rng, 2, n), floor, floor * rng.uniform(1.5, 6.0))
+    band = bandpass(noise(rng, 2, n), floor, floor * np.exp(rng.uniform(np.log(1.5), np.log(20.0))))
+    shape = decay(n, seconds * rng.uniform(0.3, 1.0)) ** np.float32(rng.choice([0.15, 0.5, 1.0]))
     share = rng.random()
-    return np.float32(share) * pan(tone, 0.0) + np.float32(2 * (1 - share)) * band * decay(
-        n, seconds * rng.uniform(0.3, 1.0)
-    )
+    return np.float32(share) * pan(tone, 0.0) + np.float32(2 * (1 - share)) * band * shape
 
 
 def conga(rng: np.random.Generator) -> Signal:

@@ -89,6 +89,7 @@ def draw_line(
 ) -> list[Syllable]:
     """A melody: phrases of two bars, a walk along the scale that returns to chord tones."""
     line: list[Syllable] = []
+    vowels = palette.vowels(rng)
     steps = plan.beats_per_bar * 4
     degree = int(rng.choice([0, 2, 4, 7]))
     lengths = choose(rng, ((2, 2, 4), (2, 4, 4, 8), (4, 8, 12), (1, 2, 3)))
@@ -103,7 +104,7 @@ def draw_line(
                 degree = plan.root(bar) + int(rng.choice([0, 2, 4]))
             degree = int(np.clip(degree + rng.choice([-2, -1, -1, 0, 1, 1, 2]), -3, 9))
             start, stop = plan.step(bar, step), plan.step(bar, step + length)
-            vowel = choose(rng, palette.vowels)
+            vowel = choose(rng, vowels)
             line.append(Syllable(start, stop - start, plan.note(degree, octave), vowel))
             step += length
     return line
