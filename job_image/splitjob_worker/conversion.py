@@ -6,7 +6,7 @@ is kept; the front pair keeps its level, so the sum may exceed full scale. Sampl
 finite become silence.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -38,19 +38,31 @@ COEFFICIENTS: dict[str, tuple[float, float]] = {
     "TFL": (_3DB, 0.0), "TFR": (0.0, _3DB), "TBL": (0.5, 0.0), "TBR": (0.0, 0.5),
     "TSL": (0.5, 0.0), "TSR": (0.0, 0.5), "TC": (0.5, 0.5), "TFC": (0.5, 0.5), "TBC": (0.5, 0.5),
 }  # fmt: skip
+# What channels are that have no names, by their number: the order of Microsoft's WAVE format.
+USUAL = {
+    3: ("FL", "FR", "FC"),
+    4: ("FL", "FR", "BL", "BR"),
+    5: ("FL", "FR", "FC", "BL", "BR"),
+    6: ("FL", "FR", "FC", "LFE", "BL", "BR"),
+    7: ("FL", "FR", "FC", "LFE", "BC", "SL", "SR"),
+    8: ("FL", "FR", "FC", "LFE", "BL", "BR", "SL", "SR"),
+}
 
 
-def mixing_matrix(channels: list[str]) -> Samples:
+def mixing_matrix(channels: Sequence[str]) -> Samples:
     """Return the matrix (channels, 2) that mixes named channels to stereo.
 
     Args:
         channels: FFmpeg's names. Where one is unknown, the file did not say what is where: then
-            even channels go left and odd ones right, at equal shares.
+            up to eight are what they usually are, and of more, even ones go left and odd ones
+            right, at equal shares.
     """
     if len(channels) == 1:
         return np.ones((1, 2), np.float32)
     if len(channels) == 2:
         return np.eye(2, dtype=np.float32)
+    if not all(name in COEFFICIENTS for name in channels):
+        channels = USUAL.get(len(channels), channels)
     if all(name in COEFFICIENTS for name in channels):
         return np.array([COEFFICIENTS[name] for name in channels], np.float32)
     matrix = np.zeros((len(channels), 2), np.float32)

@@ -29,7 +29,13 @@ def test_left_and_right_mirror_each_other() -> None:
         assert COEFFICIENTS[mirrored] == (right, left)
 
 
-@pytest.mark.parametrize("count", [3, 5, 16, 32])
+def test_up_to_eight_channels_without_names_are_what_they_usually_are() -> None:
+    named = mixing_matrix(["FL", "FR", "FC", "LFE", "BL", "BR"])
+    assert np.array_equal(mixing_matrix(["NONE"] * 6), named)
+    assert [len(mixing_matrix(["NONE"] * count)) for count in range(3, 9)] == list(range(3, 9))
+
+
+@pytest.mark.parametrize("count", [9, 16, 31, 32])
 def test_channels_without_names_go_left_and_right_in_turn(count: int) -> None:
     matrix = mixing_matrix(["UNK"] * count)
     assert matrix.sum(axis=0) == pytest.approx([1.0, 1.0])
