@@ -1,14 +1,22 @@
 """The command line of `track-tree-audio separate`, and the names of its files."""
 
+import os
+import pty
+import sys
+import termios
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from splitjob_worker.audio import Decoded
+from splitjob_worker.engine.statistics import Normalisation
+from splitjob_worker.separate_cli.console import Progress
 from splitjob_worker.separate_cli.layout import Layout, LayoutError, Workspace
 from splitjob_worker.separate_cli.options import Arguments, parse
+from splitjob_worker.separate_cli.track import Tracks
 
 DEMUCS_DEFAULTS = {
     "model": "htdemucs",
@@ -67,7 +75,7 @@ def test_options(words: str, expected: dict[str, Any]) -> None:
     ("words", "reason"),
     [
         ("", "say which files"),
-        ("https://example.com/song.mp3?token=secret", "is a URL"),
+        ("https://me:secret@example.com/song.mp3?token=secret", "is a URL"),
         ("song.wav --no-split", "memory would grow"),
         ("song.wav -s abc123", "a signature names"),
         ("song.wav -d cuda:1", "CUDA_VISIBLE_DEVICES"),
@@ -170,3 +178,38 @@ def test_folders_that_were_there_stay(tmp_path: Path) -> None:
     with Workspace(tmp_path / "separated" / "demo"):
         pass
     assert list(tmp_path.rglob("*")) == [tmp_path / "separated"]
+
+
+def test_the_options_of_the_files_reach_the_encoder() -> None:
+    words = "--mp3 --mp3-preset 7 --bitrate 128 --rate input --clip-mode shared song.wav"
+    nothing = cast("Any", None)
+    tracks = Tracks(parse(words.split()), *[nothing] * 6)
+    decoded = Decoded(480, 480, 48000, 2, Normalisation(0.0, 1.0), tags={"title": "Song"})
+    encoding, rate = tracks.encoding(decoded, 44100)
+    assert (encoding.format, encoding.mp3_preset, encoding.bitrate) == ("mp3", 7, 128)
+    assert (encoding.clip_mode, rate, encoding.tags) == ("shared", 48000, {"title": "Song"})
+
+
+def advance(stderr: Any, monkeypatch: pytest.MonkeyPatch) -> Progress:
+    monkeypatch.setattr(sys, "stderr", stderr)
+    progress = Progress(8.0)
+    with progress.stage("separate") as on_progress:
+        on_progress(0.5)
+        on_progress(1.0)
+    return progress
+
+
+def test_a_bar_on_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    master, slave = pty.openpty()
+    termios.tcsetwinsize(slave, (24, 100))
+    with os.fdopen(slave, "w", encoding="utf-8") as terminal:
+        progress = advance(terminal, monkeypatch)
+        assert b"8.0/8.0" in os.read(master, 10_000)
+    os.close(master)
+    assert set(progress.timings) == {"separate"}
+
+
+def test_no_bar_in_a_file(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    with (tmp_path / "log").open("w") as file:
+        advance(file, monkeypatch)
+    assert (tmp_path / "log").read_text() == ""

@@ -180,7 +180,7 @@ class _Command:
 
     def _load(self, chosen: Chosen) -> "Separator":
         """Check the weights and bring the model up, beside the first song's decoding."""
-        found = weights.find(chosen.record, chosen.folder)
+        found = in_thread(lambda: weights.find(chosen.record, chosen.folder))
         from splitjob_worker.engine.device import best_device  # noqa: PLC0415 - seconds of import
         from splitjob_worker.separate import Remainder, Separator  # noqa: PLC0415
 
@@ -192,7 +192,7 @@ class _Command:
         elif stem is not None and arguments.other_method == "minus":
             rest = Remainder(f"minus_{stem}", "minus")
         separator = Separator(
-            found, device, None if stem is None else [stem], arguments.precision, rest
+            found.result(), device, None if stem is None else [stem], arguments.precision, rest
         )
         if arguments.device == "auto":
             no_gpu = ": torch finds no GPU here (with -d cuda, that would be an error)"

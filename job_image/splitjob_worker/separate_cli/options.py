@@ -128,10 +128,11 @@ def _check(
     if not given.files:
         parser.error("say which files to separate")
     for file in given.files:
-        if re.match(r"(?i)[a-z][a-z0-9+.-]*://", file):
+        scheme = re.match(r"(?i)[a-z][a-z0-9+.-]*://", file)
+        if scheme:  # the rest may hold a password
             parser.error(
-                f"{file.partition('?')[0]} is a URL: this command reads local files only, and "
-                "fetches nothing; download it first"
+                f"{scheme[0]}... is a URL: this command reads local files only, and fetches "
+                "nothing; download it first"
             )
     if bit_depth != 16:
         complaint = formats.bit_depth_complaint(form, bit_depth)

@@ -143,7 +143,7 @@ class Tracks:
         from splitjob_worker.song import Output, separate_song  # noqa: PLC0415
 
         arguments = self.arguments
-        encoding, rate = self._encoding(decoded, separator.sample_rate)
+        encoding, rate = self.encoding(decoded, separator.sample_rate)
         options = Options(
             shifts=arguments.shifts,
             overlap=arguments.overlap,
@@ -161,8 +161,16 @@ class Tracks:
         )
         return song, rate
 
-    def _encoding(self, decoded: Decoded, model_rate: int) -> tuple["Encoding", int]:
-        """Return how the files are encoded, and their rate."""
+    def encoding(self, decoded: Decoded, model_rate: int) -> tuple["Encoding", int]:
+        """Return how the files are encoded, and their rate.
+
+        Args:
+            decoded: what is known of the song.
+            model_rate: Hz.
+
+        Raises:
+            Failure: `audio_unsupported`: the format has no such rate.
+        """
         from splitjob_worker.encode import Encoding  # noqa: PLC0415
 
         encoding = Encoding(
@@ -170,6 +178,7 @@ class Tracks:
             bit_depth=self.arguments.bit_depth,
             bitrate_kbps=self.arguments.bitrate_kbps,
             clip_mode=self.arguments.clip_mode,
+            mp3_preset=self.arguments.mp3_preset,
             sample_rate=decoded.source_rate if self.arguments.input_rate else None,
             tags=decoded.tags,
         )
