@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from splitjob_worker import clipping, wav
+from splitjob_worker import clipping, tags, wav
 from splitjob_worker.clipping import ClipMode
 
 PEAKS = {"drums": 1.25, "bass": 0.5, "vocals": 2.0}
@@ -71,6 +71,17 @@ def test_a_riff_header(depth: wav.BitDepth, kind: int) -> None:
         kind, 2, 44100, 44100 * block, block, depth,
     )  # fmt: skip
     assert struct.unpack("<I", head[-4:])[0] == 1000 * block
+
+
+def test_a_header_with_tags_says_how_long_it_is() -> None:
+    info = tags.riff_info({"title": "Song", "artist": "Somebody"})
+    for frames in (1000, 1 << 31):
+        head = wav.header(frames, 44100, 16, info)
+        assert info in head
+        riff = struct.unpack("<I", head[4:8])[0]
+        if head[:4] == b"RF64":
+            riff = struct.unpack("<QQQI", chunks(head)[b"ds64"])[0]
+        assert riff == len(head) - 8 + 4 * frames
 
 
 def test_rf64_begins_where_32_bits_end() -> None:

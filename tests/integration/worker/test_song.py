@@ -150,19 +150,24 @@ def test_where_no_gain_can_come_nothing_is_spooled(
     assert {stem.report.size for stem in made.stems} == {44 + 4 * mixture.frames}
 
 
-def test_each_file_is_handed_on_as_soon_as_it_is_there(
+def test_a_file_is_taken_while_others_are_still_made(
     separator: Separator, mixture: Spool, folders: tuple[Path, Path]
 ) -> None:
-    """The last file is not finished before the first was taken: they overlap."""
+    """Taking one (a slow upload, here one that waits for the rest) does not hold up another."""
     taken: list[str] = []
+    rest_is_there = threading.Event()
 
     def take(stem: EncodedStem) -> None:
         assert stem.path.stat().st_size == stem.report.size
-        assert threading.current_thread() is not threading.main_thread()
+        if stem.report.name == "rest":
+            rest_is_there.set()
+        else:
+            assert rest_is_there.wait(120)
         taken.append(stem.report.name)
 
     made = run(separator, mixture, folders, on_file=take)
-    assert sorted(taken) == sorted(stem.report.name for stem in made.stems)
+    assert [stem.report.name for stem in made.stems] == ["vocals", "bass", "rest"]
+    assert sorted(taken) == ["bass", "rest", "vocals"]
 
 
 def test_a_slow_disk_slows_the_model(
