@@ -71,6 +71,11 @@ def test_options(words: str, expected: dict[str, Any]) -> None:
         assert {name: getattr(given, name) for name in expected} == expected
 
 
+def test_what_stands_behind_two_dashes_is_a_file() -> None:
+    given = parse(["one.wav", "--flac", "--", "-n.wav", "--help"])
+    assert (given.files, given.format) == (("one.wav", "-n.wav", "--help"), "flac")
+
+
 @pytest.mark.parametrize(
     ("words", "reason"),
     [
@@ -171,6 +176,18 @@ def test_a_workspace_of_nothing_leaves_nothing(tmp_path: Path) -> None:
     with Workspace(tmp_path / "separated" / "demo") as workspace:
         (workspace.hidden / "half").write_text("so")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_folder_in_the_way_keeps_all_files_out(tmp_path: Path) -> None:
+    (tmp_path / "song" / "bass.wav").mkdir(parents=True)
+    with Workspace(tmp_path) as workspace:
+        files = {}
+        for stem in ("drums", "bass"):
+            files[workspace.hidden / stem] = tmp_path / "song" / f"{stem}.wav"
+            (workspace.hidden / stem).write_text("sound")
+        with pytest.raises(IsADirectoryError, match=r"in the way.*song/bass\.wav"):
+            workspace.publish(files)
+    assert not (tmp_path / "song" / "drums.wav").exists()
 
 
 def test_folders_that_were_there_stay(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ Everything is written into a hidden folder beside the output, on the same file s
 finished file is renamed into its place.
 """
 
+import errno
 import os
 import shutil
 import tempfile
@@ -102,8 +103,11 @@ class Workspace:
         Raises:
             OSError: a place cannot be written, because it is a folder, say.
         """
-        for source, target in files.items():
+        for target in files.values():  # all of them, or none
+            if target.is_dir():
+                raise IsADirectoryError(errno.EISDIR, "a folder is in the way", str(target))
             self._make(target.parent)
+        for source, target in files.items():
             source.replace(target)
 
     def __enter__(self) -> Self:

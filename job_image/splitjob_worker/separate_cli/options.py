@@ -88,7 +88,9 @@ def parse(words: Sequence[str]) -> Arguments:
             on standard error.
     """
     parser = build_parser()
-    given = parser.parse_intermixed_args(words)
+    end = words.index("--") if "--" in words else len(words)
+    given = parser.parse_intermixed_args(words[:end])
+    given.files += words[end + 1 :]  # whatever they begin with
     form, bit_depth = cast("Format", given.format), 24 if given.int24 else 16
     if given.float32:
         bit_depth = 32
