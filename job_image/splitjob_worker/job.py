@@ -5,6 +5,7 @@ Files are encoded while the model is at work, and uploaded as each is finished.
 """
 
 import hashlib
+import importlib
 import logging
 import shutil
 import tempfile
@@ -125,6 +126,7 @@ class Job:
             Separator,
         )
 
+        importlib.import_module("splitjob_worker.song")  # needed next: not when the model waits
         remainder = None
         if self._request.remainder:
             remainder = Remainder(remainder_name(self._request.stems or list(record.stems)))

@@ -101,8 +101,8 @@ def separate_song(
             )
             for block in separation:
                 threads.put(block)
-        with progress.stage("encode"):
-            files = threads.finish()
+        with progress.stage("encode") as on_progress:
+            files = threads.finish(on_progress)
     return Song(files, separation.residual_dbfs)
 
 
@@ -167,8 +167,11 @@ class _Threads:
             for lane, samples in zip(self._lanes, piece, strict=True):
                 self._put(lane, samples.T)
 
-    def finish(self) -> list[EncodedStem]:
+    def finish(self, on_progress: Callable[[float], None]) -> list[EncodedStem]:
         """Wait for the files.
+
+        Args:
+            on_progress: hears the share of them that is finished.
 
         Raises:
             Failure, OSError: what a thread failed with.
@@ -177,7 +180,8 @@ class _Threads:
             self._put(lane, None)
         self._wait(self._tasks)
         gains = clipping.gains(self._peaks, self._output.encoding.clip_mode)
-        return self._wait([self._pool.submit(self._finish, lane, gains) for lane in self._lanes])
+        tasks = [self._pool.submit(self._finish, lane, gains) for lane in self._lanes]
+        return self._wait(tasks, on_progress)
 
     def _writer(self, name: str, frames: int, model_rate: int) -> StemWriter:
         spool = self._output.scratch.folder / f"{name}.f32"
@@ -198,12 +202,17 @@ class _Threads:
             else:
                 return
 
-    def _wait(self, tasks: list[Future[T]]) -> list[T]:
+    def _wait(
+        self,
+        tasks: list[Future[T]],
+        on_progress: Callable[[float], None] = lambda _share: None,
+    ) -> list[T]:
         left = set(tasks)
         while left:
             done, left = wait(left, timeout=_POLL_SECONDS, return_when=FIRST_EXCEPTION)
             for task in done:
                 task.result()
+            on_progress(1 - len(left) / len(tasks))
             self._check_stop()
         return [task.result() for task in tasks]
 
