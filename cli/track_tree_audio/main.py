@@ -8,6 +8,8 @@ import importlib
 import sys
 from collections.abc import Sequence
 
+EXIT_INTERRUPTED = 130  # as shells have it: 128 and the number of SIGINT
+
 COMMANDS = {
     "local": (
         "splitjob_local.cli",
@@ -29,7 +31,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         argv: the words after the program's name; those of this process by default.
 
     Returns:
-        The exit status: 0 on success, 2 for a command line that cannot be understood.
+        The exit status: 0 on success, 2 for a command line that cannot be understood, 130 where
+        Ctrl-C ended it, else what the command says.
     """
     words = list(sys.argv[1:] if argv is None else argv)
     if not words or words[0] in {"-h", "--help"}:
@@ -39,8 +42,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     if command not in COMMANDS:
         print(f"track-tree-audio: there is no command {command!r}\n\n{usage()}", file=sys.stderr)
         return 2
-    module = importlib.import_module(COMMANDS[command][0])
-    status: int = module.main(rest)
+    try:
+        module = importlib.import_module(COMMANDS[command][0])
+        status: int = module.main(rest)
+    except KeyboardInterrupt:  # before the command itself listens, or where it has nothing to undo
+        return EXIT_INTERRUPTED
     return status
 
 

@@ -1,0 +1,35 @@
+"""`track-tree-audio` itself, which only hands over to its commands."""
+
+import importlib
+
+import pytest
+
+from track_tree_audio import main as cli
+
+
+@pytest.mark.parametrize("words", [["--help"], ["-h"]])
+def test_help_lists_the_commands(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(words) == 0
+    said = capsys.readouterr().out
+    assert all(f"  {name} " in said for name in cli.COMMANDS)
+
+
+@pytest.mark.parametrize("words", [[], ["unknown"]])
+def test_what_is_no_command_is_refused(words: list[str]) -> None:
+    assert cli.main(words) == 2
+
+
+@pytest.mark.parametrize("name", list(cli.COMMANDS))
+def test_every_command_is_there(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        cli.main([name, "--help"])
+    assert ended.value.code == 0
+    assert name in capsys.readouterr().out
+
+
+def test_ctrl_c_leaves_no_trace_of_python(monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(_name: str) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(importlib, "import_module", interrupted)
+    assert cli.main(["models", "list"]) == 130
