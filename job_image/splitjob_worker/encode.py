@@ -1,21 +1,19 @@
 """Stems become files: wav, flac, mp3, m4a, opus."""
 
 import hashlib
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
-from fractions import Fraction
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
-import av
 import numpy as np
-from numpy.typing import NDArray
 
 from splitjob.resource import Format
 from splitjob.result import FILE_EXTENSIONS, StemReport
 from splitjob_worker import clipping, tags
 from splitjob_worker.clipping import ClipMode
+from splitjob_worker.ffmpeg import FFmpegWriter
 from splitjob_worker.mp3 import DEFAULT_PRESET, Mp3Writer
 from splitjob_worker.mp3 import RATES as MP3_RATES
 from splitjob_worker.resampling import Resampler
@@ -236,86 +234,3 @@ class _Resampling:
     def _pass_on(self, part: Samples) -> None:
         """Pass samples on; between samples at full scale there may be higher ones."""
         self._writer.write(np.clip(part, -1.0, 1.0) if self._bounded else part)
-
-
-class FFmpegWriter:
-    """Writes a file through FFmpeg.
-
-    Args:
-        path: the file.
-        kind: FFmpeg's names of the container, the codec, and the samples that the encoder takes.
-        rate: Hz.
-        bitrate_kbps: of a lossy codec; 0: none.
-        tags: by FFmpeg's names.
-    """
-
-    def __init__(
-        self,
-        path: Path,
-        kind: tuple[str, str, str],
-        rate: int,
-        bitrate_kbps: int = 0,
-        tags: Mapping[str, str] | None = None,
-    ) -> None:
-        container, codec, sample_format = kind
-        # bitexact: no time of creation, no random serial: the same stems give the same bytes
-        self._container = av.open(
-            f"file:{path}", "w", format=container, options={"fflags": "+bitexact"}
-        )
-        stream: Any = self._container.add_stream(codec, rate=rate, layout="stereo")
-        self._stream = stream
-        self._container.metadata.update(tags or {})
-        stream.format = sample_format
-        if bitrate_kbps:
-            stream.bit_rate = bitrate_kbps * 1000
-        stream.codec_context.open(strict=False)
-        self._rate = rate
-        self._written = 0
-        self._pack = _QUANTISERS.get(sample_format, _as_float)
-        self._input_format = {"s16": "s16", "s32": "s32"}.get(sample_format, "flt")
-        self._adapt = av.AudioResampler(
-            format=sample_format,
-            layout="stereo",
-            rate=rate,
-            frame_size=stream.codec_context.frame_size,
-        )
-
-    def write(self, block: Samples) -> None:
-        """Append samples, shape (n, 2)."""
-        frame = av.AudioFrame.from_ndarray(
-            self._pack(block).reshape(1, -1), format=self._input_format, layout="stereo"
-        )
-        frame.sample_rate = self._rate
-        frame.time_base = Fraction(1, self._rate)
-        frame.pts = self._written  # by which the container knows priming and end
-        self._written += len(block)
-        self._encode(frame)
-
-    def close(self) -> None:
-        """Finish the file."""
-        self._encode(None)
-        self._container.mux(self._stream.encode(None))
-        self._container.close()
-
-    def abandon(self) -> None:
-        """Close the file as it is, also after an error."""
-        self._container.close()
-
-    def _encode(self, frame: av.AudioFrame | None) -> None:
-        for part in self._adapt.resample(frame):
-            self._container.mux(self._stream.encode(part))
-
-
-def _as_float(block: Samples) -> NDArray[np.float32]:
-    return np.ascontiguousarray(block, np.float32)
-
-
-def _as_16_bits(block: Samples) -> NDArray[np.int16]:
-    return (block * np.float32(2**15 - 1)).astype(np.int16)
-
-
-def _as_24_bits(block: Samples) -> NDArray[np.int32]:
-    return (block * np.float32(2**23 - 1)).astype(np.int32) << 8
-
-
-_QUANTISERS: dict[str, Callable[[Samples], NDArray[Any]]] = {"s16": _as_16_bits, "s32": _as_24_bits}
