@@ -14,24 +14,18 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Sequence
 from pathlib import Path
-from types import FrameType
-from typing import NoReturn
 
 from splitjob_local.binaries import find_binaries
 from splitjob_local.cluster import ClusterError
 from splitjob_local.gobuild import GoBuildError
+from splitjob_local.lifetime import Ended, end_on_signals, ignore_further_signals, keep_up, say
 from splitjob_local.local_cluster import LocalCluster, Options
 from splitjob_local.ports import NothingFreeError
 from splitjob_local.processes import ProcessError
 from splitjob_local.programs import TOOLS
 from splitjob_local.supervisor import die_with_parent
-
-CHECK_SECONDS = 1.0
-# A process that ends this often within a minute will not get better by being started again.
-RESTARTS_PER_MINUTE = 5
 
 GREETING = """a shell on the cluster, which ends with it: type exit, or Ctrl-D
   kubectl, helm and track-tree-audio are on PATH; kubectl looks at namespace {namespace}
@@ -42,10 +36,6 @@ GREETING = """a shell on the cluster, which ends with it: type exit, or Ctrl-D
 INTERRUPTED = 130
 
 EXPECTED_ERRORS = (ClusterError, GoBuildError, NothingFreeError, ProcessError)
-
-
-class Ended(BaseException):
-    """The user asked for the end; like KeyboardInterrupt, not an error that anything may handle."""
 
 
 def main(argv: Sequence[str]) -> int:
@@ -62,10 +52,7 @@ def main(argv: Sequence[str]) -> int:
     if not TOOLS.is_dir():
         say(f"this command works in a checkout of the repository; there is no {TOOLS}")
         return 1
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, _end)
-    if signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:  # nohup means to outlive its terminal
-        signal.signal(signal.SIGHUP, _end)
+    end_on_signals()
     try:
         if arguments.command == "fetch":
             find_binaries(say)
@@ -100,7 +87,7 @@ def run(arguments: argparse.Namespace) -> None:
             else:
                 keep_up(cluster)
         finally:
-            _ignore_further_signals()
+            ignore_further_signals()
 
 
 def demo(arguments: argparse.Namespace) -> int:
@@ -173,32 +160,6 @@ def existing_file(text: str) -> Path:
     return path
 
 
-def say(text: str) -> None:
-    """Tell a person, on stderr: stdout is for the one line of JSON."""
-    print(f"track-tree-audio: {text}", file=sys.stderr, flush=True)
-
-
-def keep_up(cluster: LocalCluster) -> NoReturn:
-    """Keep every process of the cluster running until somebody ends the command.
-
-    Raises:
-        ProcessError: one ends again and again.
-    """
-    restarts: list[float] = []
-    while True:
-        time.sleep(CHECK_SECONDS)
-        for name in cluster.processes.ended():
-            now = time.monotonic()
-            restarts = [moment for moment in restarts if now - moment < 60] + [now]
-            if len(restarts) > RESTARTS_PER_MINUTE:
-                raise ProcessError(
-                    f"{name} does not stay up:\n{cluster.processes.last_words(name)}"
-                )
-            code = cluster.processes.exit_code(name)
-            say(f"{name} ended with status {code}; starting it again, as a machine's init would")
-            cluster.processes.restart(name)
-
-
 def shell(cluster: LocalCluster) -> None:
     """Run the user's shell with the cluster as its Kubernetes."""
     program = os.environ.get("SHELL", "/bin/sh")
@@ -211,14 +172,3 @@ def shell(cluster: LocalCluster) -> None:
 def _end_with_us() -> None:
     signal.signal(signal.SIGINT, signal.SIG_DFL)
     die_with_parent(signal.SIGHUP)
-
-
-def _end(_number: int, _frame: FrameType | None) -> None:
-    _ignore_further_signals()
-    raise Ended
-
-
-def _ignore_further_signals() -> None:
-    """Let nothing interrupt the end: it is short, and safe to wait for."""
-    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
-        signal.signal(number, signal.SIG_IGN)

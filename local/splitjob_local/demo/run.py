@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
-from splitjob_local.cli import Ended, keep_up
 from splitjob_local.demo import outcome
 from splitjob_local.demo.asking import ask
 from splitjob_local.demo.audio import UnreadableError
@@ -23,6 +22,7 @@ from splitjob_local.demo.narrate import Narrator
 from splitjob_local.demo.receiver import Receiver
 from splitjob_local.demo.song import Song, synthesise, take
 from splitjob_local.demo.watch import Watch, wait_for
+from splitjob_local.lifetime import Ended, keep_up
 from splitjob_local.local_cluster import LocalCluster, Options
 
 STEPS = 8
