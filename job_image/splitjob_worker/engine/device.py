@@ -39,7 +39,7 @@ def open_device(name: str) -> torch.device:
         raise Failure(
             ErrorCode.GPU_ERROR,
             f"the device {name} was asked for, but torch {torch.__version__} finds none here: "
-            "check the node's driver, the image, and the GPU resource of the pod",
+            "check the driver, and in a cluster the image and the GPU resource of the pod",
         )
     try:
         torch.zeros(1, device=name)

@@ -6,8 +6,7 @@ import signal
 import sys
 import traceback
 from collections.abc import Sequence
-from concurrent.futures import Future
-from concurrent.futures import TimeoutError as NotYet
+from concurrent.futures import Future, wait
 from contextlib import suppress
 from pathlib import Path
 from types import FrameType
@@ -231,16 +230,13 @@ class _Command:
 
     def _wait(self, work: Future[int]) -> int:
         """Wait for the work's end, or, once told to stop, a little longer at most."""
-        while not self._stop.is_set():
-            try:
-                return work.result(_POLL_SECONDS)
-            except NotYet:
-                continue
-            except Stopped:
-                break
+        while not (work.done() or self._stop.is_set()):
+            wait([work], _POLL_SECONDS)
+        wait([work], _GRACE_SECONDS)
+        if work.done():
+            with suppress(Stopped):
+                return work.result()
         self._console.complain("interrupted")
-        with suppress(Exception, Stopped):
-            work.result(_GRACE_SECONDS)
         return _EXIT_SIGNAL + self._signal
 
 

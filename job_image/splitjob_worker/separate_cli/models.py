@@ -11,7 +11,7 @@ from splitjob.models import ModelRecord, RegistryError, load_registry
 from splitjob.resource import MODEL_PATTERN
 from splitjob.workload import ENV_MODEL_DIR, ENV_MODEL_REGISTRY
 from splitjob_worker import models_cli, weights
-from splitjob_worker.separate_cli.options import PROGRAM
+from splitjob_worker.separate_cli.parser import PROGRAM
 
 _OWN = "Weights from a folder of the user's; nothing is known of the right to use them."
 
