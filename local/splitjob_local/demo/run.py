@@ -218,7 +218,8 @@ class Demo:
                 body["status"] == "completed", "it says: completed"
             ):
                 raise StoryEndedError
-            (self.out / "webhook.json").write_text(json.dumps(body, indent=2) + "\n")
+            # The bytes that were signed, so that the signature can be tried on the file.
+            (self.out / "webhook.json").write_bytes(receiver.deliveries[0].body)
             return body
 
     def examine(self, cluster: LocalCluster, body: dict[str, Any], song: Song) -> Separation:
