@@ -2,9 +2,11 @@
 
 MAX_SAMPLE_RATE = {"mp3": 48_000, "m4a": 96_000}
 
-# MPEG-1 (32 to 48 kHz) and MPEG-2 (16 to 24 kHz) layer III, in kbit/s: ISO/IEC 11172-3, 13818-3.
+# MPEG-1 (32 to 48 kHz) and MPEG-2 (16 to 24 kHz) layer III, in kbit/s: ISO/IEC 11172-3, 13818-3;
+# below that (MPEG-2.5), LAME goes no higher than 64.
 _MP3_RATES = (32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320)
 _MP3_LOW_RATES = (8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 144, 160)
+_MP3_LOWEST_RATES = _MP3_LOW_RATES[:8]
 _BIT_DEPTHS = {"wav": (16, 24, 32), "flac": (16, 24)}
 _BIT_RATES = {"m4a": (16, 512), "opus": (8, 510)}
 
@@ -33,10 +35,16 @@ def bitrate_complaint(form: str, kbps: int, sample_rate: int) -> str | None:
     if form in _BIT_DEPTHS:
         return f"{form} is lossless and has no bit rate"
     if form == "mp3":
-        rates = _MP3_RATES if sample_rate >= 32_000 else _MP3_LOW_RATES
+        rates = _mp3_rates(sample_rate)
         return None if kbps in rates else f"mp3 at {sample_rate} Hz takes {_or(rates)} kbit/s"
     low, high = _BIT_RATES[form]
     return None if low <= kbps <= high else f"{form} takes {low} to {high} kbit/s"
+
+
+def _mp3_rates(sample_rate: int) -> tuple[int, ...]:
+    if sample_rate >= 32_000:
+        return _MP3_RATES
+    return _MP3_LOW_RATES if sample_rate >= 16_000 else _MP3_LOWEST_RATES
 
 
 def _or(numbers: tuple[int, ...]) -> str:

@@ -29,6 +29,12 @@ def frame_length(header: bytes) -> int:
     return _length(version, rate, bitrate) + padding
 
 
+def frame_bitrate(header: bytes) -> int:
+    """Return the bit rate in kbit/s."""
+    version, _rate, bitrate, _padding = _fields(header)
+    return BITRATES[3 if version == 3 else 2][bitrate]
+
+
 def frame_samples(header: bytes) -> int:
     """Return the samples a channel in a frame."""
     return 1152 if _fields(header)[0] == 3 else 576
@@ -41,7 +47,7 @@ class Mp3Writer:
         path: the file.
         frames: samples a channel.
         sample_rate: Hz.
-        bitrate_kbps: of the audio.
+        bitrate_kbps: of the audio; at low rates, LAME takes the highest that there is.
         preset: LAME's quality, 2 (the best) to 7 (the fastest).
         id3: what stands before the audio (`tags.id3`).
     """
@@ -91,6 +97,7 @@ class Mp3Writer:
     def _append(self, data: bytes) -> None:
         if data and not self._header:
             self._header = data[:4]
+            self._bitrate = frame_bitrate(data)  # LAME has limits: 160 below 32 kHz, then 64
             self._file.write(bytes(len(info_frame(self._header, 0, 0, 0, self._bitrate))))
         self._file.write(data)
 

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from splitjob.errors import Failure
 from splitjob_worker.audio import Decoded
 from splitjob_worker.engine.statistics import Normalisation
 from splitjob_worker.separate_cli.console import Progress
@@ -197,14 +198,33 @@ def test_folders_that_were_there_stay(tmp_path: Path) -> None:
     assert list(tmp_path.rglob("*")) == [tmp_path / "separated"]
 
 
-def test_the_options_of_the_files_reach_the_encoder() -> None:
-    words = "--mp3 --mp3-preset 7 --bitrate 128 --rate input --clip-mode shared song.wav"
+def encoding(words: str, input_rate: int) -> tuple[Any, int]:
     nothing = cast("Any", None)
-    tracks = Tracks(parse(words.split()), *[nothing] * 6)
-    decoded = Decoded(480, 480, 48000, 2, Normalisation(0.0, 1.0), tags={"title": "Song"})
-    encoding, rate = tracks.encoding(decoded, 44100)
-    assert (encoding.format, encoding.mp3_preset, encoding.bitrate) == ("mp3", 7, 128)
-    assert (encoding.clip_mode, rate, encoding.tags) == ("shared", 48000, {"title": "Song"})
+    tracks = Tracks(parse([*words.split(), "song.wav"]), *[nothing] * 6)
+    decoded = Decoded(480, 480, input_rate, 2, Normalisation(0.0, 1.0), tags={"title": "Song"})
+    return tracks.encoding(decoded, 44100)
+
+
+def test_the_options_of_the_files_reach_the_encoder() -> None:
+    words = "--mp3 --mp3-preset 7 --bitrate 128 --rate input --clip-mode shared"
+    made, rate = encoding(words, 48000)
+    assert (made.format, made.mp3_preset, made.bitrate) == ("mp3", 7, 128)
+    assert (made.clip_mode, rate, made.tags) == ("shared", 48000, {"title": "Song"})
+    assert encoding("--mp3", 22050)[1] == 44100
+
+
+@pytest.mark.parametrize(
+    ("words", "rate", "reason"),
+    [
+        ("--mp3 --rate input", 96000, "sample rate of 96000 Hz"),
+        ("--mp3 --rate input --bitrate 320", 22050, "at 22050 Hz takes 8, 16"),
+        ("--mp3 --rate input --bitrate 128", 11025, "56 or 64 kbit/s"),
+    ],
+)
+def test_rates_that_a_format_does_not_have(words: str, rate: int, reason: str) -> None:
+    with pytest.raises(Failure, match=reason) as caught:
+        encoding(words, rate)
+    assert caught.value.message.endswith("leave --rate input out")
 
 
 def advance(stderr: Any, monkeypatch: pytest.MonkeyPatch) -> Progress:

@@ -79,7 +79,8 @@ def test_mp3_is_as_long_as_its_stem_and_not_late(
 
 
 @pytest.mark.parametrize(
-    ("bitrate", "rate"), [(320, 44100), (96, 44100), (256, 32000), (64, 22050), (24, 8000)]
+    ("bitrate", "rate"),
+    [(320, 44100), (96, 44100), (256, 32000), (64, 22050), (24, 8000), (320, 22050), (320, 8000)],
 )
 def test_the_info_tag_names_frames_and_bytes(
     sound: Samples, tmp_path: Path, bitrate: int, rate: int

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from splitjob.errors import ErrorCode, Failure
+from splitjob.formats import bitrate_complaint
 from splitjob_worker.audio import Decoded, Limits
 from splitjob_worker.decode import decode, time_limit
 from splitjob_worker.scratch import Scratch
@@ -169,7 +170,7 @@ class Tracks:
             model_rate: Hz.
 
         Raises:
-            Failure: `audio_unsupported`: the format has no such rate.
+            Failure: `audio_unsupported`: the format has no such rate, or none with the bit rate.
         """
         from splitjob_worker.encode import Encoding  # noqa: PLC0415
 
@@ -183,9 +184,14 @@ class Tracks:
             tags=decoded.tags,
         )
         try:
-            return encoding, encoding.rate(model_rate)
+            rate = encoding.rate(model_rate)
         except ValueError as error:
-            raise Failure(ErrorCode.AUDIO_UNSUPPORTED, f"{error}: leave --rate input out") from None
+            raise _unsupported(str(error)) from None
+        if encoding.bitrate_kbps is not None:
+            complaint = bitrate_complaint(encoding.format, encoding.bitrate_kbps, rate)
+            if complaint:
+                raise _unsupported(complaint)
+        return encoding, rate
 
 
 def check_readable(track: Path) -> None:
@@ -208,6 +214,10 @@ def check_readable(track: Path) -> None:
         ) from None
     except OSError as error:
         raise Failure(ErrorCode.SOURCE_FORBIDDEN, f"it cannot be read: {error.strerror}") from None
+
+
+def _unsupported(complaint: str) -> Failure:
+    return Failure(ErrorCode.AUDIO_UNSUPPORTED, f"{complaint}: leave --rate input out")
 
 
 def _milliseconds(began: float) -> int:
