@@ -15,7 +15,7 @@ help: ## explain the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 	@echo; echo "make demo SONG=path    separate a song of yours instead of the synthesised one"
 	@echo "make demo KEEP=1       keep the cluster up afterwards, to look around with kubectl"
-	@echo "make bench ONLY=name   one benchmark"
+	@echo "make bench ONLY=name   one benchmark (QUICK=1 make bench ONLY=engine tries its code)"
 
 demo: $(READY) ## separate a song on a real cluster on this machine, and check every step
 	$(BIN)/track-tree-audio local demo --out demo-out $(if $(SONG),--song "$(SONG)") $(if $(KEEP),--keep)

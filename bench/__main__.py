@@ -9,7 +9,7 @@ from bench.figures import Figure, save, table
 BENCHMARKS = {
     "api": "the API: jobs a second against raw writes, counting and memory at 10,000 SplitJobs",
     "path": "the way around the worker: POST to webhook, cluster start, the whole demo",
-    "engine": "the separation engine against apply_model: memory and time",
+    "engine": "`track-tree-audio separate` against the demucs command: time and memory",
     "fuzz": "the decoder on several hundred broken files: what comes out, what is left behind",
     "demo_model": "how well the demo model separates songs it never heard",
 }

@@ -1,186 +1,249 @@
-"""The separation engine against Demucs' own `apply_model`, both in a process of their own.
+"""`track-tree-audio separate` against the `demucs` command: the same weights, song and options.
 
-`python -m bench.engine ours|demucs SECONDS` is such a process: it separates noise with the demo
-model and prints what that took; `python -m bench.engine forward` compares single forward passes.
+Both run from a cold process to the last file written, on the CPU, without shifts, in turns; a ratio
+is one of medians. `QUICK=1 make bench ONLY=engine` goes the same way in minutes, with songs too
+short and a model too small for its figures to mean anything.
 """
 
-import copy
 import json
 import os
+import shutil
 import statistics
 import subprocess
 import sys
 import tempfile
-import threading
 import time
-from collections.abc import Callable
-from fractions import Fraction
+import wave
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
-import torch
 
-from bench.figures import Figure, at_most, note
-from splitjob.models import load_registry
-from splitjob_worker import weights
-from splitjob_worker.encode import Encoding
-from splitjob_worker.engine import device as devices
-from splitjob_worker.engine.modules import sped_up
-from splitjob_worker.engine.statistics import normalisation
+from bench import material
+from bench.commands import Run, run
+from bench.figures import Figure, at_least, at_most, note
+from bench.material import Model, Songs, demo_model, random_model
+from splitjob_worker.encode import Encoding, StemFile
 from splitjob_worker.machine import cpus
-from splitjob_worker.progress import Progress
-from splitjob_worker.scratch import Scratch
-from splitjob_worker.separate import Options, Separator
-from splitjob_worker.song import Output, separate_song
-from splitjob_worker.spool import Spool, SpoolWriter
 
 COMMAND = "make bench ONLY=engine"
-RATE = 44_100
-SHORT, LONG, SPEED = "180", "1800", "60"  # seconds of audio
-ROUNDS = 3
-POLL_SECONDS = 0.2  # reading it takes milliseconds of the CPU time measured
+
+
+@dataclass(frozen=True)
+class Scale:
+    """How much is measured.
+
+    Attributes:
+        rounds: of each comparison.
+        piece: seconds of music in the songs, which repeat it.
+        song, bag, demo: seconds of the songs for the comparisons of time.
+        short, long, longest: seconds of the songs for the comparisons of memory.
+        large: the model of the first comparison: its name in `bench.forward`, and its arguments.
+    """
+
+    rounds: int
+    piece: float
+    song: float
+    bag: float
+    demo: float
+    short: float
+    long: float
+    longest: float
+    large: tuple[str, dict[str, Any]]
+
+
+FULL = Scale(3, 30, 180, 40, 600, 180, 1800, 3600, ("large", material.HTDEMUCS))
+QUICK = Scale(1, 4, 6, 6, 8, 6, 12, 15, ("small", material.SMALL))
+
+
+@dataclass(frozen=True)
+class Ours:
+    """A run of our command.
+
+    Attributes:
+        run: what it took.
+        first: seconds from its start to when the first segment entered the model.
+        forwards: seconds that forward passes took.
+    """
+
+    run: Run
+    first: float
+    forwards: float
+
+
+@dataclass(frozen=True)
+class Duel:
+    """Runs of both commands, in turns."""
+
+    ours: list[Ours]
+    theirs: list[Run]
+
+    @property
+    def ratio(self) -> float:
+        """Our time as a share of theirs."""
+        return self.wall / statistics.median(one.wall for one in self.theirs)
+
+    @property
+    def wall(self) -> float:
+        """Our time in seconds."""
+        return statistics.median(one.run.wall for one in self.ours)
+
+
+class Arena:
+    """Runs both commands.
+
+    Args:
+        folder: for songs, weights and stems.
+        scale: how much is measured.
+    """
+
+    def __init__(self, folder: Path, scale: Scale) -> None:
+        self.folder, self.scale = folder, scale
+        self.songs = Songs(folder, scale.piece)
+
+    def duel(self, model: Model, seconds: float, *options: str) -> Duel:
+        """Run both in turns; the stems of the last round stay in the folders `ours`, `theirs`."""
+        duel = Duel([], [])
+        for _ in range(self.scale.rounds):
+            duel.ours.append(self.ours(model, seconds, *options))
+            duel.theirs.append(self.theirs(model, seconds, *options))
+        return duel
+
+    def ours(self, model: Model, seconds: float, *options: str, memory: bool = False) -> Ours:
+        """Run our command once."""
+        result = self.folder / "probe.json"
+        words = self._words(model, model.ours, "ours", seconds, options)
+        started = time.time()
+        took = run(
+            [sys.executable, "-m", "bench.probe", str(result), "separate", *words],
+            watch_memory=memory,
+        )
+        found = json.loads(result.read_text(encoding="utf-8"))
+        _say("ours", model, seconds, options, took)
+        return Ours(took, found["first"] - started, found["forwards"])
+
+    def theirs(self, model: Model, seconds: float, *options: str, memory: bool = False) -> Run:
+        """Run the `demucs` command once."""
+        words = self._words(model, model.theirs, "theirs", seconds, options)
+        took = run([sys.executable, "-m", "demucs", *words], watch_memory=memory)
+        _say("demucs", model, seconds, options, took)
+        return took
+
+    def stems(self, who: str) -> dict[str, Path]:
+        """Return the stems that a side's last run wrote, by name."""
+        return {path.stem: path for path in sorted((self.folder / who).rglob("*.*"))}
+
+    def _words(
+        self, model: Model, repo: Path, who: str, seconds: float, options: Sequence[str]
+    ) -> list[str | Path]:
+        """Return a command line that both understand."""
+        out = self.folder / who
+        shutil.rmtree(out, ignore_errors=True)
+        way = ["-n", model.name, "-d", "cpu", "--shifts", "0", *options]
+        return [*way, "--repo", repo, "-o", out, self.songs.song(seconds)]
 
 
 def measure() -> list[Figure]:
-    """Return the figures; takes about ten minutes."""
-    short, long, theirs = _child("ours", SHORT), _child("ours", LONG), _child("demucs", LONG)
-    speed = [(_child("ours", SPEED)["cpu"], _child("demucs", SPEED)["cpu"]) for _ in range(ROUNDS)]
+    """Return the figures; takes about an hour on two cores."""
+    quick = bool(os.environ.get("QUICK"))
+    with tempfile.TemporaryDirectory(prefix="bench-engine-") as name:
+        arena = Arena(Path(name), QUICK if quick else FULL)
+        figures = [*_time(arena), *_bag(arena), *_memory(arena), *_mp3(arena)]
+    if not quick:
+        return figures
     return [
-        at_most(
-            "engine: memory, 30 min / 3 min", long["pss"] / short["pss"], "ratio", 1.1, COMMAND
-        ),
-        at_most(
-            "engine: memory, 30 min, ours / apply_model",
-            long["pss"] / theirs["pss"],
-            "ratio",
-            0.15,
-            COMMAND,
-        ),
-        note("engine: memory, 30 min", long["pss"] / 1024, "MB", COMMAND),
-        note(
-            "engine: CPU time, demo model, ours / apply_model",
-            statistics.median(ours / other for ours, other in speed),
-            "ratio",
-            COMMAND,
-        ),
-        note(
-            "engine: CPU time, one htdemucs forward pass, ours / Demucs",
-            _child("forward")["cpu"],
-            "ratio",
-            COMMAND,
-        ),
+        note(f"quick, {one.name}", one.value, one.unit, f"QUICK=1 {COMMAND}") for one in figures
     ]
 
 
-def _child(*arguments: str) -> dict[str, float]:
-    """Run this module in a process of its own, with threads that sleep while they wait."""
-    command = [sys.executable, "-m", "bench.engine", *arguments]
-    environment = {**os.environ, "OMP_WAIT_POLICY": "PASSIVE"}
-    output = subprocess.run(
-        command, check=True, stdout=subprocess.PIPE, text=True, env=environment
-    ).stdout
-    result: dict[str, float] = json.loads(output.splitlines()[-1])
-    print(f"    {' '.join(arguments)}: {result}", flush=True)
-    return result
+def _time(arena: Arena) -> list[Figure]:
+    """Compare all four stems, with htdemucs' architecture."""
+    name, arguments = arena.scale.large
+    duel = arena.duel(random_model(arena.folder, "large", arguments), arena.scale.song)
+    ours, theirs = arena.stems("ours"), arena.stems("theirs")
+    apart = max(material.steps_apart(ours[stem], theirs[stem]) for stem in material.STEMS)
+    share = statistics.median(one.forwards / one.run.wall for one in duel.ours)
+    imports = statistics.median(_import_seconds() for _ in range(arena.scale.rounds + 2))
+    first = statistics.median(one.first for one in duel.ours)
+    forward = float(_output([sys.executable, "-m", "bench.forward", name]))
+    return [
+        at_most("engine: wall, htdemucs, 3 min", duel.ratio, "ratio", 0.92, COMMAND),
+        note("engine: one forward pass, htdemucs", forward, "ratio", COMMAND),
+        at_least("engine: forward passes in our wall time", share, "ratio", 0.95, COMMAND),
+        at_most("engine: start to first segment, less torch", first - imports, "s", 0.5, COMMAND),
+        note("engine: import torch", imports, "s", COMMAND),
+        note("engine: stems differ at most, 16 bits", apart, "steps", COMMAND),
+    ]
 
 
-def _forward_ratio() -> float:
-    """Return the CPU time of a forward pass of htdemucs' architecture, as a share of Demucs'."""
-    from demucs.htdemucs import HTDemucs  # noqa: PLC0415
+def _bag(arena: Arena) -> list[Figure]:
+    """Compare one stem of four models, of which each gives one."""
+    bag = random_model(arena.folder, "bag", arena.scale.large[1], count=4)
+    options = ("--two-stems", "vocals", "--other-method", "minus")
+    duel = arena.duel(bag, arena.scale.bag, *options)
+    return [at_most("engine: wall, one stem of a bag, 40 s", duel.ratio, "ratio", 0.3, COMMAND)]
 
-    original = HTDemucs(
-        ["drums", "bass", "other", "vocals"],
-        dconv_mode=3,
-        bottom_channels=512,
-        segment=Fraction(39, 5),
+
+def _memory(arena: Arena) -> list[Figure]:
+    """Compare memory, with a model so small that the song counts."""
+    small, scale = random_model(arena.folder, "small", material.SMALL), arena.scale
+    short, long, longest = (
+        arena.ours(small, seconds, memory=True).run.peak_bytes
+        for seconds in (scale.short, scale.long, scale.longest)
     )
-    original.eval().requires_grad_(requires_grad=False)
-    ours = sped_up(copy.deepcopy(original), torch.device("cpu"))
-    heard = torch.randn(1, 2, int(RATE * original.segment))
-    ratios = []
-    for _ in range(ROUNDS + 1):
-        torch.backends.mha.set_fastpath_enabled(True)
-        theirs = _cpu_seconds(lambda: original(heard))
-        devices.set_up(cpus(), "ieee")
-        ratios.append(_cpu_seconds(lambda: ours(heard)) / theirs)
-    return statistics.median(ratios[1:])
+    theirs = arena.theirs(small, scale.long, memory=True).peak_bytes
+    return [
+        at_most("engine: memory, 30 min", long / theirs, "ratio", 0.15, COMMAND),
+        note("engine: memory, 30 min, ours", long / 1e6, "MB", COMMAND),
+        note("engine: memory, 30 min, demucs", theirs / 1e6, "MB", COMMAND),
+        at_most("engine: memory, 60 min / 3 min", longest / short, "ratio", 1.1, COMMAND),
+    ]
 
 
-@torch.inference_mode()
-def _cpu_seconds(work: Callable[[], object]) -> float:
-    began = time.process_time()
-    work()
-    return time.process_time() - began
+def _mp3(arena: Arena) -> list[Figure]:
+    """Compare mp3 files, with the demo model; and with what the same takes at least."""
+    model, seconds = demo_model(arena.folder), arena.scale.demo
+    duel = arena.duel(model, seconds, "--mp3")
+    forwards = arena.ours(model, seconds).forwards
+    encoding = sum(_encoding_seconds(path, arena.folder) for path in arena.stems("ours").values())
+    least = forwards + encoding / cpus()
+    return [
+        at_most("engine: wall to mp3, demo, 10 min", duel.ratio, "ratio", 0.8, COMMAND),
+        at_most("engine: the same / its least", duel.wall / least, "ratio", 1.1, COMMAND),
+        note("engine: forward passes of that", forwards, "s", COMMAND),
+        note("engine: encoding of that, one core", encoding, "s", COMMAND),
+    ]
 
 
-def _noise(path: Path, seconds: int) -> Spool:
-    generator = np.random.default_rng(0)
-    with SpoolWriter(path) as writer:
-        for _ in range(seconds):
-            writer.append(0.2 * generator.standard_normal((RATE, 2), np.float32))
-        return writer.close()
+def _encoding_seconds(stem: Path, folder: Path) -> float:
+    """Return the CPU time of encoding a stem as the command does."""
+    with wave.open(str(stem)) as file:
+        encoded = StemFile(stem.stem, file.getnframes(), material.RATE, Encoding("mp3"), folder)
+        spent = 0.0
+        while data := file.readframes(3 * material.RATE):
+            block = np.frombuffer(data, "<i2").reshape(-1, 2).astype(np.float32) / np.float32(32767)
+            began = time.thread_time()
+            encoded.write(block)
+            spent += time.thread_time() - began
+        began = time.thread_time()
+        encoded.close(peak=1.0)
+        return spent + time.thread_time() - began
 
 
-def _ours(found: weights.Weights, mixture: Spool, folder: Path) -> None:
-    output = Output(Encoding("wav", 32, clip_mode="none"), folder, Scratch(folder))
-    statistics = normalisation(mixture.blocks())
-    separate_song(
-        Separator(found, "cpu"),
-        mixture,
-        statistics,
-        Options(),
-        output,
-        progress=Progress(sys.stderr),
-    )
+def _import_seconds() -> float:
+    """Return the seconds from a process's start until torch is imported."""
+    started = time.time()
+    done = _output([sys.executable, "-c", "import time, torch; print(time.time())"])
+    return float(done) - started
 
 
-def _demucs(found: weights.Weights, mixture: Spool, _folder: Path) -> None:
-    """Do what the `demucs` command does between reading and writing its files."""
-    from demucs.apply import BagOfModels, apply_model  # noqa: PLC0415
-    from demucs.hf import load_safetensors_model  # noqa: PLC0415
-
-    torch.set_num_threads(cpus())
-    bag = BagOfModels([load_safetensors_model(path) for path in found.paths]).eval()
-    wav = torch.from_numpy(np.fromfile(mixture.path, np.float32).reshape(-1, 2).T.copy())
-    mean, deviation = wav.mean(), wav.mean(0).std() + 1e-8
-    stems = apply_model(bag, ((wav - mean) / deviation)[None], shifts=0)
-    stems = stems * deviation + mean
+def _output(command: list[str]) -> str:
+    return subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
 
 
-def _peak_pss(stop: threading.Event, result: dict[str, float]) -> None:
-    """Note the largest proportional set size of this process (Linux), in KiB."""
-    while not stop.wait(POLL_SECONDS):
-        for line in Path("/proc/self/smaps_rollup").read_text().splitlines():
-            if line.startswith("Pss:"):
-                result["pss"] = max(result["pss"], float(line.split()[1]))
-
-
-def _separate(who: str, seconds: int) -> dict[str, float]:
-    """Return CPU and wall time in seconds, and the peak of the memory in KiB."""
-    work = {"ours": _ours, "demucs": _demucs}[who]
-    found = weights.find(load_registry()["demo"], None)
-    result, stop = {"pss": 0.0}, threading.Event()
-    with tempfile.TemporaryDirectory() as name:
-        mixture = _noise(Path(name) / "mixture.f32", seconds)
-        watch = threading.Thread(target=_peak_pss, args=(stop, result))
-        watch.start()
-        wall, cpu = time.monotonic(), time.process_time()
-        try:
-            work(found, mixture, Path(name))
-        finally:
-            stop.set()
-            watch.join()
-    return {**result, "wall": time.monotonic() - wall, "cpu": time.process_time() - cpu}
-
-
-def main() -> None:
-    """Measure what the arguments say; print it as JSON."""
-    if sys.argv[1] == "forward":
-        result = {"cpu": _forward_ratio()}
-    else:
-        result = _separate(sys.argv[1], int(sys.argv[2]))
-    print(json.dumps({key: round(value, 3) for key, value in result.items()}))
-
-
-if __name__ == "__main__":
-    main()
+def _say(who: str, model: Model, seconds: float, options: Sequence[str], took: Run) -> None:
+    memory = f", {took.peak_bytes / 1e6:.0f} MB" if took.peak_bytes else ""
+    what = " ".join([who, model.name, f"{seconds:g} s", *options])
+    print(f"    {what}: {took.wall:.2f} s{memory}", flush=True)
