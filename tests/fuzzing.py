@@ -149,6 +149,7 @@ def _written(folder: Path, suffix: str, codec: str, container: str, rate: int) -
         codec,
         container,
         bit_rate=128_000 if codec == "wmav2" else None,
+        tags={"title": "A title, größer", "artist": "Somebody"},
     )
     return Seed(f"{codec} in {container}", suffix, path.read_bytes())
 
