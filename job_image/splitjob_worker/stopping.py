@@ -2,6 +2,7 @@
 
 import signal
 import threading
+import time
 from collections.abc import Callable
 from concurrent.futures import Future
 from types import FrameType
@@ -16,10 +17,14 @@ class Stopped(BaseException):
 
 
 class Stop:
-    """The flag. `check` is what long work calls between its steps."""
+    """The flag. `check` is what long work calls between its steps.
+
+    No `threading.Event`: the handler of a signal runs in a thread that may hold the event's lock,
+    because it is just about to wait, and would then wait for itself.
+    """
 
     def __init__(self) -> None:
-        self._event = threading.Event()
+        self._told = False
 
     def listen(self) -> None:
         """Let SIGTERM and SIGINT set the flag (main thread only)."""
@@ -28,15 +33,15 @@ class Stop:
 
     def set(self) -> None:
         """Ask all work to stop."""
-        self._event.set()
+        self._told = True
 
     def is_set(self) -> bool:
         """Return whether the worker was told to stop."""
-        return self._event.is_set()
+        return self._told
 
     def check(self) -> None:
         """Raise `Stopped` where the worker was told to stop."""
-        if self._event.is_set():
+        if self._told:
             raise Stopped
 
     def wait(self, seconds: float) -> None:
@@ -45,7 +50,9 @@ class Stop:
         Raises:
             Stopped: the worker was told to stop.
         """
-        self._event.wait(seconds)
+        end = time.monotonic() + seconds
+        while not self._told and (left := end - time.monotonic()) > 0:
+            time.sleep(min(left, _POLL_SECONDS))
         self.check()
 
     def during(self, work: Callable[[], T]) -> T:
@@ -65,7 +72,7 @@ class Stop:
                 self.check()
 
     def _on_signal(self, _number: int, _frame: FrameType | None) -> None:
-        self._event.set()
+        self._told = True
 
 
 def in_thread(work: Callable[[], T]) -> Future[T]:

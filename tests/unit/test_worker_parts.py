@@ -4,8 +4,12 @@ import io
 import json
 import os
 import signal
+import sys
 from concurrent.futures import Future
+from contextlib import suppress
 from pathlib import Path
+from types import FrameType
+from typing import Any
 
 import numpy as np
 import pytest
@@ -21,7 +25,7 @@ from splitjob_worker import report, settings
 from splitjob_worker.progress import STARTS, Progress
 from splitjob_worker.scratch import Scratch, check_room
 from splitjob_worker.spool import BLOCK_FRAMES, Blocks, Samples, SpoolWriter
-from splitjob_worker.stopping import Stop, Stopped
+from splitjob_worker.stopping import Stop, Stopped, in_thread
 
 REQUEST = {
     "versionId": "v",
@@ -127,6 +131,34 @@ def test_sigterm_is_seen_between_steps() -> None:
     finally:
         signal.signal(signal.SIGTERM, before[0])
         signal.signal(signal.SIGINT, before[1])
+
+
+def test_a_signal_may_come_at_any_moment_of_a_wait() -> None:
+    """Its handler runs in the very thread that waits, between any two steps of that."""
+
+    def signalled_at(moment: int) -> bool:
+        """Return whether the wait came that far."""
+        stop, steps = Stop(), 0
+
+        def step(_frame: FrameType, _event: str, _argument: object) -> Any:
+            nonlocal steps
+            steps += 1
+            if steps == moment:
+                stop.set()
+            return step
+
+        sys.settrace(step)
+        try:
+            with suppress(Stopped):
+                stop.wait(0.001)
+        finally:
+            sys.settrace(None)
+        return steps >= moment
+
+    def all_moments() -> int:
+        return next(moment for moment in range(1, 1000) if not signalled_at(moment))
+
+    assert in_thread(all_moments).result(timeout=60) > 5
 
 
 def test_work_that_ends_while_it_is_asked_for_is_no_timeout(
