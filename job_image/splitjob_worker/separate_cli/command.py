@@ -101,17 +101,14 @@ class _Command:
             chosen = models.choose(arguments.model, arguments.repo)
             chosen.check(arguments.stem, arguments.segment)
             layout = self._layout(chosen)
+            hide_from_children()
+            yield_idle_cpus()
+            self._listen()
+            workspace = _workspace(layout.folder)
         except Failure as failure:
             for track in self._tracks:
                 self._record_failure(track, failure)
             raise
-        hide_from_children()
-        yield_idle_cpus()
-        self._listen()
-        try:
-            workspace = Workspace(layout.folder)
-        except OSError as error:
-            raise _disk_failure(error) from None
         with workspace:
             loading = in_thread(lambda: self._load(chosen))
             tracks = Tracks(
@@ -238,6 +235,13 @@ class _Command:
                 return work.result()
         self._console.complain("interrupted")
         return _EXIT_SIGNAL + self._signal
+
+
+def _workspace(folder: Path) -> Workspace:
+    try:
+        return Workspace(folder)
+    except OSError as error:
+        raise _disk_failure(error) from None
 
 
 def _disk_failure(error: OSError) -> Failure:

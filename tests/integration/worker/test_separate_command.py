@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 from tests.worker import Samples, tones, write_audio
 
+from splitjob.errors import Failure
 from splitjob_worker import weights
 from splitjob_worker.separate_cli import command, models
 
@@ -255,6 +256,17 @@ def test_missing_weights_say_what_to_do(
     assert list(without_weights.iterdir()) == []
 
 
+def test_an_output_that_cannot_be_made_is_told_of_each_song(tmp_path: Path) -> None:
+    (tmp_path / "separated").write_text("no folder")
+    ended = separate(tmp_path, "-n", "demo", "--json", "one.wav", "two.wav")
+    assert ended.status == command.EXIT_DISK
+    assert "Not a directory" in ended.err
+    assert [(line["file"], line["errorCode"]) for line in ended.lines] == [
+        ("one.wav", "worker_storage"),
+        ("two.wav", "worker_storage"),
+    ]
+
+
 @pytest.mark.parametrize(
     ("words", "status", "reason"),
     [
@@ -296,6 +308,15 @@ def test_a_folder_of_ones_own(without_weights: Path) -> None:
     chosen = models.choose("demo", without_weights)
     assert chosen.record.stems == tuple(STEMS)
     assert weights.find(chosen.record, chosen.folder).paths[0].parent == without_weights
+
+
+@pytest.mark.parametrize("segment", [".inf", "{numerator: 1, denominator: 0}", "hello", "-1"])
+def test_a_bag_that_cannot_be_meant(without_weights: Path, segment: str) -> None:
+    for path in weights.embedded_folder().iterdir():
+        (without_weights / path.name).write_bytes(path.read_bytes())
+    (without_weights / "demo.yaml").write_text(f"models: [demo]\nsegment: {segment}\n")
+    with pytest.raises(Failure, match="do not describe a model of Demucs"):
+        models.choose("demo", without_weights)
 
 
 def test_listing_models(without_weights: Path, capsys: pytest.CaptureFixture[str]) -> None:
