@@ -140,7 +140,9 @@ def export_th(arguments: argparse.Namespace) -> None:
     print(f"try: demucs --repo {arguments.out} -n {record.name} SONG")
 
 
-def describe(name: str, folder: Path, license_note: str, *, embedded: bool = False) -> ModelRecord:
+def describe(
+    name: str, folder: Path, license_note: str, *, embedded: bool = False, pinned: bool = True
+) -> ModelRecord:
     """Return the record of the weights in a folder.
 
     Args:
@@ -148,6 +150,7 @@ def describe(name: str, folder: Path, license_note: str, *, embedded: bool = Fal
         folder: the weights, in Demucs' layout.
         license_note: what is known of the right to use them.
         embedded: whether they are part of the worker's package.
+        pinned: with the digests of the files, which have to be read for that.
 
     Raises:
         Failure: `model_unavailable`: they are not there, or not such weights.
@@ -169,7 +172,10 @@ def describe(name: str, folder: Path, license_note: str, *, embedded: bool = Fal
         sample_rate=int(arguments.get("samplerate", DEFAULT_RATE)),
         segment=str(_fraction(segment)),
         license_note=license_note,
-        files=tuple(ModelFile(name=path.name, sha256=weights.sha256(path)) for path in paths),
+        files=tuple(
+            ModelFile(name=path.name, sha256=weights.sha256(path) if pinned else None)
+            for path in paths
+        ),
         embedded=embedded,
     )
 

@@ -130,7 +130,7 @@ def _from_folder(name: str, repo: Path) -> Chosen:
             _refuse_pickle(folder, signature)
             raise _unavailable(f"{bag} names {signature}.safetensors, which is not in {folder}")
     try:
-        return Chosen(models_cli.describe(name, folder, _OWN), folder)
+        return Chosen(models_cli.describe(name, folder, _OWN, pinned=False), folder)
     except models_cli.CommandError as error:
         raise _unavailable(str(error)) from None
     except (ValueError, TypeError, LookupError, AttributeError, ArithmeticError) as error:
