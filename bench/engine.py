@@ -1,8 +1,8 @@
 """`track-tree-audio separate` against the `demucs` command: the same weights, song and options.
 
-Both run from a cold process to the last file written, on the CPU, without shifts, in turns; a ratio
-is one of medians. `QUICK=1 make bench ONLY=engine` goes the same way in minutes, with songs too
-short and a model too small for its figures to mean anything.
+Both run from a cold process to its end, when the last file is written, on the CPU, without shifts,
+in turns; a ratio is one of medians. `QUICK=1 make bench ONLY=engine` goes the same way in minutes,
+with songs too short and a model too small for its figures to mean anything.
 """
 
 import json
