@@ -33,9 +33,10 @@ class FFmpegWriter:
     ) -> None:
         container, codec, sample_format = kind
         # bitexact: no time of creation, no random serial: the same stems give the same bytes
-        self._container = av.open(
-            f"file:{path}", "w", format=container, options={"fflags": "+bitexact"}
-        )
+        options = {"fflags": "+bitexact"}
+        if container == "ipod":  # else its length is told in whole milliseconds, and players cut it
+            options["movie_timescale"] = str(rate)
+        self._container = av.open(f"file:{path}", "w", format=container, options=options)
         stream: Any = self._container.add_stream(codec, rate=rate, layout="stereo")
         self._stream = stream
         self._container.metadata.update(tags or {})

@@ -135,6 +135,15 @@ def test_the_gain_is_applied_and_told(sound: Samples, tmp_path: Path) -> None:
     assert np.abs(back).max() == pytest.approx(0.75 * made.report.peak, abs=1e-6)
 
 
+@pytest.mark.parametrize("frames", [44100, 128 * 1024, 128 * 1024 + 1])
+def test_an_m4a_says_how_long_it_is_to_the_sample(
+    sound: Samples, tmp_path: Path, frames: int
+) -> None:
+    made = encode(np.resize(sound, (frames, 2)), Encoding("m4a"), tmp_path)
+    with av.open(str(made.path)) as file:
+        assert file.streams.audio[0].duration == made.report.frames == frames
+
+
 @pytest.mark.parametrize(
     ("form", "rate"), [("wav", 96000), ("flac", 22050), ("mp3", 48000), ("m4a", 48000)]
 )
