@@ -184,7 +184,7 @@ class _Threads:
         return self._wait(tasks, on_progress)
 
     def _writer(self, name: str, frames: int, model_rate: int) -> StemWriter:
-        spool = self._output.scratch.folder / f"{name}.f32"
+        spool = self._output.scratch.folder / f"{name}.stem.f32"  # no stem has a dot in its name
         output = self._output
         return StemWriter(
             name, frames, model_rate, output.encoding, output.folder, spool, self._peaks

@@ -301,6 +301,18 @@ def test_a_disk_that_is_too_small_is_told_before_the_work(
     run(separator, mixture, folders, scratch=Scratch(folders[1], limit=7_000_000))
 
 
+def test_a_stem_may_be_called_mixture(
+    models: Models, mixture: Spool, folders: tuple[Path, Path]
+) -> None:
+    """Its spool is another file than the song's, which may lie in the same folder."""
+    song = Spool(folders[1] / "mixture.f32", mixture.frames)
+    song.path.write_bytes(mixture.path.read_bytes())
+    found = weights.find(models.record, models.folder)
+    two = Separator(found, "cpu", ["vocals"], remainder=Remainder("mixture"))
+    assert [stem.report.name for stem in run(two, song, folders).stems] == ["vocals", "mixture"]
+    assert song.path.read_bytes() == mixture.path.read_bytes()
+
+
 def test_samples_that_are_not_finite_end_the_song(
     models: Models, mixture: Spool, folders: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
