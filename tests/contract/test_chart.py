@@ -70,6 +70,15 @@ def test_the_settings_can_be_read(
     assert settings.host == ("127.0.0.9" if files else "0.0.0.0")
 
 
+@pytest.mark.parametrize("files", [(), (LOCAL,)], ids=["default", "local"])
+def test_the_scratch_disk_holds_the_longest_song(render: Render, files: tuple[Path, ...]) -> None:
+    """Acceptance 35: the song, its four stems and their files, all of them in float32."""
+    found = environment(render(files=files), "operator")
+    song = int(found["MAX_AUDIO_SECONDS"]) * 44100 * 8
+    needed = 1.02 * (1 + 4 + 4) * song
+    assert splitjob_operator.settings.bytes_of(found["WORKER_SCRATCH_SIZE"]) >= needed
+
+
 def test_values_with_structure_arrive_whole(
     render: Render, monkeypatch: pytest.MonkeyPatch
 ) -> None:
