@@ -157,9 +157,22 @@ def test_no_name_leaves_the_folder(name: str) -> None:
 def test_two_songs_of_one_name_are_refused() -> None:
     layout = Layout(Path("out"), "{track}/{stem}.{ext}", "wav")
     with pytest.raises(LayoutError, match=r"a/song\.mp3 and b/song\.flac"):
-        layout.check([Path("a/song.mp3"), Path("b/song.flac")])
+        layout.check([Path("a/song.mp3"), Path("b/song.flac")], ["bass", "drums"])
     other = Layout(Path("out"), "{track}.{trackext}/{stem}.{ext}", "wav")
-    other.check([Path("a/song.mp3"), Path("b/song.flac")])
+    other.check([Path("a/song.mp3"), Path("b/song.flac")], ["bass", "drums"])
+
+
+def test_no_song_is_written_over_by_a_stem(tmp_path: Path) -> None:
+    """Neither by its own, where stems are separated further, nor by another song's."""
+    stems = ["bass", "drums"]
+    (tmp_path / "link").symlink_to(tmp_path)
+    flat = Layout(tmp_path / "demo", "{stem}.{ext}", "wav")
+    with pytest.raises(LayoutError, match=r"demo/drums\.wav is a song to be separated"):
+        flat.check([tmp_path / "link" / "demo" / "drums.wav"], stems)
+    flat.check([tmp_path / "demo" / "other.wav"], stems)
+    usual = Layout(tmp_path / "demo", "{track}/{stem}.{ext}", "wav")
+    with pytest.raises(LayoutError, match=r"a stem of song\.mp3 would be written over it"):
+        usual.check([Path("song.mp3"), tmp_path / "demo" / "song" / "bass.wav"], stems)
 
 
 def test_a_workspace_leaves_only_what_was_published(tmp_path: Path) -> None:

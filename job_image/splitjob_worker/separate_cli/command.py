@@ -130,8 +130,10 @@ class _Command:
             arguments.template,
             arguments.format,
         )
+        stem = arguments.stem
+        stems = chosen.record.stems if stem is None else (stem, f"no_{stem}", f"minus_{stem}")
         try:
-            layout.check(self._tracks)
+            layout.check(self._tracks, stems)
         except LayoutError as error:
             raise Failure(ErrorCode.REQUEST_INVALID, str(error)) from None
         return layout

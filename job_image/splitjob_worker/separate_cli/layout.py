@@ -54,22 +54,33 @@ class Layout:
             )
         return path
 
-    def check(self, tracks: Sequence[Path]) -> None:
-        """Refuse names that two songs would share.
+    def check(self, tracks: Sequence[Path], stems: Sequence[str]) -> None:
+        """Refuse names that two songs would share, and such as a song has itself.
+
+        Args:
+            tracks: the songs.
+            stems: of each.
 
         Raises:
             LayoutError: with both songs.
         """
+        songs = {os.path.realpath(track) for track in tracks}
         taken: dict[Path, Path] = {}
         for track in tracks:
-            path = self.path(track, "stem")
-            if path in taken:
+            places = [self.path(track, stem) for stem in stems]
+            if places[0] in taken:
                 raise LayoutError(
-                    f"{taken[path]} and {track} would be written to the same files, in "
-                    f"{path.parent}: rename one, or take --filename "
+                    f"{taken[places[0]]} and {track} would be written to the same files, in "
+                    f"{places[0].parent}: rename one, or take --filename "
                     '"{track}.{trackext}/{stem}.{ext}", or separate them with different -o'
                 )
-            taken[path] = track
+            taken[places[0]] = track
+            for place in places:
+                if os.path.realpath(place) in songs:
+                    raise LayoutError(
+                        f"{place} is a song to be separated, and a stem of {track} would be "
+                        "written over it: take another -o or --filename"
+                    )
 
 
 class Workspace:
