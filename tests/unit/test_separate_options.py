@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from splitjob.errors import Failure
 from splitjob_worker.audio import Decoded
 from splitjob_worker.engine.statistics import Normalisation
-from splitjob_worker.separate_cli.console import Progress
+from splitjob_worker.separate_cli.console import Console, Progress
 from splitjob_worker.separate_cli.layout import Layout, LayoutError, Workspace
 from splitjob_worker.separate_cli.options import Arguments, parse
 from splitjob_worker.separate_cli.track import Tracks
@@ -152,6 +152,15 @@ def test_no_name_leaves_the_folder(name: str) -> None:
         return
     assert path.is_relative_to(folder)
     assert ".." not in path.parts
+
+
+def test_the_terminal_obeys_no_name(capsys: pytest.CaptureFixture[str]) -> None:
+    console = Console(as_json=False)
+    console.say("Separating track \x1b[2J\rö.mp3\nnext")
+    console.complain("\x9b1A\x7f.mp3: no")
+    told = capsys.readouterr()
+    assert told.out == "Separating track \\x1b[2J\\x0dö.mp3\nnext\n"
+    assert told.err == "separate: \\x9b1A\\x7f.mp3: no\n"
 
 
 def test_two_songs_of_one_name_are_refused() -> None:

@@ -10,6 +10,9 @@ from typing import Any
 
 from tqdm import tqdm
 
+# Names of files may hold such, and a terminal would obey them.
+_CONTROLS = {code: f"\\x{code:02x}" for code in (*range(32), *range(127, 160)) if code != ord("\n")}
+
 
 class Console:
     """Standard output and standard error.
@@ -26,11 +29,12 @@ class Console:
 
     def say(self, text: str) -> None:
         """Tell people."""
-        print(text, file=sys.stderr if self._as_json else sys.stdout, flush=True)
+        stream = sys.stderr if self._as_json else sys.stdout
+        print(text.translate(_CONTROLS), file=stream, flush=True)
 
     def complain(self, text: str) -> None:
         """Tell people what went wrong, or other than they may think."""
-        print(f"separate: {text}", file=sys.stderr, flush=True)
+        print(f"separate: {text.translate(_CONTROLS)}", file=sys.stderr, flush=True)
 
     def record(self, content: dict[str, Any]) -> None:
         """Tell programs: one line."""
