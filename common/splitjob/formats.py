@@ -20,7 +20,7 @@ def bit_depth_complaint(form: str, bits: int) -> str | None:
     """
     depths = _BIT_DEPTHS.get(form, ())
     if not depths:
-        return f"{form} has no bit depth"
+        return f"{form} has no bit depth, only a bit rate"
     return None if bits in depths else f"{form} takes {_or(depths)} bits"
 
 
@@ -33,7 +33,7 @@ def bitrate_complaint(form: str, kbps: int, sample_rate: int) -> str | None:
         sample_rate: Hz of the file.
     """
     if form in _BIT_DEPTHS:
-        return f"{form} is lossless and has no bit rate"
+        return f"{form} is lossless and has no bit rate, only a bit depth"
     if form == "mp3":
         rates = _mp3_rates(sample_rate)
         return None if kbps in rates else f"mp3 at {sample_rate} Hz takes {_or(rates)} kbit/s"
