@@ -118,14 +118,9 @@ def _format_problems(
     request: Request, registry: Mapping[str, ModelRecord]
 ) -> Iterator[FieldProblem]:
     model = registry.get(request.model)
-    limit = formats.MAX_SAMPLE_RATE.get(request.format)
-    if model and limit and model.sample_rate > limit:
-        yield FieldProblem(
-            "format",
-            "unsupported",
-            f"{request.format} ends at {limit} Hz, the stems of {model.name} are at "
-            f"{model.sample_rate} Hz: take wav, flac or opus",
-        )
+    if model and (complaint := formats.sample_rate_complaint(request.format, model.sample_rate)):
+        message = f"{complaint}, the rate of {model.name}: take wav, flac or opus"
+        yield FieldProblem("format", "unsupported", message)
     if request.bit_depth is not None:
         complaint = formats.bit_depth_complaint(request.format, request.bit_depth)
         if complaint:

@@ -1,6 +1,10 @@
 """What each format of a stem can hold: bit depths, bit rates, sample rates."""
 
-MAX_SAMPLE_RATE = {"mp3": 48_000, "m4a": 96_000}
+_MP3_SAMPLE_RATES = (8_000, 11_025, 12_000, 16_000, 22_050, 24_000, 32_000, 44_100, 48_000)
+_SAMPLE_RATES = {  # of the formats that do not know every rate, Hz; AAC: ISO/IEC 14496-3
+    "mp3": _MP3_SAMPLE_RATES,
+    "m4a": (*_MP3_SAMPLE_RATES, 64_000, 88_200, 96_000),
+}
 
 # MPEG-1 (32 to 48 kHz) and MPEG-2 (16 to 24 kHz) layer III, in kbit/s: ISO/IEC 11172-3, 13818-3;
 # below that (MPEG-2.5), LAME goes no higher than 64.
@@ -9,6 +13,17 @@ _MP3_LOW_RATES = (8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 144, 160)
 _MP3_LOWEST_RATES = _MP3_LOW_RATES[:8]
 _BIT_DEPTHS = {"wav": (16, 24, 32), "flac": (16, 24)}
 _BIT_RATES = {"m4a": (16, 512), "opus": (8, 510)}
+
+
+def sample_rate_complaint(form: str, sample_rate: int) -> str | None:
+    """Return why a format does not take a sample rate, None where it does.
+
+    Args:
+        form: wav, flac, mp3, m4a or opus (which is always resampled to a rate of its own).
+        sample_rate: Hz of what is to be encoded.
+    """
+    rates = _SAMPLE_RATES.get(form, (sample_rate,))
+    return None if sample_rate in rates else f"{form} takes {_or(rates)} Hz, not {sample_rate}"
 
 
 def bit_depth_complaint(form: str, bits: int) -> str | None:

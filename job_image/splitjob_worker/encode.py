@@ -9,23 +9,19 @@ from typing import Protocol
 
 import numpy as np
 
+from splitjob import formats
 from splitjob.resource import Format
 from splitjob.result import FILE_EXTENSIONS, StemReport
 from splitjob_worker import clipping, tags
 from splitjob_worker.clipping import ClipMode
 from splitjob_worker.ffmpeg import FFmpegWriter
 from splitjob_worker.mp3 import DEFAULT_PRESET, Mp3Writer
-from splitjob_worker.mp3 import RATES as MP3_RATES
 from splitjob_worker.resampling import Resampler
 from splitjob_worker.spool import CHANNELS, Samples
 from splitjob_worker.wav import BitDepth, WavWriter
 
 DEFAULT_BITRATES = {"mp3": 320, "m4a": 256, "opus": 160}
 OPUS_RATE = 48_000  # Opus knows few rates; this is the one that every player decodes to
-RATES = {  # of the formats that do not know every rate, Hz
-    "mp3": tuple(sorted(rate for rates in MP3_RATES.values() for rate in rates)),
-    "m4a": (8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000, 64000, 88200, 96000),
-}
 CONTENT_TYPES = {
     "wav": "audio/wav",
     "flac": "audio/flac",
@@ -76,12 +72,8 @@ class Encoding:
             ValueError: the format has no such rate; the text says which it has.
         """
         rate = OPUS_RATE if self.format == "opus" else self.sample_rate or model_rate
-        known = RATES.get(self.format, (rate,))
-        if rate not in known:
-            raise ValueError(
-                f"{self.format} files cannot have a sample rate of {rate} Hz, only "
-                f"{', '.join(map(str, known))}"
-            )
+        if complaint := formats.sample_rate_complaint(self.format, rate):
+            raise ValueError(complaint)
         return rate
 
     def size(self, frames: int, model_rate: int) -> int:

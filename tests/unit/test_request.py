@@ -197,10 +197,12 @@ def test_what_the_installation_cannot_do_is_named(fields: dict[str, Any], field:
     assert field in found(**fields)
 
 
-def test_mp3_above_48_khz_is_refused() -> None:
-    high = REGISTRY["htdemucs"].model_copy(update={"sample_rate": 96_000})
-    rules = replace(RULES, registry={"htdemucs": high})
-    assert "wav" in found(rules, format="mp3")["format"]
+@pytest.mark.parametrize(("form", "rate"), [("mp3", 96_000), ("mp3", 40_000), ("m4a", 40_000)])
+def test_a_model_whose_rate_the_format_does_not_have_is_refused(form: str, rate: int) -> None:
+    odd = REGISTRY["htdemucs"].model_copy(update={"sample_rate": rate})
+    rules = replace(RULES, registry={"htdemucs": odd})
+    assert "wav" in found(rules, format=form)["format"]
+    assert found(rules, format="flac") == {}
 
 
 @pytest.mark.parametrize(

@@ -238,7 +238,7 @@ def test_the_options_of_the_files_reach_the_encoder() -> None:
 @pytest.mark.parametrize(
     ("words", "rate", "reason"),
     [
-        ("--mp3 --rate input", 96000, "sample rate of 96000 Hz"),
+        ("--mp3 --rate input", 96000, "48000 Hz, not 96000"),
         ("--mp3 --rate input --bitrate 320", 22050, "at 22050 Hz takes 8, 16"),
         ("--mp3 --rate input --bitrate 128", 11025, "56 or 64 kbit/s"),
     ],
