@@ -10,9 +10,10 @@ import json
 import sys
 import time
 from collections.abc import Callable
-from importlib.abc import MetaPathFinder
+from importlib.abc import Loader, MetaPathFinder
 from importlib.machinery import ModuleSpec
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 from track_tree_audio.main import main as command
@@ -59,16 +60,28 @@ class Finder(MetaPathFinder):
             return None
         sys.meta_path.remove(self)
         spec = importlib.util.find_spec(fullname)
-        if spec is None or spec.loader is None:
-            return None
-        execute = spec.loader.exec_module
-
-        def exec_module(module: Any) -> None:  # noqa: ANN401 - its `build` is replaced
-            execute(module)
-            module.build = self._stopwatch.watching(module.build)
-
-        spec.loader.exec_module = exec_module  # type: ignore[method-assign]
+        if spec is not None and spec.loader is not None:
+            spec.loader = Installer(spec.loader, self._stopwatch)
         return spec
+
+
+class Installer(Loader):
+    """Loads a module as its own loader does, then puts the stopwatch in.
+
+    The other loader is left as it is: several modules may share it.
+    """
+
+    def __init__(self, loader: Loader, stopwatch: Stopwatch) -> None:
+        self._loader, self._stopwatch = loader, stopwatch
+
+    def create_module(self, spec: ModuleSpec) -> ModuleType | None:
+        """Make the module."""
+        return self._loader.create_module(spec)
+
+    def exec_module(self, module: Any) -> None:  # noqa: ANN401 - its `build` is replaced
+        """Run the module."""
+        self._loader.exec_module(module)
+        module.build = self._stopwatch.watching(module.build)
 
 
 def main() -> int:

@@ -53,13 +53,17 @@ class Model:
 def test_the_stopwatch_is_put_in_when_the_module_is_imported(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    (tmp_path / "loaded_later.py").write_text("def build(model):\n    return model\n")
+    (tmp_path / "module_of_this_test.py").write_text("def build(model):\n    return model\n")
+    # pytest has one loader for all modules of such names: the others must not notice.
+    (tmp_path / "other_of_this_test.py").write_text("")
     monkeypatch.syspath_prepend(tmp_path)
-    monkeypatch.setattr(probe, "LOADER", "loaded_later")
+    monkeypatch.setattr(probe, "LOADER", "module_of_this_test")
     stopwatch = probe.Stopwatch()
     monkeypatch.setattr(sys, "meta_path", [probe.Finder(stopwatch), *sys.meta_path])
-    module = importlib.import_module("loaded_later")
-    monkeypatch.delitem(sys.modules, "loaded_later")
+    module = importlib.import_module("module_of_this_test")
+    monkeypatch.delitem(sys.modules, "module_of_this_test")
+    importlib.import_module("other_of_this_test")
+    monkeypatch.delitem(sys.modules, "other_of_this_test")
     model = module.build(Model())
     began = time.time()
     model()
