@@ -2,7 +2,6 @@
 
 import json
 import os
-import socket
 import subprocess
 import sys
 import time
@@ -13,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+from tests.ports import free_port
 
 from splitjob.signing import Signer
 from splitjob_local.local_cluster import LocalCluster
@@ -43,9 +43,7 @@ class Api:
 @contextmanager
 def started(cluster: LocalCluster, log: Path, **more: str) -> Iterator[Api]:
     """Run a replica until the block ends."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     environment = {
         "PATH": os.environ["PATH"],
         "KUBECONFIG": str(cluster.kubeconfig),

@@ -8,7 +8,6 @@ import base64
 import json
 import os
 import secrets
-import socket
 import subprocess
 import sys
 import threading
@@ -22,6 +21,7 @@ from typing import Any, TypeVar
 
 import httpx
 import yaml
+from tests.ports import free_port
 
 from splitjob.resource import API_VERSION, KIND, SECRET_TYPE
 from splitjob.result import storage_prefix
@@ -148,9 +148,7 @@ class Site:
 
     def launch(self, command: Sequence[str] = (), **changed: str) -> Operator:
         """Start an operator, as it is shipped unless a command says otherwise."""
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            port = probe.getsockname()[1]
+        port = free_port()
         log = self.folder / f"operator-{len(self.operators)}.log"
         shipped = [
             str(Path(sys.executable).parent / "kopf"),

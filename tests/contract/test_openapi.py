@@ -1,6 +1,5 @@
 """The API and its OpenAPI document say the same, whatever is sent."""
 
-import socket
 import threading
 import time
 from collections.abc import Iterator
@@ -15,6 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from requests.auth import AuthBase
 from schemathesis import GenerationMode
 from schemathesis.checks import CHECKS
+from tests.ports import free_port
 
 from splitjob.request import SplitRequest
 from splitjob.signing import Signer
@@ -50,9 +50,7 @@ def url(crd: LocalCluster) -> Iterator[str]:
                 body_timeout_seconds=2,
             )
         )
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     server = uvicorn.Server(uvicorn.Config(app, port=port, log_config=None, http="h11"))
     thread = threading.Thread(target=server.run, daemon=True)
     thread.start()
