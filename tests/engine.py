@@ -17,11 +17,11 @@ from demucs.hdemucs import HDemucs
 from demucs.hf import load_safetensors_model
 from demucs.htdemucs import HTDemucs
 from safetensors.torch import save_file
+from tests.normalising import normalisation
 
 from splitjob_worker import weights
 from splitjob_worker.engine import stream
 from splitjob_worker.engine.bag import Bag
-from splitjob_worker.engine.statistics import normalisation
 from splitjob_worker.models_cli import describe
 from splitjob_worker.spool import Samples
 

@@ -11,7 +11,7 @@ import shutil
 import tempfile
 import time
 from collections.abc import Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 from splitjob.allowlist import Allowlist
 from splitjob.errors import ErrorCode, Failure
 from splitjob.intent import intent_of
-from splitjob.models import ModelRecord, RegistryError, load_registry
+from splitjob.models import ModelRecord
 from splitjob.resource import Audio
 from splitjob.result import Manifest, WorkerReport, remainder_name, storage_prefix
 from splitjob.sender import WebhookSender
@@ -34,7 +34,7 @@ from splitjob_worker.progress import Progress
 from splitjob_worker.scratch import Scratch
 from splitjob_worker.settings import WorkerSettings
 from splitjob_worker.spool import Spool
-from splitjob_worker.stopping import Stop, Stopped
+from splitjob_worker.stopping import Stop, Stopped, awaited, in_thread
 
 if TYPE_CHECKING:
     from splitjob_worker.encode import Encoding
@@ -78,8 +78,7 @@ class Job:
         """
         record = self._model_record()
         with self._scratch() as scratch:
-            loader = ThreadPoolExecutor(max_workers=1, thread_name_prefix="model")
-            separator = loader.submit(self._load_model, record)
+            separator = in_thread(lambda: self._load_model(record))
             target = self._target()
             self._stop.during(target.prepare)
             self._notifier.started()
@@ -149,9 +148,7 @@ class Job:
         target: "Target",
     ) -> "Song":
         """Separate, encode and upload, each stem as soon as it can be."""
-        while not loading.done():
-            self._stop.wait(0.05)
-        separator = loading.result()
+        separator = awaited(loading, self._stop.check)
         from splitjob_worker.encode import CONTENT_TYPES  # noqa: PLC0415 - all loaded by now
         from splitjob_worker.song import Output, separate_song  # noqa: PLC0415
         from splitjob_worker.upload import Uploads  # noqa: PLC0415
@@ -198,7 +195,7 @@ class Job:
         return WorkerReport(
             outcome="completed",
             stems=[one.report for one in song.stems],
-            sample_rate=self._encoding(decoded).rate(separator.sample_rate),
+            sample_rate=song.sample_rate,
             model_digest=separator.weights.digest,
             device=separator.device.type,
             audio=Audio(
@@ -239,10 +236,7 @@ class Job:
             log.warning("told to stop: the webhook is left to the operator")
 
     def _model_record(self) -> ModelRecord:
-        try:
-            record = load_registry(self._settings.model_registry).get(self._request.model)
-        except RegistryError as error:
-            raise Failure(ErrorCode.WORKER_CONFIG, str(error)) from None
+        record = weights.registry(self._settings.model_registry).get(self._request.model)
         if record is None:
             raise Failure(
                 ErrorCode.MODEL_UNAVAILABLE,

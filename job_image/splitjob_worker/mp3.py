@@ -23,12 +23,6 @@ RATES = {3: (44100, 48000, 32000), 2: (22050, 24000, 16000), 0: (11025, 12000, 8
 _TAG_BYTES = 156  # Xing's 120 and LAME's 36
 
 
-def frame_length(header: bytes) -> int:
-    """Return the bytes of the layer III frame that begins with these four bytes."""
-    version, rate, bitrate, padding = _fields(header)
-    return _length(version, rate, bitrate) + padding
-
-
 def frame_bitrate(header: bytes) -> int:
     """Return the bit rate in kbit/s."""
     version, _rate, bitrate, _padding = _fields(header)

@@ -58,10 +58,12 @@ class Song:
 
     Attributes:
         stems: the files, in the separator's order.
+        sample_rate: of the files, Hz.
         residual_dbfs: `Separation.residual_dbfs`.
     """
 
     stems: list[EncodedStem]
+    sample_rate: int
     residual_dbfs: float | None
 
 
@@ -103,7 +105,8 @@ def separate_song(
                 threads.put(block)
         with progress.stage("encode") as on_progress:
             files = threads.finish(on_progress)
-    return Song(files, separation.residual_dbfs)
+    rate = output.encoding.rate(separator.sample_rate)
+    return Song(files, rate, separation.residual_dbfs)
 
 
 def _check_room(separator: Separator, frames: int, output: Output) -> None:

@@ -62,14 +62,7 @@ class Stop:
             Stopped: the worker was told to stop; the thread is left behind, and ends with the
                 process.
         """
-        done = in_thread(work)
-        while True:
-            try:
-                return done.result(timeout=_POLL_SECONDS)
-            except TimeoutError:
-                if done.done():
-                    return done.result()  # it ended just now, or raised a TimeoutError of its own
-                self.check()
+        return awaited(in_thread(work), self.check)
 
     def _on_signal(self, _number: int, _frame: FrameType | None) -> None:
         self._told = True
@@ -87,3 +80,19 @@ def in_thread(work: Callable[[], T]) -> Future[T]:
 
     threading.Thread(target=run, name="work", daemon=True).start()
     return done
+
+
+def awaited(done: Future[T], check: Callable[[], None]) -> T:
+    """Wait for work in another thread, and return what it returns.
+
+    Args:
+        done: the work.
+        check: called again and again; raises to wait no longer.
+    """
+    while True:
+        try:
+            return done.result(timeout=_POLL_SECONDS)
+        except TimeoutError:
+            if done.done():
+                return done.result()  # it ended just now, or raised a TimeoutError of its own
+            check()

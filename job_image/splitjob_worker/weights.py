@@ -17,7 +17,7 @@ from typing import Any
 import yaml
 
 from splitjob.errors import ErrorCode, Failure
-from splitjob.models import ModelRecord, digest_of
+from splitjob.models import ModelRecord, RegistryError, digest_of, load_registry
 
 MAX_HEADER_BYTES = 100 << 20  # what the safetensors format allows
 
@@ -39,6 +39,21 @@ class Weights:
     bag_weights: list[list[float]] | None
     segment: float | None
     digest: str
+
+
+def registry(path: Path | None) -> dict[str, ModelRecord]:
+    """Return the models that the worker knows of, by name.
+
+    Args:
+        path: a registry file; None: the built-in one.
+
+    Raises:
+        Failure: `worker_config`: it cannot be read.
+    """
+    try:
+        return load_registry(path)
+    except RegistryError as error:
+        raise Failure(ErrorCode.WORKER_CONFIG, str(error)) from None
 
 
 def embedded_folder() -> Path:

@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.normalising import normalisation
 
 from splitjob_worker.engine.segments import Geometry, Pass, Segment, context, in_order, passes
-from splitjob_worker.engine.statistics import EPSILON, Normalisation, normalisation
+from splitjob_worker.engine.statistics import EPSILON, Normalisation
 from splitjob_worker.engine.windows import normalised, preceding, triangle
 
 segment_and_stride = st.integers(2, 200).flatmap(

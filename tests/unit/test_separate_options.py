@@ -220,7 +220,7 @@ def test_folders_that_were_there_stay(tmp_path: Path) -> None:
     assert list(tmp_path.rglob("*")) == [tmp_path / "separated"]
 
 
-def encoding(words: str, input_rate: int) -> tuple[Any, int]:
+def encoding(words: str, input_rate: int) -> Any:
     nothing = cast("Any", None)
     tracks = Tracks(parse([*words.split(), "song.wav"]), *[nothing] * 6)
     decoded = Decoded(480, 480, input_rate, 2, Normalisation(0.0, 1.0), tags={"title": "Song"})
@@ -229,10 +229,10 @@ def encoding(words: str, input_rate: int) -> tuple[Any, int]:
 
 def test_the_options_of_the_files_reach_the_encoder() -> None:
     words = "--mp3 --mp3-preset 7 --bitrate 128 --rate input --clip-mode shared"
-    made, rate = encoding(words, 48000)
+    made = encoding(words, 48000)
     assert (made.format, made.mp3_preset, made.bitrate) == ("mp3", 7, 128)
-    assert (made.clip_mode, rate, made.tags) == ("shared", 48000, {"title": "Song"})
-    assert encoding("--mp3", 22050)[1] == 44100
+    assert (made.clip_mode, made.rate(44100), made.tags) == ("shared", 48000, {"title": "Song"})
+    assert encoding("--mp3", 22050).rate(44100) == 44100
 
 
 @pytest.mark.parametrize(

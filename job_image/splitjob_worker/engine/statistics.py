@@ -1,6 +1,5 @@
 """What the mixture is normalised by: mean and deviation of the whole song, in one pass."""
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -56,15 +55,3 @@ class Statistics:
         return Normalisation(
             self._mean, float(np.sqrt(self._squares / (self._count - 1))) + EPSILON
         )
-
-
-def normalisation(blocks: Iterable[Samples]) -> Normalisation:
-    """Return what Demucs normalises a song by.
-
-    Args:
-        blocks: the song piece by piece, shape (n, channels).
-    """
-    statistics = Statistics()
-    for block in blocks:
-        statistics.add(block)
-    return statistics.result()

@@ -7,7 +7,7 @@ from fractions import Fraction
 from pathlib import Path
 
 from splitjob.errors import ErrorCode, Failure
-from splitjob.models import ModelRecord, RegistryError, load_registry
+from splitjob.models import ModelRecord
 from splitjob.resource import MODEL_PATTERN
 from splitjob.workload import ENV_MODEL_DIR, ENV_MODEL_REGISTRY
 from splitjob_worker import models_cli, weights
@@ -167,10 +167,7 @@ def _folder(repo: Path) -> Path:
 
 def _registry() -> dict[str, ModelRecord]:
     path = os.environ.get(ENV_MODEL_REGISTRY)
-    try:
-        return load_registry(Path(path) if path else None)
-    except RegistryError as error:
-        raise Failure(ErrorCode.WORKER_CONFIG, str(error)) from None
+    return weights.registry(Path(path) if path else None)
 
 
 def _unavailable(message: str) -> Failure:

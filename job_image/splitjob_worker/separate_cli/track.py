@@ -19,6 +19,7 @@ from splitjob_worker.separate_cli.layout import Layout, Workspace
 from splitjob_worker.separate_cli.models import Chosen
 from splitjob_worker.separate_cli.options import Arguments
 from splitjob_worker.spool import Spool
+from splitjob_worker.stopping import awaited
 
 if TYPE_CHECKING:
     from splitjob_worker.encode import Encoding
@@ -67,10 +68,10 @@ class Tracks:
             folder = Path(name)
             mixture, decoded = self._decode(track, folder)
             timings["decode"] = _milliseconds(began)
-            separator = self._model()
+            separator = awaited(self.separator, self.check_stop)
             timings["load"] = _milliseconds(began) - timings["decode"]
             progress = Progress(decoded.source_frames / decoded.source_rate)
-            song, rate = self._song(separator, mixture, decoded, folder, progress)
+            song = self._song(separator, mixture, decoded, folder, progress)
             places = {one.path: self.layout.path(track, one.report.name) for one in song.stems}
             self.check_stop()
             self.workspace.publish(places)
@@ -90,8 +91,8 @@ class Tracks:
                     "name": one.report.name,
                     "path": str(places[one.path]),
                     "format": self.arguments.format,
-                    "sampleRate": rate,
-                    "duration": one.report.frames / rate,
+                    "sampleRate": song.sample_rate,
+                    "duration": one.report.frames / song.sample_rate,
                     "size": one.report.size,
                     "sha256": one.report.sha256,
                     "peak": one.report.peak,
@@ -126,12 +127,6 @@ class Tracks:
         if self.separator.done():
             self.separator.result()
 
-    def _model(self) -> "Separator":
-        while not self.separator.done():
-            self.check_stop()
-            time.sleep(0.02)
-        return self.separator.result()
-
     def _song(
         self,
         separator: "Separator",
@@ -139,19 +134,19 @@ class Tracks:
         decoded: Decoded,
         folder: Path,
         progress: Progress,
-    ) -> tuple["Song", int]:
+    ) -> "Song":
         from splitjob_worker.separate import Options  # noqa: PLC0415 - loaded by now
         from splitjob_worker.song import Output, separate_song  # noqa: PLC0415
 
         arguments = self.arguments
-        encoding, rate = self.encoding(decoded, separator.sample_rate)
+        encoding = self.encoding(decoded, separator.sample_rate)
         options = Options(
             shifts=arguments.shifts,
             overlap=arguments.overlap,
             seed=arguments.seed,
             segment=arguments.segment,
         )
-        song = separate_song(
+        return separate_song(
             separator,
             mixture,
             decoded.normalisation,
@@ -160,10 +155,9 @@ class Tracks:
             progress=progress,
             check_stop=self.check_stop,
         )
-        return song, rate
 
-    def encoding(self, decoded: Decoded, model_rate: int) -> tuple["Encoding", int]:
-        """Return how the files are encoded, and their rate.
+    def encoding(self, decoded: Decoded, model_rate: int) -> "Encoding":
+        """Return how the files are encoded.
 
         Args:
             decoded: what is known of the song.
@@ -191,7 +185,7 @@ class Tracks:
             complaint = bitrate_complaint(encoding.format, encoding.bitrate_kbps, rate)
             if complaint:
                 raise _unsupported(complaint)
-        return encoding, rate
+        return encoding
 
 
 def check_readable(track: Path) -> None:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from tests.normalising import normalisation
 from tests.worker import Samples, tones, write_audio
 
 from splitjob.errors import ErrorCode, Failure
@@ -18,7 +19,6 @@ from splitjob_worker import decode as decoding
 from splitjob_worker import sandbox
 from splitjob_worker.audio import Decoded, Limits
 from splitjob_worker.decode import decode
-from splitjob_worker.engine.statistics import normalisation
 from splitjob_worker.stopping import Stopped
 
 LIMITS = Limits(rate=44100, max_seconds=20)
@@ -380,7 +380,6 @@ def test_ten_minutes_are_decoded_in_flat_memory(tmp_path: Path) -> None:
 import resource
 from pathlib import Path
 from splitjob_worker.decode import decode
-from splitjob_worker.engine.statistics import normalisation
 from splitjob_worker.audio import Limits
 spool, found = decode(Path({str(tmp_path / "x.wav")!r}), Path({str(tmp_path / "spool")!r}),
                       Limits(rate=44100, max_seconds=700))

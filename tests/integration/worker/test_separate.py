@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from tests.normalising import normalisation
 from tests.worker import Models, Samples, tones
 
 from splitjob.errors import ErrorCode, Failure
@@ -21,7 +22,6 @@ from demucs.apply import BagOfModels  # noqa: E402
 from demucs.hf import load_safetensors_model  # noqa: E402
 
 from splitjob_worker.engine import device as devices  # noqa: E402
-from splitjob_worker.engine.statistics import normalisation  # noqa: E402
 from splitjob_worker.separate import (  # noqa: E402
     Options,
     Remainder,

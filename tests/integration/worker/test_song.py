@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from tests.normalising import normalisation
 from tests.worker import Models, Samples
 
 from splitjob.errors import ErrorCode, Failure
@@ -18,7 +19,6 @@ from splitjob_worker import song as songs
 from splitjob_worker import weights
 from splitjob_worker.clipping import ClipMode
 from splitjob_worker.encode import EncodedStem, Encoding, StemFile
-from splitjob_worker.engine.statistics import normalisation
 from splitjob_worker.progress import Progress
 from splitjob_worker.scratch import Scratch
 from splitjob_worker.song import Output, Song, separate_song
