@@ -1,13 +1,14 @@
 """Write the trained model where the worker's package ships it: `python -m training.export`.
 
 The layout is that of Demucs 4.1 (`tools/export_hf.py` there): a yaml that names the model, and a
-safetensors file with the weights in half precision whose metadata name class and arguments. The
-digest goes into the model registry.
+safetensors file with the weights in half precision whose metadata name class and arguments, and
+what training they took. The digest goes into the model registry.
 """
 
 import argparse
 import hashlib
 import json
+from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ import yaml
 from demucs.apply import Model
 from demucs.hf import load_safetensors_model
 from demucs.htdemucs import HTDemucs
+from safetensors import safe_open
 from safetensors.torch import save_file
 
 from splitjob.models import dump_registry, load_registry
@@ -26,6 +28,14 @@ _ROOT = Path(__file__).parent.parent
 WEIGHTS = _ROOT / "job_image" / "splitjob_worker" / "weights"
 REGISTRY = _ROOT / "common" / "splitjob" / "models.yaml"
 NAME = "demo"
+
+
+@dataclass(frozen=True)
+class Spent:
+    """What training the weights took, over all runs: steps of every process, and seconds."""
+
+    steps: int
+    seconds: float
 
 
 def _encode(value: Any) -> Any:  # noqa: ANN401 - whatever JSON and fractions hold
@@ -39,11 +49,12 @@ def _encode(value: Any) -> Any:  # noqa: ANN401 - whatever JSON and fractions ho
     return value
 
 
-def export_model(state: dict[str, Any], folder: Path) -> Path:
+def export_model(state: dict[str, Any], spent: Spent, folder: Path) -> Path:
     """Write weights as `demo.yaml` and `demo.safetensors`.
 
     Args:
         state: the state dictionary of the model.
+        spent: what its training took.
         folder: where to write; made if missing.
 
     Returns:
@@ -54,6 +65,8 @@ def export_model(state: dict[str, Any], folder: Path) -> Path:
         "klass": f"{HTDemucs.__module__}.{HTDemucs.__name__}",
         "args": json.dumps([]),
         "kwargs": json.dumps({key: _encode(value) for key, value in ARGUMENTS.items()}),
+        "steps": str(spent.steps),
+        "seconds": f"{spent.seconds:.0f}",
     }
     path = folder / f"{NAME}.safetensors"
     half = {name: value.half().contiguous() for name, value in state.items()}
@@ -65,6 +78,13 @@ def export_model(state: dict[str, Any], folder: Path) -> Path:
 def load_exported(folder: Path) -> Model:
     """Load what was exported through Demucs' own loader, ready to separate."""
     return load_safetensors_model(folder / f"{NAME}.safetensors").eval()
+
+
+def load_spent(folder: Path) -> Spent:
+    """What training the exported weights took."""
+    with safe_open(folder / f"{NAME}.safetensors", framework="pt") as file:
+        metadata = file.metadata()
+    return Spent(int(metadata["steps"]), float(metadata["seconds"]))
 
 
 def pin_digest(weights: Path, registry: Path) -> str:
@@ -85,7 +105,7 @@ def main() -> None:
     state = load_checkpoint(folder)
     if state is None:
         raise SystemExit(f"no checkpoint in {folder}: train first")
-    path = export_model(state["average"], WEIGHTS)
+    path = export_model(state["average"], Spent(state["step"], state["seconds"]), WEIGHTS)
     digest = pin_digest(path, REGISTRY)
     print(f"{path}: {path.stat().st_size / 1e6:.1f} MB, sha256 {digest}, step {state['step']}")
 

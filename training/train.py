@@ -1,9 +1,9 @@
 """Train the demo model: `python -m training.train --hours 6`.
 
-Training goes on from the last checkpoint in the cache; without one, from the shipped weights.
-The learning rate stays high for most of the time budget and falls to zero over the last part of
-it. The budget counts earlier runs too: asking for more hours than before raises the rate again,
-and lets it fall at the new end.
+Training goes on from the last checkpoint in the cache; without one, from the shipped weights,
+which know their steps and hours. The learning rate stays high for most of the time budget and
+falls to zero over the last part of it. The budget counts earlier runs too: asking for more hours
+than before raises the rate again, and lets it fall at the new end.
 
 Every process trains on one thread, and they meet every few steps to average their weights (local
 SGD: Stich, "Local SGD converges fast and communicates little", ICLR 2019). Threads that meet
@@ -24,9 +24,10 @@ from torch import Tensor, nn
 from torch.multiprocessing.spawn import spawn
 from torch.nn.utils import parameters_to_vector, vector_to_parameters
 
+from splitjob_local.supervisor import die_with_parent
 from training.checkpoint import cache_folder, load_checkpoint, save_checkpoint
 from training.dataset import Mixer, audio_samples, hours, render_all
-from training.export import NAME, WEIGHTS, load_exported
+from training.export import NAME, WEIGHTS, load_exported, load_spent
 from training.model import SEGMENT, build_model
 
 CHECKPOINT_SECONDS = 180.0
@@ -87,7 +88,7 @@ def learning_rate(highest: float, step: int, share: float) -> float:
 
     Args:
         highest: the rate at the top.
-        step: steps done, for the warm-up.
+        step: steps done in this run, for the warm-up.
         share: how much of the time budget is used, 0 to 1; the last 0.3 of it is the fall.
     """
     warm_up = min(1.0, (step + 1) / WARM_UP_STEPS)
@@ -113,6 +114,7 @@ class Trainer:
         self.optimizer = torch.optim.AdamW(self.model.parameters(), settings.rate, fused=True)
         self.progress = Progress()
         self._resume()
+        self.first_step = self.progress.step
 
     def run(self) -> None:
         """Train until the time budget is used up."""
@@ -134,8 +136,9 @@ class Trainer:
             self._save()
 
     def _step(self, stems: Tensor, share: float) -> None:
+        step = self.progress.step - self.first_step
         for group in self.optimizer.param_groups:
-            group["lr"] = learning_rate(self.settings.rate, self.progress.step, share)
+            group["lr"] = learning_rate(self.settings.rate, step, share)
         self.optimizer.zero_grad()
         with torch.autocast("cpu", torch.bfloat16, enabled=self.settings.bf16):
             separated = self.model(stems.sum(dim=1))
@@ -194,8 +197,10 @@ class Trainer:
             return
         self.model.load_state_dict(load_exported(WEIGHTS).state_dict())
         self.average = {k: v.clone() for k, v in self.model.state_dict().items()}
+        spent = load_spent(WEIGHTS)
+        self.progress = Progress(spent.steps, spent.seconds)
         if self.rank == 0:
-            print(f"no checkpoint: starting from the weights in {WEIGHTS}", flush=True)
+            print(f"no checkpoint: going on from {WEIGHTS}, step {spent.steps}", flush=True)
 
     def _save(self) -> None:
         state: dict[str, Any] = {
@@ -209,6 +214,7 @@ class Trainer:
 
 
 def _process(rank: int, settings: Settings, rendezvous: str) -> None:
+    die_with_parent()
     torch.set_num_threads(1)
     dist.init_process_group(
         "gloo", init_method=f"file://{rendezvous}", rank=rank, world_size=settings.processes

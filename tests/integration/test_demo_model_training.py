@@ -9,7 +9,7 @@ import torch
 from splitjob_local.synthesiser import STEMS
 from training.checkpoint import load_checkpoint, save_checkpoint
 from training.dataset import Mixer, render_to_cache, song_path
-from training.export import export_model, load_exported
+from training.export import Spent, export_model, load_exported, load_spent
 from training.model import SEGMENT, build_model
 from training.train import learning_rate, update_average
 
@@ -76,7 +76,8 @@ def test_checkpoints_come_back_whole(tmp_path: Path) -> None:
 def test_what_is_exported_loads_through_demucs_and_gives_the_same(tmp_path: Path) -> None:
     torch.manual_seed(0)
     model = build_model().eval()
-    export_model(model.state_dict(), tmp_path)
+    export_model(model.state_dict(), Spent(7, 60.0), tmp_path)
+    assert load_spent(tmp_path) == Spent(7, 60.0)
     loaded = load_exported(tmp_path)
     assert loaded.sources == list(STEMS)
     assert loaded.segment == SEGMENT
