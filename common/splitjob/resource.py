@@ -50,6 +50,7 @@ class Model(BaseModel):
         extra="ignore",
         use_enum_values=True,
         hide_input_in_errors=True,  # what a validation error prints must hold no secret
+        defer_build=True,  # programs that use a few of these models pay for those few
     )
 
 

@@ -8,7 +8,7 @@ import base64
 import json
 from typing import Literal, Self
 
-from pydantic import BaseModel, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from splitjob.errors import ErrorCode
 from splitjob.resource import Audio, Model, Request, Result, Stem
@@ -33,7 +33,13 @@ def remainder_name(stems: list[str]) -> str:
     return f"no_{stems[0]}" if len(stems) == 1 else "remainder"
 
 
-class StemReport(BaseModel):
+class Message(BaseModel):
+    """What a worker says; ready for use when it is first used, as the resource's models are."""
+
+    model_config = ConfigDict(defer_build=True)
+
+
+class StemReport(Message):
     """What only the worker knows of one stem.
 
     Attributes:
@@ -58,7 +64,7 @@ class StemReport(BaseModel):
         return self.peak < 1e-3
 
 
-class WorkerReport(BaseModel):
+class WorkerReport(Message):
     """The termination message of a worker: how it ended, and what it made.
 
     Attributes:
@@ -188,7 +194,7 @@ class Manifest(Model):
     result: Result | None = None
 
 
-class ProgressLine(BaseModel):
+class ProgressLine(Message):
     """One line of JSON on the worker's standard output that the operator reads from the pod's log.
 
     Attributes:
