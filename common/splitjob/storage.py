@@ -1,6 +1,7 @@
 """The bucket: everything this project does with S3, in one class.
 
-S3Service       the seed's fifteen methods, and two for manifests: `put_if_absent`, `get_json`
+S3Service       the seed's fifteen methods; two for manifests (`put_if_absent`, `get_json`); four
+                for objects in parts (`begin_parts`, `put_part`, `complete_parts`, `abort_parts`)
 StorageSettings which bucket, where, with which keys; from the environment
 StorageError    what went wrong, whether trying again may help; never a key or a signed URL
 
@@ -348,6 +349,54 @@ class S3Service:
             return json.loads(content)
         except ValueError:
             raise StorageError(f"{self.url(s3_key)} is not JSON", "NotJson", 422) from None
+
+    def begin_parts(self, s3_key: str, content_type: str = "") -> str:
+        """Begin an object that comes in parts; return the upload's id.
+
+        Parts may come in any order. All but the one of the highest number have the same size, at
+        least 5 MiB; nothing is seen of the object before `complete_parts`.
+        """
+        with self._speaking_of("begin to upload", s3_key):
+            answer = self.client.create_multipart_upload(
+                Bucket=self.bucket, Key=s3_key, **_content_type(content_type)
+            )
+        return str(answer["UploadId"])
+
+    def put_part(self, s3_key: str, upload_id: str, number: int, body: bytes) -> str:
+        """Upload one part, 1 being the first; return its ETag."""
+        with self._speaking_of(f"upload part {number} of", s3_key):
+            answer = self.client.upload_part(
+                Bucket=self.bucket, Key=s3_key, UploadId=upload_id, PartNumber=number, Body=body
+            )
+        return str(answer["ETag"])
+
+    def complete_parts(self, s3_key: str, upload_id: str, etags: Mapping[int, str]) -> None:
+        """Make the object of its parts.
+
+        Args:
+            s3_key: the object.
+            upload_id: from `begin_parts`.
+            etags: of every part, by its number.
+        """
+        parts = [{"PartNumber": number, "ETag": etags[number]} for number in sorted(etags)]
+        with self._speaking_of("complete the upload of", s3_key):
+            self.client.complete_multipart_upload(
+                Bucket=self.bucket,
+                Key=s3_key,
+                UploadId=upload_id,
+                MultipartUpload={"Parts": parts},
+            )
+
+    def abort_parts(self, s3_key: str, upload_id: str) -> None:
+        """Throw away the parts of an object that is not completed; none there is fine."""
+        try:
+            with self._speaking_of("abort the upload of", s3_key):
+                self.client.abort_multipart_upload(
+                    Bucket=self.bucket, Key=s3_key, UploadId=upload_id
+                )
+        except StorageError as error:
+            if error.status != 404:
+                raise
 
     def _holds(self, s3_key: str, body: bytes) -> bool:
         try:

@@ -91,6 +91,7 @@ def run_checks(trial: Trial) -> None:
     for name, deed, needed_for in (
         ("upload a file", _upload_file, "stems"),
         ("upload a file in parts", _upload_parts, "stems above 8 MiB"),
+        ("upload parts, the first one last", _upload_first_part_last, "stems above 16 MiB"),
         ("upload from memory", _upload_fileobj, "stems"),
         ("see that an object is there", _exists, "stems"),
         ("read size and type of an object", _metadata, "stems"),
@@ -147,6 +148,19 @@ def _upload_parts(trial: Trial) -> None:
     file.write_bytes(bytes(TWO_PARTS))
     trial.storage.upload_file(file, trial.key("large"))
     _expect(trial.storage.get_object_metadata(trial.key("large"))["size"], TWO_PARTS)
+
+
+def _upload_first_part_last(trial: Trial) -> None:
+    key = trial.key("parts")
+    upload = trial.storage.begin_parts(key)
+    first, last = bytes(TWO_PARTS - len(CONTENT)), CONTENT
+    etags = {2: trial.storage.put_part(key, upload, 2, last)}
+    etags[1] = trial.storage.put_part(key, upload, 1, first)
+    trial.storage.complete_parts(key, upload, etags)
+    _expect(trial.storage.get_object_metadata(key)["size"], TWO_PARTS)
+    upload = trial.storage.begin_parts(key)
+    trial.storage.put_part(key, upload, 1, CONTENT)
+    trial.storage.abort_parts(key, upload)
 
 
 def _upload_fileobj(trial: Trial) -> None:

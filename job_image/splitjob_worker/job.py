@@ -1,7 +1,7 @@
 """One job from its source to its stems: fetch, decode, separate, encode, upload, notify.
 
 The model is loaded while the source is downloaded and decoded; torch is not imported before that.
-Files are encoded while the model is at work, and uploaded as each is finished.
+Files are encoded while the model is at work, and uploaded while they are encoded.
 """
 
 import hashlib
@@ -155,9 +155,8 @@ class Job:
 
         encoding = self._encoding(decoded)
         with Uploads(target, CONTENT_TYPES[encoding.format], self._stop) as uploads:
-            output = Output(
-                encoding, scratch, Scratch(scratch, self._settings.scratch_bytes), uploads.add
-            )
+            room = Scratch(scratch, self._settings.scratch_bytes)
+            output = Output(encoding, scratch, room, uploads)
             song = separate_song(
                 separator,
                 mixture,

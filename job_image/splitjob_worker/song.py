@@ -8,7 +8,7 @@ import threading
 from collections.abc import Callable, Mapping
 from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from queue import Empty, Full, Queue
 from typing import Protocol, Self, TypeVar
@@ -20,7 +20,7 @@ from splitjob_worker.machine import cpus
 from splitjob_worker.scratch import Scratch, check_room
 from splitjob_worker.separate import Options, Separator
 from splitjob_worker.spool import BLOCK_FRAMES, FRAME_BYTES, Samples, Spool
-from splitjob_worker.stem_writer import StemWriter
+from splitjob_worker.stem_writer import FileWatcher, StemWriter
 
 QUEUED = 4  # pieces of a stem, of three seconds each, that may wait for its thread
 _POLL_SECONDS = 0.1
@@ -35,6 +35,19 @@ class Stages(Protocol):
         """Run a stage; the function taken hears the share that is done, 0 to 1."""
 
 
+class Unwatched:
+    """A `FileWatcher` for files that nobody waits for."""
+
+    def grown(self, path: Path) -> None:
+        """A file is longer."""
+
+    def dropped(self, path: Path) -> None:
+        """A file is about to be thrown away."""
+
+    def finished(self, stem: EncodedStem) -> None:
+        """A file is finished."""
+
+
 @dataclass(frozen=True)
 class Output:
     """What is made of the stems, and where.
@@ -43,13 +56,13 @@ class Output:
         encoding: of the files.
         folder: of the files, `<stem>.<extension>`; it exists.
         scratch: for the spools.
-        on_file: takes each file as soon as it is finished, in a thread of its own.
+        watcher: hears of each file as it grows and is finished, in a thread of its own.
     """
 
     encoding: Encoding
     folder: Path
     scratch: Scratch
-    on_file: Callable[[EncodedStem], None] = lambda _stem: None
+    watcher: FileWatcher = field(default_factory=Unwatched)
 
 
 @dataclass(frozen=True)
@@ -190,7 +203,14 @@ class _Threads:
         spool = self._output.scratch.folder / f"{name}.stem.f32"  # no stem has a dot in its name
         output = self._output
         return StemWriter(
-            name, frames, model_rate, output.encoding, output.folder, spool, self._peaks
+            name,
+            frames,
+            model_rate,
+            output.encoding,
+            output.folder,
+            spool,
+            self._peaks,
+            output.watcher,
         )
 
     def _put(self, lane: _Lane, samples: Samples | None) -> None:
@@ -237,7 +257,7 @@ class _Threads:
         with self._turns:
             self._check_abandoned()
             finished = lane.writer.finish(gains[lane.writer.name], self._check_abandoned)
-        self._output.on_file(finished)
+        self._output.watcher.finished(finished)
         return finished
 
     def _check_abandoned(self) -> None:

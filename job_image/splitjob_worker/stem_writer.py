@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 
@@ -10,6 +11,19 @@ from splitjob.errors import ErrorCode, Failure
 from splitjob_worker import clipping
 from splitjob_worker.encode import EncodedStem, Encoding, StemFile, path_of
 from splitjob_worker.spool import Blocks, Samples, Spool, SpoolWriter
+
+
+class FileWatcher(Protocol):
+    """Hears of the files of the stems; the first two from the thread that writes the file."""
+
+    def grown(self, path: Path, /) -> None:
+        """A file is longer. What is in it stays, but for its beginning."""
+
+    def dropped(self, path: Path, /) -> None:
+        """A file is about to be thrown away; it may be made again."""
+
+    def finished(self, stem: EncodedStem, /) -> None:
+        """A file is finished."""
 
 
 class StemWriter:
@@ -26,6 +40,7 @@ class StemWriter:
         folder: where the file goes.
         spool: where the spool goes.
         peaks: of all stems of the song, as far as they are known; this one's is kept up.
+        watcher: hears of the file.
     """
 
     def __init__(
@@ -37,11 +52,13 @@ class StemWriter:
         folder: Path,
         spool: Path,
         peaks: dict[str, float],
+        watcher: FileWatcher,
     ) -> None:
         self.name = name
         self._frames, self._model_rate = frames, model_rate
         self._encoding, self._folder, self._peaks = encoding, folder, peaks
         self._spool_path = spool
+        self._watcher = watcher
         self._spool: SpoolWriter | None = None
         self._file: StemFile | None = None
         self._blocks = Blocks(self._take)
@@ -104,7 +121,11 @@ class StemWriter:
         if self._file and clipping.gains(self._peaks, self._encoding.clip_mode)[self.name] != 1.0:
             self._drop()
         if self._file:
-            self._file.write(block)
+            self._write(self._file, block)
+
+    def _write(self, file: StemFile, block: Samples) -> None:
+        file.write(block)
+        self._watcher.grown(file.path)
 
     def _new_file(self, gain: float = 1.0) -> StemFile:
         return StemFile(
@@ -113,6 +134,7 @@ class StemWriter:
 
     def _drop(self) -> None:
         if self._file:
+            self._watcher.dropped(self._file.path)
             self._file.discard()
             self._file = None
 
@@ -120,7 +142,7 @@ class StemWriter:
         self._file = self._new_file(gain)
         for block in spool.blocks():
             check()
-            self._file.write(block)
+            self._write(self._file, block)
 
     def _begun(self) -> StemFile:
         if self._file is None:

@@ -17,6 +17,7 @@ from splitjob.errors import ErrorCode, Failure
 from splitjob.result import Manifest
 from splitjob.safe_http import Forbidden, client
 from splitjob.storage import S3Service, StorageError
+from splitjob_worker.early_upload import EarlyUpload, Parts
 from splitjob_worker.encode import EncodedStem
 from splitjob_worker.stopping import Stop
 
@@ -26,6 +27,7 @@ ATTEMPTS = 5
 FIRST_WAIT = 0.5
 _BLOCK = 1 << 20
 _POLL_SECONDS = 0.1
+_ABANDON_SECONDS = 3.0
 
 
 class Superseded(Exception):  # noqa: N818 - reads as what happened
@@ -50,6 +52,9 @@ class Target(Protocol):
 
     def put(self, path: Path, content_type: str) -> None:
         """Upload one stem."""
+
+    def begin(self, path: Path, content_type: str) -> Parts | None:
+        """Begin to upload one stem in parts; None: this target takes only whole files."""
 
     def settle(self, manifest: Manifest) -> None:
         """Write the manifest.
@@ -87,12 +92,47 @@ class Bucket:
         with _as_failure():
             self._storage.upload_file(path, f"{self._prefix}/{path.name}", content_type)
 
+    def begin(self, path: Path, content_type: str) -> "BucketParts":
+        """Begin to upload one stem in parts."""
+        return BucketParts(self._storage, f"{self._prefix}/{path.name}", content_type)
+
     def settle(self, manifest: Manifest) -> None:
         """Write the manifest unless one is there; see `Target`."""
         body = encode(manifest)
         with _as_failure():
             if not self._storage.put_if_absent(f"{self._prefix}/{MANIFEST}", body):
                 raise Superseded
+
+
+class BucketParts:
+    """One stem on its way into the bucket in parts; see `early_upload.Parts`.
+
+    Args:
+        storage: the bucket.
+        key: of the stem.
+        content_type: of the stem.
+    """
+
+    def __init__(self, storage: S3Service, key: str, content_type: str) -> None:
+        self._storage, self._key = storage, key
+        self._etags: dict[int, str] = {}
+        with _as_failure():
+            self._upload = storage.begin_parts(key, content_type)
+
+    def put(self, number: int, body: bytes) -> None:
+        """Send a part."""
+        with _as_failure():
+            self._etags[number] = self._storage.put_part(self._key, self._upload, number, body)
+
+    def complete(self) -> None:
+        """Make one object of the parts."""
+        with _as_failure():
+            self._storage.complete_parts(self._key, self._upload, self._etags)
+
+    def abort(self) -> None:
+        """Give up: nothing of it is left."""
+        with _as_failure():
+            self._storage.abort_parts(self._key, self._upload)
 
 
 class PresignedUrls:
@@ -127,6 +167,9 @@ class PresignedUrls:
                 retryable=False,
             )
         self._put(url, path.stem, path.stat().st_size, lambda: _blocks(path))
+
+    def begin(self, _path: Path, _content_type: str) -> None:
+        """Return None: one PUT takes a whole file, and its length comes first."""
 
     def settle(self, manifest: Manifest) -> None:
         """Upload the manifest, where there is a URL for it."""
@@ -164,7 +207,7 @@ class PresignedUrls:
 
 
 class Uploads:
-    """Uploads under way, several at once: each begins as soon as its file is there.
+    """Uploads under way, several at once; hears of the stems' files (`stem_writer.FileWatcher`).
 
     A context manager; what is still on its way at the end, because something failed, is left behind
     and ends with the process.
@@ -179,10 +222,29 @@ class Uploads:
         self._target, self._content_type, self._stop = target, content_type, stop
         self._pool = ThreadPoolExecutor(max_workers=PARALLEL, thread_name_prefix="upload")
         self._tasks: list[Future[None]] = []
+        self._early: dict[Path, EarlyUpload] = {}
+        self._all_early: list[EarlyUpload] = []  # also of files that were dropped
 
-    def add(self, stem: EncodedStem) -> None:
-        """Begin to upload a file; from any thread."""
-        self._tasks.append(self._pool.submit(self._put, stem.path))
+    def grown(self, path: Path) -> None:
+        """Begin to upload what is there of a file; from the thread that writes it."""
+        early = self._early.get(path)
+        if early is None:
+            early = EarlyUpload(path, lambda: self._target.begin(path, self._content_type))
+            self._early[path] = early
+            self._all_early.append(early)
+        if early.ask():
+            self._do(lambda: early.advance(self._stop.check))
+
+    def dropped(self, path: Path) -> None:
+        """Forget what went up of a file; from the thread that wrote it."""
+        early = self._early.pop(path, None)
+        if early is not None:
+            early.forget()
+            self._do(early.abandon)
+
+    def finished(self, stem: EncodedStem) -> None:
+        """Upload a file, or what is left of it; from any thread."""
+        self._do(lambda: self._put(stem.path))
 
     def check(self) -> None:
         """See whether all is well so far.
@@ -217,12 +279,31 @@ class Uploads:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, kind: object, *_: object) -> None:
+        for task in self._tasks:
+            task.cancel()
+        if kind is not None:
+            self._abandon_all()
         self._pool.shutdown(wait=False, cancel_futures=True)
+
+    def _do(self, work: Callable[[], None]) -> None:
+        self._tasks.append(self._pool.submit(work))
 
     def _put(self, path: Path) -> None:
         self._stop.check()
+        early = self._early.get(path)
+        if early is not None:
+            if early.finish(self._stop.check):
+                return
+            early.abandon()
         self._target.put(path, self._content_type)
+
+    def _abandon_all(self) -> None:
+        """Leave no parts in the bucket, where that can be done in a moment."""
+        for early in self._all_early:
+            early.forget()
+        abandoning = [self._pool.submit(early.abandon) for early in self._all_early]
+        wait(abandoning, timeout=_ABANDON_SECONDS)
 
 
 def encode(manifest: Manifest) -> bytes:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.flaky_storage import Flaky
 from tests.worker import Models, Web, Worker, answer, tones, web_server, write_audio
 
 from splitjob.models import dump_registry
@@ -97,3 +98,12 @@ def worker(s3: s3server.S3Access, web: Web, models: Models, tmp_path: Path) -> W
     """Workers of this test; the receiver takes whatever is sent."""
     web.serve("/hooks", answer(204))
     return Worker(s3, web, models, tmp_path)
+
+
+@pytest.fixture
+def flaky(s3: s3server.S3Access) -> Iterator[tuple[Flaky, S3Service]]:
+    """The S3 server behind a proxy that fails as it is told, and the bucket seen through it."""
+    with web_server() as web:
+        front = Flaky(web, s3)
+        access = s3server.S3Access(web.url, s3.access_key_id, s3.secret_access_key, s3.bucket)
+        yield front, access.service()

@@ -21,7 +21,7 @@ from splitjob_worker.clipping import ClipMode
 from splitjob_worker.encode import EncodedStem, Encoding, StemFile
 from splitjob_worker.progress import Progress
 from splitjob_worker.scratch import Scratch
-from splitjob_worker.song import Output, Song, separate_song
+from splitjob_worker.song import Output, Song, Unwatched, separate_song
 from splitjob_worker.spool import Spool, SpoolWriter
 from splitjob_worker.stem_writer import StemWriter
 from splitjob_worker.stopping import Stopped
@@ -75,7 +75,7 @@ def run(
         encoding or Encoding(),
         files,
         changes.pop("scratch", Scratch(scratch)),
-        changes.pop("on_file", lambda _stem: None),
+        changes.pop("watcher", Unwatched()),
     )
     return separate_song(
         separator,
@@ -171,6 +171,10 @@ def test_a_file_is_taken_while_others_are_still_made(
     taken: list[str] = []
     rest_is_there = threading.Event()
 
+    class Taking(Unwatched):
+        def finished(self, stem: EncodedStem) -> None:
+            take(stem)
+
     def take(stem: EncodedStem) -> None:
         assert stem.path.stat().st_size == stem.report.size
         if stem.report.name == "rest":
@@ -179,7 +183,7 @@ def test_a_file_is_taken_while_others_are_still_made(
             assert rest_is_there.wait(120)
         taken.append(stem.report.name)
 
-    made = run(separator, mixture, folders, on_file=take)
+    made = run(separator, mixture, folders, watcher=Taking())
     assert [stem.report.name for stem in made.stems] == ["vocals", "bass", "rest"]
     assert sorted(taken) == ["bass", "rest", "vocals"]
 
@@ -278,11 +282,12 @@ def test_a_disk_that_fills_up_ends_the_song(
 def test_what_takes_the_files_may_fail(
     separator: Separator, mixture: Spool, folders: tuple[Path, Path]
 ) -> None:
-    def refuse(_stem: EncodedStem) -> None:
-        raise Failure(ErrorCode.UPLOAD_FAILED, "no")
+    class Refusing(Unwatched):
+        def finished(self, stem: EncodedStem) -> None:
+            raise Failure(ErrorCode.UPLOAD_FAILED, f"no {stem.path.name}")
 
     with pytest.raises(Failure) as caught:
-        run(separator, mixture, folders, on_file=refuse)
+        run(separator, mixture, folders, watcher=Refusing())
     assert caught.value.code is ErrorCode.UPLOAD_FAILED
     assert left(folders) == []
 

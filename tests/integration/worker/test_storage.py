@@ -1,16 +1,13 @@
 """The storage class and its command on a real S3 server, and behind one that fails at times."""
 
-import threading
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from io import BytesIO
 from pathlib import Path
-from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import httpx
 import pytest
-from tests.worker import Web, web_server
+from tests.flaky_storage import Flaky
 
 from splitjob import storage_cli
 from splitjob.storage import S3Service, StorageError
@@ -29,47 +26,6 @@ def environment(s3: S3Access, monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyP
     }.items():
         monkeypatch.setenv(name, value)
     return monkeypatch
-
-
-class Flaky:
-    """Stands before the S3 server; fails the first requests of a kind, then passes them on."""
-
-    def __init__(self, web: Web, s3: S3Access) -> None:
-        self._target = s3.endpoint
-        self.failures: list[int | None] = []
-        self.seen = 0
-        self._lock = threading.Lock()
-        web.routes = self  # type: ignore[assignment]
-
-    def get(self, _path: str, _default: object) -> object:
-        return self._handle
-
-    def _handle(self, request: Any) -> None:
-        with self._lock:
-            self.seen += 1
-            failure = self.failures.pop(0) if self.failures else 0
-        body = request.server.web.requests[-1][2]
-        if failure is None:
-            request.close_connection = True
-            request.connection.close()
-        elif failure:
-            request.send_response(failure)
-            request.send_header("Content-Length", "0")
-            request.end_headers()
-        else:
-            self._pass_on(request, body)
-
-    def _pass_on(self, request: Any, body: bytes) -> None:
-        headers = {k: v for k, v in request.headers.items() if k.lower() != "connection"}
-        url = self._target + request.path
-        real = httpx.request(request.command, url, content=body, headers=headers)
-        request.send_response(real.status_code)
-        for name, value in real.headers.items():
-            if name.lower() not in {"transfer-encoding", "connection", "content-length"}:
-                request.send_header(name, value)
-        request.send_header("Content-Length", str(len(real.content)))
-        request.end_headers()
-        request.wfile.write(real.content)
 
 
 def test_every_method_of_the_seed(storage: S3Service, tmp_path: Path) -> None:
@@ -128,20 +84,12 @@ def test_json_that_is_not_there_and_json_that_is_none(storage: S3Service) -> Non
         storage.get_json("bad.json")
 
 
-@pytest.fixture
-def flaky(s3: S3Access) -> Iterator[tuple[Flaky, S3Service]]:
-    with web_server() as web:
-        front = Flaky(web, s3)
-        access = S3Access(web.url, s3.access_key_id, s3.secret_access_key, s3.bucket)
-        yield front, access.service()
-
-
 def test_503_and_resets_are_tried_again(flaky: tuple[Flaky, S3Service]) -> None:
     """Acceptance 49."""
     front, storage = flaky
     front.failures = [503, None, 500]
     storage.upload_fileobj(BytesIO(b"content"), "flaky")
-    assert front.seen >= 4
+    assert len(front.asked) >= 4
     front.failures = [None, 503]
     assert storage.get_object("flaky") == b"content"
     front.failures = [503]
@@ -160,7 +108,7 @@ def test_a_refusal_is_not_tried_again_and_tells_no_secret(
     assert not caught.value.retryable
     assert "not-the-secret" not in str(caught.value)
     assert not wrong.test_connection()
-    assert front.seen == 0
+    assert front.asked == []
 
 
 def test_nobody_there(s3: S3Access) -> None:
@@ -176,7 +124,7 @@ def test_the_command_says_that_a_good_bucket_works(
     assert storage_cli.main(["test"]) == 0
     out = capsys.readouterr().out
     assert "This bucket can be used." in out
-    assert out.count("  works ") == 16
+    assert out.count("  works ") == 17
     assert storage.list_objects("storage-test/") == []
 
 

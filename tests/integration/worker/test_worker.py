@@ -5,9 +5,11 @@ import json
 import resource
 import signal
 import time
+from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.flaky_storage import Flaky
 from tests.worker import QUERY, TOKEN, Run, Worker, answer, tones, write_audio
 
 from splitjob.errors import ErrorCode
@@ -101,6 +103,27 @@ def test_from_the_source_to_the_webhook(worker: Worker, storage: S3Service, song
     assert '"jobId"' in run.log
     assert '"correlationId": "corr-1"' in run.log
     assert "do-not-tell" not in run.log + json.dumps(run.lines)
+
+
+def test_stems_go_up_while_they_are_made(
+    worker: Worker, flaky: tuple[Flaky, S3Service], storage: S3Service, tmp_path: Path
+) -> None:
+    """Of each large file, later parts are in the bucket before its beginning is known."""
+    front, _ = flaky
+    song = write_audio(tmp_path / "song.wav", tones(44100, 60.0, 2)).read_bytes()
+    source = worker.source(worker.web.give("/song.wav", song))
+    request = {**WANTED, "source": source, "bitDepth": 32}
+    run = worker.run(request, S3_ENDPOINT=front.url)
+    assert run.status == EXIT_DONE, run.log
+    prefix = f"version-1/{run.job_id}"
+    manifest = Manifest.model_validate(storage.get_json(f"{prefix}/manifest.json"))
+    assert manifest.result is not None
+    for stem in manifest.result.stems:
+        content = storage.get_object(f"{prefix}/{stem.type}.wav")
+        assert stem.checksum == f"sha256:{hashlib.sha256(content).hexdigest()}"
+        asked = [one for one in front.asked if f"/{stem.type}.wav?" in one]
+        order = [int(one.partition("partNumber=")[2].split("&")[0]) for one in asked[1:-1]]
+        assert order == [2, 3, 1]
 
 
 def test_running_twice_writes_once_and_speaks_once(
