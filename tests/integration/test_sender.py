@@ -127,7 +127,7 @@ def test_trickled_answer(receiver: Receiver) -> None:
     def trickle(handler: http.server.BaseHTTPRequestHandler) -> None:
         handler.wfile.write(b"HTTP/1.1 200 OK\r\nX-Slow: ")
         try:
-            for _ in range(200):
+            for _ in range(400):
                 handler.wfile.write(b"x")
                 time.sleep(0.05)
         except OSError:
@@ -136,7 +136,7 @@ def test_trickled_answer(receiver: Receiver) -> None:
     receiver.before_answer = trickle
     started = time.monotonic()
     outcome = sender(receiver).send(receiver.url, "e", BODY, timeout=0.5)
-    assert time.monotonic() - started < 2
+    assert time.monotonic() - started < 10
     assert outcome.error == "the receiver did not answer within 0.5 s"
 
 
@@ -159,17 +159,17 @@ def test_a_hanging_receiver_delays_no_other(receiver: Receiver) -> None:
 
     def hang(handler: http.server.BaseHTTPRequestHandler) -> None:
         if handler.path.endswith("hang"):
-            release.wait(5)
+            release.wait(30)
 
     receiver.before_answer = hang
     sending = sender(receiver)
     with ThreadPoolExecutor(9) as pool:
         hanging = pool.submit(sending.send, receiver.url + "/hang", "e0", BODY)
         quick = [pool.submit(sending.send, receiver.url, f"e{n}", BODY) for n in range(1, 9)]
-        assert all(one.result(timeout=4).delivered for one in quick)
+        assert all(one.result(timeout=20).delivered for one in quick)
         assert not hanging.done()
         release.set()
-        assert hanging.result(timeout=5).delivered
+        assert hanging.result(timeout=20).delivered
 
 
 NOW = datetime(2026, 1, 1, 12, tzinfo=UTC)

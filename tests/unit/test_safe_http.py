@@ -232,7 +232,7 @@ def test_total_time_against_a_trickle() -> None:
     def trickle(handler: http.server.BaseHTTPRequestHandler) -> None:
         handler.wfile.write(b"HTTP/1.1 200 OK\r\nX-Slow: ")
         try:
-            for _ in range(100):
+            for _ in range(400):
                 handler.wfile.write(b"x")
                 time.sleep(0.05)
         except OSError:
@@ -241,7 +241,7 @@ def test_total_time_against_a_trickle() -> None:
     started = time.monotonic()
     with server(trickle) as port, pytest.raises(httpx.ReadTimeout):
         get(f"http://127.0.0.1:{port}/", timeout=1.0, total_timeout=0.5)
-    assert time.monotonic() - started < 2
+    assert time.monotonic() - started < 10
 
 
 def test_slow_resolver(monkeypatch: pytest.MonkeyPatch) -> None:

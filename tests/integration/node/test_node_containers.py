@@ -126,8 +126,9 @@ def test_a_missing_secret(pods: Any) -> None:
 def test_sigterm_and_the_grace_period(pods: Any) -> None:
     """A process that obeys ends with its own code, one that does not is killed in time."""
     wait = "while true; do sleep 0.05; done"
-    for name, trap in (("obeys", "trap 'echo bye; exit 0' TERM"), ("deaf", "trap '' TERM")):
-        pods.shell(name, f"{trap}; echo up; {wait}", spec={"terminationGracePeriodSeconds": 2})
+    kinds = (("obeys", "trap 'echo bye; exit 0' TERM", 30), ("deaf", "trap '' TERM", 2))
+    for name, trap, grace in kinds:
+        pods.shell(name, f"{trap}; echo up; {wait}", spec={"terminationGracePeriodSeconds": grace})
         pods.wait_until_ready(name)
         while "up" not in pods.logs(name):
             time.sleep(0.02)
@@ -135,12 +136,12 @@ def test_sigterm_and_the_grace_period(pods: Any) -> None:
 
     pods.delete("obeys")
     pods.wait_until_gone("obeys")
-    assert time.monotonic() - begun < 1.5
+    assert time.monotonic() - begun < 15
 
     pods.delete("deaf")
     begun = time.monotonic()
     pods.wait_until_gone("deaf")
-    assert 1.5 < time.monotonic() - begun < 5
+    assert 1.5 < time.monotonic() - begun < 15
 
 
 def test_the_status_of_a_deleted_pod_is_final(pods: Any) -> None:

@@ -243,7 +243,7 @@ def test_the_time_for_all_of_it_is_over(web: Web, tmp_path: Path) -> None:
     began = time.monotonic()
     failure = refused(web.serve("/x", trickle), tmp_path / "x", limits)
     assert failure.code is ErrorCode.SOURCE_TIMEOUT
-    assert time.monotonic() - began < 2
+    assert time.monotonic() - began < 10
 
 
 def test_stopping_ends_a_download(web: Web, tmp_path: Path) -> None:
@@ -252,4 +252,4 @@ def test_stopping_ends_a_download(web: Web, tmp_path: Path) -> None:
     began = time.monotonic()
     with pytest.raises(Stopped):
         download(web.serve("/x", trickle), tmp_path / "x", stop=stop)
-    assert time.monotonic() - began < 2
+    assert time.monotonic() - began < 10
