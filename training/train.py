@@ -3,7 +3,8 @@
 Training goes on from the last checkpoint in the cache; without one, from the shipped weights,
 which know their steps and hours. The learning rate stays high for most of the time budget and
 falls to zero over the last part of it. The budget counts earlier runs too: asking for more hours
-than before raises the rate again, and lets it fall at the new end.
+than before raises the rate again, and lets it fall at the new end. Hours are those of a processor,
+not of the clock: other work on the machine, or a pause, costs no training.
 
 Every process trains on one thread, and they meet every few steps to average their weights (local
 SGD: Stich, "Local SGD converges fast and communicates little", ICLR 2019). Threads that meet
@@ -53,7 +54,7 @@ class Settings:
 
     Attributes:
         folder: where songs and checkpoint lie.
-        hours: time budget over all runs.
+        hours: processor time of each process, over all runs.
         songs: training songs to use.
         batch: examples per step in each process.
         processes: processes, one thread each.
@@ -79,7 +80,7 @@ class Progress:
     """Where training stands."""
 
     step: int = 0
-    seconds: float = 0.0
+    seconds: float = 0.0  # of processor time, in each process
     losses: list[float] = field(default_factory=list)
 
 
@@ -120,13 +121,13 @@ class Trainer:
         """Train until the time budget is used up."""
         budget = self.settings.hours * 3_600
         examples = self._examples()
-        saved = begun = time.monotonic()
-        before = self.progress.seconds
+        saved = time.monotonic()
+        before = self.progress.seconds - time.process_time()
         while self.progress.seconds < budget:
             for _ in range(SYNC_STEPS):
                 self._step(next(examples), self.progress.seconds / budget)
+            self._meet(before + time.process_time())
             now = time.monotonic()
-            self._meet(before + now - begun)
             if self.rank == 0 and now - saved > CHECKPOINT_SECONDS:
                 self._save()
                 saved = now
@@ -247,7 +248,7 @@ def train(settings: Settings) -> None:
 def main() -> None:
     """Read the command line and train."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--hours", type=float, default=6.0, help="time budget over all runs")
+    parser.add_argument("--hours", type=float, default=6.0, help="processor time, over all runs")
     parser.add_argument("--songs", type=int, default=1_500, help="training songs of 20 s")
     parser.add_argument("--batch", type=int, default=1, help="examples per step and process")
     parser.add_argument("--processes", type=int, default=min(os.cpu_count() or 1, 4))

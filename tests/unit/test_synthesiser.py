@@ -1,6 +1,7 @@
 """The synthesiser makes the same songs from the same seeds, and two families that share nothing."""
 
 import time
+from collections.abc import Sequence
 
 import numpy as np
 import pytest
@@ -40,13 +41,16 @@ def test_every_stem_sounds_in_the_first_bars(family: Family) -> None:
         assert np.sqrt(np.mean(audio**2)) > 0.005, stem
 
 
+def apart(some: Sequence[tuple[float, float]], others: Sequence[tuple[float, float]]) -> bool:
+    return all(a[1] < b[0] or b[1] < a[0] for a in some for b in others)
+
+
 def test_families_are_disjoint() -> None:
     train, heldout = PALETTES["train"], PALETTES["heldout"]
     assert not set(train.tonics) & set(heldout.tonics)
-    assert train.tempi[1] < heldout.tempi[0]
+    assert apart(train.tempi, heldout.tempi)
+    assert apart(train.tracts, heldout.tracts)
     assert train.open_quotients[1] < heldout.open_quotients[0]
-    for low, high in heldout.tracts:
-        assert all(high < other_low or other_high < low for other_low, other_high in train.tracts)
     for part in train.kit:
         assert not set(train.kit[part]) & {drum for kit in heldout.kit.values() for drum in kit}
     instruments = [

@@ -74,7 +74,7 @@ def any_bass(rng: np.random.Generator) -> Timbre:
     spectrum = random_spectrum(rng)
     return Wavetable(
         bright=low_passed(spectrum, rng.uniform(5, 60)),
-        dark=low_passed(spectrum, rng.uniform(2, 20)),
+        dark=low_passed(spectrum, float(np.exp(rng.uniform(np.log(2), np.log(50))))),
         envelope=(rng.uniform(0.002, 0.03), rng.uniform(0.1, 1.5), rng.uniform(0.1, 1.0), 0.05),
         fade=float(np.exp(rng.uniform(np.log(0.05), np.log(2.0)))),
         detune=rng.uniform(0, 0.002),

@@ -215,9 +215,32 @@ def any_hit(rng: np.random.Generator) -> Signal:
     tone = _sweep(n, low * rng.uniform(1.0, 4.0), low, 0.05) * decay(n, seconds)
     floor = float(np.exp(rng.uniform(np.log(200), np.log(7_000))))
     band = bandpass(noise(rng, 2, n), floor, floor * np.exp(rng.uniform(np.log(1.5), np.log(20.0))))
-    shape = decay(n, seconds * rng.uniform(0.3, 1.0)) ** np.float32(rng.choice([0.15, 0.5, 1.0]))
+    shape = decay(n, seconds * rng.uniform(0.3, 1.0)) ** np.float32(
+        rng.choice([0.03, 0.15, 0.5, 1.0])
+    )
     share = rng.random()
     return np.float32(share) * pan(tone, 0.0) + np.float32(2 * (1 - share)) * band * shape
+
+
+def any_metal(rng: np.random.Generator) -> Signal:
+    """Any short metal or wood: partials anywhere, in tune with nothing, over some noise."""
+    return _partials(rng, float(np.exp(rng.uniform(np.log(0.05), np.log(0.4)))))
+
+
+def any_crash(rng: np.random.Generator) -> Signal:
+    """The same, left to ring."""
+    return _partials(rng, rng.uniform(0.8, 1.6))
+
+
+def _partials(rng: np.random.Generator, seconds: float) -> Signal:
+    n = _length(seconds)
+    low = np.log(rng.uniform(300, 3_000))
+    high = low + np.log(rng.uniform(2.0, 8.0))
+    out = highpass(noise(rng, 2, n), 2_000) * np.float32(rng.uniform(0.0, 0.5))
+    for hertz in np.exp(rng.uniform(low, high, int(rng.integers(2, 24)))):
+        partial = sine(phase_of(min(float(hertz), 18_000.0), n, rng.random()))
+        out += pan(np.float32(rng.uniform(0.1, 0.5)) * partial, rng.uniform(-0.8, 0.8))
+    return out * decay(n, seconds * rng.uniform(0.5, 1.5))
 
 
 def conga(rng: np.random.Generator) -> Signal:

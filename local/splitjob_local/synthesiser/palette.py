@@ -25,7 +25,7 @@ class Palette:
 
     Attributes:
         tonics: pitch classes, 0 is C.
-        tempi: slowest and fastest, in beats per minute.
+        tempi: ranges, in beats per minute.
         kit: recipes for every part of the drum kit.
         bass: recipes for the bass.
         sustained: recipes for chords that are held.
@@ -39,7 +39,7 @@ class Palette:
     """
 
     tonics: Sequence[int]
-    tempi: tuple[float, float]
+    tempi: Sequence[tuple[float, float]]
     kit: Mapping[str, Sequence[Drum]]
     bass: Sequence[Recipe]
     sustained: Sequence[Recipe]
@@ -57,13 +57,32 @@ COMMON_EFFECTS: Sequence[Effect] = (effects.equalise, effects.compress, effects.
 
 _TRAIN = Palette(
     tonics=(0, 2, 3, 5, 7, 8, 9, 10),
-    tempi=(75.0, 138.0),
+    tempi=((75.0, 138.0), (161.0, 185.0)),
     kit={
         "kick": (drums.round_kick, drums.long_kick, drums.acoustic_kick, *3 * [drums.any_kick]),
-        "snare": (drums.snare, drums.clap, drums.rim, *3 * [drums.any_hit]),
-        "hat": (drums.noise_hat, drums.metal_hat, drums.shaker, *2 * [drums.any_hit]),
-        "extra": (drums.tom, drums.shaker, drums.rim, drums.noise_hat, *4 * [drums.any_hit]),
-        "crash": (drums.crash,),
+        "snare": (
+            drums.snare,
+            drums.clap,
+            drums.rim,
+            *3 * [drums.any_hit],
+            drums.any_metal,
+        ),
+        "hat": (
+            drums.noise_hat,
+            drums.metal_hat,
+            drums.shaker,
+            *2 * [drums.any_hit],
+            *2 * [drums.any_metal],
+        ),
+        "extra": (
+            drums.tom,
+            drums.shaker,
+            drums.rim,
+            drums.noise_hat,
+            *4 * [drums.any_hit],
+            drums.any_metal,
+        ),
+        "crash": (drums.crash, drums.any_crash),
     },
     bass=(
         basses.saw_bass,
@@ -71,6 +90,12 @@ _TRAIN = Palette(
         basses.sub_bass,
         basses.finger_bass,
         *4 * [basses.any_bass],
+        # What makes a bass is that it plays low, with whatever sound.
+        *2 * [instruments.plucked_string],
+        *2 * [instruments.any_mallet],
+        instruments.any_pad,
+        instruments.electric_piano,
+        instruments.piano,
     ),
     sustained=(
         instruments.saw_pad,
@@ -102,7 +127,7 @@ _TRAIN = Palette(
 
 _HELDOUT = Palette(
     tonics=(1, 4, 6, 11),
-    tempi=(139.0, 160.0),
+    tempi=((139.0, 160.0),),
     kit={
         "kick": (drums.fm_kick, drums.hard_kick),
         "snare": (drums.ring_snare, drums.block_snare),

@@ -85,7 +85,7 @@ class Plan:
 
 def draw_plan(rng: np.random.Generator, samples: int, palette: Palette) -> Plan:
     """Draw a song's plan from what its palette allows."""
-    tempo = rng.uniform(*palette.tempi)
+    tempo = rng.uniform(*choose(rng, palette.tempi))
     progression = choose(rng, _PROGRESSIONS)
     blocks = range(1, 1 + int(samples / SAMPLERATE * tempo / 960) + 1)
     odds = {"drums": 0.12, "bass": 0.12, "other": 0.08, "vocals": 0.25}
