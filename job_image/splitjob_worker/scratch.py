@@ -26,9 +26,12 @@ class Scratch:
     def left(self) -> int:
         """Return the bytes that may still be written."""
         free = shutil.disk_usage(self.folder).free
-        if self.limit is None:
-            return free
-        return min(free, max(self.limit - _taken(self.folder.parent), 0))
+        allowed = self.allowed()
+        return free if allowed is None else min(free, allowed)
+
+    def allowed(self) -> int | None:
+        """Return the bytes that the limit still allows: the same in every attempt at this song."""
+        return None if self.limit is None else max(self.limit - _taken(self.folder.parent), 0)
 
 
 def check_room(scratch: Scratch, spools: int, folder: Path, files: int) -> None:
@@ -41,22 +44,35 @@ def check_room(scratch: Scratch, spools: int, folder: Path, files: int) -> None:
         files: bytes of the files, at most.
 
     Raises:
-        Failure: `worker_storage`.
+        Failure: `worker_storage`; another attempt may find a disk with more room, but no other
+            limit.
     """
     if folder.stat().st_dev == scratch.folder.stat().st_dev:
-        _require(spools + files, scratch.left(), "scratch space for stems and files")
+        _require_scratch(spools + files, scratch, "scratch space for stems and files")
         return
-    _require(spools, scratch.left(), "scratch space for stems")
+    _require_scratch(spools, scratch, "scratch space for stems")
     _require(files, shutil.disk_usage(folder).free, "space for the files")
+
+
+def _require_scratch(needed: int, scratch: Scratch, what: str) -> None:
+    allowed = scratch.allowed()
+    if allowed is not None and needed > allowed:
+        raise _failure(needed, allowed, what, "raise its size limit", retryable=False)
+    _require(needed, scratch.left(), what)
 
 
 def _require(needed: int, left: int, what: str) -> None:
     if needed > left:
-        raise Failure(
-            ErrorCode.WORKER_STORAGE,
-            f"this song needs up to {needed / _MEGABYTE:,.0f} MB of {what}, but only "
-            f"{left / _MEGABYTE:,.0f} MB are left: free some, or use a larger disk",
-        )
+        raise _failure(needed, left, what, "free some, or use a larger disk", retryable=True)
+
+
+def _failure(needed: int, left: int, what: str, remedy: str, *, retryable: bool) -> Failure:
+    return Failure(
+        ErrorCode.WORKER_STORAGE,
+        f"this song needs up to {needed / _MEGABYTE:,.0f} MB of {what}, but only "
+        f"{left / _MEGABYTE:,.0f} MB are left: {remedy}",
+        retryable=retryable,
+    )
 
 
 def _taken(folder: Path) -> int:

@@ -250,3 +250,14 @@ def test_files_on_the_disk_of_the_scratch_count_with_it(tmp_path: Path) -> None:
     with pytest.raises(Failure, match="scratch space for stems and files") as caught:
         check_room(scratch, scratch.left(), tmp_path, 10**15)
     assert caught.value.code is ErrorCode.WORKER_STORAGE
+    assert caught.value.retryable, "the disk of another node may have room"
+
+
+def test_a_song_that_exceeds_the_limit_of_the_scratch_disk_is_not_tried_again(
+    tmp_path: Path,
+) -> None:
+    """Acceptance 50: the limit is the same in the next attempt."""
+    with pytest.raises(Failure, match="raise its size limit") as caught:
+        check_room(Scratch(tmp_path, limit=1_000), 600, tmp_path, 600)
+    assert caught.value.code is ErrorCode.WORKER_STORAGE
+    assert not caught.value.retryable
