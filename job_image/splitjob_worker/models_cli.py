@@ -101,15 +101,28 @@ def fetch(arguments: argparse.Namespace) -> None:
         return
     if arguments.to is None:
         raise CommandError(f"say where to put the weights: --to DIR, or set {ENV_MODEL_DIR}")
-    arguments.to.mkdir(parents=True, exist_ok=True)
-    for name in [f"{record.name}.yaml", *(file.name for file in record.files)]:
-        shutil.copyfile(_download(record, name, arguments.to), arguments.to / name)
-    digests = {file.name: weights.sha256(arguments.to / file.name) for file in record.files}
-    lines = "".join(f"{digest}  {name}\n" for name, digest in digests.items())
-    (arguments.to / f"{record.name}.sha256").write_text(lines, encoding="utf-8")
+    try:
+        _fetch_into(arguments.to, record)
+    except OSError as error:
+        raise CommandError(f"cannot write to {arguments.to}: {error.strerror}") from None
     for file in record.files:
         weights.read_header(arguments.to / file.name)
     print(f"{record.name}: {weights.find(record, arguments.to).digest} in {arguments.to}")
+
+
+def _fetch_into(folder: Path, record: ModelRecord) -> None:
+    """Put a model's files and their digests into a folder; only whole ones ever have their name."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for name in [f"{record.name}.yaml", *(file.name for file in record.files)]:
+        part = folder / f"{name}.part"
+        try:
+            shutil.copyfile(_download(record, name, folder), part)
+            part.replace(folder / name)
+        finally:
+            part.unlink(missing_ok=True)
+    digests = {file.name: weights.sha256(folder / file.name) for file in record.files}
+    lines = "".join(f"{digest}  {name}\n" for name, digest in digests.items())
+    (folder / f"{record.name}.sha256").write_text(lines, encoding="utf-8")
 
 
 def add(arguments: argparse.Namespace) -> None:

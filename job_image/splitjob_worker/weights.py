@@ -106,13 +106,22 @@ def sha256(path: Path) -> str:
 
 
 def read_pins(path: Path) -> dict[str, str]:
-    """Return file name to digest, from a file as `sha256sum` writes it; empty if there is none."""
+    """Return file name to digest, from a file as `sha256sum` writes it; empty if there is none.
+
+    Raises:
+        Failure: `model_unavailable`: it is not of this kind.
+    """
     try:
         lines = path.read_text(encoding="utf-8").splitlines()
+        pairs = [line.split(maxsplit=1) for line in lines if line.strip()]
+        return {name.lstrip("*"): digest for digest, name in pairs}
     except OSError:
         return {}
-    pairs = (line.split(maxsplit=1) for line in lines if line.strip())
-    return {name.lstrip("*"): digest for digest, name in pairs}
+    except ValueError:
+        raise _unavailable(
+            f"{path} is not a list of digests as sha256sum writes it: delete it, or fetch the "
+            "model again"
+        ) from None
 
 
 def read_header(path: Path) -> dict[str, Any]:

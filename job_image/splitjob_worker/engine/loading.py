@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load_file
 
 from splitjob.errors import ErrorCode, Failure
@@ -121,7 +122,7 @@ def build(blueprint: Blueprint, device: torch.device) -> Any:  # noqa: ANN401 - 
     """Return the model with its weights, on its device, ready to be run.
 
     Raises:
-        Failure: `model_unavailable`: the file does not hold all the weights.
+        Failure: `model_unavailable`: the file is damaged, or does not hold all the weights.
     """
     try:
         with _without_initialisers(), torch.device(device):
@@ -129,7 +130,7 @@ def build(blueprint: Blueprint, device: torch.device) -> Any:  # noqa: ANN401 - 
         model.load_state_dict(load_file(blueprint.path))
     except torch.OutOfMemoryError:
         raise
-    except (RuntimeError, TypeError, ValueError, AssertionError) as error:
+    except (SafetensorError, RuntimeError, TypeError, ValueError, AssertionError) as error:
         raise _incomplete(blueprint.path, blueprint.klass.__name__, error) from error
     model.segment = blueprint.segment
     return sped_up(model.eval().requires_grad_(requires_grad=False), device)

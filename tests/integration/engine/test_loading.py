@@ -54,6 +54,14 @@ def test_a_missing_weight_is_an_error(copied: Path) -> None:
     assert caught.value.code is ErrorCode.MODEL_UNAVAILABLE
 
 
+def test_a_file_that_ends_too_soon_is_an_error(copied: Path) -> None:
+    """Its header is whole, so that nothing is wrong before the weights are read."""
+    copied.write_bytes(copied.read_bytes()[:-1000])
+    with pytest.raises(Failure, match="complete HTDemucs") as caught:
+        build(read_blueprint(copied, "HTDemucs", None), CPU)
+    assert caught.value.code is ErrorCode.MODEL_UNAVAILABLE
+
+
 def test_an_argument_that_demucs_forgot_is_left_out(copied: Path) -> None:
     rewrite(copied, an_old_option=3)
     build(read_blueprint(copied, "HTDemucs", None), CPU)

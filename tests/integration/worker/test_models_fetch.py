@@ -1,5 +1,6 @@
 """`track-tree-audio models fetch`, against a server of the Hugging Face hub's layout."""
 
+import errno
 import hashlib
 import os
 import subprocess
@@ -11,6 +12,7 @@ import pytest
 from tests.worker import Models, Web
 
 from splitjob.models import ModelFile, dump_registry, load_registry
+from splitjob_worker import models_cli
 
 
 @pytest.fixture
@@ -87,6 +89,34 @@ def test_what_cannot_be_fetched_is_named_with_its_place(
     last = done.stderr.strip().splitlines()[-1]
     assert last.startswith("models: tiny.safetensors cannot be fetched")
     assert str(place) in last
+
+
+def test_a_full_disk_leaves_no_short_weights(
+    models: Models,
+    registry: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """What was there before stays as it was."""
+
+    def fill_up(_source: Path, target: Path) -> None:
+        target.write_bytes(b"short")
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    place = tmp_path / "weights"
+    place.mkdir()
+    for name in ("htdemucs.yaml", "tiny.safetensors"):
+        (place / name).write_text("as before")
+    monkeypatch.setattr(models_cli, "_download", lambda *_: models.folder / "tiny.safetensors")
+    monkeypatch.setattr("shutil.copyfile", fill_up)
+    words = ["fetch", "htdemucs", "--registry", str(registry), "--to", str(place)]
+    assert models_cli.main(words) == 1
+    assert capsys.readouterr().err == f"models: cannot write to {place}: No space left on device\n"
+    assert {one.name: one.read_text() for one in place.iterdir()} == {
+        "htdemucs.yaml": "as before",
+        "tiny.safetensors": "as before",
+    }
 
 
 def test_every_published_model_has_a_place_on_the_hub() -> None:

@@ -264,6 +264,14 @@ def test_a_pin_beside_the_weights_counts_as_well(models: Models, copied: Path) -
         weights.find(unpinned, copied)
 
 
+@pytest.mark.parametrize("content", [b"0123\n", b"\xff\xfe tiny.safetensors\n"])
+def test_pins_that_cannot_be_read_are_told(models: Models, copied: Path, content: bytes) -> None:
+    (copied / "tiny.sha256").write_bytes(content)
+    with pytest.raises(Failure, match="is not a list of digests") as caught:
+        weights.find(models.record, copied)
+    assert caught.value.code is ErrorCode.MODEL_UNAVAILABLE
+
+
 def test_missing_weights_are_named(models: Models, tmp_path: Path) -> None:
     with pytest.raises(Failure, match=r"tiny\.yaml, tiny\.safetensors"):
         weights.find(models.record, tmp_path)
