@@ -118,6 +118,8 @@ class LocalCluster:
             s3=self.s3,
             token=secrets.token_urlsafe(24),
             webhook_base=f"http://127.0.0.1:{leases.port()}/webhooks/",
+            api_port=leases.port(),
+            operator_port=leases.port(),
         )
         with ThreadPoolExecutor(1) as pool:
             bucket = pool.submit(self._start_s3, programs["versitygw"])

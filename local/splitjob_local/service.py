@@ -26,6 +26,9 @@ class Service:
         s3: its bucket.
         token: what requests and webhooks are signed with.
         webhook_base: webhook URLs below this one are allowed; start a receiver on its port.
+        api_port: that its API listens on.
+        operator_port: that its operator listens on. Pods have addresses of their own, but a program
+            of this machine that listens on all addresses would stand in the way of any fixed port.
     """
 
     cluster: Cluster
@@ -33,6 +36,8 @@ class Service:
     s3: S3Access
     token: str
     webhook_base: str
+    api_port: int
+    operator_port: int
 
     def install(self, values: Sequence[Path], settings: Sequence[str], folder: Path) -> None:
         """Install the chart; `wait_until_ready` says when it is up.
@@ -82,6 +87,8 @@ class Service:
                 "bucket": self.s3.bucket,
             },
             "webhooks": {"allowlist": [self.webhook_base.rstrip("/")]},
+            "api": {"port": self.api_port},
+            "operator": {"port": self.operator_port},
         }
 
     def api_urls(self) -> list[str]:

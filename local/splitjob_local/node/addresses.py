@@ -8,7 +8,7 @@ import sys
 from collections import deque
 from typing import Protocol
 
-_RESERVATION_PORT = 10250
+_CLAIM = "\0track-tree-audio/"  # an abstract socket (unix(7)): a name, and no file
 _PREFIX = 20
 # Below lie the addresses that people and distributions use (127.0.0.1, 127.0.1.1, 127.0.0.53).
 _FIRST = int(ipaddress.IPv4Address("127.16.0.0"))
@@ -46,29 +46,29 @@ class SharedAddress:
 class LoopbackRange:
     """A /20 below 127.0.0.0/8 that no other node of this machine uses.
 
-    The range is claimed by listening on its first address: the kernel lets one process do that,
-    and ends the claim when the process ends, however that comes.
+    The range is claimed by a socket of that name, which is as local as the addresses: the kernel
+    lets one process have it, whatever its user, and ends the claim when the process ends, however
+    that comes. A port would not do: a program that listens on all addresses has it in every range.
     """
 
     def __init__(self, network: ipaddress.IPv4Network, claim: socket.socket) -> None:
         self._claim = claim
-        self._free = deque(str(address) for address in list(network.hosts())[1:])
+        self._free = deque(str(address) for address in network.hosts())
 
     @classmethod
     def claim(cls) -> "LoopbackRange":
         """Find a free range and claim it.
 
         Raises:
-            OSError: the system does not route 127.0.0.0/8 to itself, or no range is free.
+            OSError: no range is free.
         """
         size = 2 ** (32 - _PREFIX)
         starts = list(range(_FIRST, _LAST, size))
         for start in random.sample(starts, len(starts)):
             network = ipaddress.IPv4Network((start, _PREFIX))
-            claim = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+            claim = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
             try:
-                claim.bind((str(network[1]), _RESERVATION_PORT))
-                claim.listen()
+                claim.bind(f"{_CLAIM}{network}")
             except OSError as error:
                 claim.close()
                 if error.errno != errno.EADDRINUSE:
