@@ -9,6 +9,7 @@ from pathlib import Path
 import httpx
 import numpy as np
 import pytest
+from tests.worker import write_audio
 
 from splitjob.signing import Signer
 from splitjob_local.demo import verify
@@ -26,6 +27,8 @@ from splitjob_local.demo.narrate import Check, Narrator
 from splitjob_local.demo.page import Page, Track
 from splitjob_local.demo.receiver import Delivery, Receiver
 from splitjob_local.demo.song import take
+from splitjob_worker.audio import Limits
+from splitjob_worker.decoder import decode_file
 
 RATE = 44100
 BODY = b'{"jobId":"j"}'
@@ -79,6 +82,25 @@ def test_wav_and_webm_round_trip(tmp_path: Path) -> None:
     assert np.abs(decode(tmp_path / "a.wav", RATE) - np.clip(signal, -1, 1)).max() < 1e-4
     (tmp_path / "a.webm").write_bytes(to_webm(signal, RATE, 96))
     assert abs(decode(tmp_path / "a.webm", RATE).shape[1] - RATE) < 3 * 960
+
+
+@pytest.mark.parametrize(
+    ("codec", "suffix", "rate", "tail"),
+    [
+        ("aac", "m4a", 44100, b""),
+        ("aac", "mp4", 48000, b""),
+        ("libmp3lame", "mp3", 44100, b"LYRICSBEGIN" + bytes(5000) + b"LYRICS200"),
+        ("flac", "flac", 44100, bytes(5000)),
+    ],
+)
+def test_a_song_is_as_long_for_the_demo_as_for_the_worker(
+    tmp_path: Path, codec: str, suffix: str, rate: int, tail: bytes
+) -> None:
+    """What fills up the last frame, and what is no audio, is no part of it."""
+    file = write_audio(tmp_path / f"x.{suffix}", noise(4, 1.0101), rate, codec=codec)
+    file.write_bytes(file.read_bytes() + tail)
+    found = decode_file(file, tmp_path / "spool", Limits(RATE, 60))
+    assert decode(file, RATE).shape == (2, found.frames)
 
 
 def test_a_file_that_is_no_song_is_refused_before_anything_starts(tmp_path: Path) -> None:

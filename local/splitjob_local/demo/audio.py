@@ -2,11 +2,15 @@
 
 import io
 import wave
+from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import av
 import numpy as np
 import numpy.typing as npt
+from av.stream import Disposition
 
 Signal = npt.NDArray[np.float32]
 
@@ -18,10 +22,12 @@ class UnreadableError(Exception):
 def decode(file: Path, rate: int) -> Signal:
     """Return the audio of a file as float32 of shape (2, n), full scale 1.
 
-    Mono is on both sides at its own level; more than two channels are mixed down by FFmpeg.
+    Mono is on both sides at its own level; more than two channels are mixed down by FFmpeg. What
+    is damaged is left out, as players do.
 
     Args:
-        file: any format FFmpeg reads; its first audio track is taken.
+        file: any format FFmpeg reads; the audio track that it marks as its default is taken, else
+            the first.
         rate: the sample rate wanted, Hz; resampled where the file has another.
 
     Raises:
@@ -29,19 +35,56 @@ def decode(file: Path, rate: int) -> Signal:
     """
     blocks: list[Signal] = []
     try:
-        with av.open(str(file)) as container:
-            mono = container.streams.audio[0].layout.nb_channels == 1
+        with av.open(str(file), metadata_errors="ignore") as container:
+            track = _default_track(container)
+            mono = track.layout.nb_channels == 1
             layout = "mono" if mono else "stereo"
             resampler = av.AudioResampler(format="fltp", layout=layout, rate=rate)
-            for frame in container.decode(audio=0):
+            for frame in _frames(container, track):
                 blocks += map(_samples, resampler.resample(frame))
             blocks += map(_samples, resampler.resample(None))
+        length = _said_length(file, rate)
     except (av.FFmpegError, IndexError, OSError, ValueError) as error:
         raise UnreadableError(f"{file} holds no audio that can be read: {error}") from None
     if not blocks:
         raise UnreadableError(f"{file} holds no audio")
-    signal = np.concatenate(blocks, axis=1)
+    signal = np.concatenate(blocks, axis=1)[:, :length]
     return np.repeat(signal, 2, axis=0) if mono else signal
+
+
+def _default_track(container: Any) -> Any:  # noqa: ANN401 - av has no types here
+    tracks = container.streams.audio
+    return next((one for one in tracks if one.disposition & Disposition.default), tracks[0])
+
+
+def _frames(container: Any, track: Any) -> Iterator[Any]:  # noqa: ANN401
+    """Yield what can be decoded; the end of a file is often something else, such as a tag."""
+    begun = False
+    try:
+        for packet in container.demux(track):
+            with suppress(av.FFmpegError):
+                for frame in packet.decode():
+                    begun = True
+                    yield frame
+    except av.FFmpegError:
+        if not begun:
+            raise
+
+
+def _said_length(file: Path, rate: int) -> int | None:
+    """Return how many samples an m4a or mp4 says it has: FFmpeg gives its last frame whole.
+
+    The sample table says so where its last entry is shorter than the first, else the edit list.
+    """
+    with av.open(str(file), metadata_errors="ignore") as container:
+        track = _default_track(container)
+        if not container.format.name.startswith("mov") or not track.duration:
+            return None
+        packets = [one for one in container.demux(track) if one.pts is not None and one.duration]
+    end = (track.start_time or 0) + track.duration
+    if packets and packets[-1].duration < packets[0].duration:
+        end = packets[-1].pts + packets[-1].duration
+    return int(end * track.time_base * rate)
 
 
 def _samples(frame: av.AudioFrame) -> Signal:
