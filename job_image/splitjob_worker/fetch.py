@@ -151,8 +151,7 @@ class Download:
         if not self._resumed:
             self._size = 0
         self._remember_validator(response)
-        length = response.headers.get("Content-Length", "")
-        total = self._size + int(length) if length.isdigit() else 0
+        total = self._total(response)
         self._check_size(total)
         window_began, window_bytes = time.monotonic(), 0
         with self._target.open("ab" if self._resumed else "wb") as file:
@@ -168,6 +167,17 @@ class Download:
                     window_began, window_bytes = time.monotonic(), 0
                 if total:
                     self._on_progress(self._size / total)
+        if self._size < total:  # an answer to Range may be shorter than what was asked for
+            raise _Broken(ErrorCode.SOURCE_INCOMPLETE, f"the source stops at byte {self._size}")
+
+    def _total(self, response: httpx.Response) -> int:
+        """Return how long the whole source is, 0 where that is not said (RFC 9110, section 14.4)."""
+        if self._resumed:
+            complete = response.headers.get("Content-Range", "").rpartition("/")[2]
+            if complete.isdigit():
+                return int(complete)
+        length = response.headers.get("Content-Length", "")
+        return self._size + int(length) if length.isdigit() else 0
 
     def _check_status(self, response: httpx.Response) -> None:
         status = response.status_code

@@ -184,6 +184,28 @@ def test_cut_off_again_and_again_but_resumed(web: Web, tmp_path: Path) -> None:
     assert all(headers["If-Range"] == '"one"' for _, headers, _ in web.requests[1:])
 
 
+def test_an_answer_may_be_shorter_than_the_range_that_was_asked_for(
+    web: Web, tmp_path: Path
+) -> None:
+    """Acceptance 27: caches do so (RFC 9110, section 15.3.7); it is not the end."""
+
+    def piece(request: BaseHTTPRequestHandler) -> None:
+        start = int(request.headers["Range"].removeprefix("bytes=").rstrip("-"))
+        body = CONTENT[start : start + 30_000]
+        request.send_response(206)
+        request.send_header(
+            "Content-Range", f"bytes {start}-{start + len(body) - 1}/{len(CONTENT)}"
+        )
+        request.send_header("Content-Length", str(len(body)))
+        request.send_header("ETag", '"one"')
+        request.end_headers()
+        request.wfile.write(body)
+
+    turns = [lambda one: give(one, CONTENT, cut=5000), *10 * [piece]]
+    assert download(web.serve("/x", in_turn(*turns)), tmp_path / "x") == len(CONTENT)
+    assert (tmp_path / "x").read_bytes() == CONTENT
+
+
 def test_cut_off_where_nothing_can_be_resumed(web: Web, tmp_path: Path) -> None:
     """Acceptance 27."""
 
