@@ -20,7 +20,7 @@ help: ## explain the targets
 	@echo "make bench ONLY=name   one benchmark (QUICK=1 make bench ONLY=engine tries its code)"
 
 demo: $(READY) ## separate a song on a real cluster on this machine, and check every step
-	$(BIN)/track-tree-audio local demo --out demo-out $(if $(SONG),--song "$(SONG)") $(if $(KEEP),--keep)
+	$(BIN)/track-tree-audio local demo --out demo-out $(if $(value SONG),--song='$(subst ','\'',$(value SONG))') $(if $(KEEP),--keep)
 
 test: lint ## run every check and every test
 	$(BIN)/python -m pytest --numprocesses 3 --dist loadscope --no-loadscope-reorder

@@ -154,7 +154,7 @@ def _add_cluster_options(command: argparse.ArgumentParser) -> None:
 
 def existing_file(text: str) -> Path:
     """Return the absolute path of a file named on the command line."""
-    path = Path(text).absolute()
+    path = Path(text).expanduser().absolute()  # a shell leaves the ~ in SONG=~/song.mp3 alone
     if not path.is_file():
         raise argparse.ArgumentTypeError(f"there is no file {text}")
     return path
