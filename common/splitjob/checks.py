@@ -14,11 +14,10 @@ from splitjob.allowlist import Allowlist, NotAllowed
 from splitjob.models import ModelRecord
 from splitjob.resource import Location, Request
 from splitjob.result import remainder_name
-from splitjob.urls import DEFAULT_PORTS, UrlRefused, WebUrl, parse
+from splitjob.urls import UrlRefused, WebUrl, parse, plain_url
 
 MANIFEST = "manifest"
 MAX_METADATA_BYTES = 1024
-MAX_PLAIN_URL_LENGTH = 2048
 
 NOT_ALLOWED = "not_allowed"
 
@@ -192,19 +191,11 @@ def _resolve(location: Location, key: str, secrets: Mapping[str, str]) -> WebUrl
         if key not in secrets:
             raise UrlRefused(f"the Secret of this request has no key {key}")
     url = parse(_whole(location, secrets))
-    if location.secret_key is not None and plain_url(url) != plain_url(parse(location.url)):
+    plain = plain_url(url)
+    if location.secret_key is not None and plain != plain_url(parse(location.url)):
         raise UrlRefused("it is not the one that stands in the Secret")
-    if len(plain_url(url)) > MAX_PLAIN_URL_LENGTH:
-        raise UrlRefused(f"without its query it is longer than {MAX_PLAIN_URL_LENGTH} characters")
     return url
 
 
 def _whole(location: Location, secrets: Mapping[str, str]) -> str:
     return location.url if location.secret_key is None else secrets[location.secret_key]
-
-
-def plain_url(url: WebUrl) -> str:
-    """Return a URL without its query, normalised, as the resource holds it."""
-    host = f"[{url.host}]" if ":" in url.host else url.host
-    port = "" if url.port == DEFAULT_PORTS[url.scheme] else f":{url.port}"
-    return f"{url.scheme}://{host}{port}{url.path}"

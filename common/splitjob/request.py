@@ -7,13 +7,13 @@
 from collections.abc import Mapping
 from typing import Annotated, Literal, NamedTuple
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator
 from pydantic.alias_generators import to_camel
 
 from splitjob import workload
 from splitjob.addresses import Network
 from splitjob.allowlist import Allowlist
-from splitjob.checks import Rules, check, plain_url
+from splitjob.checks import Rules, check
 from splitjob.models import ModelRecord
 from splitjob.resource import (
     DEFAULT_EVENTS,
@@ -27,14 +27,23 @@ from splitjob.resource import (
     Request,
     Webhook,
 )
-from splitjob.urls import MAX_URL_LENGTH, UrlRefused, parse
+from splitjob.urls import MAX_URL_LENGTH, UrlRefused, parse, plain_url
 
 __all__ = ["Converted", "SplitRequest", "problems"]
 
 MAX_SEED = 2**53 - 1  # what every JSON library can hold exactly
 _TEXT = r"^[^\x00-\x1f\x7f]*$"  # no control characters
 
-Url = Annotated[str, Field(min_length=1, max_length=MAX_URL_LENGTH)]
+
+def _web_url(url: str) -> str:
+    try:
+        plain_url(parse(url))
+    except UrlRefused as refused:
+        raise ValueError(f"this URL cannot be used: {refused}") from None
+    return url
+
+
+Url = Annotated[str, Field(min_length=1, max_length=MAX_URL_LENGTH), AfterValidator(_web_url)]
 Stem = Annotated[str, Field(pattern=STEM_PATTERN)]
 MetadataName = Annotated[str, Field(min_length=1, max_length=128, pattern=_TEXT)]
 MetadataValue = Annotated[str, Field(max_length=1024)]
@@ -154,25 +163,6 @@ class SplitRequest(BaseModel):
         if overlap != round(overlap, 3):
             raise ValueError("at most three decimals")
         return overlap
-
-    @field_validator("audio_url", "webhook")
-    @classmethod
-    def _web_url(cls, url: str) -> str:
-        try:
-            parse(url)
-        except UrlRefused as refused:
-            raise ValueError(f"this URL cannot be used: {refused}") from None
-        return url
-
-    @field_validator("uploads")
-    @classmethod
-    def _web_urls(cls, uploads: dict[str, str] | None) -> dict[str, str] | None:
-        for name, url in (uploads or {}).items():
-            try:
-                parse(url)
-            except UrlRefused as refused:
-                raise ValueError(f"the URL of {name} cannot be used: {refused}") from None
-        return uploads
 
     def to_resource(self) -> Converted:
         """Return this request as the cluster holds it, its bearer secrets apart."""

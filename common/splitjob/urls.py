@@ -13,6 +13,7 @@ from splitjob.addresses import parse_host
 
 DEFAULT_PORTS = {"http": 80, "https": 443}
 MAX_URL_LENGTH = 8192
+MAX_PLAIN_URL_LENGTH = 2048  # what the resource takes, percent-encoded, without the query
 
 _HOST_NAME = re.compile(r"[a-z0-9_-]{1,63}(\.[a-z0-9_-]{1,63})*", re.ASCII)
 _AUTHORITY = re.compile(r"[a-z]+://([^/?#]+)", re.IGNORECASE)
@@ -71,6 +72,20 @@ def parse(url: str) -> WebUrl:
         path=path or "/",
         has_query="?" in url,
     )
+
+
+def plain_url(url: WebUrl) -> str:
+    """Return a URL without its query, normalised, as the resource holds it.
+
+    Raises:
+        UrlRefused: it is longer than the resource takes; percent-encoding may have made it so.
+    """
+    host = f"[{url.host}]" if ":" in url.host else url.host
+    port = "" if url.port == DEFAULT_PORTS[url.scheme] else f":{url.port}"
+    plain = f"{url.scheme}://{host}{port}{url.path}"
+    if len(plain) > MAX_PLAIN_URL_LENGTH:
+        raise UrlRefused(f"without its query it is longer than {MAX_PLAIN_URL_LENGTH} characters")
+    return plain
 
 
 def _refuse_ambiguity(url: str) -> None:

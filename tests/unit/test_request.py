@@ -5,7 +5,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
@@ -132,6 +132,24 @@ def test_12_wrong_types_and_unknown_fields_are_refused_by_name(field: str, value
 def test_21_sources_are_web_urls(url: str) -> None:
     """Acceptance 21."""
     assert refused_fields(audioUrl=url) == {"audioUrl"}
+
+
+@pytest.mark.parametrize("path", ["a" * 2048, "é" * 600], ids=["long", "long when encoded"])
+@pytest.mark.parametrize("query", ["", "?X-Amz-Signature=secret"])
+@pytest.mark.parametrize("field", ["audioUrl", "webhook", "uploads.manifest"])
+def test_urls_that_the_resource_cannot_hold_are_refused(field: str, query: str, path: str) -> None:
+    url = f"https://hooks.example.com/demucs/{path}{query}"
+    name, _, key = field.partition(".")
+    with pytest.raises(ValidationError) as refused:
+        request(**{name: {key: url} if key else url})
+    [error] = refused.value.errors()
+    assert ".".join(map(str, error["loc"])) == field
+    assert "without its query it is longer than 2048 characters" in error["msg"]
+
+
+def test_the_longest_url_is_taken() -> None:
+    longest = "https://audio.example.com/".ljust(2048, "a")
+    assert found(audioUrl=longest + "?" + "q" * 4000) == {}
 
 
 @pytest.mark.parametrize(
@@ -263,6 +281,17 @@ anything = st.recursive(
     max_leaves=8,
 )
 fields = st.sampled_from(list(SplitRequest.model_json_schema()["properties"]))
+
+
+@given(st.sampled_from(["https://audio.example.com/", "https://", "HTTP://[::1]"]), st.text())
+@example("https://audio.example.com/", "\U0001f3b5" * 200)
+def test_any_url_is_taken_or_refused(beginning: str, rest: str) -> None:
+    try:
+        accepted = request(audioUrl=beginning + rest)
+    except ValidationError:
+        return
+    converted = accepted.to_resource()
+    check(converted.request, converted.secrets, RULES)
 
 
 @given(st.dictionaries(fields | st.text(max_size=8), anything, max_size=6))
