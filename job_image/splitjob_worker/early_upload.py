@@ -14,6 +14,7 @@ from splitjob.errors import Failure
 
 PART_BYTES = 8 << 20  # S3 takes 5 MiB or more, and 10,000 parts; R2 wants them all alike
 FIRST = 1
+MOST_LEFT = 4  # parts of a finished file that are sent one after the other in any case
 
 
 class Parts(Protocol):
@@ -71,7 +72,7 @@ class EarlyUpload:
             self._asked = False
 
     def finish(self, check: Callable[[], None]) -> bool:
-        """Send what is left of the finished file, where parts of it went up before.
+        """Send what is left of the finished file, where most of it, or nearly all, went up before.
 
         Args:
             check: called between parts; raises to stop.
@@ -82,6 +83,8 @@ class EarlyUpload:
         Raises:
             Failure: `upload_failed`: storage refuses, for good.
         """
+        if self._lags():
+            self._over = True  # before the lock: this ends an `advance` that is under way, too
         with self._lock:
             if (parts := self._parts) is not None:
                 self._try(lambda: self._send_rest(parts, check))
@@ -130,11 +133,22 @@ class EarlyUpload:
             self._next += 1
 
     def _send_rest(self, parts: Parts, check: Callable[[], None]) -> None:
-        self._send_until(-(-self._path.stat().st_size // PART_BYTES), check)
+        self._send_until(self._last(), check)
+        if self._over:  # forgotten on the way: without its last parts it must not be completed
+            return
         check()
         parts.put(FIRST, self._read(FIRST))
         parts.complete()
         self._completed = True
+
+    def _last(self) -> int:
+        """Return the number of the finished file's last part."""
+        return -(-self._path.stat().st_size // PART_BYTES)
+
+    def _lags(self) -> bool:
+        """Return whether the finished file is up sooner when all of it is sent in parallel."""
+        up = self._next - FIRST - 1
+        return self._last() - up > max(MOST_LEFT, up)
 
     def _read(self, number: int) -> bytes:
         with self._path.open("rb") as file:

@@ -7,6 +7,7 @@ operator that gave the job up, one wins.
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
+from http import HTTPStatus
 from pathlib import Path
 from typing import Protocol, Self
 
@@ -121,12 +122,12 @@ class BucketParts:
 
     def put(self, number: int, body: bytes) -> None:
         """Send a part."""
-        with _as_failure():
+        with _as_failure(may_be_gone=True):
             self._etags[number] = self._storage.put_part(self._key, self._upload, number, body)
 
     def complete(self) -> None:
         """Make one object of the parts."""
-        with _as_failure():
+        with _as_failure(may_be_gone=True):
             self._storage.complete_parts(self._key, self._upload, self._etags)
 
     def abort(self) -> None:
@@ -326,8 +327,15 @@ def _refused(what: str, why: str, *, retryable: bool) -> Failure:
 
 
 @contextmanager
-def _as_failure() -> Iterator[None]:
+def _as_failure(*, may_be_gone: bool = False) -> Iterator[None]:
+    """Turn what the bucket says into a failure.
+
+    Args:
+        may_be_gone: what the work needs may be gone, which another attempt makes good: an upload in
+            parts ends when somebody else ends it, and when it is completed but nobody hears of it.
+    """
     try:
         yield
     except StorageError as error:
-        raise Failure(ErrorCode.UPLOAD_FAILED, str(error), retryable=error.retryable) from None
+        retryable = error.retryable or (may_be_gone and error.status == HTTPStatus.NOT_FOUND)
+        raise Failure(ErrorCode.UPLOAD_FAILED, str(error), retryable=retryable) from None

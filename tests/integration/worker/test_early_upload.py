@@ -1,7 +1,7 @@
 """Files that go up while they are still written, to a real S3 server."""
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +11,7 @@ from tests.flaky_storage import Flaky
 from splitjob.errors import ErrorCode, Failure
 from splitjob.result import StemReport
 from splitjob.storage import ATTEMPTS, S3Service
-from splitjob_worker.early_upload import PART_BYTES
+from splitjob_worker.early_upload import PART_BYTES, EarlyUpload
 from splitjob_worker.encode import EncodedStem, Encoding, StemFile
 from splitjob_worker.stopping import Stop, Stopped
 from splitjob_worker.upload import Bucket, Uploads
@@ -145,6 +145,83 @@ def test_storage_that_fails_for_a_while_gets_the_whole_file_in_the_end(
         uploads.finish()
     assert parts(storage, prefix) == []
     assert storage.get_object(f"{prefix}/vocals.wav") == growing.path.read_bytes()
+
+
+@pytest.mark.parametrize("failures", [[0, 404], [0, 0, 0, 404]], ids=["a part", "the completion"])
+def test_an_upload_that_is_gone_gets_the_whole_file(
+    flaky: tuple[Flaky, S3Service],
+    storage: S3Service,
+    growing: Growing,
+    prefix: str,
+    failures: list[int | None],
+) -> None:
+    """So a completion looks of which the answer was lost, when it is tried again."""
+    front, unsteady = flaky
+    front.failures = failures
+    growing.path.write_bytes(RANDOM.bytes(2 * PART_BYTES))
+    with Uploads(Bucket(unsteady, prefix), "audio/wav", Stop()) as uploads:
+        uploads.grown(growing.path)
+        uploads.finished(growing.close())
+        uploads.finish()
+    assert front.failures == []
+    assert parts(storage, prefix) == []
+    assert storage.get_object(f"{prefix}/vocals.wav") == growing.path.read_bytes()
+
+
+class Heard:
+    """Parts that go nowhere but into a list; `after` one of them something happens."""
+
+    def __init__(self) -> None:
+        self.numbers: list[int] = []
+        self.after: dict[int, Callable[[], None]] = {}
+        self.completed = False
+
+    def put(self, number: int, _body: bytes) -> None:
+        self.numbers.append(number)
+        self.after.get(number, lambda: None)()
+
+    def complete(self) -> None:
+        self.completed = True
+
+    def abort(self) -> None:
+        pass
+
+
+def set_parts(path: Path, count: int) -> None:
+    """Give a file the length of so many parts; it takes no room on the disk."""
+    with path.open("ab") as file:
+        file.truncate(count * PART_BYTES)
+
+
+def test_a_file_forgotten_on_its_way_is_not_completed_with_a_hole(growing: Growing) -> None:
+    heard = Heard()
+    early = EarlyUpload(growing.path, lambda: heard)
+    heard.after = {3: early.forget}
+    set_parts(growing.path, 2)
+    early.advance(lambda: None)
+    set_parts(growing.path, 4)
+    assert not early.finish(lambda: None)
+    assert (heard.numbers, heard.completed) == ([2, 3], False)
+
+
+@pytest.mark.parametrize(
+    ("on_disk", "all_parts", "sent"),
+    [(2, 5, True), (2, 6, False), (9, 16, True), (9, 17, False)],
+)
+def test_a_file_of_which_much_is_left_is_sent_as_a_whole(
+    growing: Growing, on_disk: int, all_parts: int, sent: bool
+) -> None:
+    """That goes in parallel; what is left goes one part after the other."""
+    heard = Heard()
+    early = EarlyUpload(growing.path, lambda: heard)
+    set_parts(growing.path, on_disk)
+    early.advance(lambda: None)
+    set_parts(growing.path, all_parts)
+    assert early.finish(lambda: None) == sent
+    early_parts = list(range(2, on_disk + 1))
+    rest = [*range(on_disk + 1, all_parts + 1), 1]
+    assert heard.numbers == (early_parts + rest if sent else early_parts)
+    assert heard.completed == sent
 
 
 def test_storage_that_refuses_is_told_while_the_model_is_at_work(
