@@ -30,6 +30,9 @@ VERSION_ID_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$"
 MODEL_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9_-]{0,62}$"
 STEM_PATTERN = r"^[a-z0-9][a-z0-9_]{0,31}$"
 PLAIN_URL_PATTERN = r"^https?://[^?#\s]+$"
+# A DNS subdomain, as the API server asks of a name: ".." or "a/b" would lead to another address.
+_LABEL = r"[a-z0-9]([-a-z0-9]*[a-z0-9])?"
+OBJECT_NAME_PATTERN = rf"^{_LABEL}(\.{_LABEL})*$"
 DECIMAL_PATTERN = r"^-?[0-9]{1,12}(\.[0-9]{1,12})?$"
 
 StemName = Annotated[str, Field(pattern=STEM_PATTERN, max_length=32)]
@@ -100,6 +103,7 @@ class Request(Model):
     webhook: Webhook = Field(description="Who hears of it.")
     secret_name: str | None = Field(
         default=None,
+        pattern=OBJECT_NAME_PATTERN,
         max_length=253,
         description="A Secret of type audio.track-tree.com/source in the same namespace, with the "
         "whole URLs of this request.",

@@ -108,6 +108,8 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
         {"uploads": {**UPLOADS, "drums": {"url": "https://example.com/x", "secretKey": "d"}}},
         "name that Secret in secretName",
     ),
+    "a Secret elsewhere": ({"secretName": "../configmaps/x"}, "secretName in body should match"),
+    "a Secret of no name": ({"secretName": ".."}, "secretName in body should match"),
     "the rest of nothing": ({"remainder": True}, "name those in stems"),
     "bit depth of mp3": ({"format": "mp3", "bitDepth": 16}, "bitDepth goes with format wav"),
     "float flac": ({"format": "flac", "bitDepth": 32}, "bitDepth goes with format wav"),

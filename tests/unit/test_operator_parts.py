@@ -4,6 +4,7 @@ import base64
 import random
 from typing import Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from tests.operator_samples import (
@@ -78,6 +79,19 @@ class TestCheck:
         missing = judge(asked, None, RULES, NOW)
         assert missing
         assert missing.code == ErrorCode.WORKER_CONFIG
+
+    @pytest.mark.parametrize(
+        "name", ["..", "a/b", "../configmaps/a", "", "A", "a?b", "a.", "x" * 254]
+    )
+    def test_a_secret_is_asked_for_by_its_name_alone(self, name: str) -> None:
+        """The name becomes part of an address of the API server."""
+        view = splitjob(secretName=name)
+        assert view.spec is None
+        assert view.spec_error == "spec: these fields cannot be used: request.secretName"
+
+    def test_a_secret_may_have_any_name_that_there_is(self) -> None:
+        for name in ("split-abc-0f", "a", "0.b-c.d", "x" * 253):
+            assert request(secretName=name).secret_name == name
 
     def test_an_expired_url(self) -> None:
         """Acceptance 24."""
