@@ -90,13 +90,9 @@ class Deliverer:
         raw = await self._threads.run(self._cluster.splitjob, name)
         splitjob = SplitJobView.of(raw)
         hook = splitjob.status.webhook
-        if hook is None or splitjob.spec is None or not outbox.due(hook, datetime.now(UTC)):
+        if hook is None or not outbox.due(hook, datetime.now(UTC)):
             return
-        url = await self._threads.run(self._url, splitjob)
-        if url is None:
-            outcome = DeliveryOutcome(delivered=False, gone=True, error=NO_URL)
-        else:
-            outcome = await self._send(splitjob, hook, url)
+        outcome = await self._attempt(splitjob, hook)
         DELIVERIES.labels("delivered" if outcome.delivered else "failed").inc()
         log.info(
             "Webhook %s attempt %d: %s",
@@ -106,9 +102,24 @@ class Deliverer:
         )
         await self._record(name, splitjob.uid, hook, outcome)
 
+    async def _attempt(self, splitjob: SplitJobView, hook: WebhookStatus) -> DeliveryOutcome:
+        """Try once, and say what came of it, our own defects too: what is recorded has an end."""
+        if splitjob.spec is None:
+            return DeliveryOutcome(delivered=False, gone=True, error=splitjob.spec_error)
+        url = await self._threads.run(self._url, splitjob)
+        if url is None:
+            return DeliveryOutcome(delivered=False, gone=True, error=NO_URL)
+        try:
+            return await self._send(splitjob, hook, url)
+        except Exception as error:
+            log.exception("A webhook was not sent, by a defect")
+            return DeliveryOutcome(
+                delivered=False, error=f"not sent, by a defect of ours: {type(error).__name__}"
+            )
+
     async def _send(self, splitjob: SplitJobView, hook: WebhookStatus, url: str) -> DeliveryOutcome:
         body = encode(_body(splitjob, hook))
-        async with self._hosts[urlsplit(url).netloc]:
+        async with self._hosts[_host(url)]:
             return await self._senders.run(self._sender.send, url, hook.event_id, body)
 
     def _url(self, splitjob: SplitJobView) -> str | None:
@@ -157,6 +168,14 @@ class Deliverer:
                 await asyncio.sleep(WRITE_RETRY_SECONDS)
             else:
                 return
+
+
+def _host(url: str) -> str:
+    """Return the host that a URL names; blank where it names none, which the sender refuses."""
+    try:
+        return urlsplit(url).netloc
+    except ValueError:
+        return ""
 
 
 def _moved_on(hook: WebhookStatus, sent: WebhookStatus) -> bool:

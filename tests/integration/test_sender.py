@@ -114,6 +114,24 @@ def test_allowlist_and_address_are_checked_at_each_attempt(receiver: Receiver) -
     assert receiver.requests == []
 
 
+@pytest.mark.parametrize(
+    "url",
+    [
+        "https://[oops/hook?secret=1",
+        "https://ok.com]/?secret=1",
+        "https://ok.com:port/?secret=1",
+        "https://\u2100.com/?secret=1",
+        "https://ok.com/\ud800?secret=1",
+        "http://?secret=1",
+        "",
+    ],
+)
+def test_what_is_no_url_is_blocked(receiver: Receiver, url: str) -> None:
+    outcome = sender(receiver).send(url, "e", BODY)
+    assert outcome.blocked
+    assert "secret" not in outcome.error
+
+
 def test_nobody_there(receiver: Receiver) -> None:
     sending = sender(receiver)
     receiver.close()
