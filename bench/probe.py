@@ -16,7 +16,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from track_tree_audio.main import main as command
+from track_tree_audio import main as program
 
 LOADER = "splitjob_worker.engine.bag"  # it takes each model from its function `build`
 
@@ -88,11 +88,11 @@ def main() -> int:
     """Run the command; write what was measured."""
     stopwatch = Stopwatch()
     sys.meta_path.insert(0, Finder(stopwatch))
-    status = command(sys.argv[2:])
+    status = program.main(sys.argv[2:])
     result = {"first": stopwatch.first, "forwards": stopwatch.forwards}
     Path(sys.argv[1]).write_text(json.dumps(result), encoding="utf-8")
     return status
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    program.run(main)

@@ -5,10 +5,14 @@ dependencies.
 """
 
 import importlib
+import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from typing import NoReturn
 
 EXIT_INTERRUPTED = 130  # as shells have it: 128 and the number of SIGINT
+EXIT_UNREAD = 141  # and of SIGPIPE
 
 COMMANDS = {
     "local": (
@@ -32,7 +36,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     Returns:
         The exit status: 0 on success, 2 for a command line that cannot be understood, 130 where
-        Ctrl-C ended it, else what the command says.
+        Ctrl-C ended it, 141 where nobody reads on, else what the command says.
     """
     words = list(sys.argv[1:] if argv is None else argv)
     if not words or words[0] in {"-h", "--help"}:
@@ -47,7 +51,23 @@ def main(argv: Sequence[str] | None = None) -> int:
         status: int = module.main(rest)
     except KeyboardInterrupt:  # before the command itself listens, or where it has nothing to undo
         return EXIT_INTERRUPTED
+    except BrokenPipeError:  # whoever read our standard output has left
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return EXIT_UNREAD
     return status
+
+
+def run(command: Callable[[], int] = main) -> NoReturn:
+    """Be the program: run a command, and end.
+
+    At once, without taking apart what the system takes back anyway: where torch was imported, that
+    lasts a second or more.
+    """
+    status = command()
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(BrokenPipeError):
+            stream.flush()
+    os._exit(status)
 
 
 def usage() -> str:

@@ -1,6 +1,9 @@
 """`track-tree-audio` itself, which only hands over to its commands."""
 
 import importlib
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 
@@ -33,3 +36,14 @@ def test_ctrl_c_leaves_no_trace_of_python(monkeypatch: pytest.MonkeyPatch) -> No
 
     monkeypatch.setattr(importlib, "import_module", interrupted)
     assert cli.main(["models", "list"]) == 130
+
+
+def test_a_reader_that_leaves_is_no_defect() -> None:
+    program = Path(sys.executable).with_name("track-tree-audio")
+    with subprocess.Popen(
+        [program, "models", "list"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout is not None
+        process.stdout.close()
+        assert process.stderr is not None
+        assert process.stderr.read() == ""

@@ -72,9 +72,6 @@ def main(argv: Sequence[str]) -> int:
     except Failure as failure:
         console.complain(failure.message)
         return _STATUS.get(failure.code, EXIT_BAD_INPUT)
-    except BrokenPipeError:  # whoever read our standard output has left
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return _EXIT_SIGNAL + signal.SIGPIPE
 
 
 class _Command:
