@@ -1,6 +1,7 @@
 """One job from its source to its stems: fetch, decode, separate, encode, upload, notify.
 
-The model is loaded while the source is downloaded and decoded; torch is not imported before that.
+The model is loaded while the source is downloaded and decoded. Nothing that takes long to import,
+torch least of all, is imported before both have begun.
 Files are encoded while the model is at work, and uploaded while they are encoded.
 """
 
@@ -24,22 +25,20 @@ from splitjob.resource import Audio
 from splitjob.result import Manifest, WorkerReport, remainder_name, storage_prefix
 from splitjob.sender import WebhookSender
 from splitjob.signing import parse_tokens
-from splitjob.storage import S3Service, StorageError
 from splitjob_worker import fetch, report, weights
 from splitjob_worker.audio import Decoded
 from splitjob_worker.audio import Limits as DecoderLimits
-from splitjob_worker.decode import decode
 from splitjob_worker.notify import Notifier
 from splitjob_worker.progress import Progress
 from splitjob_worker.scratch import Scratch
 from splitjob_worker.settings import WorkerSettings
-from splitjob_worker.spool import Spool
 from splitjob_worker.stopping import Stop, Stopped, awaited, in_thread
 
 if TYPE_CHECKING:
     from splitjob_worker.encode import Encoding
     from splitjob_worker.separate import Options, Separator
     from splitjob_worker.song import Song
+    from splitjob_worker.spool import Spool
     from splitjob_worker.upload import Target
 
 log = logging.getLogger(__name__)
@@ -76,13 +75,15 @@ class Job:
             Superseded: it is settled already.
             Stopped: told to stop.
         """
+        self._stop.check()
         record = self._model_record()
         with self._scratch() as scratch:
             separator = in_thread(lambda: self._load_model(record))
+            source = in_thread(lambda: self._download(scratch / "source"))
             target = self._target()
             self._stop.during(target.prepare)
             self._notifier.started()
-            mixture, decoded = self._mixture(record, scratch, separator)
+            mixture, decoded = self._mixture(record, source, separator)
             song = self._song(separator, mixture, decoded, scratch, target)
             finished = self._report(song, decoded, separator.result())
             self._settle(finished, target)
@@ -90,13 +91,10 @@ class Job:
         self._notify(finished, target.bucket)
         return finished
 
-    def _mixture(
-        self, record: ModelRecord, scratch: Path, separator: "Future[Separator]"
-    ) -> tuple[Spool, Decoded]:
-        """Download and decode; the downloaded file is gone afterwards."""
-        source = scratch / "source"
+    def _download(self, source: Path) -> Path:
+        """Download the source, in a thread beside the first look at the bucket; return its file."""
         with self._progress.stage("fetch") as on_progress:
-            download = fetch.Download(
+            fetch.Download(
                 self._settings.url_of(self._request.source),
                 source,
                 fetch.Limits(self._settings.max_source_bytes),
@@ -104,14 +102,26 @@ class Job:
                 allow_http=self._settings.local,
                 stop=self._stop,
                 on_progress=on_progress,
-            )
-            self._stop.during(download.run)
-        if separator.done():
-            separator.result()  # no model, no GPU: say so before more work is done
+            ).run()
+        return source
+
+    def _mixture(
+        self, record: ModelRecord, download: Future[Path], separator: "Future[Separator]"
+    ) -> "tuple[Spool, Decoded]":
+        """Wait for the source and decode it; the downloaded file is gone afterwards."""
+
+        def check() -> None:
+            self._stop.check()
+            if separator.done():
+                separator.result()  # no model, no GPU: say so before more work is done
+
+        source = awaited(download, check)
+        from splitjob_worker.decode import decode  # noqa: PLC0415 - loads numpy
+
         limits = DecoderLimits(record.sample_rate, self._settings.max_audio_seconds)
         with self._progress.stage("decode"):
             mixture, decoded = decode(
-                source, scratch / "mixture.f32", limits, check_stop=self._stop.check
+                source, source.with_name("mixture.f32"), limits, check_stop=check
             )
         source.unlink()
         return mixture, decoded
@@ -119,7 +129,7 @@ class Job:
     def _load_model(self, record: ModelRecord) -> "Separator":
         """Check the weights and bring the model up, in a thread beside the download."""
         began = time.monotonic()
-        found = weights.find(record, self._settings.model_dir)
+        found = in_thread(lambda: weights.find(record, self._settings.model_dir))
         from splitjob_worker.separate import (  # noqa: PLC0415 - seconds of import
             Remainder,
             Separator,
@@ -130,7 +140,7 @@ class Job:
         if self._request.remainder:
             remainder = Remainder(remainder_name(self._request.stems or list(record.stems)))
         separator = Separator(
-            found,
+            found.result(),
             self._settings.device,
             self._request.stems,
             self._settings.precision,
@@ -142,7 +152,7 @@ class Job:
     def _song(
         self,
         loading: "Future[Separator]",
-        mixture: Spool,
+        mixture: "Spool",
         decoded: Decoded,
         scratch: Path,
         target: "Target",
@@ -252,7 +262,8 @@ class Job:
         return record
 
     def _target(self) -> "Target":
-        from splitjob_worker.upload import Bucket, PresignedUrls  # noqa: PLC0415 - loads boto3
+        from splitjob.storage import S3Service, StorageError  # noqa: PLC0415 - loads boto3
+        from splitjob_worker.upload import Bucket, PresignedUrls  # noqa: PLC0415
 
         if self._request.uploads:
             urls = {

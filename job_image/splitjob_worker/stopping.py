@@ -1,4 +1,7 @@
-"""Being told to stop: SIGTERM sets a flag, each piece of work looks at it between its steps."""
+"""Being told to stop: SIGTERM sets a flag, each piece of work looks at it between its steps.
+
+Imported before all else of the worker, so with nothing that takes long to import.
+"""
 
 import signal
 import threading
@@ -14,6 +17,10 @@ _POLL_SECONDS = 0.1
 
 class Stopped(BaseException):
     """The worker was told to stop. Not an `Exception`: nothing on the way may swallow it."""
+
+
+class Superseded(Exception):  # noqa: N818 - reads as what happened
+    """Somebody else has settled this job: another attempt, or the operator with a tombstone."""
 
 
 class Stop:

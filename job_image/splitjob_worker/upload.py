@@ -20,7 +20,7 @@ from splitjob.safe_http import Forbidden, client
 from splitjob.storage import S3Service, StorageError
 from splitjob_worker.early_upload import EarlyUpload, Parts
 from splitjob_worker.encode import EncodedStem
-from splitjob_worker.stopping import Stop
+from splitjob_worker.stopping import Stop, Superseded
 
 MANIFEST = "manifest.json"
 PARALLEL = 4
@@ -29,10 +29,6 @@ FIRST_WAIT = 0.5
 _BLOCK = 1 << 20
 _POLL_SECONDS = 0.1
 _ABANDON_SECONDS = 3.0
-
-
-class Superseded(Exception):  # noqa: N818 - reads as what happened
-    """Somebody else has settled this job: another attempt, or the operator with a tombstone."""
 
 
 class Target(Protocol):

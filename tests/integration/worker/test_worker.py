@@ -4,6 +4,8 @@ import hashlib
 import json
 import resource
 import signal
+import subprocess
+import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -25,6 +27,13 @@ from splitjob.result import (
 from splitjob.signing import Signer
 from splitjob.storage import S3Service
 
+SIGNALLING = """
+import os, signal, sys
+os.kill(os.getpid(), signal.SIGTERM)
+sys.path.remove(os.path.dirname(__file__))
+del sys.modules["pydantic"]
+import pydantic
+"""
 WANTED = {"stems": ["vocals"], "remainder": True}
 
 
@@ -217,6 +226,25 @@ def test_a_tombstone_stands(worker: Worker, storage: S3Service, song: bytes) -> 
     assert received(worker) == []
 
 
+def test_told_to_stop_in_its_first_moments(worker: Worker, song: bytes) -> None:
+    """Acceptance 38: here the signal comes while the worker is still being imported."""
+    library = worker.folder / "first"
+    library.mkdir()
+    (library / "pydantic.py").write_text(SIGNALLING)
+    source = worker.source(worker.web.give("/song.wav", song))
+    run = worker.run({"source": source}, PYTHONPATH=str(library))
+    assert run.status == EXIT_TERMINATED, run.log
+    assert run.report is not None
+    assert run.report.outcome == "terminated"
+    assert worker.web.requests == []
+
+
+def test_the_job_begins_before_anything_heavy_is_imported() -> None:
+    program = "import sys, splitjob_worker.run, splitjob_worker.job; print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, check=True)
+    assert not {"av", "boto3", "lameenc", "numpy", "torch"} & set(done.stdout.decode().split())
+
+
 def test_told_to_stop_it_stops(worker: Worker, storage: S3Service, tmp_path: Any) -> None:
     """Acceptance 38, the worker's part: no manifest, no webhook, an empty disk, soon."""
     file = write_audio(tmp_path / "long.wav", tones(44100, 60.0, 2))
@@ -380,6 +408,12 @@ def test_models_that_are_not_there(worker: Worker, song: bytes) -> None:
     for model in ("unheard-of", "elsewhere"):
         run = worker.run({**source, "model": model})
         failed(run, ErrorCode.MODEL_UNAVAILABLE, EXIT_BAD_INPUT)
+
+
+def test_a_missing_model_does_not_wait_for_a_source_that_says_nothing(worker: Worker) -> None:
+    url = worker.web.serve("/song.wav", lambda _request: time.sleep(120))
+    run = worker.run({"source": worker.source(url), "model": "elsewhere"})
+    failed(run, ErrorCode.MODEL_UNAVAILABLE, EXIT_BAD_INPUT)
 
 
 def test_no_gpu(worker: Worker, song: bytes) -> None:
