@@ -263,7 +263,7 @@ def test_requests_written_by_hand_are_checked_again(here: Site) -> None:
         assert "attempts" not in status or status["attempts"] == []
     for name in (names[2], names[4]):
         blocked = eventually(lambda: here.status(name)["webhook"].get("lastError"))  # noqa: B023
-        assert "allowed" in blocked or "not a valid URL" in blocked
+        assert "not allowed" in blocked or "cannot be used" in blocked
         assert here.status(name)["webhook"]["state"] == "Blocked"
 
 
