@@ -153,7 +153,12 @@ def retry_after(value: str | None, now: datetime) -> int | None:
 
 
 def _transport_error(failed: httpx.TransportError) -> str:
-    """Say what went wrong below HTTP; the texts of these errors hold no URL."""
+    """Say what went wrong below HTTP, without any part of the URL.
+
+    An error of the protocol quotes what the receiver sent, which may be what it was sent.
+    """
+    if isinstance(failed, httpx.ProtocolError):
+        return "the receiver broke off, or its answer is not valid HTTP"
     cause = str(failed).strip() or type(failed).__name__
     words = "could not be reached" if isinstance(failed, httpx.ConnectError) else "broke off"
     return f"the receiver {words}: {cause}"[:400]

@@ -1,6 +1,7 @@
 """Webhooks to a real receiver: contract section 4, acceptance 59 to 63."""
 
 import http.server
+import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -139,6 +140,25 @@ def test_nobody_there(receiver: Receiver) -> None:
     assert (outcome.delivered, outcome.status, outcome.blocked) == (False, None, False)
     assert outcome.error.startswith(("the receiver could not be reached", "the receiver broke off"))
     assert "secret" not in outcome.error
+
+
+@pytest.mark.parametrize("prefix", [b"", b"HTTP/1.1 200 OK\r\n", b"HTTP/1.1 2000 "])
+def test_a_receiver_that_echoes_is_not_quoted(receiver: Receiver, prefix: bytes) -> None:
+    """What an error of the protocol quotes is then our own request, with the query of its URL."""
+    with socket.create_server(("127.0.0.1", 0)) as server, ThreadPoolExecutor(1) as pool:
+        pool.submit(echo, server, prefix)
+        url = f"http://127.0.0.1:{server.getsockname()[1]}/hooks"
+        sending = WebhookSender(TOKENS, Allowlist.parse(url, local=True), NETWORKS)
+        outcome = sending.send(url + "?token=secret", "e", BODY)
+    assert outcome == DeliveryOutcome(
+        delivered=False, error="the receiver broke off, or its answer is not valid HTTP"
+    )
+
+
+def echo(server: socket.socket, prefix: bytes) -> None:
+    connection, _ = server.accept()
+    with connection:
+        connection.sendall(prefix + connection.recv(65536) + b"\r\n\r\n")
 
 
 def test_trickled_answer(receiver: Receiver) -> None:
