@@ -439,7 +439,7 @@ def test_scratch_that_will_be_too_small(worker: Worker, song: bytes) -> None:
     """Acceptance 50: foreseen, with the numbers, before the model begins."""
     request = {"source": worker.source(worker.web.give("/song.wav", song)), **WANTED}
     run = worker.run(request, SCRATCH_BYTES="3000000")  # the mixture alone takes 1 MB
-    failed(run, ErrorCode.WORKER_STORAGE, EXIT_TRANSIENT)
+    failed(run, ErrorCode.WORKER_STORAGE, EXIT_BAD_INPUT)
     assert run.report is not None
     assert "needs up to 3 MB" in run.report.message
     assert "only 2 MB are left" in run.report.message
