@@ -171,6 +171,20 @@ def test_two_songs_of_one_name_are_refused() -> None:
     other.check([Path("a/song.mp3"), Path("b/song.flac")], ["bass", "drums"])
 
 
+@pytest.mark.parametrize("songs", [["song.mp3", "song_no.mp3"], ["song_no.mp3", "song.mp3"]])
+def test_two_songs_that_share_one_name_are_refused(songs: list[str]) -> None:
+    """Where the one's stem has the name of the other's rest."""
+    words = ["--two-stems", "vocals", "--filename", "{track}_{stem}.{ext}", *songs]
+    given = parse(words)
+    layout = Layout(Path("out"), given.template, given.format)
+    tracks = [Path(song) for song in songs]
+    with pytest.raises(LayoutError, match=r"same files, out/song_no_vocals\.wav for one"):
+        layout.check(tracks, given.outputs(["drums", "vocals"]))
+    for other_method in ("minus", "none"):
+        given = parse([*words, "--other-method", other_method])
+        layout.check(tracks, given.outputs(["drums", "vocals"]))
+
+
 def test_no_song_is_written_over_by_a_stem(tmp_path: Path) -> None:
     """Neither by its own, where stems are separated further, nor by another song's."""
     stems = ["bass", "drums"]

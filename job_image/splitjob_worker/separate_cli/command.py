@@ -127,10 +127,8 @@ class _Command:
             arguments.template,
             arguments.format,
         )
-        stem = arguments.stem
-        stems = chosen.record.stems if stem is None else (stem, f"no_{stem}", f"minus_{stem}")
         try:
-            layout.check(self._tracks, stems)
+            layout.check(self._tracks, arguments.outputs(chosen.record.stems))
         except LayoutError as error:
             raise Failure(ErrorCode.REQUEST_INVALID, str(error)) from None
         return layout
@@ -181,14 +179,11 @@ class _Command:
 
         arguments = self._arguments
         device = best_device() if arguments.device == "auto" else arguments.device
-        stem, rest = arguments.stem, None
-        if stem is not None and arguments.other_method == "add":
-            rest = Remainder(f"no_{stem}", "add")
-        elif stem is not None and arguments.other_method == "minus":
-            rest = Remainder(f"minus_{stem}", "minus")
-        separator = Separator(
-            found.result(), device, None if stem is None else [stem], arguments.precision, rest
-        )
+        stems = None if arguments.stem is None else [arguments.stem]
+        rest = None
+        if arguments.rest is not None:
+            rest = Remainder(arguments.rest, "add" if arguments.other_method == "add" else "minus")
+        separator = Separator(found.result(), device, stems, arguments.precision, rest)
         if arguments.device == "auto":
             no_gpu = ": torch finds no GPU here (with -d cuda, that would be an error)"
             self._console.complain(f"running on {device}{no_gpu if device == 'cpu' else ''}")

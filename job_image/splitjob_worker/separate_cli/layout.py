@@ -68,14 +68,14 @@ class Layout:
         taken: dict[Path, Path] = {}
         for track in tracks:
             places = [self.path(track, stem) for stem in stems]
-            if places[0] in taken:
-                raise LayoutError(
-                    f"{taken[places[0]]} and {track} would be written to the same files, in "
-                    f"{places[0].parent}: rename one, or take --filename "
-                    '"{track}.{trackext}/{stem}.{ext}", or separate them with different -o'
-                )
-            taken[places[0]] = track
             for place in places:
+                if place in taken:
+                    raise LayoutError(
+                        f"{taken[place]} and {track} would be written to the same files, {place} "
+                        'for one: rename one, or take --filename "{track}.{trackext}/{stem}.{ext}",'
+                        " or separate them with different -o"
+                    )
+                taken[place] = track
                 if os.path.realpath(place) in songs:
                     raise LayoutError(
                         f"{place} is a song to be separated, and a stem of {track} would be "

@@ -67,6 +67,19 @@ class Arguments:
     verbose: bool
     list_models: bool
 
+    @property
+    def rest(self) -> str | None:
+        """What all but the one stem is called; None: it is not wanted."""
+        if self.stem is None or self.other_method == "none":
+            return None
+        return f"no_{self.stem}" if self.other_method == "add" else f"minus_{self.stem}"
+
+    def outputs(self, stems: Sequence[str]) -> tuple[str, ...]:
+        """Return what is written of each song by a model that gives `stems`."""
+        if self.stem is None:
+            return tuple(stems)
+        return (self.stem,) if self.rest is None else (self.stem, self.rest)
+
 
 def parse(words: Sequence[str]) -> Arguments:
     """Understand a command line.

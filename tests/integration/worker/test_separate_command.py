@@ -276,6 +276,11 @@ def test_an_output_that_cannot_be_made_is_told_of_each_song(tmp_path: Path) -> N
         (["-n", "demo", "--two-stems", "guitar"], 2, "STEM must be one of drums, bass"),
         (["-n", "demo", "--segment", "60"], 2, "Maximum segment is: "),
         (["-n", "demo", "other/song.mp3"], 2, "would be written to the same files"),
+        (
+            ["-n", "demo", "--two-stems=bass", "--filename={track}_{stem}.{ext}", "song_no.wav"],
+            2,
+            "song_no_bass.wav for one",
+        ),
     ],
 )
 def test_refusals(
