@@ -6,7 +6,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_camel
 
-from splitjob.resource import EventName, Request, SplitJobStatus, WebhookStatus
+from splitjob.resource import EventName, SplitJobStatus, WebhookStatus
 from splitjob.webhook import result_fields
 from splitjob_api.standing import Standing, standing
 
@@ -77,18 +77,23 @@ class JobView(View):
 
 
 def job_view(splitjob: dict[str, Any]) -> JobView:
-    """Return a SplitJob as callers see it."""
-    request = Request.model_validate(splitjob["spec"]["request"])
+    """Return a SplitJob as callers see it.
+
+    The request is shown as it stands: one that was written by hand, past an older schema, may be
+    none that we would serve, and its job is to be seen all the same.
+    """
+    spec = splitjob["spec"]
+    request = spec.get("request", {})
     status = SplitJobStatus.model_validate(splitjob.get("status", {}))
     state = standing(splitjob)
     return JobView(
         job_id=splitjob["metadata"]["name"],
-        version_id=request.version_id,
-        correlation_id=request.correlation_id,
-        ai_model=request.model,
-        metadata=request.metadata or {},
+        version_id=request.get("versionId", ""),
+        correlation_id=request.get("correlationId"),
+        ai_model=request.get("model", ""),
+        metadata=request.get("metadata") or {},
         state=state,
-        priority=splitjob["spec"].get("priority", 0),
+        priority=spec.get("priority", 0),
         created_at=splitjob["metadata"]["creationTimestamp"],
         started_at=status.started_at,
         finished_at=status.finished_at,

@@ -29,7 +29,9 @@ MAX_NAME_LENGTH = 52  # a Job's name is <name>-<attempt>, its pods' labels must 
 VERSION_ID_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$"
 MODEL_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9_-]{0,62}$"
 STEM_PATTERN = r"^[a-z0-9][a-z0-9_]{0,31}$"
-PLAIN_URL_PATTERN = r"^https?://[^?#\s]+$"
+# Printable ASCII without ? and #: the API server's regular expressions and Python's must mean the
+# same, and their \s do not.
+PLAIN_URL_PATTERN = r'^https?://[!"$->@-~]+$'
 # A DNS subdomain, as the API server asks of a name: ".." or "a/b" would lead to another address.
 _LABEL = r"[a-z0-9]([-a-z0-9]*[a-z0-9])?"
 OBJECT_NAME_PATTERN = rf"^{_LABEL}(\.{_LABEL})*$"

@@ -65,6 +65,18 @@ def test_patterns_are_ones_that_the_api_server_can_compile(path: str) -> None:
     assert not re.search(r"\(\?[=!<]", pattern)
 
 
+@pytest.mark.parametrize("path", [p for p, node in NODES.items() if "pattern" in node])
+def test_patterns_mean_the_same_to_the_api_server_and_to_us(path: str) -> None:
+    """Go's classes are ASCII, Python's Unicode: what one takes the other must not refuse."""
+    assert not re.search(r"\\[sSdDwWbB]|\[\^", NODES[path]["pattern"])
+
+
+def test_a_plain_url_is_of_printable_ascii_without_query_and_fragment() -> None:
+    pattern = NODES[".spec.request.source.url"]["pattern"]
+    taken = {one for one in map(chr, range(0x250)) if re.fullmatch(pattern, f"https://a/{one}")}
+    assert taken == set(map(chr, range(0x21, 0x7F))) - set("?#")
+
+
 def test_the_status_has_no_defaults() -> None:
     """It holds what the operator wrote, and nothing that the API server made up."""
     assert not [p for p, node in NODES.items() if p.startswith(".status") and "default" in node]

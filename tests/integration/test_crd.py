@@ -100,6 +100,12 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
         "must be a URL without '?'",
     ),
     "a file URL": ({"source": {"url": "file:///etc/passwd"}}, "should match"),
+    "a URL with a fragment": ({"source": {"url": "https://example.com/x#y"}}, "should match"),
+    "a URL with a no-break space": (
+        {"source": {"url": "https://example.com/a\u00a0b"}},
+        "should match",
+    ),
+    "a URL that is not percent-encoded": ({"webhook": {"url": "https://example.com/é"}}, "match"),
     "a key of no Secret": (
         {"source": {"url": "https://example.com/x", "secretKey": "source"}},
         "name that Secret in secretName",
