@@ -227,6 +227,27 @@ def test_a_folder_in_the_way_keeps_all_files_out(tmp_path: Path) -> None:
     assert not (tmp_path / "song" / "drums.wav").exists()
 
 
+def test_places_that_cannot_be_written_are_known_before(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "song").write_text("no folder")
+    (tmp_path / "closed").mkdir()
+    with Workspace(tmp_path / "separated") as workspace:
+        folder = tmp_path / "separated" / "song"
+        workspace.prepare([folder / "bass.wav"])
+        with pytest.raises(OSError, match="File name too long"):
+            workspace.prepare([folder / f"{'x' * 252}.wav"])
+        with pytest.raises(OSError, match="File name too long"):
+            workspace.prepare([folder / ("x" * 256) / "bass.wav"])
+        with pytest.raises(NotADirectoryError):
+            workspace.prepare([tmp_path / "song" / "bass.wav"])
+        # Root may write everywhere.
+        monkeypatch.setattr("os.access", lambda path, _mode: path != tmp_path / "closed")
+        with pytest.raises(PermissionError, match=r"cannot be written.*closed"):
+            workspace.prepare([folder / "bass.wav", tmp_path / "closed" / "bass.wav"])
+    assert {path.name for path in tmp_path.iterdir()} == {"song", "closed"}
+
+
 def test_folders_that_were_there_stay(tmp_path: Path) -> None:
     (tmp_path / "separated").mkdir()
     with Workspace(tmp_path / "separated" / "demo"):

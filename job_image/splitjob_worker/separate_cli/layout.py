@@ -7,8 +7,9 @@ finished file is renamed into its place.
 import errno
 import os
 import shutil
+import stat
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
@@ -105,6 +106,22 @@ class Workspace:
             self._remove_empty()
             raise
 
+    def prepare(self, places: Iterable[Path]) -> None:
+        """Make the folders of the places, and see that a file can be renamed into each.
+
+        Raises:
+            OSError: a place cannot be written, because it is a folder, say, or its name too long.
+        """
+        for place in places:
+            self._make(place.parent)
+            with suppress(FileNotFoundError):
+                if stat.S_ISDIR(place.stat().st_mode):
+                    raise IsADirectoryError(errno.EISDIR, "a folder is in the way", str(place))
+            if not os.access(place.parent, os.W_OK | os.X_OK):
+                raise PermissionError(
+                    errno.EACCES, "the folder cannot be written", str(place.parent)
+                )
+
     def publish(self, files: Mapping[Path, Path]) -> None:
         """Rename finished files into their places, over what was there.
 
@@ -114,10 +131,7 @@ class Workspace:
         Raises:
             OSError: a place cannot be written, because it is a folder, say.
         """
-        for target in files.values():  # all of them, or none
-            if target.is_dir():
-                raise IsADirectoryError(errno.EISDIR, "a folder is in the way", str(target))
-            self._make(target.parent)
+        self.prepare(files.values())  # all of them, or none
         for source, target in files.items():
             source.replace(target)
 

@@ -63,6 +63,8 @@ class Tracks:
         """
         began = time.monotonic()
         check_readable(track)
+        stems = self.arguments.outputs(self.chosen.record.stems)
+        self.workspace.prepare(self.layout.path(track, stem) for stem in stems)
         timings: dict[str, int] = {}
         with tempfile.TemporaryDirectory(dir=self.workspace.hidden) as name:
             folder = Path(name)

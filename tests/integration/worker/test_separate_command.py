@@ -267,6 +267,21 @@ def test_an_output_that_cannot_be_made_is_told_of_each_song(tmp_path: Path) -> N
     ]
 
 
+def test_a_place_that_cannot_be_written_is_told_before_the_work(tmp_path: Path) -> None:
+    """Before the song is even decoded: these are none."""
+    long_name = f"{'x' * 245}.wav"
+    for name in (long_name, "song.wav"):
+        (tmp_path / name).write_text("no sound")
+    (tmp_path / "separated" / "demo" / "song_bass.wav").mkdir(parents=True)
+    names = ["--filename", "{track}_{stem}.{ext}"]
+    ended = separate(tmp_path, "-n", "demo", "--json", *names, long_name, "song.wav")
+    assert ended.status == command.EXIT_DISK
+    assert [line["errorCode"] for line in ended.lines] == ["worker_storage"] * 2
+    assert "_vocals.wav: File name too long" in ended.err
+    assert "song_bass.wav: a folder is in the way" in ended.err
+    assert ended.files == []
+
+
 @pytest.mark.parametrize(
     ("words", "status", "reason"),
     [
