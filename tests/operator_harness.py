@@ -180,6 +180,7 @@ class Site:
             "PORT": str(port),
             "ENVIRONMENT": "local",
             "DEMUCSSVC_TOKEN": TOKEN,
+            "MODELS": "demo",
             "API_WEBHOOK_URL_ALLOWLIST": f"{self.receiver.base},{self.other.base}",
             "SOURCE_ALLOWED_NETWORKS": "127.0.0.0/8",
             "S3_ENDPOINT": access.endpoint,

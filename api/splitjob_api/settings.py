@@ -8,7 +8,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from splitjob.addresses import Network, parse_networks
 from splitjob.allowlist import DEFAULT_ALLOWLIST, Allowlist
 from splitjob.checks import Rules
-from splitjob.models import ModelRecord, RegistryError, load_registry
+from splitjob.models import RegistryError, load_registry, offered
 from splitjob.signing import parse_tokens
 
 
@@ -88,12 +88,12 @@ class Settings(BaseSettings):
         """Return what this installation allows.
 
         Raises:
-            ValueError: the allowlist, the networks or the models cannot be read.
-            splitjob.models.RegistryError: the registry cannot.
+            ValueError: the allowlist or the networks cannot be read.
+            splitjob.models.RegistryError: the registry cannot, or has not the models offered.
         """
         return Rules(
             allowlist=Allowlist.parse(self.api_webhook_url_allowlist, local=self.local),
-            registry=self._offered(),
+            registry=offered(load_registry(self.model_registry), self.models),
             local=self.local,
             networks=self._networks(),
         )
@@ -103,14 +103,3 @@ class Settings(BaseSettings):
             return parse_networks(self.source_allowed_networks)
         except ValueError as error:
             raise ValueError(f"SOURCE_ALLOWED_NETWORKS: {error}") from None
-
-    def _offered(self) -> dict[str, ModelRecord]:
-        registry = load_registry(self.model_registry)
-        names = [name.strip() for name in self.models.split(",") if name.strip()]
-        unknown = [name for name in names if name not in registry]
-        if unknown:
-            known = ", ".join(registry)
-            raise ValueError(
-                f"MODELS: {', '.join(unknown)}: not in the registry, which has: {known}"
-            )
-        return {name: registry[name] for name in names} if names else registry

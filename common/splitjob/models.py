@@ -23,6 +23,7 @@ __all__ = [
     "RegistryError",
     "dump_registry",
     "load_registry",
+    "offered",
 ]
 
 Architecture = Literal["HTDemucs", "HDemucs", "Demucs"]
@@ -156,6 +157,25 @@ def load_registry(path: Path | None = None) -> dict[str, ModelRecord]:
             raise RegistryError(f"{where} describes {record.name} twice")
         records[record.name] = record
     return records
+
+
+def offered(registry: Mapping[str, ModelRecord], names: str) -> dict[str, ModelRecord]:
+    """Return the models that an installation offers.
+
+    Args:
+        registry: those it knows, by name.
+        names: its setting MODELS: names, separated by commas; blank: all.
+
+    Raises:
+        RegistryError: a name is not in the registry.
+    """
+    wanted = [name.strip() for name in names.split(",") if name.strip()]
+    unknown = [name for name in wanted if name not in registry]
+    if unknown:
+        raise RegistryError(
+            f"MODELS: {', '.join(unknown)}: not in the registry, which has: {', '.join(registry)}"
+        )
+    return {name: registry[name] for name in wanted or registry}
 
 
 def dump_registry(records: Mapping[str, ModelRecord]) -> str:

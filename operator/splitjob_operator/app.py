@@ -12,7 +12,7 @@ from aiohttp import web
 
 from splitjob.addresses import parse_networks
 from splitjob.allowlist import Allowlist
-from splitjob.models import load_registry
+from splitjob.models import load_registry, offered
 from splitjob.sender import WebhookSender
 from splitjob.storage import S3Service
 from splitjob_operator import http
@@ -45,7 +45,8 @@ class App:
         local = settings.environment == "local"
         allowlist = Allowlist.parse(settings.api_webhook_url_allowlist, local=local)
         networks = parse_networks(settings.source_allowed_networks)
-        rules = Rules(allowlist, load_registry(settings.model_registry), local, networks)
+        registry = offered(load_registry(settings.model_registry), settings.models)
+        rules = Rules(allowlist, registry, local, networks)
         cluster = Cluster(settings.namespace)
         bucket = Bucket(S3Service(), settings.storage_prefix) if settings.s3_bucket else None
         self._threads = Threads(2 * settings.concurrency, "cluster")

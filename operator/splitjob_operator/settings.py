@@ -91,6 +91,9 @@ class Settings(BaseSettings):
     api_webhook_url_allowlist: str = "https://api.track-tree.com/webhooks/demucs"
     source_allowed_networks: str = ""
     model_registry: Path | None = Field(default=None, description="A registry file of our own.")
+    models: str = Field(
+        default="", description="Names of the models offered, separated by commas; blank: all."
+    )
 
     # The worker's pod
     worker_image: str = Field(min_length=1)

@@ -104,6 +104,12 @@ def test_values_with_structure_arrive_whole(
     assert settings.worker_model_volume == {"persistentVolumeClaim": {"claimName": "models"}}
 
 
+@pytest.mark.parametrize("component", DEPLOYMENTS)
+def test_the_models_offered_are_known_to_both(render: Render, component: str) -> None:
+    found = environment(render("models.offered={htdemucs,demo}"), component)
+    assert found["MODELS"] == "htdemucs,demo"
+
+
 def test_the_crd_is_inserted_unchanged(manifests: list[Manifest], render: Render) -> None:
     shipped = one(manifests, "CustomResourceDefinition")
     generated = crd.custom_resource_definition()

@@ -248,7 +248,7 @@ def test_a_deleted_splitjob_takes_everything_with_it(here: Site) -> None:
 
 
 def test_requests_written_by_hand_are_checked_again(here: Site) -> None:
-    """A model that is not there, a Secret of another type, a webhook off the list."""
+    """A model not there or not offered, a Secret of another type, a webhook off the list."""
     here.secret("other-type", "Opaque", source="https://x.example.com/s?a=b")
     names = [
         here.ask("complete", model="nothing"),
@@ -256,6 +256,7 @@ def test_requests_written_by_hand_are_checked_again(here: Site) -> None:
         here.ask("complete", webhook={"url": "https://evil.example.com/hooks"}),
         here.ask("complete", stems=["kazoo"]),
         here.ask("complete", webhook={"url": "https://[oops/hooks"}),
+        here.ask("complete", model="htdemucs"),
     ]
     for name in names:
         status = here.ended(name)

@@ -15,6 +15,7 @@ from splitjob.models import (
     digest_of,
     dump_registry,
     load_registry,
+    offered,
 )
 from splitjob_worker import models_cli
 
@@ -83,6 +84,24 @@ def test_a_wrong_registry_names_the_place(tmp_path: Path, text: str, words: str)
 def test_a_registry_that_is_not_there(tmp_path: Path) -> None:
     with pytest.raises(RegistryError, match="cannot read"):
         load_registry(tmp_path / "none.yaml")
+
+
+@pytest.mark.parametrize(
+    ("names", "found"),
+    [
+        ("demo", ["demo"]),
+        (" htdemucs_ft, demo ,,demo", ["htdemucs_ft", "demo"]),
+        ("", list(load_registry())),
+        (" , ", list(load_registry())),
+    ],
+)
+def test_some_of_a_registry_are_offered(names: str, found: list[str]) -> None:
+    assert list(offered(load_registry(), names)) == found
+
+
+def test_what_is_offered_must_be_in_the_registry() -> None:
+    with pytest.raises(RegistryError, match="MODELS: kazoo, tuba: not in the registry, which has"):
+        offered(load_registry(), "demo,kazoo,tuba")
 
 
 def test_one_digest_for_a_model(tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ LOG_LEVEL: {{ .Values.logLevel | quote }}
 API_WEBHOOK_URL_ALLOWLIST: {{ join "," .Values.webhooks.allowlist | quote }}
 SOURCE_ALLOWED_NETWORKS: {{ join "," .Values.source.allowedNetworks | quote }}
 TOTALS_CONFIGMAP: {{ include "track-tree-audio.totalsName" . | quote }}
+MODELS: {{ join "," .Values.models.offered | quote }}
 {{- if .Values.models.registry }}
 MODEL_REGISTRY: /etc/track-tree-audio/models.yaml
 {{- end }}
@@ -19,7 +20,6 @@ MODEL_REGISTRY: /etc/track-tree-audio/models.yaml
 {{- define "track-tree-audio.apiSettings" -}}
 {{ include "track-tree-audio.sharedSettings" . }}
 PORT: {{ .Values.api.port | quote }}
-MODELS: {{ join "," .Values.models.offered | quote }}
 MAX_QUEUED_JOBS: {{ int64 .Values.queue.maxQueuedJobs | quote }}
 QUEUE_STATUS_PUBLIC: {{ .Values.queue.statusPublic | quote }}
 BODY_TIMEOUT_SECONDS: {{ .Values.api.bodyTimeoutSeconds | quote }}
