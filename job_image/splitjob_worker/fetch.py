@@ -171,7 +171,7 @@ class Download:
             raise _Broken(ErrorCode.SOURCE_INCOMPLETE, f"the source stops at byte {self._size}")
 
     def _total(self, response: httpx.Response) -> int:
-        """Return how long the whole source is, 0 where that is not said (RFC 9110, section 14.4)."""
+        """Return how long all of the source is, 0 where that is not said (RFC 9110, 14.4)."""
         if self._resumed:
             complete = response.headers.get("Content-Range", "").rpartition("/")[2]
             if complete.isdigit():

@@ -1,6 +1,9 @@
 """What the worker asks of the machine it runs on."""
 
 import os
+import platform
+import subprocess
+import sys
 
 import pytest
 
@@ -26,3 +29,24 @@ def test_what_the_environment_says_stays(
     yield_idle_cpus()
     assert os.environ[name] == value
     assert "OMP_WAIT_POLICY" not in os.environ or "GOMP_SPINCOUNT" not in os.environ
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="it is a setting of glibc")
+def test_freed_memory_is_used_again_without_asking_the_system() -> None:
+    """Twenty blocks of 64 MB, one after the other, in a thread: only the first has new pages."""
+    program = """
+import resource, threading
+from splitjob_worker.machine import keep_freed_memory
+keep_freed_memory()
+def use():
+    for _ in range(20):
+        block = bytearray(64 << 20)
+        block[::4096] = bytes(len(block) // 4096)
+        del block
+worker = threading.Thread(target=use)
+worker.start()
+worker.join()
+print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt)
+"""
+    faults = subprocess.run([sys.executable, "-c", program], capture_output=True, check=True).stdout
+    assert int(faults) < 5 * (64 << 20) // 4096
