@@ -85,7 +85,7 @@ class TransposedConvolution(nn.Module):
 
 
 class Transformer(nn.Module):
-    """`demucs.transformer.CrossTransformerEncoder` that makes its positional embeddings once.
+    """`demucs.transformer.CrossTransformerEncoder` that keeps its positional embeddings.
 
     Attributes:
         draws: one number for each item of the next batch, in place of those that Demucs draws.
@@ -138,10 +138,18 @@ class Transformer(nn.Module):
         return place
 
     def _sine(self, channels: int, times: int, draw: int, device: torch.device) -> torch.Tensor:
-        key = (channels, times, draw, device)
-        if key not in self._embeddings:
-            made = transformer.create_sin_embedding(
-                times, channels, shift=draw, device=device, max_period=self.encoder.max_period
-            )
-            self._embeddings[key] = self.encoder.weight_pos_embed * made.transpose(0, 1)
-        return self._embeddings[key]
+        """Return the embedding of times, shape (1, t2, c).
+
+        Only that without a draw is kept: those drawn differ from segment to segment, and memory
+        would grow with the song.
+        """
+        key = (channels, times, device)
+        if draw == 0 and key in self._embeddings:
+            return self._embeddings[key]
+        made = transformer.create_sin_embedding(
+            times, channels, shift=draw, device=device, max_period=self.encoder.max_period
+        )
+        place: torch.Tensor = self.encoder.weight_pos_embed * made.transpose(0, 1)
+        if draw == 0:
+            self._embeddings[key] = place
+        return place

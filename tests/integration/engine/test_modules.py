@@ -70,3 +70,16 @@ def test_the_transformer(options: dict[str, Any]) -> None:
         random.seed(times)
         for ours, theirs in zip(exchanged(x, xt), original(x, xt), strict=True):
             torch.testing.assert_close(ours, theirs)
+
+
+@torch.inference_mode()
+def test_memory_does_not_grow_with_the_draws() -> None:
+    options: dict[str, Any] = {"dim": 16, "num_heads": 4, "num_layers": 1}
+    exchanged = Transformer(CrossTransformerEncoder(**options, sin_random_shift=99).eval())
+    x, xt = torch.randn(2, 16, 3, 7), torch.randn(2, 16, 14)
+    kept = []
+    for draw in range(4):
+        exchanged.draws = [draw, 2 * draw]
+        exchanged(x, xt)
+        kept.append(len(exchanged._embeddings))
+    assert kept == [2, 2, 2, 2]
