@@ -106,8 +106,8 @@ class Writer(Protocol):
     def write(self, block: Samples) -> None:
         """Append samples, shape (n, 2)."""
 
-    def close(self) -> None:
-        """Finish the file."""
+    def close(self) -> str | None:
+        """Finish the file; return its SHA-256 where nothing of it was written twice."""
 
     def abandon(self) -> None:
         """Close the file as it is, also after an error."""
@@ -164,9 +164,7 @@ class StemFile:
         Raises:
             OSError: the disk is full.
         """
-        self._writer.close()
-        with self.path.open("rb") as file:
-            digest = hashlib.file_digest(file, "sha256").hexdigest()
+        digest = self._writer.close() or _sha256(self.path)
         report = StemReport(
             name=self._stem,
             sha256=digest,
@@ -187,6 +185,11 @@ class StemFile:
 def path_of(stem: str, encoding: Encoding, folder: Path) -> Path:
     """Return where the file of a stem goes."""
     return folder / f"{stem}.{FILE_EXTENSIONS[encoding.format]}"
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _open(path: Path, stem: str, frames: int, rate: int, encoding: Encoding) -> Writer:
@@ -216,9 +219,9 @@ class _Resampling:
         for part in self._resampler.feed(block):
             self._pass_on(part)
 
-    def close(self) -> None:
+    def close(self) -> str | None:
         self._pass_on(self._resampler.finish())
-        self._writer.close()
+        return self._writer.close()
 
     def abandon(self) -> None:
         self._writer.abandon()

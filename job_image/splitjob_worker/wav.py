@@ -4,6 +4,7 @@ Sources: Microsoft's RIFF WAVE description; EBU Tech 3306 (RF64). Samples are qu
 does: scaled by 2^(bits-1) - 1 and truncated, without dither.
 """
 
+import hashlib
 import struct
 from pathlib import Path
 from typing import Literal
@@ -63,23 +64,29 @@ class WavWriter:
     ) -> None:
         self._bit_depth = bit_depth
         self._bytes = 0
+        self._digest = hashlib.sha256()
         self._file = path.open("wb")
-        self._file.write(header(frames, sample_rate, bit_depth, info))
+        self._append(header(frames, sample_rate, bit_depth, info))
 
     def write(self, block: Samples) -> None:
         """Append samples, shape (n, 2)."""
         data = quantise(block, self._bit_depth)
         self._bytes += len(data)
-        self._file.write(data)
+        self._append(data)
 
-    def close(self) -> None:
-        """Finish the file."""
-        self._file.write(b"\0" * (self._bytes % 2))
+    def close(self) -> str:
+        """Finish the file; return its SHA-256."""
+        self._append(b"\0" * (self._bytes % 2))
         self._file.close()
+        return self._digest.hexdigest()
 
     def abandon(self) -> None:
         """Close the file as it is, also after an error."""
         self._file.close()
+
+    def _append(self, data: bytes) -> None:
+        self._digest.update(data)
+        self._file.write(data)
 
 
 def _chunk(name: bytes, content: bytes) -> bytes:

@@ -1,6 +1,7 @@
 """Files of every format, written and read again with FFmpeg."""
 
 import errno
+import hashlib
 from pathlib import Path
 
 import av
@@ -131,6 +132,21 @@ def test_the_same_stem_gives_the_same_bytes(sound: Samples, tmp_path: Path, form
     one = encode(sound, Encoding(form), tmp_path)
     two = encode(sound, Encoding(form), tmp_path)
     assert one.report == two.report
+
+
+@pytest.mark.parametrize("depth", [16, 24, 32])
+@pytest.mark.parametrize("rate", [None, 48_000])
+def test_a_wav_file_is_not_read_again_for_its_digest(
+    sound: Samples,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    depth: BitDepth,
+    rate: int | None,
+) -> None:
+    with monkeypatch.context() as patched:
+        patched.delattr("hashlib.file_digest")
+        made = encode(sound, Encoding("wav", depth, sample_rate=rate), tmp_path)
+    assert made.report.sha256 == hashlib.sha256(made.path.read_bytes()).hexdigest()
 
 
 def test_the_gain_is_applied_and_told(sound: Samples, tmp_path: Path) -> None:
