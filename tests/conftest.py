@@ -6,6 +6,7 @@
 `installed`  the service, installed once with helm, in a namespace of its own
 """
 
+import os
 import secrets
 import sys
 from collections.abc import Iterator
@@ -20,6 +21,10 @@ from splitjob_local.local_cluster import LocalCluster, Options
 from splitjob_local.service import Service
 
 NAMESPACE = "track-tree-audio"
+
+# Several tests run at once, so that torch's threads never have the machine for themselves: they
+# sleep while they wait. Before any of them imports torch, and for the programs that they start.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 # How long an example takes says more about what else the machine does than about the code.
 hypothesis.settings.register_profile("project", deadline=None)

@@ -18,10 +18,7 @@ from splitjob_local import s3server
 from splitjob_local.binaries import find_binaries
 from splitjob_local.ports import Leases
 from splitjob_local.processes import Processes
-from splitjob_worker.machine import yield_idle_cpus
 from splitjob_worker.models_cli import describe
-
-yield_idle_cpus()  # before torch is imported by any of these tests
 
 
 @pytest.fixture(scope="session")
