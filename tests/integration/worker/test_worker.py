@@ -201,11 +201,11 @@ def test_a_worker_left_over_clears_nothing(worker: Worker, storage: S3Service, s
     assert storage.get_json(key) == {"jobUid": "next", "status": "completed"}
 
 
-def test_a_tombstone_stands(worker: Worker, storage: S3Service, song: bytes) -> None:
+def test_a_tombstone_stands(worker: Worker, storage: S3Service, tmp_path: Any) -> None:
     """Acceptance 46b: the verdict was given while this worker was cut off."""
-    environment = worker.environment(
-        {"source": worker.source(worker.web.give("/song.wav", song)), **WANTED}
-    )
+    file = write_audio(tmp_path / "long.wav", tones(44100, 60.0, 2))  # not done before it is given
+    url = worker.web.give("/song.wav", file.read_bytes())
+    environment = worker.environment({"source": worker.source(url), **WANTED})
     key = f"version-1/{environment['JOB_ID']}/manifest.json"
     process = worker.start(environment)
     assert process.stdout is not None
