@@ -1,8 +1,10 @@
 """What the engine is measured with: songs, and models of random numbers that both sides read."""
 
+import importlib
 import json
 import shutil
 import wave
+from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -45,30 +47,52 @@ class Model:
 
 
 def random_model(folder: Path, name: str, arguments: dict[str, Any], count: int = 1) -> Model:
-    """Write a model of random numbers, or a bag in which each of `count` models gives one stem."""
+    """Write an HTDemucs of random numbers, or a bag in which each of `count` gives one stem."""
+    home = random_weights(folder / name, "demucs.htdemucs.HTDemucs", STEMS, arguments, count)
+    if count > 1:
+        path = home / f"{name}.yaml"
+        bag = yaml.safe_load(path.read_text(encoding="utf-8"))
+        bag["weights"] = [[float(row == column) for column in range(4)] for row in range(count)]
+        path.write_text(yaml.safe_dump(bag), encoding="utf-8")
+    return _exported(name, home)
+
+
+def random_weights(
+    home: Path, klass: str, stems: Sequence[str], arguments: dict[str, Any], count: int = 1
+) -> Path:
+    """Write random numbers as a model of Demucs, or as a bag of `count` equal ones.
+
+    Args:
+        home: the folder to make; its name is the model's.
+        klass: module and class, of Demucs.
+        stems: of the model.
+        arguments: of its constructor, beside the stems.
+        count: of models.
+
+    Returns:
+        The folder.
+    """
     import torch  # noqa: PLC0415 - seconds, and only this process needs it
-    from demucs.htdemucs import HTDemucs  # noqa: PLC0415
     from safetensors.torch import save_file  # noqa: PLC0415
 
-    home = folder / name
     home.mkdir()
-    segment: Fraction = arguments["segment"]
+    module, _, of_model = klass.rpartition(".")
+    build = getattr(importlib.import_module(module), of_model)
+    segment = Fraction(arguments["segment"])
     numbers = {"numerator": segment.numerator, "denominator": segment.denominator}
-    said = {**arguments, "sources": STEMS, "segment": {"_type": "fraction", **numbers}}
-    signatures = [f"{name}{number}" for number in range(count)]
+    said = {**arguments, "sources": list(stems), "segment": {"_type": "fraction", **numbers}}
+    signatures = [f"{home.name}{number}" for number in range(count)]
     for number, signature in enumerate(signatures):
         torch.manual_seed(number)
-        state = HTDemucs(STEMS, **arguments).state_dict()
+        state = build(list(stems), **arguments).state_dict()
         save_file(
             {key: tensor.half() for key, tensor in state.items()},
             home / f"{signature}.safetensors",
-            {"klass": "demucs.htdemucs.HTDemucs", "args": "[]", "kwargs": json.dumps(said)},
+            {"klass": klass, "args": "[]", "kwargs": json.dumps(said)},
         )
-    bag: dict[str, Any] = {"models": signatures}
-    if count > 1:
-        bag["weights"] = [[float(row == column) for column in range(4)] for row in range(count)]
-    (home / f"{name}.yaml").write_text(yaml.safe_dump(bag), encoding="utf-8")
-    return _exported(name, home)
+    bag = yaml.safe_dump({"models": signatures})
+    (home / f"{home.name}.yaml").write_text(bag, encoding="utf-8")
+    return home
 
 
 def demo_model(folder: Path) -> Model:
