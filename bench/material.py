@@ -4,7 +4,7 @@ import importlib
 import json
 import shutil
 import wave
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -48,19 +48,27 @@ class Model:
 
 def random_model(folder: Path, name: str, arguments: dict[str, Any], count: int = 1) -> Model:
     """Write an HTDemucs of random numbers, or a bag in which each of `count` gives one stem."""
-    home = random_weights(folder / name, "demucs.htdemucs.HTDemucs", STEMS, arguments, count)
-    if count > 1:
-        path = home / f"{name}.yaml"
-        bag = yaml.safe_load(path.read_text(encoding="utf-8"))
-        bag["weights"] = [[float(row == column) for column in range(4)] for row in range(count)]
-        path.write_text(yaml.safe_dump(bag), encoding="utf-8")
+    one_each = [[float(row == column) for column in range(4)] for row in range(count)]
+    home = random_weights(
+        folder / name,
+        "demucs.htdemucs.HTDemucs",
+        STEMS,
+        arguments,
+        count,
+        {"weights": one_each} if count > 1 else {},
+    )
     return _exported(name, home)
 
 
 def random_weights(
-    home: Path, klass: str, stems: Sequence[str], arguments: dict[str, Any], count: int = 1
+    home: Path,
+    klass: str,
+    stems: Sequence[str],
+    arguments: dict[str, Any],
+    count: int,
+    bag: Mapping[str, Any],
 ) -> Path:
-    """Write random numbers as a model of Demucs, or as a bag of `count` equal ones.
+    """Write random numbers as a model of Demucs, or as a bag of `count` such.
 
     Args:
         home: the folder to make; its name is the model's.
@@ -68,6 +76,7 @@ def random_weights(
         stems: of the model.
         arguments: of its constructor, beside the stems.
         count: of models.
+        bag: what the bag says of them beside their names.
 
     Returns:
         The folder.
@@ -90,8 +99,8 @@ def random_weights(
             home / f"{signature}.safetensors",
             {"klass": klass, "args": "[]", "kwargs": json.dumps(said)},
         )
-    bag = yaml.safe_dump({"models": signatures})
-    (home / f"{home.name}.yaml").write_text(bag, encoding="utf-8")
+    said_of_all = yaml.safe_dump({"models": signatures, **bag})
+    (home / f"{home.name}.yaml").write_text(said_of_all, encoding="utf-8")
     return home
 
 

@@ -48,7 +48,7 @@ def _of_model(record: ModelRecord, folder: Path, songs: Songs) -> list[Figure]:
         klass = _CLASSES[record.architecture]
         arguments = _ARGUMENTS[record.name]
         home = folder / record.name
-        random_weights(home, klass, record.stems, arguments, len(record.files))
+        random_weights(home, klass, record.stems, arguments, len(record.files), {})
         where = ["--repo", home]
     song = songs.song(max(_SEGMENTS * float(Fraction(record.segment)), _LEAST_SECONDS))
     words = ["separate", "-n", record.name, "-d", "cpu", *where, "-o", folder / "out", song]

@@ -6,7 +6,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import boto3
@@ -14,6 +14,7 @@ import httpx
 import psutil
 import pytest
 from botocore.config import Config
+from tests.waiting import wait_for
 
 from splitjob_local.cluster import Cluster, ClusterError
 from splitjob_local.local_cluster import LocalCluster
@@ -33,13 +34,6 @@ def test_the_service_is_installed_and_answers(cluster: LocalCluster, installed: 
         "track-tree-audio-api",
         "track-tree-audio-operator",
     }
-
-
-def wait_for(condition: Callable[[], bool], seconds: float = 20.0) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "not within the time"
-        time.sleep(0.05)
 
 
 def test_authorization_is_real(cluster: LocalCluster, namespace: str) -> None:

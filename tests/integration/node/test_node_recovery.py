@@ -1,11 +1,12 @@
 """The node process killed and started again, and the API server away: nothing is lost."""
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import psutil
 import pytest
+from tests.waiting import wait_for
 
 from splitjob_local.local_cluster import LocalCluster
 
@@ -22,13 +23,6 @@ def node(cluster: LocalCluster) -> Iterator[LocalCluster]:
 def running(*command: str) -> bool:
     commands = [process.info["cmdline"] for process in psutil.process_iter(["cmdline"])]
     return list(command) in commands
-
-
-def wait_for(condition: Callable[[], bool], seconds: float = 20) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "not within the time"
-        time.sleep(0.05)
 
 
 def test_the_node_is_killed(node: LocalCluster, pods: Any) -> None:
