@@ -1,4 +1,8 @@
-"""Changes to an excerpt that make more of the training songs: speed, colour, room, distortion."""
+"""Changes to an excerpt that make more of the training songs.
+
+Speed and pitch, colour, room, distortion, a short comb, loudness that wanders. None imitates an
+effect; each is drawn widely, so that the model does not take an effect for a stem.
+"""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -8,11 +12,11 @@ from splitjob_local.synthesiser import SAMPLERATE
 
 Audio = NDArray[np.float32]
 
-QUARTER_TONES = (-3, -1, 0, 1, 3)
+QUARTER_TONES = (-7, -5, -3, -3, -1, -1, 0, 0, 1, 1, 3, 3, 5, 7)
 """How far an excerpt may be moved in pitch: by odd numbers of quarter tones or not at all, so that
 what results lies between two keys and never in one that the held-out songs have."""
 
-_COLOURED, _IN_A_ROOM, _DISTORTED = 0.6, 0.3, 0.15
+_COLOURED, _IN_A_ROOM, _DISTORTED, _COMBED, _WANDERING = 0.6, 0.3, 0.2, 0.15, 0.15
 
 
 def draw_speed(rng: np.random.Generator) -> float:
@@ -38,13 +42,16 @@ def resample(excerpt: Audio, speed: float, samples: int) -> Audio:
 
 
 def change_colour(excerpt: Audio, rng: np.random.Generator) -> Audio:
-    """Equalise, reverberate or distort an excerpt of shape (2, n) by chance; same loudness."""
+    """Change an excerpt of shape (2, n) by chance, in one or several ways; same loudness."""
     changed = excerpt
-    if rng.random() < _COLOURED:
-        changed = _filtered(changed, rng)
-    if rng.random() < _DISTORTED:
-        peak = max(float(np.abs(changed).max()), 1e-6)
-        changed = np.tanh(changed * np.float32(rng.uniform(0.8, 4.0) / peak))
+    for chance, change in (
+        (_COLOURED, _filtered),
+        (_COMBED, _combed),
+        (_DISTORTED, _distorted),
+        (_WANDERING, _wandering),
+    ):
+        if rng.random() < chance:
+            changed = change(changed, rng)
     if changed is excerpt:
         return excerpt
     loudness = np.sqrt(np.mean(excerpt**2) / max(float(np.mean(changed**2)), 1e-12))
@@ -60,6 +67,36 @@ def _filtered(excerpt: Audio, rng: np.random.Generator) -> Audio:
     if room is not None:
         spectrum *= 1.0 + rfft(room, size)
     return np.asarray(irfft(spectrum, size)[:, :length], dtype=np.float32)
+
+
+def _combed(excerpt: Audio, rng: np.random.Generator) -> Audio:
+    """Add the excerpt to itself, later by 0.2 to 12 ms, with its polarity or the other."""
+    seconds = np.exp(rng.uniform(np.log(0.2e-3), np.log(12e-3)))
+    late = max(1, int(seconds * SAMPLERATE))
+    changed = excerpt.copy()
+    changed[:, late:] += np.float32(rng.uniform(-0.8, 0.8)) * excerpt[:, :-late]
+    return changed
+
+
+def _distorted(excerpt: Audio, rng: np.random.Generator) -> Audio:
+    """Bend the waveform: odd and even harmonics, up to where it turns back at its peaks."""
+    peak = max(float(np.abs(excerpt).max()), 1e-6)
+    driven = excerpt * np.float32(rng.uniform(0.8, 4.0) / peak)
+    bent = np.tanh(driven)
+    if rng.random() < 0.5:
+        even, turn = (np.float32(x) for x in rng.uniform((-0.4, -0.6), (0.4, 0.6)))
+        bent += even * bent * bent + turn * np.sin(np.float32(np.pi) * bent)
+    return np.asarray(bent, dtype=np.float32)
+
+
+def _wandering(excerpt: Audio, rng: np.random.Generator) -> Audio:
+    """Let the loudness of either side wander by up to 15 dB, 1 to 8 times a second."""
+    length = excerpt.shape[1]
+    knots = 2 + int(length / SAMPLERATE * np.exp(rng.uniform(0.0, np.log(8.0))))
+    at = np.linspace(0, length - 1, knots)
+    gains = 10.0 ** (rng.uniform(-15.0, 0.0, (2, knots)) / 20.0)
+    wander = np.stack([np.interp(np.arange(length), at, side) for side in gains])
+    return np.asarray(excerpt * wander, dtype=np.float32)
 
 
 def _equaliser(size: int, rng: np.random.Generator) -> Audio:

@@ -16,7 +16,7 @@ from typing import Protocol, Self, TypeVar
 from splitjob_worker import clipping
 from splitjob_worker.encode import EncodedStem, Encoding
 from splitjob_worker.engine.statistics import Normalisation
-from splitjob_worker.machine import cpus
+from splitjob_worker.machine import cpus, let_others_first
 from splitjob_worker.scratch import Scratch, check_room
 from splitjob_worker.separate import Options, Separator
 from splitjob_worker.spool import BLOCK_FRAMES, FRAME_BYTES, Samples, Spool
@@ -158,7 +158,9 @@ class _Threads:
         self._abandoned = threading.Event()
         self._turns = threading.Semaphore(cpus())  # of files that are finished at once
         self._lanes = [_Lane(self._writer(name, frames, separator.sample_rate)) for name in names]
-        self._pool = ThreadPoolExecutor(len(names), thread_name_prefix="stem")
+        self._pool = ThreadPoolExecutor(
+            len(names), thread_name_prefix="stem", initializer=let_others_first
+        )
         self._tasks: list[Future[None]] = []
 
     def __enter__(self) -> Self:

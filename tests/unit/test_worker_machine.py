@@ -4,10 +4,12 @@ import os
 import platform
 import subprocess
 import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from splitjob_worker.machine import yield_idle_cpus
+from splitjob_worker.machine import let_others_first, yield_idle_cpus
 
 
 def test_threads_spin_briefly(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -50,3 +52,14 @@ print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt)
 """
     faults = subprocess.run([sys.executable, "-c", program], capture_output=True, check=True).stdout
     assert int(faults) < 5 * (64 << 20) // 4096
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="a thread has a priority of its own on Linux")
+def test_one_thread_gives_way_and_no_other() -> None:
+    with ThreadPoolExecutor(1, initializer=let_others_first) as pool:
+        yielding = pool.submit(_niceness).result()
+    assert yielding > _niceness() == os.nice(0)
+
+
+def _niceness() -> int:
+    return os.getpriority(os.PRIO_PROCESS, threading.get_native_id())

@@ -2,6 +2,8 @@
 
 import hashlib
 import io
+import os
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -186,6 +188,20 @@ def test_a_file_is_taken_while_others_are_still_made(
     made = run(separator, mixture, folders, watcher=Taking())
     assert [stem.report.name for stem in made.stems] == ["vocals", "bass", "rest"]
     assert sorted(taken) == ["bass", "rest", "vocals"]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="a thread has a priority of its own on Linux")
+def test_encoders_let_the_model_go_first(
+    separator: Separator, mixture: Spool, folders: tuple[Path, Path]
+) -> None:
+    priorities: set[int] = set()
+
+    class Asking(Unwatched):
+        def grown(self, _path: Path) -> None:
+            priorities.add(os.getpriority(os.PRIO_PROCESS, threading.get_native_id()))
+
+    run(separator, mixture, folders, watcher=Asking())
+    assert min(priorities) > os.nice(0)
 
 
 def test_a_slow_disk_slows_the_model(
