@@ -88,6 +88,11 @@ class Section:
         self._to_float = av.AudioResampler(format="flt", layout=frame.layout, rate=frame.rate)
         self._resampler = None if self.source_rate == rate else Resampler(self.source_rate, rate)
 
+    @property
+    def samples(self) -> int:
+        """Samples so far, of all channels."""
+        return self.source_frames * len(self._matrix)
+
     def fits(self, frame: Any) -> bool:  # noqa: ANN401
         """Return whether a frame belongs to this section."""
         return int(frame.sample_rate) == self.source_rate and frame.layout == self.layout
@@ -151,8 +156,8 @@ class Converter:
         """Append what the resampler still holds.
 
         Raises:
-            Failure: `audio_unreadable` (nothing could be decoded), `audio_too_short`,
-                `worker_storage`.
+            Failure: `audio_unreadable` (nothing could be decoded, or most of it is no sound),
+                `audio_too_short`, `worker_storage`.
         """
         self._finish_section()
         self._blocks.finish()
@@ -160,6 +165,12 @@ class Converter:
             self._writer.close()
         if not self._sections:
             raise Failure(ErrorCode.AUDIO_UNREADABLE, "the file holds no audio that can be decoded")
+        if self._bad_samples > sum(one.samples for one in self._sections) / 2:
+            raise Failure(
+                ErrorCode.AUDIO_UNREADABLE,
+                "most samples of the file are no sound: not a number, or far above full scale, as "
+                "when a file of floating point was written with the numbers of integers",
+            )
         seconds = sum(one.source_frames / one.source_rate for one in self._sections)
         if seconds < MIN_SECONDS:
             raise Failure(
@@ -186,9 +197,13 @@ class Converter:
             source_channels=len(first.layout.channels),
             normalisation=self._statistics.result(),
             damaged_packets=damaged_packets,
-            bad_samples=sum(one.bad_samples for one in self._sections),
+            bad_samples=self._bad_samples,
             tags=tags,
         )
+
+    @property
+    def _bad_samples(self) -> int:
+        return sum(one.bad_samples for one in self._sections)
 
     def _finish_section(self) -> None:
         if self._sections:

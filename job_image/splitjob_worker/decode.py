@@ -2,6 +2,7 @@
 
 import json
 import logging
+import os
 import signal
 import subprocess
 import sys
@@ -54,39 +55,57 @@ def decode(
         timeout: seconds; by default `time_limit`.
 
     Raises:
-        Failure: `audio_*`, `worker_storage`.
+        Failure: `audio_*`, `worker_storage`, `worker_oom`, `internal_error`.
     """
-    answer = spool.with_name("decoder.json")
-    with answer.open("wb") as out:
-        child = subprocess.Popen(
-            [sys.executable, "-I", "-m", "splitjob_worker.decoder", str(source.absolute()),
-             str(spool.absolute()), json.dumps(asdict(limits))],
-            stdin=subprocess.DEVNULL,
-            stdout=out,
-            stderr=subprocess.DEVNULL,  # FFmpeg's words about a hostile file are no use in our log
-            env={},
-            cwd=spool.parent,
-            start_new_session=True,
-        )  # fmt: skip
+    child = subprocess.Popen(
+        [sys.executable, "-P", "-m", "splitjob_worker.decoder", str(source.absolute()),
+         str(spool.absolute()), json.dumps(asdict(limits))],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,  # not a file: the disk may be full
+        stderr=subprocess.DEVNULL,  # FFmpeg's words about a hostile file are no use in our log
+        bufsize=0,
+        env={},
+        cwd=spool.parent,
+        start_new_session=True,
+    )  # fmt: skip
     deadline = time.monotonic() + (timeout or time_limit(limits.max_seconds))
     try:
-        while child.poll() is None:
-            check_stop()
-            if time.monotonic() > deadline:
-                raise _too_slow()
-            with suppress(subprocess.TimeoutExpired):
-                child.wait(_POLL_SECONDS)
+        answer = _listen(child, deadline, check_stop)
     finally:
         child.kill()
         child.wait()
-    with answer.open("rb") as file:
-        decoded = _read(file.read(_MAX_ANSWER_BYTES), child.returncode, spool)
+    decoded = _read(answer, child.returncode, spool)
     if decoded.damaged_packets or decoded.bad_samples:
         log.warning(
             "the source is damaged",
             extra={"packets": decoded.damaged_packets, "samples": decoded.bad_samples},
         )
     return Spool(spool, decoded.frames), decoded
+
+
+def _listen(
+    child: subprocess.Popen[bytes], deadline: float, check_stop: Callable[[], None]
+) -> bytes:
+    """Return what the decoder said by its end, or more than an answer has, and it still talks.
+
+    Raises:
+        Failure: `audio_timeout`.
+    """
+    assert child.stdout is not None  # noqa: S101 - it is a pipe
+    os.set_blocking(child.stdout.fileno(), False)
+    answer = b""
+    with child.stdout as said:
+        while len(answer) <= _MAX_ANSWER_BYTES:
+            ended = child.poll() is not None
+            answer += said.read(_MAX_ANSWER_BYTES) or b""
+            if ended:
+                break
+            check_stop()
+            if time.monotonic() > deadline:
+                raise _too_slow()
+            with suppress(subprocess.TimeoutExpired):
+                child.wait(_POLL_SECONDS)
+    return answer
 
 
 def _read(output: bytes, status: int, spool: Path) -> Decoded:
@@ -128,7 +147,9 @@ def _died(status: int) -> Failure:
         return _too_slow()
     if status == -signal.SIGKILL:
         return Failure(ErrorCode.WORKER_OOM, "the decoder was killed: the memory does not suffice")
-    how = f"was ended by signal {-status}" if status < 0 else f"ended with status {status}"
+    if status > 0:  # Python's own way to end by an error that nobody caught
+        return Failure(ErrorCode.INTERNAL_ERROR, f"the decoder broke off with status {status}")
+    how = f"was ended by signal {-status}" if status < 0 else "gave no answer"
     return Failure(
         ErrorCode.AUDIO_UNREADABLE,
         f"the decoder {how} while reading the audio: the file is damaged in a way that it "

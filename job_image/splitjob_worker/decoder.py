@@ -1,6 +1,6 @@
 """The decoder: a process of its own that turns one audio file into a spool.
 
-`python -I -m splitjob_worker.decoder SOURCE SPOOL LIMITS` with LIMITS as JSON. It prints one line
+`python -P -m splitjob_worker.decoder SOURCE SPOOL LIMITS` with LIMITS as JSON. It prints one line
 of JSON: what it found, or a failure's code and message. Whatever a crafted file does to FFmpeg
 happens here, with a memory limit, a CPU limit and an empty environment, and ends with it.
 """

@@ -10,6 +10,7 @@ on every architecture.
 
 import ctypes
 import os
+import site
 import struct
 import sys
 from collections.abc import Iterable
@@ -64,9 +65,19 @@ def restrict(readable: Iterable[Path], writable: Iterable[Path]) -> bool:
 
 
 def _pythons_own() -> list[Path]:
-    """Return the folders that an import, or an error's report, may still read."""
-    folders = {sys.prefix, sys.base_prefix, str(Path(__file__).parent), "/usr/lib", "/lib"}
-    return [Path(folder) for folder in sorted(folders) if Path(folder).is_dir()]
+    """Return what an import, or an error's report, may still read, with the system's libraries."""
+    paths = {
+        sys.prefix,
+        sys.base_prefix,
+        site.getusersitepackages(),
+        str(Path(__file__).parent),
+        "/usr/lib",
+        "/usr/lib64",
+        "/lib",
+        "/lib64",
+        "/etc/ld.so.cache",
+    }
+    return [Path(path) for path in sorted(paths) if Path(path).exists()]
 
 
 def _allow(ruleset: int, path: Path, access: int) -> None:

@@ -244,6 +244,38 @@ def test_what_is_not_a_number_is_silence(tmp_path: Path) -> None:
     assert found[10, 0] == found[20, 1] == found[30, 0] == found[40, 1] == 0
 
 
+@pytest.mark.parametrize("wrong", [np.nan, 20_000.0])
+def test_what_is_mostly_no_sound_is_refused(tmp_path: Path, wrong: float) -> None:
+    """Also the whole numbers of 16 bits, in a file of floating point."""
+    samples = tones(44100, 1.0, 2)
+    samples[:, 17_000:] = wrong
+    file = write_audio(tmp_path / "x.wav", samples, codec="pcm_f32le")
+    failure = refusal(file)
+    assert failure.code is ErrorCode.AUDIO_UNREADABLE
+    assert "no sound" in failure.message
+
+
+def test_a_full_disk_is_not_the_songs_fault(tmp_path: Path, song: bytes) -> None:
+    """Acceptance 50: the disk takes not one byte, so that the decoder can write down no reason."""
+    (tmp_path / "source").write_bytes(song)
+    program = """
+import resource, sys
+from pathlib import Path
+from splitjob.errors import Failure
+from splitjob_worker.audio import Limits
+from splitjob_worker.decode import decode
+resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
+try:
+    decode(Path("source"), Path("spool"), Limits(44100, 20))
+except Failure as failure:
+    print(failure.code)
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", program], cwd=tmp_path, stdout=subprocess.PIPE, text=True, check=True
+    )
+    assert done.stdout.strip() == ErrorCode.WORKER_STORAGE
+
+
 @pytest.mark.parametrize("suffix", ["wav", "flac", "mp3", "opus"])
 def test_a_truncated_file_gives_what_it_holds(tmp_path: Path, suffix: str) -> None:
     codec = {"wav": "pcm_s16le", "flac": "flac", "mp3": "libmp3lame", "opus": "libopus"}[suffix]
@@ -266,10 +298,10 @@ def test_a_decoder_that_hangs_is_ended(tmp_path: Path, song: bytes) -> None:
 def test_a_decoder_that_dies_takes_nobody_along(
     tmp_path: Path, song: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Acceptance 34: here by its memory limit, far too low to start with."""
+    """Acceptance 34: here by its memory limit, far too low to start with: not the song's fault."""
     (tmp_path / "source").write_bytes(song)
     failure = refusal(tmp_path / "source", Limits(44100, 20, memory_bytes=40 << 20))
-    assert failure.code is ErrorCode.AUDIO_UNREADABLE
+    assert failure.code is ErrorCode.INTERNAL_ERROR
     assert decoding._died(-11).code is ErrorCode.AUDIO_UNREADABLE
     assert decoding._died(-24).code is ErrorCode.AUDIO_TIMEOUT
     assert decoding._died(-9).code is ErrorCode.WORKER_OOM
@@ -298,9 +330,21 @@ _FOUND = b'{"frames": 1, "source_frames": 4, "source_rate": 1, "source_channels"
 )
 def test_what_a_decoder_in_foreign_hands_may_say(tmp_path: Path, output: bytes) -> None:
     (tmp_path / "spool").write_bytes(bytes(8))
-    with pytest.raises(Failure, match="ended with status 0") as caught:
+    with pytest.raises(Failure, match="gave no answer") as caught:
         decoding._read(output, 0, tmp_path / "spool")
     assert caught.value.code is ErrorCode.AUDIO_UNREADABLE
+
+
+def test_a_decoder_that_never_stops_talking_is_ended(
+    tmp_path: Path, song: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "source").write_bytes(song)
+    talker = tmp_path / "talker"
+    talker.write_text("#!/bin/sh\nexec yes\n", encoding="utf-8")
+    talker.chmod(0o755)
+    monkeypatch.setattr(sys, "executable", str(talker))
+    failure = refusal(tmp_path / "source")
+    assert failure.code in {ErrorCode.AUDIO_UNREADABLE, ErrorCode.WORKER_OOM}
 
 
 def test_stopping_ends_the_decoder(tmp_path: Path) -> None:
