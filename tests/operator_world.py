@@ -155,7 +155,6 @@ class World:
         self.pods[name] = PodView(
             name=name,
             uid=str(self.uids),
-            attempt=1,
             job_uid=job.uid,
             node="node-1",
             scheduled_at=self.now,

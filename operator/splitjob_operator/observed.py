@@ -14,7 +14,7 @@ from typing import Any, Self
 from pydantic import ValidationError
 
 from splitjob import workload
-from splitjob.resource import KIND, LABEL_ATTEMPT, SplitJobSpec, SplitJobStatus
+from splitjob.resource import KIND, SplitJobSpec, SplitJobStatus
 from splitjob.result import ProgressLine, WorkerReport
 from splitjob_operator.answers import Answers
 
@@ -155,7 +155,6 @@ class PodView:
 
     name: str
     uid: str
-    attempt: int
     phase: str = "Pending"
     job_uid: str = ""
     node: str = ""
@@ -190,7 +189,6 @@ class PodView:
         return cls(
             name=metadata["name"],
             uid=metadata["uid"],
-            attempt=int(metadata.get("labels", {}).get(LABEL_ATTEMPT, "0")),
             phase=status.get("phase", "Pending"),
             job_uid=owner.get("uid", ""),
             node=raw.get("spec", {}).get("nodeName", ""),

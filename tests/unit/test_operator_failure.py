@@ -107,7 +107,7 @@ def test_deadlines() -> None:
     """Acceptance 41, 45."""
     assert reading(running_pod(), 29) is None
     assert code(reading(running_pod(), 30)) == "deadline_exceeded"
-    pod = PodView(name="p", uid="u", attempt=1, unschedulable="no GPU")
+    pod = PodView(name="p", uid="u", unschedulable="no GPU")
     assert reading(pod, 99) is None
     found = reading(pod, 100)
     assert code(found) == "no_capacity"

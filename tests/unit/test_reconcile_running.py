@@ -12,9 +12,11 @@ from tests.operator_samples import (
     completed_pod,
     completed_report,
     job,
+    raw_pod,
     running_pod,
     seen,
     settings,
+    stamp,
     written,
 )
 from tests.reconcile_situations import (
@@ -29,7 +31,7 @@ from tests.reconcile_situations import (
 
 from splitjob.conditions import ConditionType
 from splitjob.errors import ErrorCode
-from splitjob.resource import KIND
+from splitjob.resource import KIND, LABEL_ATTEMPT
 from splitjob.result import Manifest, ProgressLine
 from splitjob_operator.answers import (
     ClaimTombstone,
@@ -53,6 +55,15 @@ def test_running_is_written_down() -> None:
     assert plan.status.started_at == NOW
     assert plan.status.attempts[0].node_name == "node-1"
     assert plan.again_at == after(settings().run_deadline_seconds)
+
+
+def test_a_pod_made_by_hand_with_copied_labels_changes_nothing() -> None:
+    raw = raw_pod(running={"startedAt": stamp(NOW)})
+    raw["metadata"]["labels"][LABEL_ATTEMPT] = "debug"
+    raw["metadata"]["ownerReferences"] = []
+    plan = plan_of(seen(started(), jobs=(job(),), pods=(PodView.of(raw), running_pod())), 3)
+    assert plan.status
+    assert plan.status.phase == "Running"
 
 
 def test_progress_never_falls() -> None:
@@ -100,9 +111,7 @@ def test_an_event_nobody_wants_is_on_record() -> None:
 
 def test_unschedulable_says_why() -> None:
     """Acceptance 41."""
-    pod = PodView(
-        name="p", uid="u", attempt=1, job_uid=job().uid, unschedulable="0/3 nodes: no GPU"
-    )
+    pod = PodView(name="p", uid="u", job_uid=job().uid, unschedulable="0/3 nodes: no GPU")
     view = started(queueDeadlineSeconds=60)
     plan = plan_of(seen(view, jobs=(job(),), pods=(pod,)), 5)
     assert reason(plan, ConditionType.ADMITTED) == ("False", "Unschedulable")
