@@ -20,6 +20,9 @@ IMAGE_REASONS = IMAGE_HOPELESS | {"ErrImagePull", "ImagePullBackOff", "RegistryU
 CONFIG_REASONS = {"CreateContainerConfigError", "CreateContainerError", "RunContainerError"}
 START_FAILURES = {"StartError", "ContainerCannotRun"}
 NODE_GONE = {"DeletionByPodGC"}
+# What a kubelet reports, with an exit code of its own, of a container whose end it did not see: its
+# node was started anew, or the container is gone.
+UNSEEN = {"Unknown", "ContainerStatusUnknown"}
 STOP_SIGNALS = {128 + 15, EXIT_TERMINATED}
 KILLED = 128 + 9
 _EXIT_CODE_IN_JOB = re.compile(r"failed with exit code (\d+)")
@@ -182,7 +185,11 @@ def _ended(pod: PodView, end: ContainerEnd) -> Reading | None:
         return Reading.of(
             ErrorCode.WORKER_CONFIG, f"The worker's command could not be started: {end.message}"
         )
-    return _said(end) or _exit(end.exit_code, terminating=pod.deleting_since is not None)
+    return (
+        _said(end)
+        or _unseen(end)
+        or _exit(end.exit_code, terminating=pod.deleting_since is not None)
+    )
 
 
 def _said(end: ContainerEnd) -> Reading | None:
@@ -196,6 +203,12 @@ def _said(end: ContainerEnd) -> Reading | None:
     if report.outcome == "terminated":
         return Reading.of(ErrorCode.WORKER_DISRUPTED, "The worker was told to stop.")
     return None
+
+
+def _unseen(end: ContainerEnd) -> Reading | None:
+    if end.reason not in UNSEEN:
+        return None
+    return Reading.of(ErrorCode.WORKER_LOST, "The node lost sight of the worker, as by a restart.")
 
 
 def _exit(code: int, *, terminating: bool) -> Reading:

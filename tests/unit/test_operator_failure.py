@@ -145,6 +145,15 @@ def test_a_worker_that_said_nothing() -> None:
     assert code(reading(ended_pod(1, '{"outcome":"fai'))) == "internal_error"
 
 
+@pytest.mark.parametrize(
+    ("exit_code", "reason"), [(255, "Unknown"), (137, "ContainerStatusUnknown")]
+)
+def test_a_node_that_was_started_anew_has_lost_its_worker(exit_code: int, reason: str) -> None:
+    assert code(reading(ended_pod(exit_code, reason=reason))) == "worker_lost"
+    going = ended_pod(exit_code, reason=reason, deleting_since=NOW)
+    assert code(reading(going)) == "worker_lost"
+
+
 def test_a_pod_that_is_gone_is_read_from_its_job() -> None:
     assert code(reading(None, no_job=True)) == "worker_lost"
     assert code(reading(None, of=job(deleting=True))) == "worker_lost"
