@@ -6,8 +6,10 @@ Lists and maps are JSON. What a worker's pod gets beyond them is in `splitjob_op
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, Field, field_validator, model_validator
+from pydantic import BaseModel, Field, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from splitjob.signing import parse_tokens
 
 __all__ = ["PriorityClass", "Settings", "bytes_of"]
 
@@ -87,7 +89,7 @@ class Settings(BaseSettings):
     priority_classes: list[PriorityClass] = []
 
     # Requests
-    demucssvc_token: str = Field(min_length=1, repr=False)
+    demucssvc_token: str = Field(default="", repr=False, description="See `tokens`.")
     api_webhook_url_allowlist: str = "https://api.track-tree.com/webhooks/demucs"
     source_allowed_networks: str = ""
     model_registry: Path | None = Field(default=None, description="A registry file of our own.")
@@ -144,18 +146,14 @@ class Settings(BaseSettings):
     def _blank_is_none(cls, value: object) -> object:
         return None if value in ("", b"") else value
 
-    @model_validator(mode="after")
-    def _tokens(self) -> "Settings":
-        if not self.tokens:
-            raise ValueError(
-                "DEMUCSSVC_TOKEN holds no token: set at least one, comma-separated, first signs"
-            )
-        return self
-
     @property
     def tokens(self) -> list[str]:
-        """The active tokens, the signing one first."""
-        return [token for part in self.demucssvc_token.split(",") if (token := part.strip())]
+        """The active tokens, the signing one first.
+
+        Raises:
+            splitjob.signing.TokenMissing: there is none, or one cannot be used.
+        """
+        return parse_tokens(self.demucssvc_token)
 
     @property
     def device(self) -> str:

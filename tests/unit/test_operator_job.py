@@ -9,8 +9,10 @@ from tests.operator_samples import NAME, UID, manifest_job, settings, splitjob
 
 from splitjob import workload
 from splitjob.resource import Attempt, Request
+from splitjob.signing import TokenMissing, parse_tokens
 from splitjob_local.node.environment import expand
 from splitjob_operator.job import build
+from splitjob_operator.main import _assemble
 from splitjob_operator.settings import Settings, bytes_of
 
 RESTRICTED = {
@@ -147,10 +149,18 @@ def test_what_an_installation_adds() -> None:
 
 
 class TestSettings:
-    def test_no_token_no_start(self) -> None:
-        """Acceptance 9."""
-        with pytest.raises(ValidationError, match="DEMUCSSVC_TOKEN"):
-            settings(demucssvc_token=" , ")
+    @pytest.mark.parametrize("text", ["", " , ", "new,", "new,,old", "whsec_%%"])
+    def test_no_start_with_tokens_that_the_workers_could_not_use(
+        self, text: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Acceptance 9: it says what the API says, in one line."""
+        monkeypatch.setenv("DEMUCSSVC_TOKEN", text)
+        monkeypatch.setenv("WORKER_IMAGE", "w:1")
+        with pytest.raises(TokenMissing) as refused:
+            parse_tokens(text)
+        with pytest.raises(SystemExit) as ended:
+            _assemble()
+        assert ended.value.code == f"track-tree-audio operator: cannot start: {refused.value}"
 
     def test_from_the_environment(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv("DEMUCSSVC_TOKEN", "first-token, second-token")
