@@ -17,7 +17,8 @@ class PatientProtocol(H11Protocol):
     """Closes a connection on which the head of a request has not arrived in time.
 
     Between two requests, uvicorn's own keep-alive timeout counts; this one begins with the
-    connection, or with the first byte of a further request.
+    connection, or with the first byte of a further request. It begins with the answer where that
+    came before the whole body, as on the paths that need no signature: nobody reads the rest.
     """
 
     _head_timer: asyncio.TimerHandle | None = None
@@ -31,6 +32,12 @@ class PatientProtocol(H11Protocol):
         """Stop the clock once a head is complete."""
         super().data_received(data)
         self._watch_head()
+
+    def on_response_complete(self) -> None:
+        """Start the clock if the request is not complete."""
+        super().on_response_complete()
+        if self._is_body_left():
+            self._watch_head()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Stop the clock."""
@@ -50,11 +57,15 @@ class PatientProtocol(H11Protocol):
         self.transport.close()
 
     def _watch_head(self) -> None:
-        waiting = self.conn.their_state is h11.IDLE
+        waiting = self.conn.their_state is h11.IDLE or self._is_body_left()
         if not waiting:
             self._stop_timer()
         elif self._head_timer is None:
             self._head_timer = self.loop.call_later(HEAD_SECONDS, self.transport.close)
+
+    def _is_body_left(self) -> bool:
+        """Whether the request was answered before all of its body came."""
+        return self.conn.our_state is h11.DONE and self.conn.their_state is h11.SEND_BODY
 
     def _stop_timer(self) -> None:
         if self._head_timer is not None:
