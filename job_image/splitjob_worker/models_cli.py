@@ -3,10 +3,12 @@
 import argparse
 import json
 import os
+import re
 import shutil
 import sys
 import textwrap
 from collections.abc import Sequence
+from contextlib import suppress
 from fractions import Fraction
 from pathlib import Path
 from typing import Any, cast, get_args
@@ -20,6 +22,7 @@ from splitjob.models import (
     dump_registry,
     load_registry,
 )
+from splitjob.resource import MODEL_PATTERN
 from splitjob.workload import ENV_MODEL_DIR, ENV_MODEL_REGISTRY
 from splitjob_worker import weights
 
@@ -127,16 +130,40 @@ def _fetch_into(folder: Path, record: ModelRecord) -> None:
 
 def add(arguments: argparse.Namespace) -> None:
     """Describe weights in Demucs' layout in a registry file, digests included."""
-    record = describe(
-        arguments.name, arguments.source, arguments.license_note, embedded=arguments.embedded
-    )
     target: Path | None = arguments.registry
     if target is None:
         raise CommandError("say which registry file to write: --registry FILE")
-    records = load_registry(target) if target.is_file() else {}
-    records[record.name] = record
-    target.write_text(dump_registry(records), encoding="utf-8")
+    if not re.fullmatch(MODEL_PATTERN, arguments.name):
+        raise CommandError(
+            f"{arguments.name!r} cannot be a model's name: at most 63 letters, digits, _ and -, "
+            "the first of them a letter or digit"
+        )
+    try:
+        record = describe(
+            arguments.name, arguments.source, arguments.license_note, embedded=arguments.embedded
+        )
+    except UNLIKE_A_MODEL as error:
+        raise CommandError(
+            f"the files in {arguments.source} do not describe a model of Demucs "
+            f"({type(error).__name__})"
+        ) from None
+    _add_to(target, record)
     print(f"{record.name}: {record.digest} added to {target}")
+
+
+def _add_to(registry: Path, record: ModelRecord) -> None:
+    """Write a record into a registry file, which is whole before and after."""
+    part = registry.with_name(f"{registry.name}.part")
+    try:
+        records = load_registry(registry) if registry.exists() else {}
+        records[record.name] = record
+        part.write_text(dump_registry(records), encoding="utf-8")
+        part.replace(registry)
+    except OSError as error:
+        raise CommandError(f"cannot write {registry}: {error.strerror}") from None
+    finally:
+        with suppress(OSError):
+            part.unlink(missing_ok=True)
 
 
 def export_th(arguments: argparse.Namespace) -> None:
@@ -151,6 +178,10 @@ def export_th(arguments: argparse.Namespace) -> None:
     except OSError as error:
         raise CommandError(f"cannot write to {arguments.out}: {error.strerror}") from None
     print(f"try: demucs --repo {arguments.out} -n {record.name} SONG")
+
+
+UNLIKE_A_MODEL = (ValueError, TypeError, LookupError, AttributeError, ArithmeticError)
+"""What `describe` raises where files are not what they seem."""
 
 
 def describe(

@@ -169,6 +169,33 @@ def test_other_classes_are_not_added(
     assert "which is not run" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    ("name", "bag", "registry", "complaint"),
+    [
+        ("My.Model", "models: ['abcd']\n", "r.yaml", "'My.Model' cannot be a model's name"),
+        ("mine", "models: ['abcd']\nsegment: hello\n", "r.yaml", "do not describe a model"),
+        ("mine", "models: ['abcd']\n", "", "cannot read the model registry"),
+        ("mine", "models: ['abcd']\n", "no/r.yaml", "cannot write"),
+    ],
+)
+def test_a_model_that_cannot_be_added_is_told_in_one_line(
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    name: str,
+    bag: str,
+    registry: str,
+    complaint: str,
+) -> None:
+    weights_file(tmp_path / "abcd.safetensors")
+    (tmp_path / f"{name}.yaml").write_text(bag)
+    target = ["--registry", str(tmp_path / registry)]
+    words = ["--from", str(tmp_path), "--license-note", "x", *target]
+    assert models_cli.main(["add", name, *words]) == 1
+    said = capsys.readouterr().err
+    assert complaint in said
+    assert said.count("\n") == 1
+
+
 def test_missing_weights_say_what_to_put_where(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -10,6 +10,10 @@ from splitjob.errors import ErrorCode, Failure
 
 Precision = Literal["ieee", "tf32", "fp16", "bf16"]
 
+# In the words of torch, and of the libraries it calls: cuBLAS, cuDNN, cuFFT.
+_OUT_OF_MEMORY = ("out of memory", "allocate memory", "ALLOC_FAILED", "ALLOCATION_FAILED")
+_DEVICE = ("CUDA error", "CUDA driver", "CUBLAS_STATUS", "CUDNN_STATUS", "CUFFT_", "MPS backend")
+
 
 def best_device() -> str:
     """Return the fastest kind of device that torch finds here."""
@@ -58,7 +62,12 @@ def set_up(threads: int, precision: Precision) -> None:
     """
     torch.set_num_threads(threads)
     backends: Any = torch.backends
-    for backend in (backends, backends.cudnn.conv, backends.cuda.matmul):
+    for backend in (
+        backends,
+        backends.cudnn.conv,
+        backends.cudnn.rnn,
+        backends.cuda.matmul,
+    ):
         backend.fp32_precision = "tf32" if precision == "tf32" else "ieee"
     # The fast path for inference writes out the whole attention matrix; without it, the fused
     # kernel is taken.
@@ -76,8 +85,13 @@ def lowered(device: torch.device, precision: Precision) -> AbstractContextManage
 def is_out_of_memory(error: BaseException) -> bool:
     """Return whether the device (or the machine) had too little memory."""
     return isinstance(error, torch.OutOfMemoryError | MemoryError) or any(
-        words in str(error) for words in ("out of memory", "allocate memory")
+        words in str(error) for words in _OUT_OF_MEMORY
     )
+
+
+def is_of_device(error: BaseException) -> bool:
+    """Return whether the device (or the machine's memory) failed, rather than what it was given."""
+    return is_out_of_memory(error) or any(words in str(error) for words in _DEVICE)
 
 
 def failure(error: BaseException, device: torch.device) -> Failure:

@@ -18,6 +18,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 
 from splitjob.errors import ErrorCode, Failure
+from splitjob_worker.engine.device import is_of_device
 from splitjob_worker.engine.modules import sped_up
 from splitjob_worker.engine.segments import Geometry
 from splitjob_worker.weights import read_header
@@ -123,14 +124,15 @@ def build(blueprint: Blueprint, device: torch.device) -> Any:  # noqa: ANN401 - 
 
     Raises:
         Failure: `model_unavailable`: the file is damaged, or does not hold all the weights.
+        RuntimeError, MemoryError: the device failed, or memory ran out.
     """
     try:
         with _without_initialisers(), torch.device(device):
             model = blueprint.klass(**blueprint.arguments)
         model.load_state_dict(load_file(blueprint.path))
-    except torch.OutOfMemoryError:
-        raise
     except (SafetensorError, RuntimeError, TypeError, ValueError, AssertionError) as error:
+        if is_of_device(error):
+            raise
         raise _incomplete(blueprint.path, blueprint.klass.__name__, error) from error
     model.segment = blueprint.segment
     return sped_up(model.eval().requires_grad_(requires_grad=False), device)

@@ -6,6 +6,8 @@ import torch
 from demucs import transformer
 from torch import nn
 
+from splitjob_worker.engine.transforms import keep_windows
+
 
 def sped_up(model: Any, device: torch.device) -> Any:  # noqa: ANN401 - Demucs has no types
     """Exchange what can be exchanged, in place; return the model.
@@ -21,6 +23,7 @@ def sped_up(model: Any, device: torch.device) -> Any:  # noqa: ANN401 - Demucs h
                     setattr(module, name, TransposedConvolution(child))
     if getattr(model, "crosstransformer", None) is not None:
         model.crosstransformer = Transformer(model.crosstransformer)
+    keep_windows(model)
     return model
 
 

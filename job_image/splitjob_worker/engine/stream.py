@@ -19,7 +19,7 @@ from splitjob_worker.engine.device import Precision, lowered
 from splitjob_worker.engine.overlap_add import OverlapAdd
 from splitjob_worker.engine.segments import Pass, Segment, context, in_order, passes
 from splitjob_worker.engine.statistics import Normalisation
-from splitjob_worker.engine.transfer import Download, Upload
+from splitjob_worker.engine.transfer import Download, Downloads, Upload
 from splitjob_worker.engine.windows import normalised, preceding
 from splitjob_worker.spool import CHANNELS, Samples
 
@@ -102,7 +102,7 @@ def separate(
     lines = _lines(bag, device, source.frames, options, stems)
     total = sum(line.count for line in lines)
     output = OverlapAdd(len(stems), CHANNELS, source.frames, device)
-    upload = Upload(device)
+    upload, downloads = Upload(device), Downloads(device)
     coming: tuple[int, Download] | None = None
     done = 0
     while waiting := [line for line in lines if line.upcoming is not None]:
@@ -119,7 +119,7 @@ def separate(
             # One block behind: the device goes on while the last one is written.
             if coming is not None:
                 yield _block(*coming)
-            coming = begin, Download(_scaled(sums, normalisation))
+            coming = begin, downloads.start(_scaled(sums, normalisation))
     if coming is not None:
         yield _block(*coming)
 

@@ -133,7 +133,7 @@ def _from_folder(name: str, repo: Path) -> Chosen:
         return Chosen(models_cli.describe(name, folder, _OWN, pinned=False), folder)
     except models_cli.CommandError as error:
         raise _unavailable(str(error)) from None
-    except (ValueError, TypeError, LookupError, AttributeError, ArithmeticError) as error:
+    except models_cli.UNLIKE_A_MODEL as error:
         raise _unavailable(
             f"{bag} and its files do not describe a model of Demucs ({type(error).__name__})"
         ) from None

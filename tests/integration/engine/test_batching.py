@@ -121,3 +121,26 @@ def test_numbers_stay_the_same_when_memory_runs_out(
     monkeypatch.setattr(model, "forward", small)
     assert_same(separated(bags["htdemucs"], samples, batch=7), theirs)
     assert max(sizes) <= 2
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "CUDA out of memory. Tried to allocate 2.00 GiB",
+        "CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`",
+        "cuDNN error: CUDNN_STATUS_ALLOC_FAILED",
+        "cuFFT error: CUFFT_ALLOC_FAILED",
+    ],
+)
+def test_the_libraries_own_words_for_too_little_memory(words: str) -> None:
+    sizes: list[int] = []
+
+    def forward(batch: Sequence[int]) -> int:
+        sizes.append(len(batch))
+        if len(batch) > 2:
+            raise RuntimeError(words)
+        return sum(batch)
+
+    results = [result for _, result in Batcher(None, 4).run(forward, [1, 2, 3, 4])]
+    assert results == [3, 7]
+    assert sizes == [4, 2, 2]

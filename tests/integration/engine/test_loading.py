@@ -54,6 +54,25 @@ def test_a_missing_weight_is_an_error(copied: Path) -> None:
     assert caught.value.code is ErrorCode.MODEL_UNAVAILABLE
 
 
+@pytest.mark.parametrize(
+    "words",
+    [
+        "CUDA out of memory. Tried to allocate 2.00 GiB",
+        "CUDA error: uncorrectable ECC error encountered",
+        "DefaultCPUAllocator: can't allocate memory: you tried to allocate 1 bytes",
+    ],
+)
+def test_a_device_that_fails_is_not_a_bad_file(
+    copied: Path, monkeypatch: pytest.MonkeyPatch, words: str
+) -> None:
+    def fail(*_: object) -> None:
+        raise RuntimeError(words)
+
+    monkeypatch.setattr(torch.nn.Module, "load_state_dict", fail)
+    with pytest.raises(RuntimeError, match=words[:20]):
+        build(read_blueprint(copied, "HTDemucs", None), CPU)
+
+
 def test_a_file_that_ends_too_soon_is_an_error(copied: Path) -> None:
     """Its header is whole, so that nothing is wrong before the weights are read."""
     copied.write_bytes(copied.read_bytes()[:-1000])

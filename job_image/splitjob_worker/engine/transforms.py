@@ -1,0 +1,82 @@
+"""The models' Fourier transforms, with windows that are made once.
+
+`demucs.spec` makes a window in every forward pass and copies it to the device, which has to finish
+what it was given before. What is calculated is the same.
+"""
+
+from functools import lru_cache
+from types import FunctionType, MethodType
+from typing import Any
+
+import torch
+
+_ON_THE_CPU = {"mps", "xpu"}  # they lack these transforms (demucs.spec)
+
+
+def keep_windows(model: Any) -> None:  # noqa: ANN401 - Demucs has no types
+    """Let a model use the transforms below; a `Demucs` has none, and stays as it is.
+
+    Demucs' methods find `spectro` and `ispectro` by their names: this model's get other ones.
+    """
+    for name in ("_spec", "_ispec"):
+        method = getattr(type(model), name, None)
+        if method is not None:
+            names = {**method.__globals__, "spectro": spectrum, "ispectro": waveform}
+            rebound = FunctionType(method.__code__, names, name, method.__defaults__)
+            setattr(model, name, MethodType(rebound, model))
+
+
+def spectrum(samples: torch.Tensor, size: int, hop: int) -> torch.Tensor:
+    """Return the short-time Fourier transform, as `demucs.spec.spectro` does.
+
+    Args:
+        samples: shape (..., n).
+        size: samples of a window.
+        hop: samples between two windows.
+
+    Returns:
+        Complex, shape (..., size / 2 + 1, frames).
+    """
+    *others, length = samples.shape
+    if samples.device.type in _ON_THE_CPU:
+        samples = samples.cpu()
+    result = torch.stft(
+        samples.reshape(-1, length),
+        size,
+        hop,
+        window=_window(size, samples.dtype, samples.device),
+        normalized=True,
+        return_complex=True,
+    )
+    return result.view(*others, *result.shape[1:])
+
+
+def waveform(spectrogram: torch.Tensor, hop: int, length: int) -> torch.Tensor:
+    """Return the samples of a short-time Fourier transform, as `demucs.spec.ispectro` does.
+
+    Args:
+        spectrogram: complex, shape (..., size / 2 + 1, frames).
+        hop: samples between two windows.
+        length: samples wanted.
+
+    Returns:
+        Shape (..., length).
+    """
+    *others, frequencies, frames = spectrogram.shape
+    size = 2 * frequencies - 2
+    if spectrogram.device.type in _ON_THE_CPU:
+        spectrogram = spectrogram.cpu()
+    result = torch.istft(
+        spectrogram.view(-1, frequencies, frames),
+        size,
+        hop,
+        window=_window(size, spectrogram.real.dtype, spectrogram.device),
+        normalized=True,
+        length=length,
+    )
+    return result.view(*others, length)
+
+
+@lru_cache(maxsize=8)
+def _window(size: int, dtype: torch.dtype, device: torch.device) -> torch.Tensor:
+    return torch.hann_window(size).to(device, dtype)
