@@ -56,14 +56,16 @@ lock: $(READY) ## resolve the dependencies anew into requirements.lock
 clean: ## remove what these targets made in the checkout (not the cache)
 	rm -rf $(VENV) demo-out bench/out .mypy_cache .ruff_cache .pytest_cache .hypothesis
 
-# uv comes from the lock file itself, so that it is pinned by hash like everything else.
+# uv comes from the lock file itself, so that it is pinned by hash like everything else. An
+# environment that was not finished has a Python, but no pip that works: it is made anew.
 $(READY): requirements.lock pyproject.toml
 	@echo "==> Python environment in $(VENV) (the first time on a machine: about 3 GB, 1 to 5 minutes)"
 	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit(None if (3, 11) <= v <= (3, 13) else \
 		f"Python 3.11 to 3.13 is needed, {sys.executable} is {v[0]}.{v[1]}: make PYTHON=python3.12 ...")'
-	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip install --help > /dev/null 2>&1 || $(PYTHON) -m venv --clear $(VENV) || { \
+		echo "$(VENV) cannot be made. On Debian and Ubuntu it needs: apt install python3-venv"; exit 1; }
 	@awk '/^uv==/{on=1} on{print} on && !/\\$$/{exit}' requirements.lock > $(VENV)/uv.txt
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r $(VENV)/uv.txt
-	@$(BIN)/uv pip sync --quiet $(BYTECODE) --python $(BIN)/python --require-hashes requirements.lock
+	@$(BIN)/uv pip sync $(BYTECODE) --python $(BIN)/python --require-hashes requirements.lock
 	@$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable .
 	@touch $@
