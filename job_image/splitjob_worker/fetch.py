@@ -17,6 +17,7 @@ from splitjob_worker.stopping import Stop
 
 RETRIED_STATUS = {408, 425, 429, 500, 502, 503, 504}
 _EXCERPT_BYTES = 4096
+_MOST_DIGITS = 18  # of a number in a header: beyond any file
 
 
 @dataclass(frozen=True)
@@ -174,10 +175,10 @@ class Download:
         """Return how long all of the source is, 0 where that is not said (RFC 9110, 14.4)."""
         if self._resumed:
             complete = response.headers.get("Content-Range", "").rpartition("/")[2]
-            if complete.isdigit():
-                return int(complete)
-        length = response.headers.get("Content-Length", "")
-        return self._size + int(length) if length.isdigit() else 0
+            if number := _number(complete):
+                return number
+        length = _number(response.headers.get("Content-Length", ""))
+        return self._size + length if length else 0
 
     def _check_status(self, response: httpx.Response) -> None:
         status = response.status_code
@@ -232,9 +233,9 @@ class Download:
         )
 
     def _remember_validator(self, response: httpx.Response) -> None:
-        tag = response.headers.get("ETag", "")
+        tag = _ascii(response.headers.get("ETag", ""))
         strong = tag if tag.startswith('"') else ""
-        self._validator = strong or response.headers.get("Last-Modified", "")
+        self._validator = strong or _ascii(response.headers.get("Last-Modified", ""))
 
     def _check_expiry(self) -> None:
         end = expiry(self._url)
@@ -261,3 +262,14 @@ def _expired() -> Failure:
     return Failure(
         ErrorCode.SOURCE_EXPIRED, "the source's URL has expired: send the request with a fresh one"
     )
+
+
+def _number(text: str) -> int:
+    """Return a header's number, 0 where it is none: `isdigit` alone takes what `int` does not."""
+    fits = text.isascii() and text.isdigit() and len(text) <= _MOST_DIGITS
+    return int(text) if fits else 0
+
+
+def _ascii(text: str) -> str:
+    """Return a header that can be sent back, or nothing where it cannot."""
+    return text if text.isascii() else ""

@@ -222,6 +222,40 @@ def test_cut_off_where_nothing_can_be_resumed(web: Web, tmp_path: Path) -> None:
     assert len(web.requests) == FAST.attempts
 
 
+@pytest.mark.parametrize("name", ["ETag", "Last-Modified"])
+def test_a_validator_that_cannot_be_sent_back(web: Web, tmp_path: Path, name: str) -> None:
+    """Acceptance 27: headers outside ASCII are no defect of ours."""
+
+    def cut(request: BaseHTTPRequestHandler) -> None:
+        request.send_response(200)
+        request.send_header(name, '"\xe9"')
+        request.send_header("Content-Length", str(len(CONTENT)))
+        request.end_headers()
+        request.wfile.write(CONTENT[:10_000])
+        request.close_connection = True
+
+    url = web.serve("/x", in_turn(cut, lambda one: give(one, CONTENT)))
+    assert download(url, tmp_path / "x") == len(CONTENT)
+    assert (tmp_path / "x").read_bytes() == CONTENT
+    assert "If-Range" not in web.requests[1][1]
+
+
+@pytest.mark.parametrize("complete", ["\xb2", "9" * 5000, "1e5", "-1", "+9", "*", ""])
+def test_a_range_of_a_length_that_is_no_number(web: Web, tmp_path: Path, complete: str) -> None:
+    """Acceptance 26: such a length is not known."""
+
+    def rest(request: BaseHTTPRequestHandler) -> None:
+        request.send_response(206)
+        request.send_header("Content-Range", f"bytes 5000-{len(CONTENT) - 1}/{complete}")
+        request.send_header("Content-Length", str(len(CONTENT) - 5000))
+        request.end_headers()
+        request.wfile.write(CONTENT[5000:])
+
+    url = web.serve("/x", in_turn(lambda one: give(one, CONTENT, cut=5000), rest))
+    assert download(url, tmp_path / "x") == len(CONTENT)
+    assert (tmp_path / "x").read_bytes() == CONTENT
+
+
 def test_a_source_that_changes_meanwhile_is_begun_anew(web: Web, tmp_path: Path) -> None:
     other = bytes(reversed(CONTENT))
 
