@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Self
 
 import httpx
 
@@ -50,6 +51,50 @@ class _Broken(Exception):  # noqa: N818 - internal: this attempt failed, another
         self.failure = Failure(code, message)
 
 
+class _Changed(_Broken):
+    """What arrived so far is no part of what the source is now: to be begun anew."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(ErrorCode.SOURCE_INCOMPLETE, message)
+
+
+@dataclass(frozen=True)
+class _Version:
+    """What the answers said the source is; blank, or 0: none of them did.
+
+    Attributes:
+        tag: a strong ETag.
+        modified: the time of its last change.
+        total: bytes of all of it.
+    """
+
+    tag: str = ""
+    modified: str = ""
+    total: int = 0
+
+    @classmethod
+    def of(cls, response: httpx.Response) -> Self:
+        tag = _ascii(response.headers.get("ETag", ""))
+        return cls(
+            tag if tag.startswith('"') else "",
+            _ascii(response.headers.get("Last-Modified", "")),
+            _total(response),
+        )
+
+    def is_another(self, other: "_Version") -> bool:
+        """Return whether two answers cannot be of the same bytes."""
+        return (
+            _differ(self.tag, other.tag)
+            or _differ(self.modified, other.modified)
+            or _differ(self.total, other.total)
+        )
+
+    def completed_by(self, other: "_Version") -> "_Version":
+        return _Version(
+            self.tag or other.tag, self.modified or other.modified, self.total or other.total
+        )
+
+
 class Download:
     """One source on its way to a file.
 
@@ -82,7 +127,7 @@ class Download:
         self._stop = stop or Stop()
         self._on_progress = on_progress
         self._size = 0
-        self._validator = ""
+        self._version = _Version()
         self._resumed = False
         self._deadline = 0.0
 
@@ -108,6 +153,8 @@ class Download:
                 raise refused.failure() from None
             except (_Broken, httpx.HTTPError) as error:
                 failure = self._failure_of(error)
+                if isinstance(error, _Changed):
+                    self._size = 0
             else:
                 return self._size
             if time.monotonic() >= self._deadline:
@@ -135,8 +182,8 @@ class Download:
         headers = {"Accept-Encoding": "identity"}
         if self._size:
             headers["Range"] = f"bytes={self._size}-"
-            if self._validator:
-                headers["If-Range"] = self._validator
+            if validator := self._version.tag or self._version.modified:
+                headers["If-Range"] = validator
         http = client(
             self._networks,
             timeout=httpx.Timeout(self._limits.idle_seconds, connect=10.0),
@@ -151,11 +198,11 @@ class Download:
         self._resumed = response.status_code == httpx.codes.PARTIAL_CONTENT
         if not self._resumed:
             self._size = 0
-        self._remember_validator(response)
-        total = self._total(response)
+        self._remember(_Version.of(response))
+        total = self._version.total or self._size + _length(response)
         self._check_size(total)
         window_began, window_bytes = time.monotonic(), 0
-        with self._target.open("ab" if self._resumed else "wb") as file:
+        with self._target.open("ab" if self._size else "wb") as file:
             for piece in response.iter_raw():
                 self._stop.check()
                 self._check_size(self._size + len(piece))
@@ -171,25 +218,14 @@ class Download:
         if self._size < total:  # an answer to Range may be shorter than what was asked for
             raise _Broken(ErrorCode.SOURCE_INCOMPLETE, f"the source stops at byte {self._size}")
 
-    def _total(self, response: httpx.Response) -> int:
-        """Return how long all of the source is, 0 where that is not said (RFC 9110, 14.4)."""
-        if self._resumed:
-            complete = response.headers.get("Content-Range", "").rpartition("/")[2]
-            if number := _number(complete):
-                return number
-        length = _number(response.headers.get("Content-Length", ""))
-        return self._size + length if length else 0
-
     def _check_status(self, response: httpx.Response) -> None:
         status = response.status_code
         if status == httpx.codes.PARTIAL_CONTENT:
             start = response.headers.get("Content-Range", "").removeprefix("bytes ").split("-")[0]
             if start != str(self._size):
-                self._size = 0
-                raise _Broken(ErrorCode.SOURCE_INCOMPLETE, "the source sent another part of itself")
+                raise _Changed("the source sent another part of itself")
         elif status == httpx.codes.REQUESTED_RANGE_NOT_SATISFIABLE:
-            self._size = 0  # it became shorter meanwhile: from the beginning
-            raise _Broken(ErrorCode.SOURCE_INCOMPLETE, "the source changed during the download")
+            raise _Changed("the source changed during the download")  # it became shorter
         elif status in RETRIED_STATUS or status >= 500:
             raise _Broken(ErrorCode.SOURCE_UNAVAILABLE, f"the source answers {status}")
         elif not response.is_success:
@@ -232,10 +268,14 @@ class Download:
             f"the source cannot be reached: {type(error).__name__}",
         )
 
-    def _remember_validator(self, response: httpx.Response) -> None:
-        tag = _ascii(response.headers.get("ETag", ""))
-        strong = tag if tag.startswith('"') else ""
-        self._validator = strong or _ascii(response.headers.get("Last-Modified", ""))
+    def _remember(self, version: _Version) -> None:
+        """Remember what the source is; a server that ignores `If-Range` resumes another version."""
+        if not self._size:
+            self._version = version
+        elif self._version.is_another(version):
+            raise _Changed("the source changed during the download")
+        else:
+            self._version = self._version.completed_by(version)
 
     def _check_expiry(self) -> None:
         end = expiry(self._url)
@@ -262,6 +302,23 @@ def _expired() -> Failure:
     return Failure(
         ErrorCode.SOURCE_EXPIRED, "the source's URL has expired: send the request with a fresh one"
     )
+
+
+def _total(response: httpx.Response) -> int:
+    """Return how long all of the source is, 0 where that is not said (RFC 9110, 14.4)."""
+    if response.status_code == httpx.codes.PARTIAL_CONTENT:
+        return _number(response.headers.get("Content-Range", "").rpartition("/")[2])
+    return _length(response)
+
+
+def _length(response: httpx.Response) -> int:
+    """Return how long the body of an answer is, 0 where that is not said."""
+    return _number(response.headers.get("Content-Length", ""))
+
+
+def _differ(one: str | int, other: str | int) -> bool:
+    """Return whether two answers say different things; one that says nothing contradicts none."""
+    return bool(one and other and one != other)
 
 
 def _number(text: str) -> int:
