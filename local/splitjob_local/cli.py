@@ -22,6 +22,7 @@ from splitjob_local.cluster import ClusterError
 from splitjob_local.gobuild import GoBuildError
 from splitjob_local.lifetime import Ended, end_on_signals, ignore_further_signals, keep_up, say
 from splitjob_local.local_cluster import LocalCluster, Options
+from splitjob_local.own_values import OwnValueError
 from splitjob_local.ports import NothingFreeError
 from splitjob_local.processes import ProcessError
 from splitjob_local.programs import TOOLS
@@ -35,7 +36,7 @@ GREETING = """a shell on the cluster, which ends with it: type exit, or Ctrl-D
 # What a shell reports for a command ended by Ctrl-C: a demo cut short has shown nothing.
 INTERRUPTED = 130
 
-EXPECTED_ERRORS = (ClusterError, GoBuildError, NothingFreeError, ProcessError)
+EXPECTED_ERRORS = (ClusterError, GoBuildError, NothingFreeError, OwnValueError, ProcessError)
 
 
 def main(argv: Sequence[str]) -> int:

@@ -17,6 +17,7 @@ from splitjob_local import s3server
 from splitjob_local.binaries import find_binaries
 from splitjob_local.cluster import Cluster
 from splitjob_local.controlplane import HOSTS, ControlPlane
+from splitjob_local.own_values import refuse_own_values
 from splitjob_local.ports import Leases
 from splitjob_local.processes import (
     ProcessError,
@@ -45,6 +46,9 @@ class Options:
         settings: single chart values, `key=value` as for `helm --set`; they win over `values`.
         gpus: how many GPUs the node pretends to have; bounds the workers that run at once.
         node_arguments: more arguments for the node.
+
+    Raises:
+        OwnValueError: a chart value is given that the cluster sets itself.
     """
 
     install: bool = True
@@ -53,6 +57,10 @@ class Options:
     settings: Sequence[str] = ()
     gpus: int = 1
     node_arguments: Sequence[str] = ()
+
+    def __post_init__(self) -> None:
+        """Check the values."""
+        refuse_own_values(self.values, self.settings)
 
 
 def silent(_text: str) -> None:

@@ -113,6 +113,9 @@ class Demo:
 
     def start(self, song: Song | None, model: Choice) -> tuple[LocalCluster, Song]:
         """Start the cluster; compose the song meanwhile."""
+        options = Options(
+            values=self.arguments.values, settings=[*model.chart_settings, *self.arguments.set]
+        )
         with (
             self.narrator.step(
                 "Start a Kubernetes cluster on this machine, with the service on it",
@@ -123,10 +126,6 @@ class Demo:
             ThreadPoolExecutor(1) as pool,
         ):
             composing = None if song else pool.submit(synthesise, self.out)
-            options = Options(
-                values=self.arguments.values,
-                settings=[*model.chart_settings, *self.arguments.set],
-            )
             cluster = self.stack.enter_context(LocalCluster(options, self.narrator.say))
             namespace = cluster.service.namespace
             self.narrator.show("$ kubectl get deployments")
