@@ -73,6 +73,8 @@ class WorkerReport(Message):
         stems, sample_rate, model_digest, device, audio, residual_dbfs, timings,
             processing_time_ms: of a completed separation.
         webhook_delivered: whether the worker's own delivery of `completed` was answered with 2xx.
+        webhook_gone: whether it was answered with 410.
+        webhook_retry_after: seconds for which the receiver asked to be left alone, at most 24 h.
     """
 
     outcome: Literal["completed", "failed", "terminated"]
@@ -88,6 +90,8 @@ class WorkerReport(Message):
     timings: dict[str, int] = Field(default_factory=dict)
     processing_time_ms: int = 0
     webhook_delivered: bool = False
+    webhook_gone: bool = False
+    webhook_retry_after: int | None = Field(default=None, ge=0, le=86400)
 
     def encode(self) -> bytes:
         """Return the message as it is written to the termination message path, <= 3072 bytes.

@@ -240,9 +240,14 @@ class Job:
         result = finished.result(self._request, bucket, self._prefix)
         try:
             with self._progress.stage("notify"):
-                finished.webhook_delivered = self._notifier.completed(result)
+                outcome = self._notifier.completed(result)
         except Stopped:
             log.warning("told to stop: the webhook is left to the operator")
+            return
+        if outcome is not None:
+            finished.webhook_delivered = outcome.delivered
+            finished.webhook_gone = outcome.gone
+            finished.webhook_retry_after = outcome.retry_after_seconds
 
     def _model_record(self) -> ModelRecord:
         record = weights.registry(self._settings.model_registry).get(self._request.model)

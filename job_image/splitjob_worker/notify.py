@@ -7,7 +7,7 @@ import time
 from contextlib import suppress
 
 from splitjob.resource import Result
-from splitjob.sender import WebhookSender
+from splitjob.sender import DeliveryOutcome, WebhookSender
 from splitjob.webhook import CourtesyEvent, courtesy_event, encode, final_event
 from splitjob.workload import courtesy_event_id, event_id
 from splitjob_worker.settings import WorkerSettings
@@ -55,14 +55,17 @@ class Notifier:
             self._next_percent = percent - percent % PROGRESS_STEP + PROGRESS_STEP
             self._offer("progress", stage, percent)
 
-    def completed(self, result: Result) -> bool:
-        """Send the final event; try again while the time lasts.
+    def completed(self, result: Result) -> DeliveryOutcome | None:
+        """Send the final event; try again while the time lasts, and the receiver may be asked.
 
         Returns:
-            Whether the receiver took it.
+            What came of the last attempt; None: nobody wants this event.
+
+        Raises:
+            Stopped: told to stop.
         """
         if "completed" not in self._request.webhook.events:
-            return False
+            return None
         body = encode(
             final_event(
                 job_id=self._settings.job_id,
@@ -76,8 +79,9 @@ class Notifier:
         )
         return self._deliver(event_id(self._settings.job_uid, "completed"), body)
 
-    def _deliver(self, identity: str, body: bytes) -> bool:
+    def _deliver(self, identity: str, body: bytes) -> DeliveryOutcome | None:
         deadline = time.monotonic() + BUDGET_SECONDS
+        outcome: DeliveryOutcome | None = None
         for wait in (0.0, *WAITS):
             left = deadline - time.monotonic() - wait
             if left <= 1:
@@ -85,11 +89,11 @@ class Notifier:
             self._stop.wait(wait)
             outcome = self._sender.send(self._url, identity, body, timeout=min(left, 10.0))
             if outcome.delivered:
-                return True
+                break
             log.warning("completed was not delivered", extra={"reason": outcome.error})
             if outcome.gone or outcome.blocked or outcome.retry_after_seconds:
                 break
-        return False
+        return outcome
 
     def _offer(self, event: CourtesyEvent, stage: str, percent: int) -> None:
         if event not in self._request.webhook.events:

@@ -8,9 +8,19 @@ from datetime import datetime, timedelta
 
 from splitjob import workload
 from splitjob.resource import EventName, Request, WebhookStatus
+from splitjob.result import WorkerReport
 from splitjob.sender import DeliveryOutcome
 
-__all__ = ["GAPS", "MAX_ATTEMPTS", "apply", "due", "open_outbox", "redeliver", "settled_at"]
+__all__ = [
+    "GAPS",
+    "MAX_ATTEMPTS",
+    "apply",
+    "due",
+    "open_outbox",
+    "redeliver",
+    "settled_at",
+    "worker_outcome",
+]
 
 GAPS = (5, 300, 1800, 7200, 18000, 36000, 50400, 72000, 86400)  # seconds
 MAX_ATTEMPTS = len(GAPS) + 1
@@ -20,7 +30,11 @@ FINAL = {"Delivered", "NotWanted", "GivenUp"}
 
 
 def open_outbox(
-    job_uid: str, request: Request | None, event: EventName, now: datetime, *, by_worker: bool
+    job_uid: str,
+    request: Request | None,
+    event: EventName,
+    now: datetime,
+    by_worker: DeliveryOutcome | None = None,
 ) -> WebhookStatus:
     """Return the outbox of a job that has just ended.
 
@@ -29,18 +43,38 @@ def open_outbox(
         request: what was asked; None where it cannot be understood, so that nobody can be told.
         event: completed, failed or canceled.
         now: the time.
-        by_worker: whether the worker has already delivered it.
+        by_worker: what came of the worker's own delivery; None: nothing is known of one.
     """
     outbox = WebhookStatus(
         event_id=workload.event_id(job_uid, event), event=event, state="Pending", created_at=now
     )
-    if by_worker:
+    if by_worker and by_worker.delivered:
         outbox.state, outbox.delivered_by, outbox.delivered_at = "Delivered", "worker", now
     elif request is None or event not in request.webhook.events:
         outbox.state = "NotWanted"
+    elif by_worker and by_worker.gone:
+        outbox.state, outbox.given_up_at, outbox.last_error = "GivenUp", now, by_worker.error
+    elif by_worker:
+        wait = timedelta(seconds=by_worker.retry_after_seconds or 0)
+        outbox.next_attempt_at, outbox.last_error = now + wait, by_worker.error
     else:
         outbox.next_attempt_at = now
     return outbox
+
+
+def worker_outcome(report: WorkerReport) -> DeliveryOutcome:
+    """Return what came of a worker's own delivery of `completed`, as far as its report says."""
+    error = ""
+    if report.webhook_gone:
+        error = "the receiver answered the worker 410: it wants no more events"
+    elif report.webhook_retry_after:
+        error = f"the receiver asked the worker to wait for {report.webhook_retry_after} s"
+    return DeliveryOutcome(
+        delivered=report.webhook_delivered,
+        gone=report.webhook_gone,
+        retry_after_seconds=report.webhook_retry_after,
+        error=error,
+    )
 
 
 def due(outbox: WebhookStatus, now: datetime) -> bool:

@@ -14,6 +14,7 @@ from splitjob.conditions import ConditionType, Reason
 from splitjob.errors import ErrorCode, code_of, reason_of, retry_rule
 from splitjob.resource import Attempt, FailureStatus, Progress, Queue, Result
 from splitjob.result import storage_prefix
+from splitjob.sender import DeliveryOutcome
 from splitjob_operator import outbox
 from splitjob_operator.answers import (
     ClaimTombstone,
@@ -69,27 +70,27 @@ def as_the_bucket_says(r: Round, answer: ManifestAnswer) -> Plan:
     if manifest is None:
         raise ValueError("there is no verdict in the bucket")
     if manifest.result is not None:
-        return complete(r, manifest.result, by_worker=False)
+        return complete(r, manifest.result)
     code = ErrorCode(manifest.error_code or ErrorCode.INTERNAL_ERROR)
     status: Claimed = "canceled" if manifest.status == "canceled" else "failed"
     message = CANCELED_MESSAGE if status == "canceled" else f"The job failed: {reason_of(code)}."
     return _conclude(r, status, code, message)
 
 
-def complete(r: Round, result: Result, *, by_worker: bool) -> Plan:
+def complete(r: Round, result: Result, by_worker: DeliveryOutcome | None = None) -> Plan:
     """Give the verdict `completed`.
 
     Args:
         r: the round.
         result: what the worker made.
-        by_worker: whether the worker has delivered the final event.
+        by_worker: what came of the worker's own delivery; None: nothing is known of one.
     """
     r.status.result = result
     r.status.progress = Progress(stage="notify", percent=100, updated_at=r.now)
     count = len(result.stems)
     message = f"{count} stem{'' if count == 1 else 's'} of {result.model}."
     r.condition(ConditionType.SUCCEEDED, "True", Reason.COMPLETED, message)
-    return _finish(r, "completed", Reason.COMPLETED, message, by_worker=by_worker)
+    return _finish(r, "completed", Reason.COMPLETED, message, by_worker)
 
 
 def _claim(r: Round, status: Claimed, code: ErrorCode, message: str) -> Plan:
@@ -107,7 +108,7 @@ def _claim(r: Round, status: Claimed, code: ErrorCode, message: str) -> Plan:
 def _conclude(r: Round, status: Claimed, code: ErrorCode, message: str) -> Plan:
     r.status.failure = FailureStatus(code=code, message=message[:1024])
     r.condition(ConditionType.SUCCEEDED, "False", reason_of(code), message)
-    return _finish(r, status, reason_of(code), message, by_worker=False)
+    return _finish(r, status, reason_of(code), message)
 
 
 def _finish(
@@ -115,8 +116,7 @@ def _finish(
     event: Literal["completed", "failed", "canceled"],
     reason: str,
     message: str,
-    *,
-    by_worker: bool,
+    by_worker: DeliveryOutcome | None = None,
 ) -> Plan:
     """Write down the end of the job together with its outbox, then clean up."""
     attempt = r.attempt
@@ -126,12 +126,14 @@ def _finish(
     r.status.finished_at = r.now
     r.status.queue = None
     _started(r, Reason.ENDED, "No worker runs any more.")
-    hook = outbox.open_outbox(r.seen.splitjob.uid, r.request, event, r.now, by_worker=by_worker)
+    hook = outbox.open_outbox(r.seen.splitjob.uid, r.request, event, r.now, by_worker)
     r.status.webhook = hook
     r.condition(*notified(hook))
-    if hook.state == "Pending":
+    if outbox.due(hook, r.now):
         r.after.append(Deliver())
         r.wake_in(DELIVERY_RETRY_SECONDS)
+    elif hook.next_attempt_at:
+        r.wake_at(hook.next_attempt_at)
     _delete_jobs(r)
     return r.plan()
 
@@ -163,7 +165,7 @@ def _completed_by_report(r: Round, attempt: Attempt) -> Plan | None:
             result = report.result(r.request, bucket, prefix)
         except ValidationError:
             return None  # not what our worker writes: let the manifest decide
-        return complete(r, result, by_worker=report.webhook_delivered)
+        return complete(r, result, outbox.worker_outcome(report))
     return None
 
 

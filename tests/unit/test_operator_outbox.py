@@ -1,14 +1,28 @@
 """The outbox: ten attempts over 75 hours, and what a receiver can say to that."""
 
 from datetime import timedelta
+from typing import Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.operator_samples import NOW, UID, splitjob
+from tests.operator_samples import (
+    NOW,
+    UID,
+    after,
+    completed_report,
+    ended_pod,
+    job,
+    seen,
+    splitjob,
+)
+from tests.reconcile_situations import plan_of, running
 
 from splitjob.resource import Request, WebhookStatus
+from splitjob.result import WorkerReport
 from splitjob.sender import DeliveryOutcome
 from splitjob_operator import outbox
+from splitjob_operator.plan import Deliver
 
 FAILED = DeliveryOutcome(delivered=False, status=500, error="the receiver answered 500")
 
@@ -20,7 +34,15 @@ def request() -> Request:
 
 
 def opened() -> WebhookStatus:
-    return outbox.open_outbox(UID, request(), "completed", NOW, by_worker=False)
+    return outbox.open_outbox(UID, request(), "completed", NOW)
+
+
+def told(**said: Any) -> WebhookStatus:
+    """The outbox of a job whose worker said this of its own delivery."""
+    encoded = WorkerReport(outcome="completed", **said).encode().decode()
+    report = WorkerReport.decode(encoded)
+    assert report
+    return outbox.open_outbox(UID, request(), "completed", NOW, outbox.worker_outcome(report))
 
 
 def test_the_schedule_of_the_contract() -> None:
@@ -85,8 +107,53 @@ def test_retry_after_is_obeyed_up_to_a_day(asked: int, made: int) -> None:
 
 
 def test_what_the_worker_delivered_is_done() -> None:
-    hook = outbox.open_outbox(UID, request(), "completed", NOW, by_worker=True)
+    hook = told(webhook_delivered=True)
     assert (hook.state, hook.delivered_by, hook.next_attempt_at) == ("Delivered", "worker", None)
+
+
+def test_what_the_receiver_told_the_worker_ends_it_too() -> None:
+    """Acceptance 61: 410."""
+    hook = told(webhook_gone=True)
+    assert (hook.state, hook.given_up_at, hook.next_attempt_at) == ("GivenUp", NOW, None)
+    assert "410" in hook.last_error
+    assert outbox.settled_at(hook) == NOW
+
+
+def test_a_receiver_that_told_the_worker_to_wait_is_left_alone() -> None:
+    """Acceptance 61: Retry-After."""
+    hook = told(webhook_retry_after=3600)
+    assert (hook.state, hook.attempts) == ("Pending", 0)
+    assert hook.next_attempt_at == NOW + timedelta(hours=1)
+    assert "3600 s" in hook.last_error
+
+
+@pytest.mark.parametrize(
+    ("said", "state", "again"),
+    [({"webhook_gone": True}, "GivenUp", None), ({"webhook_retry_after": 600}, "Pending", 609)],
+    ids=["gone", "retry-after"],
+)
+def test_nothing_is_sent_against_what_the_worker_was_told(
+    said: dict[str, Any], state: str, again: int | None
+) -> None:
+    """Acceptance 61: from the pod's message to the plan."""
+    message = completed_report().model_copy(update=said).encode().decode()
+    plan = plan_of(seen(running(), jobs=(job(),), pods=(ended_pod(0, message),)), 9)
+    assert plan.status
+    assert plan.status.webhook
+    assert (plan.status.phase, plan.status.webhook.state) == ("Completed", state)
+    assert Deliver() not in plan.after
+    assert again is None or plan.again_at == after(again)
+
+
+def test_what_the_worker_did_not_get_delivered_is_sent_at_once() -> None:
+    assert told().next_attempt_at == NOW
+
+
+def test_a_worker_cannot_put_a_delivery_off_for_more_than_a_day() -> None:
+    said = '{"outcome":"completed","webhook_retry_after":%d}'
+    assert WorkerReport.decode(said % 86400) is not None
+    assert WorkerReport.decode(said % 86401) is None
+    assert WorkerReport.decode(said % -1) is None
 
 
 def test_redelivery_keeps_the_id() -> None:
