@@ -20,7 +20,7 @@ from safetensors.torch import save_file
 from tests.normalising import normalisation
 
 from splitjob_worker import weights
-from splitjob_worker.engine import stream
+from splitjob_worker.engine import device, stream
 from splitjob_worker.engine.bag import Bag
 from splitjob_worker.models_cli import describe
 from splitjob_worker.spool import Samples
@@ -49,6 +49,28 @@ class Model:
 
     found: weights.Weights
     reference: BagOfModels
+
+
+def small_models(folder: Path) -> dict[str, Model]:
+    """Every way in which Demucs' published models differ, and some in which they could."""
+    device.set_up(2, "ieee")
+    one_hot = [[float(row == column) for column in range(4)] for row in range(4)]
+    uneven = [[1.0, 0.0, 0.5, 2.0], [1.0, 3.0, 0.25, 0.0]]
+    return {
+        "htdemucs": write(folder, "htdemucs", "HTDemucs"),
+        "hdemucs": write(folder, "hdemucs", "HDemucs"),
+        "demucs": write(folder, "demucs", "Demucs"),
+        "fine_tuned": write(folder, "fine_tuned", "HTDemucs", 4, bag={"weights": one_hot}),
+        "uneven": write(folder, "uneven", "HDemucs", 2, bag={"weights": uneven, "segment": 0.7}),
+        "even": write(folder, "even", "Demucs", 2, bag={"segment": 0.3}),
+        "shorter": write(folder, "shorter", "HTDemucs", 2, bag={"segment": 0.33}),
+        "drawing": write(folder, "drawing", "HTDemucs", 2, t_sin_random_shift=50),
+        "any_length": write(
+            folder, "any_length", "HTDemucs", use_train_segment=False, segment=Fraction(16, 25)
+        ),
+        "cape": write(folder, "cape", "HTDemucs", t_emb="cape", t_cross_first=True),
+        "scaled": write(folder, "scaled", "HTDemucs", t_emb="scaled", bottom_channels=0),
+    }
 
 
 def write(
@@ -154,7 +176,15 @@ def demucs(
     return np.stack([stem.numpy() for stem in stems.values()])
 
 
-def assert_same(ours: Samples, theirs: Samples) -> None:
-    """The tolerance is a ten-thousandth of the peak, also where that is below 1."""
+TOLERANCE = 1e-4
+"""Of the peak, also where that is below 1."""
+
+
+def distance(ours: Samples, theirs: Samples) -> float:
+    """How far apart two results are at most, as a share of the peak."""
     assert ours.shape == theirs.shape
-    assert np.abs(ours - theirs).max() <= 1e-4 * np.abs(theirs).max()
+    return float(np.abs(ours - theirs).max() / np.abs(theirs).max())
+
+
+def assert_same(ours: Samples, theirs: Samples) -> None:
+    assert distance(ours, theirs) <= TOLERANCE
