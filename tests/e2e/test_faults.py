@@ -47,6 +47,13 @@ def test_bad_sources(path: WholePath) -> None:
         assert QUERY not in str(body)
 
 
+def test_03_a_signature_of_the_past(path: WholePath) -> None:
+    """Acceptance 3: within the window, what is wrong with the request is told; outside, nothing."""
+    for seconds, status in ((290, 422), (301, 401)):
+        headers = path.client.headers("POST", "/split", b"{}", seconds)
+        assert path.client.post("/split", b"{}", headers).status_code == status
+
+
 def test_a_model_whose_weights_are_not_there(path: WholePath) -> None:
     name = path.ask(path.song_url(), aiModel="htdemucs")
     path.wait(name)

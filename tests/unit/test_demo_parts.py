@@ -3,6 +3,7 @@
 import io
 import re
 import time
+from functools import partial
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -11,8 +12,9 @@ import numpy as np
 import pytest
 from tests.worker import write_audio
 
-from splitjob.signing import Signer
+from splitjob.signing import SignatureRefused, Signer
 from splitjob_local.demo import verify
+from splitjob_local.demo.asking import ask
 from splitjob_local.demo.audio import (
     Signal,
     UnreadableError,
@@ -22,6 +24,7 @@ from splitjob_local.demo.audio import (
     to_webm,
     write_wav,
 )
+from splitjob_local.demo.client import SignedClient
 from splitjob_local.demo.models import choose
 from splitjob_local.demo.narrate import Check, Narrator
 from splitjob_local.demo.page import Page, Track
@@ -55,6 +58,32 @@ def test_both_signatures_of_the_service_hold() -> None:
 def test_forged_signatures_do_not(forged: Delivery) -> None:
     assert not verify.signature_holds(forged, "t")
     assert not verify.standard_signature_holds(forged, "t")
+
+
+def answer(request: httpx.Request, *, forgetful: bool) -> httpx.Response:
+    """Answer as the API would; or as one that has no window for timestamps."""
+    stamp = request.headers.get("X-Timestamp")
+    now = float(stamp or 0) if forgetful else time.time()
+    try:
+        Signer(["t"]).verify(request.content, stamp, request.headers.get("X-Signature"), now)
+    except SignatureRefused:
+        return httpx.Response(401)
+    if b"/elsewhere" in request.content:
+        return httpx.Response(422)
+    known = request.url.host == "last"
+    return httpx.Response(200 if known else 202, json={"jobId": "j"})
+
+
+@pytest.mark.parametrize("forgetful", [False, True])
+def test_a_service_that_takes_old_signatures_is_found_out(*, forgetful: bool) -> None:
+    narrator = Narrator(1, io.StringIO())
+    first, last = (SignedClient(f"http://{name}", "t") for name in ("first", "last"))
+    for client in (first, last):
+        transport = httpx.MockTransport(partial(answer, forgetful=forgetful))
+        client._http = httpx.Client(base_url=client.base_url, transport=transport)
+    assert ask(narrator, first, last, b'{"webhook": "http://x/webhooks/1"}') == "j"
+    failed = [check.what for check in narrator.failed]
+    assert failed == (["signed 301 s ago, as a replay would be: 401"] if forgetful else [])
 
 
 def test_residual() -> None:

@@ -3,9 +3,11 @@
 from splitjob_local.demo.client import SignedClient
 from splitjob_local.demo.narrate import Narrator
 
+TOO_OLD_SECONDS = 301  # a signature holds for 300
+
 
 def ask(narrator: Narrator, first: SignedClient, last: SignedClient, body: bytes) -> str | None:
-    """POST a request, after three that must be refused and before one that must be the same.
+    """POST a request, after four that must be refused and before one that must be the same.
 
     Args:
         narrator: notes the checks.
@@ -21,6 +23,8 @@ def ask(narrator: Narrator, first: SignedClient, last: SignedClient, body: bytes
     old = first.headers("POST", "/split", body)
     changed = first.post("/split", body.replace(b'": "', b'":"'), old)
     check(changed.status_code == 401, "the same JSON with other spaces, old signature: 401")
+    late = first.post("/split", body, first.headers("POST", "/split", body, TOO_OLD_SECONDS))
+    check(late.status_code == 401, f"signed {TOO_OLD_SECONDS} s ago, as a replay would be: 401")
     elsewhere = last.post("/split", body.replace(b"/webhooks", b"/elsewhere"))
     check(elsewhere.status_code == 422, "a webhook address that is not on the allowlist: 422")
     answer = first.post("/split", body)

@@ -21,11 +21,13 @@ class SignedClient:
         self._signer = Signer([token])
         self._http = httpx.Client(base_url=base_url, timeout=30, trust_env=False)
 
-    def headers(self, method: str, path: str, body: bytes = b"") -> dict[str, str]:
-        """Return the headers that sign a request now."""
+    def headers(
+        self, method: str, path: str, body: bytes = b"", seconds_ago: int = 0
+    ) -> dict[str, str]:
+        """Return the headers that sign a request, now or as of some seconds ago."""
         plain, _, query = path.partition("?")
         payload = request_payload(method, plain.encode(), query.encode(), body)
-        return self._signer.sign(payload, int(time.time()))
+        return self._signer.sign(payload, int(time.time()) - seconds_ago)
 
     def post(self, path: str, body: bytes, headers: dict[str, str] | None = None) -> httpx.Response:
         """POST a body: signed, or with the headers given instead."""
