@@ -20,7 +20,7 @@ from splitjob_operator.nodes import Nodes
 from splitjob_operator.observed import JobView, Observed, PodView, SplitJobView
 from splitjob_operator.plan import Plan
 from splitjob_operator.progress import Progress
-from splitjob_operator.queue import Stage
+from splitjob_operator.queue import Hold, Stage
 from splitjob_operator.reconcile import reconcile
 from splitjob_operator.settings import Settings
 from splitjob_operator.threads import Threads
@@ -32,6 +32,7 @@ __all__ = ["Controller"]
 log = logging.getLogger(__name__)
 
 MAX_QUESTIONS = 6
+OF_THIS_ONE = {400, 404, 413, 422}  # what the API server answers because of what it was sent
 
 
 @dataclass(kw_only=True)
@@ -94,7 +95,7 @@ class Controller:
 
     def wake_next(self) -> None:
         """Have those looked at whose turn it is now."""
-        for name in self.index.next_up() or ():
+        for name in self.index.next_up():
             self.queue.add(name)
 
     # The work
@@ -120,6 +121,8 @@ class Controller:
             return "conflict"
         except Exception as error:
             delay = self.queue.add_after_failure(name)
+            if _of_this_one(error):
+                await self._step_aside(name)
             log.warning("Not done, again in %.1f s: %s", delay, error, exc_info=_unforeseen(error))
             return "error"
         self.queue.forget_failures(name)
@@ -183,6 +186,7 @@ class Controller:
         # The next look at this SplitJob, which the failure causes, puts the index right.
         raw = await self.threads.run(self.executor.carry_out, raw, seen.splitjob, plan, now)
         self.written(raw)
+        self._hold(name, plan.hold)
         if plan.again_at:
             self.queue.add_at(name, plan.again_at)
 
@@ -197,6 +201,21 @@ class Controller:
             )
             seen = replace(seen, answers=answers, turn=self.index.turn(seen.splitjob.name))
         raise RuntimeError(f"reconcile keeps asking: {plan.ask}")
+
+    def _hold(self, name: str, hold: Hold | None) -> None:
+        """Let others pass one that cannot start, and have it back in its place once it can."""
+        if self.index.hold(name, hold):
+            self.wake_next()
+
+    async def _step_aside(self, name: str) -> None:
+        """Let others pass one that failed, once it is known whether it has taken a place."""
+        try:
+            self.index.restore(await self.threads.run(self.cluster.splitjob, name))
+        except Exception as error:
+            log.debug("Its next look has to put the index right: %s", error)
+            return
+        self.index.hold(name, Hold.OWN)
+        self.wake_next()
 
     def written(self, raw: dict[str, Any]) -> None:
         """Take in a SplitJob as it was just written, so that its echo is not worked on again."""
@@ -218,6 +237,11 @@ def _starts(plan: Plan, seen: Observed) -> bool:
     """Whether a plan begins an attempt that was not under way."""
     before = len(seen.splitjob.status.attempts)
     return plan.status is not None and len(plan.status.attempts) > before
+
+
+def _of_this_one(error: Exception) -> bool:
+    """Whether an error is no outage, which would meet whoever comes next as well."""
+    return not isinstance(error, ClusterError) or error.status in OF_THIS_ONE
 
 
 def _unforeseen(error: Exception) -> bool:

@@ -4,10 +4,11 @@ Nothing is decided by it but the order of the queue and who is looked at next.
 """
 
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from typing import Any
 
 from splitjob_operator.observed import Turn
-from splitjob_operator.queue import Entry, Line, Place, Stage, entry_of, places
+from splitjob_operator.queue import Entry, Hold, Line, Place, Stage, entry_of, places
 
 __all__ = ["Index"]
 
@@ -29,7 +30,7 @@ class Index:
         self._device = device
         self._monotonic = monotonic
         self._entries: dict[str, Entry] = {}
-        self._line = Line()
+        self._line = Line(max_active)
         self._places: dict[str, Place] = {}
         self._places_at = float("-inf")
 
@@ -49,7 +50,7 @@ class Index:
         Returns:
             What is known now.
         """
-        fresh = entry_of(raw)
+        fresh = self._read(raw)
         known = self._entries.get(fresh.name)
         if known and known.uid == fresh.uid and not _newer(fresh, known):
             return known
@@ -60,11 +61,19 @@ class Index:
         """Count a SplitJob as active from now on, before the write that makes it so."""
         known = self._entries.get(name)
         if known:
-            self._set(known.replaced(stage=Stage.PENDING))
+            self._set(replace(known, stage=Stage.PENDING))
+
+    def hold(self, name: str, hold: Hold | None) -> bool:
+        """Remember what keeps a SplitJob from starting; return whether that is new."""
+        known = self._entries.get(name)
+        if known is None or known.hold is hold:
+            return False
+        self._set(replace(known, hold=hold))
+        return True
 
     def restore(self, raw: Mapping[str, Any]) -> None:
         """Take a SplitJob as it was just read, whatever was reserved for it."""
-        self._set(entry_of(raw))
+        self._set(self._read(raw))
 
     def drop(self, name: str) -> None:
         """Forget a SplitJob that is gone."""
@@ -78,16 +87,16 @@ class Index:
             self.drop(name)
         return gone
 
-    def next_up(self) -> list[str] | None:
-        """Return whose turn it is; None: everybody's."""
-        return self._line.next_up(self._max_active)
+    def next_up(self) -> list[str]:
+        """Return whom to look at for the places that are free."""
+        return self._line.next_up()
 
     def turn(self, name: str) -> Turn:
         """Return what the queue says to a SplitJob."""
-        waiting_for_turn = self.next_up()
+        entry = self._entries.get(name)
         place = self.places().get(name)
         return Turn(
-            may_start=waiting_for_turn is None or name in waiting_for_turn,
+            may_start=entry is not None and self._line.may_start(entry),
             position=place.position if place else None,
             eta_seconds=place.eta_seconds if place else None,
         )
@@ -101,6 +110,12 @@ class Index:
             )
             self._places_at = now
         return self._places
+
+    def _read(self, raw: Mapping[str, Any]) -> Entry:
+        """Return the entry of a SplitJob, with what its last look found."""
+        fresh = entry_of(raw)
+        known = self._entries.get(fresh.name)
+        return replace(fresh, hold=known.hold) if known and known.uid == fresh.uid else fresh
 
     def _set(self, entry: Entry) -> None:
         self.drop(entry.name)

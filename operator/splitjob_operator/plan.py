@@ -6,6 +6,7 @@ from typing import Literal
 
 from splitjob.resource import Attempt, SplitJobStatus
 from splitjob_operator.answers import Question
+from splitjob_operator.queue import Hold
 
 __all__ = [
     "Action",
@@ -89,6 +90,7 @@ class Plan:
             where it differs from what it is. None: leave it.
         after: done, in this order, once the status stands.
         again_at: reconcile again then, if nothing happens before.
+        hold: what keeps it from starting, whosever turn it is.
     """
 
     ask: Question | None = None
@@ -96,3 +98,4 @@ class Plan:
     status: SplitJobStatus | None = None
     after: tuple[Action, ...] = ()
     again_at: datetime | None = None
+    hold: Hold | None = None

@@ -1,12 +1,13 @@
 """The queue: order, turns, positions and expected times. Pure.
 
 Higher priority first, then the older one. `maxActiveJobs` bounds the attempts under way at once.
+Who cannot start now is passed by those behind, and comes back to its old place once it can.
 """
 
 import math
 from bisect import bisect_left, insort
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 from typing import Any
@@ -15,11 +16,23 @@ from splitjob.conditions import ConditionType
 from splitjob.resource import Queue
 from splitjob_operator.observed import Turn, moment
 
-__all__ = ["Entry", "Line", "Place", "Stage", "entry_of", "places", "updated", "worth_writing"]
+__all__ = [
+    "Entry",
+    "Hold",
+    "Line",
+    "Place",
+    "Stage",
+    "entry_of",
+    "places",
+    "updated",
+    "worth_writing",
+]
 
 EXACT_UP_TO = 20  # positions behind this one are rewritten only when they moved noticeably
 NOTICEABLE = 0.1
 ETA_STEP_SECONDS = 15
+
+Order = tuple[int, datetime, str]
 
 
 class Stage(StrEnum):
@@ -30,6 +43,13 @@ class Stage(StrEnum):
     PENDING = "pending"  # an attempt is under way, its container does not run yet
     RUNNING = "running"
     FINISHED = "finished"
+
+
+class Hold(StrEnum):
+    """What keeps a SplitJob that waits from starting, whosever turn it is."""
+
+    OWN = "own"  # the time before its retry, its Secret, a defect: everybody may pass
+    STORAGE = "storage"  # the bucket is away: only those that need none may pass
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +63,8 @@ class Entry:
         pod, node: of the attempt under way; blank where there is none.
         queue: what its status says of its place.
         device: what its result was made with.
+        stores: whether its stems go into our bucket.
+        hold: what keeps it from starting, as its last look found; it is in no status.
     """
 
     name: str
@@ -61,15 +83,13 @@ class Entry:
     counted: bool = False
     device: str = ""
     processing_ms: int = 0
+    stores: bool = True
+    hold: Hold | None = None
 
     @property
-    def order(self) -> tuple[int, datetime, str]:
+    def order(self) -> Order:
         """What the queue is sorted by."""
         return (-self.priority, self.created_at, self.name)
-
-    def replaced(self, *, stage: "Stage") -> "Entry":
-        """Return the same at another stage."""
-        return replace(self, stage=stage)
 
     @property
     def active(self) -> bool:
@@ -109,6 +129,7 @@ def entry_of(raw: Mapping[str, Any]) -> Entry:
         counted=status.get("counted", False),
         device=result.get("device", ""),
         processing_ms=result.get("processingTimeMs", 0),
+        stores=not request.get("uploads"),
     )
 
 
@@ -125,41 +146,73 @@ def _stage(
 
 
 class Line:
-    """Who waits, in order, and how many are under way: kept up to date entry by entry."""
+    """Who waits, in order, and how many are under way: kept up to date entry by entry.
 
-    def __init__(self) -> None:
-        self._waiting: list[tuple[int, datetime, str]] = []
+    Args:
+        max_active: attempts under way at once; 0: no bound.
+    """
+
+    def __init__(self, max_active: int) -> None:
+        self._max_active = max_active
+        self._waiting: list[Order] = []  # but for those with a hold of their own
+        self._storeless: list[Order] = []  # of these, who needs no bucket,
+        self._stuck: list[Order] = []  # and who waits for it
         self._active: set[str] = set()
 
     def add(self, entry: Entry) -> None:
         """Take in an entry that is not in the line."""
-        if entry.stage is Stage.WAITING:
-            insort(self._waiting, entry.order)
-        elif entry.active:
+        for part in self._parts(entry):
+            insort(part, entry.order)
+        if entry.active:
             self._active.add(entry.name)
 
     def remove(self, entry: Entry) -> None:
         """Take out an entry as it was added."""
-        if entry.stage is Stage.WAITING:
-            del self._waiting[bisect_left(self._waiting, entry.order)]
+        for part in self._parts(entry):
+            del part[bisect_left(part, entry.order)]
         self._active.discard(entry.name)
 
-    def next_up(self, max_active: int) -> list[str] | None:
-        """Return the names of those whose turn it is, first things first; None: everybody's.
+    def may_start(self, entry: Entry) -> bool:
+        """Return whether it is an entry's turn; one with a hold is asked as if it had none."""
+        if entry.stage is not Stage.WAITING:
+            return False
+        return self._max_active == 0 or self._ahead(entry.order, stores=entry.stores) < self._free
 
-        Args:
-            max_active: attempts under way at once; 0: no bound.
+    def next_up(self) -> list[str]:
+        """Return whom to look at for the places that are free, first things first.
+
+        Nobody where there is no bound: then it is everybody's turn at any time.
         """
-        if max_active == 0:
-            return None
-        free = max(0, max_active - len(self._active))
-        return [name for _, _, name in self._waiting[:free]]
+        first, storeless = self._waiting[: self._free], self._storeless[: self._free]
+        passing = [one for one in storeless if self._ahead(one, stores=False) < self._free]
+        return [name for _, _, name in sorted({*first, *passing})]
+
+    @property
+    def _free(self) -> int:
+        return max(0, self._max_active - len(self._active))
+
+    def _ahead(self, order: Order, *, stores: bool) -> int:
+        """Return how many are to start before one who stands, or would stand, in this order."""
+        passed = 0 if stores else bisect_left(self._stuck, order)
+        return bisect_left(self._waiting, order) - passed
+
+    def _parts(self, entry: Entry) -> list[list[Order]]:
+        if entry.stage is not Stage.WAITING or entry.hold is Hold.OWN:
+            return []
+        parts = [self._waiting]
+        if not entry.stores:
+            parts.append(self._storeless)
+        if entry.hold is Hold.STORAGE:
+            parts.append(self._stuck)
+        return parts
 
 
 def places(
     entries: Iterable[Entry], run_seconds: Mapping[str, float], max_active: int, device: str
 ) -> dict[str, Place]:
     """Return where everybody who does not run yet stands, and when each is expected to be done.
+
+    Who has a hold counts for nobody else; its own place is the one it would come back to.
 
     Args:
         entries: all SplitJobs.
@@ -176,11 +229,15 @@ def places(
     )
     ahead: float | None = 0.0
     found: dict[str, Place] = {}
-    for position, entry in enumerate(line, start=1):
+    position = 1
+    for entry in line:
         own = run_seconds.get(f"{entry.model}/{device}")
         known_time = ahead is not None and own is not None
         eta = math.ceil((ahead or 0) / slots + (own or 0)) if known_time else None
         found[entry.name] = Place(position, eta)
+        if entry.stage is Stage.WAITING and entry.hold:
+            continue
+        position += 1
         ahead = (ahead or 0) + (own or 0) if known_time else None
     return found
 

@@ -149,7 +149,7 @@ def _secret(raw: Mapping[str, Any]) -> tuple[str, str, datetime, bool]:
 
 def _moved(entry: Entry, place: Place | None) -> bool:
     """Whether somebody's place in the queue is noticeably another than their status says."""
-    if entry.stage is not Stage.WAITING or place is None:
+    if entry.stage is not Stage.WAITING or entry.hold or place is None:
         return False
     before = entry.queue or Queue()
     after = before.model_copy(update={"position": place.position, "eta_seconds": place.eta_seconds})

@@ -11,6 +11,7 @@ from splitjob_operator.answers import Question
 from splitjob_operator.failure import Limits
 from splitjob_operator.observed import JobView, Observed, PodView
 from splitjob_operator.plan import Action, Plan
+from splitjob_operator.queue import Hold
 from splitjob_operator.settings import Settings
 
 __all__ = ["Round"]
@@ -25,6 +26,7 @@ class Round:
         settings: the installation's.
         now: the time, whole seconds.
         status: a copy of the status, changed as the round goes on.
+        hold: what keeps it from starting, whosever turn it is.
     """
 
     seen: Observed
@@ -34,6 +36,7 @@ class Round:
     before: list[Action] = field(default_factory=list)
     after: list[Action] = field(default_factory=list)
     again_at: datetime | None = None
+    hold: Hold | None = None
 
     def __post_init__(self) -> None:
         """Copy the status, and complete its conditions at first sight."""
@@ -147,4 +150,5 @@ class Round:
             status=self.status,
             after=(*self.after, *also_after),
             again_at=self.again_at,
+            hold=self.hold,
         )

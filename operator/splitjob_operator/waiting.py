@@ -7,8 +7,9 @@ from splitjob.errors import ErrorCode, reason_of
 from splitjob.resource import Attempt, Queue
 from splitjob_operator import verdict
 from splitjob_operator.answers import CheckRequest, LookAtManifest, ManifestState
+from splitjob_operator.observed import Turn
 from splitjob_operator.plan import CreateJob, DeleteJob, DeleteTombstone, OwnSecret, Plan
-from splitjob_operator.queue import updated
+from splitjob_operator.queue import Hold, updated
 from splitjob_operator.round import Round
 from splitjob_operator.settings import bytes_of
 
@@ -81,6 +82,7 @@ def _held(r: Round) -> Plan | None:
     retry_at = _retry_at(r)
     if retry_at > r.now:
         r.wake_at(retry_at)
+        r.hold = Hold.OWN
         return r.plan()
     if not r.seen.turn.may_start:
         return _hold(r, Reason.QUEUED, "Waiting for its turn.")
@@ -88,7 +90,8 @@ def _held(r: Round) -> Plan | None:
 
 
 def _hold(r: Round, reason: Reason, message: str) -> Plan:
-    r.status.queue = updated(r.status.queue, r.seen.turn, reason, message)
+    turn = Turn() if r.hold else r.seen.turn  # it stands in no line
+    r.status.queue = updated(r.status.queue, turn, reason, message)
     r.condition(ConditionType.ADMITTED, "False", reason, message)
     return r.plan()
 
@@ -123,6 +126,7 @@ def _start(r: Round) -> Plan:
     answer = r.seen.answers.manifest
     if answer and answer.state == ManifestState.UNREACHABLE:
         r.wake_in(STORAGE_RETRY_SECONDS)
+        r.hold = Hold.STORAGE
         return _hold(r, Reason.STORAGE_UNAVAILABLE, answer.message)
     if answer and answer.state == ManifestState.REFUSED:
         return verdict.fail(r, ErrorCode.UPLOAD_FAILED, answer.message)

@@ -1,6 +1,7 @@
 """Order, turns, places and expected times; and the work queue behind the workers."""
 
 import asyncio
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -10,12 +11,19 @@ from tests.operator_samples import NOW, after, raw_splitjob, stamp
 
 from splitjob.resource import Queue
 from splitjob_operator.index import Index
-from splitjob_operator.queue import Entry, Line, Stage, entry_of, places, worth_writing
+from splitjob_operator.queue import Entry, Hold, Line, Stage, entry_of, places, worth_writing
 from splitjob_operator.watchguard import WatchGuard
 from splitjob_operator.workqueue import WorkQueue
 
 
-def entry(name: str, stage: Stage = Stage.WAITING, age: int = 0, priority: int = 0) -> Entry:
+def entry(
+    name: str,
+    stage: Stage = Stage.WAITING,
+    age: int = 0,
+    priority: int = 0,
+    hold: Hold | None = None,
+    stores: bool = True,
+) -> Entry:
     return Entry(
         name=name,
         uid=name,
@@ -24,14 +32,20 @@ def entry(name: str, stage: Stage = Stage.WAITING, age: int = 0, priority: int =
         priority=priority,
         stage=stage,
         model="demo",
+        hold=hold,
+        stores=stores,
     )
 
 
-def next_up(entries: list[Entry], max_active: int) -> list[str] | None:
-    line = Line()
+def line_of(entries: list[Entry], max_active: int) -> Line:
+    line = Line(max_active)
     for one in entries:
         line.add(one)
-    return line.next_up(max_active)
+    return line
+
+
+def next_up(entries: list[Entry], max_active: int) -> list[str]:
+    return line_of(entries, max_active).next_up()
 
 
 def test_priority_then_age() -> None:
@@ -44,7 +58,29 @@ def test_the_bound_counts_what_is_under_way() -> None:
     assert next_up(line, 3) == ["d"]
     assert next_up(line, 2) == []
     assert next_up(line, 1) == []
-    assert next_up(line, 0) is None
+    assert next_up(line, 0) == []
+    assert line_of(line, 0).may_start(line[2])
+    assert not line_of(line, 0).may_start(line[1])
+
+
+def test_who_cannot_start_is_passed_and_keeps_its_place() -> None:
+    retrying = entry("old", age=9, hold=Hold.OWN)
+    line = line_of([retrying, entry("young")], 1)
+    assert line.next_up() == ["young"]
+    assert line.may_start(retrying), "once it asks again it goes first"
+    line.add(entry("urgent", Stage.PENDING, priority=5))
+    assert not line.may_start(retrying), "unless the place is taken"
+
+
+def test_who_waits_for_the_bucket_is_passed_by_those_that_need_none() -> None:
+    """Only as many as there are places look whether it is back."""
+    stuck, storing = entry("stuck", age=9, hold=Hold.STORAGE), entry("storing", age=8)
+    uploads = [entry(f"uploads-{n}", age=n, stores=False) for n in (3, 2, 1)]
+    line = line_of([stuck, storing, *uploads], 2)
+    assert line.next_up() == ["stuck", "storing", "uploads-3"]
+    line = line_of([stuck, entry("storing", age=8, hold=Hold.STORAGE), entry("third"), *uploads], 2)
+    assert line.next_up() == ["stuck", "storing", "uploads-3", "uploads-2"]
+    assert line.may_start(stuck)
 
 
 entries = st.lists(
@@ -54,7 +90,9 @@ entries = st.lists(
         st.sampled_from(Stage),
         st.integers(0, 100),
         st.integers(-100, 100),
-    ),
+        st.none() | st.sampled_from(Hold),
+        st.booleans(),
+    ).filter(lambda e: e.stores or e.hold is not Hold.STORAGE),
     max_size=30,
     unique_by=lambda e: e.name,
 )
@@ -62,29 +100,55 @@ entries = st.lists(
 
 @given(entries, st.integers(1, 10))
 def test_never_more_than_the_bound(line: list[Entry], bound: int) -> None:
-    active = sum(e.active for e in line)
-    chosen = next_up(line, bound)
-    assert chosen is not None
-    assert not chosen or active + len(chosen) <= bound
+    """Each is asked again before it starts, also those that are passed by others."""
+    under_way = line_of(line, bound)
+    active = before = sum(e.active for e in line)
+    for one in line:
+        if under_way.may_start(one):
+            under_way.remove(one)
+            under_way.add(replace(one, stage=Stage.PENDING))
+            active += 1
+    assert active <= max(bound, before)
+
+
+@given(entries, st.integers(1, 10))
+def test_a_free_place_is_offered_to_somebody_who_can_take_it(line: list[Entry], bound: int) -> None:
+    free = bound - sum(e.active for e in line)
+    able = [e for e in line if e.stage is Stage.WAITING and e.hold is None]
+    if not any(e.hold is Hold.STORAGE for e in line):
+        first = sorted(able, key=lambda e: e.order)[: max(0, free)]
+        assert next_up(line, bound) == [e.name for e in first]
+    elif free > 0 and any(not e.stores for e in able):
+        assert {e.name for e in able} & set(next_up(line, bound))
 
 
 @given(entries)
 def test_the_line_forgets_who_leaves(entries: list[Entry]) -> None:
-    line = Line()
-    for one in entries:
-        line.add(one)
+    line = line_of(entries, 99)
     for one in entries:
         line.remove(one)
-    assert line.next_up(99) == []
+    assert line.next_up() == []
 
 
 @given(entries, st.integers(0, 10))
 def test_places_are_one_line(line: list[Entry], bound: int) -> None:
     found = places(line, {"demo/cpu": 10.0}, bound, "cpu")
-    assert sorted(p.position for p in found.values()) == list(range(1, len(found) + 1))
+    in_line = [found[e.name].position for e in line if e.name in found and not _passed(e)]
+    assert sorted(in_line) == list(range(1, len(in_line) + 1))
     ordered = sorted(found.values(), key=lambda p: p.position)
     etas = [p.eta_seconds for p in ordered]
     assert etas == sorted(etas, key=lambda eta: eta or 0)
+
+
+def _passed(entry: Entry) -> bool:
+    return entry.stage is Stage.WAITING and entry.hold is not None
+
+
+def test_who_is_passed_counts_for_nobody() -> None:
+    line = [entry("retrying", age=2, hold=Hold.OWN), entry("next", age=1), entry("last")]
+    found = places(line, {"demo/cpu": 10.0}, 1, "cpu")
+    assert {name: p.position for name, p in found.items()} == {"retrying": 1, "next": 1, "last": 2}
+    assert found["last"].eta_seconds == 20
 
 
 def test_unknown_until_there_is_evidence() -> None:
@@ -134,6 +198,20 @@ def test_a_reserved_place_is_taken() -> None:
     assert index.next_up() == []
     index.restore(raw_splitjob())
     assert index.turn(name).may_start
+
+
+def test_a_hold_outlasts_a_look_but_not_its_splitjob() -> None:
+    index = Index(1, "cpu", lambda: 0.0)
+    raw = raw_splitjob()
+    index.put(raw)
+    name = raw["metadata"]["name"]
+    assert index.hold(name, Hold.OWN)
+    assert not index.hold(name, Hold.OWN), "that is nothing new"
+    index.restore(raw)
+    assert index.next_up() == []
+    raw["metadata"]["uid"] = "another"
+    index.restore(raw)
+    assert index.next_up() == [name]
 
 
 class TestWorkQueue:
