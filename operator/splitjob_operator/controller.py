@@ -211,7 +211,7 @@ class Controller:
         """Let others pass one that failed, once it is known whether it has taken a place."""
         try:
             self.index.restore(await self.threads.run(self.cluster.splitjob, name))
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 - it must not end the worker
             log.debug("Its next look has to put the index right: %s", error)
             return
         self.index.hold(name, Hold.OWN)
