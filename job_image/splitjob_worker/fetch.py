@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -14,7 +15,7 @@ from splitjob.errors import ErrorCode, Failure
 from splitjob.presigned import expiry
 from splitjob.safe_http import Forbidden, client, stream
 from splitjob.urls import UrlRefused, parse
-from splitjob_worker.stopping import Stop
+from splitjob_worker.stopping import Stop, awaited, in_thread
 
 RETRIED_STATUS = {408, 425, 429, 500, 502, 503, 504}
 _EXCERPT_BYTES = 4096
@@ -31,6 +32,7 @@ class Limits:
         resumptions: of a transfer that does get on.
         first_wait: seconds before the second attempt; doubled each time.
         idle_seconds: the longest silence of the other side.
+        answer_seconds: until a source has answered: redirects, headers, the body of a refusal.
         window_seconds, min_bytes_per_second: the slowest transfer borne, over that time.
         total_seconds: for all of it.
     """
@@ -40,6 +42,7 @@ class Limits:
     resumptions: int = 50
     first_wait: float = 0.5
     idle_seconds: float = 30.0
+    answer_seconds: float = 60.0
     window_seconds: float = 30.0
     min_bytes_per_second: int = 4096
     total_seconds: float = 3600.0
@@ -184,14 +187,42 @@ class Download:
             headers["Range"] = f"bytes={self._size}-"
             if validator := self._version.tag or self._version.modified:
                 headers["If-Range"] = validator
+        opened, response = self._answer(headers)
+        with opened:
+            self._receive(response)
+
+    def _answer(self, headers: dict[str, str]) -> tuple[ExitStack, httpx.Response]:
+        """Ask, in a thread that is left behind where the answer trickles in; see `_ask`.
+
+        The times of a client hold for each byte, or for the whole download.
+        """
+        end = time.monotonic() + self._limits.answer_seconds
+
+        def check() -> None:
+            self._stop.check()
+            if time.monotonic() >= end:
+                raise _Broken(
+                    ErrorCode.SOURCE_TIMEOUT,
+                    f"the source has not answered within {self._limits.answer_seconds:g} s",
+                )
+
+        return awaited(in_thread(lambda: self._ask(headers)), check)
+
+    def _ask(self, headers: dict[str, str]) -> tuple[ExitStack, httpx.Response]:
+        """Return an answer whose body is (part of) the source, and what is to be closed after it.
+
+        Changes nothing: nobody may be waiting for it any more.
+        """
         http = client(
             self._networks,
             timeout=httpx.Timeout(self._limits.idle_seconds, connect=10.0),
             total_timeout=max(self._deadline - time.monotonic(), 0.0),
         )
-        with http, stream(http, self._url, headers) as response:
+        with ExitStack() as opened:
+            opened.enter_context(http)
+            response = opened.enter_context(stream(http, self._url, headers))
             self._check_status(response)
-            self._receive(response)
+            return opened.pop_all(), response
 
     def _receive(self, response: httpx.Response) -> None:
         """Write the body behind what is there, or anew where the server begins anew."""
