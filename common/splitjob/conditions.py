@@ -36,6 +36,7 @@ class Reason(StrEnum):
     JOB_REFUSED = "JobRefused"
     NAME_TAKEN = "NameTaken"
     STORAGE_UNAVAILABLE = "StorageUnavailable"
+    SECRET_MISSING = "SecretMissing"  # noqa: S105 - a reason
     RETRYING = "Retrying"
     # Started
     NOT_STARTED = "NotStarted"

@@ -79,10 +79,15 @@ class ManifestAnswer:
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """Why a request cannot be served."""
+    """Why a request cannot be served.
+
+    Attributes:
+        missing: the Secret that is not there, which may yet come; blank where that is not it.
+    """
 
     code: ErrorCode
     message: str
+    missing: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -63,6 +63,7 @@ def judge(
         return Problem(
             ErrorCode.WORKER_CONFIG,
             f"The Secret {request.secret_name} with this request's URLs is not there.",
+            missing=request.secret_name,
         )
     if secret is not None and secret.get("type") != SECRET_TYPE:
         return Problem(

@@ -74,7 +74,9 @@ class Settings(BaseSettings):
         default=900, ge=1, description="From scheduled to started: the time to pull the image."
     )
     waiting_grace_seconds: int = Field(
-        default=120, ge=0, description="How long a container may fail to be created."
+        default=120,
+        ge=0,
+        description="How long a container may fail to be created, or a request's Secret not come.",
     )
     node_lost_seconds: int = Field(
         default=120, ge=1, description="How long a node may be NotReady under a worker."

@@ -6,7 +6,7 @@ from splitjob.conditions import ConditionType, Reason
 from splitjob.errors import ErrorCode, reason_of
 from splitjob.resource import Attempt, Queue
 from splitjob_operator import verdict
-from splitjob_operator.answers import CheckRequest, LookAtManifest, ManifestState
+from splitjob_operator.answers import CheckRequest, LookAtManifest, ManifestState, Problem
 from splitjob_operator.observed import Turn
 from splitjob_operator.plan import CreateJob, DeleteJob, DeleteTombstone, OwnSecret, Plan
 from splitjob_operator.queue import Hold, updated
@@ -16,6 +16,7 @@ from splitjob_operator.settings import bytes_of
 __all__ = ["wait"]
 
 STORAGE_RETRY_SECONDS = 5
+SECRET_RETRY_SECONDS = 2
 AT_ONCE = {reason_of(ErrorCode.WORKER_DISRUPTED), reason_of(ErrorCode.WORKER_LOST)}
 
 
@@ -25,16 +26,17 @@ def wait(r: Round) -> Plan:
         return (r.first_sight and _verdict_in_bucket(r)) or verdict.cancel(r)
     if r.request is None:
         return verdict.fail(r, ErrorCode.REQUEST_INVALID, r.seen.splitjob.spec_error)
-    if r.first_sight and (plan := _look(r)):
-        return plan
     if not r.suspended and (r.status.queue is None or r.status.queue.since is None):
         r.status.queue = Queue(since=r.seen.splitjob.created_at if r.first_sight else r.now)
+    unchecked = r.first_sight or _waits_for_secret(r)
+    if unchecked and (plan := _look(r)):
+        return plan
     r.after.extend(  # of former attempts, whose deletion may have been missed
         DeleteJob(job.name, job.uid, "Background") for job in r.own_jobs if not job.deleting
     )
     if hold := _held(r):
         return hold
-    looked = None if r.first_sight else _look(r)
+    looked = None if unchecked else _look(r)
     return looked or _start(r)
 
 
@@ -61,11 +63,30 @@ def _check(r: Round) -> Plan | None:
     answers = r.seen.answers
     if not answers.checked:
         return r.asking(CheckRequest())
+    if answers.problem and (hold := _wait_for_secret(r, answers.problem)):
+        return hold
     if answers.problem:
         return verdict.fail(r, answers.problem.code, answers.problem.message)
     if r.request and r.request.secret_name:
         r.before.append(OwnSecret(r.request.secret_name))
     return None
+
+
+def _waits_for_secret(r: Round) -> bool:
+    return r.status.queue is not None and r.status.queue.reason == Reason.SECRET_MISSING
+
+
+def _wait_for_secret(r: Round, problem: Problem) -> Plan | None:
+    """Give a Secret that was written after its SplitJob, as by `kubectl apply`, time to come."""
+    grace = timedelta(seconds=r.settings.waiting_grace_seconds)
+    until = min(r.seen.splitjob.created_at + grace, _queue_deadline(r))
+    if not problem.missing or until <= r.now:
+        return None
+    r.wake_at(until)
+    r.wake_in(SECRET_RETRY_SECONDS)
+    r.hold = Hold.OWN
+    message = f"{problem.message} It is waited for until {until:%Y-%m-%dT%H:%M:%SZ}."
+    return _hold(r, Reason.SECRET_MISSING, message)
 
 
 def _held(r: Round) -> Plan | None:

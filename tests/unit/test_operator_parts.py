@@ -78,7 +78,7 @@ class TestCheck:
         assert problem.code == ErrorCode.REQUEST_INVALID
         missing = judge(asked, None, RULES, NOW)
         assert missing
-        assert missing.code == ErrorCode.WORKER_CONFIG
+        assert (missing.code, missing.missing) == (ErrorCode.WORKER_CONFIG, "s")
 
     @pytest.mark.parametrize(
         "name", ["..", "a/b", "../configmaps/a", "", "A", "a?b", "a.", "x" * 254]

@@ -39,6 +39,7 @@ from splitjob_operator.plan import (
     OwnSecret,
     Plan,
 )
+from splitjob_operator.queue import Hold
 
 
 def test_first_sight_looks_at_the_bucket_then_checks_therequest() -> None:
@@ -84,6 +85,41 @@ def test_a_bad_request_fails_without_an_attempt() -> None:
     assert plan.after == (Deliver(),)
     assert plan.status.webhook
     assert plan.status.webhook.event == "failed"
+
+
+def missing() -> Answers:
+    problem = Problem(ErrorCode.WORKER_CONFIG, "The Secret urls is not there.", missing="urls")
+    return replace(SERVABLE, problem=problem)
+
+
+def test_a_secret_written_after_its_splitjob_is_waited_for() -> None:
+    view = splitjob(secretName="urls")
+    plan = plan_of(seen(view, answers=missing()), waiting_grace_seconds=60)
+    assert reason(plan, ConditionType.ADMITTED) == ("False", "SecretMissing")
+    assert plan.status
+    assert plan.status.queue
+    assert plan.status.queue.message == (
+        "The Secret urls is not there. It is waited for until 2026-11-22T20:01:00Z."
+    )
+    assert plan.again_at == after(2)
+    assert plan.hold is Hold.OWN
+    view = written(view, plan)
+    ask = plan_of(seen(view, answers=Answers(), turn=Turn(may_start=False)), 2).ask
+    assert ask == LookAtManifest(), "it is looked for although others come first"
+    plan = plan_of(seen(view), 2, waiting_grace_seconds=60)
+    assert plan.before == (OwnSecret("urls"),)
+    assert isinstance(plan.after[-1], CreateJob)
+
+
+def test_a_secret_that_does_not_come_fails_the_job() -> None:
+    view = splitjob(secretName="urls", queueDeadlineSeconds=30)
+    view = written(view, plan_of(seen(view, answers=missing())))
+    plan = plan_of(seen(view, answers=missing()), 29)
+    assert reason(plan, ConditionType.SUCCEEDED) == ("Unknown", "NotFinished")
+    plan = plan_of(seen(view, answers=missing()), 30)
+    assert reason(plan, ConditionType.SUCCEEDED) == ("False", "WorkerConfig")
+    plan = plan_of(seen(splitjob(secretName="urls"), answers=missing()), 120)
+    assert reason(plan, ConditionType.SUCCEEDED) == ("False", "WorkerConfig")
 
 
 def test_a_spec_that_cannot_be_understood_fails_and_nobody_can_be_told() -> None:
