@@ -4,6 +4,7 @@ The manifest goes last. In the bucket it is written only if absent: of a worker 
 operator that gave the job up, one wins.
 """
 
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
@@ -26,7 +27,11 @@ MANIFEST = "manifest.json"
 PARALLEL = 4
 ATTEMPTS = 5
 FIRST_WAIT = 0.5
-_BLOCK = 1 << 20
+# A presigned upload, all its attempts together, may take this long, and its bytes at this rate.
+STEP_SECONDS = 60.0
+GRACE_SECONDS = ATTEMPTS * STEP_SECONDS
+MIN_BYTES_PER_SECOND = 32 << 10
+_BLOCK = 64 << 10  # small: the time is looked at between two of them
 _POLL_SECONDS = 0.1
 _ABANDON_SECONDS = 3.0
 
@@ -175,15 +180,20 @@ class PresignedUrls:
             self._put(self._urls["manifest"], "manifest", len(body), lambda: iter([body]))
 
     def _put(self, url: str, what: str, size: int, body: Callable[[], Iterator[bytes]]) -> None:
+        seconds = GRACE_SECONDS + size / MIN_BYTES_PER_SECOND
+        end = time.monotonic() + seconds
         failure = _refused(what, "nothing was tried", retryable=True)
         for attempt in range(ATTEMPTS):
             if attempt:
                 self._stop.wait(FIRST_WAIT * 2**attempt)
             try:
-                status = self._send(url, size, body())
+                status = self._send(url, size, body(), end)
             except Forbidden as refused:
                 raise _refused(what, str(refused), retryable=False) from None
             except httpx.HTTPError as error:
+                if time.monotonic() >= end:
+                    why = f"it was not done within {seconds:.0f} s"
+                    raise _refused(what, why, retryable=True) from None
                 failure = _refused(what, type(error).__name__, retryable=True)
                 continue
             if 200 <= status < 300:
@@ -194,10 +204,11 @@ class PresignedUrls:
                 break
         raise failure
 
-    def _send(self, url: str, size: int, body: Iterator[bytes]) -> int:
+    def _send(self, url: str, size: int, body: Iterator[bytes], end: float) -> int:
         """Return the answer's status; its body, which may have no end, is not read."""
+        left = max(end - time.monotonic(), 0.0)
         with (
-            client(self._networks, timeout=60.0) as http,
+            client(self._networks, timeout=STEP_SECONDS, total_timeout=left) as http,
             http.stream("PUT", url, content=body, headers={"Content-Length": str(size)}) as answer,
         ):
             return answer.status_code

@@ -1,5 +1,8 @@
 """Uploading to presigned URLs whose servers behave badly."""
 
+import socket
+import time
+from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 
@@ -8,15 +11,16 @@ from tests.worker import Web, answer
 
 from splitjob.addresses import parse_networks
 from splitjob.errors import ErrorCode, Failure
+from splitjob_worker import upload
 from splitjob_worker.stopping import Stop
 from splitjob_worker.upload import PresignedUrls
 
 HERE = parse_networks("127.0.0.0/8")
 
 
-def put(url: str, folder: Path) -> None:
+def put(url: str, folder: Path, size: int = 5000) -> None:
     stem = folder / "vocals.wav"
-    stem.write_bytes(b"sound" * 1000)
+    stem.write_bytes(bytes(size))
     PresignedUrls({"vocals": url}, HERE, Stop()).put(stem, "audio/wav")
 
 
@@ -41,3 +45,64 @@ def test_a_refusal_is_told_without_the_urls_secret(web: Web, tmp_path: Path) -> 
     assert not caught.value.retryable
     assert "403" in caught.value.message
     assert "do-not-tell" not in caught.value.message
+
+
+@pytest.fixture
+def hurried(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Half a second for an upload."""
+    monkeypatch.setattr(upload, "GRACE_SECONDS", 0.5)
+    monkeypatch.setattr(upload, "MIN_BYTES_PER_SECOND", 1 << 40)
+
+
+@pytest.mark.timeout(20)
+@pytest.mark.usefixtures("hurried")
+def test_an_answer_that_trickles_in_is_not_borne(web: Web, tmp_path: Path) -> None:
+    """Acceptance 49: no step takes long, all of them together do."""
+
+    def trickle(request: BaseHTTPRequestHandler) -> None:
+        request.wfile.write(b"HTTP/1.1 200 OK\r\nX-Long: ")
+        while True:
+            request.wfile.write(b"x")
+            time.sleep(0.05)
+
+    with pytest.raises(Failure, match="not done within") as caught:
+        put(web.serve("/vocals", trickle), tmp_path)
+    assert caught.value.code is ErrorCode.UPLOAD_FAILED
+    assert caught.value.retryable
+    assert "do-not-tell" not in caught.value.message
+    assert len(web.requests) == 1
+
+
+@pytest.fixture
+def deaf() -> Iterator[str]:
+    """A server that accepts connections and reads nothing."""
+    with socket.socket() as server:
+        server.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        server.bind(("127.0.0.1", 0))
+        server.listen()
+        yield f"http://127.0.0.1:{server.getsockname()[1]}/vocals"
+
+
+@pytest.mark.timeout(20)
+@pytest.mark.usefixtures("hurried")
+def test_a_receiver_that_stops_reading_is_not_borne(deaf: str, tmp_path: Path) -> None:
+    """Acceptance 49."""
+    began = time.monotonic()
+    with pytest.raises(Failure, match="not done within") as caught:
+        put(deaf, tmp_path, 16 << 20)
+    assert caught.value.code is ErrorCode.UPLOAD_FAILED
+    assert time.monotonic() - began < 10
+
+
+@pytest.mark.usefixtures("hurried")
+def test_a_large_file_has_more_time(
+    web: Web, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(upload, "MIN_BYTES_PER_SECOND", 1000)  # five seconds for 5000 bytes
+
+    def slow(request: BaseHTTPRequestHandler) -> None:
+        time.sleep(1)
+        answer(200)(request)
+
+    put(web.serve("/vocals", slow), tmp_path)
+    assert len(web.requests) == 1
