@@ -15,11 +15,12 @@ from splitjob.errors import ErrorCode, Failure
 from splitjob.presigned import expiry
 from splitjob.safe_http import Forbidden, client, stream
 from splitjob.urls import UrlRefused, parse
+from splitjob_worker.scratch import Scratch, check_source
 from splitjob_worker.stopping import Stop, awaited, in_thread
 
 RETRIED_STATUS = {408, 425, 429, 500, 502, 503, 504}
 _EXCERPT_BYTES = 4096
-_MOST_DIGITS = 18  # of a number in a header: beyond any file
+_MOST_DIGITS = 20  # of a number in a header: as many as h11 takes, and beyond any file
 
 
 @dataclass(frozen=True)
@@ -107,6 +108,7 @@ class Download:
         limits: how much, and how long.
         networks: address ranges exempt from the address rules.
         allow_http: whether the source may be plain http.
+        scratch: where the file is; by default a folder without a limit of its own.
         stop: told to stop?
         on_progress: hears the share received, where the length is known.
     """
@@ -119,6 +121,7 @@ class Download:
         *,
         networks: Sequence[Network] = (),
         allow_http: bool = False,
+        scratch: Scratch | None = None,
         stop: Stop | None = None,
         on_progress: Callable[[float], None] = lambda _share: None,
     ) -> None:
@@ -127,6 +130,7 @@ class Download:
         self._limits = limits
         self._networks = networks
         self._allow_http = allow_http
+        self._scratch = scratch or Scratch(target.parent)
         self._stop = stop or Stop()
         self._on_progress = on_progress
         self._size = 0
@@ -141,8 +145,8 @@ class Download:
             The bytes received.
 
         Raises:
-            Failure: `source_*`.
-            OSError: the scratch disk is full, or broken.
+            Failure: `source_*`; `worker_storage` where its length is known and will not fit.
+            OSError: the scratch disk is full after all, or broken.
             Stopped: told to stop.
         """
         self._check_url()
@@ -229,11 +233,14 @@ class Download:
         self._resumed = response.status_code == httpx.codes.PARTIAL_CONTENT
         if not self._resumed:
             self._size = 0
+        if not self._size:
+            self._target.unlink(missing_ok=True)  # its room counts as free again
         self._remember(_Version.of(response))
         total = self._version.total or self._size + _length(response)
         self._check_size(total)
+        check_source(self._scratch, max(total - self._size, 0))
         window_began, window_bytes = time.monotonic(), 0
-        with self._target.open("ab" if self._size else "wb") as file:
+        with self._target.open("ab") as file:
             for piece in response.iter_raw():
                 self._stop.check()
                 self._check_size(self._size + len(piece))

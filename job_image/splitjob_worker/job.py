@@ -79,7 +79,7 @@ class Job:
         record = self._model_record()
         with self._scratch() as scratch:
             separator = in_thread(lambda: self._load_model(record))
-            source = in_thread(lambda: self._download(scratch / "source"))
+            source = in_thread(lambda: self._download(self._room(scratch)))
             target = self._target()
             self._stop.during(target.prepare)
             self._notifier.started()
@@ -91,8 +91,12 @@ class Job:
         self._notify(finished, target.bucket)
         return finished
 
-    def _download(self, source: Path) -> Path:
+    def _room(self, folder: Path) -> Scratch:
+        return Scratch(folder, self._settings.scratch_bytes)
+
+    def _download(self, scratch: Scratch) -> Path:
         """Download the source, in a thread beside the first look at the bucket; return its file."""
+        source = scratch.folder / "source"
         with self._progress.stage("fetch") as on_progress:
             fetch.Download(
                 self._settings.url_of(self._request.source),
@@ -100,6 +104,7 @@ class Job:
                 fetch.Limits(self._settings.max_source_bytes),
                 networks=self._settings.allowed_networks,
                 allow_http=self._settings.local,
+                scratch=scratch,
                 stop=self._stop,
                 on_progress=on_progress,
             ).run()
@@ -165,8 +170,7 @@ class Job:
 
         encoding = self._encoding(decoded)
         with Uploads(target, CONTENT_TYPES[encoding.format], self._stop) as uploads:
-            room = Scratch(scratch, self._settings.scratch_bytes)
-            output = Output(encoding, scratch, room, uploads)
+            output = Output(encoding, scratch, self._room(scratch), uploads)
             song = separate_song(
                 separator,
                 mixture,

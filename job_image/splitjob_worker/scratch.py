@@ -34,6 +34,19 @@ class Scratch:
         return None if self.limit is None else max(self.limit - _taken(self.folder.parent), 0)
 
 
+def check_source(scratch: Scratch, size: int) -> None:
+    """See whether a source will fit before it is downloaded.
+
+    Args:
+        scratch: where it goes.
+        size: bytes of it still to be written.
+
+    Raises:
+        Failure: as `check_room`.
+    """
+    _require_scratch(size, scratch, "scratch space for its source")
+
+
 def check_room(scratch: Scratch, spools: int, folder: Path, files: int) -> None:
     """See whether a song will fit before the work begins.
 

@@ -13,6 +13,7 @@ from tests.worker import QUERY, Handler, Web, answer, give
 from splitjob.addresses import parse_networks
 from splitjob.errors import ErrorCode, Failure
 from splitjob_worker.fetch import Download, Limits
+from splitjob_worker.scratch import Scratch
 from splitjob_worker.stopping import Stop, Stopped
 
 HERE = parse_networks("127.0.0.0/8")
@@ -146,6 +147,56 @@ def test_an_announced_giant_is_refused_at_once(web: Web, tmp_path: Path) -> None
 
     assert refused(web.serve("/x", giant), tmp_path / "x").code is ErrorCode.SOURCE_TOO_LARGE
     assert not (tmp_path / "x").exists()
+
+
+def test_a_source_that_the_limit_of_the_scratch_disk_cannot_take(web: Web, tmp_path: Path) -> None:
+    """Acceptance 50: told before its first byte, with both numbers."""
+    folder = tmp_path / "job"
+    folder.mkdir()
+    (tmp_path / "beside").write_bytes(bytes(2_000_000))
+    url = web.serve("/x", lambda one: give(one, bytes(5_000_000)))
+    limits = Limits(max_bytes=1 << 30, first_wait=0.01)
+    failure = refused(url, folder / "x", limits, scratch=Scratch(folder, limit=4_500_000))
+    assert failure.code is ErrorCode.WORKER_STORAGE
+    assert not failure.retryable, "the limit is the same in the next attempt"
+    assert "5 MB of scratch space for its source, but only 2 MB are left" in failure.message
+    assert not (folder / "x").exists()
+    assert len(web.requests) == 1
+
+
+def test_a_source_that_the_disk_cannot_take(web: Web, tmp_path: Path) -> None:
+    """Acceptance 50: another attempt may find a disk with more room."""
+
+    def giant(request: BaseHTTPRequestHandler) -> None:
+        request.send_response(200)
+        request.send_header("Content-Length", str(1 << 60))
+        request.end_headers()
+        request.wfile.write(bytes(1000))
+
+    failure = refused(web.serve("/x", giant), tmp_path / "x", Limits(max_bytes=1 << 62))
+    assert failure.code is ErrorCode.WORKER_STORAGE
+    assert failure.retryable
+    assert not (tmp_path / "x").exists()
+
+
+def test_what_is_there_already_counts_once(web: Web, tmp_path: Path) -> None:
+    """Acceptance 50: neither a resumption nor a new beginning needs room for it twice."""
+    folder = tmp_path / "job"
+    folder.mkdir()
+    content = bytes(1_000_000)
+
+    def anew(request: BaseHTTPRequestHandler) -> None:
+        del request.headers["Range"]
+        give(request, content)
+
+    turns = [
+        lambda one: give(one, content, cut=600_000),
+        lambda one: give(one, content, cut=200_000),
+        anew,
+    ]
+    url = web.serve("/x", in_turn(*turns))
+    assert download(url, folder / "x", scratch=Scratch(folder, limit=1_100_000)) == len(content)
+    assert len(web.requests) == 3
 
 
 def test_an_endless_body_is_cut_at_the_limit(web: Web, tmp_path: Path) -> None:
