@@ -249,6 +249,7 @@ REFUSED = {
     "worker.memory=lots": "at '/worker/memory': 'lots' does not match",
     "worker.device=gpu": "at '/worker/device': value must be one of",
     "worker.gpu.resourceName=gpu": "at '/worker/gpu/resourceName': 'gpu' does not match",
+    "secrets.token=new\\,": "secrets.token holds an empty token",
     "queue.maxActiveJobs=-1": "at '/queue/maxActiveJobs': minimum: got -1, want 0",
     "queue.runDeadlineSeconds=86401": "maximum: got 86,401, want 86,400",
     "source.allowedNetworks={10.0.0.1}": "at '/source/allowedNetworks/0': '10.0.0.1' does not",
