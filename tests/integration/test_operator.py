@@ -1,6 +1,7 @@
 """The operator on a real cluster: one operator for all of these, each with SplitJobs of its own."""
 
 import json
+import threading
 import time
 from collections.abc import Iterator
 
@@ -28,11 +29,6 @@ def slow(here: Site) -> dict[str, str]:
         "flaky": here.ask("complete", name="flaky"),
         "deaf": here.ask("deaf; sleep 60", runDeadlineSeconds=2),
     }
-
-
-def hang() -> tuple[int, dict[str, str]]:
-    time.sleep(9)
-    return 204, {}
 
 
 def reason(place: Site, name: str) -> str:
@@ -288,7 +284,12 @@ def test_an_expired_url_is_not_tried(here: Site) -> None:
 
 def test_a_receiver_that_hangs_delays_no_other(here: Site) -> None:
     """Acceptance 62."""
-    slow = [f"slow-{number}" for number in range(12)]
+    slow, heard = [f"slow-{number}" for number in range(12)], threading.Event()
+
+    def hang() -> tuple[int, dict[str, str]]:
+        heard.wait(14)  # a little less than a receiver has
+        return 204, {}
+
     for name in slow:
         here.receiver.answers[f"/hooks/{name}"] = hang
         here.ask("complete", name=name, spec={"canceled": True})
@@ -296,6 +297,7 @@ def test_a_receiver_that_hangs_delays_no_other(here: Site) -> None:
     name = here.ask("complete", webhook={"url": f"{here.other.base}x"})
     eventually(lambda: here.other.of(name), 6)
     assert not all(here.receiver.of(name) for name in slow)
+    heard.set()
 
 
 def test_errors_then_delivered(here: Site, slow: dict[str, str]) -> None:
