@@ -15,9 +15,9 @@ COMMAND = [str(Path(sys.executable).with_name("track-tree-audio")), "separate"]
 
 @pytest.mark.skipif(sys.platform != "linux", reason="a process's memory is read from /proc")
 def test_a_song_ten_times_as_long_takes_the_same_memory(tmp_path: Path) -> None:
-    """Held in memory, the longer one and its stems would take 70 MB more."""
+    """Held in memory, the longer one and its stems would take 45 MB more."""
     write(tmp_path, "small", "HTDemucs")
-    shorter, longer = (peak_memory(tmp_path, seconds) for seconds in (22, 220))
+    shorter, longer = (peak_memory(tmp_path, seconds) for seconds in (14, 140))
     assert longer < 1.1 * shorter
 
 

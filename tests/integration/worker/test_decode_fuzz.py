@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from tests import fuzzing
 
-FILES = 123  # three rounds through the kinds of file; 20 s of CPU time, nearly all to start Python
+FILES = 82  # two rounds through the kinds of file; 14 s of CPU time, nearly all to start Python
 MEMORY = 512 << 20
 
 
