@@ -77,6 +77,16 @@ def answer(status: int, **headers: str) -> Handler:
     return handle
 
 
+def in_turn(*handlers: Handler) -> Handler:
+    """Each request is answered by the next of these; the last one stays."""
+    left = list(handlers)
+
+    def handle(request: BaseHTTPRequestHandler) -> None:
+        (left.pop(0) if len(left) > 1 else left[0])(request)
+
+    return handle
+
+
 @contextmanager
 def web_server() -> Iterator[Web]:
     """Run such a server on a port of its own."""

@@ -36,6 +36,33 @@ MAX_ADDRESSES = 4  # of one answer that are tried
 PATIENCE_SECONDS = 3.0
 
 
+class Deadline:
+    """The moment when a client gives up, whatever it is at; it can be moved while it is at work.
+
+    Args:
+        seconds: from now.
+    """
+
+    def __init__(self, seconds: float) -> None:
+        self.move(seconds)
+
+    def move(self, seconds: float) -> None:
+        """Let it be so many seconds from now."""
+        self._moment = time.monotonic() + seconds
+
+    @property
+    def passed(self) -> bool:
+        """Whether it is over."""
+        return time.monotonic() >= self._moment
+
+    def limit(self, timeout: float | None, expired: type[httpcore.TimeoutException]) -> float:
+        """Return how long a step of at most `timeout` seconds may take; raise when it is over."""
+        left = self._moment - time.monotonic()
+        if left <= 0:
+            raise expired("the total time is used up")
+        return left if timeout is None else min(left, timeout)
+
+
 class Forbidden(Exception):  # noqa: N818 - reads as what happened
     """A place that must not be contacted was asked for. The message holds no query."""
 
@@ -56,7 +83,7 @@ def client(
     allowed_networks: Sequence[Network] = (),
     *,
     timeout: float | httpx.Timeout = 15.0,
-    total_timeout: float | None = None,
+    deadline: Deadline,
     ssl_context: ssl.SSLContext | None = None,
     user_agent: str = "track-tree-audio",
 ) -> httpx.Client:
@@ -65,12 +92,10 @@ def client(
     Args:
         allowed_networks: address ranges exempt from the rules.
         timeout: seconds for each step (connect, each read, each write).
-        total_timeout: seconds for everything this client does, counted from now: an answer that
-            trickles in cannot stretch it. None: no such limit.
+        deadline: of all that this client does: an answer that trickles in cannot stretch it.
         ssl_context: instead of the usual certificate authorities.
         user_agent: what the other side sees in its log.
     """
-    deadline = None if total_timeout is None else time.monotonic() + total_timeout
     pool = httpcore.ConnectionPool(
         ssl_context=ssl_context or _default_ssl_context(),
         network_backend=_CheckedBackend(allowed_networks, deadline),
@@ -226,7 +251,7 @@ def _default_ssl_context() -> ssl.SSLContext:
 class _CheckedBackend(httpcore.NetworkBackend):
     """Dials only addresses that were checked, and nothing after the deadline."""
 
-    def __init__(self, allowed_networks: Sequence[Network], deadline: float | None) -> None:
+    def __init__(self, allowed_networks: Sequence[Network], deadline: Deadline) -> None:
         self._allowed_networks = tuple(allowed_networks)
         self._deadline = deadline
         self._inner = httpcore.SyncBackend()
@@ -239,15 +264,15 @@ class _CheckedBackend(httpcore.NetworkBackend):
         local_address: str | None = None,
         socket_options: Iterable[Any] | None = None,
     ) -> httpcore.NetworkStream:
-        limit = _remaining(self._deadline, timeout, httpcore.ConnectTimeout)
+        limit = self._deadline.limit(timeout, httpcore.ConnectTimeout)
         addresses = resolve(host, port, limit)
         check_addresses(host, addresses, self._allowed_networks)
         error: Exception = httpcore.ConnectError(f"there is no address for {host}")
         tried = addresses[:MAX_ADDRESSES]
         for address in tried:
-            limit = _remaining(self._deadline, timeout, httpcore.ConnectTimeout)
+            limit = self._deadline.limit(timeout, httpcore.ConnectTimeout)
             if address != tried[-1]:
-                limit = PATIENCE_SECONDS if limit is None else min(limit, PATIENCE_SECONDS)
+                limit = min(limit, PATIENCE_SECONDS)
             try:
                 inner = self._inner.connect_tcp(
                     str(address), port, limit, local_address, socket_options
@@ -262,16 +287,16 @@ class _CheckedBackend(httpcore.NetworkBackend):
 class _DeadlineStream(httpcore.NetworkStream):
     """A network stream none of whose steps goes on after the deadline."""
 
-    def __init__(self, inner: httpcore.NetworkStream, deadline: float | None) -> None:
+    def __init__(self, inner: httpcore.NetworkStream, deadline: Deadline) -> None:
         self._inner = inner
         self._deadline = deadline
 
     def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
-        limit = _remaining(self._deadline, timeout, httpcore.ReadTimeout)
+        limit = self._deadline.limit(timeout, httpcore.ReadTimeout)
         return self._inner.read(max_bytes, limit)
 
     def write(self, buffer: bytes, timeout: float | None = None) -> None:
-        self._inner.write(buffer, _remaining(self._deadline, timeout, httpcore.WriteTimeout))
+        self._inner.write(buffer, self._deadline.limit(timeout, httpcore.WriteTimeout))
 
     def close(self) -> None:
         self._inner.close()
@@ -282,23 +307,12 @@ class _DeadlineStream(httpcore.NetworkStream):
         server_hostname: str | None = None,
         timeout: float | None = None,
     ) -> httpcore.NetworkStream:
-        limit = _remaining(self._deadline, timeout, httpcore.ConnectTimeout)
+        limit = self._deadline.limit(timeout, httpcore.ConnectTimeout)
         secured = self._inner.start_tls(ssl_context, server_hostname, limit)
         return _DeadlineStream(secured, self._deadline)
 
     def get_extra_info(self, info: str) -> Any:  # noqa: ANN401 - as httpcore declares it
         return self._inner.get_extra_info(info)
-
-
-def _remaining(
-    deadline: float | None, timeout: float | None, expired: type[httpcore.TimeoutException]
-) -> float | None:
-    if deadline is None:
-        return timeout
-    left = deadline - time.monotonic()
-    if left <= 0:
-        raise expired("the total time is used up")
-    return left if timeout is None else min(left, timeout)
 
 
 class _PoolTransport(httpx.BaseTransport):

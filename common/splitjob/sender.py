@@ -11,7 +11,7 @@ import httpx
 
 from splitjob.addresses import Network
 from splitjob.allowlist import Allowlist, NotAllowed
-from splitjob.safe_http import Forbidden, client
+from splitjob.safe_http import Deadline, Forbidden, client
 from splitjob.signing import Signer
 
 TIMEOUT_SECONDS = 15.0
@@ -90,7 +90,7 @@ class WebhookSender:
         headers["Content-Type"] = "application/json"
         headers["Accept-Encoding"] = "identity"
         with (
-            client(self._allowed_networks, timeout=timeout, total_timeout=timeout) as http,
+            client(self._allowed_networks, timeout=timeout, deadline=Deadline(timeout)) as http,
             http.stream("POST", url, content=body, headers=headers) as response,
         ):
             _hear_out(response)

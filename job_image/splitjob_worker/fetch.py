@@ -1,8 +1,7 @@
 """Downloading the source: public addresses only, with limits, resumed where it broke off."""
 
 import time
-from collections.abc import Callable, Sequence
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -13,10 +12,10 @@ import httpx
 from splitjob.addresses import Network
 from splitjob.errors import ErrorCode, Failure
 from splitjob.presigned import expiry
-from splitjob.safe_http import Forbidden, client, stream
+from splitjob.safe_http import Deadline, Forbidden, client, stream
 from splitjob.urls import UrlRefused, parse
 from splitjob_worker.scratch import Scratch, check_source
-from splitjob_worker.stopping import Stop, awaited, in_thread
+from splitjob_worker.stopping import Stop
 
 RETRIED_STATUS = {408, 425, 429, 500, 502, 503, 504}
 _EXCERPT_BYTES = 4096
@@ -136,7 +135,9 @@ class Download:
         self._size = 0
         self._version = _Version()
         self._resumed = False
+        self._answered = False
         self._deadline = 0.0
+        self._patience = Deadline(0.0)
 
     def run(self) -> int:
         """Download.
@@ -164,7 +165,7 @@ class Download:
                     self._size = 0
             else:
                 return self._size
-            if time.monotonic() >= self._deadline:
+            if not self._left():
                 raise failure
             got_on = self._resumed and self._size > before
             fruitless = 0 if got_on else fruitless + 1
@@ -191,42 +192,17 @@ class Download:
             headers["Range"] = f"bytes={self._size}-"
             if validator := self._version.tag or self._version.modified:
                 headers["If-Range"] = validator
-        opened, response = self._answer(headers)
-        with opened:
-            self._receive(response)
-
-    def _answer(self, headers: dict[str, str]) -> tuple[ExitStack, httpx.Response]:
-        """Ask, in a thread that is left behind where the answer trickles in; see `_ask`.
-
-        The times of a client hold for each byte, or for the whole download.
-        """
-        end = time.monotonic() + self._limits.answer_seconds
-
-        def check() -> None:
-            self._stop.check()
-            if time.monotonic() >= end:
-                raise _Broken(
-                    ErrorCode.SOURCE_TIMEOUT,
-                    f"the source has not answered within {self._limits.answer_seconds:g} s",
-                )
-
-        return awaited(in_thread(lambda: self._ask(headers)), check)
-
-    def _ask(self, headers: dict[str, str]) -> tuple[ExitStack, httpx.Response]:
-        """Return an answer whose body is (part of) the source, and what is to be closed after it.
-
-        Changes nothing: nobody may be waiting for it any more.
-        """
+        self._answered = False
+        self._patience.move(min(self._limits.answer_seconds, self._left()))
         http = client(
             self._networks,
             timeout=httpx.Timeout(self._limits.idle_seconds, connect=10.0),
-            total_timeout=max(self._deadline - time.monotonic(), 0.0),
+            deadline=self._patience,
         )
-        with ExitStack() as opened:
-            opened.enter_context(http)
-            response = opened.enter_context(stream(http, self._url, headers))
+        with http, stream(http, self._url, headers) as response:
             self._check_status(response)
-            return opened.pop_all(), response
+            self._answered = True
+            self._receive(response)
 
     def _receive(self, response: httpx.Response) -> None:
         """Write the body behind what is there, or anew where the server begins anew."""
@@ -241,7 +217,7 @@ class Download:
         check_source(self._scratch, max(total - self._size, 0))
         window_began, window_bytes = time.monotonic(), 0
         with self._target.open("ab") as file:
-            for piece in response.iter_raw():
+            for piece in self._pieces(response):
                 self._stop.check()
                 self._check_size(self._size + len(piece))
                 file.write(piece)
@@ -255,6 +231,20 @@ class Download:
                     self._on_progress(self._size / total)
         if self._size < total:  # an answer to Range may be shorter than what was asked for
             raise _Broken(ErrorCode.SOURCE_INCOMPLETE, f"the source stops at byte {self._size}")
+
+    def _pieces(self, response: httpx.Response) -> Iterator[bytes]:
+        """Yield the body; what a server says between its bytes gives it no more time."""
+        self._wait_for_body()
+        for piece in response.iter_raw():
+            yield piece
+            self._wait_for_body()
+
+    def _wait_for_body(self) -> None:
+        self._patience.move(min(self._limits.idle_seconds, self._left()))
+
+    def _left(self) -> float:
+        """Return the seconds that are left for all of the download."""
+        return max(self._deadline - time.monotonic(), 0.0)
 
     def _check_status(self, response: httpx.Response) -> None:
         status = response.status_code
@@ -289,8 +279,12 @@ class Download:
         """Return what an attempt's end means, should it be the last one."""
         if isinstance(error, _Broken):
             return error.failure
-        out_of_time = time.monotonic() >= self._deadline
-        if out_of_time or isinstance(error, httpx.ReadTimeout | httpx.WriteTimeout):
+        if not self._answered and self._patience.passed and self._left():
+            return Failure(
+                ErrorCode.SOURCE_TIMEOUT,
+                f"the source has not answered within {self._limits.answer_seconds:g} s",
+            )
+        if not self._left() or isinstance(error, httpx.ReadTimeout | httpx.WriteTimeout):
             return Failure(
                 ErrorCode.SOURCE_TIMEOUT,
                 f"the source sent nothing for {self._limits.idle_seconds:g} s, or took longer "

@@ -17,7 +17,7 @@ import httpx
 from splitjob.addresses import Network
 from splitjob.errors import ErrorCode, Failure
 from splitjob.result import Manifest
-from splitjob.safe_http import Forbidden, client
+from splitjob.safe_http import Deadline, Forbidden, client
 from splitjob.storage import S3Service, StorageError
 from splitjob_worker.early_upload import EarlyUpload, Parts
 from splitjob_worker.encode import EncodedStem
@@ -208,7 +208,7 @@ class PresignedUrls:
         """Return the answer's status; its body, which may have no end, is not read."""
         left = max(end - time.monotonic(), 0.0)
         with (
-            client(self._networks, timeout=STEP_SECONDS, total_timeout=left) as http,
+            client(self._networks, timeout=STEP_SECONDS, deadline=Deadline(left)) as http,
             http.stream("PUT", url, content=body, headers={"Content-Length": str(size)}) as answer,
         ):
             return answer.status_code
