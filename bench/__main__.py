@@ -10,6 +10,7 @@ BENCHMARKS = {
     "api": "the API: jobs a second against raw writes, counting and memory at 10,000 SplitJobs",
     "path": "the way around the worker: POST to webhook, cluster start, the whole demo",
     "engine": "`track-tree-audio separate` against the demucs command: time and memory",
+    "gpu": "the engine on an NVIDIA GPU against the demucs command on the same, where there is one",
     "equality": "the engine's numbers against Demucs', for long songs and many short ones",
     "memory": "the memory of every model in the registry, against what its record says",
     "fuzz": "the decoder on several hundred broken files: what comes out, what is left behind",

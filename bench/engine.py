@@ -97,10 +97,11 @@ class Arena:
     Args:
         folder: for songs, weights and stems.
         scale: how much is measured.
+        device: that both run on.
     """
 
-    def __init__(self, folder: Path, scale: Scale) -> None:
-        self.folder, self.scale = folder, scale
+    def __init__(self, folder: Path, scale: Scale, device: str = "cpu") -> None:
+        self.folder, self.scale, self.device = folder, scale, device
         self.songs = Songs(folder, scale.piece)
 
     def duel(self, model: Model, seconds: float, *options: str) -> Duel:
@@ -141,7 +142,7 @@ class Arena:
         """Return a command line that both understand."""
         out = self.folder / who
         shutil.rmtree(out, ignore_errors=True)
-        way = ["-n", model.name, "-d", "cpu", "--shifts", "0", *options]
+        way = ["-n", model.name, "-d", self.device, "--shifts", "0", *options]
         return [*way, "--repo", repo, "-o", out, self.songs.song(seconds)]
 
 

@@ -133,13 +133,18 @@ def song(frames: int, seed: int = 0) -> Samples:
 
 
 def separated(
-    bag: Bag, samples: Samples, stems: list[int] | None = None, **options: Any
+    bag: Bag,
+    samples: Samples,
+    stems: list[int] | None = None,
+    *,
+    where: torch.device = CPU,
+    **options: Any,
 ) -> Samples:
     """What the engine gives, shape (stems, 2, frames); its blocks follow one another."""
     stems = list(range(len(bag.stems))) if stems is None else stems
     halves = normalisation([samples[: len(samples) // 2], samples[len(samples) // 2 :]])
     blocks = stream.separate(
-        bag, CPU, InMemory(samples), halves, stream.Options(**options), stems=stems
+        bag, where, InMemory(samples), halves, stream.Options(**options), stems=stems
     )
     result: list[Samples] = []
     for block in blocks:

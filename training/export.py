@@ -71,6 +71,7 @@ def export_model(state: dict[str, Any], spent: Spent, folder: Path) -> Path:
     path = folder / f"{NAME}.safetensors"
     half = {name: value.half().contiguous() for name, value in state.items()}
     save_file(half, path, metadata)
+    path.chmod(0o644)  # safetensors writes for one user alone; a wheel keeps that
     (folder / f"{NAME}.yaml").write_text(yaml.safe_dump({"models": [NAME]}))
     return path
 

@@ -14,6 +14,10 @@ Precision = Literal["ieee", "tf32", "fp16", "bf16"]
 _OUT_OF_MEMORY = ("out of memory", "allocate memory", "ALLOC_FAILED", "ALLOCATION_FAILED")
 _DEVICE = ("CUDA error", "CUDA driver", "CUBLAS_STATUS", "CUDNN_STATUS", "CUFFT_", "MPS backend")
 
+# What broke a CUDA device, with all that was under way: were that freed, torch would find that the
+# device has failed in a place where it can only end the process.
+_kept: list[BaseException] = []
+
 
 def best_device() -> str:
     """Return the fastest kind of device that torch finds here."""
@@ -104,6 +108,7 @@ def failure(error: BaseException, device: torch.device) -> Failure:
     if is_out_of_memory(error):
         return Failure(ErrorCode.WORKER_OOM, "the worker's memory does not suffice for this song")
     if device.type != "cpu":
+        _kept.append(error)
         return Failure(
             ErrorCode.GPU_ERROR, f"the device {device.type} failed: {type(error).__name__}"
         )

@@ -56,6 +56,7 @@ def _export(path: Path, architecture: str, folder: Path) -> Path:
         for former in folder.glob(f"{path.stem}-*.th"):
             if former.stem.rpartition("-")[0] == path.stem:  # Demucs refuses two of a signature
                 former.unlink()
+        Path(unfinished).chmod(0o644)  # mkstemp's are for one user alone
         return Path(unfinished).rename(folder / f"{path.stem}-{digest[:8]}.th")
     except BaseException:
         Path(unfinished).unlink(missing_ok=True)

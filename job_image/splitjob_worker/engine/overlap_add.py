@@ -42,7 +42,7 @@ class OverlapAdd:
         """
         skipped = max(self.released - start, 0)
         begin, end = start + skipped, min(start + samples.shape[-1], self._frames)
-        self._reserve(end - self.released)
+        self.reserve(end)
         for place, ours in self._pieces(begin, end):
             theirs = slice(ours.start + skipped, ours.stop + skipped)
             for row, (stem, share) in shares.items():
@@ -58,7 +58,7 @@ class OverlapAdd:
             Shape (stems, channels, n).
         """
         until = max(min(until, self._frames), self.released)
-        self._reserve(until - self.released)
+        self.reserve(until)
         stems, channels, _ = self._ring.shape
         result = self._ring.new_empty(stems, channels, until - self.released)
         for place, ours in self._pieces(self.released, until):
@@ -81,9 +81,14 @@ class OverlapAdd:
             yield slice(place, place + length), slice(offset, offset + length)
             position += length
 
-    def _reserve(self, frames: int) -> None:
-        """Make room for so many samples after those released."""
-        old = self._ring
+    @torch.inference_mode()
+    def reserve(self, end: int) -> None:
+        """Make room for the samples before `end`, so that adding them takes no more memory.
+
+        Raises:
+            torch.OutOfMemoryError, RuntimeError, MemoryError: there is none; nothing has changed.
+        """
+        old, frames = self._ring, min(end, self._frames) - self.released
         if frames <= old.shape[-1]:
             return
         kept = list(self._pieces(self.released, self.released + old.shape[-1]))

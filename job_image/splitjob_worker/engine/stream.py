@@ -19,7 +19,7 @@ from splitjob_worker.engine.device import Precision, lowered
 from splitjob_worker.engine.overlap_add import OverlapAdd
 from splitjob_worker.engine.segments import Pass, Segment, context, in_order, passes
 from splitjob_worker.engine.statistics import Normalisation
-from splitjob_worker.engine.transfer import Download, Downloads, Upload
+from splitjob_worker.engine.transfer import Downloads, Upload
 from splitjob_worker.engine.windows import normalised, preceding
 from splitjob_worker.spool import CHANNELS, Samples
 
@@ -103,11 +103,11 @@ def separate(
     total = sum(line.count for line in lines)
     output = OverlapAdd(len(stems), CHANNELS, source.frames, device)
     upload, downloads = Upload(device), Downloads(device)
-    coming: tuple[int, Download] | None = None
+    coming: Iterator[Block] = iter(())
     done = 0
     while waiting := [line for line in lines if line.upcoming is not None]:
         line = min(waiting, key=lambda one: one.next_start)
-        for part, estimates in line.run(source, normalisation, upload, check_stop):
+        for part, estimates in line.run(source, normalisation, upload, output, check_stop):
             line.add(part, estimates, output)
             done += len(part)
             on_progress(done / total)
@@ -116,16 +116,16 @@ def separate(
         begin = output.released
         sums = output.release(until)
         if sums.shape[-1]:
-            # One block behind: the device goes on while the last one is written.
-            if coming is not None:
-                yield _block(*coming)
-            coming = begin, downloads.start(_scaled(sums, normalisation))
-    if coming is not None:
-        yield _block(*coming)
+            # One batch behind: the device goes on while the stems of the last one are written.
+            yield from coming
+            coming = _blocks(begin, downloads.pieces(_scaled(sums, normalisation)))
+    yield from coming
 
 
-def _block(start: int, download: Download) -> Block:
-    return Block(start, download.samples())
+def _blocks(start: int, pieces: Iterator[Samples]) -> Iterator[Block]:
+    for piece in pieces:
+        yield Block(start, piece)
+        start += piece.shape[-1]
 
 
 @torch.inference_mode()
@@ -190,6 +190,7 @@ class _Line:
         source: Source,
         normalisation: Normalisation,
         upload: Upload,
+        output: OverlapAdd,
         check_stop: Callable[[], None],
     ) -> Iterator[tuple[Sequence[Segment], torch.Tensor]]:
         """Run the next batch, which memory may break into several.
@@ -200,6 +201,7 @@ class _Line:
 
         def forward(batch: Sequence[Segment]) -> torch.Tensor:
             check_stop()
+            output.reserve(batch[-1].start + batch[-1].length)
             heard = _heard(batch, self._input_length(batch[0]), source, normalisation, upload)
             return self._forward(batch, heard)
 

@@ -52,10 +52,14 @@ def spectrum(samples: torch.Tensor, size: int, hop: int) -> torch.Tensor:
 
 
 def waveform(spectrogram: torch.Tensor, hop: int, length: int) -> torch.Tensor:
-    """Return the samples of a short-time Fourier transform, as `demucs.spec.ispectro` does.
+    """Return the samples of a Fourier transform, as `demucs.spec.ispectro` does on a CPU.
+
+    A real signal has no imaginary part at 0 Hz and at the highest frequency, but what a model gives
+    has one. On a CPU it is ignored; cuFFT, at some sizes, adds it to every other sample
+    (https://github.com/pytorch/pytorch/issues/154496). So it is removed.
 
     Args:
-        spectrogram: complex, shape (..., size / 2 + 1, frames).
+        spectrogram: complex, shape (..., size / 2 + 1, frames); those parts of it are overwritten.
         hop: samples between two windows.
         length: samples wanted.
 
@@ -64,6 +68,7 @@ def waveform(spectrogram: torch.Tensor, hop: int, length: int) -> torch.Tensor:
     """
     *others, frequencies, frames = spectrogram.shape
     size = 2 * frequencies - 2
+    torch.view_as_real(spectrogram)[..., (0, -1), :, 1] = 0
     if spectrogram.device.type in _ON_THE_CPU:
         spectrogram = spectrogram.cpu()
     result = torch.istft(

@@ -1,0 +1,27 @@
+"""Checks that take an NVIDIA GPU. Where there is none they are skipped, and say nothing."""
+
+import pytest
+import torch
+from tests.engine import Model, small_models
+
+from splitjob_worker.engine.bag import Bag, load_bag
+
+
+@pytest.fixture(scope="session", autouse=True)
+def gpu() -> torch.device:
+    """The device; everything here starts with it."""
+    if not torch.cuda.is_available():
+        pytest.skip("takes an NVIDIA GPU")
+    return torch.device("cuda")
+
+
+@pytest.fixture(scope="session")
+def models(gpu: torch.device, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Model]:
+    """Every way in which Demucs' published models differ, and some in which they could."""
+    return small_models(tmp_path_factory.mktemp("models"))
+
+
+@pytest.fixture(scope="session")
+def bags(gpu: torch.device, models: dict[str, Model]) -> dict[str, Bag]:
+    """The same models, loaded by the engine to the GPU."""
+    return {name: load_bag(model.found, gpu) for name, model in models.items()}
