@@ -7,16 +7,13 @@ from tests.engine import Model, small_models
 from splitjob_worker.engine.bag import Bag, load_bag
 
 
-@pytest.fixture(scope="session", autouse=True)
+@pytest.fixture(scope="session")
 def gpu() -> torch.device:
-    """The device; everything here starts with it."""
-    if not torch.cuda.is_available():
-        pytest.skip("takes an NVIDIA GPU")
     return torch.device("cuda")
 
 
 @pytest.fixture(scope="session")
-def models(gpu: torch.device, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Model]:
+def models(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Model]:
     """Every way in which Demucs' published models differ, and some in which they could."""
     return small_models(tmp_path_factory.mktemp("models"))
 

@@ -14,6 +14,9 @@ from splitjob_worker.engine import transforms
 from splitjob_worker.engine.bag import Bag
 from splitjob_worker.engine.batching import MAX_BATCH
 
+if not torch.cuda.is_available():
+    pytest.skip("takes an NVIDIA GPU", allow_module_level=True)
+
 NAMES = [
     "htdemucs",
     "hdemucs",

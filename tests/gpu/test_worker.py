@@ -31,6 +31,9 @@ from splitjob.errors import ErrorCode
 from splitjob.result import EXIT_DONE, EXIT_TRANSIENT
 from splitjob_local.s3server import S3Access
 
+if not torch.cuda.is_available():
+    pytest.skip("takes an NVIDIA GPU", allow_module_level=True)
+
 COMMAND = Path(sys.executable).with_name("track-tree-audio")
 STEMS = ("drums", "bass", "other", "vocals")
 HOLDING = """
