@@ -40,3 +40,10 @@ def test_the_build_context_holds_what_the_wheel_needs() -> None:
     for needed in [*packages, project["project"]["readme"], "requirements.lock", "pyproject.toml"]:
         assert any(needed == one or needed.startswith(f"{one}/") for one in sent), needed
         assert (ROOT / needed).exists()
+
+
+def test_every_python_gets_the_same_versions() -> None:
+    """The images may have another Python than these tests: what runs there was tested here."""
+    pins = re.findall(r"^([\w.-]+)==", (ROOT / "requirements.lock").read_text(), re.MULTILINE)
+    assert len(pins) > 100
+    assert len(pins) == len(set(pins))
