@@ -8,6 +8,7 @@ of these numbers instead, to look into.
 
 import argparse
 import json
+import logging
 import os
 import random
 import resource
@@ -331,6 +332,7 @@ def main() -> None:
     parser.add_argument("numbers", type=int, nargs="+", metavar="COUNT")
     parser.add_argument("--keep", type=Path, metavar="FOLDER")
     arguments = parser.parse_args()
+    logging.disable(logging.WARNING)  # each of them says that its source is damaged
     with tempfile.TemporaryDirectory() as made, tempfile.TemporaryDirectory() as scratch:
         files = corpus(seeds(Path(made)))
         if arguments.keep is None:
