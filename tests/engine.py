@@ -43,6 +43,21 @@ ARGUMENTS: dict[str, dict[str, Any]] = {
 }
 
 
+KINDS = [
+    "htdemucs",
+    "hdemucs",
+    "demucs",
+    "fine_tuned",
+    "uneven",
+    "even",
+    "shorter",
+    "drawing",
+    "any_length",
+    "cape",
+    "scaled",
+]
+
+
 @dataclass(frozen=True)
 class Model:
     """A model's weights, and Demucs' own bag of them."""

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 import numpy as np
 import pytest
 import torch
-from tests.engine import Model, assert_same, demucs, separated, song
+from tests.engine import KINDS, Model, assert_same, demucs, separated, song
 
 from splitjob.errors import ErrorCode
 from splitjob_worker.engine import device as devices
@@ -17,19 +17,6 @@ from splitjob_worker.engine.batching import MAX_BATCH
 if not torch.cuda.is_available():
     pytest.skip("takes an NVIDIA GPU", allow_module_level=True)
 
-NAMES = [
-    "htdemucs",
-    "hdemucs",
-    "demucs",
-    "fine_tuned",
-    "uneven",
-    "even",
-    "shorter",
-    "drawing",
-    "any_length",
-    "cape",
-    "scaled",
-]
 LONG = 60_000  # samples, a good dozen segments
 
 
@@ -71,7 +58,7 @@ def reserved_for(gpu: torch.device, bag: Bag, batch: int) -> int:
     return torch.cuda.max_memory_reserved(gpu)
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", KINDS)
 def test_every_kind_of_model_gives_what_demucs_gives_on_a_cpu(
     gpu: torch.device, models: dict[str, Model], bags: dict[str, Bag], name: str
 ) -> None:

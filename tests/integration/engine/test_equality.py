@@ -5,26 +5,12 @@ import pytest
 import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from tests.engine import CPU, Model, assert_same, demucs, separated, song
+from tests.engine import CPU, KINDS, Model, assert_same, demucs, separated, song
 
 from splitjob_worker.engine.bag import Bag, load_bag
 
-NAMES = [
-    "htdemucs",
-    "hdemucs",
-    "demucs",
-    "fine_tuned",
-    "uneven",
-    "even",
-    "shorter",
-    "drawing",
-    "any_length",
-    "cape",
-    "scaled",
-]
 
-
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", KINDS)
 def test_every_kind_of_model(models: dict[str, Model], bags: dict[str, Bag], name: str) -> None:
     samples = song(9001)
     theirs = demucs(models[name].reference, samples, seed=7, shifts=2)
@@ -42,7 +28,7 @@ def test_segments_of_another_length(
 
 
 @given(
-    name=st.sampled_from(NAMES[:7]),
+    name=st.sampled_from(KINDS[:7]),
     frames=st.one_of(st.integers(2, 5000), st.integers(5000, 9000)),
     overlap=st.sampled_from([0.0, 0.1, 0.25, 0.5, 0.75, 0.9]),
     shifts=st.integers(0, 3),
