@@ -9,6 +9,7 @@ from typing import Any
 
 from tests.engine import (
     CPU,
+    KINDS,
     RATE,
     TOLERANCE,
     Model,
@@ -26,6 +27,8 @@ COMMAND = "make bench ONLY=equality"
 MINUTES = 10
 EXAMPLES = 300
 _LONG = ("htdemucs", "hdemucs", "demucs", "uneven")  # the three classes, and a bag
+# The shortest songs leave an `any_length` nothing to calculate with; it fails in Demucs as well.
+_SHORT = [kind for kind in KINDS if kind != "any_length"]
 _OVERLAPS = (0.0, 0.1, 0.25, 0.5, 0.75, 0.9)
 
 
@@ -47,8 +50,9 @@ def _figure(name: str, apart: float) -> Figure:
 
 def _long(models: Mapping[str, Model], bags: Mapping[str, Bag], kind: str) -> float:
     samples = song(MINUTES * 60 * RATE + 1)
-    print(f"    {kind}, {MINUTES} min", flush=True)
-    return distance(separated(bags[kind], samples), demucs(models[kind].reference, samples))
+    apart = distance(separated(bags[kind], samples), demucs(models[kind].reference, samples))
+    print(f"    {kind}, {MINUTES} min: {apart:.2e}", flush=True)
+    return apart
 
 
 def _worst(models: Mapping[str, Model], bags: Mapping[str, Bag]) -> float:
@@ -58,7 +62,7 @@ def _worst(models: Mapping[str, Model], bags: Mapping[str, Bag]) -> float:
 
 def _short(models: Mapping[str, Model], bags: Mapping[str, Bag], drawn: random.Random) -> float:
     """Return how far apart one song comes out, whose kind, length and options are drawn."""
-    kind = drawn.choice(sorted(models))
+    kind = drawn.choice(_SHORT)
     samples = song(round(math.exp(drawn.uniform(math.log(2), math.log(40_000)))))
     options: dict[str, Any] = {
         "overlap": drawn.choice(_OVERLAPS),
