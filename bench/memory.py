@@ -50,7 +50,7 @@ def _of_model(record: ModelRecord, folder: Path, songs: Songs) -> list[Figure]:
         home = folder / record.name
         random_weights(home, klass, record.stems, arguments, len(record.files), {})
         where = ["--repo", home]
-    song = songs.song(max(_SEGMENTS * float(Fraction(record.segment)), _LEAST_SECONDS))
+    song = songs.song(max(_SEGMENTS * record.segment_seconds, _LEAST_SECONDS))
     words = ["separate", "-n", record.name, "-d", "cpu", *where, "-o", folder / "out", song]
     took = run([Path(sys.executable).with_name("track-tree-audio"), *words], watch_memory=True)
     print(f"    {record.name}: {took.peak_bytes / 1e6:.0f} MB, {took.wall:.0f} s", flush=True)

@@ -105,6 +105,11 @@ class ModelRecord(Record):
         return text
 
     @property
+    def segment_seconds(self) -> float:
+        """How long the audio of one forward pass is."""
+        return float(Fraction(self.segment))
+
+    @property
     def digest(self) -> str | None:
         """`sha256:` and the digest of all weights (`digest_of`), or None where one is unknown."""
         known = {file.name: file.sha256 for file in self.files if file.sha256}

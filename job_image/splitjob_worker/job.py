@@ -28,6 +28,7 @@ from splitjob.signing import parse_tokens
 from splitjob_worker import fetch, report, weights
 from splitjob_worker.audio import Decoded
 from splitjob_worker.audio import Limits as DecoderLimits
+from splitjob_worker.machine import reuse_memory
 from splitjob_worker.notify import Notifier
 from splitjob_worker.progress import Progress
 from splitjob_worker.scratch import Scratch
@@ -77,6 +78,7 @@ class Job:
         """
         self._stop.check()
         record = self._model_record()
+        reuse_memory(record.segment_seconds)
         with self._scratch() as scratch:
             separator = in_thread(lambda: self._load_model(record))
             source = in_thread(lambda: self._download(self._room(scratch)))

@@ -70,7 +70,7 @@ def _told(record: ModelRecord, state: str) -> str:
     lines = {
         "class": f"{record.architecture}{bag}",
         "stems": ", ".join(record.stems),
-        "audio": f"{record.sample_rate} Hz, segments of {float(Fraction(record.segment)):g} s",
+        "audio": f"{record.sample_rate} Hz, segments of {record.segment_seconds:g} s",
         "memory": memory,
         "weights": state,
         "license": record.license_note,

@@ -19,7 +19,7 @@ from splitjob.result import (
 )
 from splitjob.workload import ENV_TERMINATION_MESSAGE
 from splitjob_worker import report, settings
-from splitjob_worker.machine import hide_from_children, keep_freed_memory, yield_idle_cpus
+from splitjob_worker.machine import hide_from_children, yield_idle_cpus
 from splitjob_worker.stopping import Stop, Stopped, Superseded
 
 log = logging.getLogger("splitjob_worker")
@@ -39,7 +39,6 @@ def main(stop: Stop, began: float) -> int:
     """
     hide_from_children()
     yield_idle_cpus()
-    keep_freed_memory()
     secrets = [os.environ.get(name) for name in ("DEMUCSSVC_TOKEN", "S3_SECRET_ACCESS_KEY")]
     jsonlog.setup("worker", level=os.environ.get("LOG_LEVEL") or "INFO", secrets=secrets)
     path = os.environ.get(ENV_TERMINATION_MESSAGE)

@@ -38,8 +38,8 @@ def test_freed_memory_is_used_again_without_asking_the_system() -> None:
     """Twenty blocks of 64 MB, one after the other, in a thread: only the first has new pages."""
     program = """
 import resource, threading
-from splitjob_worker.machine import keep_freed_memory
-keep_freed_memory()
+from splitjob_worker.machine import reuse_memory
+reuse_memory(7.8)
 def use():
     for _ in range(20):
         block = bytearray(64 << 20)

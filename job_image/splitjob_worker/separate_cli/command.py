@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from splitjob.errors import ErrorCode, Failure
 from splitjob.result import EXIT_BAD_INPUT, EXIT_DEFECT, EXIT_DONE, EXIT_TRANSIENT
 from splitjob_worker import weights
-from splitjob_worker.machine import hide_from_children, keep_freed_memory, yield_idle_cpus
+from splitjob_worker.machine import hide_from_children, reuse_memory, yield_idle_cpus
 from splitjob_worker.separate_cli import models
 from splitjob_worker.separate_cli.console import Console
 from splitjob_worker.separate_cli.layout import Layout, LayoutError, Workspace
@@ -100,7 +100,7 @@ class _Command:
             layout = self._layout(chosen)
             hide_from_children()
             yield_idle_cpus()
-            keep_freed_memory()
+            reuse_memory(chosen.record.segment_seconds)
             self._listen()
             workspace = _workspace(layout.folder)
         except Failure as failure:

@@ -3,7 +3,6 @@
 import os
 import re
 from dataclasses import dataclass
-from fractions import Fraction
 from pathlib import Path
 
 from splitjob.errors import ErrorCode, Failure
@@ -43,7 +42,7 @@ class Chosen:
                 f'stem "{stem}" is not in selected model. STEM must be one of '
                 f"{', '.join(self.record.stems)}."
             )
-        longest = float(Fraction(self.record.segment))
+        longest = self.record.segment_seconds
         if segment is not None and self.record.architecture == "HTDemucs" and segment > longest:
             raise _refused(
                 "Cannot use a Transformer model with a longer segment than it was trained for. "
