@@ -8,7 +8,6 @@ import math
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -94,7 +93,7 @@ def _run(bag: Bag, gpu: torch.device, samples: Any, **options: Any) -> None:  # 
         gpu,
         InMemory(samples),
         normalisation([samples]),
-        replace(stream.Options(), **options),
+        stream.Options(**options),
         stems=range(len(bag.stems)),
     )
     for _ in blocks:

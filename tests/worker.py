@@ -6,7 +6,7 @@ import secrets
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -237,10 +237,15 @@ class Worker:
         (folder / "source").write_text(url)
         return {"url": url.partition("?")[0], "secretKey": "source"}
 
-    def start(self, environment: dict[str, str], **options: Any) -> "subprocess.Popen[str]":
-        """Start a worker."""
+    def start(
+        self,
+        environment: dict[str, str],
+        program: Sequence[str | Path] = ("-m", "splitjob_worker"),
+        **options: Any,
+    ) -> "subprocess.Popen[str]":
+        """Start a worker, or another program of Python's that becomes one."""
         return subprocess.Popen(
-            [sys.executable, "-m", "splitjob_worker"],
+            [sys.executable, *program],
             env=environment,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,

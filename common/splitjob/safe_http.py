@@ -51,14 +51,14 @@ class Deadline:
         self._moment = time.monotonic() + seconds
 
     @property
-    def passed(self) -> bool:
-        """Whether it is over."""
-        return time.monotonic() >= self._moment
+    def left(self) -> float:
+        """Seconds until then; 0 once it is over."""
+        return max(self._moment - time.monotonic(), 0.0)
 
     def limit(self, timeout: float | None, expired: type[httpcore.TimeoutException]) -> float:
         """Return how long a step of at most `timeout` seconds may take; raise when it is over."""
-        left = self._moment - time.monotonic()
-        if left <= 0:
+        left = self.left
+        if not left:
             raise expired("the total time is used up")
         return left if timeout is None else min(left, timeout)
 

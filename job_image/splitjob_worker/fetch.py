@@ -136,7 +136,7 @@ class Download:
         self._version = _Version()
         self._resumed = False
         self._answered = False
-        self._deadline = 0.0
+        self._deadline = Deadline(0.0)
         self._patience = Deadline(0.0)
 
     def run(self) -> int:
@@ -151,7 +151,7 @@ class Download:
             Stopped: told to stop.
         """
         self._check_url()
-        self._deadline = time.monotonic() + self._limits.total_seconds
+        self._deadline.move(self._limits.total_seconds)
         fruitless = resumptions = 0
         while True:
             before = self._size
@@ -165,7 +165,7 @@ class Download:
                     self._size = 0
             else:
                 return self._size
-            if not self._left():
+            if not self._deadline.left:
                 raise failure
             got_on = self._resumed and self._size > before
             fruitless = 0 if got_on else fruitless + 1
@@ -193,7 +193,7 @@ class Download:
             if validator := self._version.tag or self._version.modified:
                 headers["If-Range"] = validator
         self._answered = False
-        self._patience.move(min(self._limits.answer_seconds, self._left()))
+        self._patience.move(min(self._limits.answer_seconds, self._deadline.left))
         http = client(
             self._networks,
             timeout=httpx.Timeout(self._limits.idle_seconds, connect=10.0),
@@ -240,11 +240,7 @@ class Download:
             self._wait_for_body()
 
     def _wait_for_body(self) -> None:
-        self._patience.move(min(self._limits.idle_seconds, self._left()))
-
-    def _left(self) -> float:
-        """Return the seconds that are left for all of the download."""
-        return max(self._deadline - time.monotonic(), 0.0)
+        self._patience.move(min(self._limits.idle_seconds, self._deadline.left))
 
     def _check_status(self, response: httpx.Response) -> None:
         status = response.status_code
@@ -279,12 +275,12 @@ class Download:
         """Return what an attempt's end means, should it be the last one."""
         if isinstance(error, _Broken):
             return error.failure
-        if not self._answered and self._patience.passed and self._left():
+        if not self._answered and not self._patience.left and self._deadline.left:
             return Failure(
                 ErrorCode.SOURCE_TIMEOUT,
                 f"the source has not answered within {self._limits.answer_seconds:g} s",
             )
-        if not self._left() or isinstance(error, httpx.ReadTimeout | httpx.WriteTimeout):
+        if not self._deadline.left or isinstance(error, httpx.ReadTimeout | httpx.WriteTimeout):
             return Failure(
                 ErrorCode.SOURCE_TIMEOUT,
                 f"the source sent nothing for {self._limits.idle_seconds:g} s, or took longer "

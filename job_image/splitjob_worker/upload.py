@@ -4,7 +4,6 @@ The manifest goes last. In the bucket it is written only if absent: of a worker 
 operator that gave the job up, one wins.
 """
 
-import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
@@ -181,17 +180,17 @@ class PresignedUrls:
 
     def _put(self, url: str, what: str, size: int, body: Callable[[], Iterator[bytes]]) -> None:
         seconds = GRACE_SECONDS + size / MIN_BYTES_PER_SECOND
-        end = time.monotonic() + seconds
+        deadline = Deadline(seconds)
         failure = _refused(what, "nothing was tried", retryable=True)
         for attempt in range(ATTEMPTS):
             if attempt:
                 self._stop.wait(FIRST_WAIT * 2**attempt)
             try:
-                status = self._send(url, size, body(), end)
+                status = self._send(url, size, body(), deadline)
             except Forbidden as refused:
                 raise _refused(what, str(refused), retryable=False) from None
             except httpx.HTTPError as error:
-                if time.monotonic() >= end:
+                if not deadline.left:
                     why = f"it was not done within {seconds:.0f} s"
                     raise _refused(what, why, retryable=True) from None
                 failure = _refused(what, type(error).__name__, retryable=True)
@@ -204,11 +203,10 @@ class PresignedUrls:
                 break
         raise failure
 
-    def _send(self, url: str, size: int, body: Iterator[bytes], end: float) -> int:
+    def _send(self, url: str, size: int, body: Iterator[bytes], deadline: Deadline) -> int:
         """Return the answer's status; its body, which may have no end, is not read."""
-        left = max(end - time.monotonic(), 0.0)
         with (
-            client(self._networks, timeout=STEP_SECONDS, deadline=Deadline(left)) as http,
+            client(self._networks, timeout=STEP_SECONDS, deadline=deadline) as http,
             http.stream("PUT", url, content=body, headers={"Content-Length": str(size)}) as answer,
         ):
             return answer.status_code

@@ -103,19 +103,9 @@ def separate(
     song: Path, out: Path, *options: str, **environment: str
 ) -> "subprocess.CompletedProcess[str]":
     """Run the command with the demo model, to wav files of floats."""
-    words: list[str | Path] = [
-        COMMAND,
-        "separate",
-        "-n",
-        "demo",
-        "--shifts",
-        "0",
-        "--float32",
-        "-o",
-        out,
-    ]
+    words = ["separate", "-n", "demo", "--shifts", "0", "--float32", "--clip-mode", "none", "-o"]
     return subprocess.run(
-        [*words, "--clip-mode", "none", *options, song],
+        [COMMAND, *words, out, *options, song],
         capture_output=True,
         text=True,
         timeout=200,
@@ -204,13 +194,8 @@ def test_a_gpu_that_fails_in_the_middle_of_a_job(worker: Worker, song: Path) -> 
     source = worker.source(worker.web.give("/song.wav", song.read_bytes()))
     request = {"model": "demo", "source": source, "uploads": uploads(worker)}
     environment = worker.environment(request, DEVICE="cuda")
-    process = subprocess.Popen(
-        [sys.executable, "-c", BREAKING, Path(splitjob_worker.__file__).with_name("__main__.py")],
-        env=environment,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
+    program = Path(splitjob_worker.__file__).with_name("__main__.py")
+    process = worker.start(environment, ["-c", BREAKING, program])
     run = worker.finish(process, environment)
     assert run.report is not None, run.log
     assert (run.report.code, run.status) == (ErrorCode.GPU_ERROR, EXIT_TRANSIENT), run.log
