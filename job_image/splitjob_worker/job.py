@@ -31,7 +31,7 @@ from splitjob_worker.audio import Limits as DecoderLimits
 from splitjob_worker.machine import reuse_memory
 from splitjob_worker.notify import Notifier
 from splitjob_worker.progress import Progress
-from splitjob_worker.scratch import Scratch
+from splitjob_worker.scratch import Scratch, check_limit
 from splitjob_worker.settings import WorkerSettings
 from splitjob_worker.stopping import Stop, Stopped, awaited, in_thread
 
@@ -85,7 +85,7 @@ class Job:
             target = self._target()
             self._stop.during(target.prepare)
             self._notifier.started()
-            mixture, decoded = self._mixture(record, source, separator)
+            mixture, decoded = self._mixture(record, source, separator, self._room(scratch))
             song = self._song(separator, mixture, decoded, scratch, target)
             finished = self._report(song, decoded, separator.result())
             self._settle(finished, target)
@@ -113,12 +113,17 @@ class Job:
         return source
 
     def _mixture(
-        self, record: ModelRecord, download: Future[Path], separator: "Future[Separator]"
+        self,
+        record: ModelRecord,
+        download: Future[Path],
+        separator: "Future[Separator]",
+        scratch: Scratch,
     ) -> "tuple[Spool, Decoded]":
         """Wait for the source and decode it; the downloaded file is gone afterwards."""
 
         def check() -> None:
             self._stop.check()
+            check_limit(scratch)
             if separator.done():
                 separator.result()  # no model, no GPU: say so before more work is done
 

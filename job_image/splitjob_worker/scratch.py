@@ -47,6 +47,26 @@ def check_source(scratch: Scratch, size: int) -> None:
     _require_scratch(size, scratch, "scratch space for its source")
 
 
+def check_limit(scratch: Scratch) -> None:
+    """See whether what is being written, of a size that nobody knows yet, is within the limit.
+
+    Said here, it is a reason; the kubelet would evict the pod.
+
+    Args:
+        scratch: where it goes.
+
+    Raises:
+        Failure: `worker_storage`; no other attempt would get any further.
+    """
+    if scratch.allowed() == 0:
+        raise Failure(
+            ErrorCode.WORKER_STORAGE,
+            f"this song needs more than the {(scratch.limit or 0) / _MEGABYTE:,.0f} MB that "
+            "scratch space may take: raise its size limit",
+            retryable=False,
+        )
+
+
 def check_room(scratch: Scratch, spools: int, folder: Path, files: int) -> None:
     """See whether a song will fit before the work begins.
 
@@ -91,7 +111,12 @@ def _failure(needed: int, left: int, what: str, remedy: str, *, retryable: bool)
 def _taken(folder: Path) -> int:
     """Return the bytes on disk of all files below a folder."""
     return sum(
-        Path(path, name).lstat().st_blocks * 512
-        for path, _, names in os.walk(folder)
-        for name in names
+        _size_on_disk(Path(path, name)) for path, _, names in os.walk(folder) for name in names
     )
+
+
+def _size_on_disk(file: Path) -> int:
+    try:
+        return file.lstat().st_blocks * 512
+    except FileNotFoundError:  # a download that begins anew removes what it had
+        return 0

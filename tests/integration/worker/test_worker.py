@@ -10,6 +10,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from tests.flaky_storage import Flaky
 from tests.worker import QUERY, TOKEN, Run, Worker, answer, tones, write_audio
@@ -26,6 +27,7 @@ from splitjob.result import (
 )
 from splitjob.signing import Signer
 from splitjob.storage import S3Service
+from splitjob_worker.spool import CHANNELS
 
 SIGNALLING = """
 import os, signal, sys
@@ -444,6 +446,17 @@ def test_scratch_that_will_be_too_small(worker: Worker, song: bytes) -> None:
     assert "needs up to 3 MB" in run.report.message
     assert "only 2 MB are left" in run.report.message
     assert "separate" not in {line["stage"] for line in run.lines}
+
+
+def test_scratch_whose_limit_the_mixture_passes(worker: Worker) -> None:
+    """Acceptance 50: a small file of much audio is not decoded until the kubelet evicts the pod."""
+    silence = np.zeros((CHANNELS, 300 * 44100), np.float32)
+    file = write_audio(worker.folder / "silence.flac", silence, codec="flac")
+    request = {"source": worker.source(worker.web.give("/song.flac", file.read_bytes())), **WANTED}
+    run = worker.run(request, SCRATCH_BYTES="4000000")
+    failed(run, ErrorCode.WORKER_STORAGE, EXIT_BAD_INPUT)
+    assert run.report is not None
+    assert "more than the 4 MB that scratch space may take" in run.report.message
 
 
 def test_settings_that_are_missing_are_named(worker: Worker) -> None:
