@@ -14,7 +14,8 @@ import sys
 import tempfile
 import time
 import wave
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -75,10 +76,16 @@ class Ours:
 
 @dataclass(frozen=True)
 class Duel:
-    """Runs of both commands, in turns."""
+    """Runs of both commands, in turns.
+
+    Attributes:
+        ours, theirs: the runs.
+        besides: what our runs are held against (`Arena.duel`), one number for each.
+    """
 
     ours: list[Ours]
     theirs: list[Run]
+    besides: list[float]
 
     @property
     def ratio(self) -> float:
@@ -109,7 +116,7 @@ class Arena:
         model: Model,
         seconds: float,
         *options: str,
-        besides: Callable[[], object] = lambda: None,
+        besides: Callable[[], float] = lambda: 0.0,
     ) -> Duel:
         """Run both in turns; the stems of the last round stay in the folders `ours`, `theirs`.
 
@@ -117,14 +124,15 @@ class Arena:
             model: that both run.
             seconds: of the song.
             options: for both.
-            besides: called in each round, for what is held against it: the machine is not equally
-                fast all the time.
+            besides: measures what our run is held against, right before and right after it, since
+                the machine is not equally fast all the time; their mean counts.
         """
-        duel = Duel([], [])
+        duel = Duel([], [], [])
         for _ in range(self.scale.rounds):
+            before = besides()
             duel.ours.append(self.ours(model, seconds, *options))
+            duel.besides.append((before + besides()) / 2)
             duel.theirs.append(self.theirs(model, seconds, *options))
-            besides()
         return duel
 
     def ours(self, model: Model, seconds: float, *options: str, memory: bool = False) -> Ours:
@@ -177,17 +185,13 @@ def measure() -> list[Figure]:
 def _time(arena: Arena) -> list[Figure]:
     """Compare all four stems, with htdemucs' architecture."""
     name, arguments = arena.scale.large
-    imports: list[float] = []
-    duel = arena.duel(
-        random_model(arena.folder, "large", arguments),
-        arena.scale.song,
-        besides=lambda: imports.append(_import_seconds()),
-    )
+    large = random_model(arena.folder, "large", arguments)
+    duel = arena.duel(large, arena.scale.song, besides=_import_seconds)
     ours, theirs = arena.stems("ours"), arena.stems("theirs")
     apart = max(material.steps_apart(ours[stem], theirs[stem]) for stem in material.STEMS)
     share = statistics.median(one.forwards / one.run.wall for one in duel.ours)
     start = statistics.median(
-        one.first - seconds for one, seconds in zip(duel.ours, imports, strict=True)
+        one.first - imported for one, imported in zip(duel.ours, duel.besides, strict=True)
     )
     forward = float(_output([sys.executable, "-m", "bench.forward", name]))
     return [
@@ -195,7 +199,7 @@ def _time(arena: Arena) -> list[Figure]:
         note("engine: one forward pass, htdemucs", forward, "ratio", COMMAND),
         at_least("engine: forward passes in our wall time", share, "ratio", 0.95, COMMAND),
         at_most("engine: start to first segment, less torch", start, "s", 0.5, COMMAND),
-        note("engine: import torch", statistics.median(imports), "s", COMMAND),
+        note("engine: import torch", statistics.median(duel.besides), "s", COMMAND),
         note("engine: stems differ at most, 16 bits", apart, "steps", COMMAND),
     ]
 
@@ -228,27 +232,36 @@ def _mp3(arena: Arena) -> list[Figure]:
     """Compare mp3 files, with the demo model; and with what the same takes at least."""
     model, seconds = demo_model(arena.folder), arena.scale.demo
     forwards: list[float] = []
-    duel = arena.duel(
-        model,
-        seconds,
-        "--mp3",
-        besides=lambda: forwards.append(arena.ours(model, seconds).forwards),
-    )
-    encoding = sum(_encoding_seconds(path, arena.folder) for path in arena.stems("ours").values())
+    encodings: list[float] = []
+
+    def least() -> float:
+        kept = arena.ours(model, seconds)
+        forwards.append(kept.forwards)
+        encodings.append(_encoding_seconds(arena.stems("ours"), arena.folder))
+        return forwards[-1] + encodings[-1] / cpus()
+
+    duel = arena.duel(model, seconds, "--mp3", besides=least)
     over = statistics.median(
-        one.run.wall / (spent + encoding / cpus())
-        for one, spent in zip(duel.ours, forwards, strict=True)
+        one.run.wall / spent for one, spent in zip(duel.ours, duel.besides, strict=True)
     )
     return [
         at_most("engine: wall to mp3, demo, 10 min", duel.ratio, "ratio", 0.8, COMMAND),
         at_most("engine: the same / its least", over, "ratio", 1.1, COMMAND),
         note("engine: forward passes of that", statistics.median(forwards), "s", COMMAND),
-        note("engine: encoding of that, one core", encoding, "s", COMMAND),
+        note("engine: encoding of that, CPU", statistics.median(encodings), "s", COMMAND),
     ]
 
 
-def _encoding_seconds(stem: Path, folder: Path) -> float:
-    """Return the CPU time of encoding a stem as the command does."""
+def _encoding_seconds(stems: Mapping[str, Path], folder: Path) -> float:
+    """Return the CPU time of encoding stems as the command does.
+
+    All cores are busy with it, as they are in the command: one alone is faster.
+    """
+    with ThreadPoolExecutor(cpus()) as pool:
+        return sum(pool.map(lambda stem: _encoding_of_one(stem, folder), stems.values()))
+
+
+def _encoding_of_one(stem: Path, folder: Path) -> float:
     with wave.open(str(stem)) as file:
         encoded = StemFile(stem.stem, file.getnframes(), material.RATE, Encoding("mp3"), folder)
         spent = 0.0
