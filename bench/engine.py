@@ -238,7 +238,9 @@ def _mp3(arena: Arena) -> list[Figure]:
         kept = arena.ours(model, seconds)
         forwards.append(kept.forwards)
         encodings.append(_encoding_seconds(arena.stems("ours"), arena.folder))
-        return forwards[-1] + encodings[-1] / cpus()
+        spent = forwards[-1] + encodings[-1] / cpus()
+        print(f"    forward passes and encoding alone: {spent:.2f} s", flush=True)
+        return spent
 
     duel = arena.duel(model, seconds, "--mp3", besides=least)
     over = statistics.median(

@@ -14,6 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from requests.auth import AuthBase
 from schemathesis import GenerationMode
 from schemathesis.checks import CHECKS
+from schemathesis.config import SchemathesisConfig
 from tests.ports import free_port
 
 from splitjob.request import SplitRequest
@@ -70,7 +71,11 @@ def test_every_answer_is_one_that_is_described(url: str) -> None:
     for operations in document["paths"].values():
         for operation in operations.values():
             del operation["security"]
-    described: list[Any] = list(schemathesis.openapi.from_dict(document).get_all_operations())
+    # Every 4xx is a refusal: a body that fits no schema may also be too long to be looked at.
+    rejected = {"checks": {"negative_data_rejection": {"expected-statuses": ["4xx"]}}}
+    config = SchemathesisConfig.from_dict(rejected)
+    schema = schemathesis.openapi.from_dict(document, config=config)
+    described: list[Any] = list(schema.get_all_operations())
     assert len(described) >= 7
     for found in described:
         _try(found.ok(), url)
