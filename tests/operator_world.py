@@ -122,7 +122,10 @@ class World:
     def carry_out(self, seen: Observed, plan: Plan, crash_after: int | None = None) -> None:
         """Do what a plan says; a crash comes after so many of its steps."""
         steps: list[Action | SplitJobStatus] = [*plan.before]
-        if plan.status is not None and dump(plan.status) != dump(seen.splitjob.status):
+        creating = any(isinstance(action, CreateJob) for action in plan.after)
+        if plan.status is not None and (
+            creating or dump(plan.status) != dump(seen.splitjob.status)
+        ):
             steps.append(plan.status)
         steps.extend(plan.after)
         for done, step in enumerate(steps):

@@ -134,16 +134,25 @@ class Executor:
         for action in plan.before:
             self._do(action, splitjob)
         if plan.status is not None:
-            raw = self._write(raw, splitjob, plan.status, now)
+            # Also where nothing is new: a Job made by a plan that is out of date would run beside
+            # the one of a later attempt.
+            creating = any(isinstance(action, CreateJob) for action in plan.after)
+            raw = self._write(raw, splitjob, plan.status, now, always=creating)
         for action in plan.after:
             self._do(action, splitjob)
         return raw
 
     def _write(
-        self, raw: dict[str, Any], splitjob: SplitJobView, status: SplitJobStatus, now: datetime
+        self,
+        raw: dict[str, Any],
+        splitjob: SplitJobView,
+        status: SplitJobStatus,
+        now: datetime,
+        *,
+        always: bool,
     ) -> dict[str, Any]:
         wanted = dump(status)
-        if wanted == dump(splitjob.status) and raw.get("status"):
+        if wanted == dump(splitjob.status) and raw.get("status") and not always:
             return raw
         raw = self._cluster.write_status(raw, wanted)
         log.info("Status: %s", _summary(status))
