@@ -122,9 +122,8 @@ class World:
     def carry_out(self, seen: Observed, plan: Plan, crash_after: int | None = None) -> None:
         """Do what a plan says; a crash comes after so many of its steps."""
         steps: list[Action | SplitJobStatus] = [*plan.before]
-        creating = any(isinstance(action, CreateJob) for action in plan.after)
         if plan.status is not None and (
-            creating or dump(plan.status) != dump(seen.splitjob.status)
+            plan.creates_job or dump(plan.status) != dump(seen.splitjob.status)
         ):
             steps.append(plan.status)
         steps.extend(plan.after)

@@ -134,10 +134,7 @@ class Executor:
         for action in plan.before:
             self._do(action, splitjob)
         if plan.status is not None:
-            # Also where nothing is new: a Job made by a plan that is out of date would run beside
-            # the one of a later attempt.
-            creating = any(isinstance(action, CreateJob) for action in plan.after)
-            raw = self._write(raw, splitjob, plan.status, now, always=creating)
+            raw = self._write(raw, splitjob, plan.status, now, always=plan.creates_job)
         for action in plan.after:
             self._do(action, splitjob)
         return raw

@@ -87,7 +87,8 @@ class Plan:
         ask: what must be known first; nothing else of the plan is carried out then.
         before: done before the status is written; one that fails leaves the status as it was.
         status: what the status should be; it is written, with a resourceVersion precondition,
-            where it differs from what it is. None: leave it.
+            where it differs from what it is or a Job is created: one that a plan out of date
+            made would run beside a later attempt's. None: leave it.
         after: done, in this order, once the status stands.
         again_at: reconcile again then, if nothing happens before.
         hold: what keeps it from starting, whosever turn it is.
@@ -99,3 +100,8 @@ class Plan:
     after: tuple[Action, ...] = ()
     again_at: datetime | None = None
     hold: Hold | None = None
+
+    @property
+    def creates_job(self) -> bool:
+        """Whether a Job is created once the status stands."""
+        return any(isinstance(action, CreateJob) for action in self.after)
