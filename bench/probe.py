@@ -1,8 +1,8 @@
 """`track-tree-audio` with a stopwatch in it: `python -m bench.probe FILE separate ARGUMENTS`.
 
-FILE gets, as JSON, when the first segment entered the model (seconds since the epoch) and the sum
-of the seconds that forward passes took. Only two hooks of torch are added, so that the command
-takes what it takes without them.
+FILE gets, as JSON, when the first segment entered the model (seconds since the epoch) and how many
+seconds forward passes were under way, one or several at once. Only two hooks of torch are added, so
+that the command takes what it takes without them.
 """
 
 import importlib.util
@@ -13,6 +13,7 @@ from collections.abc import Callable
 from importlib.abc import Loader, MetaPathFinder
 from importlib.machinery import ModuleSpec
 from pathlib import Path
+from threading import Lock
 from types import ModuleType
 from typing import Any
 
@@ -28,6 +29,8 @@ class Stopwatch:
         self.first: float | None = None
         self.forwards = 0.0
         self._began = 0.0
+        self._under_way = 0
+        self._lock = Lock()
 
     def watching(self, build: Callable[..., Any]) -> Callable[..., Any]:
         """Return a `build` whose models are watched."""
@@ -41,11 +44,17 @@ class Stopwatch:
         return watched
 
     def _enter(self, *_: object) -> None:
-        self.first = self.first or time.time()
-        self._began = time.perf_counter()
+        with self._lock:
+            self.first = self.first or time.time()
+            if self._under_way == 0:
+                self._began = time.perf_counter()
+            self._under_way += 1
 
     def _leave(self, *_: object) -> None:
-        self.forwards += time.perf_counter() - self._began
+        with self._lock:
+            self._under_way -= 1
+            if self._under_way == 0:
+                self.forwards += time.perf_counter() - self._began
 
 
 class Finder(MetaPathFinder):

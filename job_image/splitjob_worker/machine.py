@@ -10,8 +10,9 @@ from pathlib import Path
 _PR_SET_DUMPABLE = 4  # linux/prctl.h
 _PR_SET_NO_NEW_PRIVS = 38
 _SPINS = "10000"  # some tens of microseconds, in which most waits between two loops end
-_M_TRIM_THRESHOLD, _M_MMAP_MAX, _M_ARENA_MAX = -1, -4, -8  # malloc.h
-_LONG_SEGMENT = 10.0  # seconds
+_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD, _M_ARENA_MAX = -1, -3, -8  # malloc.h
+_LARGEST_KEPT = 32 << 20  # glibc takes no more for M_MMAP_THRESHOLD
+LONG_SEGMENT = 10.0  # seconds; an HDemucs takes 44, and gigabytes for them
 _LESS = 10  # a tenth of what a thread with the usual 0 gets
 _NEVER = 2**31 - 1
 _CPU_QUOTA = Path("/sys/fs/cgroup/cpu.max")  # cgroup v2: "<quota> <period>" or "max <period>"
@@ -48,23 +49,31 @@ def reuse_memory(segment_seconds: float) -> None:
 
     A forward pass allocates and frees hundreds of large tensors. glibc gives each back to the
     system at once, which then clears the pages of the next one: a seventh of the CPU time of an
-    HTDemucs. What is freed is kept instead, in one heap for all threads. With the long segments of
-    an HDemucs, what is kept fits the next tensor badly, and memory doubles (from 3 to 7 GB): there
-    it is given back, in large pages, which are cleared faster.
+    HTDemucs. What is freed is kept instead, in one heap for all threads; but for the few tensors
+    above 32 MB, whose places others would break up, so that the heap grew to twice of what is in
+    use. With the long segments of an HDemucs, what is kept fits the next tensor badly, and memory
+    doubles (from 3 to 7 GB): there it is given back, in large pages, which are cleared faster.
 
     Args:
         segment_seconds: of the model that will run.
     """
     if sys.platform != "linux":
         return
-    if segment_seconds > _LONG_SEGMENT:
+    if segment_seconds > LONG_SEGMENT:
         os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")  # torch reads it
         return
     with suppress(AttributeError, OSError):  # another C library
         mallopt = ctypes.CDLL(None).mallopt
-        mallopt(_M_MMAP_MAX, 0)
+        mallopt(_M_MMAP_THRESHOLD, _LARGEST_KEPT)
         mallopt(_M_TRIM_THRESHOLD, _NEVER)
         mallopt(_M_ARENA_MAX, 1)
+
+
+def give_memory_back() -> None:
+    """Give what `reuse_memory` keeps back to the system, this once (Linux)."""
+    if sys.platform == "linux":
+        with suppress(AttributeError, OSError):  # another C library
+            ctypes.CDLL(None).malloc_trim(0)
 
 
 def let_others_first() -> None:

@@ -35,14 +35,14 @@ def test_what_the_environment_says_stays(
 
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="it is a setting of glibc")
 def test_freed_memory_is_used_again_without_asking_the_system() -> None:
-    """Twenty blocks of 64 MB, one after the other, in a thread: only the first has new pages."""
+    """Twenty blocks of 16 MB, one after the other, in a thread: only the first has new pages."""
     program = """
 import resource, threading
 from splitjob_worker.machine import reuse_memory
 reuse_memory(7.8)
 def use():
     for _ in range(20):
-        block = bytearray(64 << 20)
+        block = bytearray(16 << 20)
         block[::4096] = bytes(len(block) // 4096)
         del block
 worker = threading.Thread(target=use)
@@ -51,7 +51,7 @@ worker.join()
 print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt)
 """
     faults = subprocess.run([sys.executable, "-c", program], capture_output=True, check=True).stdout
-    assert int(faults) < 5 * (64 << 20) // 4096
+    assert int(faults) < 5 * (16 << 20) // 4096
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="a thread has a priority of its own on Linux")

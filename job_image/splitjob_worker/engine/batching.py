@@ -65,11 +65,12 @@ class Batcher:
 
     Args:
         memory: of the device; None: nothing is measured, the size stays as given.
-        size: of the batches; None: found out where there is a memory to measure, else 1.
+        size: of the batches; None: found out where there is a memory to measure.
+        first: the size until one is found out.
     """
 
-    def __init__(self, memory: Memory | None, size: int | None = None) -> None:
-        self.size = size or 1
+    def __init__(self, memory: Memory | None, size: int | None = None, first: int = 1) -> None:
+        self.size = size or first
         self._memory = memory
         self._measures = memory is not None and size is None
 

@@ -1,12 +1,32 @@
 """Parts of Demucs' models, exchanged for faster ones that calculate the same."""
 
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Any
 
 import torch
 from demucs import transformer
 from torch import nn
 
-from splitjob_worker.engine.transforms import keep_windows
+from splitjob_worker.engine.transforms import exchange_transforms
+
+_PARTS = 4  # of a matrix product
+_draws: ContextVar[Sequence[int]] = ContextVar("draws", default=())
+
+
+@contextmanager
+def drawing(draws: Sequence[int]) -> Iterator[None]:
+    """Let the models of this thread take these numbers in place of those that Demucs draws.
+
+    Args:
+        draws: one for each item of the next batch.
+    """
+    before = _draws.set(draws)
+    try:
+        yield
+    finally:
+        _draws.reset(before)
 
 
 def sped_up(model: Any, device: torch.device) -> Any:  # noqa: ANN401 - Demucs has no types
@@ -23,7 +43,7 @@ def sped_up(model: Any, device: torch.device) -> Any:  # noqa: ANN401 - Demucs h
                     setattr(module, name, TransposedConvolution(child))
     if getattr(model, "crosstransformer", None) is not None:
         model.crosstransformer = Transformer(model.crosstransformer)
-    keep_windows(model)
+    exchange_transforms(model, device)
     return model
 
 
@@ -64,40 +84,49 @@ class TransposedConvolution(nn.Module):
     """A transposed convolution along the first dimension, of a kernel twice as long as its stride.
 
     Every input gives two strides of output, of which the second falls onto the first of the next:
-    one matrix product and one addition, in two thirds of the time.
+    matrix products and an addition, in two thirds of the time. The product is never there as a
+    whole: that of the last layer would be larger than all else in a forward pass.
     """
 
     def __init__(self, convolution: nn.ConvTranspose1d | nn.ConvTranspose2d) -> None:
         super().__init__()
-        self.weight = nn.Parameter(convolution.weight.flatten(1), requires_grad=False)
-        self.bias = convolution.bias
         self._stride = convolution.stride[0]
+        inputs, outputs, *_ = convolution.weight.shape
+        weight = convolution.weight.reshape(inputs, outputs, 2, self._stride)
+        self.weight = nn.Parameter(weight, requires_grad=False)
+        self.bias = convolution.bias
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Map (batch, inputs, n, ...) to (batch, outputs, (n + 1) * stride, ...)."""
         batch, _, length, *others = x.shape
-        products = torch.matmul(self.weight.t(), x.flatten(2))
-        halves = products.view(batch, -1, 2, self._stride, length, *others)
-        result = halves.new_empty(batch, halves.shape[1], length + 1, self._stride, *others)
-        result[:, :, :-1] = halves[:, :, 0].transpose(2, 3)
+        outputs = self.weight.shape[1]
+        result = x.new_empty(batch, outputs, length + 1, self._stride, *others)
         result[:, :, -1] = 0
-        result[:, :, 1:] += halves[:, :, 1].transpose(2, 3)
+        parts = zip(result.chunk(_PARTS, 1), self.weight.chunk(_PARTS, 1), strict=True)
+        for part, weight in parts:
+            first, second = weight.unbind(2)
+            part[:, :, :-1] = self._strides(first, x)
+            part[:, :, 1:] += self._strides(second, x)
         if self.bias is not None:
             result += self.bias.view(-1, *[1] * (result.dim() - 2))
         return result.flatten(2, 3)
+
+    def _strides(self, half: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
+        """Return what each input gives to one stride, shape (batch, outputs, n, stride, ...)."""
+        batch, _, *shape = x.shape
+        products = torch.matmul(half.flatten(1).t(), x.flatten(2))
+        return products.view(batch, -1, self._stride, *shape).transpose(2, 3)
 
 
 class Transformer(nn.Module):
     """`demucs.transformer.CrossTransformerEncoder` that keeps its positional embeddings.
 
-    Attributes:
-        draws: one number for each item of the next batch, in place of those that Demucs draws.
+    Where Demucs draws numbers, it takes those of `drawing`.
     """
 
     def __init__(self, encoder: Any) -> None:  # noqa: ANN401
         super().__init__()
         self.encoder = encoder
-        self.draws: list[int] = []
         self._embeddings: dict[object, torch.Tensor] = {}
 
     def forward(self, x: torch.Tensor, xt: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
@@ -132,7 +161,7 @@ class Transformer(nn.Module):
         """Return the embedding of times, shape (1 or b, t2, c)."""
         batch, channels, times = xt.shape
         if self.encoder.emb == "sin":
-            draws = self.draws or [0] * batch
+            draws = _draws.get() or [0] * batch
             if len(set(draws)) == 1:
                 return self._sine(channels, times, draws[0], xt.device)
             return torch.cat([self._sine(channels, times, draw, xt.device) for draw in draws])

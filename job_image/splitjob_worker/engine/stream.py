@@ -7,8 +7,9 @@ song.
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import islice
 from random import Random
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
 import torch
@@ -16,8 +17,10 @@ import torch
 from splitjob_worker.engine.bag import Bag, Member
 from splitjob_worker.engine.batching import Batcher, CudaMemory
 from splitjob_worker.engine.device import Precision, lowered
+from splitjob_worker.engine.modules import drawing
 from splitjob_worker.engine.overlap_add import OverlapAdd
 from splitjob_worker.engine.segments import Pass, Segment, context, in_order, passes
+from splitjob_worker.engine.side_by_side import SideBySide, at_once
 from splitjob_worker.engine.statistics import Normalisation
 from splitjob_worker.engine.transfer import Downloads, Upload
 from splitjob_worker.engine.windows import normalised, preceding
@@ -45,7 +48,8 @@ class Options:
         seed: of the shifts.
         segment: seconds that every model is cut into segments of; None: each its own. An HTDemucs
             takes no more than it was trained on.
-        batch: segments in one forward pass; None: chosen by the device's free memory, 1 on a CPU.
+        batch: segments that are run together; None: chosen by the device's free memory; on a CPU,
+            as many as it runs at once (`side_by_side`).
         precision: of the calculation (`device.set_up` for the first two).
     """
 
@@ -99,27 +103,35 @@ def separate(
     Raises:
         RuntimeError, MemoryError: torch failed (`device.failure` says what that means).
     """
-    lines = _lines(bag, device, source.frames, options, stems)
-    total = sum(line.count for line in lines)
     output = OverlapAdd(len(stems), CHANNELS, source.frames, device)
     upload, downloads = Upload(device), Downloads(device)
     coming: Iterator[Block] = iter(())
     done = 0
-    while waiting := [line for line in lines if line.upcoming is not None]:
-        line = min(waiting, key=lambda one: one.next_start)
-        for part, estimates in line.run(source, normalisation, upload, output, check_stop):
-            line.add(part, estimates, output)
-            done += len(part)
-            on_progress(done / total)
-        check_stop()
-        until = min(one.next_start for one in lines)
-        begin = output.released
-        sums = output.release(until)
-        if sums.shape[-1]:
-            # One batch behind: the device goes on while the stems of the last one are written.
+    with SideBySide(at_once(device, _longest(bag, options))) as side_by_side:
+        lines = _lines(bag, device, source.frames, options, stems, side_by_side)
+        total = sum(line.count for line in lines)
+        while waiting := [line for line in lines if line.upcoming is not None]:
+            line = min(waiting, key=lambda one: one.next_start)
+            for count in line.run(source, normalisation, upload, output, check_stop):
+                done += count
+                on_progress(done / total)
+            check_stop()
+            begin, end = output.released, min(one.next_start for one in lines)
+            if end <= begin:
+                continue
+            # One batch behind: a GPU goes on while the stems of the last one are written.
             yield from coming
-            coming = _blocks(begin, downloads.pieces(_scaled(sums, normalisation)))
-    yield from coming
+            sums = _scaled(output.release(end), normalisation)
+            coming = _blocks(begin, downloads.pieces(sums))
+            del sums
+            if device.type == "cpu":
+                yield from coming
+        yield from coming
+
+
+def _longest(bag: Bag, options: Options) -> float:
+    """Return the seconds of the longest segments."""
+    return float(options.segment or max(member.blueprint.segment for member in bag.members))
 
 
 def _blocks(start: int, pieces: Iterator[Samples]) -> Iterator[Block]:
@@ -134,7 +146,12 @@ def _scaled(sums: torch.Tensor, normalisation: Normalisation) -> torch.Tensor:
 
 
 def _lines(
-    bag: Bag, device: torch.device, frames: int, options: Options, stems: Sequence[int]
+    bag: Bag,
+    device: torch.device,
+    frames: int,
+    options: Options,
+    stems: Sequence[int],
+    side_by_side: SideBySide,
 ) -> list["_Line"]:
     """Return one line of segments for each model that is needed."""
     generator = Random(options.seed)  # noqa: S311 - Demucs' own, for Demucs' numbers
@@ -145,7 +162,7 @@ def _lines(
             geometry = replace(geometry, segment=int(geometry.sample_rate * options.segment))
         ways = passes(geometry, frames, options.overlap, options.shifts, generator)
         if any(stem in member.shares for stem in stems):
-            lines.append(_Line(member, ways, device, options, stems))
+            lines.append(_Line(member, ways, device, options, stems, side_by_side))
     return lines
 
 
@@ -159,8 +176,10 @@ class _Line:
         device: torch.device,
         options: Options,
         stems: Sequence[int],
+        side_by_side: SideBySide,
     ) -> None:
         self._model = member.model
+        self._side_by_side = side_by_side
         self._device = device
         self._precision = options.precision
         self._frames = ways[0].end
@@ -176,7 +195,7 @@ class _Line:
         self._segments = in_order(ways)
         self._windows: dict[int, torch.Tensor] = {}
         memory = CudaMemory(device) if device.type == "cuda" else None
-        self._batcher = Batcher(memory, options.batch)
+        self._batcher = Batcher(memory, options.batch, side_by_side.count)
         self.count = sum(1 for way in ways for _ in way.segments())
         self.upcoming = next(self._segments, None)
 
@@ -192,27 +211,29 @@ class _Line:
         upload: Upload,
         output: OverlapAdd,
         check_stop: Callable[[], None],
-    ) -> Iterator[tuple[Sequence[Segment], torch.Tensor]]:
-        """Run the next batch, which memory may break into several.
+    ) -> Iterator[int]:
+        """Run the next batch, which memory may break into several, and add up what it gives.
 
         Yields:
-            Segments, and the model's estimates of them: (batch, stems, 2, input length).
+            How many segments are done.
         """
 
-        def forward(batch: Sequence[Segment]) -> torch.Tensor:
+        def forward(batch: Sequence[Segment]) -> Sequence[torch.Tensor]:
             check_stop()
             output.reserve(batch[-1].start + batch[-1].length)
             heard = _heard(batch, self._input_length(batch[0]), source, normalisation, upload)
             return self._forward(batch, heard)
 
-        yield from self._batcher.run(forward, self._take())
+        for batch, estimates in self._batcher.run(forward, self._take()):
+            for segment, estimate in zip(batch, estimates, strict=True):
+                self._add(segment, estimate, output)
+            yield len(batch)
 
-    def add(self, batch: Sequence[Segment], estimates: torch.Tensor, output: OverlapAdd) -> None:
-        """Add a batch's estimates to the stems that they contribute to."""
-        for segment, estimate in zip(batch, estimates, strict=True):
-            trim = context(segment, estimate.shape[-1]).trim
-            counted = estimate[..., trim : trim + segment.length]
-            output.add(segment.start, counted, self._window(segment), self._shares)
+    def _add(self, segment: Segment, estimate: torch.Tensor, output: OverlapAdd) -> None:
+        """Add what the model gave for a segment to the stems that it contributes to."""
+        trim = context(segment, estimate.shape[-1]).trim
+        counted = estimate[..., trim : trim + segment.length]
+        output.add(segment.start, counted, self._window(segment), self._shares)
 
     def _take(self) -> list[Segment]:
         """Take as many segments as one batch may have; all give the model the same length."""
@@ -232,12 +253,23 @@ class _Line:
             return int(self._model.valid_length(segment.length))
         return segment.length
 
+    def _forward(self, batch: Sequence[Segment], heard: torch.Tensor) -> Sequence[torch.Tensor]:
+        """Return the model's estimate for each segment, shape (stems, 2, input length)."""
+        draws = iter([segment.draw for segment in batch])
+        parts = [
+            (list(islice(draws, len(part))), part) for part in heard.chunk(self._side_by_side.count)
+        ]
+        if len(parts) == 1:
+            return list(self._estimates(parts[0]))
+        return [
+            one for several in self._side_by_side.run(self._estimates, parts) for one in several
+        ]
+
     @torch.inference_mode()
-    def _forward(self, batch: Sequence[Segment], heard: torch.Tensor) -> torch.Tensor:
-        transformer: Any = getattr(self._model, "crosstransformer", None)
-        if transformer is not None:
-            transformer.draws = [segment.draw for segment in batch]
-        with lowered(self._device, self._precision):
+    def _estimates(self, part: tuple[Sequence[int], torch.Tensor]) -> torch.Tensor:
+        """Run one forward pass, with all that torch sets for a thread."""
+        draws, heard = part
+        with drawing(draws), lowered(self._device, self._precision):
             estimates: torch.Tensor = self._model(heard)
         return estimates.float()
 

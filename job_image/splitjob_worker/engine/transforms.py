@@ -1,9 +1,10 @@
-"""The models' Fourier transforms, with windows that are made once.
+"""The models' Fourier transforms, with windows that are made once and little memory.
 
 `demucs.spec` makes a window in every forward pass and copies it to the device, which has to finish
 what it was given before. What is calculated is the same.
 """
 
+from collections.abc import Callable
 from functools import lru_cache
 from types import FunctionType, MethodType
 from typing import Any
@@ -13,7 +14,7 @@ import torch
 _ON_THE_CPU = {"mps", "xpu"}  # they lack these transforms (demucs.spec)
 
 
-def keep_windows(model: Any) -> None:  # noqa: ANN401 - Demucs has no types
+def exchange_transforms(model: Any, device: torch.device) -> None:  # noqa: ANN401 - no types
     """Let a model use the transforms below; a `Demucs` has none, and stays as it is.
 
     Demucs' methods find `spectro` and `ispectro` by their names: this model's get other ones.
@@ -24,6 +25,38 @@ def keep_windows(model: Any) -> None:  # noqa: ANN401 - Demucs has no types
             names = {**method.__globals__, "spectro": spectrum, "ispectro": waveform}
             rebound = FunctionType(method.__code__, names, name, method.__defaults__)
             setattr(model, name, MethodType(rebound, model))
+    if device.type == "cpu" and getattr(model, "cac", False):
+        model._mask, model._ispec = _unmasked, one_by_one(model._ispec)  # noqa: SLF001
+
+
+def _unmasked(_mixture: torch.Tensor, estimates: torch.Tensor) -> torch.Tensor:
+    """Stand in for what makes complex numbers of all stems at once."""
+    return estimates
+
+
+def one_by_one(inverse: Callable[[torch.Tensor, int], torch.Tensor]) -> Callable[..., torch.Tensor]:
+    """Let an inverse transform take one channel of one stem after the other.
+
+    All at once take more memory than anything else in a forward pass, and do not fit into a
+    processor's caches; a GPU is faster with all at once.
+
+    Args:
+        inverse: makes samples, shape (length), of a complex spectrogram, shape (bins, frames).
+
+    Returns:
+        What makes samples, shape (batch, stems, channels, length), of spectrograms, shape
+        (batch, stems, 2 * channels, bins, frames): real and imaginary part of each channel.
+    """
+
+    def transformed(spectrograms: torch.Tensor, length: int) -> torch.Tensor:
+        batch, stems, parts, *shape = spectrograms.shape
+        result = spectrograms.new_empty(batch, stems, parts // 2, length)
+        channels = zip(spectrograms.view(-1, 2, *shape), result.view(-1, length), strict=True)
+        for (real, imaginary), samples in channels:
+            samples.copy_(inverse(torch.complex(real, imaginary), length))
+        return result
+
+    return transformed
 
 
 def spectrum(samples: torch.Tensor, size: int, hop: int) -> torch.Tensor:
