@@ -94,7 +94,8 @@ class Separator:
             normalisation: of the mixture (`engine.statistics`).
             options: shifts, overlap and the like; the precision is the separator's own.
             on_progress: hears the share that is done, 0 to 1, after each batch of segments.
-            check_stop: called before and after each batch; raises to stop.
+            check_stop: called before and after each batch, and again and again while several
+                forward passes run side by side; raises to stop.
 
         Returns:
             The separation, which is done while it is iterated over.

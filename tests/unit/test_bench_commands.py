@@ -75,6 +75,16 @@ def test_the_stopwatch_is_put_in_when_the_module_is_imported(
     assert stopwatch.forwards >= 0.04
 
 
+def test_passes_at_once_count_once() -> None:
+    stopwatch, model = probe.Stopwatch(), Model()
+    stopwatch.watching(lambda: model)()
+    began = time.perf_counter()
+    model.before(model, ())
+    model()
+    model.after(model, (), None)
+    assert 0.02 <= stopwatch.forwards <= time.perf_counter() - began
+
+
 def test_by_how_much_two_files_differ(tmp_path: Path) -> None:
     one = np.arange(-1000, 1000, dtype="<i2")
     other = one.copy()

@@ -17,6 +17,7 @@ from splitjob_worker.machine import LONG_SEGMENT, give_memory_back
 # Runs after which freed memory is given back: each pair takes it in another order, and leaves holes
 # that the next does not fill. Every time would cost a small model a fifth of its time.
 _KEEPING = 4
+_POLL_SECONDS = 0.1
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -38,14 +39,17 @@ def at_once(device: torch.device, segment_seconds: float) -> int:
 
 
 class SideBySide:
-    """Threads that run forward passes at once; a context manager that leaves none of them.
+    """Threads that run forward passes at once; a context manager that ends them.
 
     Args:
         count: of them; torch's own threads are shared out among them.
+        check_stop: called again and again while they run; where it raises, passes under way are
+            left behind, and end with the process.
     """
 
-    def __init__(self, count: int) -> None:
+    def __init__(self, count: int, check_stop: Callable[[], None] = lambda: None) -> None:
         self.count = count
+        self._check_stop = check_stop
         self._runs = 0
         self._threads = torch.get_num_threads()
         # torch lets each thread have a number of its own.
@@ -57,10 +61,12 @@ class SideBySide:
         """Return what the work gives for each item.
 
         Raises:
-            Exception: what the work raised, when none of it is under way any more.
+            Exception: what the work raised, when none of it is under way any more; or what
+                `check_stop` raised.
         """
         under_way = [self._pool.submit(work, item) for item in items]
-        wait(under_way)
+        while wait(under_way, _POLL_SECONDS).not_done:
+            self._check_stop()
         self._runs += 1
         if self._runs % _KEEPING == 0:
             give_memory_back()
@@ -69,6 +75,6 @@ class SideBySide:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, *_: object) -> None:
-        self._pool.shutdown()
+    def __exit__(self, kind: object, *_: object) -> None:
+        self._pool.shutdown(wait=kind is None)
         torch.set_num_threads(self._threads)  # new threads get what was set last, by whichever

@@ -95,7 +95,8 @@ def separate(
         options: how.
         stems: which, as numbers of the bag's stems.
         on_progress: hears the share that is done, 0 to 1, after each batch.
-        check_stop: called before and after each batch; raises to stop.
+        check_stop: called before and after each batch, and again and again while several forward
+            passes run side by side; raises to stop.
 
     Yields:
         The stems from the song's beginning to its end, in the order of `stems`.
@@ -107,7 +108,7 @@ def separate(
     upload, downloads = Upload(device), Downloads(device)
     coming: Iterator[Block] = iter(())
     done = 0
-    with SideBySide(at_once(device, _longest(bag, options))) as side_by_side:
+    with SideBySide(at_once(device, _longest(bag, options)), check_stop) as side_by_side:
         lines = _lines(bag, device, source.frames, options, stems, side_by_side)
         total = sum(line.count for line in lines)
         while waiting := [line for line in lines if line.upcoming is not None]:
