@@ -10,7 +10,9 @@ from pathlib import Path
 _PR_SET_DUMPABLE = 4  # linux/prctl.h
 _PR_SET_NO_NEW_PRIVS = 38
 _SPINS = "10000"  # some tens of microseconds, in which most waits between two loops end
-_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD, _M_ARENA_MAX = -1, -3, -8  # malloc.h
+_M_TRIM_THRESHOLD, _M_TOP_PAD, _M_MMAP_THRESHOLD = -1, -2, -3  # malloc.h
+_GROWTH = 32 << 20
+_HEAP = 64 << 20  # of a thread: glibc's HEAP_MAX_SIZE
 _LARGEST_KEPT = 32 << 20  # glibc takes no more for M_MMAP_THRESHOLD
 LONG_SEGMENT = 10.0  # seconds; an HDemucs takes 44, and gigabytes for them
 _LESS = 10  # a tenth of what a thread with the usual 0 gets
@@ -49,10 +51,11 @@ def reuse_memory(segment_seconds: float) -> None:
 
     A forward pass allocates and frees hundreds of large tensors. glibc gives each back to the
     system at once, which then clears the pages of the next one: a seventh of the CPU time of an
-    HTDemucs. What is freed is kept instead, in one heap for all threads; but for the few tensors
-    above 32 MB, whose places others would break up, so that the heap grew to twice of what is in
-    use. With the long segments of an HDemucs, what is kept fits the next tensor badly, and memory
-    doubles (from 3 to 7 GB): there it is given back, in large pages, which are cleared faster.
+    HTDemucs. What is freed is kept instead, but for the few tensors above 32 MB. Each thread has
+    heaps of its own, of 64 MB, of which none is given back: in one for all, forward passes at once
+    would break up one another's places, and memory grow by a sixth within an hour of audio. With
+    the long segments of an HDemucs, what is kept fits the next tensor badly, and memory doubles
+    (from 3 to 7 GB): there it is given back, in large pages, which are cleared faster.
 
     Args:
         segment_seconds: of the model that will run.
@@ -66,14 +69,41 @@ def reuse_memory(segment_seconds: float) -> None:
         mallopt = ctypes.CDLL(None).mallopt
         mallopt(_M_MMAP_THRESHOLD, _LARGEST_KEPT)
         mallopt(_M_TRIM_THRESHOLD, _NEVER)
-        mallopt(_M_ARENA_MAX, 1)
+        mallopt(_M_TOP_PAD, _HEAP)
 
 
-def give_memory_back() -> None:
-    """Give what `reuse_memory` keeps back to the system, this once (Linux)."""
-    if sys.platform == "linux":
-        with suppress(AttributeError, OSError):  # another C library
-            ctypes.CDLL(None).malloc_trim(0)
+class KeptMemory:
+    """What `reuse_memory` keeps, given back to the system when it has grown (Linux).
+
+    Forward passes at once take their memory in another order each time, and leave holes that the
+    next ones do not fill: bit by bit, what is kept grows by a third. To give it back after each
+    would cost a small model a tenth of its time.
+    """
+
+    def __init__(self) -> None:
+        self._usual = 0
+        self._given_back = True
+
+    def look(self) -> None:
+        """Give back what is kept where there is more than one turn of the work leaves behind.
+
+        Called after each turn.
+        """
+        if sys.platform != "linux":
+            return
+        now = _resident_bytes()
+        if self._given_back:
+            self._usual, self._given_back = max(self._usual, now), False
+        elif now > self._usual + _GROWTH:
+            with suppress(AttributeError, OSError):  # another C library
+                ctypes.CDLL(None).malloc_trim(0)
+            self._given_back = True
+
+
+def _resident_bytes() -> int:
+    """Return how much of the machine's memory this process has."""
+    pages = Path("/proc/self/statm").read_text(encoding="ascii").split()[1]
+    return int(pages) * os.sysconf("SC_PAGE_SIZE")
 
 
 def let_others_first() -> None:

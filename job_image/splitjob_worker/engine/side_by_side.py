@@ -12,11 +12,8 @@ from typing import Self, TypeVar
 
 import torch
 
-from splitjob_worker.machine import LONG_SEGMENT, give_memory_back
+from splitjob_worker.machine import LONG_SEGMENT, KeptMemory
 
-# Runs after which freed memory is given back: each pair takes it in another order, and leaves holes
-# that the next does not fill. Every time would cost a small model a fifth of its time.
-_KEEPING = 4
 _POLL_SECONDS = 0.1
 
 Item = TypeVar("Item")
@@ -50,7 +47,7 @@ class SideBySide:
     def __init__(self, count: int, check_stop: Callable[[], None] = lambda: None) -> None:
         self.count = count
         self._check_stop = check_stop
-        self._runs = 0
+        self._kept = KeptMemory()
         self._threads = torch.get_num_threads()
         # torch lets each thread have a number of its own.
         self._pool = ThreadPoolExecutor(
@@ -67,9 +64,7 @@ class SideBySide:
         under_way = [self._pool.submit(work, item) for item in items]
         while wait(under_way, _POLL_SECONDS).not_done:
             self._check_stop()
-        self._runs += 1
-        if self._runs % _KEEPING == 0:
-            give_memory_back()
+        self._kept.look()
         return [one.result() for one in under_way]
 
     def __enter__(self) -> Self:
