@@ -54,6 +54,30 @@ print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt)
     assert int(faults) < 5 * (16 << 20) // 4096
 
 
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="it is a setting of glibc")
+def test_what_is_kept_is_given_back_when_it_has_grown() -> None:
+    """A hundred blocks of 1 MB stay when they are freed, until somebody looks."""
+    program = """
+import psutil
+from splitjob_worker.machine import KeptMemory, reuse_memory
+reuse_memory(7.8)
+kept = KeptMemory()
+def megabytes():
+    return psutil.Process().memory_info().rss >> 20
+kept.look()
+print(megabytes())
+blocks = [bytearray(b"x") * (1 << 20) for _ in range(100)]
+del blocks
+print(megabytes())
+kept.look()
+print(megabytes())
+"""
+    said = subprocess.run([sys.executable, "-c", program], capture_output=True, check=True).stdout
+    before, grown, after = map(int, said.split())
+    assert grown > before + 90
+    assert after < before + 32
+
+
 @pytest.mark.skipif(sys.platform != "linux", reason="a thread has a priority of its own on Linux")
 def test_one_thread_gives_way_and_no_other() -> None:
     with ThreadPoolExecutor(1, initializer=let_others_first) as pool:

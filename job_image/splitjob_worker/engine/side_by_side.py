@@ -23,7 +23,7 @@ Result = TypeVar("Result")
 def at_once(device: torch.device, segment_seconds: float) -> int:
     """Return how many forward passes run at once.
 
-    Two at most, since each takes memory of its own: an HTDemucs half a gigabyte, but an HDemucs,
+    Two at most, since each takes memory of its own: an HTDemucs some half a gigabyte, an HDemucs,
     with its long segments, more than two. And as many threads each: an odd number of cores would
     leave one of them idle.
 
