@@ -12,6 +12,7 @@ from tests.worker import Models, Samples, tones
 from splitjob.errors import ErrorCode, Failure
 from splitjob.models import ModelFile
 from splitjob_worker import weights
+from splitjob_worker.machine import cpus
 from splitjob_worker.spool import Spool, SpoolWriter
 from splitjob_worker.stopping import Stopped
 
@@ -179,7 +180,8 @@ def test_progress_counts_segments_to_the_end(
 ) -> None:
     shares: list[float] = []
     stems_of(separator, spooled(mixture, tmp_path), on_progress=shares.append)
-    assert shares == pytest.approx([1 / 5, 2 / 5, 3 / 5, 4 / 5, 1.0])
+    done = [2, 4, 5] if cpus() % 2 == 0 else [1, 2, 3, 4, 5]  # an even number runs two at once
+    assert shares == pytest.approx([count / 5 for count in done])
 
 
 def test_stopping_between_segments(separator: Separator, mixture: Samples, tmp_path: Path) -> None:

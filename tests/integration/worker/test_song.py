@@ -83,7 +83,7 @@ def run(
         separator,
         mixture,
         normalisation(mixture.blocks()),
-        Options(),
+        changes.pop("options", Options()),
         output,
         progress=changes.pop("progress", Progress(io.StringIO())),
         **changes,
@@ -235,7 +235,8 @@ def test_a_slow_disk_slows_the_model(
 
     monkeypatch.setattr(songs, "QUEUED", 2)
     monkeypatch.setattr(StemWriter, "write", slow)
-    made = run(separator, mixture, folders, progress=Noting(), check_stop=look)
+    short = Options(segment=0.5)  # more of them than the queues hold, two at a time
+    made = run(separator, mixture, folders, options=short, progress=Noting(), check_stop=look)
     (came_to,) = [-share for share in shares if share < 0]
     assert 0 < came_to < 1
     assert max(shares) == shares[-1] == pytest.approx(1.0)
