@@ -2,11 +2,13 @@
 
 FILE gets, as JSON, when the first segment entered the model (seconds since the epoch) and how many
 seconds forward passes were under way, one or several at once. Only two hooks of torch are added, so
-that the command takes what it takes without them.
+that the command takes what it takes without them. With `--first` before FILE the command is
+interrupted, as by Ctrl-C, once the first segment entered.
 """
 
 import importlib.util
 import json
+import signal
 import sys
 import time
 from collections.abc import Callable
@@ -19,14 +21,20 @@ from typing import Any
 
 from track_tree_audio import main as program
 
+FIRST = "--first"
 LOADER = "splitjob_worker.engine.bag"  # it takes each model from its function `build`
 
 
 class Stopwatch:
-    """Times the forward passes of models."""
+    """Times the forward passes of models.
 
-    def __init__(self) -> None:
+    Args:
+        on_first: is called when the first segment entered a model.
+    """
+
+    def __init__(self, on_first: Callable[[], None] = lambda: None) -> None:
         self.first: float | None = None
+        self._on_first = on_first
         self.forwards = 0.0
         self._began = 0.0
         self._under_way = 0
@@ -45,7 +53,9 @@ class Stopwatch:
 
     def _enter(self, *_: object) -> None:
         with self._lock:
-            self.first = self.first or time.time()
+            if self.first is None:
+                self.first = time.time()
+                self._on_first()
             if self._under_way == 0:
                 self._began = time.perf_counter()
             self._under_way += 1
@@ -95,12 +105,18 @@ class Installer(Loader):
 
 def main() -> int:
     """Run the command; write what was measured."""
-    stopwatch = Stopwatch()
+    only_first = sys.argv[1] == FIRST
+    file, *words = sys.argv[2 if only_first else 1 :]
+    stopwatch = Stopwatch(_interrupt) if only_first else Stopwatch()
     sys.meta_path.insert(0, Finder(stopwatch))
-    status = program.main(sys.argv[2:])
+    status = program.main(words)
     result = {"first": stopwatch.first, "forwards": stopwatch.forwards}
-    Path(sys.argv[1]).write_text(json.dumps(result), encoding="utf-8")
-    return status
+    Path(file).write_text(json.dumps(result), encoding="utf-8")
+    return 0 if only_first and status == program.EXIT_INTERRUPTED else status
+
+
+def _interrupt() -> None:
+    signal.raise_signal(signal.SIGINT)
 
 
 if __name__ == "__main__":

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
@@ -14,11 +14,13 @@ from splitjob.resource import Format
 from splitjob.result import FILE_EXTENSIONS, StemReport
 from splitjob_worker import clipping, tags
 from splitjob_worker.clipping import ClipMode
-from splitjob_worker.ffmpeg import FFmpegWriter
 from splitjob_worker.mp3 import DEFAULT_PRESET, Mp3Writer
-from splitjob_worker.resampling import Resampler
 from splitjob_worker.spool import CHANNELS, Samples
 from splitjob_worker.wav import BitDepth, WavWriter
+
+if TYPE_CHECKING:
+    from splitjob_worker.ffmpeg import FFmpegWriter
+    from splitjob_worker.resampling import Resampler
 
 DEFAULT_BITRATES = {"mp3": 320, "m4a": 256, "opus": 160}
 OPUS_RATE = 48_000  # Opus knows few rates; this is the one that every player decodes to
@@ -144,6 +146,8 @@ class StemFile:
         self._frames = frames * rate // model_rate
         self._writer = _open(self.path, stem, self._frames, rate, encoding)
         if rate != model_rate:
+            from splitjob_worker.resampling import Resampler  # noqa: PLC0415 - as in `_ffmpeg`
+
             self._writer = _Resampling(self._writer, Resampler(model_rate, rate), encoding.bounded)
 
     def write(self, block: Samples) -> None:
@@ -202,17 +206,26 @@ def _open(path: Path, stem: str, frames: int, rate: int, encoding: Encoding) -> 
             return Mp3Writer(path, frames, rate, bitrate, encoding.mp3_preset, tags.id3(said))
         case "flac":
             fmt = "s16" if encoding.bit_depth == 16 else "s32"
-            return FFmpegWriter(path, ("flac", "flac", fmt), rate, tags=said)
+            return _ffmpeg(path, ("flac", "flac", fmt), rate, 0, said)
         case "m4a":
-            return FFmpegWriter(path, ("ipod", "aac", "fltp"), rate, bitrate, said)
+            return _ffmpeg(path, ("ipod", "aac", "fltp"), rate, bitrate, said)
         case "opus":
-            return FFmpegWriter(path, ("ogg", "libopus", "flt"), rate, bitrate, said)
+            return _ffmpeg(path, ("ogg", "libopus", "flt"), rate, bitrate, said)
+
+
+def _ffmpeg(
+    path: Path, kind: tuple[str, str, str], rate: int, bitrate: int, said: Mapping[str, str]
+) -> "FFmpegWriter":
+    # Only where it is needed: the first segment would have to wait for the import.
+    from splitjob_worker.ffmpeg import FFmpegWriter  # noqa: PLC0415
+
+    return FFmpegWriter(path, kind, rate, bitrate, said)
 
 
 class _Resampling:
     """A writer of another rate than what is written to it."""
 
-    def __init__(self, writer: Writer, resampler: Resampler, bounded: bool) -> None:
+    def __init__(self, writer: Writer, resampler: "Resampler", bounded: bool) -> None:
         self._writer, self._resampler, self._bounded = writer, resampler, bounded
 
     def write(self, block: Samples) -> None:

@@ -28,8 +28,8 @@ class FFmpegWriter:
         path: Path,
         kind: tuple[str, str, str],
         rate: int,
-        bitrate_kbps: int = 0,
-        tags: Mapping[str, str] | None = None,
+        bitrate_kbps: int,
+        tags: Mapping[str, str],
     ) -> None:
         container, codec, sample_format = kind
         # bitexact: no time of creation, no random serial: the same stems give the same bytes
@@ -39,7 +39,7 @@ class FFmpegWriter:
         self._container = av.open(f"file:{path}", "w", format=container, options=options)
         stream: Any = self._container.add_stream(codec, rate=rate, layout="stereo")
         self._stream = stream
-        self._container.metadata.update(tags or {})
+        self._container.metadata.update(tags)
         stream.format = sample_format
         if bitrate_kbps:
             stream.bit_rate = bitrate_kbps * 1000

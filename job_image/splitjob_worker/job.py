@@ -28,7 +28,7 @@ from splitjob.signing import parse_tokens
 from splitjob_worker import fetch, report, weights
 from splitjob_worker.audio import Decoded
 from splitjob_worker.audio import Limits as DecoderLimits
-from splitjob_worker.machine import reuse_memory
+from splitjob_worker.machine import reuse_memory, without_collection
 from splitjob_worker.notify import Notifier
 from splitjob_worker.progress import Progress
 from splitjob_worker.scratch import Scratch, check_limit
@@ -138,6 +138,7 @@ class Job:
         source.unlink()
         return mixture, decoded
 
+    @without_collection()
     def _load_model(self, record: ModelRecord) -> "Separator":
         """Check the weights and bring the model up, in a thread beside the download."""
         began = time.monotonic()

@@ -1,10 +1,12 @@
 """What the worker asks of, and may expect from, the machine it runs on."""
 
 import ctypes
+import gc
 import os
 import sys
 import threading
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 _PR_SET_DUMPABLE = 4  # linux/prctl.h
@@ -70,6 +72,21 @@ def reuse_memory(segment_seconds: float) -> None:
         mallopt(_M_MMAP_THRESHOLD, _LARGEST_KEPT)
         mallopt(_M_TRIM_THRESHOLD, _NEVER)
         mallopt(_M_TOP_PAD, _HEAP)
+
+
+@contextmanager
+def without_collection() -> Iterator[None]:
+    """Leave garbage alone while torch is imported and a model is built; once in a process.
+
+    Nearly all that comes into being there stays, and Python's collector would look through it again
+    and again, which is a tenth of the import's time. Nor does it later.
+    """
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.freeze()
+        gc.enable()
 
 
 class KeptMemory:

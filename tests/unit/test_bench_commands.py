@@ -75,6 +75,15 @@ def test_the_stopwatch_is_put_in_when_the_module_is_imported(
     assert stopwatch.forwards >= 0.04
 
 
+def test_the_first_segment_is_told_once() -> None:
+    told: list[float | None] = []
+    stopwatch, model = probe.Stopwatch(lambda: told.append(stopwatch.first)), Model()
+    stopwatch.watching(lambda: model)()
+    model()
+    model()
+    assert told == [stopwatch.first]
+
+
 def test_passes_at_once_count_once() -> None:
     stopwatch, model = probe.Stopwatch(), Model()
     stopwatch.watching(lambda: model)()

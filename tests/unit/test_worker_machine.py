@@ -1,5 +1,6 @@
 """What the worker asks of the machine it runs on."""
 
+import gc
 import os
 import platform
 import subprocess
@@ -9,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from splitjob_worker.machine import let_others_first, yield_idle_cpus
+from splitjob_worker.machine import let_others_first, without_collection, yield_idle_cpus
 
 
 def test_threads_spin_briefly(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -76,6 +77,18 @@ print(megabytes())
     before, grown, after = map(int, said.split())
     assert grown > before + 90
     assert after < before + 32
+
+
+def test_garbage_is_collected_again_also_after_an_error() -> None:
+    @without_collection()
+    def load() -> None:
+        assert not gc.isenabled()
+        raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        load()
+    assert gc.isenabled()
+    gc.unfreeze()
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="a thread has a priority of its own on Linux")

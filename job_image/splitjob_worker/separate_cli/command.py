@@ -15,7 +15,12 @@ from typing import TYPE_CHECKING
 from splitjob.errors import ErrorCode, Failure
 from splitjob.result import EXIT_BAD_INPUT, EXIT_DEFECT, EXIT_DONE, EXIT_TRANSIENT
 from splitjob_worker import weights
-from splitjob_worker.machine import hide_from_children, reuse_memory, yield_idle_cpus
+from splitjob_worker.machine import (
+    hide_from_children,
+    reuse_memory,
+    without_collection,
+    yield_idle_cpus,
+)
 from splitjob_worker.separate_cli import models
 from splitjob_worker.separate_cli.console import Console
 from splitjob_worker.separate_cli.layout import Layout, LayoutError, Workspace
@@ -172,6 +177,7 @@ class _Command:
             self._console.say(f"  {steps}")
         return None
 
+    @without_collection()
     def _load(self, chosen: Chosen) -> "Separator":
         """Check the weights and bring the model up, beside the first song's decoding."""
         found = in_thread(lambda: weights.find(chosen.record, chosen.folder))

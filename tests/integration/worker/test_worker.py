@@ -247,6 +247,13 @@ def test_the_job_begins_before_anything_heavy_is_imported() -> None:
     assert not {"av", "boto3", "lameenc", "numpy", "torch"} & set(done.stdout.decode().split())
 
 
+def test_what_only_some_formats_need_is_not_imported_for_all() -> None:
+    program = "import sys, splitjob_worker.song; print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, check=True)
+    assert "torch" in (modules := done.stdout.decode().split())
+    assert "av" not in modules
+
+
 def test_told_to_stop_it_stops(worker: Worker, storage: S3Service, tmp_path: Any) -> None:
     """Acceptance 38, the worker's part: no manifest, no webhook, an empty disk, soon."""
     file = write_audio(tmp_path / "long.wav", tones(44100, 60.0, 2))
