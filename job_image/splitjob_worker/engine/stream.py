@@ -5,9 +5,9 @@ lies before all that are still to come is final: memory holds the segments under
 song.
 """
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from itertools import islice
 from random import Random
 from typing import Protocol
 
@@ -256,9 +256,11 @@ class _Line:
 
     def _forward(self, batch: Sequence[Segment], heard: torch.Tensor) -> Sequence[torch.Tensor]:
         """Return the model's estimate for each segment, shape (stems, 2, input length)."""
-        draws = iter([segment.draw for segment in batch])
+        each = math.ceil(len(batch) / self._side_by_side.count)
+        draws = [segment.draw for segment in batch]
         parts = [
-            (list(islice(draws, len(part))), part) for part in heard.chunk(self._side_by_side.count)
+            (draws[begin : begin + each], heard[begin : begin + each])
+            for begin in range(0, len(batch), each)
         ]
         if len(parts) == 1:
             return list(self._estimates(parts[0]))
