@@ -104,10 +104,19 @@ def connection() -> Connection:
         server=configuration.host,
         ca_path=configuration.ssl_ca_cert,
         verify=configuration.verify_ssl,
-        token=prefixed.removeprefix("Bearer ") if prefixed else None,
+        token=_without_scheme(prefixed) if prefixed else None,
         certificate_path=configuration.cert_file,
         key_path=configuration.key_file,
     )
+
+
+def _without_scheme(authorization: str) -> str:
+    """Return the token of an Authorization header's value.
+
+    KUBECONFIG's loader writes `Bearer TOKEN`, the in-cluster one `bearer TOKEN`: the scheme's case
+    means nothing (RFC 9110, section 11.1).
+    """
+    return authorization.split(maxsplit=1)[-1].strip()
 
 
 class Cluster:

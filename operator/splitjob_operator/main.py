@@ -5,6 +5,8 @@ kopf's own: the work is `splitjob_operator.controller`'s.
 """
 
 import logging
+import os
+import socket
 import sys
 from typing import Any
 
@@ -17,6 +19,10 @@ from splitjob.storage import StorageError
 from splitjob_operator import cluster
 from splitjob_operator.app import App
 from splitjob_operator.settings import Settings
+
+# kopf names an operator after this; without it, it asks for the user's name, and a container's user
+# need not have one.
+os.environ.setdefault("POD_ID", socket.gethostname())
 
 API_BACKOFFS = (0.5, 1, 2, 3, *(5,) * 120)  # a watch outlives ten minutes of 403 or 503
 
