@@ -8,10 +8,11 @@ fit for Pod Security `restricted` and has no token for the API server.
 from typing import Any
 
 from splitjob import workload
+from splitjob.quantity import bytes_of
 from splitjob.resource import API_VERSION, KIND, LABEL_ATTEMPT, LABEL_SPLITJOB, Attempt, Request
 from splitjob.result import EXIT_DONE
 from splitjob_operator.observed import SplitJobView
-from splitjob_operator.settings import Settings, bytes_of
+from splitjob_operator.settings import Settings
 
 __all__ = ["build", "owner_reference"]
 

@@ -4,27 +4,16 @@ Lists and maps are JSON. What a worker's pod gets beyond them is in `splitjob_op
 """
 
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Any, Literal, Self
 
-from pydantic import BaseModel, Field, field_validator
+from pydantic import BaseModel, Field, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from splitjob.quantity import bytes_of
 from splitjob.signing import parse_tokens
+from splitjob_operator.setting_types import ByteQuantity, CpuQuantity
 
-__all__ = ["PriorityClass", "Settings", "bytes_of"]
-
-_UNITS = {"": 1, "k": 10**3, "M": 10**6, "G": 10**9, "Ki": 2**10, "Mi": 2**20, "Gi": 2**30}
-Quantity = Annotated[str, Field(pattern=r"^[0-9]{1,15}(k|M|G|Ki|Mi|Gi)?$")]
-
-
-def bytes_of(quantity: str) -> int:
-    """Return the bytes of a memory quantity such as `6Gi`.
-
-    Raises:
-        ValueError: it is none of the forms `Quantity` allows.
-    """
-    number = quantity.rstrip("kMGi")
-    return int(number) * _UNITS[quantity[len(number) :]]
+__all__ = ["PriorityClass", "Settings"]
 
 
 class PriorityClass(BaseModel):
@@ -116,10 +105,12 @@ class Settings(BaseSettings):
     )
     worker_gpu_resource: str = "nvidia.com/gpu"
     worker_gpu_count: int = Field(default=1, ge=0, le=16)
-    worker_cpu: str = "2"
-    worker_memory: Quantity = "6Gi"
-    worker_memory_retry: Quantity = Field(default="12Gi", description="Its limit after worker_oom.")
-    worker_scratch_size: Quantity = "20Gi"
+    worker_cpu: CpuQuantity = "2"
+    worker_memory: ByteQuantity = "6Gi"
+    worker_memory_retry: ByteQuantity = Field(
+        default="12Gi", description="Its limit after worker_oom."
+    )
+    worker_scratch_size: ByteQuantity = "20Gi"
     worker_node_selector: dict[str, str] = {}
     worker_tolerations: list[dict[str, Any]] = []
     worker_runtime_class: str = ""
@@ -147,6 +138,15 @@ class Settings(BaseSettings):
     @classmethod
     def _blank_is_none(cls, value: object) -> object:
         return None if value in ("", b"") else value
+
+    @model_validator(mode="after")
+    def _a_retry_has_no_less_memory(self) -> Self:
+        if bytes_of(self.worker_memory_retry) < bytes_of(self.worker_memory):
+            raise ValueError(
+                f"WORKER_MEMORY_RETRY ({self.worker_memory_retry}) is below WORKER_MEMORY "
+                f"({self.worker_memory}): it is for the attempt after one that ran out of memory"
+            )
+        return self
 
     @property
     def tokens(self) -> list[str]:

@@ -4,6 +4,7 @@ from datetime import datetime, timedelta
 
 from splitjob.conditions import ConditionType, Reason
 from splitjob.errors import ErrorCode, reason_of
+from splitjob.quantity import bytes_of
 from splitjob.resource import Attempt, Queue
 from splitjob_operator import verdict
 from splitjob_operator.answers import CheckRequest, LookAtManifest, ManifestState, Problem
@@ -11,7 +12,6 @@ from splitjob_operator.observed import Turn
 from splitjob_operator.plan import CreateJob, DeleteJob, DeleteTombstone, OwnSecret, Plan
 from splitjob_operator.queue import Hold, updated
 from splitjob_operator.round import Round
-from splitjob_operator.settings import bytes_of
 
 __all__ = ["wait"]
 

@@ -21,6 +21,7 @@ from tests.chart import (
 import splitjob_api.settings
 import splitjob_operator.settings
 from splitjob import crd, resource
+from splitjob.quantity import bytes_of
 
 DEPLOYMENTS = ("api", "operator")
 SETTINGS: dict[str, Any] = {
@@ -76,7 +77,7 @@ def test_the_scratch_disk_holds_the_longest_song(render: Render, files: tuple[Pa
     found = environment(render(files=files), "operator")
     song = int(found["MAX_AUDIO_SECONDS"]) * 44100 * 8
     needed = 1.02 * (1 + 4 + 4) * song
-    assert splitjob_operator.settings.bytes_of(found["WORKER_SCRATCH_SIZE"]) >= needed
+    assert bytes_of(found["WORKER_SCRATCH_SIZE"]) >= needed
 
 
 def test_values_with_structure_arrive_whole(

@@ -13,7 +13,7 @@ from splitjob.signing import TokenMissing, parse_tokens
 from splitjob_local.node.environment import expand
 from splitjob_operator.job import build
 from splitjob_operator.main import _assemble
-from splitjob_operator.settings import Settings, bytes_of
+from splitjob_operator.settings import Settings
 
 RESTRICTED = {
     "allowPrivilegeEscalation": False,
@@ -174,11 +174,26 @@ class TestSettings:
         assert (found.worker_model_volume, found.model_registry) == (None, None)
         assert "first-token" not in repr(found)
 
-    @pytest.mark.parametrize(("text", "size"), [("7", 7), ("2k", 2000), ("3Gi", 3 * 2**30)])
-    def test_quantities(self, text: str, size: int) -> None:
-        assert bytes_of(text) == size
+    @pytest.mark.parametrize("text", ["6Gi", "1.5Gi", "1Ti", ".5Gi", "6e9", "6.442450944e+09"])
+    def test_memory_is_any_quantity_of_kubernetes(self, text: str) -> None:
+        found = settings(worker_memory=text, worker_memory_retry="2Ti", worker_scratch_size=text)
+        assert found.worker_memory == text
 
-    @pytest.mark.parametrize("text", ["", "1.5Gi", "6G B", "x"])
-    def test_quantities_that_are_none(self, text: str) -> None:
+    @pytest.mark.parametrize(
+        "text", ["", " ", "6", "0", "-6Gi", "512m", "6G B", "6gi", "x", "6Gi\n", "2Pi", "1e99"]
+    )
+    @pytest.mark.parametrize(
+        "name", ["worker_memory", "worker_memory_retry", "worker_scratch_size"]
+    )
+    def test_a_size_no_worker_could_have_is_refused(self, name: str, text: str) -> None:
         with pytest.raises(ValidationError):
-            settings(worker_memory=text)
+            settings(**{name: text})
+
+    @pytest.mark.parametrize("text", ["", "0", "-1", "2 cores", "5000", "2\n"])
+    def test_cores_no_worker_could_have_are_refused(self, text: str) -> None:
+        with pytest.raises(ValidationError):
+            settings(worker_cpu=text)
+
+    def test_a_retry_with_less_memory_is_refused(self) -> None:
+        with pytest.raises(ValidationError, match=r"WORKER_MEMORY_RETRY \(12Gi\) is below"):
+            settings(worker_memory="16Gi")

@@ -7,6 +7,7 @@ import sys
 
 import aiohttp
 
+from splitjob.quantity import ceiling, parse_quantity
 from splitjob_local.node import orphans
 from splitjob_local.node.addresses import address_pool
 from splitjob_local.node.admission import GPU_RESOURCE, Gpus
@@ -14,7 +15,6 @@ from splitjob_local.node.agent import Agent
 from splitjob_local.node.cluster import Cluster
 from splitjob_local.node.events import EventRecorder
 from splitjob_local.node.kubeconfig import AUTHORITY_FILE, KubeconfigError, load_access
-from splitjob_local.node.quantity import ceiling, parse_quantity
 from splitjob_local.node.registration import keep_alive, machine_capacity, register
 from splitjob_local.node.server import Endpoint
 from splitjob_local.node.services import Services

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Mapping
 from decimal import Decimal
 
+from splitjob.quantity import parse_quantity
 from splitjob_local.node.objects import (
     Json,
     init_containers,
@@ -11,7 +12,6 @@ from splitjob_local.node.objects import (
     main_containers,
     requests_of,
 )
-from splitjob_local.node.quantity import parse_quantity
 from splitjob_local.node.records import Verdict
 
 GPU_RESOURCE = "nvidia.com/gpu"

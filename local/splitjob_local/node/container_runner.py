@@ -7,6 +7,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
 
+from splitjob.quantity import bytes_of
 from splitjob_local.node import orphans, processes
 from splitjob_local.node.cluster import ClusterError
 from splitjob_local.node.environment import ConfigurationError, rewritten
@@ -19,7 +20,6 @@ from splitjob_local.node.orphans import id_prefix
 from splitjob_local.node.probes import ProbeError, Prober
 from splitjob_local.node.processes import Process, Program, StartError
 from splitjob_local.node.programs import NoCommandError, container_program
-from splitjob_local.node.quantity import bytes_of
 from splitjob_local.node.records import Reason, Running, Terminated
 from splitjob_local.node.restarts import BackOff, NotStartableError, duration, starts_again
 from splitjob_local.node.sandbox import ContainerDirectory, Sandbox, pause

@@ -8,8 +8,8 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
+from splitjob.quantity import binary_quantity, bytes_of, parse_quantity
 from splitjob_local.node.objects import Json, limits_of, main_containers
-from splitjob_local.node.quantity import binary_quantity, bytes_of, parse_quantity
 from splitjob_local.node.records import Reason, Verdict
 
 _BLOCK_BYTES = 512

@@ -8,8 +8,8 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
+from splitjob.quantity import ceiling, parse_quantity
 from splitjob_local.node.objects import Json, limits_of, requests_of
-from splitjob_local.node.quantity import ceiling, parse_quantity
 
 _REFERENCE = re.compile(r"\$\$|\$\(([^()]*)\)")
 _FLAG = re.compile(r"(?P<flag>-{1,2}[A-Za-z0-9][\w.-]*=)(?P<value>/.*)", re.DOTALL)

@@ -4,8 +4,8 @@ import argparse
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from splitjob.quantity import parse_quantity
 from splitjob_local.node.images import Environment
-from splitjob_local.node.quantity import parse_quantity
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from splitjob.quantity import binary_quantity, bytes_of, parse_quantity
 from splitjob_local.node.environment import (
     ConfigurationError,
     PodFacts,
@@ -17,7 +18,6 @@ from splitjob_local.node.environment import (
     rewrite_path,
 )
 from splitjob_local.node.images import is_valid_image
-from splitjob_local.node.quantity import binary_quantity, bytes_of, parse_quantity
 from splitjob_local.node.volumes import File, TokenRequest, mount_paths, volume_files
 
 FACTS = PodFacts(pod_ip="127.0.16.5", host_ip="127.0.0.1", allocatable={"memory": "8Gi"})

@@ -1,4 +1,8 @@
-"""Kubernetes quantities (`500m`, `2Gi`, `1e3`) as exact numbers."""
+"""Kubernetes quantities (`500m`, `1.5Gi`, `1e9`) as exact numbers.
+
+Source: `resource.Quantity` of k8s.io/apimachinery; digits and exponents are bounded here, so that
+no text of a few characters becomes a number of gigabytes.
+"""
 
 import re
 from decimal import ROUND_CEILING, Decimal
@@ -22,12 +26,14 @@ _SUFFIXES = {
     "Ei": Decimal(2) ** 60,
 }
 _QUANTITY = re.compile(
-    r"(?P<number>[+-]?(?:\d+\.?\d*|\.\d+))(?:(?P<exponent>[eE][+-]?\d+)|(?P<suffix>[A-Za-z]{0,2}))"
+    r"(?P<number>[+-]?(?:\d{1,20}(?:\.\d{0,20})?|\.\d{1,20}))"
+    r"(?:(?P<exponent>[eE][+-]?\d{1,2})|(?P<suffix>[A-Za-z]{0,2}))",
+    re.ASCII,
 )
 
 
 def parse_quantity(text: str | int) -> Decimal:
-    """Read a quantity, source: Kubernetes' `resource.Quantity`.
+    """Read a quantity.
 
     Args:
         text: the quantity, in the notation of the Kubernetes API.
@@ -46,17 +52,21 @@ def parse_quantity(text: str | int) -> Decimal:
 
 
 def bytes_of(text: str | int) -> int:
-    """A quantity of memory or storage as a whole number of bytes, rounded up."""
+    """Return a quantity of memory or storage as a whole number of bytes, rounded up.
+
+    Raises:
+        ValueError: not a quantity.
+    """
     return ceiling(parse_quantity(text))
 
 
 def ceiling(value: Decimal) -> int:
-    """The next whole number: Kubernetes rounds quantities up."""
+    """Return the next whole number: Kubernetes rounds quantities up."""
     return int(value.to_integral_value(rounding=ROUND_CEILING))
 
 
 def binary_quantity(size: int) -> str:
-    """A number of bytes in the largest binary unit that divides it, as Kubernetes prints it."""
+    """Return a number of bytes in the largest binary unit that divides it, as Kubernetes does."""
     for unit in ("Ei", "Pi", "Ti", "Gi", "Mi", "Ki"):
         if size and size % int(_SUFFIXES[unit]) == 0:
             return f"{size // int(_SUFFIXES[unit])}{unit}"
