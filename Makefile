@@ -10,7 +10,7 @@ READY := $(VENV)/.ready
 BYTECODE := $(if $(PYTHONDONTWRITEBYTECODE),--compile-bytecode)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint format bench cluster train-demo-model generate lock clean
+.PHONY: help demo test lint format bench cluster docs train-demo-model generate lock clean
 
 help: ## explain the targets
 	@echo "usage: make TARGET"; echo
@@ -42,6 +42,10 @@ bench: $(READY) ## measure, print a table, write bench/out/results.json
 cluster: $(READY) ## a shell on a cluster on this machine with the service installed
 	$(BIN)/track-tree-audio local shell
 
+docs: $(READY) ## build the documentation into site/, and check every link
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
+	@echo "==> site/index.html"
+
 train-demo-model: $(READY) ## train the demo model (hours; goes on where it stopped)
 	$(BIN)/python -m training.train
 
@@ -54,7 +58,7 @@ lock: $(READY) ## resolve the dependencies anew into requirements.lock
 		--output-file requirements.lock
 
 clean: ## remove what these targets made in the checkout (not the cache)
-	rm -rf $(VENV) demo-out bench/out .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) demo-out site bench/out .mypy_cache .ruff_cache .pytest_cache .hypothesis
 
 # uv comes from the lock file itself, so that it is pinned by hash like everything else. An
 # environment that was not finished has a Python, but no pip that works: it is made anew.
