@@ -5,14 +5,17 @@ import sys
 
 import uvicorn
 from kubernetes.config import ConfigException
+from starlette.types import ASGIApp
 
 from splitjob import jsonlog
+from splitjob.listening import listen
 from splitjob_api.app import create_app
 from splitjob_api.gate import MAX_HEAD_BYTES
 from splitjob_api.protocol import PatientProtocol
 from splitjob_api.settings import Settings, SettingsInvalid
 
 EXIT_MISCONFIGURED = 2
+EXIT_NOT_STARTED = 3
 
 logger = logging.getLogger("splitjob_api")
 
@@ -29,10 +32,24 @@ def main() -> int:
         jsonlog.setup("api")
         logger.error("cannot start: %s", error)  # noqa: TRY400 - the message says it all
         return EXIT_MISCONFIGURED
-    uvicorn.run(
+    try:
+        listening = listen(settings.host, settings.port)
+    except OSError as error:
+        logger.error(  # noqa: TRY400 - the message says it all
+            "cannot start: cannot listen on HOST %s, PORT %d: %s",
+            settings.host,
+            settings.port,
+            error,
+        )
+        return EXIT_MISCONFIGURED
+    server = uvicorn.Server(_configuration(app, settings))
+    server.run(sockets=[listening])
+    return 0 if server.started else EXIT_NOT_STARTED
+
+
+def _configuration(app: ASGIApp, settings: Settings) -> uvicorn.Config:
+    return uvicorn.Config(
         app,
-        host=settings.host,
-        port=settings.port,
         http=PatientProtocol,
         ws="none",
         log_config=None,
@@ -43,7 +60,6 @@ def main() -> int:
         timeout_graceful_shutdown=settings.shutdown_grace_seconds,
         h11_max_incomplete_event_size=MAX_HEAD_BYTES,
     )
-    return 0
 
 
 if __name__ == "__main__":

@@ -24,7 +24,8 @@ class Settings(BaseSettings):
     environment: str = Field(
         default="local", description="`local` allows http to this machine; anything else does not."
     )
-    host: str = Field(default="0.0.0.0", description="Address to listen on: the pod's IP.")  # noqa: S104
+    release: str = Field(default="", description="The Helm release this belongs to.")
+    host: str = Field(default="::", description="Address to listen on; ::: all there are.")
     port: int = Field(default=8080, ge=1, le=65535)
     demucssvc_token: SecretStr = Field(
         default=SecretStr(""), description="Tokens of callers, separated by commas."

@@ -159,7 +159,7 @@ class Controller:
         if under_way or self.job_names.get(name):
             found = await self.threads.run(lambda: list(self.cluster.jobs(name)))
             jobs = tuple(JobView.of(job) for job in found)
-        if under_way:
+        if under_way or (jobs and self.settings.keep_finished_jobs_seconds):
             found = await self.threads.run(lambda: list(self.cluster.pods(name)))
             pods = tuple(PodView.of(pod) for pod in found)
         progress = next((line for pod in pods if (line := self.progress.of(pod.name))), None)

@@ -6,7 +6,8 @@ from splitjob import conditions
 from splitjob.conditions import ConditionType, Reason
 from splitjob.resource import ConditionStatus, SplitJobStatus, WebhookStatus
 from splitjob_operator import outbox
-from splitjob_operator.plan import DeleteJob, DeleteSplitJob, Deliver, Plan
+from splitjob_operator.leftovers import clear_ended_jobs
+from splitjob_operator.plan import DeleteSplitJob, Deliver, Plan
 from splitjob_operator.round import Round
 
 __all__ = ["DELIVERY_RETRY_SECONDS", "expires_at", "notified", "upkeep"]
@@ -63,9 +64,7 @@ def expires_at(status: SplitJobStatus, ttl_seconds: int) -> datetime | None:
 
 def upkeep(r: Round) -> Plan:
     """Return what a finished SplitJob still needs."""
-    for job in r.own_jobs:
-        if not job.deleting:
-            r.after.append(DeleteJob(job.name, job.uid, "Background"))
+    clear_ended_jobs(r)
     _redeliver(r)
     hook = r.status.webhook
     if hook and outbox.due(hook, r.now):

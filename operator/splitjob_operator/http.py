@@ -3,6 +3,7 @@
 from aiohttp import web
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
+from splitjob.listening import listen
 from splitjob_operator.resync import Resync
 
 __all__ = ["serve"]
@@ -26,7 +27,7 @@ async def serve(resync: Resync, host: str, port: int) -> web.AppRunner:
     )
     runner = web.AppRunner(app, access_log=None)
     await runner.setup()
-    await web.TCPSite(runner, host, port).start()
+    await web.SockSite(runner, listen(host, port)).start()
     return runner
 
 

@@ -11,20 +11,18 @@ from splitjob import workload
 from splitjob.quantity import bytes_of
 from splitjob.resource import API_VERSION, KIND, LABEL_ATTEMPT, LABEL_SPLITJOB, Attempt, Request
 from splitjob.result import EXIT_DONE
+from splitjob_operator.additions import REGISTRY_DIR, ROLE_TOKEN_DIR, SCRATCH, SECRET_DIR
 from splitjob_operator.observed import SplitJobView
 from splitjob_operator.settings import Settings
 
 __all__ = ["build", "owner_reference"]
 
 Json = dict[str, Any]
-SCRATCH = "/scratch"
-SECRET_DIR = "/run/track-tree/request"  # noqa: S105 - a directory
 MODEL_DIR = "/models"
-REGISTRY_DIR = "/run/track-tree/models"
 TERMINATION_MESSAGE = "/dev/termination-log"
-NON_ROOT = 65532
 NET_SECONDS = 60  # how much later than the operator's own deadline the kubelet's net is
 STORAGE_KEYS = ("S3_ACCESS_KEY_ID", "S3_SECRET_ACCESS_KEY")
+ROLE_TOKEN = "aws-token"  # noqa: S105 - a volume's name
 
 
 def owner_reference(splitjob: SplitJobView, *, controller: bool) -> Json:
@@ -51,7 +49,7 @@ def build(splitjob: SplitJobView, attempt: Attempt, settings: Settings) -> Json:
     if splitjob.spec is None:
         raise ValueError(f"SplitJob {splitjob.name} has no usable spec: {splitjob.spec_error}")
     labels = {
-        **settings.worker_labels,
+        **settings.worker_pod_labels,
         "app.kubernetes.io/name": "track-tree-audio",
         "app.kubernetes.io/component": "worker",
         LABEL_SPLITJOB: splitjob.name,
@@ -81,7 +79,7 @@ def build(splitjob: SplitJobView, attempt: Attempt, settings: Settings) -> Json:
 
 def _annotations(settings: Settings) -> Json:
     keep = {"cluster-autoscaler.kubernetes.io/safe-to-evict": "false"}
-    return {**keep, **settings.worker_annotations}
+    return {**keep, **settings.worker_pod_annotations}
 
 
 def _failure_rules() -> list[Json]:
@@ -101,14 +99,7 @@ def _pod(splitjob: SplitJobView, request: Request, attempt: Attempt, settings: S
         "terminationGracePeriodSeconds": settings.worker_termination_grace_seconds,
         "automountServiceAccountToken": False,
         "enableServiceLinks": False,
-        "securityContext": {
-            "runAsNonRoot": True,
-            "runAsUser": NON_ROOT,
-            "runAsGroup": NON_ROOT,
-            "fsGroup": NON_ROOT,
-            "fsGroupChangePolicy": "OnRootMismatch",
-            "seccompProfile": {"type": "RuntimeDefault"},
-        },
+        "securityContext": _without_null(settings.worker_pod_security_context),
         "containers": [_container(splitjob, request, attempt, settings)],
         "volumes": _volumes(request, settings),
     }
@@ -120,9 +111,16 @@ def _pod(splitjob: SplitJobView, request: Request, attempt: Attempt, settings: S
         "runtimeClassName": settings.worker_runtime_class,
         "nodeSelector": settings.worker_node_selector,
         "tolerations": settings.worker_tolerations,
+        "affinity": settings.worker_affinity,
+        "topologySpreadConstraints": settings.worker_topology_spread_constraints,
         "imagePullSecrets": [{"name": name} for name in settings.worker_image_pull_secrets],
     }
     return pod | {name: value for name, value in optional.items() if value}
+
+
+def _without_null(context: Json) -> Json:
+    """Return a security context without what is to be left out, as OpenShift wants users."""
+    return {key: value for key, value in context.items() if value is not None}
 
 
 def _container(
@@ -135,11 +133,7 @@ def _container(
         "command": settings.worker_command or list(workload.COMMAND),
         "env": _environment(splitjob, request, attempt, settings),
         "resources": _resources(attempt, settings),
-        "securityContext": {
-            "allowPrivilegeEscalation": False,
-            "readOnlyRootFilesystem": True,
-            "capabilities": {"drop": ["ALL"]},
-        },
+        "securityContext": _without_null(settings.worker_container_security_context),
         "terminationMessagePath": TERMINATION_MESSAGE,
         "terminationMessagePolicy": "File",
         "volumeMounts": _mounts(request, settings),
@@ -147,12 +141,15 @@ def _container(
 
 
 def _resources(attempt: Attempt, settings: Settings) -> Json:
-    """Memory and GPU are limits as well, so that a worker cannot starve its node; CPU is not."""
+    """All but CPU are limits as well, so that a worker cannot starve its node."""
     memory = str(attempt.memory_bytes) if attempt.memory_bytes else settings.worker_memory
-    limits: Json = {"memory": memory}
+    limits: Json = {"memory": memory, "ephemeral-storage": settings.ephemeral_storage}
     if settings.worker_gpu_count:
         limits[settings.worker_gpu_resource] = settings.worker_gpu_count
-    return {"requests": {"cpu": settings.worker_cpu, **limits}, "limits": limits}
+    requests = {"cpu": settings.worker_cpu, **limits}
+    if settings.worker_cpu_limit:
+        limits = {"cpu": settings.worker_cpu_limit, **limits}
+    return {"requests": requests, "limits": limits}
 
 
 def _environment(
@@ -185,9 +182,33 @@ def _environment(
             "S3_ENDPOINT": settings.s3_endpoint,
             "S3_REGION": settings.s3_region,
             "S3_BUCKET": settings.s3_bucket,
+            **_role(settings),
         }
     plain = [{"name": name, "value": _literal(value)} for name, value in values.items() if value]
-    return plain + _secrets(request, settings)
+    return plain + _secrets(request, settings) + settings.worker_extra_env
+
+
+def _role(settings: Settings) -> dict[str, str]:
+    """Return what tells boto3 to trade the pod's token for keys; its STS is asked in the region."""
+    if not settings.worker_aws_role_arn:
+        return {}
+    return {
+        "AWS_ROLE_ARN": settings.worker_aws_role_arn,
+        "AWS_WEB_IDENTITY_TOKEN_FILE": f"{ROLE_TOKEN_DIR}/token",
+        "AWS_REGION": settings.s3_region,
+    }
+
+
+def _role_token(request: Request, settings: Settings) -> Json | None:
+    """Return the volume with the token for the storage's role; with uploads there is none."""
+    if request.uploads or not settings.worker_aws_role_arn:
+        return None
+    token = {
+        "audience": settings.worker_aws_token_audience,
+        "expirationSeconds": settings.worker_aws_token_seconds,
+        "path": "token",
+    }
+    return {"name": ROLE_TOKEN, "projected": {"sources": [{"serviceAccountToken": token}]}}
 
 
 def _literal(value: str) -> str:
@@ -213,10 +234,16 @@ def _secrets(request: Request, settings: Settings) -> list[Json]:
         wanted |= dict.fromkeys(STORAGE_KEYS, True)
     return [
         {
-            "name": key,
-            "valueFrom": {"secretKeyRef": {"name": secret, "key": key, "optional": optional}},
+            "name": variable,
+            "valueFrom": {
+                "secretKeyRef": {
+                    "name": secret,
+                    "key": settings.worker_secret_keys.get(variable, variable),
+                    "optional": optional,
+                }
+            },
         }
-        for key, optional in wanted.items()
+        for variable, optional in wanted.items()
     ]
 
 
@@ -232,7 +259,9 @@ def _volumes(request: Request, settings: Settings) -> list[Json]:
     if settings.worker_model_registry_configmap:
         config = {"name": settings.worker_model_registry_configmap}
         volumes.append({"name": "model-registry", "configMap": config})
-    return volumes
+    if token := _role_token(request, settings):
+        volumes.append(token)
+    return volumes + settings.worker_extra_volumes
 
 
 def _mounts(request: Request, settings: Settings) -> list[Json]:
@@ -244,4 +273,6 @@ def _mounts(request: Request, settings: Settings) -> list[Json]:
         mounts.append({"name": "models", "mountPath": where, "readOnly": True})
     if settings.worker_model_registry_configmap:
         mounts.append({"name": "model-registry", "mountPath": REGISTRY_DIR, "readOnly": True})
-    return mounts
+    if _role_token(request, settings):
+        mounts.append({"name": ROLE_TOKEN, "mountPath": ROLE_TOKEN_DIR, "readOnly": True})
+    return mounts + settings.worker_extra_volume_mounts

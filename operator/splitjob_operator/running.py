@@ -7,6 +7,7 @@ from splitjob.errors import ErrorCode, reason_of
 from splitjob.resource import KIND, Attempt, Progress
 from splitjob_operator import failure, verdict
 from splitjob_operator.answers import ReadJobWarning
+from splitjob_operator.leftovers import clear_ended_jobs
 from splitjob_operator.observed import JobView, PodView
 from splitjob_operator.plan import CreateJob, Plan
 from splitjob_operator.queue import updated
@@ -22,6 +23,7 @@ NO_POD_RETRY_SECONDS = 10
 
 def follow(r: Round, attempt: Attempt) -> Plan:
     """Return what an attempt under way needs."""
+    clear_ended_jobs(r)
     job = r.job_of(attempt)
     if job is None and (other := _namesake(r, attempt)):
         return _blocked_by(r, attempt, other)

@@ -9,11 +9,32 @@ from typing import Any, Literal, Self
 from pydantic import BaseModel, Field, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from splitjob.quantity import bytes_of
+from splitjob.quantity import binary_quantity, bytes_of
 from splitjob.signing import parse_tokens
+from splitjob_operator.additions import Additions, refuse_clashes
 from splitjob_operator.setting_types import ByteQuantity, CpuQuantity
 
 __all__ = ["PriorityClass", "Settings"]
+
+LOGS_BYTES = 256 * 2**20  # what a kubelet keeps of a container's logs, several times
+Json = dict[str, Any]
+
+
+# Fit for Pod Security `restricted`.
+NON_ROOT = 65532
+POD_SECURITY_CONTEXT: Json = {
+    "runAsNonRoot": True,
+    "runAsUser": NON_ROOT,
+    "runAsGroup": NON_ROOT,
+    "fsGroup": NON_ROOT,
+    "fsGroupChangePolicy": "OnRootMismatch",
+    "seccompProfile": {"type": "RuntimeDefault"},
+}
+CONTAINER_SECURITY_CONTEXT: Json = {
+    "allowPrivilegeEscalation": False,
+    "readOnlyRootFilesystem": True,
+    "capabilities": {"drop": ["ALL"]},
+}
 
 
 class PriorityClass(BaseModel):
@@ -37,7 +58,8 @@ class Settings(BaseSettings):
 
     # The process itself
     namespace: str = Field(default="default", description="The namespace served.")
-    host: str = Field(default="0.0.0.0", description="Where /healthz and /metrics listen.")  # noqa: S104
+    release: str = Field(default="", description="The Helm release this belongs to.")
+    host: str = Field(default="::", description="Where /healthz and /metrics listen; ::: all.")
     port: int = Field(default=8081, ge=0, le=65535)
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
     environment: Literal["local", "prod"] = "local"
@@ -76,6 +98,9 @@ class Settings(BaseSettings):
     retry_delay_seconds: float = Field(
         default=10, ge=0, description="Before the second attempt; doubled for each further one."
     )
+    keep_finished_jobs_seconds: int = Field(
+        default=0, ge=0, description="How long an ended attempt's Job stays, and its pod's log."
+    )
     ttl_seconds_after_finished: int = Field(default=604800, ge=0)
     priority_classes: list[PriorityClass] = []
 
@@ -97,6 +122,14 @@ class Settings(BaseSettings):
     worker_secret_name: str = Field(
         default="", description="Secret with DEMUCSSVC_TOKEN and, optionally, the S3_*_KEY* pair."
     )
+    worker_secret_keys: dict[str, str] = Field(
+        default={}, description="What its keys are called, by variable, where not like that."
+    )
+    worker_aws_role_arn: str = Field(
+        default="", description="The role for which workers get a token of their service account."
+    )
+    worker_aws_token_audience: str = "sts.amazonaws.com"  # noqa: S105 - an audience
+    worker_aws_token_seconds: int = Field(default=3600, ge=600, le=86400)
     worker_device: Literal["", "cpu", "cuda", "mps"] = Field(
         default="", description="Blank: cuda where a GPU is asked for, else cpu."
     )
@@ -106,13 +139,22 @@ class Settings(BaseSettings):
     worker_gpu_resource: str = "nvidia.com/gpu"
     worker_gpu_count: int = Field(default=1, ge=0, le=16)
     worker_cpu: CpuQuantity = "2"
+    worker_cpu_limit: CpuQuantity | Literal[""] = Field(default="", description="Blank: none.")
     worker_memory: ByteQuantity = "6Gi"
     worker_memory_retry: ByteQuantity = Field(
         default="12Gi", description="Its limit after worker_oom."
     )
     worker_scratch_size: ByteQuantity = "20Gi"
+    worker_ephemeral_storage: ByteQuantity | Literal[""] = Field(
+        default="", description="Of the whole pod; blank: the scratch disk and its logs."
+    )
     worker_node_selector: dict[str, str] = {}
-    worker_tolerations: list[dict[str, Any]] = []
+    worker_tolerations: list[Json] = []
+    worker_affinity: Json = {}
+    worker_topology_spread_constraints: list[Json] = []
+    worker_priority_class: str = Field(
+        default="", description="Where `priority_classes` has none for a priority."
+    )
     worker_runtime_class: str = ""
     worker_model_dir: str = Field(default="", description="Path of the weights in the container.")
     worker_model_volume: dict[str, Any] | None = Field(
@@ -122,8 +164,13 @@ class Settings(BaseSettings):
         default="", description="ConfigMap whose key models.yaml is the worker's registry."
     )
     worker_termination_grace_seconds: int = Field(default=30, ge=1, le=600)
-    worker_labels: dict[str, str] = {}
-    worker_annotations: dict[str, str] = {}
+    worker_pod_labels: dict[str, str] = {}
+    worker_pod_annotations: dict[str, str] = {}
+    worker_pod_security_context: Json = POD_SECURITY_CONTEXT
+    worker_container_security_context: Json = CONTAINER_SECURITY_CONTEXT
+    worker_extra_env: list[Json] = []
+    worker_extra_volumes: list[Json] = []
+    worker_extra_volume_mounts: list[Json] = []
     cuda_visible_devices: str = ""
     max_audio_seconds: int = Field(default=3600, ge=1)
     max_source_bytes: int = Field(default=2 * 2**30, ge=1)
@@ -148,6 +195,18 @@ class Settings(BaseSettings):
             )
         return self
 
+    @model_validator(mode="after")
+    def _no_addition_hides_ours(self) -> Self:
+        refuse_clashes(
+            Additions(
+                labels=self.worker_pod_labels,
+                environment=self.worker_extra_env,
+                volumes=self.worker_extra_volumes,
+                mounts=self.worker_extra_volume_mounts,
+            )
+        )
+        return self
+
     @property
     def tokens(self) -> list[str]:
         """The active tokens, the signing one first.
@@ -162,9 +221,15 @@ class Settings(BaseSettings):
         """The device a worker is told to use."""
         return self.worker_device or ("cuda" if self.worker_gpu_count else "cpu")
 
+    @property
+    def ephemeral_storage(self) -> str:
+        """What a worker's pod may use of its node's disk."""
+        scratch = bytes_of(self.worker_scratch_size)
+        return self.worker_ephemeral_storage or binary_quantity(scratch + LOGS_BYTES)
+
     def priority_class(self, priority: int) -> str | None:
-        """Return the PriorityClass of a priority, or None where no range holds it."""
+        """Return the PriorityClass of a priority: of the first range that holds it."""
         for entry in self.priority_classes:
             if entry.at_least <= priority <= entry.at_most:
                 return entry.name
-        return None
+        return self.worker_priority_class or None

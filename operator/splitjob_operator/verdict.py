@@ -23,6 +23,7 @@ from splitjob_operator.answers import (
     ManifestState,
 )
 from splitjob_operator.finished import DELIVERY_RETRY_SECONDS, notified
+from splitjob_operator.leftovers import clear_ended_jobs
 from splitjob_operator.plan import DeleteJob, DeletePod, Deliver, Plan
 from splitjob_operator.round import Round
 
@@ -134,19 +135,13 @@ def _finish(
         r.wake_in(DELIVERY_RETRY_SECONDS)
     elif hook.next_attempt_at:
         r.wake_at(hook.next_attempt_at)
-    _delete_jobs(r)
+    clear_ended_jobs(r)
     return r.plan()
 
 
 def _started(r: Round, reason: Reason, message: str) -> None:
     """Say more about the worker, without changing whether one has started."""
     r.condition(ConditionType.STARTED, "True" if r.status.started_at else "False", reason, message)
-
-
-def _delete_jobs(r: Round) -> None:
-    r.after.extend(
-        DeleteJob(job.name, job.uid, "Background") for job in r.own_jobs if not job.deleting
-    )
 
 
 def _completed_by_report(r: Round, attempt: Attempt) -> Plan | None:
@@ -220,6 +215,6 @@ def _retry(r: Round, attempt: Attempt) -> Plan:
     r.status.queue = Queue(reason=Reason.RETRYING, message=message[:1024], since=r.now)
     r.condition(ConditionType.ADMITTED, "False", Reason.RETRYING, message)
     r.condition(ConditionType.STARTED, "False", Reason.NOT_STARTED, message)
-    _delete_jobs(r)
+    clear_ended_jobs(r)
     r.wake_in(0)
     return r.plan()

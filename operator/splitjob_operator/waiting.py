@@ -8,8 +8,9 @@ from splitjob.quantity import bytes_of
 from splitjob.resource import Attempt, Queue
 from splitjob_operator import verdict
 from splitjob_operator.answers import CheckRequest, LookAtManifest, ManifestState, Problem
+from splitjob_operator.leftovers import clear_ended_jobs
 from splitjob_operator.observed import Turn
-from splitjob_operator.plan import CreateJob, DeleteJob, DeleteTombstone, OwnSecret, Plan
+from splitjob_operator.plan import CreateJob, DeleteTombstone, OwnSecret, Plan
 from splitjob_operator.queue import Hold, updated
 from splitjob_operator.round import Round
 
@@ -31,9 +32,7 @@ def wait(r: Round) -> Plan:
     unchecked = r.first_sight or _waits_for_secret(r)
     if unchecked and (plan := _look(r)):
         return plan
-    r.after.extend(  # of former attempts, whose deletion may have been missed
-        DeleteJob(job.name, job.uid, "Background") for job in r.own_jobs if not job.deleting
-    )
+    clear_ended_jobs(r)  # whose deletion may have been missed
     if hold := _held(r):
         return hold
     looked = None if unchecked else _look(r)

@@ -62,10 +62,11 @@ def test_pod_security_restricted_and_no_token() -> None:
 def test_resources() -> None:
     job = manifest_job({"worker_gpu_resource": "amd.com/gpu", "worker_gpu_count": 2})
     resources = container_of(job)["resources"]
-    assert resources["limits"] == {"memory": "6Gi", "amd.com/gpu": 2}
-    assert "cpu" not in resources["limits"]
+    disk = {"ephemeral-storage": "20736Mi"}  # 20 GiB of scratch, and logs
+    assert resources["limits"] == {"memory": "6Gi", "amd.com/gpu": 2, **disk}
+    assert resources["requests"] == {"cpu": "2", **resources["limits"]}
     on_cpu = manifest_job({"worker_gpu_count": 0})
-    assert container_of(on_cpu)["resources"]["limits"] == {"memory": "6Gi"}
+    assert container_of(on_cpu)["resources"]["limits"] == {"memory": "6Gi", **disk}
     assert (env_of(job)[workload.ENV_DEVICE], env_of(on_cpu)[workload.ENV_DEVICE]) == (
         "cuda",
         "cpu",

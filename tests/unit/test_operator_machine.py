@@ -18,6 +18,7 @@ from hypothesis.stateful import (
     rule,
 )
 from tests.operator_samples import completed_pod, ended_pod, failed_pod
+from tests.operator_samples import settings as operator_settings
 from tests.operator_world import World
 
 from splitjob_operator.observed import JobView, Observed, PodView
@@ -50,10 +51,14 @@ class Life(RuleBasedStateMachine):
         self.meddled = False
         self.given: tuple[str, str] | None = None
 
-    @initialize(meddled=st.booleans(), started=st.booleans())
-    def begin(self, meddled: bool, started: bool) -> None:
-        """Some lives are canceled, suspended or held up, and some begin with a worker at work."""
+    @initialize(meddled=st.booleans(), started=st.booleans(), kept=st.sampled_from([0, 0, 300]))
+    def begin(self, meddled: bool, started: bool, kept: int) -> None:
+        """Some lives are canceled, suspended or held up, and some begin with a worker at work.
+
+        Some installations keep the Jobs of attempts that have ended for a while.
+        """
         self.meddled = meddled
+        self.world.settings = operator_settings(keep_finished_jobs_seconds=kept)
         if started:
             self.all_goes_well()
 

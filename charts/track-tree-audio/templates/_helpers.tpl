@@ -20,6 +20,12 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 {{- end }}
 {{- end }}
 
+{{- /* The ConfigMap that makes a release the only one of its namespace; its name is the same for
+       every release, so that Helm refuses a second one. */}}
+{{- define "track-tree-audio.installationName" -}}
+track-tree-audio-installation
+{{- end }}
+
 {{- /* Selector labels of one component; call with (dict "root" $ "component" "api"). */}}
 {{- define "track-tree-audio.selector" -}}
 app.kubernetes.io/name: {{ include "track-tree-audio.name" .root }}
@@ -37,8 +43,16 @@ app.kubernetes.io/component: {{ .component }}
 {{- default $full (index .root.Values .component).serviceAccount.name }}
 {{- end }}
 
+{{- /* registry/repository:tag, or registry/repository@sha256:... where there is a digest. */}}
 {{- define "track-tree-audio.image" -}}
-{{- printf "%s:%s" .image.repository (default .root.Chart.AppVersion .image.tag) }}
+{{- $image := .image }}
+{{- $registry := default .root.Values.global.imageRegistry $image.registry }}
+{{- $name := ternary (printf "%s/%s" $registry $image.repository) $image.repository (ne $registry "") }}
+{{- if $image.digest }}
+{{- printf "%s@%s" $name $image.digest }}
+{{- else }}
+{{- printf "%s:%s" $name (default .root.Chart.AppVersion $image.tag) }}
+{{- end }}
 {{- end }}
 
 {{- /* The Secret with the token and the storage keys: the reader's own, or this chart's. */}}
@@ -46,32 +60,116 @@ app.kubernetes.io/component: {{ .component }}
 {{- default (include "track-tree-audio.fullname" .) .Values.secrets.existingSecret }}
 {{- end }}
 
-{{- define "track-tree-audio.podSecurityContext" -}}
-runAsNonRoot: true
-runAsUser: 65532
-runAsGroup: 65532
-fsGroup: 65532
-seccompProfile:
-  type: RuntimeDefault
+{{- /* The names of the keys in that Secret, by the variables they become. */}}
+{{- define "track-tree-audio.secretKeys" -}}
+{{- $keys := dict "token" "DEMUCSSVC_TOKEN" "s3AccessKeyId" "S3_ACCESS_KEY_ID" "s3SecretAccessKey" "S3_SECRET_ACCESS_KEY" }}
+{{- range $key, $variable := $keys }}
+{{ $variable }}: {{ ternary (index $.Values.secrets.keys $key) $variable (ne $.Values.secrets.existingSecret "") }}
+{{- end }}
 {{- end }}
 
-{{- define "track-tree-audio.containerSecurityContext" -}}
-allowPrivilegeEscalation: false
-readOnlyRootFilesystem: true
-capabilities:
-  drop: [ALL]
-{{- end }}
-
-{{- /* Where a pod runs; call with the component's values. */}}
+{{- /* Where a pod runs; call with root and component. Constraints that say nothing of the pods they
+       count mean those of their component. */}}
 {{- define "track-tree-audio.placement" -}}
-{{- range $key := list "nodeSelector" "tolerations" "affinity" "topologySpreadConstraints" }}
-{{- with index $ $key }}
+{{- $values := index .root.Values .component }}
+{{- range $key := list "nodeSelector" "tolerations" "affinity" }}
+{{- with index $values $key }}
 {{ $key }}:
   {{- toYaml . | nindent 2 }}
 {{- end }}
 {{- end }}
-{{- with .priorityClassName }}
+{{- with include "track-tree-audio.spread" . | fromYamlArray }}
+topologySpreadConstraints:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- with $values.priorityClassName }}
 priorityClassName: {{ . }}
+{{- end }}
+{{- end }}
+
+{{- define "track-tree-audio.spread" -}}
+{{- $selector := dict "matchLabels" (include "track-tree-audio.selector" . | fromYaml) }}
+{{- if eq .component "worker" }}{{- /* the operator's own labels, see its job.py */}}
+{{- $selector = dict "matchLabels" (dict "app.kubernetes.io/name" "track-tree-audio" "app.kubernetes.io/component" "worker") }}
+{{- end }}
+{{- $constraints := list }}
+{{- range (index .root.Values .component).topologySpreadConstraints }}
+{{- $constraints = append $constraints (merge (dict) . (dict "labelSelector" $selector)) }}
+{{- end }}
+{{- toYaml $constraints }}
+{{- end }}
+
+{{- /* The certificates to trust, and the proxy: the same for every pod, the workers' included. */}}
+{{- define "track-tree-audio.surroundingsEnv" -}}
+{{- if or .Values.caBundle.configMap .Values.caBundle.secret }}
+{{- range list "SSL_CERT_FILE" "AWS_CA_BUNDLE" "REQUESTS_CA_BUNDLE" }}
+- name: {{ . }}
+  value: /etc/track-tree-audio-ca/ca.pem
+{{- end }}
+{{- end }}
+{{- with .Values.proxy }}
+{{- if or .httpProxy .httpsProxy }}
+{{- $never := "localhost,127.0.0.1,::1,169.254.170.23,fd00:ec2::23,.svc,.cluster.local,$(KUBERNETES_SERVICE_HOST)" }}
+{{- $none := ternary (printf "%s,%s" $never .noProxy) $never (ne .noProxy "") }}
+{{- range $name, $value := dict "HTTP_PROXY" .httpProxy "HTTPS_PROXY" .httpsProxy "NO_PROXY" $none }}
+{{- if $value }}
+- name: {{ $name }}
+  value: {{ $value | quote }}
+- name: {{ lower $name }}
+  value: {{ $value | quote }}
+{{- end }}
+{{- end }}
+{{- end }}
+{{- end }}
+{{- end }}
+
+{{- define "track-tree-audio.surroundingsVolumes" -}}
+{{- with .Values.caBundle }}
+{{- if or .configMap .secret }}
+- name: ca-bundle
+  {{- if .configMap }}
+  configMap:
+    name: {{ .configMap }}
+  {{- else }}
+  secret:
+    secretName: {{ .secret }}
+  {{- end }}
+    items:
+      - key: {{ .key }}
+        path: ca.pem
+{{- end }}
+{{- end }}
+{{- end }}
+
+{{- define "track-tree-audio.surroundingsMounts" -}}
+{{- if or .Values.caBundle.configMap .Values.caBundle.secret }}
+- name: ca-bundle
+  mountPath: /etc/track-tree-audio-ca
+  readOnly: true
+{{- end }}
+{{- end }}
+
+{{- define "track-tree-audio.ipFamilies" -}}
+{{- with .Values.api.service.ipFamilyPolicy }}
+ipFamilyPolicy: {{ . }}
+{{- end }}
+{{- with .Values.api.service.ipFamilies }}
+ipFamilies:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- end }}
+
+{{- /* The agent of EKS Pod Identity on the node, whose network is closed otherwise. */}}
+{{- define "track-tree-audio.podIdentityEgress" -}}
+{{- if .Values.storage.podIdentity }}
+- ports:
+    - port: 80
+      protocol: TCP
+  to:
+    - ipBlock:
+        cidr: 169.254.170.23/32
+    - ipBlock:
+        cidr: fd00:ec2::23/128
 {{- end }}
 {{- end }}
 
@@ -107,10 +205,8 @@ priorityClassName: {{ . }}
 {{- define "track-tree-audio.podMetadata" -}}
 {{- $values := index .root.Values .component -}}
 labels:
-  {{- include "track-tree-audio.selector" . | nindent 2 }}
-  {{- with .root.Values.commonLabels }}
-  {{- toYaml . | nindent 2 }}
-  {{- end }}
+  {{- $own := include "track-tree-audio.selector" . | fromYaml }}
+  {{- toYaml (merge (dict) $own $values.podLabels .root.Values.commonLabels) | nindent 2 }}
 annotations:
   checksum/settings: {{ include (printf "track-tree-audio.%sSettings" .component) .root | sha256sum }}
   checksum/models: {{ toJson .root.Values.models.registry | sha256sum }}
@@ -135,17 +231,52 @@ imagePullSecrets:
   {{- end }}
 {{- end }}
 securityContext:
-  {{- include "track-tree-audio.podSecurityContext" . | nindent 2 }}
-{{- include "track-tree-audio.placement" $values }}
+  {{- toYaml $values.podSecurityContext | nindent 2 }}
+{{- include "track-tree-audio.placement" . }}
 volumes:
-  - name: tmp
-    emptyDir:
-      sizeLimit: 64Mi
-  {{- if .root.Values.models.registry }}
-  - name: models
-    configMap:
-      name: {{ include "track-tree-audio.fullname" .root }}-models
+  {{- include "track-tree-audio.ownVolumes" . | nindent 2 }}
+  {{- with $values.extraVolumes }}
+  {{- toYaml . | nindent 2 }}
   {{- end }}
+{{- end }}
+
+{{- define "track-tree-audio.ownVolumes" -}}
+- name: tmp
+  emptyDir:
+    sizeLimit: 64Mi
+{{- if .root.Values.models.registry }}
+- name: models
+  configMap:
+    name: {{ include "track-tree-audio.fullname" .root }}-models
+{{- end }}
+{{- include "track-tree-audio.surroundingsVolumes" .root }}
+{{- with .root.Values.storage.webIdentity }}
+{{- if and .roleArn (eq $.component "operator") }}
+- name: aws-token
+  projected:
+    sources:
+      - serviceAccountToken:
+          audience: {{ .audience | quote }}
+          expirationSeconds: {{ int64 .expirationSeconds }}
+          path: token
+{{- end }}
+{{- end }}
+{{- end }}
+
+{{- define "track-tree-audio.ownMounts" -}}
+- name: tmp
+  mountPath: /tmp
+{{- if .root.Values.models.registry }}
+- name: models
+  mountPath: /etc/track-tree-audio
+  readOnly: true
+{{- end }}
+{{- include "track-tree-audio.surroundingsMounts" .root }}
+{{- if and .root.Values.storage.webIdentity.roleArn (eq .component "operator") }}
+- name: aws-token
+  mountPath: /var/run/secrets/track-tree-audio/aws
+  readOnly: true
+{{- end }}
 {{- end }}
 
 {{- define "track-tree-audio.container" -}}
@@ -153,7 +284,7 @@ volumes:
 image: {{ include "track-tree-audio.image" (dict "root" .root "image" $values.image) }}
 imagePullPolicy: {{ $values.image.pullPolicy }}
 securityContext:
-  {{- include "track-tree-audio.containerSecurityContext" . | nindent 2 }}
+  {{- toYaml $values.containerSecurityContext | nindent 2 }}
 ports:
   - name: http
     containerPort: {{ $values.port }}
@@ -161,6 +292,11 @@ ports:
 envFrom:
   - configMapRef:
       name: {{ include "track-tree-audio.fullname" .root }}-{{ .component }}
+env:
+  {{- include "track-tree-audio.ownEnv" . | nindent 2 }}
+  {{- with $values.extraEnv }}
+  {{- toYaml . | nindent 2 }}
+  {{- end }}
 startupProbe:
   httpGet:
     path: /healthz
@@ -184,16 +320,14 @@ livenessProbe:
 resources:
   {{- toYaml $values.resources | nindent 2 }}
 volumeMounts:
-  - name: tmp
-    mountPath: /tmp
-  {{- if .root.Values.models.registry }}
-  - name: models
-    mountPath: /etc/track-tree-audio
-    readOnly: true
+  {{- include "track-tree-audio.ownMounts" . | nindent 2 }}
+  {{- with $values.extraVolumeMounts }}
+  {{- toYaml . | nindent 2 }}
   {{- end }}
 {{- end }}
 
-{{- define "track-tree-audio.env" -}}
+{{- /* The variables that are no plain settings; only the operator talks to the storage. */}}
+{{- define "track-tree-audio.ownEnv" -}}
 - name: NAMESPACE
   valueFrom:
     fieldRef:
@@ -204,13 +338,29 @@ volumeMounts:
     fieldRef:
       fieldPath: status.podIP
   {{- else }}
-  value: "0.0.0.0"
+  value: "::"
   {{- end }}
 - name: TMPDIR
   value: /tmp
-- name: DEMUCSSVC_TOKEN
+{{- $operator := eq .component "operator" }}
+{{- $keys := include "track-tree-audio.secretKeys" .root | fromYaml }}
+{{- range $variable, $key := ternary $keys (pick $keys "DEMUCSSVC_TOKEN") $operator }}
+- name: {{ $variable }}
   valueFrom:
     secretKeyRef:
-      name: {{ include "track-tree-audio.secretName" .root }}
-      key: DEMUCSSVC_TOKEN
+      name: {{ include "track-tree-audio.secretName" $.root }}
+      key: {{ $key | quote }}
+      {{- if hasPrefix "S3_" $variable }}
+      optional: true
+      {{- end }}
+{{- end }}
+{{- include "track-tree-audio.surroundingsEnv" .root }}
+{{- if and $operator .root.Values.storage.webIdentity.roleArn }}
+- name: AWS_ROLE_ARN
+  value: {{ .root.Values.storage.webIdentity.roleArn | quote }}
+- name: AWS_WEB_IDENTITY_TOKEN_FILE
+  value: /var/run/secrets/track-tree-audio/aws/token
+- name: AWS_REGION
+  value: {{ .root.Values.storage.region | quote }}
+{{- end }}
 {{- end }}

@@ -6,6 +6,7 @@
 {{- end }}
 
 {{- define "track-tree-audio.sharedSettings" -}}
+RELEASE: {{ .Release.Name | quote }}
 ENVIRONMENT: {{ .Values.environment | quote }}
 LOG_LEVEL: {{ .Values.logLevel | quote }}
 API_WEBHOOK_URL_ALLOWLIST: {{ join "," .Values.webhooks.allowlist | quote }}
@@ -35,6 +36,7 @@ MAX_ACTIVE_JOBS: {{ int64 .Values.queue.maxActiveJobs | quote }}
 QUEUE_DEADLINE_SECONDS: {{ int64 .Values.queue.queueDeadlineSeconds | quote }}
 RUN_DEADLINE_SECONDS: {{ int64 .Values.queue.runDeadlineSeconds | quote }}
 START_DEADLINE_SECONDS: {{ int64 .Values.queue.startDeadlineSeconds | quote }}
+KEEP_FINISHED_JOBS_SECONDS: {{ int64 .Values.queue.keepFinishedJobsSeconds | quote }}
 TTL_SECONDS_AFTER_FINISHED: {{ int64 .Values.queue.ttlSecondsAfterFinished | quote }}
 PRIORITY_CLASSES: {{ toJson .Values.queue.priorityClasses | quote }}
 MAX_AUDIO_SECONDS: {{ int64 .Values.source.maxAudioSeconds | quote }}
@@ -53,16 +55,29 @@ WORKER_IMAGE_PULL_POLICY: {{ $worker.image.pullPolicy | quote }}
 WORKER_IMAGE_PULL_SECRETS: {{ toJson .Values.imagePullSecrets | quote }}
 WORKER_SERVICE_ACCOUNT: {{ include "track-tree-audio.serviceAccount" (dict "root" . "component" "worker") | quote }}
 WORKER_SECRET_NAME: {{ include "track-tree-audio.secretName" . | quote }}
+WORKER_SECRET_KEYS: {{ include "track-tree-audio.secretKeys" . | fromYaml | toJson | quote }}
+{{- with .Values.storage.webIdentity }}
+{{- if .roleArn }}
+WORKER_AWS_ROLE_ARN: {{ .roleArn | quote }}
+WORKER_AWS_TOKEN_AUDIENCE: {{ .audience | quote }}
+WORKER_AWS_TOKEN_SECONDS: {{ int64 .expirationSeconds | quote }}
+{{- end }}
+{{- end }}
 WORKER_DEVICE: {{ $worker.device | quote }}
 WORKER_PRECISION: {{ $worker.precision | quote }}
 WORKER_GPU_RESOURCE: {{ $worker.gpu.resourceName | quote }}
 WORKER_GPU_COUNT: {{ int64 $worker.gpu.count | quote }}
 WORKER_CPU: {{ $worker.cpu | quote }}
+WORKER_CPU_LIMIT: {{ $worker.cpuLimit | quote }}
 WORKER_MEMORY: {{ $worker.memory | quote }}
 WORKER_MEMORY_RETRY: {{ $worker.memoryRetry | quote }}
 WORKER_SCRATCH_SIZE: {{ $worker.scratchSize | quote }}
+WORKER_EPHEMERAL_STORAGE: {{ $worker.ephemeralStorage | quote }}
 WORKER_NODE_SELECTOR: {{ toJson $worker.nodeSelector | quote }}
 WORKER_TOLERATIONS: {{ toJson $worker.tolerations | quote }}
+WORKER_AFFINITY: {{ toJson $worker.affinity | quote }}
+WORKER_TOPOLOGY_SPREAD_CONSTRAINTS: {{ include "track-tree-audio.spread" (dict "root" . "component" "worker") | fromYamlArray | toJson | quote }}
+WORKER_PRIORITY_CLASS: {{ $worker.priorityClassName | quote }}
 WORKER_RUNTIME_CLASS: {{ $worker.runtimeClassName | quote }}
 WORKER_MODEL_DIR: {{ $worker.models.directory | quote }}
 {{- with $worker.models.volume }}
@@ -72,7 +87,12 @@ WORKER_MODEL_VOLUME: {{ toJson . | quote }}
 WORKER_MODEL_REGISTRY_CONFIGMAP: {{ include "track-tree-audio.fullname" . }}-models
 {{- end }}
 WORKER_TERMINATION_GRACE_SECONDS: {{ int64 $worker.terminationGracePeriodSeconds | quote }}
-WORKER_LABELS: {{ toJson $worker.labels | quote }}
-WORKER_ANNOTATIONS: {{ toJson $worker.annotations | quote }}
+WORKER_POD_LABELS: {{ toJson (merge (dict) $worker.podLabels .Values.commonLabels) | quote }}
+WORKER_POD_ANNOTATIONS: {{ toJson $worker.podAnnotations | quote }}
+WORKER_POD_SECURITY_CONTEXT: {{ toJson $worker.podSecurityContext | quote }}
+WORKER_CONTAINER_SECURITY_CONTEXT: {{ toJson $worker.containerSecurityContext | quote }}
+WORKER_EXTRA_ENV: {{ concat (include "track-tree-audio.surroundingsEnv" . | fromYamlArray) $worker.extraEnv | toJson | quote }}
+WORKER_EXTRA_VOLUMES: {{ concat (include "track-tree-audio.surroundingsVolumes" . | fromYamlArray) $worker.extraVolumes | toJson | quote }}
+WORKER_EXTRA_VOLUME_MOUNTS: {{ concat (include "track-tree-audio.surroundingsMounts" . | fromYamlArray) $worker.extraVolumeMounts | toJson | quote }}
 CUDA_VISIBLE_DEVICES: {{ $worker.cudaVisibleDevices | quote }}
 {{- end }}
