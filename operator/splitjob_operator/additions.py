@@ -16,7 +16,6 @@ __all__ = ["OWN_PATHS", "OWN_VARIABLES", "OWN_VOLUMES", "Additions", "refuse_cla
 Json = Mapping[str, Any]
 
 SECRET_VARIABLES = ("DEMUCSSVC_TOKEN", "S3_ACCESS_KEY_ID", "S3_SECRET_ACCESS_KEY")
-ROLE_VARIABLES = ("AWS_ROLE_ARN", "AWS_WEB_IDENTITY_TOKEN_FILE", "AWS_REGION")
 OWN_VARIABLES = frozenset(
     {
         *(value for name, value in vars(workload).items() if name.startswith("ENV_")),
@@ -30,16 +29,18 @@ OWN_VARIABLES = frozenset(
         "S3_BUCKET",
     }
 )
+ROLE_VARIABLES = frozenset({"AWS_ROLE_ARN", "AWS_WEB_IDENTITY_TOKEN_FILE", "AWS_REGION"})
 OWN_VOLUMES = frozenset({"scratch", "request", "models", "model-registry", "aws-token"})
 SCRATCH = "/scratch"
 SECRET_DIR = "/run/track-tree/request"  # noqa: S105 - a directory
 REGISTRY_DIR = "/run/track-tree/models"
 ROLE_TOKEN_DIR = "/var/run/secrets/track-tree-audio/aws"  # noqa: S105 - a directory
 OWN_PATHS = frozenset({SCRATCH, SECRET_DIR, REGISTRY_DIR, ROLE_TOKEN_DIR})
+OWN_PARTS = ("name", "instance", "version", "component", "managed-by")
 OWN_LABELS = frozenset(
     {
-        "app.kubernetes.io/name",
-        "app.kubernetes.io/component",
+        *(f"app.kubernetes.io/{part}" for part in OWN_PARTS),
+        "helm.sh/chart",
         "job-name",
         "controller-uid",
         "pod-template-hash",
@@ -50,12 +51,17 @@ OWN_PREFIXES = (f"{GROUP}/", "batch.kubernetes.io/")
 
 @dataclass(frozen=True)
 class Additions:
-    """Labels, `env`, `volumes` and `volumeMounts`, as in a pod."""
+    """Labels, `env`, `volumes` and `volumeMounts`, as in a pod.
+
+    Attributes:
+        with_role: whether the pods get the variables of a role of AWS anyway.
+    """
 
     labels: Mapping[str, str]
     environment: Sequence[Json]
     volumes: Sequence[Json]
     mounts: Sequence[Json]
+    with_role: bool = False
 
 
 def refuse_clashes(added: Additions) -> None:
@@ -70,7 +76,8 @@ def refuse_clashes(added: Additions) -> None:
                 f"WORKER_POD_LABELS has {label}, a label by which workers are found: remove it"
             )
     variables = _names("WORKER_EXTRA_ENV", added.environment)
-    _refuse_own("WORKER_EXTRA_ENV", variables, OWN_VARIABLES, "a variable")
+    own = OWN_VARIABLES | ROLE_VARIABLES if added.with_role else OWN_VARIABLES
+    _refuse_own("WORKER_EXTRA_ENV", variables, own, "a variable")
     volumes = _names("WORKER_EXTRA_VOLUMES", added.volumes)
     _refuse_own("WORKER_EXTRA_VOLUMES", volumes, OWN_VOLUMES, "a volume")
     for volume in added.volumes:

@@ -203,6 +203,7 @@ class Settings(BaseSettings):
                 environment=self.worker_extra_env,
                 volumes=self.worker_extra_volumes,
                 mounts=self.worker_extra_volume_mounts,
+                with_role=bool(self.worker_aws_role_arn),
             )
         )
         return self

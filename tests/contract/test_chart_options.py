@@ -1,0 +1,460 @@
+"""The chart's options, one by one: what each renders, and what each refuses in words."""
+
+import json
+import re
+from typing import Any
+
+import pytest
+import yaml
+from tests.chart import (
+    CHART,
+    RELEASE,
+    ChartRefused,
+    Manifest,
+    Render,
+    container,
+    environment,
+    one,
+)
+
+from splitjob import workload
+from splitjob.resource import (
+    API_VERSION,
+    KIND,
+    LABEL_SPLITJOB,
+    Attempt,
+)
+from splitjob_operator import additions, job
+from splitjob_operator.observed import SplitJobView
+from splitjob_operator.settings import Settings
+
+DEPLOYMENTS = ("api", "operator")
+COMPONENTS = (*DEPLOYMENTS, "worker")
+FULL = f"{RELEASE}-track-tree-audio"
+DIGEST = f"sha256:{'a' * 64}"
+ROLE = "storage.webIdentity.roleArn=arn:aws:iam::123456789012:role/stems"
+
+
+def pod(manifests: list[Manifest], component: str) -> dict[str, Any]:
+    """Return the pod template of a component's Deployment."""
+    template = one(manifests, "Deployment", f"-{component}")["spec"]["template"]
+    return dict(template)
+
+
+def worker(
+    manifests: list[Manifest], monkeypatch: pytest.MonkeyPatch, **request: Any
+) -> dict[str, Any]:
+    """Return the pod template that the operator makes when it is configured so."""
+    for name, value in environment(manifests, "operator").items():
+        monkeypatch.setenv(name, value)
+    asked = {
+        "versionId": "v1",
+        "model": "demo",
+        "source": {"url": "https://audio.example.com/song.wav"},
+        "webhook": {"url": "https://hooks.example.com/x"},
+    }
+    view = SplitJobView.of(
+        {
+            "apiVersion": API_VERSION,
+            "kind": KIND,
+            "metadata": {
+                "name": "one",
+                "namespace": "audio",
+                "uid": "1",
+                "resourceVersion": "1",
+                "creationTimestamp": "2026-11-29T12:00:00Z",
+            },
+            "spec": {"request": asked | request},
+        }
+    )
+    built = job.build(view, Attempt(number=1, job_name="one-1"), Settings())
+    return dict(built["spec"]["template"])
+
+
+def template_of(
+    manifests: list[Manifest], component: str, monkeypatch: pytest.MonkeyPatch
+) -> dict[str, Any]:
+    """Return a component's pod template, the worker's as the operator makes it."""
+    if component == "worker":
+        return worker(manifests, monkeypatch)
+    return pod(manifests, component)
+
+
+def env_of(template: dict[str, Any]) -> dict[str, Any]:
+    (only,) = template["spec"]["containers"]
+    return {entry["name"]: entry.get("value", entry.get("valueFrom")) for entry in only["env"]}
+
+
+def images(manifests: list[Manifest]) -> dict[str, str]:
+    found = {component: container(manifests, component)["image"] for component in DEPLOYMENTS}
+    return {**found, "worker": environment(manifests, "operator")["WORKER_IMAGE"]}
+
+
+class TestImages:
+    def test_a_digest_takes_the_place_of_the_tag(self, render: Render) -> None:
+        rendered = render(*(f"{c}.image.digest={DIGEST}" for c in COMPONENTS))
+        assert images(rendered) == {c: f"track-tree-audio/{c}@{DIGEST}" for c in COMPONENTS}
+
+    def test_one_registry_for_all_but_those_that_name_their_own(self, render: Render) -> None:
+        rendered = render(
+            "global.imageRegistry=registry.example.com/mirror",
+            "worker.image.registry=gpu.example.com:5000",
+            f"worker.image.digest={DIGEST}",
+        )
+        assert images(rendered) == {
+            "api": "registry.example.com/mirror/track-tree-audio/api:0.1.0",
+            "operator": "registry.example.com/mirror/track-tree-audio/operator:0.1.0",
+            "worker": f"gpu.example.com:5000/track-tree-audio/worker@{DIGEST}",
+        }
+
+
+ADDED = {
+    "podLabels": {"team": "audio"},
+    "podAnnotations": {"note": "kept"},
+    "nodeSelector": {"disk": "ssd"},
+    "tolerations": [{"key": "gpu", "operator": "Exists"}],
+    "affinity": {"nodeAffinity": {"preferredDuringSchedulingIgnoredDuringExecution": []}},
+    "topologySpreadConstraints": [
+        {"maxSkew": 1, "topologyKey": "zone", "whenUnsatisfiable": "ScheduleAnyway"}
+    ],
+    "priorityClassName": "audio",
+    "extraEnv": [{"name": "EXTRA", "value": "$(HOSTNAME)"}],
+    "extraVolumes": [{"name": "extra", "configMap": {"name": "x"}}],
+    "extraVolumeMounts": [{"name": "extra", "mountPath": "/extra", "readOnly": True}],
+    "podSecurityContext": {"supplementalGroups": [7]},
+    "containerSecurityContext": {"runAsUser": 1000},
+}
+
+
+@pytest.mark.parametrize("component", COMPONENTS)
+def test_what_is_added_reaches_the_pods(
+    render: Render, monkeypatch: pytest.MonkeyPatch, tmp_path: Any, component: str
+) -> None:
+    values = tmp_path / "values.yaml"
+    values.write_text(yaml.safe_dump({component: ADDED, "commonLabels": {"cost": "songs"}}))
+    template = template_of(render(files=[values]), component, monkeypatch)
+    metadata, spec = template["metadata"], template["spec"]
+    (only,) = spec["containers"]
+    assert {"team": "audio", "cost": "songs"}.items() <= metadata["labels"].items()
+    assert metadata["annotations"]["note"] == "kept"
+    for name in ("nodeSelector", "tolerations", "affinity"):
+        assert spec[name] == ADDED[name]
+    assert spec["priorityClassName"] == "audio"
+    assert {"name": "EXTRA", "value": "$(HOSTNAME)"} in only["env"]
+    assert ADDED["extraVolumes"][0] in spec["volumes"]  # type: ignore[index]
+    assert ADDED["extraVolumeMounts"][0] in only["volumeMounts"]  # type: ignore[index]
+    assert spec["securityContext"]["supplementalGroups"] == [7]
+    assert spec["securityContext"]["runAsNonRoot"] is True
+    assert only["securityContext"]["runAsUser"] == 1000
+    assert only["securityContext"]["allowPrivilegeEscalation"] is False
+    (spread,) = spec["topologySpreadConstraints"]
+    assert spread["labelSelector"]["matchLabels"].items() <= metadata["labels"].items()
+
+
+@pytest.mark.parametrize("component", COMPONENTS)
+def test_users_and_groups_can_be_left_out(
+    render: Render, monkeypatch: pytest.MonkeyPatch, component: str
+) -> None:
+    fields = ("runAsUser", "runAsGroup", "fsGroup")
+    rendered = render(*(f"{component}.podSecurityContext.{field}=null" for field in fields))
+    context = template_of(rendered, component, monkeypatch)["spec"]["securityContext"]
+    assert not set(fields) & context.keys()
+    assert context["runAsNonRoot"] is True
+    assert context["seccompProfile"] == {"type": "RuntimeDefault"}
+
+
+@pytest.mark.parametrize("component", COMPONENTS)
+def test_certificates_and_proxy_reach_every_pod(
+    render: Render, monkeypatch: pytest.MonkeyPatch, component: str
+) -> None:
+    rendered = render(
+        "caBundle.configMap=our-ca",
+        "caBundle.key=bundle.pem",
+        "proxy.httpProxy=http://proxy.example.com:3128",
+        "proxy.httpsProxy=http://proxy.example.com:3128",
+        "proxy.noProxy=10.0.0.0/8",
+    )
+    template = template_of(rendered, component, monkeypatch)
+    (only,) = template["spec"]["containers"]
+    found = env_of(template)
+    paths = {found[name] for name in ("SSL_CERT_FILE", "AWS_CA_BUNDLE", "REQUESTS_CA_BUNDLE")}
+    assert paths == {"/etc/track-tree-audio-ca/ca.pem"}
+    (volume,) = (v for v in template["spec"]["volumes"] if v["name"] == "ca-bundle")
+    assert volume["configMap"] == {
+        "name": "our-ca",
+        "items": [{"key": "bundle.pem", "path": "ca.pem"}],
+    }
+    (mount,) = (m for m in only["volumeMounts"] if m["name"] == "ca-bundle")
+    assert mount["mountPath"] == "/etc/track-tree-audio-ca"
+    for name in ("HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy"):
+        assert found[name] == "http://proxy.example.com:3128"
+    assert found["NO_PROXY"] == found["no_proxy"]
+    exempt = found["NO_PROXY"].split(",")
+    assert {"10.0.0.0/8", "$(KUBERNETES_SERVICE_HOST)", ".svc"} <= set(exempt)
+
+
+def test_the_bundle_may_lie_in_a_secret(render: Render) -> None:
+    volumes = pod(render("caBundle.secret=our-ca"), "api")["spec"]["volumes"]
+    assert volumes[-1]["secret"] == {
+        "secretName": "our-ca",
+        "items": [{"key": "ca.crt", "path": "ca.pem"}],
+    }
+
+
+class TestIdentities:
+    def test_a_role_for_operator_and_workers_by_a_projected_token(
+        self, render: Render, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        rendered = render(ROLE, "storage.region=eu-central-1")
+        for template in (pod(rendered, "operator"), worker(rendered, monkeypatch)):
+            found = env_of(template)
+            assert found["AWS_ROLE_ARN"] == "arn:aws:iam::123456789012:role/stems"
+            assert found["AWS_REGION"] == "eu-central-1"
+            (only,) = template["spec"]["containers"]
+            (mount,) = (m for m in only["volumeMounts"] if m["name"] == "aws-token")
+            assert found["AWS_WEB_IDENTITY_TOKEN_FILE"] == f"{mount['mountPath']}/token"
+            (volume,) = (v for v in template["spec"]["volumes"] if v["name"] == "aws-token")
+            assert volume["projected"]["sources"] == [
+                {
+                    "serviceAccountToken": {
+                        "audience": "sts.amazonaws.com",
+                        "expirationSeconds": 3600,
+                        "path": "token",
+                    }
+                }
+            ]
+        assert "AWS_ROLE_ARN" not in env_of(pod(rendered, "api"))
+
+    def test_a_worker_that_only_uploads_gets_none(
+        self, render: Render, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        uploads = {"drums": {"url": "https://put.example.com/d"}}
+        template = worker(render(ROLE), monkeypatch, uploads=uploads)
+        assert "AWS_ROLE_ARN" not in env_of(template)
+        assert "aws-token" not in {volume["name"] for volume in template["spec"]["volumes"]}
+
+    def test_pod_identity_opens_its_agent_and_nothing_else(self, render: Render) -> None:
+        agent = {
+            "ports": [{"port": 80, "protocol": "TCP"}],
+            "to": [
+                {"ipBlock": {"cidr": "169.254.170.23/32"}},
+                {"ipBlock": {"cidr": "fd00:ec2::23/128"}},
+            ],
+        }
+        without, opened = render(), render("storage.podIdentity=true")
+        for component in COMPONENTS:
+            before = one(without, "NetworkPolicy", f"-{component}")["spec"]["egress"]
+            after = one(opened, "NetworkPolicy", f"-{component}")["spec"]["egress"]
+            added = [rule for rule in after if rule not in before]
+            assert added == ([] if component == "api" else [agent])
+            assert len(after) == len(before) + len(added)
+
+    def test_the_keys_of_a_secret_may_have_other_names(
+        self, render: Render, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        rendered = render(
+            "secrets.existingSecret=vault",
+            "secrets.keys.token=signing-token",
+            "secrets.keys.s3AccessKeyId=id",
+            "secrets.keys.s3SecretAccessKey=key",
+            needed=("storage.bucket=stems",),
+        )
+        settings = one(rendered, "ConfigMap", "-operator")["data"]
+        keys = json.loads(settings["WORKER_SECRET_KEYS"])
+        for component in DEPLOYMENTS:
+            for variable, source in env_of(pod(rendered, component)).items():
+                if isinstance(source, dict) and "secretKeyRef" in source:
+                    assert source["secretKeyRef"]["key"] == keys[variable]
+        assert keys == {
+            "DEMUCSSVC_TOKEN": "signing-token",
+            "S3_ACCESS_KEY_ID": "id",
+            "S3_SECRET_ACCESS_KEY": "key",
+        }
+        monkeypatch.setenv("WORKER_SECRET_KEYS", settings["WORKER_SECRET_KEYS"])
+        assert Settings(worker_image="w").worker_secret_keys == keys
+
+    def test_nothing_of_somebody_elses_secret_is_in_a_checksum(self, render: Render) -> None:
+        rendered = render("secrets.existingSecret=vault", needed=("storage.bucket=stems",))
+        for component in DEPLOYMENTS:
+            assert "checksum/secrets" not in pod(rendered, component)["metadata"]["annotations"]
+
+
+class TestScaling:
+    def test_an_autoscaler_counts_the_replicas_alone(self, render: Render) -> None:
+        rendered = render("api.autoscaling.enabled=true", "api.autoscaling.maxReplicas=9")
+        assert "replicas" not in one(rendered, "Deployment", "-api")["spec"]
+        spec = one(rendered, "HorizontalPodAutoscaler")["spec"]
+        assert spec["scaleTargetRef"]["name"] == f"{FULL}-api"
+        assert (spec["minReplicas"], spec["maxReplicas"]) == (2, 9)
+        assert one(rendered, "PodDisruptionBudget")["spec"]["maxUnavailable"] == 1
+
+    def test_a_budget_never_says_how_many_must_be_there(self, render: Render) -> None:
+        spec = one(render("api.podDisruptionBudget.maxUnavailable=25%"), "PodDisruptionBudget")
+        assert spec["spec"]["maxUnavailable"] == "25%"
+        assert "minAvailable" not in spec["spec"]
+        off = render("api.podDisruptionBudget.enabled=false")
+        assert "PodDisruptionBudget" not in {m["kind"] for m in off}
+
+
+class TestNetwork:
+    def test_families_of_the_services(self, render: Render) -> None:
+        rendered = render(
+            "api.service.ipFamilies={IPv6,IPv4}", "api.service.ipFamilyPolicy=PreferDualStack"
+        )
+        spec = one(rendered, "Service")["spec"]
+        assert spec["ipFamilies"] == ["IPv6", "IPv4"]
+        assert spec["ipFamilyPolicy"] == "PreferDualStack"
+        assert not {"ipFamilies", "ipFamilyPolicy"} & one(render(), "Service")["spec"].keys()
+
+    def test_an_ingress(self, render: Render) -> None:
+        rendered = render(
+            "ingress.enabled=true",
+            "ingress.className=nginx",
+            "ingress.hosts={stems.example.com}",
+            "ingress.tls[0].secretName=tls,ingress.tls[0].hosts={stems.example.com}",
+        )
+        spec = one(rendered, "Ingress")["spec"]
+        assert spec["ingressClassName"] == "nginx"
+        assert spec["tls"] == [{"secretName": "tls", "hosts": ["stems.example.com"]}]
+        (rule,) = spec["rules"]
+        (path,) = rule["http"]["paths"]
+        assert rule["host"] == "stems.example.com"
+        assert path["backend"]["service"] == {"name": f"{FULL}-api", "port": {"name": "http"}}
+
+    def test_a_route_of_the_gateway_api(self, render: Render) -> None:
+        rendered = render(
+            "httpRoute.enabled=true",
+            "httpRoute.parentRefs[0].name=public",
+            "httpRoute.hostnames={stems.example.com}",
+        )
+        route = one(rendered, "HTTPRoute")
+        assert route["apiVersion"] == "gateway.networking.k8s.io/v1"
+        assert route["spec"]["parentRefs"] == [{"name": "public"}]
+        assert route["spec"]["rules"][0]["backendRefs"] == [{"name": f"{FULL}-api", "port": 80}]
+
+
+class TestMonitors:
+    def test_services_and_their_ports(self, render: Render) -> None:
+        rendered = render(
+            "metrics.serviceMonitor.enabled=true", "metrics.serviceMonitor.labels.release=prom"
+        )
+        for component in DEPLOYMENTS:
+            monitor = one(rendered, "ServiceMonitor", f"-{component}")
+            service = one(rendered, "Service", f"-{component}")
+            wanted = monitor["spec"]["selector"]["matchLabels"]
+            assert monitor["metadata"]["labels"]["release"] == "prom"
+            assert wanted.items() <= service["metadata"]["labels"].items()
+            (endpoint,) = monitor["spec"]["endpoints"]
+            assert endpoint["port"] in {port["name"] for port in service["spec"]["ports"]}
+
+    def test_pods_and_their_ports(self, render: Render) -> None:
+        rendered = render("metrics.podMonitor.enabled=true")
+        for component in DEPLOYMENTS:
+            monitor = one(rendered, "PodMonitor", f"-{component}")["spec"]
+            labels = pod(rendered, component)["metadata"]["labels"]
+            assert monitor["selector"]["matchLabels"].items() <= labels.items()
+            ports = {port["name"] for port in container(rendered, component)["ports"]}
+            assert {e["port"] for e in monitor["podMetricsEndpoints"]} <= ports
+        services = [m["metadata"]["name"] for m in rendered if m["kind"] == "Service"]
+        assert services == [f"{FULL}-api"], "nothing but a ServiceMonitor needs the operator's"
+
+
+def test_nothing_of_others_is_rendered_unless_asked(manifests: list[Manifest]) -> None:
+    groups = {m["apiVersion"].partition("/")[0] for m in manifests}
+    assert not groups & {"monitoring.coreos.com", "gateway.networking.k8s.io", "autoscaling"}
+    assert "Ingress" not in {m["kind"] for m in manifests}
+
+
+def test_the_release_marks_its_namespace(manifests: list[Manifest]) -> None:
+    mark = one(manifests, "ConfigMap", "-installation")
+    assert mark["metadata"]["name"] == "track-tree-audio-installation"
+    assert mark["data"] == {"release": RELEASE}
+    for component in DEPLOYMENTS:
+        assert environment(manifests, component)["RELEASE"] == RELEASE
+
+
+def test_a_quota_on_everything_is_satisfied(
+    render: Render, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A namespace may demand requests and limits of CPU, memory and disk of every container."""
+    limited = render("worker.cpuLimit=4", *(f"{c}.resources.limits.cpu=500m" for c in DEPLOYMENTS))
+    templates = [template_of(limited, component, monkeypatch) for component in COMPONENTS]
+    templates.append(one(limited, "Pod", "-test"))
+    for template in templates:
+        (only,) = template["spec"]["containers"]
+        for kind in ("requests", "limits"):
+            wanted = {"cpu", "memory", "ephemeral-storage"}
+            assert wanted <= only["resources"][kind].keys(), template["metadata"]
+
+
+def test_rendered_twice_it_is_the_same(render: Render) -> None:
+    """Nothing is random or dated: what renders charts again and again sees no difference."""
+    assert render() == render()
+
+
+def test_the_chart_refuses_what_the_operator_would_refuse(
+    render: Render, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text = (CHART / "templates" / "_refusals.tpl").read_text()
+    listed = re.search(r"workerEnv\" -}}\n\[(.*)\]", text)
+    assert listed
+    assert set(listed[1].split(", ")) == additions.OWN_VARIABLES
+    everything = worker(
+        render("models.registry.models[0].name=own", "storage.prefix=p"),
+        monkeypatch,
+        secretName="one",
+    )
+    assert env_of(everything).keys() <= additions.OWN_VARIABLES
+    assert {v["name"] for v in everything["spec"]["volumes"]} <= additions.OWN_VOLUMES
+    assert workload.ENV_SECRET_DIR in env_of(everything)
+
+
+TOKEN = "worker.extraVolumes[0].projected.sources[0].serviceAccountToken"
+REFUSED = {
+    "api.image.tag=1@sha256:aa": "at '/api/image/tag'",
+    f"worker.image.repository=r.example/w@{DIGEST}": "at '/worker/image/repository'",
+    "worker.image.digest=sha256:aa": "at '/worker/image/digest'",
+    "api.extraEnv[0].name=LOG_LEVEL": "api.extraEnv has LOG_LEVEL, which the chart sets itself",
+    "operator.extraEnv[0].name=HOST": "operator.extraEnv has HOST, which the chart sets itself",
+    "worker.extraEnv[0].name=DEVICE": "worker.extraEnv has DEVICE, which the chart sets itself",
+    "worker.extraEnv[0].name=A,worker.extraEnv[1].name=A": "has A more than once",
+    "caBundle.secret=x,worker.extraEnv[0].name=SSL_CERT_FILE": "which the chart sets itself",
+    "worker.extraVolumes[0].name=scratch,worker.extraVolumes[0].emptyDir.medium=": "is taken",
+    "api.extraVolumes[0].name=root,api.extraVolumes[0].hostPath.path=/": "at '/api/extraVolumes/0'",
+    "api.extraVolumeMounts[0].name=x,api.extraVolumeMounts[0].mountPath=/x": "not in api.extraV",
+    "operator.extraVolumes[0].name=x,operator.extraVolumes[0].emptyDir.medium="
+    ",operator.extraVolumeMounts[0].name=x,operator.extraVolumeMounts[0].mountPath=/tmp/": (
+        "/tmp/, where something is mounted already"
+    ),
+    f"worker.extraVolumes[0].name=t,{TOKEN}.path=token": "a token for the API server",
+    "api.podSecurityContext.runAsNonRoot=false": "at '/api/podSecurityContext/runAsNonRoot'",
+    "worker.podSecurityContext.runAsUser=0": "at '/worker/podSecurityContext/runAsUser'",
+    "worker.containerSecurityContext.privileged=true": "/worker/containerSecurityContext/privil",
+    "operator.containerSecurityContext.capabilities=null": "/operator/containerSecurityContext",
+    "commonLabels.app\\.kubernetes\\.io/name=x": "commonLabels has app.kubernetes.io/name",
+    f"worker.podLabels.{LABEL_SPLITJOB.replace('.', chr(92) + '.')}=x": "worker.podLabels has",
+    "api.podLabels.pod-template-hash=x": "api.podLabels has pod-template-hash",
+    "caBundle.secret=x,caBundle.configMap=y": "name one of the two",
+    "proxy.noProxy=10.0.0.0/8": "but no proxy is",
+    "proxy.httpsProxy=proxy:3128": "at '/proxy/httpsProxy'",
+    f"{ROLE},storage.podIdentity=true": "keep one of them",
+    f"{ROLE},storage.region=auto": "is none of its regions",
+    "storage.webIdentity.roleArn=stems": "at '/storage/webIdentity/roleArn'",
+    "api.autoscaling.enabled=true,api.autoscaling.minReplicas=7": "swap them",
+    "api.autoscaling.enabled=true,api.resources.requests.cpu=null": "requests.cpu is not set",
+    "api.podDisruptionBudget.maxUnavailable=0": "at '/api/podDisruptionBudget/maxUnavailable'",
+    "api.podDisruptionBudget.maxUnavailable=0%": "at '/api/podDisruptionBudget/maxUnavailable'",
+    "api.service.ipFamilies={IPv4,IPv6}": "set api.service.ipFamilyPolicy",
+    "api.service.ipFamilies={IPv5}": "at '/api/service/ipFamilies/0'",
+    "ingress.enabled=true": "set ingress.hosts",
+    "httpRoute.enabled=true": "set httpRoute.parentRefs",
+    "metrics.serviceMonitor.enabled=true,metrics.podMonitor.enabled=true": "enable one",
+    "queue.keepFinishedJobsSeconds=-1": "at '/queue/keepFinishedJobsSeconds'",
+}
+
+
+@pytest.mark.parametrize("setting", REFUSED)
+def test_what_cannot_work_is_refused_with_a_reason(render: Render, setting: str) -> None:
+    with pytest.raises(ChartRefused) as refusal:
+        render(setting)
+    assert REFUSED[setting] in str(refusal.value)
