@@ -29,7 +29,7 @@ OWN_VARIABLES = frozenset(
         "S3_BUCKET",
     }
 )
-ROLE_VARIABLES = frozenset({"AWS_ROLE_ARN", "AWS_WEB_IDENTITY_TOKEN_FILE", "AWS_REGION"})
+ROLE_VARIABLES = frozenset({"AWS_ROLE_ARN", "AWS_WEB_IDENTITY_TOKEN_FILE"})
 OWN_VOLUMES = frozenset({"scratch", "request", "models", "model-registry", "aws-token"})
 SCRATCH = "/scratch"
 SECRET_DIR = "/run/track-tree/request"  # noqa: S105 - a directory

@@ -189,13 +189,12 @@ def _environment(
 
 
 def _role(settings: Settings) -> dict[str, str]:
-    """Return what tells boto3 to trade the pod's token for keys; its STS is asked in the region."""
+    """Return what tells boto3 to trade the pod's token for keys; the bucket's region is asked."""
     if not settings.worker_aws_role_arn:
         return {}
     return {
         "AWS_ROLE_ARN": settings.worker_aws_role_arn,
         "AWS_WEB_IDENTITY_TOKEN_FILE": f"{ROLE_TOKEN_DIR}/token",
-        "AWS_REGION": settings.s3_region,
     }
 
 

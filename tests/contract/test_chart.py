@@ -35,7 +35,6 @@ OTHER_NAMES = {
     "S3_SECRET_ACCESS_KEY",
     "AWS_ROLE_ARN",
     "AWS_WEB_IDENTITY_TOKEN_FILE",
-    "AWS_REGION",
 }
 # Settings that the chart leaves at their defaults: they are for tests and for people who know why.
 NOT_OFFERED = {

@@ -209,7 +209,6 @@ class TestIdentities:
         for template in (pod(rendered, "operator"), worker(rendered, monkeypatch)):
             found = env_of(template)
             assert found["AWS_ROLE_ARN"] == "arn:aws:iam::123456789012:role/stems"
-            assert found["AWS_REGION"] == "eu-central-1"
             (only,) = template["spec"]["containers"]
             (mount,) = (m for m in only["volumeMounts"] if m["name"] == "aws-token")
             assert found["AWS_WEB_IDENTITY_TOKEN_FILE"] == f"{mount['mountPath']}/token"

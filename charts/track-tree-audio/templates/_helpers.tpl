@@ -360,7 +360,5 @@ volumeMounts:
   value: {{ .root.Values.storage.webIdentity.roleArn | quote }}
 - name: AWS_WEB_IDENTITY_TOKEN_FILE
   value: /var/run/secrets/track-tree-audio/aws/token
-- name: AWS_REGION
-  value: {{ .root.Values.storage.region | quote }}
 {{- end }}
 {{- end }}
