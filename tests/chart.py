@@ -30,6 +30,7 @@ def render(
     files: Sequence[Path] = (),
     needed: Sequence[str] = NEEDED,
     namespace: str = NAMESPACE,
+    release: str = RELEASE,
 ) -> list[Manifest]:
     """Return the manifests of the chart with some values.
 
@@ -40,6 +41,7 @@ def render(
         files: of values.
         needed: the settings without which nothing is rendered.
         namespace: of the release.
+        release: its name.
 
     Raises:
         ChartRefused: the values are not accepted.
@@ -48,7 +50,7 @@ def render(
     values += [f"--set={setting}" for setting in (*needed, *settings)]
     homes = dict.fromkeys(("HELM_CACHE_HOME", "HELM_CONFIG_HOME", "HELM_DATA_HOME"), str(home))
     answer = subprocess.run(
-        [helm, "template", RELEASE, CHART, f"--namespace={namespace}", *values],
+        [helm, "template", release, CHART, f"--namespace={namespace}", *values],
         check=False,
         capture_output=True,
         text=True,

@@ -1,6 +1,7 @@
 """What the contract tests share: the chart, rendered by helm without a cluster."""
 
 from functools import partial
+from pathlib import Path
 
 import pytest
 from tests import chart
@@ -10,9 +11,15 @@ from splitjob_local.binaries import find_binaries
 
 
 @pytest.fixture(scope="session")
-def render(tmp_path_factory: pytest.TempPathFactory) -> Render:
+def helm() -> Path:
+    """The program."""
+    return find_binaries(print)["helm"]
+
+
+@pytest.fixture(scope="session")
+def render(helm: Path, tmp_path_factory: pytest.TempPathFactory) -> Render:
     """A function that renders the chart with some values and returns its manifests."""
-    return partial(chart.render, find_binaries(print)["helm"], tmp_path_factory.mktemp("helm"))
+    return partial(chart.render, helm, tmp_path_factory.mktemp("helm"))
 
 
 @pytest.fixture(scope="session")

@@ -1,18 +1,24 @@
-{{- define "track-tree-audio.name" -}}
-{{- default .Chart.Name .Values.nameOverride | trunc 40 | trimSuffix "-" }}
+{{- /* The prefix of every object's name. Services are the strictest: letters, digits and -, a letter
+       first. The schema holds the overrides to that; a release may be called audio-1.2 or 3stems. */}}
+{{- define "track-tree-audio.fullname" -}}
+{{- $name := default .Chart.Name .Values.nameOverride }}
+{{- $release := replace "." "-" .Release.Name }}
+{{- if regexMatch "^[0-9]" $release }}
+{{- $release = printf "%s-%s" $name $release }}
+{{- end }}
+{{- $full := ternary $release (printf "%s-%s" $release $name) (contains $name $release) }}
+{{- default $full .Values.fullnameOverride | trunc 40 | trimAll "-" }}
 {{- end }}
 
-{{- /* The prefix of every object's name. */}}
-{{- define "track-tree-audio.fullname" -}}
-{{- $name := include "track-tree-audio.name" . }}
-{{- $full := ternary .Release.Name (printf "%s-%s" .Release.Name $name) (contains $name .Release.Name) }}
-{{- default $full .Values.fullnameOverride | trunc 40 | trimSuffix "-" }}
+{{- /* Selectors cannot be changed by an upgrade, so no value is in them. */}}
+{{- define "track-tree-audio.matchLabels" -}}
+app.kubernetes.io/name: track-tree-audio
+app.kubernetes.io/instance: {{ .Release.Name | quote }}
 {{- end }}
 
 {{- define "track-tree-audio.labels" -}}
-helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
-app.kubernetes.io/name: {{ include "track-tree-audio.name" . }}
-app.kubernetes.io/instance: {{ .Release.Name }}
+helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" | quote }}
+{{ include "track-tree-audio.matchLabels" . }}
 app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
 app.kubernetes.io/managed-by: {{ .Release.Service }}
 {{- with .Values.commonLabels }}
@@ -28,8 +34,7 @@ track-tree-audio-installation
 
 {{- /* Selector labels of one component; call with (dict "root" $ "component" "api"). */}}
 {{- define "track-tree-audio.selector" -}}
-app.kubernetes.io/name: {{ include "track-tree-audio.name" .root }}
-app.kubernetes.io/instance: {{ .root.Release.Name }}
+{{ include "track-tree-audio.matchLabels" .root }}
 app.kubernetes.io/component: {{ .component }}
 {{- end }}
 

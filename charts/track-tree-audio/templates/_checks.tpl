@@ -1,0 +1,79 @@
+{{- /* What the schema cannot say of the values: each refuses in words, and renders nothing. */}}
+
+{{- define "track-tree-audio.checkNames" -}}
+{{- range $component := list "api" "operator" "worker" }}
+{{- $account := (index $.Values $component).serviceAccount }}
+{{- if and (not $account.create) (not $account.name) }}
+{{- fail (printf "\n\n%[1]s.serviceAccount.create is false and %[1]s.serviceAccount.name is blank, so its pods would ask for an account that nobody makes. Set the name of the account that is there (default, for the namespace's own).\n" $component) }}
+{{- end }}
+{{- end }}
+{{- end }}
+
+{{- define "track-tree-audio.checkSizes" -}}
+{{- $worker := .Values.worker }}
+{{- range $key := list "memory" "memoryRetry" "scratchSize" "ephemeralStorage" }}
+{{- include "track-tree-audio.checkQuantity" (dict "name" (printf "worker.%s" $key) "value" (get $worker $key | default "") "least" 1048576 "most" 1125899906842624 "range" "1Mi and 1Pi: write the unit, as in 6Gi (m means thousandths of a byte).") }}
+{{- end }}
+{{- range $key := list "cpu" "cpuLimit" }}
+{{- include "track-tree-audio.checkQuantity" (dict "name" (printf "worker.%s" $key) "value" (get $worker $key | default "") "least" 0.001 "most" 1024 "range" "1m and 1024 cores: write 2, 1.5 or 500m (thousandths).") }}
+{{- end }}
+{{- include "track-tree-audio.checkAtMost" (dict "name" "worker.memory" "value" $worker.memory "above" "worker.memoryRetry" "limit" $worker.memoryRetry "why" "that is the memory of the attempt after one that ran out of it. Set worker.memoryRetry to more.") }}
+{{- include "track-tree-audio.checkAtMost" (dict "name" "worker.cpu" "value" $worker.cpu "above" "worker.cpuLimit" "limit" (get $worker "cpuLimit" | default "") "why" "no pod may ask for more than its limit. Raise the limit, or leave it blank.") }}
+{{- include "track-tree-audio.checkAtMost" (dict "name" "worker.scratchSize" "value" $worker.scratchSize "above" "worker.ephemeralStorage" "limit" (get $worker "ephemeralStorage" | default "") "why" "the scratch disk counts as ephemeral storage, so the pod would be evicted before it is full. Raise worker.ephemeralStorage, or leave it blank.") }}
+{{- range $name, $resources := dict "api" .Values.api.resources "operator" .Values.operator.resources "tests" (get .Values.tests "resources" | default dict) }}
+{{- range $resource, $request := get $resources "requests" | default dict }}
+{{- include "track-tree-audio.checkAtMost" (dict "name" (printf "%s.resources.requests.%s" $name $resource) "value" $request "above" "its limit" "limit" (get (get $resources "limits" | default dict) $resource | default "") "why" "no pod may ask for more than its limit. Raise the limit, or ask for less.") }}
+{{- end }}
+{{- end }}
+{{- end }}
+
+{{- /* Never through the schema: helm would print what does not match. */}}
+{{- define "track-tree-audio.checkSecrets" -}}
+{{- $secrets := .Values.secrets }}
+{{- range $key := list "token" "s3AccessKeyId" "s3SecretAccessKey" }}
+{{- if regexMatch "^\\s|\\s$" (get $secrets $key) }}
+{{- fail (printf "\n\nsecrets.%s begins or ends with a blank or a newline, which others who have the same key do not. Remove it (printf %%s, or --set-string instead of --set-file).\n" $key) }}
+{{- end }}
+{{- end }}
+{{- range $key := list "s3AccessKeyId" "s3SecretAccessKey" }}
+{{- if regexMatch "[^!-~]" (get $secrets $key) }}
+{{- fail (printf "\n\nsecrets.%s holds a blank, a newline or a letter that no key has: copy it anew.\n" $key) }}
+{{- end }}
+{{- end }}
+{{- range splitList "," $secrets.token }}
+{{- if and (hasPrefix "whsec_" (trim .)) (not (regexMatch "^whsec_([A-Za-z0-9+/]{4})*([A-Za-z0-9+/]{4}|[A-Za-z0-9+/]{3}=|[A-Za-z0-9+/]{2}==)$" (trim .))) }}
+{{- fail "\n\nsecrets.token has a token that begins with whsec_, but does not go on with base64, so nothing would start. Copy it anew, whole.\n" }}
+{{- end }}
+{{- end }}
+{{- end }}
+
+{{- define "track-tree-audio.checkModels" -}}
+{{- $known := list "demo" "htdemucs" "htdemucs_ft" "htdemucs_6s" "hdemucs_mmi" "mdx_extra" }}
+{{- if .Values.models.registry }}
+{{- $known = list }}
+{{- range .Values.models.registry.models }}
+{{- if has .name $known }}
+{{- fail (printf "\n\nmodels.registry describes %s twice: remove one of the two.\n" .name) }}
+{{- end }}
+{{- $known = append $known .name }}
+{{- end }}
+{{- end }}
+{{- range .Values.models.offered }}
+{{- if not (has . $known) }}
+{{- fail (printf "\n\nmodels.offered has %s, which the registry has not: %s. Remove it, or describe it in models.registry.\n" . (join ", " $known)) }}
+{{- end }}
+{{- end }}
+{{- end }}
+
+{{- define "track-tree-audio.checkWebhooks" -}}
+{{- range .Values.webhooks.allowlist }}
+{{- if hasPrefix "http://" . }}
+{{- if eq $.Values.environment "prod" }}
+{{- fail (printf "\n\nwebhooks.allowlist has %s: a webhook goes over https. Use https://, or environment: local for loopback addresses.\n" .) }}
+{{- end }}
+{{- if not (regexMatch "^http://(localhost|127[.0-9]+|\\[::1\\])(:[0-9]+)?(/|$)" .) }}
+{{- fail (printf "\n\nwebhooks.allowlist has %s: also with environment: local, http goes to loopback addresses only. Use https://, or localhost.\n" .) }}
+{{- end }}
+{{- end }}
+{{- end }}
+{{- end }}
