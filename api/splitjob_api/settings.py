@@ -1,6 +1,7 @@
 """The API's settings, read from the environment once, at start."""
 
 from pathlib import Path
+from typing import Literal
 
 from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -21,8 +22,8 @@ class Settings(BaseSettings):
 
     model_config = SettingsConfigDict(hide_input_in_errors=True, extra="ignore", frozen=True)
 
-    environment: str = Field(
-        default="local", description="`local` allows http to this machine; anything else does not."
+    environment: Literal["local", "prod"] = Field(
+        default="local", description="`local` allows http to this machine."
     )
     release: str = Field(default="", description="The Helm release this belongs to.")
     host: str = Field(default="::", description="Address to listen on; ::: all there are.")
@@ -43,7 +44,10 @@ class Settings(BaseSettings):
         default="", description="CIDRs exempt from the address rules, separated by commas."
     )
     max_queued_jobs: int = Field(
-        default=0, ge=0, description="Jobs that may wait before new ones get 429; 0: no limit."
+        default=0,
+        ge=0,
+        le=1_000_000,
+        description="Jobs that may wait before new ones get 429; 0: no limit.",
     )
     queue_status_public: bool = Field(
         default=False, description="Whether GET /queue/status needs no signature."
@@ -54,7 +58,7 @@ class Settings(BaseSettings):
     shutdown_grace_seconds: int = Field(
         default=20, ge=0, description="Time for requests under way when told to stop."
     )
-    log_level: str = "INFO"
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
 
     @field_validator("model_registry", mode="before")
     @classmethod

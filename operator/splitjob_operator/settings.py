@@ -12,7 +12,22 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from splitjob.quantity import binary_quantity, bytes_of
 from splitjob.signing import parse_tokens
 from splitjob_operator.additions import Additions, refuse_clashes
-from splitjob_operator.setting_types import ByteQuantity, CpuQuantity
+from splitjob_operator.setting_types import (
+    AnnotationKey,
+    BucketName,
+    ByteQuantity,
+    CpuQuantity,
+    CudaDevices,
+    ExtendedResource,
+    ImageReference,
+    LabelKey,
+    LabelValue,
+    ModelDirectory,
+    ObjectName,
+    OptionalName,
+    Region,
+    StoragePrefix,
+)
 
 __all__ = ["PriorityClass", "Settings"]
 
@@ -48,7 +63,7 @@ class PriorityClass(BaseModel):
 
     at_least: int = Field(default=-100, ge=-100, le=100)
     at_most: int = Field(default=100, ge=-100, le=100)
-    name: str
+    name: ObjectName
 
 
 class Settings(BaseSettings):
@@ -65,24 +80,27 @@ class Settings(BaseSettings):
     environment: Literal["local", "prod"] = "local"
     concurrency: int = Field(default=8, ge=1, le=64, description="SplitJobs worked on at once.")
     delivery_concurrency: int = Field(default=64, ge=1, le=512, description="Webhooks at once.")
-    resync_seconds: float = Field(default=30, gt=0)
+    resync_seconds: float = Field(default=30, gt=0, le=3600)
     missed_watch_seconds: float = Field(
         default=60, gt=0, description="How far the watch may lag behind a resync before we restart."
     )
     orphan_secret_seconds: int = Field(
         default=600, ge=0, description="Age at which a source Secret that nothing refers to goes."
     )
-    totals_configmap: str = "track-tree-audio-totals"
+    totals_configmap: ObjectName = "track-tree-audio-totals"
 
     # The queue
     paused: bool = Field(default=False, description="Start nothing new in this installation.")
     max_active_jobs: int = Field(
-        default=0, ge=0, description="Jobs at once; 0: leave it to the scheduler."
+        default=0, ge=0, le=100_000, description="Jobs at once; 0: leave it to the scheduler."
     )
-    queue_deadline_seconds: int = Field(default=86400, ge=1)
-    run_deadline_seconds: int = Field(default=7200, ge=1)
+    queue_deadline_seconds: int = Field(default=86400, ge=1, le=604_800)
+    run_deadline_seconds: int = Field(default=7200, ge=1, le=86_400)
     start_deadline_seconds: int = Field(
-        default=900, ge=1, description="From scheduled to started: the time to pull the image."
+        default=900,
+        ge=1,
+        le=86_400,
+        description="From scheduled to started: the time to pull the image.",
     )
     waiting_grace_seconds: int = Field(
         default=120,
@@ -90,7 +108,7 @@ class Settings(BaseSettings):
         description="How long a container may fail to be created, or a request's Secret not come.",
     )
     node_lost_seconds: int = Field(
-        default=120, ge=1, description="How long a node may be NotReady under a worker."
+        default=120, ge=1, le=86_400, description="How long a node may be NotReady under a worker."
     )
     storage_patience_seconds: int = Field(
         default=300, ge=0, description="How long a verdict waits for a storage that is away."
@@ -99,9 +117,17 @@ class Settings(BaseSettings):
         default=10, ge=0, description="Before the second attempt; doubled for each further one."
     )
     keep_finished_jobs_seconds: int = Field(
-        default=0, ge=0, description="How long an ended attempt's Job stays, and its pod's log."
+        default=0,
+        ge=0,
+        le=604_800,
+        description="How long an ended attempt's Job stays, and its pod's log.",
     )
-    ttl_seconds_after_finished: int = Field(default=604800, ge=0)
+    ttl_seconds_after_finished: int = Field(
+        default=604_800,
+        ge=60,
+        le=31_536_000,
+        description="At 0 a finished job would be gone before anybody could ask for it.",
+    )
     priority_classes: list[PriorityClass] = []
 
     # Requests
@@ -114,12 +140,12 @@ class Settings(BaseSettings):
     )
 
     # The worker's pod
-    worker_image: str = Field(min_length=1)
+    worker_image: ImageReference
     worker_image_pull_policy: Literal["Always", "IfNotPresent", "Never"] = "IfNotPresent"
-    worker_image_pull_secrets: list[str] = []
+    worker_image_pull_secrets: list[ObjectName] = []
     worker_command: list[str] = []
-    worker_service_account: str = ""
-    worker_secret_name: str = Field(
+    worker_service_account: OptionalName = ""
+    worker_secret_name: OptionalName = Field(
         default="", description="Secret with DEMUCSSVC_TOKEN and, optionally, the S3_*_KEY* pair."
     )
     worker_secret_keys: dict[str, str] = Field(
@@ -136,7 +162,7 @@ class Settings(BaseSettings):
     worker_precision: Literal["ieee", "tf32", "fp16", "bf16"] = Field(
         default="ieee", description="Of the calculation: full fp32, or faster and less exact."
     )
-    worker_gpu_resource: str = "nvidia.com/gpu"
+    worker_gpu_resource: ExtendedResource = "nvidia.com/gpu"
     worker_gpu_count: int = Field(default=1, ge=0, le=16)
     worker_cpu: CpuQuantity = "2"
     worker_cpu_limit: CpuQuantity | Literal[""] = Field(default="", description="Blank: none.")
@@ -148,38 +174,40 @@ class Settings(BaseSettings):
     worker_ephemeral_storage: ByteQuantity | Literal[""] = Field(
         default="", description="Of the whole pod; blank: the scratch disk and its logs."
     )
-    worker_node_selector: dict[str, str] = {}
+    worker_node_selector: dict[LabelKey, LabelValue] = {}
     worker_tolerations: list[Json] = []
     worker_affinity: Json = {}
     worker_topology_spread_constraints: list[Json] = []
-    worker_priority_class: str = Field(
+    worker_priority_class: OptionalName = Field(
         default="", description="Where `priority_classes` has none for a priority."
     )
-    worker_runtime_class: str = ""
-    worker_model_dir: str = Field(default="", description="Path of the weights in the container.")
+    worker_runtime_class: OptionalName = ""
+    worker_model_dir: ModelDirectory = Field(
+        default="", description="Path of the weights in the container."
+    )
     worker_model_volume: dict[str, Any] | None = Field(
         default=None, description="A volume source that holds the weights; blank: in the image."
     )
-    worker_model_registry_configmap: str = Field(
+    worker_model_registry_configmap: OptionalName = Field(
         default="", description="ConfigMap whose key models.yaml is the worker's registry."
     )
     worker_termination_grace_seconds: int = Field(default=30, ge=1, le=600)
-    worker_pod_labels: dict[str, str] = {}
-    worker_pod_annotations: dict[str, str] = {}
+    worker_pod_labels: dict[LabelKey, LabelValue] = {}
+    worker_pod_annotations: dict[AnnotationKey, str] = {}
     worker_pod_security_context: Json = POD_SECURITY_CONTEXT
     worker_container_security_context: Json = CONTAINER_SECURITY_CONTEXT
     worker_extra_env: list[Json] = []
     worker_extra_volumes: list[Json] = []
     worker_extra_volume_mounts: list[Json] = []
-    cuda_visible_devices: str = ""
-    max_audio_seconds: int = Field(default=3600, ge=1)
-    max_source_bytes: int = Field(default=2 * 2**30, ge=1)
+    cuda_visible_devices: CudaDevices = ""
+    max_audio_seconds: int = Field(default=3600, ge=1, le=86_400)
+    max_source_bytes: int = Field(default=2 * 2**30, ge=1, le=2**40)
 
     # Storage: as splitjob.storage reads them; handed on to the worker
     s3_endpoint: str = ""
-    s3_region: str = "us-east-1"
-    s3_bucket: str = ""
-    storage_prefix: str = ""
+    s3_region: Region = "us-east-1"
+    s3_bucket: BucketName = ""
+    storage_prefix: StoragePrefix = ""
 
     @field_validator("worker_model_volume", "model_registry", mode="before")
     @classmethod

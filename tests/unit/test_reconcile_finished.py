@@ -55,9 +55,9 @@ def test_ttl_counts_from_the_delivery_and_the_count() -> None:
     view.status.webhook.delivered_at = after(100)
     assert DeleteSplitJob() not in plan_of(seen(view), 10**8).after, "it is not counted yet"
     view.status.counted = True
-    ttl = {"ttl_seconds_after_finished": 50}
-    assert plan_of(seen(view), 149, **ttl).again_at == after(150)
-    assert DeleteSplitJob() in plan_of(seen(view), 150, **ttl).after
+    ttl = {"ttl_seconds_after_finished": 60}
+    assert plan_of(seen(view), 159, **ttl).again_at == after(160)
+    assert DeleteSplitJob() in plan_of(seen(view), 160, **ttl).after
 
 
 def test_redelivery_by_hand_begins_a_new_schedule_with_the_same_id() -> None:
