@@ -8,7 +8,7 @@ from pydantic import ValidationError
 from tests.operator_samples import NAME, UID, manifest_job, settings, splitjob
 
 from splitjob import workload
-from splitjob.resource import Attempt, Request
+from splitjob.resource import LABEL_SPLITJOB, Attempt, Request
 from splitjob.signing import TokenMissing, parse_tokens
 from splitjob_local.node.environment import expand
 from splitjob_operator.job import build
@@ -147,6 +147,60 @@ def test_what_an_installation_adds() -> None:
     mounts = {m["mountPath"] for m in container_of(job)["volumeMounts"]}
     assert env_of(job)[workload.ENV_MODEL_REGISTRY].rsplit("/", 1)[0] in mounts
     assert pod_of(manifest_job(changed, spec={"priority": -7}))["priorityClassName"] == "normal"
+
+
+REFUSED_ADDITIONS: list[tuple[dict[str, Any], str]] = [
+    ({"worker_pod_labels": {LABEL_SPLITJOB: "x"}}, "a label by which workers are found"),
+    ({"worker_pod_labels": {"job-name": "x"}}, "a label by which workers are found"),
+    ({"worker_extra_env": [{"name": "DEVICE"}]}, "DEVICE, a variable that the operator sets"),
+    ({"worker_extra_env": [{"name": "A"}, {"name": "A"}]}, "A more than once"),
+    (
+        {"worker_aws_role_arn": "arn:x", "worker_extra_env": [{"name": "AWS_ROLE_ARN"}]},
+        "AWS_ROLE_ARN, a variable that the operator sets",
+    ),
+    ({"worker_extra_volumes": [{"name": "scratch"}]}, "scratch, a volume that the operator sets"),
+    ({"worker_extra_volume_mounts": [{"name": "x", "mountPath": "/x"}]}, "not in WORKER_EXTRA_VOL"),
+    (
+        {
+            "worker_extra_volumes": [{"name": "x", "emptyDir": {}}],
+            "worker_extra_volume_mounts": [{"name": "x", "mountPath": "/scratch/"}],
+        },
+        "/scratch, a path that the operator sets",
+    ),
+    (
+        {
+            "worker_extra_volumes": [
+                {"name": "x", "projected": {"sources": [{"serviceAccountToken": {"path": "t"}}]}}
+            ]
+        },
+        "a token for the API server, which workers must not have",
+    ),
+]
+
+
+class TestAdditions:
+    @pytest.mark.parametrize(("changed", "message"), REFUSED_ADDITIONS)
+    def test_what_would_hide_ours_is_refused(self, changed: dict[str, Any], message: str) -> None:
+        with pytest.raises(ValidationError, match=message):
+            settings(**changed)
+
+    def test_a_role_of_ones_own_is_left_alone(self) -> None:
+        own = [{"name": "AWS_ROLE_ARN", "value": "arn:own"}]
+        assert env_of(manifest_job({"worker_extra_env": own}))["AWS_ROLE_ARN"] == "arn:own"
+
+    def test_a_quota_on_cpu_and_disk_can_be_met(self) -> None:
+        job = manifest_job({"worker_cpu_limit": "3", "worker_ephemeral_storage": "30Gi"})
+        resources = container_of(job)["resources"]
+        assert (resources["requests"]["cpu"], resources["limits"]["cpu"]) == ("2", "3")
+        for kind in ("requests", "limits"):
+            assert resources[kind]["ephemeral-storage"] == "30Gi"
+
+    def test_a_priority_class_for_those_without_one(self) -> None:
+        changed = {"worker_priority_class": "audio", "priority_classes": [{"name": "x"}]}
+        assert pod_of(manifest_job({"worker_priority_class": "audio"}))["priorityClassName"] == (
+            "audio"
+        )
+        assert pod_of(manifest_job(changed))["priorityClassName"] == "x"
 
 
 class TestSettings:

@@ -219,7 +219,7 @@ def test_r2_is_keys_an_endpoint_and_the_region_auto(bare: pytest.MonkeyPatch) ->
         s3_region="auto",
         s3_bucket="stems",
         s3_access_key_id="id",
-        s3_secret_access_key="key",  # type: ignore[arg-type]
+        s3_secret_access_key="key",
     )
     url = urlsplit(S3Service(settings).generate_presigned_get_url("a/b", 60))
     assert (url.hostname, url.path) == ("account.r2.cloudflarestorage.com", "/stems/a/b")
