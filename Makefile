@@ -9,8 +9,13 @@ READY := $(VENV)/.ready
 # Where Python is told to write no bytecode, every process would compile all that it imports anew.
 BYTECODE := $(if $(PYTHONDONTWRITEBYTECODE),--compile-bytecode)
 
+# What the targets of the images take, each if given: make images REGISTRY=... TAG=1.2.3
+IMAGE_OPTIONS = $(if $(REGISTRY),--registry '$(REGISTRY)') $(if $(TAG),--tag '$(TAG)') \
+	$(if $(BASE),--base '$(BASE)') $(if $(ENGINE),--engine '$(ENGINE)') \
+	$(if $(SOURCE),--source '$(SOURCE)') $(if $(MODELS),--build-arg MODELS='$(MODELS)')
+
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint format bench cluster docs train-demo-model generate lock clean
+.PHONY: help demo test lint format bench cluster docs images train-demo-model generate lock clean
 
 help: ## explain the targets
 	@echo "usage: make TARGET"; echo
@@ -45,6 +50,9 @@ cluster: $(READY) ## a shell on a cluster on this machine with the service insta
 docs: $(READY) ## build the documentation into site/, and check every link
 	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 	@echo "==> site/index.html"
+
+images: $(READY) ## build the container images, print their sizes (REGISTRY=, TAG=, BASE=, ENGINE=)
+	$(BIN)/python -m splitjob_local.images build $(IMAGES) $(IMAGE_OPTIONS)
 
 train-demo-model: $(READY) ## train the demo model (hours; goes on where it stopped)
 	$(BIN)/python -m training.train

@@ -1,0 +1,40 @@
+"""The project's container images: built, measured and released with the engine that is there.
+
+What other parts of the project use:
+
+    from splitjob_local.images import TARGETS, Build, Engine, build, changed_layers, describe
+
+    engine = Engine.find()                            buildah, podman or docker, else ImageError
+    build(engine, TARGETS["api"], "localhost/api:x")  Build(...) holds base, arguments, options
+    describe(engine, "localhost/api:x")               layers, labels, user, environment, ...
+    changed_layers(engine, before, after)               what a node that has one pulls for the other
+    engine.save("localhost/api:x", Path("api.tar"))     for `ctr image import`
+
+By hand: `python -m splitjob_local.images --help`, or `make images`.
+"""
+
+from splitjob_local.images.engine import (
+    TARGETS,
+    Build,
+    Engine,
+    Image,
+    ImageError,
+    Target,
+    build,
+    describe,
+)
+from splitjob_local.images.layers import Layer, changed_layers, compressed_layers
+
+__all__ = [
+    "TARGETS",
+    "Build",
+    "Engine",
+    "Image",
+    "ImageError",
+    "Layer",
+    "Target",
+    "build",
+    "changed_layers",
+    "compressed_layers",
+    "describe",
+]

@@ -1,0 +1,156 @@
+"""`python -m splitjob_local.images`: build the images, and measure what changes of them."""
+
+import argparse
+import os
+import shlex
+import shutil
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from splitjob_local.images.engine import ROOT, TARGETS, Build, Engine, ImageError, build, describe
+from splitjob_local.images.layers import changed_layers, compressed_layers
+
+CONTEXT = ("common", "api", "operator", "job_image", "local", "cli")
+FILES = ("pyproject.toml", "requirements.lock", "README.md", "LICENSE", ".dockerignore")
+CHANGED_FILE = Path("common/splitjob/errors.py")  # all programs have it
+CHANGED_MEGABYTES = 5.0
+IMAGES = ("api", "operator", "worker")
+
+
+def main() -> int:
+    """Run one of the commands; 0: done, 1: it failed or a figure is not met."""
+    arguments = _parser().parse_args()
+    try:
+        engine = Engine.find(arguments.engine)
+        good: bool = arguments.run(engine, arguments)
+    except ImageError as error:
+        print(f"images: {error}", file=sys.stderr)
+        return 1
+    return 0 if good else 1
+
+
+def build_all(engine: Engine, arguments: argparse.Namespace) -> bool:
+    """Build images, and print what each layer of them weighs."""
+    for name in arguments.images:
+        started = time.monotonic()
+        build(engine, TARGETS[name], _tag(arguments, name), _how(arguments))
+        print(f"==> {_tag(arguments, name)} in {time.monotonic() - started:.0f} s", flush=True)
+    return sizes(engine, arguments)
+
+
+def sizes(engine: Engine, arguments: argparse.Namespace) -> bool:
+    """Print the layers of images, uncompressed and compressed."""
+    for name in arguments.images:
+        image = _tag(arguments, name)
+        layers = compressed_layers(engine, image, describe(engine, image).layers)
+        print(f"{image}")
+        for layer in layers:
+            print(f"  {layer.digest[:19]} {_mb(layer.size)} {_mb(layer.compressed)} compressed")
+        size, packed = sum(one.size for one in layers), sum(one.compressed for one in layers)
+        print(f"  {'all':19} {_mb(size)} {_mb(packed)} compressed", flush=True)
+    return True
+
+
+def changed(engine: Engine, arguments: argparse.Namespace) -> bool:
+    """Build images, change one Python file, build again, print what moved; false: too much."""
+    good = True
+    with tempfile.TemporaryDirectory() as folder:
+        copy = Path(folder)
+        _copy_sources(copy)
+        for name in arguments.images:
+            before, after = f"{_tag(arguments, name)}", f"{_tag(arguments, name)}-changed"
+            build(engine, TARGETS[name], before, _how(arguments, copy))
+            with (copy / CHANGED_FILE).open("a") as file:
+                file.write(f"CHANGED = {time.time_ns()}\n")
+            build(engine, TARGETS[name], after, _how(arguments, copy))
+            layers = changed_layers(engine, before, after)
+            moved = sum(one.compressed for one in layers)
+            good = good and 0 < moved <= CHANGED_MEGABYTES * 1e6
+            print(
+                f"{name}: one Python file changed moves {len(layers)} of "
+                f"{len(describe(engine, after).layers)} layers, {moved / 1e6:.2f} MB compressed, "
+                f"{sum(one.size for one in layers) / 1e6:.2f} MB on disk "
+                f"(at most {CHANGED_MEGABYTES:.0f} MB)",
+                flush=True,
+            )
+    return good
+
+
+def reproducible(engine: Engine, arguments: argparse.Namespace) -> bool:
+    """Build images twice without the cache, and compare the digests of their layers."""
+    good = True
+    for name in arguments.images:
+        found = []
+        for time_ in ("first", "second"):
+            tag = f"{_tag(arguments, name)}-{time_}"
+            build(engine, TARGETS[name], tag, _how(arguments, cached=False))
+            found.append(describe(engine, tag))
+        first, second = found
+        same = [a == b for a, b in zip(first.layers, second.layers, strict=True)]
+        print(
+            f"{name}: {sum(same)} of {len(same)} layers are the same when built again", flush=True
+        )
+        print(f"  image {first.id} and {second.id}", flush=True)
+        good = good and all(same)
+    return good
+
+
+def _copy_sources(to: Path) -> None:
+    ignored = shutil.ignore_patterns("__pycache__", "*.egg-info")
+    for name in CONTEXT:
+        shutil.copytree(ROOT / name, to / name, ignore=ignored)
+    for name in (*FILES, *{target.file for target in TARGETS.values()}):
+        shutil.copyfile(ROOT / name, to / name)
+
+
+def _how(arguments: argparse.Namespace, root: Path = ROOT, *, cached: bool = True) -> Build:
+    given = dict(one.split("=", 1) for one in arguments.build_arg)
+    options = shlex.split(os.environ.get("BUILD_OPTIONS", ""))
+    return Build(arguments.base, given, options, root, cached, arguments.source)
+
+
+def _tag(arguments: argparse.Namespace, name: str) -> str:
+    return f"{arguments.registry.rstrip('/')}/{name}:{arguments.tag}"
+
+
+def _mb(size: int) -> str:
+    return f"{size / 1e6:9.1f} MB"
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m splitjob_local.images",
+        description=__doc__,
+        epilog="BUILD_OPTIONS in the environment goes to the engine's build command as it is.",
+    )
+    commands = parser.add_subparsers(required=True)
+    for name, run in {
+        "build": build_all,
+        "sizes": sizes,
+        "changed": changed,
+        "reproducible": reproducible,
+    }.items():
+        made = commands.add_parser(name, help=str(run.__doc__).splitlines()[0])
+        made.set_defaults(run=run)
+        made.add_argument(
+            "images", nargs="*", default=IMAGES, metavar="IMAGE", help="by default all"
+        )
+        made.add_argument("--engine", default="", help="buildah, podman or docker")
+        made.add_argument("--registry", default="localhost/track-tree-audio")
+        made.add_argument("--tag", default="dev")
+        made.add_argument("--base", default="", help="the base image, best with its digest")
+        made.add_argument("--source", default="", help="the repository's address, for the labels")
+        made.add_argument(
+            "--build-arg",
+            action="append",
+            default=[],
+            metavar="NAME=VALUE",
+            help="MODELS, TORCH_BACKEND",
+        )
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())
