@@ -132,6 +132,7 @@ class Cluster:
         self._api = api or connect()
         self._core = client.CoreV1Api(self._api)
         self._batch = client.BatchV1Api(self._api)
+        self._networking = client.NetworkingV1Api(self._api)
         self._custom = client.CustomObjectsApi(self._api)
         self._kind = {
             "group": GROUP,
@@ -224,6 +225,19 @@ class Cluster:
         return self._call(
             f"create Job {manifest['metadata']['name']}",
             self._batch.create_namespaced_job,
+            namespace=self.namespace,
+            body=manifest,
+        )
+
+    def create_network_policy(self, manifest: Json) -> None:
+        """Create a NetworkPolicy.
+
+        Raises:
+            AlreadyExists: one of that name is there.
+        """
+        self._call(
+            f"create NetworkPolicy {manifest['metadata']['name']}",
+            self._networking.create_namespaced_network_policy,
             namespace=self.namespace,
             body=manifest,
         )

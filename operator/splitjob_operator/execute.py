@@ -22,7 +22,7 @@ from splitjob_operator.answers import (
 from splitjob_operator.check import Rules, judge
 from splitjob_operator.cluster import AlreadyExists, Cluster, ClusterError, NotFound
 from splitjob_operator.events import body, news
-from splitjob_operator.job import build, owner_reference
+from splitjob_operator.job import build, network_policy, owner_reference
 from splitjob_operator.observed import JobView, Observed, SplitJobView
 from splitjob_operator.plan import (
     Action,
@@ -192,15 +192,28 @@ class Executor:
 
     def _create_job(self, splitjob: SplitJobView, action: CreateJob) -> None:
         try:
-            self._cluster.create_job(build(splitjob, action.attempt, self._settings))
+            raw = self._cluster.create_job(build(splitjob, action.attempt, self._settings))
         except AlreadyExists:
-            job = JobView.of(self._cluster.job(action.attempt.job_name))
+            raw = self._cluster.job(action.attempt.job_name)
+            job = JobView.of(raw)
             if not job.belongs_to(splitjob):
                 raise _name_taken(job) from None
         except ClusterError as error:
             if error.status in REFUSED:
                 raise _job_refused(str(error)) from None
             raise
+        self._close_network(raw)
+
+    def _close_network(self, job: dict[str, Any]) -> None:
+        """Give a Job a NetworkPolicy of its own, beside the chart's: it outlives the chart's."""
+        spec = self._settings.worker_network_policy
+        if spec is None:
+            return
+        try:
+            with suppress(AlreadyExists):
+                self._cluster.create_network_policy(network_policy(job, spec))
+        except ClusterError as error:
+            log.warning("A Job has no NetworkPolicy but the chart's: %s", error)
 
     def _check(self, splitjob: SplitJobView, so_far: Answers, now: datetime) -> Answers:
         if splitjob.spec is None:

@@ -15,7 +15,7 @@ from splitjob_operator.additions import REGISTRY_DIR, ROLE_TOKEN_DIR, SCRATCH, S
 from splitjob_operator.observed import SplitJobView
 from splitjob_operator.settings import Settings
 
-__all__ = ["build", "owner_reference"]
+__all__ = ["build", "network_policy", "owner_reference"]
 
 Json = dict[str, Any]
 MODEL_DIR = "/models"
@@ -74,6 +74,31 @@ def build(splitjob: SplitJobView, attempt: Attempt, settings: Settings) -> Json:
                 "spec": _pod(splitjob, splitjob.spec.request, attempt, settings),
             },
         },
+    }
+
+
+def network_policy(job: Json, spec: Json) -> Json:
+    """Return the manifest of a NetworkPolicy that is there as long as a Job is.
+
+    The chart's own goes with the chart, although workers may still run then.
+
+    Args:
+        job: the Job, as the API server has it.
+        spec: the policy's spec, but for the pods.
+    """
+    metadata = job["metadata"]
+    splitjob = metadata["labels"][LABEL_SPLITJOB]
+    owner = {"apiVersion": "batch/v1", "kind": "Job"}
+    return {
+        "apiVersion": "networking.k8s.io/v1",
+        "kind": "NetworkPolicy",
+        "metadata": {
+            "name": metadata["name"],
+            "namespace": metadata["namespace"],
+            "labels": metadata["labels"],
+            "ownerReferences": [{**owner, "name": metadata["name"], "uid": metadata["uid"]}],
+        },
+        "spec": {"podSelector": {"matchLabels": {LABEL_SPLITJOB: splitjob}}, **spec},
     }
 
 

@@ -192,6 +192,10 @@ class Settings(BaseSettings):
         default="", description="ConfigMap whose key models.yaml is the worker's registry."
     )
     worker_termination_grace_seconds: int = Field(default=30, ge=1, le=600)
+    worker_network_policy: Json | None = Field(
+        default=None,
+        description="The spec, but for the pods, of a NetworkPolicy that stays as long as its Job.",
+    )
     worker_pod_labels: dict[LabelKey, LabelValue] = {}
     worker_pod_annotations: dict[AnnotationKey, str] = {}
     worker_pod_security_context: Json = POD_SECURITY_CONTEXT
@@ -209,7 +213,9 @@ class Settings(BaseSettings):
     s3_bucket: BucketName = ""
     storage_prefix: StoragePrefix = ""
 
-    @field_validator("worker_model_volume", "model_registry", mode="before")
+    @field_validator(
+        "worker_model_volume", "worker_network_policy", "model_registry", mode="before"
+    )
     @classmethod
     def _blank_is_none(cls, value: object) -> object:
         return None if value in ("", b"") else value

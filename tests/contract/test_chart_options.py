@@ -331,6 +331,30 @@ class TestNetwork:
         assert route["spec"]["parentRefs"] == [{"name": "public"}]
         assert route["spec"]["rules"][0]["backendRefs"] == [{"name": f"{FULL}-api", "port": 80}]
 
+    def test_each_job_gets_the_policy_of_the_workers_for_itself(
+        self, render: Render, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """So that a worker that outlives the chart stays as closed as it was."""
+        rendered = render("storage.podIdentity=true")
+        charts = one(rendered, "NetworkPolicy", "-worker")["spec"]
+        for name, value in environment(rendered, "operator").items():
+            monkeypatch.setenv(name, value)
+        spec = Settings().worker_network_policy
+        assert spec
+        made = {
+            "name": "one-1",
+            "namespace": "audio",
+            "uid": "7",
+            "labels": {LABEL_SPLITJOB: "one"},
+        }
+        own = job.network_policy({"metadata": made}, spec)
+        selected = {"podSelector": {"matchLabels": {LABEL_SPLITJOB: "one"}}}
+        assert own["spec"] == {**charts, **selected}
+        (owner,) = own["metadata"]["ownerReferences"]
+        assert (owner["kind"], owner["uid"]) == ("Job", "7")
+        off = one(render("networkPolicy.enabled=false"), "ConfigMap", "-operator")["data"]
+        assert "WORKER_NETWORK_POLICY" not in off
+
 
 class TestMonitors:
     def test_services_and_their_ports(self, render: Render) -> None:

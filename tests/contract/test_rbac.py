@@ -32,6 +32,7 @@ PLURALS = {
     "custom_object": f"{GROUP}/splitjobs",
     "custom_object_status": f"{GROUP}/splitjobs/status",
     "job": "batch/jobs",
+    "network_policy": "networking.k8s.io/networkpolicies",
     "pod": "pods",
     "pod_log": "pods/log",
     "secret": "secrets",

@@ -154,6 +154,7 @@ RIGHTS: dict[str, dict[str, set[str]]] = {
         "splitjobs.audio.track-tree.com/status": {"update"},
         "splitjobs.audio.track-tree.com/finalizers": {"update"},
         "jobs.batch": {"create", "get", "list", "watch", "delete"},
+        "networkpolicies.networking.k8s.io": {"create"},
         "pods": {"list", "watch", "delete"},
         "pods/log": {"get"},
         "secrets": {"get", "list", "patch", "delete"},

@@ -1,5 +1,6 @@
 """What an installation may choose, with the real processes on a real cluster."""
 
+import json
 import socket
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,7 +19,12 @@ KEPT_SECONDS = 20
 @pytest.fixture(scope="module")
 def here(crd: LocalCluster, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     with site(crd, tmp_path_factory.mktemp("operator")) as place:
-        place.start(HOST="::", KEEP_FINISHED_JOBS_SECONDS=str(KEPT_SECONDS))
+        policy = json.dumps({"policyTypes": ["Ingress", "Egress"], "egress": []})
+        place.start(
+            HOST="::",
+            KEEP_FINISHED_JOBS_SECONDS=str(KEPT_SECONDS),
+            WORKER_NETWORK_POLICY=policy,
+        )
         yield place
 
 
@@ -44,7 +50,10 @@ def test_the_log_of_a_finished_job_can_be_read_for_a_while(here: Site) -> None:
     (pod,) = here.pods(name)
     assert not job["metadata"].get("deletionTimestamp")
     assert "40" in here.kubectl("logs", pod["metadata"]["name"])
+    (policy,) = here.children("networkpolicies", name)
+    assert policy["metadata"]["ownerReferences"][0]["uid"] == job["metadata"]["uid"]
     eventually(lambda: not here.jobs(name) and not here.pods(name), KEPT_SECONDS + 20)
+    eventually(lambda: not here.children("networkpolicies", name))
 
 
 def test_a_retry_does_not_wait_until_the_former_job_is_gone(here: Site) -> None:

@@ -164,6 +164,27 @@ ipFamilies:
 {{- end }}
 {{- end }}
 
+{{- /* What workers may reach: for the chart's own policy, and for the one that the operator gives each
+       Job, which is there as long as the Job is, with or without the chart. */}}
+{{- define "track-tree-audio.workerPolicy" -}}
+policyTypes: [Ingress, Egress]
+egress:
+  {{- include "track-tree-audio.dnsEgress" . | nindent 2 }}
+  - to:
+      - ipBlock:
+          cidr: 0.0.0.0/0
+          except:
+            {{- toYaml .Values.networkPolicy.worker.exceptIPv4 | nindent 12 }}
+      - ipBlock:
+          cidr: ::/0
+          except:
+            {{- toYaml .Values.networkPolicy.worker.exceptIPv6 | nindent 12 }}
+  {{- include "track-tree-audio.podIdentityEgress" . | nindent 2 }}
+  {{- with .Values.networkPolicy.worker.extraEgress }}
+  {{- toYaml . | nindent 2 }}
+  {{- end }}
+{{- end }}
+
 {{- /* The agent of EKS Pod Identity on the node, whose network is closed otherwise. */}}
 {{- define "track-tree-audio.podIdentityEgress" -}}
 {{- if .Values.storage.podIdentity }}

@@ -87,6 +87,9 @@ WORKER_MODEL_VOLUME: {{ toJson . | quote }}
 WORKER_MODEL_REGISTRY_CONFIGMAP: {{ include "track-tree-audio.fullname" . }}-models
 {{- end }}
 WORKER_TERMINATION_GRACE_SECONDS: {{ int64 $worker.terminationGracePeriodSeconds | quote }}
+{{- if .Values.networkPolicy.enabled }}
+WORKER_NETWORK_POLICY: {{ include "track-tree-audio.workerPolicy" . | fromYaml | toJson | quote }}
+{{- end }}
 WORKER_POD_LABELS: {{ toJson (merge (dict) $worker.podLabels .Values.commonLabels) | quote }}
 WORKER_POD_ANNOTATIONS: {{ toJson $worker.podAnnotations | quote }}
 WORKER_POD_SECURITY_CONTEXT: {{ toJson $worker.podSecurityContext | quote }}
