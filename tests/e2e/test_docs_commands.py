@@ -1,0 +1,148 @@
+"""The commands of the documentation, run as they are written, page after page, on one cluster.
+
+A block `sh` is run. One with the title `your values` is the reader's own: ours stand in its place.
+One with the title `not run here` needs what no machine of ours has.
+"""
+
+import re
+import subprocess
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+import yaml
+from tests.worker import tones, web_server, write_audio
+
+from splitjob_local.local_cluster import LocalCluster, Options
+from splitjob_local.processes import clean_environment
+
+ROOT = Path(__file__).parents[2]
+DOCS = ROOT / "docs"
+NOT_RUN = "not run here"
+YOURS = "your values"
+# In the order in which a reader comes to them; each finds what those before it have left.
+PAGES = (
+    "install/any-cluster.md",
+    "tune.md",
+    "integrate.md",
+    "operations.md",
+    "runbook.md",
+    "backup.md",
+    "upgrade.md",
+)
+# Run by other tests: whole clusters of their own.
+ELSEWHERE = {"local-cluster.md"}
+FENCE = re.compile(r"^ *```(?P<info>[^\n]*)\n(?P<text>.*?)^ *```$", re.MULTILINE | re.DOTALL)
+COMMANDS = ("sh", "bash", "shell")
+
+# What a cluster without Services and with ports of its own needs besides, and what comes before
+# `helm test` there.
+AFTER = {"cat > audio-values.yaml": "cat local-values.yaml >> audio-values.yaml"}
+BEFORE = {
+    "helm --namespace audio test": """
+ADDRESS=$(kubectl --namespace audio get pods -l app.kubernetes.io/component=api \
+  --field-selector=status.phase=Running -o jsonpath='{.items[0].status.podIP}')
+printf 'tests: {address: "http://%s:%s"}\\n' "$ADDRESS" "$API_PORT" >> audio-values.yaml
+helm upgrade audio charts/track-tree-audio --namespace audio --values audio-values.yaml
+"""
+}
+
+
+@dataclass(frozen=True)
+class Block:
+    """A block of commands on a page."""
+
+    title: str
+    text: str
+
+
+def blocks(page: Path) -> list[Block]:
+    found = []
+    for fence in FENCE.finditer(page.read_text()):
+        language, _, options = fence["info"].strip().partition(" ")
+        if language in COMMANDS:
+            title = re.search(r'title="([^"]*)"', options)
+            found.append(Block(title[1] if title else "", fence["text"]))
+    return found
+
+
+@dataclass(frozen=True)
+class Reader:
+    """Somebody who follows the pages, with a folder, a cluster and values of their own."""
+
+    folder: Path
+    environment: dict[str, str]
+
+    def follow(self, page: str) -> str:
+        """Run the commands of a page in one shell; returns what it said."""
+        script = ["set -euo pipefail", "trap 'kill $(jobs -p) 2> /dev/null || true' EXIT"]
+        for number, block in enumerate(blocks(DOCS / page), start=1):
+            if block.title:
+                continue
+            script += [f"echo '--- {page}, block {number}'"]
+            script += [do for words, do in BEFORE.items() if words in block.text]
+            script += [block.text]
+            script += [do for words, do in AFTER.items() if words in block.text]
+        ran = subprocess.run(
+            ["bash", "-c", "\n".join(script)],
+            check=False,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            timeout=280,
+            cwd=self.folder,
+            env=self.environment,
+        )
+        assert ran.returncode == 0, ran.stdout
+        return ran.stdout
+
+
+@pytest.fixture(scope="module")
+def reader(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Reader]:
+    folder = tmp_path_factory.mktemp("reader")
+    (folder / "charts").symlink_to(ROOT / "charts")
+    song = write_audio(folder / "song.wav", tones(44100, 2.0, 2))
+    with LocalCluster(Options(install=False)) as kube, web_server() as web:
+        service, s3 = kube.service, kube.s3
+        local = yaml.safe_load((ROOT / "charts/track-tree-audio/values-local.yaml").read_text())
+        local["api"]["port"] = service.api_port
+        local["operator"]["port"] = service.operator_port
+        (folder / "local-values.yaml").write_text(yaml.safe_dump(local))
+        programs = kube.cluster.programs
+        homes = dict.fromkeys(("HELM_CACHE_HOME", "HELM_CONFIG_HOME", "HELM_DATA_HOME"), "helm")
+        environment = clean_environment(
+            **homes,
+            KUBECONFIG=str(kube.kubeconfig),
+            API_PORT=str(service.api_port),
+            S3_ENDPOINT=s3.endpoint,
+            S3_REGION=s3.region,
+            S3_BUCKET=s3.bucket,
+            S3_ACCESS_KEY_ID=s3.access_key_id,
+            S3_SECRET_ACCESS_KEY=s3.secret_access_key,
+            WEBHOOK=service.webhook_base.rstrip("/"),
+            SONG=web.give("/song.wav", song.read_bytes()).partition("?")[0],
+            REGISTRY="registry.example.com",
+        )
+        folders = {str(programs[name].parent) for name in ("kubectl", "helm")}
+        environment["PATH"] = ":".join([*folders, environment["PATH"]])
+        yield Reader(folder, environment)
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_the_commands_of_a_page_run_as_written(reader: Reader, page: str) -> None:
+    assert f"--- {page}" in reader.follow(page)
+
+
+def test_every_block_is_run_or_says_that_it_is_not() -> None:
+    wrong = []
+    for page in DOCS.rglob("*.md"):
+        name = str(page.relative_to(DOCS))
+        if name in ELSEWHERE:
+            continue
+        for number, block in enumerate(blocks(page), start=1):
+            run = not block.title and name in PAGES
+            yours = block.title == YOURS and name in PAGES
+            if not (run or yours or block.title == NOT_RUN):
+                wrong.append(f"{name}, block {number}: {block.title or 'no title'}")
+    assert not wrong
