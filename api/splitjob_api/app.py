@@ -59,14 +59,15 @@ def create_app(settings: Settings) -> FastAPI:
 
 def _services(settings: Settings) -> Services:
     tally = Tally()
-    cluster = Cluster(settings.namespace)
+    metrics = Metrics(tally)
+    cluster = Cluster(settings.namespace, settings.totals_configmap, settings.release)
     return Services(
         settings=settings,
         rules=settings.rules(),
         cluster=cluster,
         tally=tally,
-        readiness=Readiness(cluster.probe, tally),
-        metrics=Metrics(tally),
+        readiness=Readiness(cluster.probe, cluster.unmet, tally, metrics.unready),
+        metrics=metrics,
     )
 
 

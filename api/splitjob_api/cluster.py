@@ -16,6 +16,8 @@ from kubernetes import client, config
 from kubernetes.client.exceptions import ApiException
 
 from splitjob import resource
+from splitjob_kube.preconditions import Preconditions, Unready
+from splitjob_kube.rights import Right, rights
 
 CONNECT_SECONDS = 2.0
 READ_SECONDS = 10.0
@@ -34,6 +36,11 @@ RETRIES = urllib3.Retry(
     backoff_factor=0.1,
     retry_after_max=2,
     raise_on_status=False,
+)
+# What everything below needs.
+RIGHTS = (
+    *rights(resource.PLURAL, "create", "get", "list", "watch", group=resource.GROUP),
+    *rights("secrets", "create"),
 )
 _NAMESPACE_FILE = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
 
@@ -63,12 +70,14 @@ class Cluster:
 
     Args:
         namespace: blank: the service account's, else that of KUBECONFIG's context.
+        totals: the ConfigMap with the operator's totals.
+        release: this installation's name; blank: it has none.
 
     Raises:
         kubernetes.config.ConfigException: there is neither a KUBECONFIG nor a service account.
     """
 
-    def __init__(self, namespace: str = "") -> None:
+    def __init__(self, namespace: str = "", totals: str = "", release: str = "") -> None:
         configuration = client.Configuration()
         configuration.connection_pool_maxsize = POOL_SIZE
         configuration.retries = RETRIES
@@ -77,6 +86,7 @@ class Cluster:
         api = client.ApiClient(configuration)
         self._objects = client.CustomObjectsApi(api)
         self._core = client.CoreV1Api(api)
+        self._preconditions = Preconditions(api, self.namespace, rights_needed(totals), release)
         self._where = {
             "group": resource.GROUP,
             "version": resource.VERSION,
@@ -156,6 +166,19 @@ class Cluster:
         except ApiException as error:
             raise _unavailable(error) from None
 
+    def unmet(self) -> tuple[Unready, ...]:
+        """Return what of the cluster is not as this service needs it.
+
+        Raises:
+            ClusterUnavailable: the cluster does not say.
+        """
+        try:
+            return self._preconditions.unmet()
+        except ApiException as error:
+            raise _unavailable(error) from None
+        except _NO_ANSWER as error:
+            raise _unreachable(error) from None
+
     def list_all(self) -> Iterator[tuple[list[SplitJobObject], str]]:
         """Yield all SplitJobs page by page, each with the resourceVersion to watch from."""
         for page in self._pages():
@@ -213,6 +236,11 @@ class Cluster:
             if not token:
                 return
             follow = {"_continue": token}
+
+
+def rights_needed(totals: str) -> tuple[Right, ...]:
+    """Return what this service needs to be allowed; `totals` names the operator's ConfigMap."""
+    return (*RIGHTS, *rights("configmaps", "get", name=totals))
 
 
 def _events(response: urllib3.HTTPResponse) -> Iterator[dict[str, Any]]:

@@ -1,13 +1,14 @@
 """What Prometheus is told: requests, and the queue as the tally sees it."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
-from prometheus_client import CollectorRegistry, Counter, Histogram
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
 from splitjob_api.tally import Tally
+from splitjob_kube.preconditions import Unready, UnreadyReason
 
 _KNOWN_METHODS = frozenset({"GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"})
 
@@ -61,12 +62,24 @@ class Metrics:
             ["route"],
             registry=self.registry,
         )
+        self._unready = Gauge(
+            "track_tree_audio_api_unready",
+            "1 for each reason why no requests are served.",
+            ["reason"],
+            registry=self.registry,
+        )
         self.submissions = Counter(
             "track_tree_audio_submissions",
             "POST /split answered with a job, by whether it was new.",
             ["outcome"],
             registry=self.registry,
         )
+
+    def unready(self, found: Sequence[Unready]) -> None:
+        """Take in what keeps requests from being served."""
+        present = {one.reason for one in found}
+        for reason in UnreadyReason:
+            self._unready.labels(reason.value).set(reason in present)
 
     def request(self, method: str, route: str, status: int, seconds: float) -> None:
         """Count one answer."""

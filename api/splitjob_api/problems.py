@@ -13,6 +13,7 @@ from starlette.exceptions import HTTPException
 
 from splitjob.checks import FieldProblem
 from splitjob_api.cluster import ClusterUnavailable
+from splitjob_kube.preconditions import Unready
 
 MEDIA_TYPE = "application/problem+json"
 RETRY_SECONDS = 5
@@ -100,6 +101,16 @@ def cluster_unavailable(error: ClusterUnavailable) -> ApiProblem:
         503,
         "cluster_unavailable",
         f"the Kubernetes API {error.reason}; try again in {RETRY_SECONDS} seconds",
+        headers={"Retry-After": str(RETRY_SECONDS)},
+    )
+
+
+def not_ready(unready: Sequence[Unready]) -> ApiProblem:
+    """Return the 503 that says what keeps us from serving requests."""
+    return ApiProblem(
+        503,
+        "not_ready",
+        "; ".join(one.message for one in unready),
         headers={"Retry-After": str(RETRY_SECONDS)},
     )
 

@@ -1,46 +1,90 @@
-"""Whether requests can be served, asked of the cluster at most once a second."""
+"""Whether requests can be served, asked of the cluster now and then and never by each request."""
 
+import logging
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from splitjob_api.cluster import ClusterUnavailable
 from splitjob_api.tally import Tally
+from splitjob_kube.preconditions import Unready, UnreadyReason
 
-CACHE_SECONDS = 1.0
+PROBE_SECONDS = 1.0  # how old an answer of the cluster may be
+UNMET_SECONDS = 5.0  # how old a look at CRD and rights may be; they change by hand
 LOCK_SECONDS = 1.0  # how long a question waits for the answer to another one
+
+logger = logging.getLogger(__name__)
+
+LATE = Unready(UnreadyReason.CLUSTER_UNAVAILABLE, "the Kubernetes API does not answer in time")
+UNLISTED = Unready(UnreadyReason.NOT_LISTED, "the SplitJobs have not all been listed yet")
 
 
 class Readiness:
-    """Answers `/readyz`.
+    """Answers `/readyz`; each change of the answer is logged once.
 
     Args:
         probe: raises ClusterUnavailable where the cluster cannot serve us.
+        unmet: returns what of the cluster is not as we need it; raises the same.
         tally: must have seen all SplitJobs once.
+        report: is told what is in the way, for the metrics.
     """
 
-    def __init__(self, probe: Callable[[], None], tally: Tally) -> None:
+    def __init__(
+        self,
+        probe: Callable[[], None],
+        unmet: Callable[[], Sequence[Unready]],
+        tally: Tally,
+        report: Callable[[Sequence[Unready]], None],
+    ) -> None:
         self._probe = probe
+        self._look = unmet
         self._tally = tally
+        self._report = report
         self._lock = threading.Lock()
-        self._reason: str | None = None
+        self._unmet: tuple[Unready, ...] = ()
+        self._unmet_until = 0.0
+        self._unready: tuple[Unready, ...] = ()
         self._expires = 0.0
 
-    def reason_against(self) -> str | None:
-        """Return why requests cannot be served now, or None where they can."""
+    def unready(self) -> tuple[Unready, ...]:
+        """Return what keeps requests from being served now; nothing where they can be."""
         if not self._lock.acquire(timeout=LOCK_SECONDS):
-            return "the Kubernetes API does not answer in time"
+            return (LATE,)
         try:
             if time.monotonic() >= self._expires:
-                self._reason = self._ask()
-                self._expires = time.monotonic() + CACHE_SECONDS
-            return self._reason
+                self._take_in(self._ask())
+                self._expires = time.monotonic() + PROBE_SECONDS
+            return self._unready
         finally:
             self._lock.release()
 
-    def _ask(self) -> str | None:
+    def forbids_work(self) -> Unready | None:
+        """Return what makes it wrong to accept a request now, or None.
+
+        An outage is not among it: it shows in the attempt, which can be repeated.
+        """
+        return next((one for one in self.unready() if one.forbids_work), None)
+
+    def _ask(self) -> tuple[Unready, ...]:
         try:
+            if time.monotonic() >= self._unmet_until:
+                self._unmet = tuple(self._look())
+                self._unmet_until = time.monotonic() + UNMET_SECONDS
+            if self._unmet:
+                self._unmet_until = 0.0  # it may be put right any moment
+                return self._unmet
             self._probe()
         except ClusterUnavailable as error:
-            return f"the Kubernetes API {error.reason}"
-        return None if self._tally.complete else "the SplitJobs have not all been listed yet"
+            self._unmet_until = 0.0
+            return (Unready(UnreadyReason.CLUSTER_UNAVAILABLE, str(error)),)
+        return () if self._tally.complete else (UNLISTED,)
+
+    def _take_in(self, unready: tuple[Unready, ...]) -> None:
+        before, self._unready = self._unready, unready
+        self._report(unready)
+        if unready == before:
+            return
+        for one in unready:
+            logger.warning("not ready: %s", one.message, extra={"reason": one.reason.value})
+        if not unready:
+            logger.info("ready")

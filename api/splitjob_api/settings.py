@@ -36,6 +36,9 @@ class Settings(BaseSettings):
     totals_configmap: str = Field(
         default="track-tree-audio-totals", description="Where the operator counts finished jobs."
     )
+    release: str = Field(
+        default="", description="This installation's name; blank: it is the only one it knows of."
+    )
     model_registry: Path | None = Field(default=None, description="Blank: the built-in registry.")
     models: str = Field(
         default="", description="Names of the models offered, separated by commas; blank: all."

@@ -37,16 +37,19 @@ class Watcher(threading.Thread):
     def run(self) -> None:
         """List and watch until stopped."""
         pause = FIRST_PAUSE_SECONDS
+        said = ""
         while not self._stopped.is_set():
             try:
                 version = self._list()
-                pause = FIRST_PAUSE_SECONDS
+                pause, said = FIRST_PAUSE_SECONDS, ""
                 while not self._stopped.is_set():
                     version = self._follow(version)
             except WatchExpired:
                 continue
             except ClusterUnavailable as error:
-                logger.warning("the watch of SplitJobs was lost: %s", error)
+                if str(error) != said:  # once, and not at each try of an outage
+                    logger.warning("the watch of SplitJobs was lost: %s", error)
+                said = str(error)
             except Exception:
                 logger.exception("the watch of SplitJobs met a defect")
             self._tally.lost()

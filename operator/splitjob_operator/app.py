@@ -25,6 +25,7 @@ from splitjob_operator.execute import Executor
 from splitjob_operator.index import Index
 from splitjob_operator.nodes import Nodes
 from splitjob_operator.progress import Progress
+from splitjob_operator.readiness import Readiness
 from splitjob_operator.resync import Resync
 from splitjob_operator.settings import Settings
 from splitjob_operator.storage import Bucket
@@ -47,7 +48,8 @@ class App:
         networks = parse_networks(settings.source_allowed_networks)
         registry = offered(load_registry(settings.model_registry), settings.models)
         rules = Rules(allowlist, registry, local, networks)
-        cluster = Cluster(settings.namespace)
+        cluster = Cluster(settings.namespace, settings.totals_configmap, settings.release)
+        readiness = Readiness()
         bucket = Bucket(S3Service(), settings.storage_prefix) if settings.s3_bucket else None
         self._threads = Threads(2 * settings.concurrency, "cluster")
         index = Index(settings.max_active_jobs, settings.device, time.monotonic)
@@ -68,7 +70,7 @@ class App:
             lambda name: loop.call_soon_threadsafe(self._deliverer.start, name),
         )
         self._progress = Progress(cluster, index, queue)
-        self._counter = Counter(cluster, self._threads, index, settings)
+        self._counter = Counter(cluster, self._threads, index, settings, readiness)
         self.controller = Controller(
             settings=settings,
             cluster=cluster,
@@ -80,8 +82,9 @@ class App:
             threads=self._threads,
             guard=WatchGuard(settings.missed_watch_seconds, time.monotonic),
             nodes=Nodes(cluster, self._threads),
+            readiness=readiness,
         )
-        self.resync = Resync(self.controller, _end_process)
+        self.resync = Resync(self.controller, readiness, _end_process)
         self._tasks: list[asyncio.Task[None]] = []
         self._http: web.AppRunner | None = None
 

@@ -6,6 +6,7 @@ Everything is the API server's own JSON. Calls block; the operator makes them in
 import json
 import os
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,6 +15,8 @@ from kubernetes import client, config
 from kubernetes.client.exceptions import ApiException
 
 from splitjob.resource import GROUP, LABEL_SPLITJOB, PLURAL, SECRET_TYPE, VERSION
+from splitjob_kube.preconditions import Preconditions, Unready
+from splitjob_kube.rights import Right, rights
 
 __all__ = [
     "AlreadyExists",
@@ -23,7 +26,9 @@ __all__ = [
     "Connection",
     "Forbidden",
     "NotFound",
+    "accepts_credentials",
     "connect",
+    "rights_needed",
 ]
 
 Json = dict[str, Any]
@@ -32,6 +37,19 @@ LOG_TIMEOUT = (3, 5)
 PAGE = 500
 LOG_LINES = 40
 LOG_BYTES = 16384
+# What everything below, and kopf's watches, need. Nodes are not among them: an installation may do
+# without (rbac.nodes).
+RIGHTS = (
+    *rights(PLURAL, "get", "list", "watch", "delete", group=GROUP),
+    *rights(f"{PLURAL}/status", "update", group=GROUP),
+    *rights(f"{PLURAL}/finalizers", "update", group=GROUP),
+    *rights("jobs", "create", "get", "list", "watch", "delete", group="batch"),
+    *rights("pods", "list", "watch", "delete"),
+    *rights("pods/log", "get"),
+    *rights("secrets", "get", "list", "patch", "delete"),
+    *rights("events", "create", "list"),
+    *rights("configmaps", "create"),
+)
 
 
 class ClusterError(Exception):
@@ -110,6 +128,17 @@ def connection() -> Connection:
     )
 
 
+def accepts_credentials() -> bool:
+    """Return whether the API server knows us; True also where it does not answer at all."""
+    try:
+        client.VersionApi(connect()).get_code(_request_timeout=TIMEOUT)
+    except ApiException as error:
+        return bool(error.status != 401)
+    except urllib3.exceptions.HTTPError:
+        return True
+    return True
+
+
 def _without_scheme(authorization: str) -> str:
     """Return the token of an Authorization header's value.
 
@@ -124,12 +153,21 @@ class Cluster:
 
     Args:
         namespace: the namespace served.
+        totals: the ConfigMap with the totals.
+        release: this installation's name; blank: it has none.
         api: a client; `connect()` by default.
     """
 
-    def __init__(self, namespace: str, api: client.ApiClient | None = None) -> None:
+    def __init__(
+        self,
+        namespace: str,
+        totals: str = "",
+        release: str = "",
+        api: client.ApiClient | None = None,
+    ) -> None:
         self.namespace = namespace
         self._api = api or connect()
+        self._preconditions = Preconditions(self._api, namespace, rights_needed(totals), release)
         self._core = client.CoreV1Api(self._api)
         self._batch = client.BatchV1Api(self._api)
         self._networking = client.NetworkingV1Api(self._api)
@@ -140,6 +178,11 @@ class Cluster:
             "namespace": namespace,
             "plural": PLURAL,
         }
+
+    def unmet(self) -> tuple[Unready, ...]:
+        """Return what of the cluster is not as this operator needs it."""
+        with _translating("look at the CRD and at its own rights"):
+            return self._preconditions.unmet()
 
     # SplitJobs
 
@@ -439,12 +482,24 @@ class Cluster:
         **arguments: Any,  # noqa: ANN401 - handed to the client as they are
     ) -> Any:  # noqa: ANN401 - urllib3's response
         arguments.setdefault("_request_timeout", TIMEOUT)
-        try:
+        with _translating(deed):
             return method(_preload_content=False, **arguments)
-        except ApiException as error:
-            raise _translated(deed, error) from None
-        except urllib3.exceptions.HTTPError as error:
-            raise ClusterError(f"cannot {deed}: {type(error).__name__}") from None
+
+
+def rights_needed(totals: str) -> tuple[Right, ...]:
+    """Return what this operator needs to be allowed; `totals` names its ConfigMap."""
+    return (*RIGHTS, *rights("configmaps", "get", "update", name=totals))
+
+
+@contextmanager
+def _translating(deed: str) -> Iterator[None]:
+    """Turn what the client raises into our own errors."""
+    try:
+        yield
+    except ApiException as error:
+        raise _translated(deed, error) from None
+    except urllib3.exceptions.HTTPError as error:
+        raise ClusterError(f"cannot {deed}: {type(error).__name__}") from None
 
 
 def _selector(splitjob: str | None) -> str:

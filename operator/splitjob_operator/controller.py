@@ -21,6 +21,7 @@ from splitjob_operator.observed import JobView, Observed, PodView, SplitJobView
 from splitjob_operator.plan import Plan
 from splitjob_operator.progress import Progress
 from splitjob_operator.queue import Hold, Stage
+from splitjob_operator.readiness import Readiness
 from splitjob_operator.reconcile import reconcile
 from splitjob_operator.settings import Settings
 from splitjob_operator.threads import Threads
@@ -54,6 +55,7 @@ class Controller:
     threads: Threads
     guard: WatchGuard
     nodes: Nodes
+    readiness: Readiness
     reconciled: dict[str, str] = field(default_factory=dict)
     job_names: defaultdict[str, set[str]] = field(default_factory=lambda: defaultdict(set))
 
@@ -104,6 +106,7 @@ class Controller:
         """Work on names for ever; several of these run beside each other."""
         while True:
             name = await self.queue.take()
+            await self.readiness.may_work.wait()
             began = time.monotonic()
             outcome = "error"
             try:

@@ -7,6 +7,7 @@ from typing import Any
 from splitjob_operator.cluster import AlreadyExists, Cluster, ClusterError, Conflict, NotFound
 from splitjob_operator.index import Index
 from splitjob_operator.queue import Entry, entry_of
+from splitjob_operator.readiness import Readiness
 from splitjob_operator.settings import Settings
 from splitjob_operator.threads import Threads
 from splitjob_operator.totals import MAX_BATCH, Totals, candidates
@@ -27,15 +28,22 @@ class Counter:
         threads: where blocking calls run.
         index: says which SplitJobs are finished and not counted.
         settings: the installation's.
+        readiness: says when nothing may be written.
     """
 
     def __init__(
-        self, cluster: Cluster, threads: Threads, index: Index, settings: Settings
+        self,
+        cluster: Cluster,
+        threads: Threads,
+        index: Index,
+        settings: Settings,
+        readiness: Readiness,
     ) -> None:
         self._cluster = cluster
         self._threads = threads
         self._index = index
         self._settings = settings
+        self._readiness = readiness
         self._wanted = asyncio.Event()
 
     def wake(self) -> None:
@@ -47,6 +55,7 @@ class Counter:
         await self._load()
         while True:
             await self._wanted.wait()
+            await self._readiness.may_work.wait()
             await asyncio.sleep(GATHER_SECONDS)
             self._wanted.clear()
             try:

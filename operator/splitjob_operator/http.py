@@ -1,9 +1,12 @@
 """Liveness, readiness and metrics over HTTP."""
 
+from collections.abc import Sequence
+
 from aiohttp import web
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 from splitjob.listening import listen
+from splitjob_kube.preconditions import Unready
 from splitjob_operator.resync import Resync
 
 __all__ = ["serve"]
@@ -13,10 +16,11 @@ async def serve(resync: Resync, host: str, port: int) -> web.AppRunner:
     """Serve `/healthz`, `/readyz` and `/metrics` until the runner is cleaned up."""
 
     async def healthz(_: web.Request) -> web.Response:
-        return _answer(ok=resync.alive, age=resync.age)
+        return _answer(ok=resync.alive, age=resync.age, unready=resync.readiness.unready)
 
     async def readyz(_: web.Request) -> web.Response:
-        return _answer(ok=resync.alive and resync.first.is_set(), age=resync.age)
+        unready = resync.readiness.unready
+        return _answer(ok=resync.alive and not unready, age=resync.age, unready=unready)
 
     async def metrics(_: web.Request) -> web.Response:
         return web.Response(body=generate_latest(), headers={"Content-Type": CONTENT_TYPE_LATEST})
@@ -31,6 +35,10 @@ async def serve(resync: Resync, host: str, port: int) -> web.AppRunner:
     return runner
 
 
-def _answer(*, ok: bool, age: float) -> web.Response:
-    body = {"ok": ok, "lastResyncSeconds": round(age, 1)}
+def _answer(*, ok: bool, age: float, unready: Sequence[Unready]) -> web.Response:
+    body = {
+        "ok": ok,
+        "lastResyncSeconds": round(age, 1),
+        "unready": [{"reason": one.reason, "message": one.message} for one in unready],
+    }
     return web.json_response(body, status=200 if ok else 503)

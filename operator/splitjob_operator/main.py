@@ -8,6 +8,8 @@ import logging
 import os
 import socket
 import sys
+from collections.abc import Iterator
+from itertools import chain, count, repeat
 from typing import Any
 
 import kopf
@@ -24,14 +26,30 @@ from splitjob_operator.settings import Settings
 # need not have one.
 os.environ.setdefault("POD_ID", socket.gethostname())
 
-API_BACKOFFS = (0.5, 1, 2, 3, *(5,) * 120)  # a watch outlives ten minutes of 403 or 503
+LOGIN_RETRY_SECONDS = 5.0
+_logins = count()
+
+
+class Backoffs:
+    """The pauses between tries of kopf's requests, without an end: a watch outlives any outage."""
+
+    def __iter__(self) -> Iterator[float]:
+        return chain((0.5, 1.0, 2.0, 3.0), repeat(5.0))
 
 
 @kopf.on.login()
 def login(**_: Any) -> kopf.ConnectionInfo:  # noqa: ANN401 - kopf's
-    """Use the same way to the API server as everything else here."""
+    """Use the same way to the API server as everything else here.
+
+    kopf asks again when it was answered 401, and ends the operator where it is given the same
+    credentials twice. They may be good again, or replaced in a minute: so no answer is given before
+    the API server accepts them, and each is told from the last one by its priority.
+    """
+    if not cluster.accepts_credentials():
+        raise kopf.TemporaryError("the API server says 401", delay=LOGIN_RETRY_SECONDS)
     to = cluster.connection()
     return kopf.ConnectionInfo(
+        priority=next(_logins),
         server=to.server,
         ca_path=to.ca_path,
         insecure=not to.verify,
@@ -46,13 +64,16 @@ async def start(settings: kopf.OperatorSettings, memo: kopf.Memo, **_: Any) -> N
     """Configure kopf and start the operator."""
     app = _assemble()
     logging.getLogger("kopf").setLevel(logging.WARNING)
+    logging.getLogger("kopf._cogs.clients").setLevel(logging.CRITICAL)  # the resync says it, once
     settings.posting.enabled = False
     settings.scanning.disabled = True
-    settings.networking.error_backoffs = API_BACKOFFS
+    settings.networking.error_backoffs = Backoffs()
     settings.networking.request_timeout = 30
     settings.watching.label_selectors["batch", "v1", "jobs"] = LABEL_SPLITJOB
     settings.watching.label_selectors["", "v1", "pods"] = LABEL_SPLITJOB
     memo.app = await app.start()
+    # kopf looks once for the kinds it watches: not before SplitJob is one of them.
+    await memo.app.resync.first.wait()
 
 
 def _assemble() -> App:

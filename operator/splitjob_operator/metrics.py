@@ -13,6 +13,7 @@ __all__ = [
     "RECONCILES",
     "RESYNC_AGE",
     "RUN_SECONDS",
+    "UNREADY",
     "WAIT_SECONDS",
     "observe_stages",
 ]
@@ -25,6 +26,7 @@ ATTEMPTS = Counter("splitjob_attempts", "Attempts started.")
 DELIVERIES = Counter("splitjob_webhook_attempts", "Final webhooks tried.", ["outcome"])
 RECONCILES = Histogram("splitjob_reconcile_seconds", "Time to reconcile one SplitJob.", ["outcome"])
 RESYNC_AGE = Gauge("splitjob_resync_age_seconds", "Since the last full resync.")
+UNREADY = Gauge("splitjob_unready", "1 for each reason why the operator is not ready.", ["reason"])
 RUN_SECONDS = Histogram(
     "splitjob_run_seconds", "From a worker's start to the verdict.", ["model"], buckets=_BUCKETS
 )

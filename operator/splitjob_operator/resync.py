@@ -3,15 +3,17 @@
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from splitjob.resource import LABEL_SPLITJOB, Queue
+from splitjob_kube.preconditions import Unready, UnreadyReason
 from splitjob_operator.cluster import ClusterError
 from splitjob_operator.controller import Controller
 from splitjob_operator.metrics import RESYNC_AGE, observe_stages
 from splitjob_operator.queue import Entry, Place, Stage, worth_writing
+from splitjob_operator.readiness import Readiness
 
 __all__ = ["Resync"]
 
@@ -23,18 +25,23 @@ MIN_LIVENESS_SECONDS = 300.0
 
 
 class Resync:
-    """Lists the namespace again and again.
+    """Lists the namespace again and again, and looks before whether work may be done there.
 
     Args:
         controller: is told what there is.
+        readiness: is told what is in the way.
         exit_process: ends the process, so that it is started afresh; called when a watch is deaf.
     """
 
-    def __init__(self, controller: Controller, exit_process: Callable[[], None]) -> None:
+    def __init__(
+        self, controller: Controller, readiness: Readiness, exit_process: Callable[[], None]
+    ) -> None:
         self._controller = controller
         self._exit = exit_process
         self._started = time.monotonic()
         self._last: float | None = None
+        self._answered = self._started
+        self.readiness = readiness
         self.first = asyncio.Event()
 
     @property
@@ -44,27 +51,51 @@ class Resync:
 
     @property
     def alive(self) -> bool:
-        """Whether the last full resync is recent enough."""
+        """Whether the last full resync, or the last word on why there is none, is recent enough.
+
+        Where the API server says what is missing, starting afresh would not bring it.
+        """
         every = self._controller.settings.resync_seconds
-        return self.age < max(MIN_LIVENESS_SECONDS, 5 * every)
+        silent = time.monotonic() - max(self._last or self._started, self._answered)
+        return silent < max(MIN_LIVENESS_SECONDS, 5 * every)
 
     async def run(self) -> None:
         """Resync for ever."""
         while True:
-            pause = self._controller.settings.resync_seconds
-            try:
-                await self.once()
-                self._last = time.monotonic()
-                self.first.set()
-                self._end_if_deaf()
-            except ClusterError as error:
-                log.warning("Resync: %s", error)
-                self._controller.guard.excuse()
-                pause = min(pause, FIRST_RETRY_SECONDS if self._last is None else RETRY_SECONDS)
-            except Exception:
-                log.exception("Resync failed by a defect")
+            unready = await self._look_and_list()
+            self.readiness.report(unready)
             RESYNC_AGE.set(self.age)
-            await asyncio.sleep(pause)
+            await asyncio.sleep(self._pause(unready))
+
+    def _pause(self, unready: Sequence[Unready]) -> float:
+        every = self._controller.settings.resync_seconds
+        if not unready:
+            return every
+        return min(every, FIRST_RETRY_SECONDS if self._last is None else RETRY_SECONDS)
+
+    async def _look_and_list(self) -> tuple[Unready, ...]:
+        """Return what is in the way; where it forbids no work, everything was listed."""
+        unmet: tuple[Unready, ...] = ()
+        c = self._controller
+        try:
+            unmet = await c.threads.run(c.cluster.unmet)
+            if unmet:
+                self._answered = time.monotonic()
+            if any(one.forbids_work for one in unmet):
+                c.guard.excuse()
+                return unmet
+            await self.once()
+        except ClusterError as error:
+            c.guard.excuse()
+            return unmet or (Unready(UnreadyReason.CLUSTER_UNAVAILABLE, str(error)),)
+        except Exception as error:
+            log.exception("Resync failed by a defect")
+            return (*unmet, Unready(UnreadyReason.NOT_LISTED, f"a defect: {type(error).__name__}"))
+        self._last = time.monotonic()
+        self.first.set()
+        self.readiness.may_work.set()
+        self._end_if_deaf()
+        return unmet
 
     def _end_if_deaf(self) -> None:
         if missed := self._controller.guard.deaf():

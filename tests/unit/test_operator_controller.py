@@ -18,6 +18,7 @@ from splitjob_operator.cluster import Cluster, ClusterError
 from splitjob_operator.controller import Controller
 from splitjob_operator.execute import Executor
 from splitjob_operator.index import Index
+from splitjob_operator.readiness import Readiness
 from splitjob_operator.storage import Bucket
 from splitjob_operator.workqueue import WorkQueue
 
@@ -102,6 +103,7 @@ class Site:
             threads=cast("Any", FakeThreads()),
             guard=cast("Any", SimpleNamespace(watched=lambda *_: None)),
             nodes=cast("Any", FakeNodes()),
+            readiness=Readiness(),
         )
 
     def add(self, name: str, age: int, status: Json | None = None, **request: Any) -> None:

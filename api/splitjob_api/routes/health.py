@@ -6,7 +6,7 @@ from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from pydantic import BaseModel
 
 from splitjob_api.deps import ServicesDep
-from splitjob_api.problems import RETRY_SECONDS, ApiProblem, documented
+from splitjob_api.problems import documented, not_ready
 
 router = APIRouter(tags=["operation"])
 
@@ -25,11 +25,9 @@ async def healthz() -> Healthy:
 
 @router.get("/readyz", summary="Can requests be served", responses=documented(503))
 def readyz(services: ServicesDep) -> Healthy:
-    """Answer 200 only while the cluster answers and knows SplitJobs, else 503 with the reason."""
-    reason = services.readiness.reason_against()
-    if reason is not None:
-        headers = {"Retry-After": str(RETRY_SECONDS)}
-        raise ApiProblem(503, "not_ready", reason, headers=headers)
+    """Answer 200 only while the cluster answers and is as we need it, else 503 with the reason."""
+    if unready := services.readiness.unready():
+        raise not_ready(unready)
     return Healthy()
 
 

@@ -12,7 +12,13 @@ from splitjob.presigned import expiry
 from splitjob.request import Converted, SplitRequest
 from splitjob_api.deps import Services, ServicesDep, SplitRequestDep
 from splitjob_api.openapi import SPLIT_BODY
-from splitjob_api.problems import RETRY_SECONDS, ApiProblem, documented, fields_invalid
+from splitjob_api.problems import (
+    RETRY_SECONDS,
+    ApiProblem,
+    documented,
+    fields_invalid,
+    not_ready,
+)
 from splitjob_api.submission import KeyConflict, Submission, Submitted
 from splitjob_api.view import View
 
@@ -42,6 +48,8 @@ class SplitAnswer(View):
 )
 def split(body: SplitRequestDep, services: ServicesDep, response: Response) -> SplitAnswer:
     """Answer 202 once the job is durable in the cluster, 200 where the request has one already."""
+    if unready := services.readiness.forbids_work():
+        raise not_ready([unready])
     converted = _checked(body, services)
     submission = Submission(
         services.cluster,

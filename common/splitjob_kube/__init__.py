@@ -1,0 +1,1 @@
+"""What the API and the operator ask of the Kubernetes API alike."""

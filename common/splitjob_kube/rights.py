@@ -1,0 +1,87 @@
+"""The rights a program needs in its namespace, and which of them it has not got.
+
+Every account may ask about itself (the ClusterRole `system:basic-user`), so this needs no right.
+Source: https://kubernetes.io/docs/reference/access-authn-authz/authorization/
+"""
+
+from collections.abc import Iterable, Mapping
+from typing import Any, NamedTuple
+
+from kubernetes import client
+
+__all__ = ["Right", "missing_rights", "rights"]
+
+TIMEOUT = (3, 10)  # seconds to connect, to read
+
+
+class Right(NamedTuple):
+    """One verb on one resource.
+
+    Attributes:
+        verb: get, list, watch, create, update, patch, delete.
+        resource: the plural, with a subresource behind a slash: `pods/log`.
+        group: the API group; blank: the core one.
+        name: of the only object it is needed for; blank: all.
+    """
+
+    verb: str
+    resource: str
+    group: str = ""
+    name: str = ""
+
+    def __str__(self) -> str:
+        resource, slash, subresource = self.resource.partition("/")
+        kind = f"{resource}.{self.group}" if self.group else resource
+        which = f" {self.name}" if self.name else ""
+        return f"{self.verb} {kind}{slash}{subresource}{which}"
+
+
+def rights(resource: str, *verbs: str, group: str = "", name: str = "") -> tuple[Right, ...]:
+    """Return the rights to several verbs on one resource; see `Right`."""
+    return tuple(Right(verb, resource, group, name) for verb in verbs)
+
+
+def missing_rights(
+    api: client.ApiClient, namespace: str, needed: Iterable[Right]
+) -> tuple[Right, ...]:
+    """Return those of the needed rights that this account has not got in a namespace.
+
+    The list of all its rules is asked for first. It may be incomplete where something else than
+    RBAC decides as well, so what is not on it is asked for by itself.
+
+    Raises:
+        kubernetes.client.exceptions.ApiException: the API server does not say.
+    """
+    authorization = client.AuthorizationV1Api(api)
+    review = authorization.create_self_subject_rules_review(
+        {"spec": {"namespace": namespace}}, _request_timeout=TIMEOUT
+    )
+    rules = [rule.to_dict() for rule in review.status.resource_rules]
+    doubtful = [right for right in needed if not any(_grants(rule, right) for rule in rules)]
+    return tuple(right for right in doubtful if not _may(authorization, namespace, right))
+
+
+def _grants(rule: Mapping[str, Any], right: Right) -> bool:
+    names = rule["resource_names"]
+    return (
+        bool({"*", right.verb} & set(rule["verbs"]))
+        and bool({"*", right.group} & set(rule["api_groups"] or ()))
+        and bool({"*", right.resource} & set(rule["resources"] or ()))
+        and (not names or right.name in names)
+    )
+
+
+def _may(authorization: client.AuthorizationV1Api, namespace: str, right: Right) -> bool:
+    resource, _, subresource = right.resource.partition("/")
+    asked = {
+        "namespace": namespace,
+        "verb": right.verb,
+        "group": right.group,
+        "resource": resource,
+        "subresource": subresource,
+        "name": right.name,
+    }
+    review = authorization.create_self_subject_access_review(
+        {"spec": {"resourceAttributes": asked}}, _request_timeout=TIMEOUT
+    )
+    return bool(review.status.allowed)

@@ -1,0 +1,146 @@
+"""Whether the cluster serves SplitJobs with all that this version writes into them.
+
+The API server drops a field that its CustomResourceDefinition does not have, and says nothing:
+written by a newer operator, an outbox or a verdict would be lost. What is served is read from the
+OpenAPI document of the group, which every account may read (the ClusterRole `system:discovery`).
+Source: https://kubernetes.io/docs/concepts/overview/kubernetes-api/#openapi-v3
+"""
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+from kubernetes import client
+from kubernetes.client.exceptions import ApiException
+
+from splitjob.crd import root_schema
+from splitjob.resource import GROUP, KIND, PLURAL, VERSION
+
+__all__ = ["CrdMissingError", "ServedSchema", "differences"]
+
+Schema = dict[str, Any]
+TIMEOUT = (3, 10)  # seconds to connect, to read
+INDEX = "/openapi/v3"
+PATH = f"apis/{GROUP}/{VERSION}"
+NOT_SAID = {403, 404, 406}  # an API server that shows its OpenAPI documents to nobody
+# Bounds of values: what this version writes must fit into what is served.
+AT_MOST = ("maximum", "maxItems", "maxLength", "maxProperties")
+AT_LEAST = ("minimum", "minItems", "minLength", "minProperties")
+
+
+class CrdMissingError(Exception):
+    """The cluster does not serve SplitJobs of this version.
+
+    Attributes:
+        versions: those that it serves instead.
+    """
+
+    def __init__(self, versions: tuple[str, ...]) -> None:
+        super().__init__(f"{PLURAL}.{GROUP}/{VERSION} is not served")
+        self.versions = versions
+
+
+class ServedSchema:
+    """Compares what is served with what this version needs; again only when it has changed.
+
+    Args:
+        api: a client of the cluster.
+    """
+
+    def __init__(self, api: client.ApiClient) -> None:
+        self._api = api
+        self._compared = ""
+        self._missing: tuple[str, ...] = ()
+
+    def missing(self) -> tuple[str, ...]:
+        """Return what the served schema lacks, as paths; nothing where the server does not say.
+
+        Raises:
+            CrdMissingError: the resource is not there, or not in this version.
+            kubernetes.client.exceptions.ApiException: the API server failed.
+        """
+        try:
+            paths = self._get(INDEX)["paths"]
+            if PATH not in paths:
+                raise CrdMissingError(_versions(paths))
+            address = str(paths[PATH]["serverRelativeURL"])  # it ends in a hash of the document
+            if address != self._compared:
+                self._missing = tuple(differences(root_schema(), _served(self._get(address))))
+                self._compared = address
+        except ApiException as error:
+            if error.status not in NOT_SAID:
+                raise
+            return ()
+        return self._missing
+
+    def _get(self, address: str) -> Schema:
+        path, _, query = address.partition("?")
+        response = self._api.call_api(
+            path,
+            "GET",
+            query_params=[tuple(one.split("=", 1)) for one in query.split("&") if one],
+            header_params={"Accept": "application/json"},
+            auth_settings=["BearerToken"],
+            _preload_content=False,
+            _request_timeout=TIMEOUT,
+        )
+        document: Schema = json.loads(response.data)
+        return document
+
+
+def differences(needed: Schema, served: Schema, path: str = "") -> Iterator[str]:
+    """Yield where a served schema would lose or refuse what a needed one allows.
+
+    Args:
+        needed: the schema of this version, in structural form.
+        served: the one of the cluster.
+        path: of both, from the root.
+    """
+    if served.get("x-kubernetes-preserve-unknown-fields"):
+        return
+    yield from _values(needed, served, path)
+    properties = served.get("properties", {})
+    for name, one in needed.get("properties", {}).items():
+        below = f"{path}.{name}" if path else name
+        if below == "metadata":  # the API server's own
+            continue
+        if name not in properties:
+            yield below
+        else:
+            yield from differences(one, properties[name], below)
+    for key, mark in (("items", "[]"), ("additionalProperties", ".*")):
+        if isinstance(needed.get(key), dict):
+            inner = served.get(key)
+            if isinstance(inner, dict):
+                yield from differences(needed[key], inner, path + mark)
+            else:
+                yield path + mark
+
+
+def _values(needed: Schema, served: Schema, path: str) -> Iterator[str]:
+    """Yield the values that are not taken there: of an enumeration, or beyond a bound."""
+    if "enum" in served:
+        for value in needed.get("enum", ()):
+            if value not in served["enum"]:
+                yield f"{path}={value}"
+    for key in AT_MOST:
+        if key in served and served[key] < needed.get(key, float("inf")):
+            yield f"{path} ({key} {served[key]})"
+    for key in AT_LEAST:
+        if key in served and served[key] > needed.get(key, float("-inf")):
+            yield f"{path} ({key} {served[key]})"
+
+
+def _served(document: Schema) -> Schema:
+    """Return the schema of SplitJob in an OpenAPI document."""
+    wanted = {"group": GROUP, "kind": KIND, "version": VERSION}
+    for schema in document["components"]["schemas"].values():
+        if wanted in schema.get("x-kubernetes-group-version-kind", ()):
+            found: Schema = schema
+            return found
+    raise CrdMissingError(())
+
+
+def _versions(paths: dict[str, Any]) -> tuple[str, ...]:
+    prefix = f"apis/{GROUP}/"
+    return tuple(sorted(path.removeprefix(prefix) for path in paths if path.startswith(prefix)))
