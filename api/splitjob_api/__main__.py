@@ -1,18 +1,21 @@
 """`python -m splitjob_api`: serve until told to stop."""
 
 import logging
+import os
 import sys
+from collections.abc import Sequence
 
 import uvicorn
 from kubernetes.config import ConfigException
 from starlette.types import ASGIApp
 
 from splitjob import jsonlog
+from splitjob.configuration import ConfigurationError
 from splitjob.listening import listen
 from splitjob_api.app import create_app
 from splitjob_api.gate import MAX_HEAD_BYTES
 from splitjob_api.protocol import PatientProtocol
-from splitjob_api.settings import Settings, SettingsInvalid
+from splitjob_api.settings import Settings
 
 EXIT_MISCONFIGURED = 2
 EXIT_NOT_STARTED = 3
@@ -22,26 +25,22 @@ logger = logging.getLogger("splitjob_api")
 
 def main() -> int:
     """Serve the API; return the exit status."""
+    secrets = [os.environ.get("DEMUCSSVC_TOKEN")]
+    jsonlog.setup("api", secrets=secrets)
     try:
         settings = Settings.from_environment()
-        token = settings.demucssvc_token.get_secret_value()
-        jsonlog.setup("api", level=settings.log_level, secrets=[token])
+        jsonlog.setup("api", level=settings.log_level, secrets=secrets)
         logging.getLogger("urllib3").setLevel(logging.ERROR)  # what it retries, we report
         app = create_app(settings)
-    except (SettingsInvalid, ConfigException) as error:
-        jsonlog.setup("api")
-        logger.error("cannot start: %s", error)  # noqa: TRY400 - the message says it all
-        return EXIT_MISCONFIGURED
+    except ConfigurationError as error:
+        return _give_up(error.problems)
+    except ConfigException as error:
+        return _give_up([f"the way to the Kubernetes API is not known: {error}"])
     try:
         listening = listen(settings.host, settings.port)
     except OSError as error:
-        logger.error(  # noqa: TRY400 - the message says it all
-            "cannot start: cannot listen on HOST %s, PORT %d: %s",
-            settings.host,
-            settings.port,
-            error,
-        )
-        return EXIT_MISCONFIGURED
+        place = f"HOST {settings.host}, PORT {settings.port}"
+        return _give_up([f"cannot listen on {place}: {error.strerror or error}"])
     server = uvicorn.Server(_configuration(app, settings))
     server.run(sockets=[listening])
     return 0 if server.started else EXIT_NOT_STARTED
@@ -60,6 +59,12 @@ def _configuration(app: ASGIApp, settings: Settings) -> uvicorn.Config:
         timeout_graceful_shutdown=settings.shutdown_grace_seconds,
         h11_max_incomplete_event_size=MAX_HEAD_BYTES,
     )
+
+
+def _give_up(problems: Sequence[str]) -> int:
+    for problem in problems:
+        logger.error("cannot start: %s", problem)
+    return EXIT_MISCONFIGURED
 
 
 if __name__ == "__main__":

@@ -1,20 +1,18 @@
 """The API's settings, read from the environment once, at start."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal
 
-from pydantic import Field, SecretStr, ValidationError, field_validator
+from pydantic import Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from splitjob.addresses import Network, parse_networks
 from splitjob.allowlist import DEFAULT_ALLOWLIST, Allowlist
 from splitjob.checks import Rules
-from splitjob.models import RegistryError, load_registry, offered
+from splitjob.configuration import read_settings
+from splitjob.models import ModelRecord, load_registry, offered
 from splitjob.signing import parse_tokens
-
-
-class SettingsInvalid(ValueError):  # noqa: N818 - reads as what is wrong
-    """The process must not start; the message says which variable to set, and to what."""
 
 
 class Settings(BaseSettings):
@@ -28,6 +26,7 @@ class Settings(BaseSettings):
     release: str = Field(default="", description="The Helm release this belongs to.")
     host: str = Field(default="::", description="Address to listen on; ::: all there are.")
     port: int = Field(default=8080, ge=1, le=65535)
+    secret_name: str = Field(default="", description="The Secret of the token, for messages.")
     demucssvc_token: SecretStr = Field(
         default=SecretStr(""), description="Tokens of callers, separated by commas."
     )
@@ -35,9 +34,6 @@ class Settings(BaseSettings):
     namespace: str = Field(default="", description="Blank: that of the service account.")
     totals_configmap: str = Field(
         default="track-tree-audio-totals", description="Where the operator counts finished jobs."
-    )
-    release: str = Field(
-        default="", description="This installation's name; blank: it is the only one it knows of."
     )
     model_registry: Path | None = Field(default=None, description="Blank: the built-in registry.")
     models: str = Field(
@@ -73,19 +69,15 @@ class Settings(BaseSettings):
         """Return the settings of this process.
 
         Raises:
-            SettingsInvalid: one of them cannot be used, or there is no token.
+            splitjob.configuration.ConfigurationError: some cannot be used, or there is no token.
         """
-        try:
-            settings = cls()
-            parse_tokens(settings.demucssvc_token.get_secret_value())
-            settings.rules()
-        except ValidationError as error:
-            first = error.errors()[0]
-            name = "_".join(str(part) for part in first["loc"]).upper()
-            raise SettingsInvalid(f"{name}: {first['msg']}") from None
-        except (ValueError, RegistryError) as error:
-            raise SettingsInvalid(str(error)) from None
-        return settings
+        checks = {
+            "DEMUCSSVC_TOKEN": lambda found: parse_tokens(found.demucssvc_token.get_secret_value()),
+            "API_WEBHOOK_URL_ALLOWLIST": cls._allowlist,
+            "SOURCE_ALLOWED_NETWORKS": cls._networks,
+            "MODEL_REGISTRY": cls._registry,
+        }
+        return read_settings(cls, checks)
 
     @property
     def local(self) -> bool:
@@ -100,14 +92,17 @@ class Settings(BaseSettings):
             splitjob.models.RegistryError: the registry cannot, or has not the models offered.
         """
         return Rules(
-            allowlist=Allowlist.parse(self.api_webhook_url_allowlist, local=self.local),
-            registry=offered(load_registry(self.model_registry), self.models),
+            allowlist=self._allowlist(),
+            registry=self._registry(),
             local=self.local,
             networks=self._networks(),
         )
 
+    def _allowlist(self) -> Allowlist:
+        return Allowlist.parse(self.api_webhook_url_allowlist, local=self.local)
+
+    def _registry(self) -> Mapping[str, ModelRecord]:
+        return offered(load_registry(self.model_registry), self.models)
+
     def _networks(self) -> tuple[Network, ...]:
-        try:
-            return parse_networks(self.source_allowed_networks)
-        except ValueError as error:
-            raise ValueError(f"SOURCE_ALLOWED_NETWORKS: {error}") from None
+        return parse_networks(self.source_allowed_networks)

@@ -20,6 +20,7 @@ SIGNATURE_HEADER = "X-Signature"
 TIMESTAMP_HEADER = "X-Timestamp"
 STANDARD_WEBHOOKS_PREFIX = "whsec_"
 
+_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 _TIMESTAMP = re.compile(r"[0-9]{10}", re.ASCII)
 _SIGNATURE = re.compile(r"sha256=[0-9a-f]{64}", re.ASCII)
 
@@ -50,17 +51,23 @@ def parse_tokens(text: str | None) -> list[str]:
         At least one token; the first signs, all verify.
 
     Raises:
-        TokenMissing: there is none, one is empty, or a `whsec_` token is not base64.
+        TokenMissing: there is none, one is empty or has a line break inside, or a `whsec_` token is
+            not base64.
     """
     if text is None or not text.strip():
         raise TokenMissing(
-            "DEMUCSSVC_TOKEN is not set. Set it to the secret shared with the callers "
+            "DEMUCSSVC_TOKEN is empty. Set it to the secret shared with the callers "
             "(several, separated by commas, while a secret is being replaced)."
         )
     tokens = [token.strip() for token in text.split(",")]
     if not all(tokens):
         raise TokenMissing(
             "DEMUCSSVC_TOKEN holds an empty token: remove the comma at its end, or the doubled one."
+        )
+    if any(_CONTROL.search(token) for token in tokens):
+        raise TokenMissing(
+            "DEMUCSSVC_TOKEN holds a line break, a tab or another control character: it is one "
+            "line, tokens separated by commas."
         )
     for token in tokens:
         _standard_key(token)

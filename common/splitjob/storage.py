@@ -12,6 +12,7 @@ operation requires one (R2 refuses the others), path-style addresses for custom 
 
 import hashlib
 import json
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime
@@ -25,8 +26,10 @@ from boto3.exceptions import Boto3Error
 from boto3.s3.transfer import TransferConfig
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
-from pydantic import SecretStr, model_validator
+from pydantic import SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from splitjob.configuration import read_settings
 
 __all__ = ["ObjectInfo", "ObjectMetadata", "S3Service", "StorageError", "StorageSettings"]
 
@@ -36,6 +39,8 @@ DELETE_BATCH = 1000  # what one DeleteObjects request may name
 MISSING = {"404", "NoSuchKey", "NotFound"}
 PRECONDITION_FAILED = {"412", "PreconditionFailed"}
 CONFLICT = {"409", "ConditionalRequestConflict"}
+_ENDPOINT = re.compile(r"https?://[A-Za-z0-9._\[\]:-]+(/[^?#\s]*)?")
+_BUCKET = re.compile(r"[A-Za-z0-9._-]{1,255}|arn:[A-Za-z0-9:/_.-]+")  # what botocore takes
 
 
 class StorageSettings(BaseSettings):
@@ -48,6 +53,9 @@ class StorageSettings(BaseSettings):
         s3_bucket: the bucket of stems and manifests.
         s3_access_key_id, s3_secret_access_key: both blank: the standard credential chain (IAM
             role, workload identity, `~/.aws`).
+
+    White space around a value is dropped: `kubectl create secret --from-file` takes the newline at
+    a file's end along.
     """
 
     model_config = SettingsConfigDict(extra="ignore", env_ignore_empty=True)
@@ -58,6 +66,33 @@ class StorageSettings(BaseSettings):
     s3_bucket: str = ""
     s3_access_key_id: str = ""
     s3_secret_access_key: SecretStr = SecretStr("")
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _stripped(cls, value: object) -> object:
+        return value.strip() if isinstance(value, str) else value
+
+    @field_validator("s3_access_key_id", "s3_secret_access_key")
+    @classmethod
+    def _one_word(cls, value: str | SecretStr) -> str | SecretStr:
+        text = value.get_secret_value() if isinstance(value, SecretStr) else value
+        if any(character.isspace() or not character.isprintable() for character in text):
+            raise ValueError("holds white space: the key alone, in one line, belongs there")
+        return value
+
+    @field_validator("s3_endpoint")
+    @classmethod
+    def _address(cls, value: str) -> str:
+        if value and not _ENDPOINT.fullmatch(value):
+            raise ValueError("must be a URL such as https://s3.example.com, or blank for AWS")
+        return value
+
+    @field_validator("s3_bucket")
+    @classmethod
+    def _bucket_name(cls, value: str) -> str:
+        if value and not _BUCKET.fullmatch(value):
+            raise ValueError("must be the name of a bucket alone, such as my-stems")
+        return value
 
     @model_validator(mode="after")
     def _local_defaults(self) -> "StorageSettings":
@@ -124,10 +159,13 @@ class S3Service:
     Args:
         settings: where the bucket is; from the environment by default.
         bucket: another bucket than the settings' one.
+
+    Raises:
+        splitjob.configuration.ConfigurationError: the environment cannot be used.
     """
 
     def __init__(self, settings: StorageSettings | None = None, bucket: str = "") -> None:
-        self.settings = settings or StorageSettings()
+        self.settings = settings or read_settings(StorageSettings)
         self.bucket = bucket or self.settings.s3_bucket
         if not self.bucket:
             raise StorageError("no bucket is configured: set S3_BUCKET")

@@ -10,9 +10,6 @@ from typing import Any, Self
 
 from aiohttp import web
 
-from splitjob.addresses import parse_networks
-from splitjob.allowlist import Allowlist
-from splitjob.models import load_registry, offered
 from splitjob.sender import WebhookSender
 from splitjob.storage import S3Service
 from splitjob_operator import http
@@ -43,11 +40,9 @@ class App:
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
+        allowlist, networks = settings.allowlist(), settings.networks()
         local = settings.environment == "local"
-        allowlist = Allowlist.parse(settings.api_webhook_url_allowlist, local=local)
-        networks = parse_networks(settings.source_allowed_networks)
-        registry = offered(load_registry(settings.model_registry), settings.models)
-        rules = Rules(allowlist, registry, local, networks)
+        rules = Rules(allowlist, settings.registry(), local, networks)
         cluster = Cluster(settings.namespace, settings.totals_configmap, settings.release)
         readiness = Readiness()
         bucket = Bucket(S3Service(), settings.storage_prefix) if settings.s3_bucket else None

@@ -8,14 +8,14 @@ import logging
 import os
 import socket
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import chain, count, repeat
-from typing import Any
+from typing import Any, NoReturn
 
 import kopf
 
 from splitjob import jsonlog
-from splitjob.models import RegistryError
+from splitjob.configuration import ConfigurationError
 from splitjob.resource import GROUP, LABEL_SPLITJOB, PLURAL, VERSION
 from splitjob.storage import StorageError
 from splitjob_operator import cluster
@@ -26,8 +26,11 @@ from splitjob_operator.settings import Settings
 # need not have one.
 os.environ.setdefault("POD_ID", socket.gethostname())
 
+EXIT_MISCONFIGURED = 2
 LOGIN_RETRY_SECONDS = 5.0
 _logins = count()
+
+log = logging.getLogger(__name__)
 
 
 class Backoffs:
@@ -62,7 +65,7 @@ def login(**_: Any) -> kopf.ConnectionInfo:  # noqa: ANN401 - kopf's
 @kopf.on.startup(errors=kopf.ErrorsMode.PERMANENT)  # bad settings end the process, told why
 async def start(settings: kopf.OperatorSettings, memo: kopf.Memo, **_: Any) -> None:  # noqa: ANN401
     """Configure kopf and start the operator."""
-    app = _assemble()
+    memo.app = await _started()
     logging.getLogger("kopf").setLevel(logging.WARNING)
     logging.getLogger("kopf._cogs.clients").setLevel(logging.CRITICAL)  # the resync says it, once
     settings.posting.enabled = False
@@ -71,19 +74,29 @@ async def start(settings: kopf.OperatorSettings, memo: kopf.Memo, **_: Any) -> N
     settings.networking.request_timeout = 30
     settings.watching.label_selectors["batch", "v1", "jobs"] = LABEL_SPLITJOB
     settings.watching.label_selectors["", "v1", "pods"] = LABEL_SPLITJOB
-    memo.app = await app.start()
     # kopf looks once for the kinds it watches: not before SplitJob is one of them.
     await memo.app.resync.first.wait()
 
 
-def _assemble() -> App:
-    """Put the operator together; what is wrong with its settings ends the process, in one line."""
+async def _started() -> App:
+    """Put the operator together and start it; what it cannot start with ends the process."""
+    jsonlog.setup("operator", secrets=[os.environ.get("DEMUCSSVC_TOKEN")])
     try:
-        settings = Settings()
+        settings = Settings.from_environment()
         jsonlog.setup("operator", level=settings.log_level, secrets=settings.tokens)
-        return App(settings)
-    except (ValueError, RegistryError, StorageError, cluster.ClusterError) as error:
-        sys.exit(f"track-tree-audio operator: cannot start: {error}")
+        return await App(settings).start()
+    except ConfigurationError as error:
+        _give_up(error.problems)
+    except (StorageError, cluster.ClusterError) as error:
+        _give_up([str(error)])
+    except OSError as error:
+        _give_up([f"HOST and PORT: cannot listen there: {error.strerror or error}"])
+
+
+def _give_up(problems: Sequence[str]) -> NoReturn:
+    for problem in problems:
+        log.error("cannot start: %s", problem)
+    sys.exit(EXIT_MISCONFIGURED)
 
 
 @kopf.on.cleanup()

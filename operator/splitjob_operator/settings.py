@@ -3,14 +3,21 @@
 Lists and maps are JSON. What a worker's pod gets beyond them is in `splitjob_operator.job`.
 """
 
+import json
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Any, Literal, Self, get_args, get_origin
 
-from pydantic import BaseModel, Field, field_validator, model_validator
+from pydantic import BaseModel, Field, ValidationInfo, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from splitjob.addresses import Network, parse_networks
+from splitjob.allowlist import Allowlist
+from splitjob.configuration import read_settings
+from splitjob.models import ModelRecord, load_registry, offered
 from splitjob.quantity import binary_quantity, bytes_of
 from splitjob.signing import parse_tokens
+from splitjob.storage import StorageSettings
 from splitjob_operator.additions import Additions, refuse_clashes
 from splitjob_operator.setting_types import (
     AnnotationKey,
@@ -69,7 +76,10 @@ class PriorityClass(BaseModel):
 class Settings(BaseSettings):
     """Everything an installation can set."""
 
-    model_config = SettingsConfigDict(extra="ignore", hide_input_in_errors=True)
+    # Lists and maps are decoded here and not by the library, which ends at the first wrong one.
+    model_config = SettingsConfigDict(
+        extra="ignore", hide_input_in_errors=True, enable_decoding=False
+    )
 
     # The process itself
     namespace: str = Field(default="default", description="The namespace served.")
@@ -131,6 +141,7 @@ class Settings(BaseSettings):
     priority_classes: list[PriorityClass] = []
 
     # Requests
+    secret_name: str = Field(default="", description="The Secret of the token, for messages.")
     demucssvc_token: str = Field(default="", repr=False, description="See `tokens`.")
     api_webhook_url_allowlist: str = "https://api.track-tree.com/webhooks/demucs"
     source_allowed_networks: str = ""
@@ -242,6 +253,45 @@ class Settings(BaseSettings):
         )
         return self
 
+    @field_validator("*", mode="before")
+    @classmethod
+    def _decoded(cls, value: object, info: ValidationInfo) -> object:
+        field = cls.model_fields[str(info.field_name)]
+        if not isinstance(value, str) or not value or not _holds_json(field.annotation):
+            return value
+        try:
+            decoded = json.loads(value)
+        except ValueError:
+            raise ValueError("must be JSON, a list or a map as the chart writes it") from None
+        return field.get_default(call_default_factory=True) if decoded is None else decoded
+
+    @classmethod
+    def from_environment(cls) -> "Settings":
+        """Return the settings of this process.
+
+        Raises:
+            splitjob.configuration.ConfigurationError: some cannot be used.
+        """
+        checks = {
+            "DEMUCSSVC_TOKEN": lambda found: found.tokens,
+            "API_WEBHOOK_URL_ALLOWLIST": cls.allowlist,
+            "SOURCE_ALLOWED_NETWORKS": cls.networks,
+            "MODEL_REGISTRY": cls.registry,
+        }
+        return read_settings(cls, checks, [StorageSettings])
+
+    def allowlist(self) -> Allowlist:
+        """Return who may be called back."""
+        return Allowlist.parse(self.api_webhook_url_allowlist, local=self.environment == "local")
+
+    def networks(self) -> tuple[Network, ...]:
+        """Return the networks that are exempt from the address rules."""
+        return parse_networks(self.source_allowed_networks)
+
+    def registry(self) -> Mapping[str, ModelRecord]:
+        """Return the models offered."""
+        return offered(load_registry(self.model_registry), self.models)
+
     @property
     def tokens(self) -> list[str]:
         """The active tokens, the signing one first.
@@ -268,3 +318,8 @@ class Settings(BaseSettings):
             if entry.at_least <= priority <= entry.at_most:
                 return entry.name
         return self.worker_priority_class or None
+
+
+def _holds_json(annotation: object) -> bool:
+    """Whether a setting is a list or a map, or may be one."""
+    return get_origin(annotation) in {list, dict} or any(map(_holds_json, get_args(annotation)))

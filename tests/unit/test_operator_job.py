@@ -8,11 +8,12 @@ from pydantic import ValidationError
 from tests.operator_samples import NAME, UID, manifest_job, settings, splitjob
 
 from splitjob import workload
+from splitjob.configuration import ConfigurationError
 from splitjob.resource import LABEL_SPLITJOB, Attempt, Request
 from splitjob.signing import TokenMissing, parse_tokens
+from splitjob_api.settings import Settings as ApiSettings
 from splitjob_local.node.environment import expand
 from splitjob_operator.job import build
-from splitjob_operator.main import _assemble
 from splitjob_operator.settings import Settings
 
 RESTRICTED = {
@@ -213,9 +214,14 @@ class TestSettings:
         monkeypatch.setenv("WORKER_IMAGE", "w:1")
         with pytest.raises(TokenMissing) as refused:
             parse_tokens(text)
-        with pytest.raises(SystemExit) as ended:
-            _assemble()
-        assert ended.value.code == f"track-tree-audio operator: cannot start: {refused.value}"
+        with pytest.raises(ConfigurationError) as ours:
+            Settings.from_environment()
+        with pytest.raises(ConfigurationError) as the_apis:
+            ApiSettings.from_environment()
+        assert ours.value.problems == the_apis.value.problems
+        (line,) = ours.value.problems
+        assert line.startswith("DEMUCSSVC_TOKEN (key DEMUCSSVC_TOKEN of the Secret ")
+        assert line.endswith(str(refused.value).removeprefix("DEMUCSSVC_TOKEN").lstrip(": "))
 
     def test_from_the_environment(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv("DEMUCSSVC_TOKEN", "first-token, second-token")

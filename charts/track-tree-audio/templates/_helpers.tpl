@@ -309,6 +309,8 @@ volumes:
 {{- $values := index .root.Values .component -}}
 image: {{ include "track-tree-audio.image" (dict "root" .root "image" $values.image) }}
 imagePullPolicy: {{ $values.image.pullPolicy }}
+# Why a process did not start is the last line of its log; `kubectl describe pod` shows it too.
+terminationMessagePolicy: FallbackToLogsOnError
 securityContext:
   {{- toYaml $values.containerSecurityContext | nindent 2 }}
 ports:
