@@ -17,6 +17,7 @@ import yaml
 
 from splitjob.crd import custom_resource_definition
 from splitjob_local.binaries import find_binaries
+from splitjob_local.kinds import cluster_class
 from splitjob_local.local_cluster import LocalCluster, Options
 from splitjob_local.service import Service
 
@@ -29,6 +30,16 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 # How long an example takes says more about what else the machine does than about the code.
 hypothesis.settings.register_profile("project", deadline=None)
 hypothesis.settings.load_profile("project")
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Let the tests of the whole path run on either kind of node."""
+    parser.addoption(
+        "--node",
+        choices=("processes", "containers"),
+        default="processes",
+        help="how the cluster's node runs pods; containers: a real kubelet (Linux, root)",
+    )
 
 
 def say(text: str) -> None:
@@ -44,15 +55,27 @@ def pytest_collection_finish(session: pytest.Session) -> None:
 
 
 @pytest.fixture(scope="session")
-def cluster() -> Iterator[LocalCluster]:
+def on_containers(pytestconfig: pytest.Config) -> bool:
+    """Whether the cluster's node is a real kubelet."""
+    return bool(pytestconfig.getoption("node") == "containers")
+
+
+@pytest.fixture(scope="session")
+def cluster(on_containers: bool) -> Iterator[LocalCluster]:
     """A cluster without the service; two GPUs, so that two workers can run at once."""
-    with LocalCluster(Options(install=False, gpus=2, namespace=NAMESPACE), say) as started:
+    options = Options(install=False, gpus=2, namespace=NAMESPACE)
+    with cluster_class(containers=on_containers)(options, say) as started:
         yield started
 
 
 @pytest.fixture(scope="session")
-def crd(cluster: LocalCluster) -> LocalCluster:
-    """The cluster with the SplitJob resource, made so that a later `helm install` adopts it."""
+def crd(cluster: LocalCluster, on_containers: bool) -> LocalCluster:
+    """The cluster with the SplitJob resource, made so that a later `helm install` adopts it.
+
+    Where the whole service comes as containers, Helm brings the resource as well.
+    """
+    if on_containers:
+        return cluster
     definition = custom_resource_definition()
     metadata = definition["metadata"]
     metadata["labels"] = {"app.kubernetes.io/managed-by": "Helm"}

@@ -39,7 +39,7 @@ class WholePath:
 
     def listen(self) -> None:
         """Start the receiver; it answers 2xx from here on."""
-        self.receiver = Receiver(self.service.webhook_base)
+        self.receiver = Receiver(self.service.webhook_base, self.service.receiver_identity)
         self.receiver.deliveries = self.deliveries
         self.receiver.__enter__()
 
@@ -101,9 +101,10 @@ class WholePath:
 
     def processes(self, words: str) -> list[psutil.Process]:
         """The processes of this cluster's pods whose command line holds these words."""
-        node = psutil.Process(self.kube.processes.pid("node"))
+        node = psutil.Process(self.kube.processes.pid(self.kube.node_process))
         found = []
-        for process in [*node.parents()[:1], *node.children(recursive=True)]:
+        # What a container runtime starts leaves it, and belongs to the node's parent then.
+        for process in node.parents()[0].children(recursive=True):
             try:
                 if words in " ".join(process.cmdline()):
                     found.append(process)

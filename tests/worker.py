@@ -20,6 +20,8 @@ from numpy.typing import NDArray
 from splitjob.models import ModelRecord
 from splitjob.result import WorkerReport
 from splitjob_local import s3server
+from splitjob_local.demo.receiver import speak_tls
+from splitjob_local.pki import KeyPair
 
 TOKEN = "a-token-of-the-tests"
 QUERY = "X-Amz-Signature=do-not-tell-anybody"
@@ -88,8 +90,8 @@ def in_turn(*handlers: Handler) -> Handler:
 
 
 @contextmanager
-def web_server() -> Iterator[Web]:
-    """Run such a server on a port of its own."""
+def web_server(host: str = "127.0.0.1", identity: KeyPair | None = None) -> Iterator[Web]:
+    """Run such a server on a port of its own; over TLS where it has an identity."""
 
     class Server(ThreadingHTTPServer):
         daemon_threads = True
@@ -112,8 +114,11 @@ def web_server() -> Iterator[Web]:
         def log_message(self, *_: object) -> None:
             pass
 
-    server = Server(("127.0.0.1", 0), Requests)
-    here = server.web = Web(f"http://127.0.0.1:{server.server_port}")
+    server = Server((host, 0), Requests)
+    if identity is not None:
+        speak_tls(server, identity)
+    scheme = "https" if identity else "http"
+    here = server.web = Web(f"{scheme}://{host}:{server.server_port}")
     threading.Thread(target=server.serve_forever, daemon=True).start()
     try:
         yield here

@@ -83,9 +83,25 @@ def is_complete(folder: Path) -> bool:
 
 
 def fill_cache(folder: Path, say: Say) -> None:
-    """Download or build the programs, and put them at `folder` in one step.
+    """Download or build the programs, and put them at `folder` in one step."""
+    fill_in_one_step(folder, is_complete, fetch, say)
+
+
+def fill_in_one_step(
+    folder: Path,
+    complete: Callable[[Path], bool],
+    fill: Callable[[Path, Say], None],
+    say: Say,
+) -> None:
+    """Fill a folder of the cache, so that it is there whole or not at all.
 
     A second process that wants the same waits for the first instead of doing the work again.
+
+    Args:
+        folder: where it is to be.
+        complete: whether a folder holds what it should.
+        fill: puts it into an empty folder.
+        say: is told what takes more than a moment.
     """
     folder.parent.mkdir(parents=True, exist_ok=True)
 
@@ -93,14 +109,14 @@ def fill_cache(folder: Path, say: Say) -> None:
         say("another process is fetching the control plane; waiting for it")
 
     with locked(folder.with_name(folder.name + ".lock"), waiting):
-        if is_complete(folder):
+        if complete(folder):
             return
         work = folder.with_name(folder.name + ".incomplete")
         for stale in (work, folder):
             shutil.rmtree(stale, ignore_errors=True)
         work.mkdir()
         try:
-            fetch(work, say)
+            fill(work, say)
             work.rename(folder)
         finally:
             shutil.rmtree(work, ignore_errors=True)

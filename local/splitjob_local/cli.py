@@ -6,6 +6,9 @@ shell  the same with a shell on it: kubectl and helm on PATH, KUBECONFIG set; en
        Without a terminal it is `up`, ended also by the end of the process that started it
 demo   one song through the whole service, every step shown and checked; leaves an HTML page
 fetch  only downloads or builds the programs it needs, into the cache
+
+With --containers the node is a real one: kubelet and kube-proxy over containerd, the service from
+its own images, bucket and webhooks over TLS (docs/local-cluster.md).
 """
 
 import argparse
@@ -19,7 +22,9 @@ from pathlib import Path
 
 from splitjob_local.binaries import find_binaries
 from splitjob_local.cluster import ClusterError
+from splitjob_local.containers.requirements import RequirementError
 from splitjob_local.gobuild import GoBuildError
+from splitjob_local.kinds import cluster_class
 from splitjob_local.lifetime import Ended, end_on_signals, ignore_further_signals, keep_up, say
 from splitjob_local.local_cluster import LocalCluster, Options
 from splitjob_local.own_values import OwnValueError
@@ -36,7 +41,14 @@ GREETING = """a shell on the cluster, which ends with it: type exit, or Ctrl-D
 # What a shell reports for a command ended by Ctrl-C: a demo cut short has shown nothing.
 INTERRUPTED = 130
 
-EXPECTED_ERRORS = (ClusterError, GoBuildError, NothingFreeError, OwnValueError, ProcessError)
+EXPECTED_ERRORS = (
+    ClusterError,
+    GoBuildError,
+    NothingFreeError,
+    OwnValueError,
+    ProcessError,
+    RequirementError,
+)
 
 
 def main(argv: Sequence[str]) -> int:
@@ -80,7 +92,7 @@ def run(arguments: argparse.Namespace) -> None:
         settings=arguments.set,
         gpus=arguments.gpus,
     )
-    with LocalCluster(options, say) as cluster:
+    with cluster_class(containers=arguments.containers)(options, say) as cluster:
         try:
             print(json.dumps(cluster.connection()), flush=True)
             if arguments.command == "shell" and sys.stdin.isatty():
@@ -126,6 +138,11 @@ def _add_demo_options(command: argparse.ArgumentParser) -> None:
 
 
 def _add_chart_options(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "--containers",
+        action="store_true",
+        help="a node that runs containers: a real kubelet, the service's own images (Linux, root)",
+    )
     command.add_argument(
         "--values",
         "-f",

@@ -4,8 +4,8 @@ They run as they do in production, with authentication, Node and RBAC authorizat
 Security. What is different, and why:
 
 - etcd does not wait for the disk: the data lives no longer than the cluster.
-- The controllers that publish endpoints are off: EndpointSlices refuse loopback addresses, and
-  pods here have no others.
+- On loopback addresses the controllers that publish endpoints are off: EndpointSlices refuse such
+  addresses, and pods there have no others.
 - A lost node is noticed within seconds, not within a minute.
 - No leader election: there is one of each.
 """
@@ -17,8 +17,11 @@ from splitjob_local.pki import Authority, KeyPair, signing_keys
 from splitjob_local.ports import Leases
 from splitjob_local.processes import ProcessSpec, clean_environment
 
-HOSTS = ("127.0.0.1", "localhost")
+LOOPBACK = "127.0.0.1"
+HOSTS = (LOOPBACK, "localhost")
 SERVICE_NETWORK = "10.96.0.0/16"
+# The API server's own Service has the first address of the network.
+API_SERVICE = "10.96.0.1"
 ISSUER = "https://kubernetes.default.svc.cluster.local"
 NODE_GRACE_SECONDS = 16
 CONTROLLERS_OFF = (
@@ -30,13 +33,20 @@ CONTROLLERS_OFF = (
 
 @dataclass(frozen=True)
 class ControlPlane:
-    """Where the control plane of one cluster keeps its files, and what it listens on."""
+    """Where the control plane of one cluster keeps its files, and what it listens on.
+
+    Attributes:
+        address: a loopback address, or one that nodes and pods can reach.
+        extra_api_flags: of the API server, after all others.
+    """
 
     folder: Path
     authority: Authority
     etcd_port: int
     etcd_peer_port: int
     api_port: int
+    address: str = LOOPBACK
+    extra_api_flags: tuple[str, ...] = ()
 
     @classmethod
     def prepare(cls, folder: Path, leases: Leases) -> "ControlPlane":
@@ -47,7 +57,16 @@ class ControlPlane:
     @property
     def url(self) -> str:
         """The address of the API server."""
-        return f"https://127.0.0.1:{self.api_port}"
+        return f"https://{self.address}:{self.api_port}"
+
+    @property
+    def has_endpoints(self) -> bool:
+        """Whether Services of this cluster can have endpoints."""
+        return self.address != LOOPBACK
+
+    def server(self, name: str, *more: str) -> KeyPair:
+        """Issue a certificate for a server that listens beside the API server."""
+        return self.authority.server(name, (*HOSTS, self.address, *more))
 
     def kubeconfig(self, file: str, user: str, *groups: str) -> Path:
         """Write a kubeconfig that makes its reader `user`, a member of `groups`."""
@@ -56,7 +75,7 @@ class ControlPlane:
 
     def processes(self, programs: dict[str, Path]) -> list[ProcessSpec]:
         """Return the processes to start, in this order; each waits for those it depends on."""
-        etcd_identity = self.authority.server("etcd", HOSTS)
+        etcd_identity = self.server("etcd")
         service_account_keys = signing_keys(self.authority.folder)
         commands = {
             "etcd": self._etcd(etcd_identity),
@@ -70,7 +89,8 @@ class ControlPlane:
         ]
 
     def _etcd(self, identity: KeyPair) -> list[str]:
-        client, peer = (f"https://127.0.0.1:{p}" for p in (self.etcd_port, self.etcd_peer_port))
+        ports = (self.etcd_port, self.etcd_peer_port)
+        client, peer = (f"https://{self.address}:{port}" for port in ports)
         certificate, key, ca = identity.certificate, identity.key, self.authority.certificate
         return [
             f"--data-dir={self.folder / 'etcd'}",
@@ -89,25 +109,27 @@ class ControlPlane:
         ]
 
     def _apiserver(self, etcd: KeyPair, service_account_keys: tuple[Path, Path]) -> list[str]:
-        serving = self.authority.server("kube-apiserver", (*HOSTS, "kubernetes.default.svc"))
+        service = "kubernetes.default.svc"
+        names = (service, f"{service}.cluster.local", API_SERVICE)
+        serving = self.server("kube-apiserver", *names)
         to_kubelet = self.authority.client("kube-apiserver-kubelet-client", ["system:masters"])
         ca = self.authority.certificate
         private, public = service_account_keys
         return [
-            "--bind-address=127.0.0.1",
-            "--advertise-address=127.0.0.1",
+            f"--bind-address={self.address}",
+            f"--advertise-address={self.address}",
             f"--secure-port={self.api_port}",
             f"--tls-cert-file={serving.certificate}",
             f"--tls-private-key-file={serving.key}",
             f"--client-ca-file={ca}",
             "--anonymous-auth=false",
-            f"--etcd-servers=https://127.0.0.1:{self.etcd_port}",
+            f"--etcd-servers=https://{self.address}:{self.etcd_port}",
             f"--etcd-cafile={ca}",
             f"--etcd-certfile={etcd.certificate}",
             f"--etcd-keyfile={etcd.key}",
             "--authorization-mode=Node,RBAC",
             "--enable-admission-plugins=NodeRestriction",
-            "--endpoint-reconciler-type=none",
+            *(() if self.has_endpoints else ("--endpoint-reconciler-type=none",)),
             f"--service-cluster-ip-range={SERVICE_NETWORK}",
             f"--service-account-issuer={ISSUER}",
             f"--service-account-signing-key-file={private}",
@@ -117,16 +139,18 @@ class ControlPlane:
             f"--kubelet-certificate-authority={ca}",
             "--kubelet-preferred-address-types=InternalIP",
             "--profiling=false",
+            *self.extra_api_flags,
         ]
 
     def _controller_manager(self, service_account_key: Path) -> list[str]:
         kubeconfig = self.kubeconfig("controller-manager", "system:kube-controller-manager")
+        off = () if self.has_endpoints else CONTROLLERS_OFF
         return [
             *_client_flags(kubeconfig),
             f"--root-ca-file={self.authority.certificate}",
             f"--service-account-private-key-file={service_account_key}",
             "--use-service-account-credentials=true",
-            f"--controllers=*,{','.join(f'-{name}' for name in CONTROLLERS_OFF)}",
+            f"--controllers={','.join(['*', *(f'-{name}' for name in off)])}",
             "--node-monitor-period=2s",
             f"--node-monitor-grace-period={NODE_GRACE_SECONDS}s",
             "--kube-api-qps=200",

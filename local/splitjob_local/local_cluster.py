@@ -11,12 +11,12 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Self
+from typing import IO, Any, Self
 
 from splitjob_local import s3server
 from splitjob_local.binaries import find_binaries
 from splitjob_local.cluster import Cluster
-from splitjob_local.controlplane import HOSTS, ControlPlane
+from splitjob_local.controlplane import HOSTS, LOOPBACK, ControlPlane
 from splitjob_local.own_values import refuse_own_values
 from splitjob_local.ports import Leases
 from splitjob_local.processes import (
@@ -87,6 +87,9 @@ class LocalCluster:
         service: the service installed on it: addresses, token and the webhook base.
     """
 
+    node_name = NODE
+    node_process = "node"
+
     def __init__(self, options: Options | None = None, say: Callable[[str], None] = silent) -> None:
         self.options = options or Options()
         self._say = say
@@ -114,25 +117,17 @@ class LocalCluster:
         self.folder = Path(tempfile.mkdtemp(prefix="track-tree-audio-"))
         # The supervisor deletes the folder; this is for when it could not even be started.
         self._stack.callback(shutil.rmtree, self.folder, ignore_errors=True)
-        self.processes = Processes(self.folder)
+        self.processes = Processes(self.folder, self._held())
         self._stack.callback(self.processes.close)
-        self._control_plane = ControlPlane.prepare(self.folder, leases)
+        self._control_plane = self._prepare(leases)
         self.kubeconfig = self._control_plane.kubeconfig("admin", "admin", "system:masters")
         self.cluster = Cluster(self.kubeconfig, programs)
-        self.s3 = s3server.S3Access.new(leases)
-        self.service = Service(
-            cluster=self.cluster,
-            namespace=self.options.namespace,
-            s3=self.s3,
-            token=secrets.token_urlsafe(24),
-            webhook_base=f"http://127.0.0.1:{leases.port()}/webhooks/",
-            api_port=leases.port(),
-            operator_port=leases.port(),
-        )
+        self.s3 = self._new_s3(leases)
+        self.service = self._new_service(leases)
         with ThreadPoolExecutor(1) as pool:
             bucket = pool.submit(self._start_s3, programs["versitygw"])
             self._start_control_plane(programs)
-            self.processes.start(self._node(leases.port()))
+            self._start_node(leases)
             if self.options.install:  # while the node starts
                 self.service.install(self.options.values, self.options.settings, self.folder)
                 namespace = f"--namespace={self.options.namespace}"
@@ -143,6 +138,28 @@ class LocalCluster:
         if self.options.install:
             self.service.wait_until_ready()
             self._say(f"the service is ready after {time.monotonic() - started:.1f} s")
+
+    def _held(self) -> Sequence[IO[str]]:
+        """Return files that stay open until the last process of the cluster has ended."""
+        return ()
+
+    def _prepare(self, leases: Leases) -> ControlPlane:
+        """Prepare the control plane, and what it needs to be there."""
+        return ControlPlane.prepare(self.folder, leases)
+
+    def _new_s3(self, leases: Leases) -> s3server.S3Access:
+        return s3server.S3Access.new(f"http://{LOOPBACK}:{leases.port()}")
+
+    def _new_service(self, leases: Leases) -> Service:
+        return Service(
+            cluster=self.cluster,
+            namespace=self.options.namespace,
+            s3=self.s3,
+            token=secrets.token_urlsafe(24),
+            webhook_base=f"http://{LOOPBACK}:{leases.port()}/webhooks/",
+            api_port=leases.port(),
+            operator_port=leases.port(),
+        )
 
     def _start_control_plane(self, programs: dict[str, Path]) -> None:
         etcd, api_server, *rest = self._control_plane.processes(programs)
@@ -157,6 +174,9 @@ class LocalCluster:
         self.processes.start(s3server.process(program, self.folder, self.s3))
         s3server.wait_until_ready(self.processes, self.s3)
         s3server.create_bucket(self.s3)
+
+    def _start_node(self, leases: Leases) -> None:
+        self.processes.start(self._node(leases.port()))
 
     def _node(self, port: int) -> ProcessSpec:
         authority = self._control_plane.authority
@@ -181,10 +201,10 @@ class LocalCluster:
 
     def _wait_for_node(self) -> None:
         try:
-            self.cluster.wait_until_node_ready(NODE, READY_SECONDS)
+            self.cluster.wait_until_node_ready(self.node_name, READY_SECONDS)
         except Exception as error:
-            self.processes.check("node")
-            words = self.processes.last_words("node")
+            self.processes.check(self.node_process)
+            words = self.processes.last_words(self.node_process)
             raise ProcessError(f"the node does not become ready: {error}\n{words}") from error
 
     def wait_until_ready(self, seconds: float = READY_SECONDS) -> None:
@@ -229,12 +249,24 @@ class LocalCluster:
             "apiUrls": self.service.api_urls() if self.options.install else [],
             "token": self.service.token,
             "webhookBase": self.service.webhook_base,
+            **self._trust(),
             "s3": {
                 "endpoint": self.s3.endpoint,
                 "accessKeyId": self.s3.access_key_id,
                 "secretAccessKey": self.s3.secret_access_key,
                 "bucket": self.s3.bucket,
             },
+        }
+
+    def _trust(self) -> dict[str, str]:
+        """Say which certificates are the cluster's own, where it uses TLS towards its callers."""
+        identity = self.service.receiver_identity
+        if identity is None:
+            return {}
+        return {
+            "certificateAuthority": str(self._control_plane.authority.certificate),
+            "webhookCertificate": str(identity.certificate),
+            "webhookKey": str(identity.key),
         }
 
     def environment(self) -> dict[str, str]:

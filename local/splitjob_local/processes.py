@@ -9,10 +9,10 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 END_SECONDS = 40.0
 
@@ -34,11 +34,15 @@ class ProcessSpec:
 class Processes:
     """The processes of one cluster; they end when this object is closed or its process dies.
 
+    Args:
+        folder: everything of the cluster on disk.
+        held: files that stay open until the last of them has ended, for the locks on them.
+
     Attributes:
         folder: everything of the cluster on disk; deleted with it.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, held: Sequence[IO[str]] = ()) -> None:
         self.folder = folder
         self._logs = folder / "logs"
         self._logs.mkdir(parents=True, exist_ok=True)
@@ -50,7 +54,7 @@ class Processes:
         with theirs, self.log("supervisor").open("ab") as log:
             self._supervisor = subprocess.Popen(
                 [sys.executable, "-m", "splitjob_local.supervisor", folder, str(theirs.fileno())],
-                pass_fds=[theirs.fileno()],
+                pass_fds=[theirs.fileno(), *(file.fileno() for file in held)],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,

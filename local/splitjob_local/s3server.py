@@ -5,6 +5,7 @@ uploads and `If-None-Match`, so what works with it works with a real bucket.
 """
 
 import secrets
+import ssl
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +14,7 @@ from typing import TYPE_CHECKING
 import httpx
 from pydantic import SecretStr
 
-from splitjob_local.ports import Leases
+from splitjob_local.pki import KeyPair
 from splitjob_local.processes import ProcessError, Processes, ProcessSpec, clean_environment
 
 if TYPE_CHECKING:
@@ -28,22 +29,33 @@ START_SECONDS = 20.0
 
 @dataclass(frozen=True)
 class S3Access:
-    """What a client needs to use the bucket."""
+    """What a client needs to use the bucket.
+
+    Attributes:
+        identity: what the server proves itself with over TLS; none: it speaks plain HTTP.
+        trust: the certificates that a client has to trust then.
+    """
 
     endpoint: str
     access_key_id: str
     secret_access_key: str
     bucket: str
     region: str = REGION
+    identity: KeyPair | None = None
+    trust: Path | None = None
 
     @classmethod
-    def new(cls, leases: Leases) -> "S3Access":
-        """Choose an address and keys for a new server."""
+    def new(
+        cls, endpoint: str, identity: KeyPair | None = None, trust: Path | None = None
+    ) -> "S3Access":
+        """Choose keys for a new server at an address."""
         return cls(
-            endpoint=f"http://127.0.0.1:{leases.port()}",
+            endpoint=endpoint,
             access_key_id=f"LOCAL{secrets.token_hex(8).upper()}",
             secret_access_key=secrets.token_urlsafe(30),
             bucket=BUCKET,
+            identity=identity,
+            trust=trust,
         )
 
     def service(self) -> "S3Service":
@@ -71,7 +83,9 @@ def process(program: Path, folder: Path, access: S3Access) -> ProcessSpec:
     data, metadata = folder / "s3" / "data", folder / "s3" / "metadata"
     for path in (data, metadata):
         path.mkdir(parents=True, exist_ok=True)
-    address = access.endpoint.removeprefix("http://")
+    address = access.endpoint.partition("://")[2]
+    identity = access.identity
+    tls = [f"--cert={identity.certificate}", f"--key={identity.key}"] if identity else []
     return ProcessSpec(
         NAME,
         (
@@ -79,6 +93,7 @@ def process(program: Path, folder: Path, access: S3Access) -> ProcessSpec:
             f"--port={address}",
             f"--region={access.region}",
             f"--health={HEALTH_PATH}",
+            *tls,
             "--quiet",
             "posix",
             f"--sidecar={metadata}",
@@ -96,11 +111,17 @@ def wait_until_ready(processes: Processes, access: S3Access) -> None:
     Raises:
         ProcessError: it has ended, or does not answer in time.
     """
+    verify = ssl.create_default_context(cafile=access.trust) if access.trust else True
+    with httpx.Client(timeout=2, trust_env=False, verify=verify) as client:
+        _wait_for_answer(client, processes, access)
+
+
+def _wait_for_answer(client: httpx.Client, processes: Processes, access: S3Access) -> None:
     deadline = time.monotonic() + START_SECONDS
     while True:
         processes.check(NAME)
         try:
-            if httpx.get(access.endpoint + HEALTH_PATH, timeout=2, trust_env=False).is_success:
+            if client.get(access.endpoint + HEALTH_PATH).is_success:
                 return
         except httpx.HTTPError:
             if time.monotonic() > deadline:

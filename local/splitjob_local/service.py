@@ -8,6 +8,7 @@ from typing import Any
 import yaml
 
 from splitjob_local.cluster import Cluster
+from splitjob_local.pki import KeyPair
 from splitjob_local.programs import REPOSITORY
 from splitjob_local.s3server import S3Access
 
@@ -29,6 +30,7 @@ class Service:
         api_port: that its API listens on.
         operator_port: that its operator listens on. Pods have addresses of their own, but a program
             of this machine that listens on all addresses would stand in the way of any fixed port.
+        receiver_identity: what a receiver proves itself with, where webhooks go over TLS.
     """
 
     cluster: Cluster
@@ -38,6 +40,12 @@ class Service:
     webhook_base: str
     api_port: int
     operator_port: int
+    receiver_identity: KeyPair | None = None
+
+    @property
+    def defaults(self) -> Path:
+        """The chart values for clusters of this kind."""
+        return CHART / "values-local.yaml"
 
     def install(self, values: Sequence[Path], settings: Sequence[str], folder: Path) -> None:
         """Install the chart; `wait_until_ready` says when it is up.
@@ -53,9 +61,10 @@ class Service:
         own = folder / f"values-{self.namespace}.yaml"
         own.touch(mode=0o600)
         own.write_text(yaml.safe_dump(self.values()))
-        files = [CHART / "values-local.yaml", own, *values]
+        files = [self.defaults, own, *values]
         # The chart brings service accounts of its own.
         self.cluster.create_namespace(self.namespace, wait_for_account=False)
+        self.prepare()
         self.cluster.helm(
             "install",
             RELEASE,
@@ -64,6 +73,9 @@ class Service:
             *(f"--values={file}" for file in files),
             *(f"--set={setting}" for setting in settings),
         )
+
+    def prepare(self) -> None:
+        """Put what the chart expects into the new namespace: on this kind of cluster nothing."""
 
     def wait_until_ready(self) -> None:
         """Wait until the Deployments of the service are available.

@@ -1,11 +1,14 @@
 """A webhook receiver, as somebody who calls the service would run it."""
 
+import ssl
 import threading
 from collections.abc import Mapping
 from dataclasses import dataclass
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler, HTTPServer, ThreadingHTTPServer
 from typing import Self
 from urllib.parse import urlsplit
+
+from splitjob_local.pki import KeyPair
 
 MAX_BODY_BYTES = 1 << 20
 
@@ -30,9 +33,10 @@ class Receiver:
 
     Args:
         base_url: `http://host:port/prefix`; listens on its host and port.
+        identity: what it proves itself with, for https.
     """
 
-    def __init__(self, base_url: str) -> None:
+    def __init__(self, base_url: str, identity: KeyPair | None = None) -> None:
         self.url = base_url.rstrip("/")
         self.deliveries: list[Delivery] = []
         self._arrived = threading.Condition()
@@ -40,6 +44,8 @@ class Receiver:
         self._server = ThreadingHTTPServer(
             (place.hostname or "", 80 if place.port is None else place.port), self._handler()
         )
+        if identity is not None:
+            speak_tls(self._server, identity)
 
     def __enter__(self) -> Self:
         threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True).start()
@@ -75,3 +81,18 @@ class Receiver:
                 """Stay silent: the demo tells what arrives."""
 
         return Handler
+
+
+def speak_tls(server: HTTPServer, identity: KeyPair) -> None:
+    """Let a server speak TLS, without one slow caller holding up the others.
+
+    Args:
+        server: one that has not taken a connection yet.
+        identity: what it proves itself with.
+    """
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(identity.certificate, identity.key)
+    # The handshake is left to the thread that serves the connection.
+    server.socket = context.wrap_socket(
+        server.socket, server_side=True, do_handshake_on_connect=False
+    )

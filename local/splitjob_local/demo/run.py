@@ -22,6 +22,7 @@ from splitjob_local.demo.narrate import Narrator
 from splitjob_local.demo.receiver import Receiver
 from splitjob_local.demo.song import Song, synthesise, take
 from splitjob_local.demo.watch import Watch, wait_for
+from splitjob_local.kinds import cluster_class
 from splitjob_local.lifetime import Ended, keep_up
 from splitjob_local.local_cluster import LocalCluster, Options
 
@@ -40,7 +41,7 @@ def run(arguments: argparse.Namespace) -> int:
     """Play the demo.
 
     Args:
-        arguments: `song`, `out`, `keep`, and `values` and `set` for the chart.
+        arguments: `song`, `out`, `keep`, `containers`, and `values` and `set` for the chart.
 
     Returns:
         The exit status: 0 if every check held.
@@ -87,6 +88,8 @@ class Demo:
         self.stack = stack
         self.arguments = arguments
         self.cluster: LocalCluster | None = None
+        self.cluster_class = cluster_class(containers=arguments.containers)
+        self.kind = "containers" if arguments.containers else "processes"
         self.job = ""
 
     def play(self) -> None:
@@ -102,7 +105,9 @@ class Demo:
         cluster, song = self.start(song, model)
         self.cluster = cluster
         source = self.upload(cluster, song)
-        receiver = self.stack.enter_context(Receiver(cluster.service.webhook_base))
+        receiver = self.stack.enter_context(
+            Receiver(cluster.service.webhook_base, cluster.service.receiver_identity)
+        )
         self.job = self.ask(cluster, source, receiver, model)
         splitjob = self.follow(cluster, self.job, song)
         body = self.receive(cluster, receiver, splitjob)
@@ -120,13 +125,13 @@ class Demo:
             self.narrator.step(
                 "Start a Kubernetes cluster on this machine, with the service on it",
                 "A real control plane (etcd, kube-apiserver, scheduler, controllers), an S3 "
-                "server and one node that runs pods as processes of this machine. The service "
-                "comes onto it as onto any cluster: helm install.",
+                f"server and one node that runs pods as {self.kind} of this machine. The "
+                "service comes onto it as onto any cluster: helm install.",
             ),
             ThreadPoolExecutor(1) as pool,
         ):
             composing = None if song else pool.submit(synthesise, self.out)
-            cluster = self.stack.enter_context(LocalCluster(options, self.narrator.say))
+            cluster = self.stack.enter_context(self.cluster_class(options, self.narrator.say))
             namespace = cluster.service.namespace
             self.narrator.show("$ kubectl get deployments")
             self.narrator.show(cluster.kubectl("get", "deployments", "-n", namespace))

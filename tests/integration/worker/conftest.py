@@ -27,7 +27,7 @@ def s3(tmp_path_factory: pytest.TempPathFactory) -> Iterator[s3server.S3Access]:
     programs = find_binaries(lambda text: print(text, file=sys.__stderr__))
     folder = tmp_path_factory.mktemp("s3")
     with Leases() as leases, closing(Processes(folder)) as processes:
-        access = s3server.S3Access.new(leases)
+        access = s3server.S3Access.new(f"http://127.0.0.1:{leases.port()}")
         processes.start(s3server.process(programs["versitygw"], folder, access))
         s3server.wait_until_ready(processes, access)
         s3server.create_bucket(access)

@@ -1,0 +1,137 @@
+"""Images as archives: written for containerd, without the blobs that it has."""
+
+import hashlib
+import io
+import json
+import os
+import tarfile
+from collections.abc import Iterable
+from pathlib import Path
+from typing import IO, Any
+
+from splitjob_local.containers.containerd import Containerd
+from splitjob_local.processes import ProcessError
+
+OCI_MANIFEST = "application/vnd.oci.image.manifest.v1+json"
+COPY_BYTES = 1 << 20
+
+
+def import_image(containerd: Containerd, manifest: bytes, folder: Path, name: str) -> None:
+    """Import an image whose blobs lie in a folder, those that the store does not have.
+
+    Raises:
+        ProcessError: containerd refused it.
+    """
+    there = containerd.blobs()
+    wanted = [digest for digest in blobs_of(manifest) if digest not in there]
+    process = containerd.import_archive()
+    assert process.stdin is not None  # noqa: S101 it was asked for
+    try:
+        with process.stdin:
+            write_archive(process.stdin, manifest, name, folder, wanted)
+    except BrokenPipeError:
+        pass  # what it says tells more
+    said = process.stdout.read().decode(errors="replace") if process.stdout else ""
+    if process.wait() != 0:
+        raise ProcessError(f"containerd does not take the image {name}: {said.strip()}")
+
+
+def blobs_of(manifest: bytes) -> list[str]:
+    """Return the digests of an image's configuration and layers."""
+    document: dict[str, Any] = json.loads(manifest)
+    return [document["config"]["digest"], *(layer["digest"] for layer in document["layers"])]
+
+
+def write_archive(
+    to: IO[bytes], manifest: bytes, name: str, folder: Path, blobs: Iterable[str]
+) -> None:
+    """Write an OCI archive of one image, with these of its blobs.
+
+    Args:
+        to: where it goes.
+        manifest: the image's own.
+        name: what the image is to be called.
+        folder: holds the blobs, each under the hex of its SHA-256.
+        blobs: digests, `sha256:<hex>`.
+    """
+    digest = hashlib.sha256(manifest).hexdigest()
+    descriptor = {
+        "mediaType": json.loads(manifest).get("mediaType", OCI_MANIFEST),
+        "digest": f"sha256:{digest}",
+        "size": len(manifest),
+        "annotations": {"io.containerd.image.name": name},
+    }
+    index = {"schemaVersion": 2, "manifests": [descriptor]}
+    with tarfile.open(fileobj=to, mode="w|", bufsize=COPY_BYTES) as archive:
+        _add(archive, "oci-layout", b'{"imageLayoutVersion":"1.0.0"}')
+        for blob in blobs:
+            file = folder / blob.removeprefix("sha256:")
+            archive.add(file, f"blobs/sha256/{file.name}")
+        _add(archive, f"blobs/sha256/{digest}", manifest)
+        _add(archive, "index.json", json.dumps(index).encode())
+
+
+def _add(archive: tarfile.TarFile, name: str, content: bytes) -> None:
+    member = tarfile.TarInfo(name)
+    member.size = len(content)
+    archive.addfile(member, io.BytesIO(content))
+
+
+def share_with_store(containerd: Containerd, manifest: bytes, folder: Path) -> None:
+    """Keep each layer once: make those beside the store links to those in it, drop old ones."""
+    wanted = {digest.removeprefix("sha256:") for digest in blobs_of(manifest)}
+    for digest in blobs_of(manifest):
+        ours, theirs = folder / digest.removeprefix("sha256:"), containerd.blob(digest)
+        if ours.exists() and theirs.exists() and not ours.samefile(theirs):
+            link = ours.with_suffix(".link")
+            link.unlink(missing_ok=True)
+            try:
+                link.hardlink_to(theirs)
+            except OSError:  # another file system
+                return
+            link.replace(ours)
+    for file in folder.iterdir():
+        if len(file.name) == 64 and file.name not in wanted:
+            file.unlink()
+
+
+def pause_image(program: Path, folder: Path) -> bytes:
+    """Write the blobs of an image that holds one static program, and return its manifest."""
+    layer = io.BytesIO()
+    with tarfile.open(fileobj=layer, mode="w") as archive:
+        member = tarfile.TarInfo("pause")
+        member.mode, member.size = 0o755, program.stat().st_size
+        with program.open("rb") as content:
+            archive.addfile(member, content)
+    layer_digest = _keep(folder, layer.getvalue())
+    configuration = {
+        "architecture": os.uname().machine.replace("x86_64", "amd64").replace("aarch64", "arm64"),
+        "os": "linux",
+        "config": {"Entrypoint": ["/pause"], "User": "65535:65535"},
+        "rootfs": {"type": "layers", "diff_ids": [layer_digest]},
+    }
+    encoded = json.dumps(configuration).encode()
+    return json.dumps(
+        {
+            "schemaVersion": 2,
+            "mediaType": OCI_MANIFEST,
+            "config": {
+                "mediaType": "application/vnd.oci.image.config.v1+json",
+                "digest": _keep(folder, encoded),
+                "size": len(encoded),
+            },
+            "layers": [
+                {
+                    "mediaType": "application/vnd.oci.image.layer.v1.tar",
+                    "digest": layer_digest,
+                    "size": len(layer.getvalue()),
+                }
+            ],
+        }
+    ).encode()
+
+
+def _keep(folder: Path, content: bytes) -> str:
+    name = hashlib.sha256(content).hexdigest()
+    (folder / name).write_bytes(content)
+    return f"sha256:{name}"

@@ -1,0 +1,147 @@
+"""The container runtime of the node, and its store of images, which outlives the cluster.
+
+Images are worth keeping: the worker's is several gigabytes. Containers are not: what an earlier
+cluster left in the store is removed before the kubelet sees it.
+"""
+
+import json
+import subprocess
+import time
+from collections.abc import Iterable
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from splitjob_local.containers.network import Namespaces
+from splitjob_local.containers.requirements import cni_folder
+from splitjob_local.processes import ProcessError, Processes, ProcessSpec, clean_environment
+
+NAME = "containerd"
+PAUSE_IMAGE = "localhost/track-tree-audio/pause:local"
+START_SECONDS = 30.0
+CONFIGURATION = """version = 2
+root = "{root}"
+state = "{folder}/state"
+disabled_plugins = ["io.containerd.internal.v1.opt", "io.containerd.snapshotter.v1.btrfs",
+  "io.containerd.snapshotter.v1.zfs", "io.containerd.snapshotter.v1.devmapper"]
+[grpc]
+  address = "{folder}/containerd.sock"
+[plugins."io.containerd.grpc.v1.cri"]
+  sandbox_image = "{pause}"
+  restrict_oom_score_adj = true
+  disable_apparmor = true
+  [plugins."io.containerd.grpc.v1.cri".cni]
+    bin_dir = "{plugins}"
+    conf_dir = "{folder}/cni"
+"""
+
+
+@dataclass(frozen=True)
+class Containerd:
+    """The runtime of one node.
+
+    Attributes:
+        folder: its configuration, state and socket; the node's own.
+        root: its store, kept between clusters.
+        namespaces: where it runs.
+    """
+
+    folder: Path
+    root: Path
+    namespaces: Namespaces
+
+    @property
+    def socket(self) -> Path:
+        """Where it listens."""
+        return self.folder / "containerd.sock"
+
+    def process(self) -> ProcessSpec:
+        """Write the configuration and return the process."""
+        (self.folder / "cni").mkdir(parents=True, exist_ok=True)
+        configuration = self.folder / "containerd.toml"
+        text = CONFIGURATION.format(
+            root=self.root, folder=self.folder, pause=PAUSE_IMAGE, plugins=cni_folder()
+        )
+        configuration.write_text(text)
+        command = self.namespaces.inside("containerd", "--config", configuration)
+        return ProcessSpec(NAME, command, clean_environment())
+
+    def configure_network(self, pod_network: str) -> None:
+        """Let pods have addresses on a bridge of the node, and reach the rest under its own."""
+        plugins = [
+            {
+                "type": "bridge",
+                "bridge": "pods",
+                "isGateway": True,
+                "ipMasq": True,
+                "hairpinMode": True,
+                "ipam": {
+                    "type": "host-local",
+                    "dataDir": str(self.folder / "addresses"),
+                    "ranges": [[{"subnet": pod_network}]],
+                    "routes": [{"dst": "0.0.0.0/0"}],
+                },
+            },
+            {"type": "portmap", "capabilities": {"portMappings": True}},
+        ]
+        network = {"cniVersion": "0.4.0", "name": "pods", "plugins": plugins}
+        (self.folder / "cni" / "10-pods.conflist").write_text(json.dumps(network, indent=2))
+
+    def wait_until_ready(self, processes: Processes) -> None:
+        """Wait until it answers.
+
+        Raises:
+            ProcessError: it has ended, or does not answer in time.
+        """
+        deadline = time.monotonic() + START_SECONDS
+        while True:
+            processes.check(NAME)
+            try:
+                self.ctr("version")
+            except ProcessError as error:
+                if time.monotonic() > deadline:
+                    words = processes.last_words(NAME)
+                    raise ProcessError(f"containerd does not answer: {error}\n{words}") from None
+                time.sleep(0.1)
+            else:
+                return
+
+    def ctr(self, *arguments: str) -> str:
+        """Run containerd's client in the kubelet's namespace; returns what it printed.
+
+        Raises:
+            ProcessError: it failed.
+        """
+        return self.namespaces.run(*self._ctr(arguments))
+
+    def _ctr(self, arguments: Iterable[str]) -> list[str]:
+        return ["ctr", f"--address={self.socket}", "--namespace=k8s.io", *arguments]
+
+    def remove_containers(self) -> None:
+        """Remove what is left of the containers of an earlier cluster."""
+        for container in self.ctr("containers", "list", "--quiet").split():
+            # Its snapshot may be gone already, which is what is wanted.
+            with suppress(ProcessError):
+                self.ctr("containers", "remove", container)
+
+    def images(self) -> set[str]:
+        """Return the names of the images in the store."""
+        return set(self.ctr("images", "list", "--quiet").split())
+
+    def blobs(self) -> set[str]:
+        """Return the digests of what is in the content store, `sha256:<hex>`."""
+        return set(self.ctr("content", "list", "--quiet").split())
+
+    def blob(self, digest: str) -> Path:
+        """Return where the content store keeps a blob."""
+        kind, _, name = digest.partition(":")
+        return self.root / "io.containerd.content.v1.content" / "blobs" / kind / name
+
+    def import_archive(self) -> subprocess.Popen[bytes]:
+        """Start the import of an archive that is written to the process's standard input."""
+        return subprocess.Popen(
+            self.namespaces.inside(*self._ctr(["images", "import", "-"])),
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+        )

@@ -1,0 +1,100 @@
+"""What goes into an image, as its Dockerfile has it; nothing of it changed, no new build."""
+
+import hashlib
+import json
+import os
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from fnmatch import fnmatch
+from pathlib import Path, PurePosixPath
+
+
+@dataclass(frozen=True)
+class ImageSource:
+    """What one image is built from.
+
+    Attributes:
+        name: the component: `api`, `operator` or `worker`.
+        dockerfile: in the repository.
+        target: the stage; blank for the last one.
+        arguments: of the build, beside the base image.
+    """
+
+    name: str
+    dockerfile: str
+    target: str = ""
+    arguments: Mapping[str, str] = field(default_factory=dict)
+
+
+def build_arguments(dockerfile: str) -> set[str]:
+    """Return the names of the arguments that a Dockerfile takes."""
+    return set(re.findall(r"^ARG\s+(\w+)", dockerfile, re.MULTILINE))
+
+
+def inputs_hash(repository: Path, source: ImageSource, arguments: Mapping[str, str]) -> str:
+    """Return a hash, good as a tag, of all that goes into an image."""
+    digest = hashlib.sha256()
+    dockerfile = (repository / source.dockerfile).read_text()
+    digest.update(json.dumps([dockerfile, source.target, sorted(arguments.items())]).encode())
+    for file in context_files(repository, dockerfile):
+        name = file.relative_to(repository).as_posix()
+        executable = os.access(file, os.X_OK)
+        content = hashlib.sha256(file.read_bytes()).hexdigest()
+        digest.update(f"{name} {executable} {content}\n".encode())
+    return digest.hexdigest()[:16]
+
+
+def context_files(repository: Path, dockerfile: str) -> list[Path]:
+    """Return the files of the checkout that a Dockerfile copies, sorted."""
+    rules = (repository / ".dockerignore").read_text().splitlines()
+    files: set[Path] = set()
+    for source in copied_paths(dockerfile):
+        for place in sorted(repository.glob(source)) if source != "." else [repository]:
+            files.update(_files_below(place, repository, rules))
+    return sorted(files)
+
+
+def copied_paths(dockerfile: str) -> list[str]:
+    """Return what a Dockerfile copies from the context, not from other stages."""
+    joined = dockerfile.replace("\\\n", " ")
+    paths: list[str] = []
+    for line in re.findall(r"^(?:COPY|ADD)\s+(.+)$", joined, re.MULTILINE):
+        words = line.split()
+        options = [word for word in words if word.startswith("--")]
+        if not any(option.startswith("--from=") for option in options):
+            paths += [word.rstrip("/") or "." for word in words[len(options) : -1]]
+    # Files that a RUN mounts from the context count as well.
+    for mount in re.findall(r"--mount=(type=bind\S*)", joined):
+        values = dict(item.partition("=")[::2] for item in mount.split(","))
+        if "from" not in values:
+            paths.append(values.get("source") or values.get("src") or ".")
+    return paths
+
+
+def _files_below(place: Path, repository: Path, rules: list[str]) -> Iterator[Path]:
+    candidates = place.rglob("*") if place.is_dir() else [place]
+    for file in candidates:
+        if file.is_file() and not is_ignored(file.relative_to(repository).as_posix(), rules):
+            yield file
+
+
+def is_ignored(path: str, rules: Iterable[str]) -> bool:
+    """Whether `.dockerignore` keeps a path out: the last rule that matches it decides."""
+    ignored = False
+    parts = PurePosixPath(path).parts
+    ways = ["/".join(parts[:length]) for length in range(1, len(parts) + 1)]
+    for line in rules:
+        rule = line.strip()
+        if not rule or rule.startswith("#"):
+            continue
+        kept, pattern = rule.startswith("!"), rule.removeprefix("!").strip("/")
+        if any(_matches(way, pattern) for way in ways):
+            ignored = not kept
+    return ignored
+
+
+def _matches(path: str, pattern: str) -> bool:
+    if pattern.startswith("**/"):
+        return fnmatch(path.rpartition("/")[2], pattern[3:]) or fnmatch(path, pattern)
+    return path.count("/") == pattern.count("/") and fnmatch(path, pattern)

@@ -1,0 +1,109 @@
+"""The node's namespaces and addresses.
+
+The node is a network namespace with one cable to the machine. The machine's end has the address of
+all that is outside the cluster's node: API server, bucket, receivers. The node's end is the node's
+address; it forwards to its pods, and routes on the machine lead there, so that services and pods
+can be called from the machine. When the last process in the namespace ends, cable, routes, rules
+and bridges go with it.
+"""
+
+import os
+import subprocess
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from splitjob_local.controlplane import SERVICE_NETWORK
+from splitjob_local.processes import ProcessError, Processes, ProcessSpec, clean_environment
+
+MACHINE = "10.243.0.254"
+NODE_ADDRESS = "10.243.0.1"
+NODE_NETWORK_BITS = 24
+POD_NETWORK = "10.244.0.0/24"
+# Where clouds tell machines their secrets. Here something answers, to see that workers cannot ask.
+METADATA = "169.254.169.254"
+# An address that belongs to nobody (RFC 5737) and stands for the world outside.
+WORLD = "203.0.113.1"
+
+MACHINE_END, NODE_END = "tta-machine", "tta-node"
+NAME = "namespaces"
+START_SECONDS = 10.0
+# Folders that containerd, its shims, CNI and the kubelet insist on writing to.
+PRIVATE_FOLDERS = ("/run/netns", "/run/containerd", "/var/lib/cni", "/var/log/containers")
+
+
+@dataclass(frozen=True)
+class Namespaces:
+    """The network and mount namespaces of the node, held by a process that does nothing else."""
+
+    pid: int
+
+    def inside(self, *command: str | Path) -> tuple[str, ...]:
+        """Return a command line that runs this one inside."""
+        folder = f"/proc/{self.pid}/ns"
+        enter = ("nsenter", f"--net={folder}/net", f"--mount={folder}/mnt", "--")
+        return (*enter, *map(str, command))
+
+    def run(self, *command: str | Path) -> str:
+        """Run a command inside, and return what it printed; see `run`."""
+        return run(*self.inside(*command))
+
+
+def create(processes: Processes) -> Namespaces:
+    """Make the namespaces, and the cable between the machine and the node.
+
+    Raises:
+        ProcessError: the machine does not allow it, or has these addresses already.
+    """
+    unshare = ("unshare", "--net", "--mount", "--propagation=private", "--", "sleep", "infinity")
+    pid = processes.start(ProcessSpec(NAME, unshare, clean_environment()))
+    _wait_until_apart(processes, pid)
+    namespaces = Namespaces(pid)
+    _connect(namespaces)
+    for folder in PRIVATE_FOLDERS:
+        Path(folder).mkdir(parents=True, exist_ok=True)
+        namespaces.run("mount", "-t", "tmpfs", "tmpfs", folder)
+    return namespaces
+
+
+def _wait_until_apart(processes: Processes, pid: int) -> None:
+    deadline = time.monotonic() + START_SECONDS
+    while any(_namespace(pid, kind) == _namespace(os.getpid(), kind) for kind in ("net", "mnt")):
+        processes.check(NAME)
+        if time.monotonic() > deadline:
+            raise ProcessError(f"no namespaces after {START_SECONDS:g} s")
+        time.sleep(0.01)
+
+
+def _namespace(pid: int, kind: str) -> str:
+    return str(Path(f"/proc/{pid}/ns/{kind}").readlink())
+
+
+def _connect(namespaces: Namespaces) -> None:
+    cable = ("type", "veth", "peer", "name", NODE_END, "netns", str(namespaces.pid))
+    run("ip", "link", "add", MACHINE_END, *cable)
+    run("ip", "address", "add", f"{MACHINE}/{NODE_NETWORK_BITS}", "dev", MACHINE_END)
+    run("ip", "address", "add", f"{WORLD}/32", "dev", MACHINE_END)
+    run("ip", "link", "set", MACHINE_END, "up")
+    inside = namespaces.run
+    inside("ip", "link", "set", "lo", "up")
+    inside("ip", "address", "add", f"{METADATA}/32", "dev", "lo")
+    inside("ip", "address", "add", f"{NODE_ADDRESS}/{NODE_NETWORK_BITS}", "dev", NODE_END)
+    inside("ip", "link", "set", NODE_END, "up")
+    inside("ip", "route", "add", "default", "via", MACHINE)
+    inside("sysctl", "-qw", "net.ipv4.ip_forward=1", "net.bridge.bridge-nf-call-iptables=1")
+    for network in (POD_NETWORK, SERVICE_NETWORK):
+        run("ip", "route", "add", network, "via", NODE_ADDRESS)
+
+
+def run(*command: str) -> str:
+    """Run a command of the machine and return what it printed.
+
+    Raises:
+        ProcessError: it failed; with what it said.
+    """
+    answer = subprocess.run(command, check=False, capture_output=True, text=True)
+    if answer.returncode != 0:
+        said = (answer.stderr or answer.stdout).strip()
+        raise ProcessError(f"{' '.join(command)}: {said}")
+    return answer.stdout
