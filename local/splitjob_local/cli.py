@@ -24,6 +24,7 @@ from splitjob_local.binaries import find_binaries
 from splitjob_local.cluster import ClusterError
 from splitjob_local.containers.requirements import RequirementError
 from splitjob_local.gobuild import GoBuildError
+from splitjob_local.images.engine import ImageError
 from splitjob_local.kinds import cluster_class
 from splitjob_local.lifetime import Ended, end_on_signals, ignore_further_signals, keep_up, say
 from splitjob_local.local_cluster import LocalCluster, Options
@@ -44,6 +45,7 @@ INTERRUPTED = 130
 EXPECTED_ERRORS = (
     ClusterError,
     GoBuildError,
+    ImageError,
     NothingFreeError,
     OwnValueError,
     ProcessError,

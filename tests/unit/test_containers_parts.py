@@ -17,7 +17,6 @@ from splitjob_local.containers.cgroups import make_cgroups, remove_cgroups
 from splitjob_local.containers.dns import MalformedError, answer, question
 from splitjob_local.containers.inputs import (
     ImageSource,
-    build_arguments,
     context_files,
     copied_paths,
     inputs_hash,
@@ -29,6 +28,7 @@ from splitjob_local.containers.requirements import (
     check_requirements,
     missing_packages,
 )
+from splitjob_local.images.engine import Target
 from splitjob_local.programs import KUBERNETES, pinned_versions
 
 DOCKERFILE = """ARG BASE=python:3.13-slim
@@ -56,7 +56,6 @@ def checkout(tmp_path: Path) -> Path:
 def test_what_a_dockerfile_takes_from_the_checkout() -> None:
     assert copied_paths(DOCKERFILE) == ["pyproject.toml", "common", "tools/recipe.py"]
     assert copied_paths("COPY . .") == ["."]
-    assert build_arguments(DOCKERFILE) == {"BASE"}
 
 
 @pytest.mark.parametrize(
@@ -79,16 +78,16 @@ def test_only_what_is_copied_and_not_ignored_counts(checkout: Path) -> None:
 
 
 def test_an_image_is_the_same_until_one_of_its_inputs_changes(checkout: Path) -> None:
-    source = ImageSource("x", "Dockerfile.x")
-    first = inputs_hash(checkout, source, {"BASE": "one"})
+    source = ImageSource(Target("x", "Dockerfile.x", "build"))
+    first = inputs_hash(checkout, source, "one")
     (checkout / "secret.txt").write_text("changed")
-    assert inputs_hash(checkout, source, {"BASE": "one"}) == first
-    assert inputs_hash(checkout, source, {"BASE": "two"}) != first
+    assert inputs_hash(checkout, source, "one") == first
+    assert inputs_hash(checkout, source, "two") != first
     (checkout / "common" / "a.py").chmod(0o755)
-    changed = inputs_hash(checkout, source, {"BASE": "one"})
+    changed = inputs_hash(checkout, source, "one")
     assert changed != first
     (checkout / "common" / "a.py").write_text("changed")
-    assert inputs_hash(checkout, source, {"BASE": "one"}) not in {first, changed}
+    assert inputs_hash(checkout, source, "one") not in {first, changed}
 
 
 def test_an_archive_names_its_image_and_holds_the_blobs_asked_for(tmp_path: Path) -> None:

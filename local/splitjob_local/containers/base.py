@@ -40,7 +40,7 @@ def find_base(builder: Builder, say: Say) -> str:
 
     Raises:
         RequirementError: no registry is reached, and debootstrap is not there.
-        ProcessError: debootstrap or the builder failed.
+        ProcessError, ImageError: debootstrap or the engine failed.
     """
     for image in (OFFICIAL, STAND_IN):
         if builder.image_id(image):
@@ -81,7 +81,7 @@ def make_stand_in(builder: Builder) -> None:
              str(context / "rootfs.tar"), ".")  # fmt: skip
         shutil.rmtree(root)
         (context / "Dockerfile").write_text(DOCKERFILE)
-        builder.build(STAND_IN, context, context / "Dockerfile")
+        builder.build_plain(context / "Dockerfile", STAND_IN)
     finally:
         shutil.rmtree(context, ignore_errors=True)
 

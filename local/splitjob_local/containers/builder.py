@@ -1,14 +1,14 @@
-"""Building images with buildah, podman or docker, whichever is there."""
+"""Building images with buildah, podman or docker, whichever is there, and writing them out."""
 
 import json
 import shutil
 import subprocess
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from splitjob_local.containers.requirements import BUILDERS, RequirementError
-from splitjob_local.processes import ProcessError
+from splitjob_local.containers.requirements import RequirementError
+from splitjob_local.images.engine import Build, Engine, ImageError, Target, build
 
 # What lets pip and uv of a build find packages where this machine does.
 CERTIFICATES = Path("/etc/ssl/certs")
@@ -18,35 +18,67 @@ LAST_LINES = 25
 
 
 @dataclass(frozen=True)
+class QuietEngine(Engine):
+    """A container engine whose words go to a file; standard output is for the command's answer."""
+
+    log: Path = field(kw_only=True)
+
+    def run(self, *words: str, environment: Mapping[str, str] | None = None) -> None:
+        """Run a command of the engine.
+
+        Raises:
+            ImageError: it failed; with the end of what it said.
+        """
+        command = [self.name, *words]
+        with self.log.open("w") as output:
+            answer = subprocess.run(
+                command,
+                check=False,
+                env=environment,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+            )
+        if answer.returncode != 0:
+            last = "\n".join(self.log.read_text(errors="replace").splitlines()[-LAST_LINES:])
+            raise ImageError(f"{' '.join(command[:2])} failed ({self.log}):\n{last}")
+
+
+@dataclass(frozen=True)
 class Builder:
-    """One of the programs that build images.
+    """Builds and exports images, and keeps quiet about it.
 
     Attributes:
-        program: `buildah`, `podman` or `docker`.
-        folder: for its logs and what it exports.
+        engine: what does it.
+        folder: for logs and what a build needs beside the checkout.
     """
 
-    program: str
+    engine: QuietEngine
     folder: Path
 
     @classmethod
     def find(cls, folder: Path) -> "Builder":
-        """Return the first builder that works here.
+        """Return a builder with the first engine that works here.
 
         Raises:
             RequirementError: none does.
         """
-        for program in BUILDERS:
-            if shutil.which(program) and _answers(program):
-                folder.mkdir(parents=True, exist_ok=True)
-                return cls(program, folder)
-        raise RequirementError(
-            "none of buildah, podman and docker works here. On Debian and Ubuntu:\n"
-            "  apt install buildah"
-        )
+        folder.mkdir(parents=True, exist_ok=True)
+        try:
+            name = Engine.find().name
+        except ImageError as error:
+            raise RequirementError(
+                f"{error}. On Debian and Ubuntu:\n  apt install buildah"
+            ) from None
+        return cls(QuietEngine(name, log=folder / "build.log"), folder)
+
+    @property
+    def program(self) -> str:
+        """The engine's command."""
+        return self.engine.name
 
     def image_id(self, image: str) -> str | None:
-        """Return the id of an image in the builder's store, or None where it is not."""
+        """Return the id of an image in the engine's store, or None where it is not."""
         if self.program == "buildah":
             command = ["buildah", "inspect", "--type=image", "--format={{.FromImageID}}", image]
         else:
@@ -63,34 +95,24 @@ class Builder:
             return False
         return answer.returncode == 0
 
-    def build(
-        self,
-        tag: str,
-        context: Path,
-        dockerfile: Path,
-        target: str = "",
-        arguments: Mapping[str, str] | None = None,
-    ) -> None:
-        """Build an image.
+    def build(self, target: Target, tag: str, how: Build) -> None:
+        """Build an image, with this machine's way to packages.
 
         Raises:
-            ProcessError: it failed; with the end of what the builder said.
+            ImageError: it failed; with the end of what the engine said.
         """
-        given = [f"--build-arg={name}={value}" for name, value in (arguments or {}).items()]
-        stage = [f"--target={target}"] if target else []
-        command = [
-            self.program,
-            "build",
-            *self._build_options(),
-            f"--file={dockerfile}",
-            *stage,
-            *given,
-            f"--tag={tag}",
-            str(context),
-        ]
-        self._run_logged(f"build-{target or dockerfile.suffix[1:]}", command)
+        build(self.engine, target, tag, replace(how, options=self._options()))
 
-    def _build_options(self) -> Sequence[str]:
+    def build_plain(self, dockerfile: Path, tag: str) -> None:
+        """Build an image from a Dockerfile and the folder it is in.
+
+        Raises:
+            ImageError: it failed; with the end of what the engine said.
+        """
+        folder = dockerfile.parent
+        self.engine.run("build", "--file", str(dockerfile), "--tag", tag, str(folder))
+
+    def _options(self) -> Sequence[str]:
         if self.program == "docker":
             return ["--network=host"]
         # Newer certificates and a mirror of the package index, where this machine has them.
@@ -100,7 +122,7 @@ class Builder:
         ours = [path for path in (CERTIFICATES, PIP_CONFIGURATION) if path.exists()]
         mounts += [f"--volume={path}:{path}:ro" for path in ours]
         isolation = ["--isolation=chroot"] if self.program == "buildah" else []
-        return ["--pull=never", "--network=host", "--layers", *isolation, *mounts]
+        return ["--pull=never", "--network=host", *isolation, *mounts]
 
     def export(self, image: str, folder: Path) -> Path:
         """Write an image's manifest, configuration and layers into a folder, uncompressed.
@@ -111,15 +133,14 @@ class Builder:
             The manifest.
 
         Raises:
-            ProcessError: it failed.
+            ImageError: it failed; with the end of what the engine said.
         """
         folder.mkdir(parents=True, exist_ok=True)
         if self.program == "docker":
             self._export_with_docker(image, folder)
         else:
             plain = ["--disable-compression"] if self.program == "buildah" else []
-            command = [self.program, "push", "--quiet", "--format=oci", *plain]
-            self._run_logged("export", [*command, image, f"dir:{folder}"])
+            self.engine.run("push", "--quiet", "--format=oci", *plain, image, f"dir:{folder}")
         return folder / "manifest.json"
 
     def _export_with_docker(self, image: str, folder: Path) -> None:
@@ -127,7 +148,7 @@ class Builder:
         shutil.rmtree(archive, ignore_errors=True)
         archive.mkdir()
         tar = folder / "saved.tar"
-        self._run_logged("export", ["docker", "save", "--output", str(tar), image])
+        self.engine.run("save", "--output", str(tar), image)
         shutil.unpack_archive(tar, archive, filter="data")
         tar.unlink()
         index = json.loads((archive / "index.json").read_text())
@@ -136,19 +157,3 @@ class Builder:
         digest = index["manifests"][0]["digest"].partition(":")[2]
         (folder / digest).replace(folder / "manifest.json")
         shutil.rmtree(archive)
-
-    def _run_logged(self, name: str, command: Sequence[str]) -> None:
-        log = self.folder / f"{name}.log"
-        with log.open("w") as output:
-            answer = subprocess.run(
-                command, check=False, stdin=subprocess.DEVNULL, stdout=output, stderr=output
-            )
-        if answer.returncode != 0:
-            last = "\n".join(log.read_text(errors="replace").splitlines()[-LAST_LINES:])
-            raise ProcessError(f"{' '.join(command[:2])} failed ({log}):\n{last}")
-
-
-def _answers(program: str) -> bool:
-    """Whether a builder can be asked for its images: docker is a client of something else."""
-    answer = subprocess.run([program, "images", "--quiet"], check=False, capture_output=True)
-    return answer.returncode == 0

@@ -4,7 +4,7 @@ An image's tag is a hash of all that goes into it, so that an image whose inputs
 neither built nor imported again. Of a changed one only the layers that changed are.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,18 +12,19 @@ from splitjob_local.containers.archive import import_image, share_with_store
 from splitjob_local.containers.base import find_base
 from splitjob_local.containers.builder import Builder
 from splitjob_local.containers.containerd import Containerd
-from splitjob_local.containers.inputs import ImageSource, build_arguments, inputs_hash
+from splitjob_local.containers.inputs import ImageSource, inputs_hash
+from splitjob_local.images.engine import TARGETS, Build
 from splitjob_local.programs import REPOSITORY
 
 PREFIX = "docker.io/track-tree-audio"
 
 Say = Callable[[str], None]
 
+# Weights come from where there is no way to from everywhere; the demo model is in the code.
 SOURCES = (
-    ImageSource("api", "Dockerfile.operator", "api"),
-    ImageSource("operator", "Dockerfile.operator", "operator"),
-    # Weights come from where there is no way to from everywhere; the demo model is in the code.
-    ImageSource("worker", "Dockerfile.job", arguments={"MODELS": ""}),
+    ImageSource(TARGETS["api"]),
+    ImageSource(TARGETS["operator"]),
+    ImageSource(TARGETS["worker"], {"MODELS": ""}),
 )
 
 
@@ -51,37 +52,31 @@ class Images:
 
         Raises:
             RequirementError: there is nothing to build them with.
-            ProcessError: a build or an import failed.
+            ImageError: a build failed.
+            ProcessError: an import failed.
         """
         builder = Builder.find(self.cache)
         base = find_base(builder, self.say)
         there = self.containerd.images()
         tags = {}
         for source in sources:
-            arguments = {**source.arguments, "BASE": base}
-            base_id = builder.image_id(base) or ""
-            tag = inputs_hash(self.repository, source, {**arguments, "id": base_id})
-            tags[source.name] = tag
-            name = f"{PREFIX}/{source.name}:{tag}"
+            tag = inputs_hash(self.repository, source, base, builder.image_id(base) or "")
+            tags[source.target.name] = tag
+            name = f"{PREFIX}/{source.target.name}:{tag}"
             if name not in there:
-                self._build(builder, source, name, arguments)
+                self._build(builder, source, name, base)
                 self._import(builder, source, name)
         return tags
 
-    def _build(
-        self, builder: Builder, source: ImageSource, name: str, arguments: Mapping[str, str]
-    ) -> None:
-        if builder.image_id(name):
-            return
-        self.say(f"building the image {source.name}")
-        dockerfile = self.repository / source.dockerfile
-        known = build_arguments(dockerfile.read_text())
-        given = {key: value for key, value in arguments.items() if key in known}
-        builder.build(name, self.repository, dockerfile, source.target, given)
+    def _build(self, builder: Builder, source: ImageSource, name: str, base: str) -> None:
+        if not builder.image_id(name):
+            self.say(f"building the image {source.target.name}")
+            how = Build(base=base, arguments=source.arguments, root=self.repository)
+            builder.build(source.target, name, how)
 
     def _import(self, builder: Builder, source: ImageSource, name: str) -> None:
-        self.say(f"importing the image {source.name}")
-        layers = self.cache / "layers" / source.name
+        self.say(f"importing the image {source.target.name}")
+        layers = self.cache / "layers" / source.target.name
         manifest = builder.export(name, layers)
         import_image(self.containerd, manifest.read_bytes(), layers, name)
         share_with_store(self.containerd, manifest.read_bytes(), layers)

@@ -9,34 +9,34 @@ from dataclasses import dataclass, field
 from fnmatch import fnmatch
 from pathlib import Path, PurePosixPath
 
+from splitjob_local.images.engine import Target
+
 
 @dataclass(frozen=True)
 class ImageSource:
     """What one image is built from.
 
     Attributes:
-        name: the component: `api`, `operator` or `worker`.
-        dockerfile: in the repository.
-        target: the stage; blank for the last one.
+        target: its Dockerfile and the stage there.
         arguments: of the build, beside the base image.
     """
 
-    name: str
-    dockerfile: str
-    target: str = ""
+    target: Target
     arguments: Mapping[str, str] = field(default_factory=dict)
 
 
-def build_arguments(dockerfile: str) -> set[str]:
-    """Return the names of the arguments that a Dockerfile takes."""
-    return set(re.findall(r"^ARG\s+(\w+)", dockerfile, re.MULTILINE))
+def inputs_hash(repository: Path, source: ImageSource, *base: str) -> str:
+    """Return a hash, good as a tag, of all that goes into an image.
 
-
-def inputs_hash(repository: Path, source: ImageSource, arguments: Mapping[str, str]) -> str:
-    """Return a hash, good as a tag, of all that goes into an image."""
+    Args:
+        repository: the checkout.
+        source: what the image is built from.
+        base: name and id of the base image.
+    """
     digest = hashlib.sha256()
-    dockerfile = (repository / source.dockerfile).read_text()
-    digest.update(json.dumps([dockerfile, source.target, sorted(arguments.items())]).encode())
+    dockerfile = (repository / source.target.file).read_text()
+    arguments = sorted(source.arguments.items())
+    digest.update(json.dumps([dockerfile, source.target.stage, arguments, base]).encode())
     for file in context_files(repository, dockerfile):
         name = file.relative_to(repository).as_posix()
         executable = os.access(file, os.X_OK)

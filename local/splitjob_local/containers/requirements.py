@@ -6,6 +6,8 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+from splitjob_local.images.engine import ENGINES
+
 # Each program, and the Debian package it is in.
 PACKAGES = {
     "containerd": "containerd",
@@ -20,7 +22,6 @@ PACKAGES = {
     "unshare": "util-linux",
     "nsenter": "util-linux",
 }
-BUILDERS = ("buildah", "podman", "docker")
 CNI_FOLDERS = (Path("/usr/lib/cni"), Path("/opt/cni/bin"))
 CNI_PLUGINS = ("bridge", "host-local", "loopback", "portmap")
 
@@ -57,7 +58,7 @@ def missing_packages(which: Which, has_cni_plugins: bool) -> list[str]:
     missing = {package for program, package in PACKAGES.items() if which(program) is None}
     if not has_cni_plugins:
         missing.add("containernetworking-plugins")
-    if not any(which(builder) for builder in BUILDERS):
+    if not any(which(engine) for engine in ENGINES):
         missing.add("buildah")
     return sorted(missing)
 
