@@ -15,7 +15,7 @@ IMAGE_OPTIONS = $(if $(REGISTRY),--registry '$(REGISTRY)') $(if $(TAG),--tag '$(
 	$(if $(SOURCE),--source '$(SOURCE)') $(if $(MODELS),--build-arg MODELS='$(MODELS)')
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint format bench cluster docs images train-demo-model generate lock clean
+.PHONY: help demo test lint format bench cluster docs images audit licences release train-demo-model generate lock clean
 
 help: ## explain the targets
 	@echo "usage: make TARGET"; echo
@@ -52,7 +52,16 @@ docs: $(READY) ## build the documentation into site/, and check every link
 	@echo "==> site/index.html"
 
 images: $(READY) ## build the container images, print their sizes (REGISTRY=, TAG=, BASE=, ENGINE=)
-	$(BIN)/python -m splitjob_local.images build $(IMAGES) $(IMAGE_OPTIONS)
+	$(BIN)/python -m splitjob_local.images build $(IMAGES) $(IMAGE_OPTIONS) $(if $(PUSH),--push)
+
+audit: $(READY) ## look for known vulnerabilities of the locked packages (needs the internet)
+	$(BIN)/python -m splitjob_local.images.audit
+
+licences: $(READY) ## check the licences of all packages, write docs/licences.md
+	$(BIN)/python -m splitjob_local.images.licences
+
+release: $(READY) ## images, bills of materials, chart by digest into dist/release (PUBLISH=1 pushes)
+	$(BIN)/python -m splitjob_local.images.release $(IMAGES) $(IMAGE_OPTIONS) $(if $(PUBLISH),--publish)
 
 train-demo-model: $(READY) ## train the demo model (hours; goes on where it stopped)
 	$(BIN)/python -m training.train

@@ -99,9 +99,10 @@ def test_all_of_it_is_accepted_in_a_restricted_namespace(
     [
         (),
         ("worker.models.volume.persistentVolumeClaim.claimName=models",),
+        ("worker.models.volume.image.reference=registry.example/track-tree-audio/models:1",),
         ("models.registry.models[0].name=own", "worker.gpu.count=0"),
     ],
-    ids=["default", "models on a volume", "own registry, no GPU"],
+    ids=["default", "models on a volume", "models in an image", "own registry, no GPU"],
 )
 def test_the_worker_is_accepted_in_a_restricted_namespace(
     cluster: LocalCluster,

@@ -23,7 +23,7 @@ from splitjob_local.images.engine import (
     build,
     describe,
 )
-from splitjob_local.images.layers import Layer, changed_layers, compressed_layers
+from splitjob_local.images.layers import Layer, changed_layers, layer_sizes
 
 __all__ = [
     "TARGETS",
@@ -35,6 +35,6 @@ __all__ = [
     "Target",
     "build",
     "changed_layers",
-    "compressed_layers",
     "describe",
+    "layer_sizes",
 ]

@@ -9,8 +9,17 @@ import tempfile
 import time
 from pathlib import Path
 
-from splitjob_local.images.engine import ROOT, TARGETS, Build, Engine, ImageError, build, describe
-from splitjob_local.images.layers import changed_layers, compressed_layers
+from splitjob_local.images.engine import (
+    PREFIX,
+    ROOT,
+    TARGETS,
+    Build,
+    Engine,
+    ImageError,
+    build,
+    describe,
+)
+from splitjob_local.images.layers import changed_layers, layer_sizes
 
 CONTEXT = ("common", "api", "operator", "job_image", "local", "cli")
 FILES = ("pyproject.toml", "requirements.lock", "README.md", "LICENSE", ".dockerignore")
@@ -32,25 +41,32 @@ def main() -> int:
 
 
 def build_all(engine: Engine, arguments: argparse.Namespace) -> bool:
-    """Build images, and print what each layer of them weighs."""
+    """Build images, print what their layers weigh, push them if asked to."""
     for name in arguments.images:
-        started = time.monotonic()
-        build(engine, TARGETS[name], _tag(arguments, name), _how(arguments))
-        print(f"==> {_tag(arguments, name)} in {time.monotonic() - started:.0f} s", flush=True)
-    return sizes(engine, arguments)
+        image, started = _tag(arguments, name), time.monotonic()
+        build(engine, TARGETS[name], image, _how(arguments))
+        print(f"==> {image} in {time.monotonic() - started:.0f} s", flush=True)
+        _print_layers(engine, image, compress=False)
+        if arguments.push:
+            engine.push(image)
+    return True
 
 
 def sizes(engine: Engine, arguments: argparse.Namespace) -> bool:
-    """Print the layers of images, uncompressed and compressed."""
+    """Print what the layers of images weigh, compressed as well."""
     for name in arguments.images:
-        image = _tag(arguments, name)
-        layers = compressed_layers(engine, image, describe(engine, image).layers)
-        print(f"{image}")
-        for layer in layers:
-            print(f"  {layer.digest[:19]} {_mb(layer.size)} {_mb(layer.compressed)} compressed")
-        size, packed = sum(one.size for one in layers), sum(one.compressed for one in layers)
-        print(f"  {'all':19} {_mb(size)} {_mb(packed)} compressed", flush=True)
+        _print_layers(engine, _tag(arguments, name), compress=True)
     return True
+
+
+def _print_layers(engine: Engine, image: str, *, compress: bool) -> None:
+    layers = layer_sizes(engine, image, describe(engine, image).layers, compress=compress)
+    rows = [(one.digest[:19], one.size, one.compressed) for one in layers]
+    total = ("all", sum(one.size for one in layers), sum(one.compressed for one in layers))
+    print(image)
+    for title, size, compressed in (*rows, total):
+        packed = f"{compressed / 1e6:9.1f} MB compressed" if compress else ""
+        print(f"  {title:19} {size / 1e6:9.1f} MB {packed}".rstrip(), flush=True)
 
 
 def changed(engine: Engine, arguments: argparse.Namespace) -> bool:
@@ -112,11 +128,7 @@ def _how(arguments: argparse.Namespace, root: Path = ROOT, *, cached: bool = Tru
 
 
 def _tag(arguments: argparse.Namespace, name: str) -> str:
-    return f"{arguments.registry.rstrip('/')}/{name}:{arguments.tag}"
-
-
-def _mb(size: int) -> str:
-    return f"{size / 1e6:9.1f} MB"
+    return f"{arguments.registry.rstrip('/')}/{PREFIX}/{name}:{arguments.tag}"
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -138,7 +150,8 @@ def _parser() -> argparse.ArgumentParser:
             "images", nargs="*", default=IMAGES, metavar="IMAGE", help="by default all"
         )
         made.add_argument("--engine", default="", help="buildah, podman or docker")
-        made.add_argument("--registry", default="localhost/track-tree-audio")
+        made.add_argument("--registry", default="localhost", help="host, and path, of a registry")
+        made.add_argument("--push", action="store_true", help="push what was built")
         made.add_argument("--tag", default="dev")
         made.add_argument("--base", default="", help="the base image, best with its digest")
         made.add_argument("--source", default="", help="the repository's address, for the labels")

@@ -11,10 +11,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-__all__ = ["ROOT", "TARGETS", "Build", "Engine", "Image", "ImageError", "Target"]
+__all__ = ["PREFIX", "ROOT", "TARGETS", "Build", "Engine", "Image", "ImageError", "Target"]
 
 ROOT = Path(__file__).parents[3]
 ENGINES = ("buildah", "podman", "docker")
+PREFIX = "track-tree-audio"  # of the images' names, as the chart has them
 BASE = "python:3.13-slim"  # as the Dockerfiles have it
 # The time in all layers and of the images themselves: the same sources make the same image. When a
 # commit was made is in its repository, which the label `revision` names it in.
@@ -125,6 +126,10 @@ class Engine:
         if self.name == "buildah":
             return ["buildah", "push", "--quiet", image, f"docker-archive:{path}:{image}"]
         return [self.name, "save", "--output", str(path), image]
+
+    def push(self, image: str) -> None:
+        """Push an image to the registry in its name."""
+        self.run("push", image)
 
     def copy_out(self, image: str, path: str, to: Path) -> None:
         """Copy a file or folder out of an image.

@@ -6,14 +6,14 @@ import subprocess
 import tarfile
 import tempfile
 import zlib
-from collections.abc import Collection, Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
 from splitjob_local.images.engine import Engine, ImageError, describe
 
-__all__ = ["Layer", "changed_layers", "compressed_layers"]
+__all__ = ["Layer", "changed_layers", "layer_sizes"]
 
 LEVEL = 6  # gzip's, as engines compress what they push
 CHUNK = 1 << 20
@@ -26,7 +26,7 @@ class Layer:
     Attributes:
         digest: of its uncompressed tar archive.
         size: of that archive, in bytes.
-        compressed: as registries store it, in bytes.
+        compressed: as registries store it, in bytes; 0 where nobody asked.
     """
 
     digest: str
@@ -44,11 +44,13 @@ def changed_layers(engine: Engine, before: str, after: str) -> list[Layer]:
     """
     known = set(describe(engine, before).layers)
     wanted = [one for one in describe(engine, after).layers if one not in known]
-    return compressed_layers(engine, after, wanted) if wanted else []
+    return layer_sizes(engine, after, wanted) if wanted else []
 
 
-def compressed_layers(engine: Engine, image: str, wanted: Collection[str]) -> list[Layer]:
-    """Return some layers of an image with their sizes, from the bottom up.
+def layer_sizes(
+    engine: Engine, image: str, wanted: Sequence[str], *, compress: bool = True
+) -> list[Layer]:
+    """Return some layers of an image with their sizes, in the order asked for.
 
     The image is read as a stream, so that gigabytes of other layers need no room.
 
@@ -56,11 +58,12 @@ def compressed_layers(engine: Engine, image: str, wanted: Collection[str]) -> li
         engine: holds it.
         image: its name.
         wanted: digests of uncompressed layers.
+        compress: find out how small each gets, a minute for each 2 GB.
     """
     found = {}
     for digest, size, content in _stream(engine, image):
         if digest in wanted:
-            found[digest] = Layer(digest, size, _compressed(content))
+            found[digest] = Layer(digest, size, _compressed(content) if compress else 0)
     if missing := set(wanted) - found.keys():
         raise ImageError(f"{image}: {engine.name} saves it without {', '.join(sorted(missing))}")
     return [found[digest] for digest in wanted]

@@ -1,0 +1,147 @@
+"""`python -m splitjob_local.images.release`: everything of a release, in one folder, and by digest.
+
+It builds the images, stores each as an OCI layout, takes the bills of materials out of them,
+packages the chart, writes checksums, and prints the commands that push and sign. Without
+`--publish` nothing leaves this machine.
+"""
+
+import argparse
+import hashlib
+import json
+import os
+import shlex
+import shutil
+import subprocess
+import sys
+import tomllib
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from splitjob_local.images.engine import PREFIX, ROOT, TARGETS, Build, Engine, ImageError, build
+from splitjob_local.images.recipe import DOCUMENTS
+from splitjob_local.programs import cache_root, find_program
+
+__all__ = ["Released", "commands"]
+
+CHART = ROOT / "charts/track-tree-audio"
+IMAGES = ("api", "operator", "worker")
+
+
+@dataclass(frozen=True)
+class Released:
+    """An image of a release: where it goes, its manifest's digest, its bill of materials."""
+
+    reference: str
+    digest: str
+    layout: Path
+    materials: Path
+
+    @property
+    def by_digest(self) -> str:
+        """Return the name that no tag can change."""
+        return f"{self.reference.rpartition(':')[0]}@{self.digest}"
+
+
+def release(arguments: argparse.Namespace) -> None:
+    """Make all parts of a release; with `--publish` push and sign them as well."""
+    version = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
+    out = Path(arguments.out)
+    shutil.rmtree(out, ignore_errors=True)
+    out.mkdir(parents=True)
+    engine = Engine.find(arguments.engine)
+    if engine.name == "docker":
+        raise ImageError("docker stores no OCI layout of its own; release with buildah or podman")
+    given = dict(one.split("=", 1) for one in arguments.build_arg)
+    options = shlex.split(os.environ.get("BUILD_OPTIONS", ""))
+    how = Build(arguments.base, given, options, source=arguments.source)
+    prefix, tag = f"{arguments.registry}/{PREFIX}", arguments.tag or version
+    images = [_image(engine, name, f"{prefix}/{name}:{tag}", how, out) for name in arguments.images]
+    chart = _package(out)
+    _checksums(out)
+    todo = commands(images, chart, arguments.registry)
+    print("\nTo push, and sign by digest:" if not arguments.publish else "\nPushing and signing:")
+    for command in todo:
+        print(f"  {shlex.join(command)}", flush=True)
+        if arguments.publish:
+            subprocess.run(command, check=True)
+    if not arguments.publish:
+        print("Nothing was pushed (PUBLISH=1 runs these).")
+
+
+def _image(engine: Engine, name: str, reference: str, how: Build, out: Path) -> Released:
+    build(engine, TARGETS[name], reference, how)
+    layout, materials = out / f"{name}.oci", out / f"{name}.sbom.cdx.json"
+    engine.run("push", "--quiet", "--format", "oci", reference, f"oci:{layout}:{reference}")
+    engine.copy_out(reference, f"/{DOCUMENTS}/sbom.cdx.json", materials)
+    digest = json.loads((layout / "index.json").read_text())["manifests"][0]["digest"]
+    print(f"{reference}\n  {digest}\n  {_manifest_size(layout, digest) / 1e6:.1f} MB to pull")
+    return Released(reference, digest, layout, materials)
+
+
+def _manifest_size(layout: Path, digest: str) -> int:
+    manifest = json.loads((layout / "blobs" / digest.replace(":", "/")).read_text())
+    return sum(layer["size"] for layer in manifest["layers"])
+
+
+def _package(out: Path) -> Path:
+    helm = find_program("helm", sorted(cache_root().glob("bin/*"))) or shutil.which("helm")
+    if not helm:
+        raise ImageError("helm is not installed, and `make cluster` never fetched it here")
+    subprocess.run([str(helm), "package", str(CHART), "--destination", str(out)], check=True)
+    return next(out.glob("*.tgz"))
+
+
+def _checksums(out: Path) -> None:
+    """Write SHA-256 sums of the files that are handed out, in the format of `sha256sum`."""
+    lines = [
+        f"{hashlib.sha256(path.read_bytes()).hexdigest()}  {path.name}"
+        for path in sorted(out.iterdir())
+        if path.is_file()
+    ]
+    (out / "SHA256SUMS").write_text("\n".join(lines) + "\n")
+
+
+def commands(images: Iterable[Released], chart: Path, registry: str) -> list[list[str]]:
+    """Return what pushes a release and signs it: images, bills of materials, chart, all by digest.
+
+    Args:
+        images: as they lie in their layouts, whose digests a push keeps.
+        chart: the packaged chart.
+        registry: where all goes.
+    """
+    found = []
+    for one in images:
+        layout = f"oci:{one.layout}:{one.reference}"
+        found.append(["skopeo", "copy", "--preserve-digests", layout, f"docker://{one.reference}"])
+        found.append(["cosign", "sign", "--yes", one.by_digest])
+        attest = ["cosign", "attest", "--yes", "--type", "cyclonedx"]
+        found.append([*attest, "--predicate", str(one.materials), one.by_digest])
+    found.append(["helm", "push", str(chart), f"oci://{registry}/charts"])
+    signature = f"{chart}.sigstore.json"
+    found.append(["cosign", "sign-blob", "--yes", "--bundle", signature, str(chart)])
+    return found
+
+
+def main() -> int:
+    """Make a release; 1: something failed."""
+    parser = argparse.ArgumentParser(description=str(__doc__).split(":", 1)[1].strip())
+    parser.add_argument("images", nargs="*", default=IMAGES, metavar="IMAGE")
+    parser.add_argument("--registry", default="localhost")
+    parser.add_argument("--tag", default="", help="by default the project's version")
+    parser.add_argument("--engine", default="")
+    parser.add_argument("--base", default="", help="the base image, best with its digest")
+    parser.add_argument("--source", default="", help="the repository's address, for the labels")
+    parser.add_argument("--build-arg", action="append", default=[], metavar="NAME=VALUE")
+    parser.add_argument("--out", default=str(ROOT / "dist/release"))
+    parser.add_argument("--publish", action="store_true", help="push and sign")
+    try:
+        release(parser.parse_args())
+    except (ImageError, subprocess.CalledProcessError) as error:
+        print(f"release: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
