@@ -1,12 +1,14 @@
-"""Values and settings that the documentation names are those of the chart."""
+"""What the documentation and the values files for clouds say about the chart is true of it."""
 
+import json
 import re
+import string
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
-from tests.chart import CHART
+from tests.chart import CHART, Render
 
 DOCS = Path(__file__).parents[2] / "docs"
 PAGES = sorted(DOCS.rglob("*.md"))
@@ -38,3 +40,77 @@ def test_values_that_a_page_names_are_in_the_chart(page: Path) -> None:
 def test_a_value_that_is_not_there_is_noticed() -> None:
     assert is_value("worker.gpu.count")
     assert not is_value("worker.gpu.number")
+
+
+NAME = re.compile(r"\baudio-track-tree-audio-(?!\$)[a-z-]+")
+
+
+def test_objects_that_a_page_names_are_made_by_the_chart(render: Render) -> None:
+    made = {manifest["metadata"]["name"] for manifest in render(release="audio")}
+    named = {name for page in PAGES for name in NAME.findall(page.read_text())}
+    assert {"audio-track-tree-audio-api", "audio-track-tree-audio-worker"} <= named
+    assert named <= made
+
+
+HEREDOC = re.compile(r"cat > (?P<name>\S+) <<EOF\n(?P<text>.*?)^EOF$", re.MULTILINE | re.DOTALL)
+CLOUDS = sorted(file.stem.removeprefix("values-") for file in CHART.glob("values-*.yaml"))
+CLOUDS.remove("local")
+# What the shell would put in place of the reader's variables.
+GIVEN = {
+    "S3_ENDPOINT": "https://s3.example.com",
+    "S3_REGION": "auto",
+    "S3_BUCKET": "my-stems",
+    "WEBHOOK": "https://api.example.com/webhooks/stems",
+    "REGISTRY": "registry.example.com",
+    "ACCOUNT": "123456789012",
+}
+
+
+def written_by(page: Path) -> dict[str, str]:
+    """Return the files that the commands of a page write, by name, as a shell would write them."""
+    found = {}
+    for file in HEREDOC.finditer(page.read_text()):
+        text = file["text"].replace("${ISSUER#https://}", "issuer.example.com")
+        found[file["name"]] = string.Template(text).substitute(GIVEN)
+    return found
+
+
+@pytest.mark.parametrize(
+    "page", sorted((DOCS / "install").glob("*.md")), ids=lambda page: page.stem
+)
+def test_files_that_a_page_writes_can_be_read(page: Path) -> None:
+    for name, text in written_by(page).items():
+        loaded = json.loads(text) if name.endswith(".json") else yaml.safe_load(text)
+        assert isinstance(loaded, dict)
+
+
+@pytest.mark.parametrize("cloud", [*CLOUDS, "any-cluster"])
+def test_the_chart_takes_the_values_of_a_page(render: Render, tmp_path: Path, cloud: str) -> None:
+    own = tmp_path / "audio-values.yaml"
+    own.write_text(written_by(DOCS / "install" / f"{cloud}.md")[own.name])
+    files = [CHART / f"values-{cloud}.yaml"] if cloud in CLOUDS else []
+    manifests = render(files=[*files, own], needed=())
+    images = {
+        container["image"]
+        for manifest in manifests
+        if manifest["kind"] == "Deployment"
+        for container in manifest["spec"]["template"]["spec"]["containers"]
+    }
+    assert {image.partition("/")[0] for image in images} == {GIVEN["REGISTRY"]}
+
+
+EXAMPLE = re.compile(r"^# (?P<key>\w+):\n(?:#  .*\n)+", re.MULTILINE)
+
+
+@pytest.mark.parametrize("cloud", CLOUDS)
+def test_the_chart_takes_the_examples_in_a_values_file(
+    render: Render, tmp_path: Path, cloud: str
+) -> None:
+    text = (CHART / f"values-{cloud}.yaml").read_text()
+    [(key, commented)] = [(found["key"], found[0]) for found in EXAMPLE.finditer(text)]
+    example = tmp_path / "example.yaml"
+    example.write_text(re.sub(r"^# ?", "", commented, flags=re.MULTILINE))
+    manifests = render(files=[CHART / f"values-{cloud}.yaml", example])
+    kind = {"ingress": "Ingress", "httpRoute": "HTTPRoute"}[key]
+    [outside] = [manifest for manifest in manifests if manifest["kind"] == kind]
+    assert ".example.com" in json.dumps(outside["spec"])

@@ -15,7 +15,10 @@ import yaml
 from tests.worker import tones, web_server, write_audio
 
 from splitjob_local.local_cluster import LocalCluster, Options
+from splitjob_local.ports import Leases
 from splitjob_local.processes import clean_environment
+
+pytestmark = pytest.mark.timeout(600)  # a cluster, and waiting as long as a reader would
 
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
@@ -35,6 +38,9 @@ PAGES = (
 ELSEWHERE = {"local-cluster.md"}
 FENCE = re.compile(r"^ *```(?P<info>[^\n]*)\n(?P<text>.*?)^ *```$", re.MULTILINE | re.DOTALL)
 COMMANDS = ("sh", "bash", "shell")
+
+# Of the reader's own machine; other tests may have theirs there.
+PORTS = ("18080", "18081")
 
 # What a cluster without Services and with ports of its own needs besides, and what comes before
 # `helm test` there.
@@ -73,6 +79,7 @@ class Reader:
 
     folder: Path
     environment: dict[str, str]
+    ports: dict[str, str]
 
     def follow(self, page: str) -> str:
         """Run the commands of a page in one shell; returns what it said."""
@@ -84,13 +91,16 @@ class Reader:
             script += [do for words, do in BEFORE.items() if words in block.text]
             script += [block.text]
             script += [do for words, do in AFTER.items() if words in block.text]
+        text = "\n".join(script)
+        for port, own in self.ports.items():
+            text = text.replace(port, own)
         ran = subprocess.run(
-            ["bash", "-c", "\n".join(script)],
+            ["bash", "-c", text],
             check=False,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
-            timeout=280,
+            timeout=500,
             cwd=self.folder,
             env=self.environment,
         )
@@ -103,7 +113,7 @@ def reader(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Reader]:
     folder = tmp_path_factory.mktemp("reader")
     (folder / "charts").symlink_to(ROOT / "charts")
     song = write_audio(folder / "song.wav", tones(44100, 2.0, 2))
-    with LocalCluster(Options(install=False)) as kube, web_server() as web:
+    with LocalCluster(Options(install=False)) as kube, web_server() as web, Leases() as leases:
         service, s3 = kube.service, kube.s3
         local = yaml.safe_load((ROOT / "charts/track-tree-audio/values-local.yaml").read_text())
         local["api"]["port"] = service.api_port
@@ -126,7 +136,7 @@ def reader(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Reader]:
         )
         folders = {str(programs[name].parent) for name in ("kubectl", "helm")}
         environment["PATH"] = ":".join([*folders, environment["PATH"]])
-        yield Reader(folder, environment)
+        yield Reader(folder, environment, {port: str(leases.port()) for port in PORTS})
 
 
 @pytest.mark.parametrize("page", PAGES)
