@@ -6,8 +6,8 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
-# Where Python is told to write no bytecode, every process would compile all that it imports anew.
-BYTECODE := $(if $(PYTHONDONTWRITEBYTECODE),--compile-bytecode)
+# Pods of a cluster on this machine run as users that cannot write beside what they import.
+BYTECODE := --compile-bytecode
 
 # What the targets of the images take, each if given: make images REGISTRY=... TAG=1.2.3
 IMAGE_OPTIONS = $(if $(REGISTRY),--registry '$(REGISTRY)') $(if $(TAG),--tag '$(TAG)') \

@@ -93,6 +93,7 @@ def run(arguments: argparse.Namespace) -> None:
         values=arguments.values,
         settings=arguments.set,
         gpus=arguments.gpus,
+        shared=arguments.share,
     )
     with cluster_class(containers=arguments.containers)(options, say) as cluster:
         try:
@@ -169,6 +170,14 @@ def _add_cluster_options(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--gpus", type=int, default=Options.gpus, help="GPUs the node pretends to have"
     )
+    command.add_argument(
+        "--share",
+        action="append",
+        default=[],
+        type=existing_folder,
+        metavar="DIR",
+        help="a folder that every pod sees read-only, such as one of weights; repeatable",
+    )
     command.add_argument("--bare", action="store_true", help="without the service")
 
 
@@ -177,6 +186,14 @@ def existing_file(text: str) -> Path:
     path = Path(text).expanduser().absolute()  # a shell leaves the ~ in SONG=~/song.mp3 alone
     if not path.is_file():
         raise argparse.ArgumentTypeError(f"there is no file {text}")
+    return path
+
+
+def existing_folder(text: str) -> Path:
+    """Return the absolute path of a folder named on the command line."""
+    path = Path(text).expanduser().absolute()
+    if not path.is_dir():
+        raise argparse.ArgumentTypeError(f"there is no folder {text}")
     return path
 
 

@@ -3,6 +3,7 @@
 import secrets
 import shutil
 import signal
+import subprocess
 import sys
 import tempfile
 import time
@@ -25,7 +26,9 @@ from splitjob_local.processes import (
     ProcessSpec,
     clean_environment,
 )
+from splitjob_local.programs import REPOSITORY
 from splitjob_local.service import Service
+from splitjob_local.supervisor import die_with_parent
 
 NODE = "local"
 API_SERVER = "kube-apiserver"
@@ -33,6 +36,7 @@ READY_SECONDS = 60.0
 # Time for the node to end its pods when the cluster ends.
 NODE_GRACE_SECONDS = 5.0
 IMAGES = "*track-tree-audio*"
+SOURCES = ("api", "cli", "common", "job_image", "local", "operator")
 
 
 @dataclass(frozen=True)
@@ -45,6 +49,7 @@ class Options:
         values: files of chart values, later ones win.
         settings: single chart values, `key=value` as for `helm --set`; they win over `values`.
         gpus: how many GPUs the node pretends to have; bounds the workers that run at once.
+        shared: directories of this machine that every pod sees, read-only.
         node_arguments: more arguments for the node.
 
     Raises:
@@ -56,6 +61,7 @@ class Options:
     values: Sequence[Path] = ()
     settings: Sequence[str] = ()
     gpus: int = 1
+    shared: Sequence[Path] = ()
     node_arguments: Sequence[str] = ()
 
     def __post_init__(self) -> None:
@@ -65,6 +71,13 @@ class Options:
 
 def silent(_text: str) -> None:
     """Say nothing."""
+
+
+def compile_sources() -> None:
+    """Compile the project's own modules once: pods cannot write beside them, as in an image."""
+    folders = (str(REPOSITORY / folder) for folder in SOURCES)
+    command = [sys.executable, "-m", "compileall", "-q", *folders]
+    subprocess.run(command, check=False, env=clean_environment(), preexec_fn=die_with_parent)
 
 
 class LocalCluster:
@@ -124,8 +137,9 @@ class LocalCluster:
         self.cluster = Cluster(self.kubeconfig, programs)
         self.s3 = self._new_s3(leases)
         self.service = self._new_service(leases)
-        with ThreadPoolExecutor(1) as pool:
+        with ThreadPoolExecutor(2) as pool:
             bucket = pool.submit(self._start_s3, programs["versitygw"])
+            pool.submit(compile_sources)
             self._start_control_plane(programs)
             self._start_node(leases)
             if self.options.install:  # while the node starts
@@ -194,6 +208,7 @@ class LocalCluster:
             f"--client-ca={authority.certificate}",
             f"--environment={IMAGES}={programs}",
             f"--capacity=nvidia.com/gpu={self.options.gpus}",
+            *(f"--share={folder}" for folder in (REPOSITORY, *self.options.shared)),
             *self.options.node_arguments,
         ]
         command = (sys.executable, "-m", "splitjob_local.node", *arguments)

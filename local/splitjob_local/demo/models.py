@@ -18,11 +18,13 @@ class Choice:
         name: as in `aiModel`.
         chart_settings: `key=value` for helm.
         words: why this one.
+        folders: of this machine, that pods must see for it.
     """
 
     name: str
     chart_settings: Sequence[str]
     words: str
+    folders: Sequence[Path] = ()
 
 
 def choose(own_song: bool) -> Choice:
@@ -48,7 +50,10 @@ def choose(own_song: bool) -> Choice:
                 "MODEL_DIR lies below /tmp, where every pod has a /tmp of its own"
             )
         return Choice(
-            BETTER, (f"worker.models.directory={folder}",), f"Model: {BETTER}, from MODEL_DIR."
+            BETTER,
+            (f"worker.models.directory={folder}",),
+            f"Model: {BETTER}, from MODEL_DIR.",
+            (folder,),
         )
     return Choice(
         "demo",

@@ -119,7 +119,9 @@ class Demo:
     def start(self, song: Song | None, model: Choice) -> tuple[LocalCluster, Song]:
         """Start the cluster; compose the song meanwhile."""
         options = Options(
-            values=self.arguments.values, settings=[*model.chart_settings, *self.arguments.set]
+            values=self.arguments.values,
+            settings=[*model.chart_settings, *self.arguments.set],
+            shared=model.folders,
         )
         with (
             self.narrator.step(

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import os
 import signal
 import sys
 
@@ -14,11 +15,14 @@ from splitjob_local.node.admission import GPU_RESOURCE, Gpus
 from splitjob_local.node.agent import Agent
 from splitjob_local.node.cluster import Cluster
 from splitjob_local.node.events import EventRecorder
+from splitjob_local.node.isolation import IsolationError, find_isolation
 from splitjob_local.node.kubeconfig import AUTHORITY_FILE, KubeconfigError, load_access
 from splitjob_local.node.registration import keep_alive, machine_capacity, register
 from splitjob_local.node.server import Endpoint
 from splitjob_local.node.services import Services
 from splitjob_local.node.settings import Settings, parse
+
+log = logging.getLogger(__name__)
 
 
 async def serve(settings: Settings) -> None:
@@ -31,6 +35,8 @@ async def serve(settings: Settings) -> None:
     access = load_access(settings.kubeconfig)
     (settings.root / AUTHORITY_FILE).write_text(access.authority, encoding="ascii")
     orphans.end_left_over(directory.name for directory in settings.pods_root.iterdir())
+    isolation = await find_isolation(settings)
+    log.info("isolation of pods: %s", isolation.level)
     capacity = machine_capacity(settings.root) | settings.capacity
     async with Cluster(access) as cluster, aiohttp.ClientSession() as http:
         services = Services(
@@ -42,6 +48,7 @@ async def serve(settings: Settings) -> None:
             gpus=Gpus(ceiling(parse_quantity(capacity.get(GPU_RESOURCE, "0")))),
             events=EventRecorder(cluster, settings.name),
             http=http,
+            isolation=isolation,
         )
         await _run(services, stopping)
 
@@ -77,10 +84,11 @@ def main() -> None:
     logging.basicConfig(
         level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s"
     )
+    os.umask(0o022)  # pods with other users read some of what is written here
     orphans.become_subreaper()
     try:
         asyncio.run(serve(settings))
-    except (KubeconfigError, OSError) as error:
+    except (IsolationError, KubeconfigError, OSError) as error:
         sys.exit(f"the node cannot start: {error}")
 
 

@@ -249,7 +249,12 @@ class ContainerRunner:
             raise StartError(f'container "{self.name}" does not run')
         identity = f"{self._program.container_id}/{secrets.token_hex(4)}"
         arguments = rewritten(command, self._program.mounts)
-        return replace(self._program, arguments=arguments, container_id=identity)
+        confinement = self._program.confinement
+        if confinement is not None:
+            confinement = confinement.of_process(self._process.pid)
+        return replace(
+            self._program, arguments=arguments, container_id=identity, confinement=confinement
+        )
 
     def _health(self) -> Health:
         return Health(

@@ -7,12 +7,14 @@ Source of the rules: the Kubernetes API reference (EnvVar, Container.command) an
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from urllib.parse import urlsplit
 
 from splitjob.quantity import ceiling, parse_quantity
 from splitjob_local.node.objects import Json, limits_of, requests_of
 
 _REFERENCE = re.compile(r"\$\$|\$\(([^()]*)\)")
 _FLAG = re.compile(r"(?P<flag>-{1,2}[A-Za-z0-9][\w.-]*=)(?P<value>/.*)", re.DOTALL)
+_HTTPS_PORT = 443
 _SUBSCRIPT = re.compile(r"metadata\.(?P<map>labels|annotations)\['(?P<key>[^']*)'\]")
 
 
@@ -66,6 +68,28 @@ def rewrite_path(value: str, mounts: Mapping[str, str]) -> str:
         if value.rstrip("/") == at or value.startswith(at + "/"):
             return mounts[mount].rstrip("/") + value[len(at) :]
     return value
+
+
+def service_variables(server: str) -> dict[str, str]:
+    """What tells a pod where the API server is, as a kubelet gives it to every pod.
+
+    Args:
+        server: the API server's URL.
+    """
+    url = urlsplit(server)
+    host, port = url.hostname or "", str(url.port or _HTTPS_PORT)
+    link = f"tcp://{f'[{host}]' if ':' in host else host}:{port}"
+    at_port = f"KUBERNETES_PORT_{port}_TCP"
+    return {
+        "KUBERNETES_SERVICE_HOST": host,
+        "KUBERNETES_SERVICE_PORT": port,
+        "KUBERNETES_SERVICE_PORT_HTTPS": port,
+        "KUBERNETES_PORT": link,
+        at_port: link,
+        f"{at_port}_PROTO": "tcp",
+        f"{at_port}_PORT": port,
+        f"{at_port}_ADDR": host,
+    }
 
 
 def sources_of(container: Json) -> set[Source]:

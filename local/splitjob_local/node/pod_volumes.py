@@ -74,7 +74,8 @@ class PodVolumes:
         problem = unsupported_volume(self._sandbox.pod)
         if problem:
             raise ConfigurationError(problem)
-        make_directories(self._sandbox.pod, self._sandbox.volumes)
+        sandbox = self._sandbox
+        make_directories(sandbox.pod, sandbox.volumes, sandbox.volume_owner)
         await asyncio.gather(*(self._write(volume) for volume in self._file_volumes()))
 
     def _file_volumes(self) -> list[Json]:
@@ -91,7 +92,7 @@ class PodVolumes:
         files: Mapping[str, File] = volume_files(volume, pod, self._sandbox.facts, objects, tokens)
         directory = self._sandbox.volumes / volume["name"]
         if not shows(directory, files):
-            write_files(directory, files)
+            write_files(directory, files, self._sandbox.volume_owner)
 
     async def _fresh_tokens(self, volume: Json) -> dict[TokenRequest, str]:
         """Tokens with most of their life before them: new ones after 80 % of it, or a day."""

@@ -16,6 +16,7 @@ from typing import IO
 import psutil
 
 from splitjob_local.node import orphans
+from splitjob_local.node.confinement import Confinement
 
 _INTERPRETER = [sys.executable, "-I", "-S"]
 _LAUNCHER = str(Path(__file__).with_name("launcher.py"))
@@ -34,13 +35,23 @@ class StartError(Exception):
 
 @dataclass(frozen=True)
 class Program:
-    """What to run, and the mounts by which paths of the container were turned into ours."""
+    """What to run.
+
+    Attributes:
+        arguments: the program and its arguments.
+        environment: all of it.
+        directory: where it starts, on this machine.
+        container_id: names the start of the container that it belongs to.
+        mounts: by which paths of the container were turned into ours; none when it is confined.
+        confinement: the file system and the user that it gets, or None: ours.
+    """
 
     arguments: list[str]
     environment: dict[str, str]
     directory: Path
     container_id: str
     mounts: Mapping[str, str]
+    confinement: Confinement | None = None
 
 
 class Process:
@@ -161,22 +172,28 @@ async def start(
         StartError: it cannot be executed; the message says why.
     """
     report, reported = os.pipe()
+    handed = [reported]
+    if program.confinement is not None:
+        handed.append(program.confinement.descriptor())
+    confinement = handed[1] if len(handed) > 1 else 0
+    words = [str(reported), str(os.getpid()), str(confinement), *program.arguments]
     try:
         popen = subprocess.Popen(  # noqa: ASYNC220 - forks in a millisecond, by vfork
-            [*_INTERPRETER, _LAUNCHER, str(reported), str(os.getpid()), *program.arguments],
+            [*_INTERPRETER, _LAUNCHER, *words],
             env=program.environment | {orphans.MARKER: program.container_id},
             cwd=program.directory,
             stdin=stdin if terminal is None else terminal,
             stdout=subprocess.PIPE if terminal is None else terminal,
             stderr=subprocess.PIPE if terminal is None else terminal,
-            pass_fds=[reported],
+            pass_fds=handed,
             start_new_session=True,
         )
     except (OSError, ValueError) as error:
         os.close(report)
         raise StartError(str(error)) from None
     finally:
-        os.close(reported)
+        for descriptor in handed:
+            os.close(descriptor)
     orphans.expect(popen.pid)
     process = Process(popen, program.container_id, sink)
     problem = bytearray()

@@ -2,25 +2,36 @@
 
 import asyncio
 from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import Path
 
 from splitjob_local.node.admission import GPU_RESOURCE, gpu_variables
 from splitjob_local.node.cluster import Cluster
+from splitjob_local.node.confinement import Confinement, identity_of, security_context
 from splitjob_local.node.environment import (
     Source,
     container_environment,
     expand,
     rewrite_path,
     rewritten,
+    service_variables,
     sources_of,
 )
 from splitjob_local.node.images import Environment
+from splitjob_local.node.isolation import Level
 from splitjob_local.node.kubeconfig import AUTHORITY_FILE, pod_kubeconfig
 from splitjob_local.node.objects import TOKEN_MOUNT_PATH, Json, namespace_of
 from splitjob_local.node.processes import Program
+from splitjob_local.node.root_filesystem import prepare
 from splitjob_local.node.sandbox import ContainerDirectory, Sandbox
 from splitjob_local.node.volume_store import make_sub_paths
-from splitjob_local.node.volumes import Binary, mount_paths, object_bytes, token_volume
+from splitjob_local.node.volumes import (
+    Binary,
+    mount_paths,
+    object_bytes,
+    token_volume,
+    volume_mounts,
+)
 
 _SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
@@ -60,7 +71,7 @@ async def container_program(
         container_id: names this start of it.
 
     Returns:
-        The program, every path in it one of this machine.
+        The program.
 
     Raises:
         ConfigurationError: it refers to something that is not there.
@@ -75,71 +86,118 @@ async def container_program(
     mounts = mount_paths(container, pod, sandbox.volumes, directory.termination_message, variables)
     make_sub_paths(container, mounts)
     command = [expand(part, variables) for part in container.get("command") or []]
-    arguments = [expand(part, variables) for part in container.get("args") or []]
     if not command:
         raise NoCommandError(
             "no command specified: on this node, where images are directories of programs, "
             "the container must have one"
         )
-    environment = _basics(sandbox, image, directory, mounts)
-    environment |= _gpu_environment(container, sandbox)
-    environment |= _kubeconfig(container, sandbox, directory, mounts)
-    environment |= {name: rewrite_path(value, mounts) for name, value in variables.items()}
+    command += [expand(part, variables) for part in container.get("args") or []]
+    start = _Start(container, sandbox, image, directory, container_id, variables, mounts, command)
+    return _confined(start) if sandbox.services.isolation.confines else _rewritten(start)
+
+
+@dataclass(frozen=True)
+class _Start:
+    """One start of a container: everything that is known about it, paths as the container's."""
+
+    container: Json
+    sandbox: Sandbox
+    image: Environment
+    directory: ContainerDirectory
+    container_id: str
+    variables: dict[str, str]
+    mounts: dict[str, str]
+    words: list[str]
+
+    @property
+    def basics(self) -> dict[str, str]:
+        """The variables that every container has."""
+        share = self.sandbox.gpu_shares.get(self.container["name"], [])
+        return {
+            "PATH": f"{self.image.bin_dir}:{_SYSTEM_PATH}",
+            "HOSTNAME": self.hostname,
+            **gpu_variables(share, GPU_RESOURCE in self.sandbox.services.capacity),
+        }
+
+    @property
+    def hostname(self) -> str:
+        return str(self.sandbox.pod["spec"].get("hostname") or self.sandbox.record.name)
+
+
+def _confined(start: _Start) -> Program:
+    """The program in a root file system of its own, where every path is what the pod says."""
+    container, sandbox = start.container, start.sandbox
+    isolation = sandbox.services.isolation
+    identity = identity_of(container, sandbox.pod)
+    prepare(start.directory.root, start.hostname, sandbox.record.pod_ip or "")
+    confinement = Confinement(
+        root=str(start.directory.root),
+        mounts=isolation.mounts(
+            start.image.bin_dir, volume_mounts(container, sandbox.pod, start.mounts)
+        ),
+        read_only_root=bool(security_context(container, sandbox.pod).get("readOnlyRootFilesystem")),
+        identity=identity,
+        user_namespace=isolation.level is Level.USER_NAMESPACE,
+        hostname=start.hostname,
+        directory=container.get("workingDir") or "/",
+    )
+    services = service_variables(sandbox.services.access.server)
+    home = {"HOME": "/root" if identity.user == 0 else "/"}
     return Program(
-        arguments=rewritten([*command, *arguments], mounts),
-        environment=environment,
-        directory=_working_directory(container, directory, mounts),
-        container_id=container_id,
+        arguments=start.words,
+        environment=start.basics | home | services | start.variables,
+        directory=Path("/"),
+        container_id=start.container_id,
+        mounts={},
+        confinement=confinement,
+    )
+
+
+def _rewritten(start: _Start) -> Program:
+    """The program among this machine's files, every path in it one of this machine."""
+    mounts = start.mounts
+    variables = {name: rewrite_path(value, mounts) for name, value in start.variables.items()}
+    return Program(
+        arguments=rewritten(start.words, mounts),
+        environment=start.basics | _places(start) | _kubeconfig(start) | variables,
+        directory=_working_directory(start),
+        container_id=start.container_id,
         mounts=mounts,
     )
+
+
+def _places(start: _Start) -> dict[str, str]:
+    scratch = rewrite_path("/tmp", start.mounts)  # noqa: S108
+    own = scratch if scratch in start.mounts.values() else str(start.directory.scratch)
+    return {"LANG": "C.UTF-8", "HOME": str(start.directory.home), "TMPDIR": own}
+
+
+def _kubeconfig(start: _Start) -> dict[str, str]:
+    """The kubeconfig in place of the mounted service account, for pods that have one mounted."""
+    sandbox, file = start.sandbox, start.directory.kubeconfig
+    if token_volume(start.container, sandbox.pod) is None:
+        return {}
+    authority = sandbox.services.settings.root / AUTHORITY_FILE
+    token = rewrite_path(f"{TOKEN_MOUNT_PATH}/token", start.mounts)
+    server = sandbox.services.access.server
+    file.touch(mode=0o600)
+    file.write_text(
+        pod_kubeconfig(server, authority, token, namespace_of(sandbox.pod)), encoding="utf-8"
+    )
+    return {"KUBECONFIG": str(file)}
+
+
+def _working_directory(start: _Start) -> Path:
+    """The directory behind workingDir when that is mounted; the image's own does not exist here."""
+    asked = start.container.get("workingDir")
+    if asked:
+        path = rewrite_path(asked, start.mounts)
+        if path != asked:
+            return Path(path)
+    return start.directory.home
 
 
 def _texts(data: Binary | None) -> dict[str, str] | None:
     if data is None:
         return None
     return {key: value.decode(errors="replace") for key, value in data.items()}
-
-
-def _basics(
-    sandbox: Sandbox, image: Environment, directory: ContainerDirectory, mounts: dict[str, str]
-) -> dict[str, str]:
-    scratch = rewrite_path("/tmp", mounts)  # noqa: S108
-    return {
-        "PATH": f"{image.bin_dir}:{_SYSTEM_PATH}",
-        "LANG": "C.UTF-8",
-        "HOME": str(directory.home),
-        "TMPDIR": scratch if scratch in mounts.values() else str(directory.scratch),
-        "HOSTNAME": sandbox.pod["spec"].get("hostname") or sandbox.record.name,
-    }
-
-
-def _gpu_environment(container: Json, sandbox: Sandbox) -> dict[str, str]:
-    share = sandbox.gpu_shares.get(container["name"], [])
-    return gpu_variables(share, GPU_RESOURCE in sandbox.services.capacity)
-
-
-def _kubeconfig(
-    container: Json, sandbox: Sandbox, directory: ContainerDirectory, mounts: dict[str, str]
-) -> dict[str, str]:
-    """The kubeconfig in place of the mounted service account, for pods that have one mounted."""
-    if token_volume(container, sandbox.pod) is None:
-        return {}
-    root = sandbox.services.settings.root
-    token = rewrite_path(f"{TOKEN_MOUNT_PATH}/token", mounts)
-    access = sandbox.services.access
-    text = pod_kubeconfig(access.server, root / AUTHORITY_FILE, token, namespace_of(sandbox.pod))
-    directory.kubeconfig.touch(mode=0o600)
-    directory.kubeconfig.write_text(text, encoding="utf-8")
-    return {"KUBECONFIG": str(directory.kubeconfig)}
-
-
-def _working_directory(
-    container: Json, directory: ContainerDirectory, mounts: dict[str, str]
-) -> Path:
-    """The directory behind workingDir when that is mounted; the image's own does not exist here."""
-    asked = container.get("workingDir")
-    if asked:
-        path = rewrite_path(asked, mounts)
-        if path != asked:
-            return Path(path)
-    return directory.home

@@ -7,7 +7,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import ClassVar
 
+from splitjob_local.node.confinement import VolumeOwner, volume_owner
 from splitjob_local.node.environment import PodFacts
+from splitjob_local.node.isolation import Level
 from splitjob_local.node.objects import Json
 from splitjob_local.node.records import PodRecord
 from splitjob_local.node.services import Services
@@ -42,6 +44,13 @@ class Sandbox:
         return self.directory / self.RECORD
 
     @property
+    def volume_owner(self) -> VolumeOwner | None:
+        """For whom volumes are made; None where every pod runs as the node's own user."""
+        if self.services.isolation.level is not Level.ROOT:
+            return None
+        return volume_owner(self.pod)
+
+    @property
     def facts(self) -> PodFacts:
         return PodFacts(
             pod_ip=self.record.pod_ip or "",
@@ -65,6 +74,11 @@ class ContainerDirectory:
         return self.path / "tmp"
 
     @property
+    def root(self) -> Path:
+        """What a confined container sees as its root."""
+        return self.path / "root"
+
+    @property
     def termination_message(self) -> Path:
         return self.path / "termination-message"
 
@@ -77,17 +91,18 @@ class ContainerDirectory:
 
     def refresh(self, attempt: int) -> None:
         """Give a new start empty directories; the log of the start before stays."""
-        for directory in (self.home, self.scratch):
+        for directory in (self.home, self.scratch, self.root):
             shutil.rmtree(directory, ignore_errors=True)
             directory.mkdir(parents=True)
         self.termination_message.write_bytes(b"")
+        self.termination_message.chmod(0o666)  # whoever the container runs as
         for old in self.path.glob("*.log"):
             if int(old.name.split(".")[0]) < attempt - 1:
                 old.unlink()
 
     def empty(self) -> None:
         """Delete everything but the logs."""
-        for directory in (self.home, self.scratch):
+        for directory in (self.home, self.scratch, self.root):
             shutil.rmtree(directory, ignore_errors=True)
         self.kubeconfig.unlink(missing_ok=True)
 

@@ -8,6 +8,7 @@ from splitjob_local.node.addresses import AddressPool
 from splitjob_local.node.admission import Gpus
 from splitjob_local.node.cluster import Cluster
 from splitjob_local.node.events import EventRecorder
+from splitjob_local.node.isolation import Isolation
 from splitjob_local.node.kubeconfig import Access
 from splitjob_local.node.settings import Settings
 
@@ -23,5 +24,6 @@ class Services:
     addresses: AddressPool
     gpus: Gpus
     events: EventRecorder
+    isolation: Isolation
     http: aiohttp.ClientSession
     """For probes and hooks of pods: without the node's credentials."""

@@ -26,6 +26,8 @@ class Settings:
     lease_seconds: int = 40
     back_off_initial: float = 10.0
     back_off_max: float = 300.0
+    isolation: str = "auto"
+    shared: list[Path] = field(default_factory=list)
 
     @property
     def pods_root(self) -> Path:
@@ -64,6 +66,12 @@ def parse(arguments: list[str]) -> Settings:
     parser.add_argument("--lease-seconds", type=int, default=40, metavar="SECONDS")
     parser.add_argument("--back-off-initial", type=float, default=10.0, metavar="SECONDS")
     parser.add_argument("--back-off-max", type=float, default=300.0, metavar="SECONDS")
+    parser.add_argument(
+        "--isolation", default="auto", choices=("auto", "root", "user-namespace", "none")
+    )
+    parser.add_argument(
+        "--share", type=_shareable, action="append", default=[], metavar="DIR", dest="shared"
+    )
     values = vars(parser.parse_args(arguments))
     values |= {key: dict(values[key]) for key in ("capacity", "labels")}
     return Settings(**values)
@@ -73,6 +81,13 @@ def _file(text: str) -> Path:
     path = _absolute(text)
     if not path.is_file():
         raise argparse.ArgumentTypeError(f"{path} is not a file")
+    return path
+
+
+def _shareable(text: str) -> Path:
+    path = _absolute(text)
+    if not path.is_dir() or path == Path("/"):
+        raise argparse.ArgumentTypeError(f"{path} is not a directory below the root")
     return path
 
 

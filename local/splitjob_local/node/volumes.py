@@ -1,10 +1,12 @@
 """What the volumes of a pod contain, and where their mounts lie on this machine: pure functions."""
 
 import base64
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from splitjob_local.node.confinement import Mount
 from splitjob_local.node.environment import (
     ConfigurationError,
     PodFacts,
@@ -25,10 +27,11 @@ _TOKEN_MODE = 0o600
 
 @dataclass(frozen=True)
 class File:
-    """One file of a volume."""
+    """One file of a volume; a private one is for the pod's own user alone."""
 
     content: bytes
     mode: int
+    private: bool = False
 
 
 @dataclass(frozen=True)
@@ -125,7 +128,7 @@ def volume_files(
         if "serviceAccountToken" in part:
             source = part["serviceAccountToken"]
             token = tokens[_token_request(source)].encode()
-            files[source["path"]] = File(token, _TOKEN_MODE)
+            files[source["path"]] = File(token, _TOKEN_MODE, private=True)
         elif "downwardAPI" in part:
             files |= _downward_files(part["downwardAPI"], pod, facts, default_mode)
         else:
@@ -220,6 +223,26 @@ def mount_paths(
         paths[mount["mountPath"]] = str(base / sub_path) if sub_path else str(base)
     path = container.get("terminationMessagePath") or DEFAULT_TERMINATION_MESSAGE_PATH
     return {path: str(termination_message)} | paths
+
+
+def volume_mounts(container: Json, pod: Json, paths: Mapping[str, str]) -> list[Mount]:
+    """The mounts of a container that has a root file system of its own.
+
+    Args:
+        container: the container's spec.
+        pod: the pod.
+        paths: `mount_paths` of the container.
+
+    Returns:
+        What to mount where; volumes of files are read-only, as with a kubelet.
+    """
+    by_name = {volume["name"]: volume for volume in pod["spec"].get("volumes") or []}
+    read_only = {
+        mount["mountPath"]
+        for mount in container.get("volumeMounts") or []
+        if mount.get("readOnly") or projections(by_name[mount["name"]]) is not None
+    }
+    return [Mount(os.path.realpath(path), at, at in read_only) for at, path in paths.items()]
 
 
 def token_volume(container: Json, pod: Json) -> Json | None:
