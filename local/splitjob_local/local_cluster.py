@@ -190,17 +190,40 @@ class LocalCluster:
         s3server.create_bucket(self.s3)
 
     def _start_node(self, leases: Leases) -> None:
-        self.processes.start(self._node(leases.port()))
+        self.processes.start(self._node(leases.port(), NODE))
 
-    def _node(self, port: int) -> ProcessSpec:
+    def add_node(self, name: str, *arguments: str) -> None:
+        """Start one more node that runs pods as processes, and wait until it is ready.
+
+        Pods come to it as to any other: by `nodeName`, or because the scheduler says so.
+
+        Args:
+            name: of the node, and of its process.
+            arguments: for it, over those that the first one has.
+
+        Raises:
+            ProcessError: it does not become ready.
+        """
+        port = self._stack.enter_context(Leases()).port()
+        self.processes.start(self._node(port, name, *arguments))
+        self.cluster.wait_until_node_ready(name, READY_SECONDS)
+
+    def remove_node(self, name: str) -> None:
+        """End a node of `add_node`, with its pods."""
+        if self.processes.exit_code(name) is None:
+            self.processes.stop(name)
+        self.kubectl("delete", "node", name)
+
+    def _node(self, port: int, name: str, *arguments: str) -> ProcessSpec:
         authority = self._control_plane.authority
-        serving = authority.server(f"node-{NODE}", HOSTS)
-        kubeconfig = self._control_plane.kubeconfig("node", f"system:node:{NODE}", "system:nodes")
+        serving = authority.server(f"node-{name}", HOSTS)
+        identity = ("system:node:" + name, "system:nodes")
+        kubeconfig = self._control_plane.kubeconfig(f"node-{name}", *identity)
         programs = Path(sys.executable).parent
-        arguments = [
+        given = [
             f"--kubeconfig={kubeconfig}",
-            f"--root={self.folder / 'node'}",
-            f"--name={NODE}",
+            f"--root={self.folder / f'node-{name}'}",
+            f"--name={name}",
             "--address=127.0.0.1",
             f"--port={port}",
             f"--serving-cert={serving.certificate}",
@@ -210,9 +233,11 @@ class LocalCluster:
             f"--capacity=nvidia.com/gpu={self.options.gpus}",
             *(f"--share={folder}" for folder in (REPOSITORY, *self.options.shared)),
             *self.options.node_arguments,
+            *arguments,
         ]
-        command = (sys.executable, "-m", "splitjob_local.node", *arguments)
-        return ProcessSpec("node", command, clean_environment(), grace=NODE_GRACE_SECONDS)
+        command = (sys.executable, "-m", "splitjob_local.node", *given)
+        process = self.node_process if name == NODE else name
+        return ProcessSpec(process, command, clean_environment(), grace=NODE_GRACE_SECONDS)
 
     def _wait_for_node(self) -> None:
         try:

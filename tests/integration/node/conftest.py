@@ -15,10 +15,15 @@ IMAGE = "track-tree-audio/test:local"
 
 
 class Pods:
-    """Makes pods in one namespace and waits for what becomes of them."""
+    """Makes pods in one namespace and waits for what becomes of them.
 
-    def __init__(self, cluster: LocalCluster, namespace: str) -> None:
+    Attributes:
+        node: that all of them are bound to; blank: wherever the scheduler puts them.
+    """
+
+    def __init__(self, cluster: LocalCluster, namespace: str, node: str = "") -> None:
         self.cluster = cluster
+        self.node = node
         self.namespace = namespace
         self._client = cluster.client()
         self.api = CoreV1Api(self._client)
@@ -33,6 +38,8 @@ class Pods:
         return self.run(name, "sh", "-c", script, **container)
 
     def create(self, name: str, spec: Json) -> Json:
+        if self.node:
+            spec = spec | {"nodeName": self.node}
         body = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": name}, "spec": spec}
         return self._plain(self.api.create_namespaced_pod(self.namespace, body))
 

@@ -172,7 +172,7 @@ def test_what_a_pod_started_ends_with_it(pods: Any) -> None:
 
 def test_a_pod_deadline(pods: Any) -> None:
     """Acceptance 45: the pod's own deadline fails it with DeadlineExceeded."""
-    pods.run("slow", "sleep", "60", spec={"activeDeadlineSeconds": 1})
+    pods.run("slow", "sleep", "60", spec={"activeDeadlineSeconds": 3})
 
     pod = pods.wait_for_phase("slow", "Failed")
 

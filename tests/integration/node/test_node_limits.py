@@ -78,7 +78,7 @@ def test_an_emptydir_that_is_too_full(pods: Any) -> None:
 def test_too_much_ephemeral_storage(pods: Any) -> None:
     pods.shell(
         "writes",
-        'head -c 20000000 /dev/zero > "$TMPDIR/file"; sleep 60',
+        'head -c 20000000 /dev/zero > "${TMPDIR:-/tmp}/file"; sleep 60',
         resources={"limits": {"ephemeral-storage": "10Mi"}},
     )
 

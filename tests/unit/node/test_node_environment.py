@@ -181,7 +181,7 @@ def test_a_projected_volume() -> None:
         {TokenRequest(None, 3607): "secret"},
     )
 
-    assert files == {"token": File(b"secret", 0o600), "ca.crt": File(b"PEM", 0o444)}
+    assert files == {"token": File(b"secret", 0o600, private=True), "ca.crt": File(b"PEM", 0o444)}
 
 
 def test_a_missing_item_is_named() -> None:
