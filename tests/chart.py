@@ -12,6 +12,19 @@ from splitjob_local.processes import clean_environment
 CHART = Path(__file__).parents[1] / "charts" / "track-tree-audio"
 LOCAL = CHART / "values-local.yaml"
 NEEDED = ("secrets.token=a-token-of-the-tests", "storage.bucket=stems")
+# A registry of one's own, as one argument of `--set`.
+OWN_REGISTRY = ",".join(
+    f"models.registry.models[0].{entry}"
+    for entry in (
+        "name=own",
+        "architecture=HTDemucs",
+        "stems={drums,vocals}",
+        "sample_rate=44100",
+        "segment=39/5",
+        "license_note=ours",
+        "files[0].name=own.safetensors",
+    )
+)
 RELEASE = "demo"
 NAMESPACE = "audio"
 

@@ -60,7 +60,8 @@ def _extended(text: str) -> str:
     domain = text.partition("/")[0]
     if domain.startswith(("requests.", "limits.")):
         raise ValueError(f"{text} is how quotas are spelled: leave requests. or limits. out")
-    if domain == "kubernetes.io" or domain.endswith(".kubernetes.io"):
+    of_kubernetes = domain == "kubernetes.io" or domain.endswith(".kubernetes.io")
+    if of_kubernetes or domain.startswith("hugepages-"):
         raise ValueError(f"{text} is no extended resource: those are such as nvidia.com/gpu")
     return text
 

@@ -10,6 +10,7 @@ import yaml
 from tests.chart import (
     CHART,
     LOCAL,
+    OWN_REGISTRY,
     ChartRefused,
     Manifest,
     Render,
@@ -50,7 +51,6 @@ NOT_OFFERED = {
         "WORKER_COMMAND",
     },
 }
-REGISTRY = "models.registry.models[0].name=own"
 ROLE = "storage.webIdentity.roleArn=arn:aws:iam::123456789012:role/stems"
 
 
@@ -59,7 +59,7 @@ def test_every_variable_is_a_setting_and_every_setting_is_offered(
     render: Render, component: str
 ) -> None:
     volume = "worker.models.volume.persistentVolumeClaim.claimName=models"
-    given = set(environment(render(REGISTRY, volume, ROLE), component)) - OTHER_NAMES
+    given = set(environment(render(OWN_REGISTRY, volume, ROLE), component)) - OTHER_NAMES
     known = {name.upper() for name in SETTINGS[component].model_fields}
     assert given == known - NOT_OFFERED[component]
 

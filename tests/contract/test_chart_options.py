@@ -8,6 +8,7 @@ import pytest
 import yaml
 from tests.chart import (
     CHART,
+    OWN_REGISTRY,
     RELEASE,
     ChartRefused,
     Manifest,
@@ -423,7 +424,7 @@ def test_the_chart_refuses_what_the_operator_would_refuse(
     assert listed
     assert set(listed[1].split(", ")) == additions.OWN_VARIABLES
     everything = worker(
-        render("models.registry.models[0].name=own", "storage.prefix=p"),
+        render(OWN_REGISTRY, "storage.prefix=p"),
         monkeypatch,
         secretName="one",
     )

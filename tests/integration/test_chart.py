@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 import yaml
 from tests import chart
-from tests.chart import CHART, NEEDED, RELEASE, Manifest, Render
+from tests.chart import CHART, NEEDED, OWN_REGISTRY, RELEASE, Manifest, Render
 
 from splitjob.resource import API_VERSION, KIND, PLURAL, Attempt
 from splitjob_local.cluster import Cluster, ClusterError
@@ -100,7 +100,7 @@ def test_all_of_it_is_accepted_in_a_restricted_namespace(
         (),
         ("worker.models.volume.persistentVolumeClaim.claimName=models",),
         ("worker.models.volume.image.reference=registry.example/track-tree-audio/models:1",),
-        ("models.registry.models[0].name=own", "worker.gpu.count=0"),
+        (OWN_REGISTRY, "worker.gpu.count=0"),
     ],
     ids=["default", "models on a volume", "models in an image", "own registry, no GPU"],
 )

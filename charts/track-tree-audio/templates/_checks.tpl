@@ -21,6 +21,16 @@
 {{- include "track-tree-audio.checkAtMost" (dict "name" "worker.cpu" "value" $worker.cpu "above" "worker.cpuLimit" "limit" (get $worker "cpuLimit" | default "") "why" "no pod may ask for more than its limit. Raise the limit, or leave it blank.") }}
 {{- include "track-tree-audio.checkAtMost" (dict "name" "worker.scratchSize" "value" $worker.scratchSize "above" "worker.ephemeralStorage" "limit" (get $worker "ephemeralStorage" | default "") "why" "the scratch disk counts as ephemeral storage, so the pod would be evicted before it is full. Raise worker.ephemeralStorage, or leave it blank.") }}
 {{- range $name, $resources := dict "api" .Values.api.resources "operator" .Values.operator.resources "tests" (get .Values.tests "resources" | default dict) }}
+{{- range $part, $quantities := $resources }}
+{{- range $resource, $value := $quantities }}
+{{- $path := printf "%s.resources.%s.%s" $name $part $resource }}
+{{- if eq $resource "cpu" }}
+{{- include "track-tree-audio.checkQuantity" (dict "name" $path "value" $value "least" 0.001 "most" 1024 "range" "1m and 1024 cores: write 2, 1.5 or 500m (thousandths).") }}
+{{- else if has $resource (list "memory" "ephemeral-storage") }}
+{{- include "track-tree-audio.checkQuantity" (dict "name" $path "value" $value "least" 1048576 "most" 1125899906842624 "range" "1Mi and 1Pi: write the unit, as in 512Mi (m means thousandths of a byte).") }}
+{{- end }}
+{{- end }}
+{{- end }}
 {{- range $resource, $request := get $resources "requests" | default dict }}
 {{- include "track-tree-audio.checkAtMost" (dict "name" (printf "%s.resources.requests.%s" $name $resource) "value" $request "above" "its limit" "limit" (get (get $resources "limits" | default dict) $resource | default "") "why" "no pod may ask for more than its limit. Raise the limit, or ask for less.") }}
 {{- end }}
