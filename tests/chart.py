@@ -44,6 +44,7 @@ def render(
     needed: Sequence[str] = NEEDED,
     namespace: str = NAMESPACE,
     release: str = RELEASE,
+    source: Path = CHART,
 ) -> list[Manifest]:
     """Return the manifests of the chart with some values.
 
@@ -55,6 +56,7 @@ def render(
         needed: the settings without which nothing is rendered.
         namespace: of the release.
         release: its name.
+        source: the chart.
 
     Raises:
         ChartRefused: the values are not accepted.
@@ -63,7 +65,7 @@ def render(
     values += [f"--set={setting}" for setting in (*needed, *settings)]
     homes = dict.fromkeys(("HELM_CACHE_HOME", "HELM_CONFIG_HOME", "HELM_DATA_HOME"), str(home))
     answer = subprocess.run(
-        [helm, "template", release, CHART, f"--namespace={namespace}", *values],
+        [helm, "template", release, source, f"--namespace={namespace}", *values],
         check=False,
         capture_output=True,
         text=True,

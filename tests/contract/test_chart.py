@@ -219,7 +219,8 @@ def keys_of_schema(node: dict[str, Any], definitions: dict[str, Any], path: str 
     """Return the dotted names of all values that a schema allows."""
     if "$ref" in node:
         node = definitions[node["$ref"].rpartition("/")[2]]
-    if node.get("additionalProperties") is not False:  # a part of a pod, or of another object
+    if set(node.get("required", ())) != set(node.get("properties", "?")):
+        # A part of a pod, or of another object. A key that must be there is one of values.yaml.
         return {path.rstrip(".")}
     names = (
         keys_of_schema(child, definitions, f"{path}{key}.")

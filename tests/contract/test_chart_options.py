@@ -465,7 +465,7 @@ REFUSED = {
     f"{ROLE},storage.region=auto": "is none of its regions",
     "storage.webIdentity.roleArn=stems": "at '/storage/webIdentity/roleArn'",
     "api.autoscaling.enabled=true,api.autoscaling.minReplicas=7": "swap them",
-    "api.autoscaling.enabled=true,api.resources.requests.cpu=null": "requests.cpu is not set",
+    "api.autoscaling.enabled=true,api.resources.requests.cpu=null": "missing property 'cpu'",
     "api.podDisruptionBudget.maxUnavailable=0": "at '/api/podDisruptionBudget/maxUnavailable'",
     "api.podDisruptionBudget.maxUnavailable=0%": "at '/api/podDisruptionBudget/maxUnavailable'",
     "api.service.ipFamilies={IPv4,IPv6}": "set api.service.ipFamilyPolicy",

@@ -1,14 +1,142 @@
 """Values of the chart that are wrong, blank or null: refused in words, or the default."""
 
+import copy
+import json
 import re
+import shutil
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
+import jsonschema_rs
 import pytest
 import yaml
 from tests import chart
 from tests.chart import CHART, NEEDED, ChartRefused, Manifest, Render
 
 from splitjob.models import load_registry
+
+SCHEMA: dict[str, Any] = json.loads((CHART / "values.schema.json").read_text())
+VALUES: dict[str, Any] = yaml.safe_load((CHART / "values.yaml").read_text())
+VALUES["secrets"]["existingSecret"] = "mine"
+VALUES["storage"]["bucket"] = "stems"
+# Left out of the pods by null, for clusters that choose users themselves (OpenShift).
+LEFT_OUT = {
+    f"{component}.podSecurityContext.{key}"
+    for component in ("api", "operator", "worker")
+    for key in ("runAsUser", "runAsGroup", "fsGroup")
+} | {"worker.podSecurityContext.fsGroupChangePolicy", "tests.resources.limits.cpu"}
+# What the schema lets through, for _checks.tpl and validate.yaml to refuse or because it is meant.
+SECRETS = {"secrets.token", "secrets.s3AccessKeyId", "secrets.s3SecretAccessKey"}
+LET_THROUGH: dict[str, set[str]] = {
+    "null": LEFT_OUT,
+    "blank": {"secrets.existingSecret", "storage.bucket", "worker.models.directory"},
+    "space": SECRETS,
+    "newline": SECRETS,
+    "umlaut": SECRETS,
+}
+WRONG: dict[str, object] = {
+    "null": None,
+    "blank": "",
+    "space": " ",
+    "newline": "a\n",
+    "negative": -1,
+    "huge": 10**30,
+    "long": "x" * 100_000,
+    "umlaut": "ä",
+    "list of nulls": [None],
+    "list of blanks": [""],
+    "list of maps": [{}],
+    "map": {"x y": 1},
+}
+Path_ = tuple[str, ...]
+
+
+def every_value(node: dict[str, Any], path: Path_ = ()) -> Iterator[tuple[Path_, object]]:
+    """Yield the path and the default of every value, the maps of values among them."""
+    for key, value in node.items():
+        yield (*path, key), value
+        if isinstance(value, dict):
+            yield from every_value(value, (*path, key))
+
+
+def changed(path: Path_, value: object) -> dict[str, Any]:
+    """Return all values with one changed, as Helm hands them on: null removes a key."""
+    values = copy.deepcopy(VALUES)
+    node = values
+    for key in path[:-1]:
+        node = node[key]
+    if value is None:
+        del node[path[-1]]
+    else:
+        node[path[-1]] = value
+    return values
+
+
+def wrong_values(kind: str) -> list[Path_]:
+    """Return the values that are not by default what a kind of wrong value is."""
+    return [path for path, default in every_value(VALUES) if default != WRONG[kind]]
+
+
+@pytest.mark.parametrize("kind", WRONG)
+def test_the_schema_refuses_every_value_that_is_wrong_and_names_it(kind: str) -> None:
+    """Acceptance 70."""
+    validator = jsonschema_rs.Draft202012Validator(SCHEMA)
+    let_through = set()
+    for path in wrong_values(kind):
+        errors = list(validator.iter_errors(changed(path, WRONG[kind])))
+        if not errors:
+            let_through.add(".".join(path))
+            continue
+        named = [[*map(str, error.instance_path)] for error in errors]
+        holder = [error.message for error in errors if [*error.instance_path] == [*path[:-1]]]
+        by_itself = any(where[: len(path)] == [*path] for where in named)
+        assert by_itself or any(f'"{path[-1]}"' in message for message in holder), path
+    assert let_through == LET_THROUGH.get(kind, set())
+
+
+def test_helm_refuses_what_the_schema_refuses(helm: Path, tmp_path: Path) -> None:
+    """All of them at once: a chart whose values are a list of values of ours."""
+    folder = tmp_path / "all"
+    shutil.copytree(CHART, folder)
+    shutil.rmtree(folder / "templates")
+    whole = {key: value for key, value in SCHEMA.items() if key != "$defs"}
+    definitions = {**SCHEMA["$defs"], "whole": whole}
+    many = {"type": "array", "items": {"$ref": "#/$defs/whole"}}
+    schema = {"$schema": SCHEMA["$schema"], "$defs": definitions, "properties": {"all": many}}
+    (folder / "values.schema.json").write_text(json.dumps(schema))
+    kinds = [kind for kind in WRONG if kind != "long"]
+    cases = [
+        (path, kinds[number % len(kinds)]) for number, (path, _) in enumerate(every_value(VALUES))
+    ]
+    cases += [(path, "null") for path in wrong_values("null")]
+    given = [changed(path, WRONG[kind]) for path, kind in cases]
+    (folder / "values.yaml").write_text(json.dumps({"all": given}))
+    with pytest.raises(ChartRefused) as refused:
+        chart.render(helm, tmp_path, needed=(), source=folder)
+    named = {int(number) for number in re.findall(r"at '/all/(\d+)", str(refused.value))}
+    validator = jsonschema_rs.Draft202012Validator(SCHEMA)
+    expected = {n for n, values in enumerate(given) if not validator.is_valid(values)}
+    assert [cases[n] for n in sorted(named ^ expected)] == []
+
+
+@pytest.mark.parametrize(
+    "setting",
+    [
+        "networkPolicy.worker.exceptIPv4",
+        "worker.gpu.count",
+        "queue.ttlSecondsAfterFinished",
+        "networkPolicy",
+        "webhooks",
+        "global.imageRegistry",
+    ],
+)
+def test_a_blanked_value_is_refused_with_what_to_do(render: Render, setting: str) -> None:
+    with pytest.raises(ChartRefused) as refused:
+        render(f"{setting}=null")
+    assert f"missing property '{setting.rpartition('.')[2]}'" in str(refused.value)
+    assert "remove its line or give it a value" in str(refused.value)
+
 
 SERVICE_NAME = re.compile(r"[a-z]([-a-z0-9]{0,61}[a-z0-9])?")  # RFC 1035, as Services demand
 OBJECT_NAME = re.compile(r"[a-z0-9]([-a-z0-9.:]{0,251}[a-z0-9])?")
