@@ -2,7 +2,7 @@
 
 import json
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable
 from functools import cache, partial
 from ipaddress import ip_address
 from pathlib import Path
@@ -17,7 +17,7 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from pydantic import TypeAdapter, ValidationError
 from tests import chart
-from tests.chart import CHART, Render
+from tests.chart import CHART
 
 import splitjob_api.settings
 import splitjob_operator.settings
@@ -81,7 +81,8 @@ NUMBERS = {
     "worker.gpu.count": ("operator", "worker_gpu_count"),
     "worker.terminationGracePeriodSeconds": ("operator", "worker_termination_grace_seconds"),
 }
-NASTY = r"""
+Arithmetic = Callable[[str, list[str]], list[str]]
+WORDS = r"""
     0 1 -1 +1 01 1.5 1e3 1e-3 6Gi 6gi .5Gi 5.Gi 1Ti 1Pi 1Ei 2Pi 1K 1k 512m 1n 1e99 -6Gi NaN inf
     6GiB 0x10 1_000 ٣Gi a A a- -a a.b a..b .a a_b ä a/b a/ /a //a /a/../b /models /models/
     /scratch /scratch/x / a:b stems/ stems st 1.2.3.4 192.168.0.1 my..bucket a.-b us-east-1 auto
@@ -90,8 +91,8 @@ NASTY = r"""
     NVIDIA.com/gpu nvidia.com/ /gpu a/b/c 0,1 GPU-5ebe9f43 MIG-1/2/3 -1 0, cuda cpu gpu mps INFO
     info prod local Always always ieee fp16 xn--a stems/prod stems//prod .hidden a/.b .. . ~a
     a*b a'b
-""".split()
-NASTY += ["", "6 Gi", "6Gi ", "a b", "us east", "0, 1"]
+"""
+NASTY = [*WORDS.split(), "", "6 Gi", "6Gi ", "a b", "us east", "0, 1"]
 NASTY += [
     "a\n",
     "\na",
@@ -288,7 +289,7 @@ def test_the_same_model_records_are_taken(key: str, value: object) -> None:
 
 
 @pytest.fixture
-def arithmetic(helm: Path, tmp_path: Path) -> Iterator[Any]:
+def arithmetic(helm: Path, tmp_path: Path) -> Arithmetic:
     """A function that gives each of some texts to a template of the chart."""
 
     def run(template: str, given: list[str]) -> list[str]:
@@ -308,7 +309,7 @@ def arithmetic(helm: Path, tmp_path: Path) -> Iterator[Any]:
     return run
 
 
-def test_the_chart_reads_quantities_as_the_programs_do(arithmetic: Any) -> None:
+def test_the_chart_reads_quantities_as_the_programs_do(arithmetic: Arithmetic) -> None:
     units = ("", "n", "u", "m", "k", "M", "G", "T", "P", "E", "Ki", "Mi", "Gi", "Ti", "Pi", "Ei")
     given = [f"{number}{unit}" for number in ("1", "+2", ".5", "5.", "1.25") for unit in units]
     given += ["1e3", "1E3", "1e+09", "6.442450944e+09", "1e-3", "1e99", "2.5E-2"]
@@ -316,7 +317,7 @@ def test_the_chart_reads_quantities_as_the_programs_do(arithmetic: Any) -> None:
         assert float(found) == pytest.approx(float(parse_quantity(text)), rel=1e-12), text
 
 
-def test_the_chart_reads_addresses_as_the_programs_do(arithmetic: Any) -> None:
+def test_the_chart_reads_addresses_as_the_programs_do(arithmetic: Arithmetic) -> None:
     given = ["10.0.0.1", "255.255.255.255", "::", "::1", "fd00::", "64:ff9b::a00:0", "1:2:3::8"]
     given += ["FE80::1", "1:2:3:4:5:6:7:8", "::ffff:a00:1", "1::"]
     for text, found in zip(given, arithmetic("addressGroups", given), strict=True):
