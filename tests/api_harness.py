@@ -42,7 +42,15 @@ class Api:
 
 @contextmanager
 def started(cluster: LocalCluster, log: Path, **more: str) -> Iterator[Api]:
-    """Run a replica until the block ends."""
+    """Run a replica until the block ends; it is ready when the block begins."""
+    with launched(cluster, log, **more) as api:
+        wait_for(lambda: httpx.get(f"{api.url}/readyz").status_code == 200)
+        yield api
+
+
+@contextmanager
+def launched(cluster: LocalCluster, log: Path, **more: str) -> Iterator[Api]:
+    """Run a replica until the block ends, ready or not."""
     port = free_port()
     environment = {
         "PATH": os.environ["PATH"],
@@ -61,9 +69,7 @@ def started(cluster: LocalCluster, log: Path, **more: str) -> Iterator[Api]:
             [sys.executable, "-m", "splitjob_api"], env=environment, stderr=out, stdout=out
         )
     try:
-        api = Api(f"http://127.0.0.1:{port}", process, log)
-        wait_for(lambda: httpx.get(f"{api.url}/readyz").status_code == 200)
-        yield api
+        yield Api(f"http://127.0.0.1:{port}", process, log)
     finally:
         process.terminate()
         assert process.wait(20) is not None
