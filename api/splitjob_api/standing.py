@@ -3,14 +3,10 @@
 from enum import StrEnum
 from typing import Any
 
-from pydantic import TypeAdapter
-
 from splitjob import conditions
 from splitjob.conditions import ConditionType
 from splitjob.errors import ErrorCode, reason_of
-from splitjob.resource import ANNOTATION_GENERATION, Condition
-
-_CONDITIONS = TypeAdapter(list[Condition])
+from splitjob.resource import ANNOTATION_GENERATION, read_status
 
 
 class Standing(StrEnum):
@@ -40,7 +36,8 @@ def standing(splitjob: dict[str, Any]) -> Standing:
     Args:
         splitjob: the object as the cluster holds it; without a status it is queued.
     """
-    known = _CONDITIONS.validate_python(splitjob.get("status", {}).get("conditions", []))
+    stored = splitjob.get("status", {}).get("conditions", [])
+    known = read_status({"conditions": stored}).conditions
     succeeded = conditions.find(known, ConditionType.SUCCEEDED)
     if succeeded is not None and succeeded.status == "True":
         return Standing.COMPLETED

@@ -6,7 +6,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_camel
 
-from splitjob.resource import EventName, SplitJobStatus, WebhookStatus
+from splitjob.resource import EventName, SplitJobStatus, WebhookStatus, read_status
 from splitjob.webhook import result_fields
 from splitjob_api.standing import Standing, standing
 
@@ -84,7 +84,7 @@ def job_view(splitjob: dict[str, Any]) -> JobView:
     """
     spec = splitjob["spec"]
     request = spec.get("request", {})
-    status = SplitJobStatus.model_validate(splitjob.get("status", {}))
+    status = read_status(splitjob.get("status"))
     state = standing(splitjob)
     return JobView(
         job_id=splitjob["metadata"]["name"],

@@ -5,10 +5,11 @@ each description here is what `kubectl explain splitjob` prints. Numbers are int
 strings, never floats, as the Kubernetes API conventions ask.
 """
 
+from collections.abc import Iterable, Mapping
 from datetime import datetime
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from pydantic.alias_generators import to_camel
 
 GROUP = "audio.track-tree.com"
@@ -25,6 +26,8 @@ LABEL_SPLITJOB = f"{GROUP}/splitjob"
 LABEL_ATTEMPT = f"{GROUP}/attempt"
 ANNOTATION_GENERATION = f"{GROUP}/generation"  # which SplitJob of its intent: 0, 1, ...
 MAX_NAME_LENGTH = 52  # a Job's name is <name>-<attempt>, its pods' labels must still fit in 63
+
+_READINGS = 4  # a field left out may bring another one to light, not more
 
 VERSION_ID_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$"
 MODEL_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9_-]{0,62}$"
@@ -369,3 +372,37 @@ class SplitJobStatus(Model):
     counted: bool = Field(default=False, description="Whether the totals include this job.")
     started_at: datetime | None = Field(default=None, description="When a worker first started.")
     finished_at: datetime | None = Field(default=None, description="When the verdict was given.")
+
+
+def read_status(raw: Mapping[str, Any] | None) -> SplitJobStatus:
+    """Return what can be read of a status, which another version may have written.
+
+    What this version cannot read is left out, the smallest part that holds it: an entry of a list,
+    or one field of the status. One object must not keep all others from being served.
+
+    Args:
+        raw: the status as the API server holds it; None where there is none.
+    """
+    status: Any = raw or {}
+    for _ in range(_READINGS):
+        try:
+            return SplitJobStatus.model_validate(status)
+        except ValidationError as error:
+            places = {one["loc"][:2] for one in error.errors(include_input=False)}
+            status = _without(status, places)
+    return SplitJobStatus()
+
+
+def _without(raw: Mapping[str, Any], places: Iterable[tuple[int | str, ...]]) -> dict[str, Any]:
+    """Return a status without some fields, and some entries of its lists."""
+    status = dict(raw)
+    entries: dict[str, set[int]] = {}
+    for field, *inside in places:
+        if inside and isinstance(inside[0], int):
+            entries.setdefault(str(field), set()).add(inside[0])
+        else:
+            status.pop(str(field), None)
+    for name, left_out in entries.items():
+        kept = enumerate(status.get(name, []))
+        status[name] = [entry for number, entry in kept if number not in left_out]
+    return status

@@ -4,12 +4,13 @@ It only registers. kopf delivers events; there are no finalizers, no annotations
 kopf's own: the work is `splitjob_operator.controller`'s.
 """
 
+import asyncio
 import logging
 import os
 import socket
 import sys
 from collections.abc import Iterator, Sequence
-from itertools import chain, count, repeat
+from itertools import chain, repeat
 from typing import Any, NoReturn
 
 import kopf
@@ -21,6 +22,7 @@ from splitjob.storage import StorageError
 from splitjob_operator import cluster
 from splitjob_operator.app import App
 from splitjob_operator.settings import Settings
+from splitjob_operator.watch_session import session
 
 # kopf names an operator after this; without it, it asks for the user's name, and a container's user
 # need not have one.
@@ -28,7 +30,6 @@ os.environ.setdefault("POD_ID", socket.gethostname())
 
 EXIT_MISCONFIGURED = 2
 LOGIN_RETRY_SECONDS = 5.0
-_logins = count()
 
 log = logging.getLogger(__name__)
 
@@ -41,25 +42,15 @@ class Backoffs:
 
 
 @kopf.on.login()
-def login(**_: Any) -> kopf.ConnectionInfo:  # noqa: ANN401 - kopf's
+async def login(**_: Any) -> kopf.AiohttpSession:  # noqa: ANN401 - kopf's
     """Use the same way to the API server as everything else here.
 
-    kopf asks again when it was answered 401, and ends the operator where it is given the same
-    credentials twice. They may be good again, or replaced in a minute: so no answer is given before
-    the API server accepts them, and each is told from the last one by its priority.
+    kopf asks again when it was answered 401, and ends the operator where that does not help at
+    once. The token may be replaced in a minute: no answer is given before the API server takes it.
     """
-    if not cluster.accepts_credentials():
+    if not await asyncio.to_thread(cluster.accepts_credentials):
         raise kopf.TemporaryError("the API server says 401", delay=LOGIN_RETRY_SECONDS)
-    to = cluster.connection()
-    return kopf.ConnectionInfo(
-        priority=next(_logins),
-        server=to.server,
-        ca_path=to.ca_path,
-        insecure=not to.verify,
-        token=to.token,
-        certificate_path=to.certificate_path,
-        private_key_path=to.key_path,
-    )
+    return session(cluster.connection())
 
 
 @kopf.on.startup(errors=kopf.ErrorsMode.PERMANENT)  # bad settings end the process, told why

@@ -14,7 +14,7 @@ from typing import Any, Self
 from pydantic import ValidationError
 
 from splitjob import workload
-from splitjob.resource import KIND, SplitJobSpec, SplitJobStatus
+from splitjob.resource import KIND, SplitJobSpec, SplitJobStatus, read_status
 from splitjob.result import ProgressLine, WorkerReport
 from splitjob_operator.answers import Answers
 
@@ -63,7 +63,7 @@ class SplitJobView:
             deleting="deletionTimestamp" in metadata,
             spec=spec,
             spec_error=spec_error,
-            status=SplitJobStatus.model_validate(raw.get("status") or {}),
+            status=read_status(raw.get("status")),
         )
 
 

@@ -13,7 +13,7 @@ from enum import StrEnum
 from typing import Any
 
 from splitjob.conditions import ConditionType
-from splitjob.resource import Queue
+from splitjob.resource import Queue, read_status
 from splitjob_operator.observed import Turn, moment
 
 __all__ = [
@@ -123,7 +123,7 @@ def entry_of(raw: Mapping[str, Any]) -> Entry:
         secret=request.get("secretName", ""),
         pod=attempt.get("podName", "") if attempt else "",
         node=attempt.get("nodeName", "") if attempt else "",
-        queue=Queue.model_validate(status["queue"]) if "queue" in status else None,
+        queue=read_status({"queue": status["queue"]}).queue if "queue" in status else None,
         finished_at=moment(status.get("finishedAt")),
         event=status.get("webhook", {}).get("event", ""),
         counted=status.get("counted", False),
