@@ -1,5 +1,6 @@
 """A SplitJob with an attempt under way: its Job is made, its pod followed, its end recognised."""
 
+import re
 from datetime import timedelta
 
 from splitjob.conditions import ConditionType, Reason
@@ -19,6 +20,8 @@ NAME_TAKEN_RETRY_SECONDS = 2
 JOB_REFUSED_RETRY_SECONDS = 10
 NO_POD_SECONDS = 3  # a Job without a pod for longer is asked why
 NO_POD_RETRY_SECONDS = 10
+# The quota is used up, or it counts something that the pod does not say.
+_QUOTA = re.compile("(exceeded|failed) quota")
 
 
 def follow(r: Round, attempt: Attempt) -> Plan:
@@ -57,7 +60,7 @@ def _create(r: Round, attempt: Attempt) -> Plan:
         return r.plan([CreateJob(attempt)])
     r.wake_at(limits.queued_since + timedelta(seconds=limits.queue))
     r.wake_in(JOB_REFUSED_RETRY_SECONDS)
-    quota = "exceeded quota" in refused
+    quota = _QUOTA.search(refused)
     return _pending(r, Reason.QUOTA_EXCEEDED if quota else Reason.JOB_REFUSED, refused)
 
 
@@ -154,7 +157,7 @@ def _without_pod(r: Round, job: JobView) -> Plan:
     r.wake_in(NO_POD_RETRY_SECONDS)
     if not warning:
         return r.plan()
-    quota = "exceeded quota" in warning
+    quota = _QUOTA.search(warning)
     return _pending(r, Reason.QUOTA_EXCEEDED if quota else Reason.POD_REFUSED, warning)
 
 

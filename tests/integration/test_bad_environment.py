@@ -4,6 +4,7 @@ Both are real processes on a real API server, which is this file's own: it takes
 CustomResourceDefinition away.
 """
 
+import json
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -89,8 +90,8 @@ def pair(bare: LocalCluster, tmp_path: Path) -> Iterator[Pair]:
         operator = place.launch(**QUICK)
         log = tmp_path / "api.log"
         api = stack.enter_context(launched(bare, log, NAMESPACE=place.namespace))
-        eventually(lambda: httpx.get(f"{operator.url}/healthz").status_code == 200)
-        eventually(lambda: httpx.get(f"{api.url}/healthz").status_code == 200)
+        for one in (operator, api):
+            eventually(lambda url=one.url: httpx.get(f"{url}/healthz").is_success, 120)  # type: ignore[misc]
         yield Pair(place, operator, api)
 
 
@@ -219,3 +220,63 @@ def test_the_definition_is_removed_while_they_run(bare: LocalCluster, pair: Pair
     assert pair.site.told(name).body["status"] == "completed"
     time.sleep(8)
     assert pair.alive(), "the watch goes on with the new kind"
+
+
+MOMENT = "2026-01-01T00:00:00Z"
+
+
+def verdict(status: str, reason: str) -> dict[str, str]:
+    moment = {"lastTransitionTime": MOMENT}
+    return {"type": "Succeeded", "status": status, "reason": reason, **moment}
+
+
+def outbox(name: str, event: str, state: str) -> dict[str, str]:
+    return {"eventId": f"evt-of-{name}", "event": event, "state": state}
+
+
+# As an earlier version may have left them: fewer conditions, fewer fields, no times.
+EARLIER: dict[str, dict[str, Any]] = {
+    "queued": {"phase": "Queued"},
+    "begun": {"phase": "Starting", "attempts": [{"number": 1, "jobName": "begun-1"}]},
+    "failed": {
+        "phase": "Failed",
+        "conditions": [verdict("False", "AudioUnreadable")],
+        "failure": {"code": "audio_unreadable", "message": "no audio"},
+        "webhook": outbox("failed", "failed", "Pending"),
+        "finishedAt": MOMENT,
+    },
+    "told": {
+        "phase": "Canceled",
+        "conditions": [verdict("False", "Canceled")],
+        "failure": {"code": "canceled", "message": "by hand"},
+        "webhook": {**outbox("told", "canceled", "Delivered"), "deliveredAt": MOMENT},
+        "finishedAt": MOMENT,
+    },
+}
+
+
+def test_splitjobs_of_the_version_before_are_served(bare: LocalCluster, tmp_path: Path) -> None:
+    define(bare)
+    with ExitStack() as stack:
+        place = stack.enter_context(site(bare, tmp_path))
+        for name, status in EARLIER.items():
+            place.ask("complete", name=name, spec={"ttlSecondsAfterFinished": 86400 * 365})
+            patch = json.dumps({"status": status})
+            place.kubectl(
+                *("patch", "splitjob", name, "--subresource=status", "--type=merge", "-p", patch)
+            )
+        more = {"NAMESPACE": place.namespace}
+        api = stack.enter_context(launched(bare, tmp_path / "api.log", **more))
+        operator = place.launch(**QUICK)
+        eventually(lambda: httpx.get(f"{api.url}/readyz").is_success, 120)
+        for name in EARLIER:
+            assert api.get(f"/jobs/{name}").status_code == 200
+        eventually(operator.ready, 120)
+        for name in ("queued", "begun"):
+            assert place.told(name, 90).body["status"] == "completed"
+        told = place.told("failed", 60)
+        assert told.headers["webhook-id"] == "evt-of-failed"
+        assert told.body["errorCode"] == "audio_unreadable"
+        eventually(lambda: all(place.status(name)["counted"] for name in EARLIER), 60)
+        assert place.receiver.of("told") == []
+        assert "Traceback" not in operator.log.read_text()

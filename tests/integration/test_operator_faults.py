@@ -133,6 +133,8 @@ POOR = {
     },
     "quota": {"QUEUE_DEADLINE_SECONDS": "8"},
     "jobs": {"QUEUE_DEADLINE_SECONDS": "8"},
+    "unlimited": {"QUEUE_DEADLINE_SECONDS": "8"},
+    "range": {"QUEUE_DEADLINE_SECONDS": "8"},
 }
 
 
@@ -144,21 +146,31 @@ def poor(crd: LocalCluster, tmp_path_factory: pytest.TempPathFactory) -> Iterato
         for what, settings in POOR.items():
             sites[what] = stack.enter_context(site(crd, tmp_path_factory.mktemp(what)))
             if what in NONE_OF:
-                _forbid(sites[what], NONE_OF[what])
+                _limit(sites[what], {NONE_OF[what]: "0"})
+            if what == "unlimited":
+                _limit(sites[what], {"limits.cpu": "100"})
+            if what == "range":
+                _small_pods_only(sites[what])
             sites[what].launch(**settings)
         for place in sites.values():  # the deadlines must not pass while an operator starts
             eventually(place.operators[0].ready, 60)
         yield {what: Poor(place, place.ask("complete")) for what, place in sites.items()}
 
 
-def _forbid(place: Site, resource: str) -> None:
-    """Set a quota of none, and wait until it is in force."""
+def _small_pods_only(place: Site) -> None:
+    limits = [{"type": "Container", "max": {"memory": "64Mi"}}]
+    kind = {"apiVersion": "v1", "kind": "LimitRange", "metadata": {"name": "small"}}
+    place.apply({**kind, "spec": {"limits": limits}})
+
+
+def _limit(place: Site, hard: dict[str, str]) -> None:
+    """Set a quota, and wait until it is in force."""
     place.apply(
         {
             "apiVersion": "v1",
             "kind": "ResourceQuota",
             "metadata": {"name": "none"},
-            "spec": {"hard": {resource: "0"}},
+            "spec": {"hard": hard},
         }
     )
     eventually(lambda: place.get("resourcequota/none").get("status", {}).get("hard"))
@@ -192,6 +204,24 @@ def test_quota(poor: dict[str, Poor]) -> None:
     here, name = poor["quota"].site, poor["quota"].name
     assert here.told(name, 60).body["errorCode"] == "no_capacity"
     assert "QuotaExceeded" in here.kubectl("describe", "splitjob", name)
+
+
+def test_a_quota_that_demands_limits(poor: dict[str, Poor]) -> None:
+    """Acceptance 42: a quota on CPU limits refuses every pod that has none; it says which."""
+    here, name = poor["unlimited"].site, poor["unlimited"].name
+    event = here.told(name, 60)
+    assert event.body["errorCode"] == "no_capacity"
+    assert "failed quota: none: must specify limits.cpu" in event.body["error"]
+    assert "QuotaExceeded" in here.kubectl("describe", "splitjob", name)
+
+
+def test_a_limit_range_that_is_too_small(poor: dict[str, Poor]) -> None:
+    """Acceptance 42, where the namespace bounds the memory of each container."""
+    here, name = poor["range"].site, poor["range"].name
+    event = here.told(name, 60)
+    assert event.body["errorCode"] == "no_capacity"
+    assert "maximum memory usage per Container is 64Mi" in event.body["error"]
+    assert "PodRefused" in here.kubectl("describe", "splitjob", name)
 
 
 def test_a_job_that_the_api_server_refuses(poor: dict[str, Poor]) -> None:
