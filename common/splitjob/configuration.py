@@ -69,6 +69,7 @@ CHART_VALUES = {
     "WORKER_MEMORY_RETRY": "worker.memoryRetry",
     "WORKER_MODEL_DIR": "worker.models.directory",
     "WORKER_MODEL_VOLUME": "worker.models.volume",
+    "WORKER_NETWORK_POLICY": "networkPolicy.worker",
     "WORKER_NODE_SELECTOR": "worker.nodeSelector",
     "WORKER_POD_ANNOTATIONS": "worker.podAnnotations",
     "WORKER_POD_LABELS": "worker.podLabels",
