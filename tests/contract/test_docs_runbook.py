@@ -7,6 +7,7 @@ import pytest
 
 from splitjob.conditions import Reason
 from splitjob.errors import ErrorCode, reason_of, retry_rule
+from splitjob_kube.preconditions import UnreadyReason
 
 PAGE = (Path(__file__).parents[2] / "docs" / "runbook.md").read_text()
 TIMES = {0: "no", 1: "once", 2: "twice", 5: "five times"}
@@ -30,6 +31,6 @@ def test_an_entry_says_how_to_see_it_and_what_to_do(code: ErrorCode) -> None:
         assert len(ENTRIES[code].split(part)) == 2
 
 
-@pytest.mark.parametrize("reason", Reason)
-def test_every_other_reason_is_explained(reason: Reason) -> None:
+@pytest.mark.parametrize("reason", [*Reason, *UnreadyReason])
+def test_every_other_reason_is_explained(reason: Reason | UnreadyReason) -> None:
     assert f"`{reason}`" in PAGE
