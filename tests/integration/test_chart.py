@@ -4,6 +4,7 @@ import json
 import secrets
 import shutil
 from collections.abc import Iterator
+from contextlib import suppress
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -12,7 +13,8 @@ from typing import Any
 import pytest
 import yaml
 from tests import chart
-from tests.chart import CHART, NEEDED, OWN_REGISTRY, RELEASE, Manifest, Render
+from tests.chart import CHART, NEEDED, OWN_REGISTRY, RELEASE, Manifest, Render, one
+from tests.operator_harness import eventually
 
 from splitjob.resource import API_VERSION, KIND, PLURAL, Attempt
 from splitjob_local.cluster import Cluster, ClusterError
@@ -81,11 +83,42 @@ def worker_job(render: Render, monkeypatch: pytest.MonkeyPatch, *settings: str) 
     return built
 
 
+# Every option that makes an object, or adds to a pod, without others' CustomResourceDefinitions.
+EVERYTHING = (
+    "api.autoscaling.enabled=true",
+    "api.service.ipFamilyPolicy=PreferDualStack",
+    "ingress.enabled=true",
+    "ingress.hosts={stems.example.com}",
+    "storage.podIdentity=true",
+    "caBundle.configMap=our-ca",
+    "proxy.httpsProxy=http://proxy.example.com:3128",
+    "commonLabels.cost-centre=songs",
+    *(
+        f"{component}.{option}"
+        for component in ("api", "operator", "worker")
+        for option in (
+            "podLabels.team=audio",
+            "extraEnv[0].name=EXTRA",
+            "extraEnv[0].value=one",
+            "extraVolumes[0].name=extra",
+            "extraVolumes[0].emptyDir.sizeLimit=1Mi",
+            "extraVolumeMounts[0].name=extra",
+            "extraVolumeMounts[0].mountPath=/extra",
+            "topologySpreadConstraints[0].maxSkew=1",
+            "topologySpreadConstraints[0].topologyKey=zone",
+            "topologySpreadConstraints[0].whenUnsatisfiable=ScheduleAnyway",
+        )
+    ),
+)
+ROLE = "storage.webIdentity.roleArn=arn:aws:iam::123456789012:role/stems"
+
+
+@pytest.mark.parametrize("options", [(), EVERYTHING, (ROLE,)], ids=["default", "all", "role"])
 def test_all_of_it_is_accepted_in_a_restricted_namespace(
-    crd: LocalCluster, restricted: str, render: Render
+    crd: LocalCluster, restricted: str, render: Render, options: tuple[str, ...]
 ) -> None:
     """Acceptance 64."""
-    manifests = render("crds.enabled=false")
+    manifests = render("crds.enabled=false", *options)
     accepted = apply(crd.cluster, restricted, *manifests, dry_run=True)
     assert len(accepted.splitlines()) == len(manifests)
     owners = [m for m in manifests if m["kind"] == "Deployment"]
@@ -101,8 +134,17 @@ def test_all_of_it_is_accepted_in_a_restricted_namespace(
         ("worker.models.volume.persistentVolumeClaim.claimName=models",),
         ("worker.models.volume.image.reference=registry.example/track-tree-audio/models:1",),
         (OWN_REGISTRY, "worker.gpu.count=0"),
+        (*EVERYTHING, "worker.cpuLimit=4", "worker.ephemeralStorage=30Gi"),
+        (ROLE,),
     ],
-    ids=["default", "models on a volume", "models in an image", "own registry, no GPU"],
+    ids=[
+        "default",
+        "models on a volume",
+        "models in an image",
+        "own registry, no GPU",
+        "everything",
+        "role",
+    ],
 )
 def test_the_worker_is_accepted_in_a_restricted_namespace(
     cluster: LocalCluster,
@@ -142,6 +184,110 @@ def test_a_careless_pod_is_refused_there(cluster: LocalCluster, restricted: str)
     }
     with pytest.raises(ClusterError, match="violates PodSecurity"):
         apply(cluster.cluster, restricted, pod, dry_run=True)
+
+
+# What OpenShift's restricted-v2 asks of a pod: a user of the namespace's own range, or none named.
+OWN_RANGE = {
+    "apiVersion": "admissionregistration.k8s.io/v1",
+    "kind": "ValidatingAdmissionPolicy",
+    "spec": {
+        "failurePolicy": "Fail",
+        "matchConstraints": {
+            "resourceRules": [
+                {"apiGroups": [""], "apiVersions": ["v1"], "operations": ["CREATE"]}
+                | {"resources": ["pods"]}
+            ]
+        },
+        "validations": [
+            {
+                "expression": "!has(object.spec.securityContext.runAsUser) && "
+                "!has(object.spec.securityContext.runAsGroup) && "
+                "!has(object.spec.securityContext.fsGroup)",
+                "message": "must be in the namespace's own range",
+            }
+        ],
+    },
+}
+
+
+@pytest.fixture
+def own_range(cluster: LocalCluster, restricted: str) -> Iterator[str]:
+    """A restricted namespace that also refuses pods that choose their user or group."""
+    metadata = {"name": restricted}
+    binding = {
+        "apiVersion": "admissionregistration.k8s.io/v1",
+        "kind": "ValidatingAdmissionPolicyBinding",
+        "metadata": metadata,
+        "spec": {
+            "policyName": restricted,
+            "validationActions": ["Deny"],
+            "matchResources": {
+                "namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": restricted}}
+            },
+        },
+    }
+    text = yaml.safe_dump_all([{**OWN_RANGE, "metadata": metadata}, binding])
+    cluster.kubectl("create", "-f", "-", text=text)
+    yield restricted
+    cluster.kubectl("delete", "-f", "-", text=text)
+
+
+def test_pods_without_users_and_groups_are_accepted_as_openshift_wants_them(
+    cluster: LocalCluster, own_range: str, render: Render, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    unnamed = [
+        f"{component}.podSecurityContext.{field}=null"
+        for component in RIGHTS
+        for field in ("runAsUser", "runAsGroup", "fsGroup")
+    ]
+    accounts = [m for m in render() if m["kind"] == "ServiceAccount"]
+    apply(cluster.cluster, own_range, *accounts, dry_run=False)
+    fixed, free = worker_job(render, monkeypatch), worker_job(render, monkeypatch, *unnamed)
+    deployments = [m for m in render(*unnamed) if m["kind"] == "Deployment"]
+
+    def refused() -> bool:  # the policy takes a moment to be in force
+        with suppress(ClusterError):
+            apply(cluster.cluster, own_range, pod_of(fixed), dry_run=True)
+            return False
+        return True
+
+    eventually(refused)
+    apply(cluster.cluster, own_range, *map(pod_of, [*deployments, free]), dry_run=True)
+
+
+def test_a_quota_on_everything_lets_every_pod_in(
+    cluster: LocalCluster, restricted: str, render: Render, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hard = {
+        f"{kind}.{resource}": "100" if resource == "cpu" else "100Gi"
+        for kind in ("requests", "limits")
+        for resource in ("cpu", "memory", "ephemeral-storage")
+    }
+    quota = {"apiVersion": "v1", "kind": "ResourceQuota", "metadata": {"name": "all"}}
+    accounts = [m for m in render() if m["kind"] == "ServiceAccount"]
+    apply(cluster.cluster, restricted, *accounts, dry_run=False)
+    apply(cluster.cluster, restricted, {**quota, "spec": {"hard": hard}}, dry_run=False)
+    options = (
+        "worker.cpuLimit=4",
+        "api.resources.limits.cpu=1",
+        "operator.resources.limits.cpu=1",
+    )
+    made = render(*options)
+    owners = [m for m in made if m["kind"] == "Deployment"]
+    pods = [
+        *map(pod_of, owners),
+        one(made, "Pod"),
+        pod_of(worker_job(render, monkeypatch, *options)),
+    ]
+
+    def counted() -> bool:  # before its controller has counted, a quota lets nothing in
+        return bool(cluster.cluster.get("resourcequota", "all", "-n", restricted).get("status"))
+
+    eventually(counted)
+    apply(cluster.cluster, restricted, *pods, dry_run=True)
+    careless = pod_of(worker_job(render, monkeypatch))
+    with pytest.raises(ClusterError, match=r"must specify limits\.cpu"):
+        apply(cluster.cluster, restricted, careless, dry_run=True)
 
 
 RIGHTS: dict[str, dict[str, set[str]]] = {
