@@ -88,7 +88,7 @@ topologySpreadConstraints:
   {{- toYaml . | nindent 2 }}
 {{- end }}
 {{- with $values.priorityClassName }}
-priorityClassName: {{ . }}
+priorityClassName: {{ . | quote }}
 {{- end }}
 {{- end }}
 
@@ -134,13 +134,13 @@ priorityClassName: {{ . }}
 - name: ca-bundle
   {{- if .configMap }}
   configMap:
-    name: {{ .configMap }}
+    name: {{ .configMap | quote }}
   {{- else }}
   secret:
-    secretName: {{ .secret }}
+    secretName: {{ .secret | quote }}
   {{- end }}
     items:
-      - key: {{ .key }}
+      - key: {{ .key | quote }}
         path: ca.pem
 {{- end }}
 {{- end }}
@@ -246,14 +246,14 @@ annotations:
 
 {{- define "track-tree-audio.podSpec" -}}
 {{- $values := index .root.Values .component -}}
-serviceAccountName: {{ include "track-tree-audio.serviceAccount" . }}
+serviceAccountName: {{ include "track-tree-audio.serviceAccount" . | quote }}
 automountServiceAccountToken: true
 enableServiceLinks: false
 terminationGracePeriodSeconds: 30
 {{- with .root.Values.imagePullSecrets }}
 imagePullSecrets:
   {{- range . }}
-  - name: {{ . }}
+  - name: {{ . | quote }}
   {{- end }}
 {{- end }}
 securityContext:
@@ -307,7 +307,7 @@ volumes:
 
 {{- define "track-tree-audio.container" -}}
 {{- $values := index .root.Values .component -}}
-image: {{ include "track-tree-audio.image" (dict "root" .root "image" $values.image) }}
+image: {{ include "track-tree-audio.image" (dict "root" .root "image" $values.image) | quote }}
 imagePullPolicy: {{ $values.image.pullPolicy }}
 # Why a process did not start is the last line of its log; `kubectl describe pod` shows it too.
 terminationMessagePolicy: FallbackToLogsOnError
@@ -376,7 +376,7 @@ volumeMounts:
 - name: {{ $variable }}
   valueFrom:
     secretKeyRef:
-      name: {{ include "track-tree-audio.secretName" $.root }}
+      name: {{ include "track-tree-audio.secretName" $.root | quote }}
       key: {{ $key | quote }}
       {{- if hasPrefix "S3_" $variable }}
       optional: true
