@@ -1,6 +1,7 @@
 """The chart as the tests see it: rendered by helm, and taken apart."""
 
 import subprocess
+from base64 import b64decode
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -91,7 +92,7 @@ def container(manifests: list[Manifest], component: str) -> dict[str, Any]:
 
 def environment(manifests: list[Manifest], component: str) -> dict[str, str]:
     """Return the environment of a component as its container would see it."""
-    secret = one(manifests, "Secret")["stringData"]
+    secret = {k: b64decode(v).decode() for k, v in one(manifests, "Secret")["data"].items()}
     fields = {"metadata.namespace": NAMESPACE, "status.podIP": "127.0.0.9"}
     settings = dict(one(manifests, "ConfigMap", f"-{component}")["data"])
     for entry in container(manifests, component)["env"]:

@@ -2,6 +2,7 @@
 
 import json
 import re
+from base64 import b64encode
 from pathlib import Path
 from typing import Any
 
@@ -177,8 +178,10 @@ def test_secrets_are_only_in_the_secret(render: Render) -> None:
     rendered = render(*(f"secrets.{name}={value}" for name, value in secrets.items()))
     others = [m for m in rendered if m["kind"] != "Secret"]
     for value in secrets.values():
+        encoded = b64encode(value.encode()).decode()
         assert value not in json.dumps(others)
-        assert value in json.dumps(one(rendered, "Secret"))
+        assert encoded not in json.dumps(others)
+        assert encoded in one(rendered, "Secret")["data"].values()
 
 
 def test_a_secret_of_ones_own_is_used(render: Render) -> None:
