@@ -12,7 +12,8 @@ BYTECODE := --compile-bytecode
 # What the targets of the images take, each if given: make images REGISTRY=... TAG=1.2.3
 IMAGE_OPTIONS = $(if $(REGISTRY),--registry '$(REGISTRY)') $(if $(TAG),--tag '$(TAG)') \
 	$(if $(BASE),--base '$(BASE)') $(if $(ENGINE),--engine '$(ENGINE)') \
-	$(if $(SOURCE),--source '$(SOURCE)') $(if $(MODELS),--build-arg MODELS='$(MODELS)')
+	$(if $(SOURCE),--source '$(SOURCE)') $(if $(filter undefined,$(origin MODELS)),,--build-arg MODELS='$(MODELS)') \
+	$(if $(TORCH_BACKEND),--build-arg TORCH_BACKEND='$(TORCH_BACKEND)')
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test lint format bench cluster docs images audit licences release train-demo-model generate lock clean
