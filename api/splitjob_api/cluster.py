@@ -5,10 +5,7 @@ loop. The configuration is KUBECONFIG's first, the pod's service account's secon
 """
 
 import json
-import os
-import time
 from collections.abc import Callable, Iterator, Mapping
-from pathlib import Path
 from typing import Any
 
 import urllib3
@@ -16,6 +13,7 @@ from kubernetes import client, config
 from kubernetes.client.exceptions import ApiException
 
 from splitjob import resource
+from splitjob_kube.connection import configure
 from splitjob_kube.preconditions import Preconditions, Unready
 from splitjob_kube.rights import Right, rights
 
@@ -24,7 +22,6 @@ READ_SECONDS = 10.0
 WATCH_SECONDS = 60  # the server ends a watch after this; a silent one is noticed soon after
 PAGE_SIZE = 500
 POOL_SIZE = 64  # more than the threads that serve requests, and the watch
-KUBECONFIG_RELOAD_SECONDS = 60.0
 # One more try where the connection broke or the server says "later" (429 with Retry-After), and of
 # reads only: urllib3 repeats no POST that it has sent.
 RETRIES = urllib3.Retry(
@@ -42,7 +39,6 @@ RIGHTS = (
     *rights(resource.PLURAL, "create", "get", "list", "watch", group=resource.GROUP),
     *rights("secrets", "create"),
 )
-_NAMESPACE_FILE = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
 
 SplitJobObject = dict[str, Any]
 # Without a readable token there is no answer either.
@@ -81,7 +77,7 @@ class Cluster:
         configuration = client.Configuration()
         configuration.connection_pool_maxsize = POOL_SIZE
         configuration.retries = RETRIES
-        own_namespace = _load(configuration)
+        own_namespace = configure(configuration)
         self.namespace = namespace or own_namespace
         api = client.ApiClient(configuration)
         self._objects = client.CustomObjectsApi(api)
@@ -281,31 +277,3 @@ def _unavailable(error: ApiException) -> ClusterUnavailable:
         422: "does not accept this SplitJob: is the CustomResourceDefinition of this version?",
     }
     return ClusterUnavailable(meaning.get(error.status, f"answered with {error.status}"))
-
-
-def _load(configuration: client.Configuration) -> str:
-    """Fill in where the cluster is and who we are; return our namespace."""
-    kubeconfig = os.environ.get("KUBECONFIG")
-    if not kubeconfig:
-        config.load_incluster_config(client_configuration=configuration)
-        return _NAMESPACE_FILE.read_text().strip()
-    config.load_kube_config(kubeconfig, client_configuration=configuration)
-    configuration.refresh_api_key_hook = _reloader(kubeconfig)
-    _, active = config.list_kube_config_contexts(kubeconfig)
-    namespace: str = active["context"].get("namespace") or "default"
-    return namespace
-
-
-def _reloader(kubeconfig: str) -> Callable[[client.Configuration], None]:
-    """Return a hook that reads a KUBECONFIG again: the library reads its tokenFile only once."""
-    due = time.monotonic() + KUBECONFIG_RELOAD_SECONDS
-
-    def reload(configuration: client.Configuration) -> None:
-        nonlocal due
-        if time.monotonic() < due:
-            return
-        due = time.monotonic() + KUBECONFIG_RELOAD_SECONDS
-        config.load_kube_config(kubeconfig, client_configuration=configuration)
-        configuration.refresh_api_key_hook = reload
-
-    return reload

@@ -62,7 +62,7 @@ class ServedSchema:
         try:
             paths = self._get(INDEX)["paths"]
             if PATH not in paths:
-                raise CrdMissingError(_versions(paths))
+                return self._undocumented(paths)
             address = str(paths[PATH]["serverRelativeURL"])  # it ends in a hash of the document
             if address != self._compared:
                 self._missing = tuple(differences(root_schema(), _served(self._get(address))))
@@ -72,6 +72,22 @@ class ServedSchema:
                 raise
             return ()
         return self._missing
+
+    def _undocumented(self, paths: Schema) -> tuple[str, ...]:
+        """Return nothing where the kind is served all the same: its document comes a little later.
+
+        Raises:
+            CrdMissingError: it is not served.
+        """
+        try:
+            served = self._get(f"/{PATH}")["resources"]
+        except ApiException as error:
+            if error.status not in NOT_SAID:
+                raise
+            served = []
+        if all(one["name"] != PLURAL for one in served):
+            raise CrdMissingError(_versions(paths))
+        return ()
 
     def _get(self, address: str) -> Schema:
         path, _, query = address.partition("?")

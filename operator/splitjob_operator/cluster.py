@@ -4,7 +4,6 @@ Everything is the API server's own JSON. Calls block; the operator makes them in
 """
 
 import json
-import os
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -15,6 +14,7 @@ from kubernetes import client, config
 from kubernetes.client.exceptions import ApiException
 
 from splitjob.resource import GROUP, LABEL_SPLITJOB, PLURAL, SECRET_TYPE, VERSION
+from splitjob_kube.connection import configure
 from splitjob_kube.preconditions import Preconditions, Unready
 from splitjob_kube.rights import Right, rights
 
@@ -101,10 +101,7 @@ def connect() -> client.ApiClient:
     """
     configuration = client.Configuration()
     try:
-        if os.environ.get("KUBECONFIG") or not os.environ.get("KUBERNETES_SERVICE_HOST"):
-            config.load_kube_config(client_configuration=configuration)
-        else:
-            config.load_incluster_config(client_configuration=configuration)
+        configure(configuration)
     except config.ConfigException as error:
         raise ClusterError(f"the API server's address is not known: {error}") from None
     configuration.retries = False

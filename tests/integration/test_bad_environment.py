@@ -16,7 +16,7 @@ import httpx
 import pytest
 import yaml
 from tests.accounts import account, grant
-from tests.api_harness import Api, body, launched
+from tests.api_harness import TOKEN, Api, body, launched
 from tests.conftest import say
 from tests.operator_harness import Operator, Site, eventually, site
 
@@ -280,3 +280,54 @@ def test_splitjobs_of_the_version_before_are_served(bare: LocalCluster, tmp_path
         eventually(lambda: all(place.status(name)["counted"] for name in EARLIER), 60)
         assert place.receiver.of("told") == []
         assert "Traceback" not in operator.log.read_text()
+
+
+def test_credentials_that_are_no_longer_taken(bare: LocalCluster, tmp_path: Path) -> None:
+    """Acceptance 69: 401 until the token is replaced; nothing ends over it."""
+    define(bare)
+    with ExitStack() as stack:
+        place = stack.enter_context(site(bare, tmp_path))
+        config = account(bare, place.namespace, "both", tmp_path)
+        grant(bare, place.namespace, "both", {*RIGHTS["operator"], *RIGHTS["api"]})
+        operator = place.launch(**QUICK, KUBECONFIG=str(config))
+        more = {"NAMESPACE": place.namespace, "KUBECONFIG": str(config)}
+        api = stack.enter_context(launched(bare, tmp_path / "api.log", **more))
+        pair = Pair(place, operator, api)
+        eventually(pair.is_ready, 120)
+        place.kubectl("delete", "serviceaccount", "both")
+        eventually(lambda: pair.is_unready_with("ClusterUnavailable"))
+        time.sleep(10)
+        assert pair.alive()
+        account(bare, place.namespace, "both", tmp_path)
+        eventually(pair.is_ready, 60)
+        name = place.ask("complete")
+        assert place.told(name).body["status"] == "completed"
+        time.sleep(8)
+        assert pair.alive(), "the watches have the new token too"
+
+
+def test_a_secret_made_from_files(bare: LocalCluster, tmp_path: Path) -> None:
+    """`kubectl create secret --from-file` leaves the newline at each file's end."""
+    define(bare)
+    access = bare.s3
+    keys = {
+        "DEMUCSSVC_TOKEN": f"{TOKEN}\n",
+        "S3_ACCESS_KEY_ID": f"{access.access_key_id}\n",
+        "S3_SECRET_ACCESS_KEY": f"{access.secret_access_key}\n",
+    }
+    with ExitStack() as stack:
+        place = stack.enter_context(site(bare, tmp_path))
+        files = []
+        for name, text in keys.items():
+            (tmp_path / name).write_text(text)
+            files.append(f"--from-file={tmp_path / name}")
+        place.kubectl("delete", "secret", "keys")
+        place.kubectl("create", "secret", "generic", "keys", *files)
+        more = {"NAMESPACE": place.namespace, "DEMUCSSVC_TOKEN": keys["DEMUCSSVC_TOKEN"]}
+        api = stack.enter_context(launched(bare, tmp_path / "api.log", **more))
+        operator = place.launch(**QUICK, **keys)
+        eventually(operator.ready, 120)
+        name = place.ask("complete")
+        assert place.told(name).body["status"] == "completed"
+        eventually(lambda: httpx.get(f"{api.url}/readyz").is_success, 120)
+        assert api.post(body("signed-without-the-newline")).status_code == 202
