@@ -7,6 +7,7 @@ everything else, on the node's disk, where what it writes is measured.
 
 import os
 from collections.abc import Iterable, Sequence
+from functools import cache
 from pathlib import Path
 
 from splitjob_local.node.confinement import Mount
@@ -70,8 +71,9 @@ def _system_links() -> dict[str, str]:
     }
 
 
-def system_mounts() -> list[Mount]:
-    """What every container sees of this machine."""
+@cache
+def system_mounts() -> tuple[Mount, ...]:
+    """What every container sees of this machine, as it was when this was first asked."""
     directories = [Path("/", name) for name in _SYSTEM]
     mounts = [_seen(path) for path in directories if path.is_dir() and not path.is_symlink()]
     mounts += [_seen(path) for path in (Path("/etc", name) for name in _ETC) if path.exists()]
@@ -79,7 +81,7 @@ def system_mounts() -> list[Mount]:
     devices = [Path("/dev", name) for name in _DEVICES]
     devices += [path for pattern in _GPU_DEVICES for path in sorted(Path("/dev").glob(pattern))]
     mounts += [Mount(str(path), str(path)) for path in devices if path.exists()]
-    return [*mounts, Mount("", "/dev/shm")]  # noqa: S108 - the container's own
+    return (*mounts, Mount("", "/dev/shm"))  # noqa: S108 - the container's own
 
 
 def image_mounts(programs: Path, shared: Iterable[Path]) -> list[Mount]:

@@ -357,6 +357,7 @@ def test_a_project_in_tmp_is_seen_below_a_volume_there(
     if not possible("root") and not possible("user-namespace"):
         pytest.skip("this machine has no mount namespaces to give")
     shared = tmp_path_factory.mktemp("shared")
+    shared.chmod(0o755)
     (shared / "word").write_text("seen")
     cluster.add_node("node-shares", f"--share={shared}")
     try:

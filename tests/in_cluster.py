@@ -1,0 +1,190 @@
+"""API and operator as a kubelet starts them: with a service account, and a user without a name.
+
+`Account`  the files of a service account, and tokens that end when a test wants it
+`Way`      how a program gets to see them at /var/run/secrets/kubernetes.io/serviceaccount
+"""
+
+import base64
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
+
+from splitjob_local.controlplane import ISSUER
+from splitjob_local.local_cluster import LocalCluster
+from splitjob_local.node import launcher
+from splitjob_local.node.confinement import IMAGE_USER, Confinement, Identity, Mount
+from splitjob_local.node.isolation import Isolation, Level
+from splitjob_local.node.objects import TOKEN_MOUNT_PATH
+from splitjob_local.node.root_filesystem import prepare
+from splitjob_local.programs import REPOSITORY
+
+PROGRAMS = Path(sys.executable).parent
+
+# What a machine without mount namespaces can do: the constants that name the files are changed,
+# and the user loses its name.
+PATCHED = f"""
+import pathlib, pwd, runpy, sys
+from kubernetes.config import incluster_config
+import splitjob_api.cluster
+
+def nameless(uid):
+    raise KeyError(f"getpwuid(): uid not found: {{uid}}")
+
+pwd.getpwuid = nameless
+folder = pathlib.Path(sys.argv[1])
+assert incluster_config.SERVICE_TOKEN_FILENAME == "{TOKEN_MOUNT_PATH}/token"
+assert str(splitjob_api.cluster._NAMESPACE_FILE) == "{TOKEN_MOUNT_PATH}/namespace"
+incluster_config.SERVICE_TOKEN_FILENAME = str(folder / "token")
+incluster_config.SERVICE_CERT_FILENAME = str(folder / "ca.crt")
+splitjob_api.cluster._NAMESPACE_FILE = folder / "namespace"
+del sys.argv[:2]
+runpy.run_module(sys.argv[0], run_name="__main__", alter_sys=True)
+"""
+
+
+class Way(StrEnum):
+    """How a program gets to see the files of its account."""
+
+    NAMESPACE = "mount-namespace"
+    """At their real path, as the user of the images, with nothing else of this machine."""
+
+    PATCHED = "patched-paths"
+    """In a folder of the test, by other values of the constants that name them."""
+
+
+def ways() -> list[Way]:
+    """Those that this machine has."""
+    check = ["unshare", "--mount", *([] if os.geteuid() == 0 else ["--map-root-user"]), "true"]
+    try:
+        possible = subprocess.run(check, check=False, capture_output=True).returncode == 0
+    except OSError:
+        possible = False
+    return [Way.NAMESPACE, Way.PATCHED] if possible else [Way.PATCHED]
+
+
+@dataclass(frozen=True)
+class Account:
+    """A service account as a pod has it: a folder with token, ca.crt and namespace.
+
+    Attributes:
+        cluster: where it is.
+        namespace: of it.
+        name: of it.
+        folder: with its files.
+    """
+
+    cluster: LocalCluster
+    namespace: str
+    name: str
+    folder: Path
+
+    def create(self, seconds: float) -> str:
+        """Write all files; returns the token, which ends after so many seconds."""
+        self.folder.mkdir()
+        authority = self.cluster.cluster.get("configmap", "kube-root-ca.crt", "-n", self.namespace)
+        self._write("ca.crt", authority["data"]["ca.crt"])
+        self._write("namespace", self.namespace)
+        return self.rotate(seconds)
+
+    def rotate(self, seconds: float) -> str:
+        """Replace the token, as a kubelet does."""
+        token = self._token(seconds)
+        self._write("token", token)
+        return token
+
+    def _write(self, name: str, text: str) -> None:
+        fresh = self.folder / f".{name}"
+        fresh.write_text(text)
+        fresh.chmod(0o644)
+        fresh.replace(self.folder / name)
+
+    def _token(self, seconds: float) -> str:
+        """Sign a token with the cluster's own key: the API server gives none under ten minutes."""
+        uid = self.cluster.cluster.get("serviceaccount", self.name, "-n", self.namespace)
+        now = int(time.time())
+        claims = {
+            "iss": ISSUER,
+            "aud": [ISSUER],
+            "sub": f"system:serviceaccount:{self.namespace}:{self.name}",
+            "iat": now,
+            "nbf": now,
+            "exp": now + int(seconds),
+            "kubernetes.io": {
+                "namespace": self.namespace,
+                "serviceaccount": {"name": self.name, "uid": uid["metadata"]["uid"]},
+            },
+        }
+        content = f"{_base64(_json({'alg': 'ES256', 'typ': 'JWT'}))}.{_base64(_json(claims))}"
+        pem = (self.cluster.folder / "pki" / "service-accounts.key").read_bytes()
+        key = serialization.load_pem_private_key(pem, None)
+        assert isinstance(key, ec.EllipticCurvePrivateKey)
+        r, s = decode_dss_signature(key.sign(content.encode(), ec.ECDSA(hashes.SHA256())))
+        return f"{content}.{_base64(r.to_bytes(32, 'big') + s.to_bytes(32, 'big'))}"
+
+
+def _json(value: object) -> bytes:
+    return json.dumps(value).encode()
+
+
+def _base64(data: bytes) -> str:
+    return base64.urlsafe_b64encode(data).rstrip(b"=").decode()
+
+
+def start(
+    way: Way, account: Account, words: Sequence[str], environment: Mapping[str, str], log: Path
+) -> subprocess.Popen[bytes]:
+    """Start a Python module as in a pod; it ends with this process.
+
+    Args:
+        way: how it sees the files of the account.
+        account: its service account.
+        words: the module and its arguments.
+        environment: all of it; no KUBECONFIG, no USER, no HOME.
+        log: takes its output.
+    """
+    variables = {"PATH": f"{PROGRAMS}:/usr/bin:/bin", **environment}
+    with log.open("wb") as out:
+        if way is Way.PATCHED:
+            command = [sys.executable, "-c", PATCHED, str(account.folder), *words]
+            return subprocess.Popen(command, env=variables, stdout=out, stderr=out)
+        root = log.with_suffix(".root")
+        prepare(root, "pod", "127.0.0.1")
+        confinement = _confinement(root, account).descriptor()
+        report, reported = os.pipe()
+        given = [str(reported), str(os.getpid()), str(confinement)]
+        process = subprocess.Popen(
+            [sys.executable, "-I", "-S", launcher.__file__, *given, "python", "-m", *words],
+            env=variables,
+            stdout=out,
+            stderr=out,
+            pass_fds=[reported, confinement],
+        )
+    os.close(reported)
+    os.close(confinement)
+    with os.fdopen(report) as problem:
+        assert problem.read() == ""
+    return process
+
+
+def _confinement(root: Path, account: Account) -> Confinement:
+    level = Level.ROOT if os.geteuid() == 0 else Level.USER_NAMESPACE
+    files = Mount(str(account.folder.resolve()), TOKEN_MOUNT_PATH, read_only=True)
+    return Confinement(
+        root=str(root),
+        mounts=Isolation(level, (REPOSITORY,)).mounts(PROGRAMS, [files]),
+        read_only_root=True,
+        identity=Identity(IMAGE_USER, IMAGE_USER),
+        user_namespace=level is Level.USER_NAMESPACE,
+        hostname="pod",
+        directory="/",
+    )
