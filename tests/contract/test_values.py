@@ -285,3 +285,53 @@ def test_names_that_yaml_takes_for_numbers_stay_names(named: Render, tmp_path: P
     rendered = named(number, needed=(), files=[file])
     assert json.dumps(rendered).count(f'"{number}"') > 50
     assert not re.search(rf"[ \[]{number}[,\]}}]", json.dumps(rendered))
+
+
+class Strict(yaml.SafeLoader):
+    """Refuses a key that is there twice, of which others take either."""
+
+
+def no_key_twice(loader: Strict, node: yaml.MappingNode) -> dict[str, Any]:
+    keys = [loader.construct_object(key) for key, _ in node.value]
+    assert len(keys) == len(set(keys)), f"{keys}{node.start_mark}"
+    return loader.construct_mapping(node, deep=True)
+
+
+Strict.add_constructor(yaml.resolver.BaseResolver.DEFAULT_MAPPING_TAG, no_key_twice)
+
+
+def test_a_label_given_in_several_places_is_there_once(
+    helm: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    labels = {"team": "here", "release": "here"}
+    component = {"podLabels": labels, "podAnnotations": labels}
+    monitor = {"enabled": True, "labels": labels}
+    values = {
+        "commonLabels": {"team": "everywhere", "release": "everywhere"},
+        **dict.fromkeys(("api", "operator", "worker"), component),
+        "metrics": {"serviceMonitor": monitor},
+        "ingress": {"enabled": True, "hosts": ["audio.example.com"]},
+        "httpRoute": {"enabled": True, "parentRefs": [{"name": "public"}]},
+    }
+    file = tmp_path / "values.yaml"
+    file.write_text(yaml.safe_dump(values))
+    monkeypatch.setattr(chart.yaml, "safe_load_all", lambda text: yaml.load_all(text, Strict))
+    rendered = chart.render(helm, tmp_path, files=[file])
+    pods = [m["spec"]["template"]["metadata"] for m in rendered if m["kind"] == "Deployment"]
+    monitors = [m["metadata"] for m in rendered if m["kind"] == "ServiceMonitor"]
+    assert [m["labels"]["team"] for m in (*pods, *monitors)] == ["here"] * 4
+
+
+@pytest.mark.parametrize("value", ["commonLabels", "api.podLabels", "metrics.podMonitor.labels"])
+@pytest.mark.parametrize("label", ["app.kubernetes.io/name", "helm.sh/chart", "pod-template-hash"])
+def test_a_label_of_the_charts_own_is_refused(
+    render: Render, tmp_path: Path, value: str, label: str
+) -> None:
+    nested: dict[str, Any] = {label: "x"}
+    for key in reversed(value.split(".")):
+        nested = {key: nested}
+    file = tmp_path / "values.yaml"
+    file.write_text(yaml.safe_dump(nested))
+    with pytest.raises(ChartRefused) as refused:
+        render(files=[file])
+    assert f"{value} has {label}" in str(refused.value)

@@ -4,8 +4,8 @@
 {{- define "track-tree-audio.refuseLabels" -}}
 {{- $own := list "app.kubernetes.io/name" "app.kubernetes.io/instance" "app.kubernetes.io/version" "app.kubernetes.io/component" "app.kubernetes.io/managed-by" "helm.sh/chart" "job-name" "controller-uid" "pod-template-hash" }}
 {{- range $label, $_ := .labels }}
-{{- if or (has $label $own) (hasPrefix "audio.track-tree.com/" $label) (hasPrefix "batch.kubernetes.io/" $label) }}
-{{- fail (printf "\n\n%s has %s, which the chart or Kubernetes sets itself and by which pods are found: remove it (nameOverride changes the name).\n" $.value $label) }}
+{{- if or (has $label $own) (hasPrefix "audio.track-tree.com/" $label) (hasPrefix "batch.kubernetes.io/" $label) (hasPrefix "rbac.authorization.k8s.io/" $label) }}
+{{- fail (printf "\n\n%s has %s, which the chart or Kubernetes sets itself and by which pods are found: remove it, or take another key.\n" $.value $label) }}
 {{- end }}
 {{- end }}
 {{- end }}
