@@ -15,18 +15,23 @@ IMAGE_OPTIONS = $(if $(REGISTRY),--registry '$(REGISTRY)') $(if $(TAG),--tag '$(
 	$(if $(SOURCE),--source '$(SOURCE)') $(if $(filter undefined,$(origin MODELS)),,--build-arg MODELS='$(MODELS)') \
 	$(if $(TORCH_BACKEND),--build-arg TORCH_BACKEND='$(TORCH_BACKEND)')
 
+# NODE=containers: a real kubelet and the service's own images (Linux, root).
+ON_NODE := $(if $(filter containers,$(NODE)),--containers)
+
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint format bench cluster docs images audit licences release train-demo-model generate lock clean
+.PHONY: help demo test lint format bench cluster e2e-containers release-check docs images audit \
+	licences release train-demo-model generate lock clean
 
 help: ## explain the targets
 	@echo "usage: make TARGET"; echo
-	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## /{printf "  %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 	@echo; echo "make demo SONG=path    separate a song of yours instead of the synthesised one"
 	@echo "make demo KEEP=1       keep the cluster up afterwards, to look around with kubectl"
+	@echo "make demo NODE=containers    the same with a real kubelet (Linux, root); so does cluster"
 	@echo "make bench ONLY=name   one benchmark (QUICK=1 make bench ONLY=engine tries its code)"
 
 demo: $(READY) ## separate a song on a real cluster on this machine, and check every step
-	$(BIN)/track-tree-audio local demo --out demo-out $(if $(value SONG),--song='$(subst ','\'',$(value SONG))') $(if $(KEEP),--keep)
+	$(BIN)/track-tree-audio local demo --out demo-out $(if $(value SONG),--song='$(subst ','\'',$(value SONG))') $(if $(KEEP),--keep) $(ON_NODE)
 
 test: lint ## run every check and every test
 	$(BIN)/python -m pytest --numprocesses 3 --dist loadscope --no-loadscope-reorder
@@ -42,11 +47,21 @@ format: $(READY) ## format the code
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
+# ONLY: a part of the run, as for pytest's -k.
+ON_CONTAINERS := --node containers --numprocesses 0 --timeout 1500 --no-header -q
+e2e-containers: $(READY) ## try the service as containers on a real kubelet (Linux, root)
+	$(BIN)/python -m pytest tests/containers $(ON_CONTAINERS) $(if $(ONLY),-k '$(ONLY)')
+	$(if $(ONLY),,$(BIN)/python -m pytest tests/e2e/test_faults.py $(ON_CONTAINERS))
+
+release-check: ## all that has to pass before a release: every test, then the run as containers
+	$(MAKE) test
+	$(MAKE) e2e-containers
+
 bench: $(READY) ## measure, print a table, write bench/out/results.json
 	$(BIN)/python -m bench $(ONLY)
 
 cluster: $(READY) ## a shell on a cluster on this machine with the service installed
-	$(BIN)/track-tree-audio local shell
+	$(BIN)/track-tree-audio local shell $(ON_NODE)
 
 docs: $(READY) ## build the documentation into site/, and check every link
 	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict

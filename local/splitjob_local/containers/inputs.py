@@ -73,10 +73,19 @@ def copied_paths(dockerfile: str) -> list[str]:
 
 
 def _files_below(place: Path, repository: Path, rules: list[str]) -> Iterator[Path]:
-    candidates = place.rglob("*") if place.is_dir() else [place]
-    for file in candidates:
-        if file.is_file() and not is_ignored(file.relative_to(repository).as_posix(), rules):
-            yield file
+    """Yield the files at and below a place, without a look into folders that are ignored."""
+    name = place.relative_to(repository).as_posix()
+    if place.is_file():
+        if not is_ignored(name, rules):
+            yield place
+    elif place.is_dir() and (not is_ignored(name, rules) or _is_above_kept(name, rules)):
+        for child in sorted(place.iterdir()):
+            yield from _files_below(child, repository, rules)
+
+
+def _is_above_kept(name: str, rules: list[str]) -> bool:
+    """Whether a rule keeps something below a folder, which may be ignored itself."""
+    return name == "." or any(rule.startswith(f"!{name}/") for rule in rules)
 
 
 def is_ignored(path: str, rules: Iterable[str]) -> bool:

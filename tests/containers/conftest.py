@@ -1,0 +1,191 @@
+"""The acceptance run on a real kubelet: one cluster, the service installed from its own images.
+
+Not part of `make test`: `make e2e-containers` runs it, as root, on Linux. Each check is told on a
+line of its own while it runs, and the figures at the end.
+"""
+
+import base64
+import json
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import pytest
+import yaml
+from tests.containers.world import World, song_of
+from tests.worker import web_server
+
+from splitjob_local.containers.cluster import ContainerCluster
+from splitjob_local.containers.network import MACHINE
+from splitjob_local.demo.client import SignedClient
+from splitjob_local.local_cluster import LocalCluster, Options
+from splitjob_local.service import Service
+
+NAMESPACE = "track-tree-audio"
+SECONDS_OF_SONG = 8.0
+TOKEN_SECONDS = 600  # Kubernetes gives none for a shorter time
+TOKEN_FOLDER = "/var/run/secrets/kubernetes.io/serviceaccount"
+READ_TOKEN = f"print(open('{TOKEN_FOLDER}/token').read())"
+
+
+@dataclass
+class Report:
+    """What was checked and measured, told as it happens."""
+
+    config: pytest.Config
+    figures: dict[str, tuple[float, float, str]] = field(default_factory=dict)
+
+    def check(self, what: str, expected: object, got: object) -> None:
+        """Tell whether something is as expected, and fail where it is not."""
+        holds = expected == got
+        mark, said = ("ok  ", f"{got}") if holds else ("FAIL", f"expected {expected}, got {got}")
+        self.say(f"{mark} {time.strftime('%H:%M:%S')}  {what}: {said}")
+        assert got == expected, what
+
+    def figure(self, what: str, value: float, goal: float, unit: str = "s") -> None:
+        """Keep a figure and its goal for the end, and tell it now."""
+        self.figures[what] = (value, goal, unit)
+        self.say(f"     {time.strftime('%H:%M:%S')}  {what}: {value:.1f} {unit} (goal {goal:g})")
+
+    def say(self, text: str) -> None:
+        """Print a line past pytest's capturing."""
+        capture = self.config.pluginmanager.getplugin("capturemanager")
+        with capture.global_and_fixture_disabled():
+            print(text, flush=True)
+
+
+@dataclass
+class Rotating:
+    """An installation whose tokens live as short as Kubernetes allows.
+
+    Attributes:
+        world: a caller and the receiver of it.
+        pods: of API and operator, by component, as they were at the start.
+        expires: when their first tokens end, seconds since the epoch.
+    """
+
+    world: World
+    pods: dict[str, str]
+    expires: float
+
+    def restarts(self) -> list[int]:
+        """Return how often the containers of these pods were started again."""
+        found = []
+        for pod in self.pods.values():
+            status = self.world.cluster.get("pod", pod, "-n", self.world.namespace)["status"]
+            found.append(int(status["containerStatuses"][0]["restartCount"]))
+        return found
+
+
+REPORT = pytest.StashKey[Report]()
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Make the one report of this run."""
+    config.stash[REPORT] = Report(config)
+
+
+def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
+    """Print the figures."""
+    figures = config.stash[REPORT].figures
+    if figures:
+        terminalreporter.section("figures")
+    for what, (value, goal, unit) in figures.items():
+        mark = "" if value <= goal else "  MISSED"
+        terminalreporter.write_line(f"{what:55} {value:8.1f} {unit:3} goal {goal:g}{mark}")
+
+
+@pytest.fixture(scope="session")
+def report(pytestconfig: pytest.Config) -> Report:
+    """Tells what is checked."""
+    return pytestconfig.stash[REPORT]
+
+
+@pytest.fixture(scope="session")
+def cluster(report: Report) -> Iterator[LocalCluster]:
+    """A bare cluster whose node runs containers."""
+    started = time.monotonic()
+    options = Options(install=False, namespace=NAMESPACE)
+    with ContainerCluster(options, report.say) as cluster:
+        report.figure("cluster up", time.monotonic() - started, 40)
+        yield cluster
+
+
+@pytest.fixture(scope="session")
+def installed(cluster: LocalCluster, report: Report) -> Service:
+    """The service, installed as `helm install` puts it there."""
+    started = time.monotonic()
+    cluster.service.install((), ("queue.keepFinishedJobsSeconds=20",), cluster.folder)
+    cluster.service.wait_until_ready()
+    up = report.figures["cluster up"][0]
+    report.figure("cluster up and service ready", up + time.monotonic() - started, 40)
+    return cluster.service
+
+
+@pytest.fixture(scope="session")
+def world(cluster: ContainerCluster, installed: Service, report: Report) -> Iterator[World]:
+    """A caller, a source of songs and a receiver, for the whole run."""
+    with (
+        SignedClient(f"http://{service_address(cluster, installed)}", installed.token) as client,
+        web_server(MACHINE, installed.receiver_identity) as web,
+    ):
+        world = World(cluster, installed, client, web, song_of(SECONDS_OF_SONG), report=report)
+        world.listen()
+        yield world
+        world.hang_up()
+
+
+def service_address(cluster: LocalCluster, service: Service) -> str:
+    """Return the address of the API's Service, which stays when its pods are replaced."""
+    [api] = [
+        one
+        for one in cluster.cluster.get("services", "-n", service.namespace)["items"]
+        if one["metadata"]["name"].endswith("-api")
+    ]
+    return f"{api['spec']['clusterIP']}:{api['spec']['ports'][0]['port']}"
+
+
+@pytest.fixture(scope="session")
+def rotating(world: World, report: Report) -> Iterator[Rotating]:
+    """The same service in another namespace, with tokens of ten minutes."""
+    service = replace(world.service, namespace="rotating")
+    values = world.kube.folder / "values-of-rotating.yaml"
+    values.write_text(yaml.safe_dump(short_tokens()))
+    service.install([values], ("crds.enabled=false",), world.kube.folder)
+    service.wait_until_ready()
+    with SignedClient(f"http://{service_address(world.kube, service)}", service.token) as client:
+        other = replace(world, service=service, client=client)
+        pods = {name: other.pod_of(name)["metadata"]["name"] for name in ("api", "operator")}
+        tokens = [other.exec(pod, READ_TOKEN) for pod in pods.values()]
+        yield Rotating(other, pods, max(expiry(token) for token in tokens))
+
+
+def short_tokens() -> dict[str, Any]:
+    """Return chart values that give API and operator tokens of ten minutes."""
+    token = {"serviceAccountToken": {"path": "token", "expirationSeconds": TOKEN_SECONDS}}
+    authority = {
+        "configMap": {
+            "name": "kube-root-ca.crt",
+            "items": [{"key": "ca.crt", "path": "ca.crt"}],
+        }
+    }
+    namespace = {
+        "downwardAPI": {
+            "items": [{"path": "namespace", "fieldRef": {"fieldPath": "metadata.namespace"}}]
+        }
+    }
+    more = {
+        "extraVolumes": [
+            {"name": "short-token", "projected": {"sources": [token, authority, namespace]}}
+        ],
+        "extraVolumeMounts": [{"name": "short-token", "mountPath": TOKEN_FOLDER, "readOnly": True}],
+    }
+    return {"api": {**more, "replicas": 1}, "operator": more}
+
+
+def expiry(token: str) -> float:
+    """Return when a token ends, in seconds since the epoch."""
+    payload = token.split(".")[1]
+    decoded = json.loads(base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))
+    return float(decoded["exp"])

@@ -1,0 +1,51 @@
+"""What only a kernel and a kubelet can do to a worker: memory, disk, images."""
+
+import time
+
+import pytest
+from tests.containers.conftest import Report
+from tests.containers.memory import kill_by_memory, memory_group
+from tests.containers.world import World, song_of
+from tests.whole_path import eventually
+
+
+def test_out_of_memory(world: World, report: Report) -> None:
+    with world.settings("worker.memory=200Mi", "worker.memoryRetry=3Gi"):
+        name = world.ask(world.song_url())
+        outcome = world.outcome(name)
+        report.check("out of memory", "WorkerOom Completed -> Completed", outcome)
+        memory = world.status(name)["attempts"][1]["memoryBytes"]
+        report.check("  memory of the second attempt", 3 << 30, memory)
+        report.check("  final webhooks", 1, world.finals(name))
+
+
+def test_the_decoder_alone_is_killed_for_memory(world: World, report: Report) -> None:
+    """The kernel ends the decoder, a child of the worker's; the worker lives and says so."""
+    name = world.ask(world.web.give("/long.wav", song_of(500)))
+    [decoder] = eventually(lambda: world.processes("splitjob_worker.decoder"), 90)
+    decoder.suspend()  # it would be done in a moment
+    worker, group = decoder.parent(), memory_group(decoder.pid)
+    if worker is None or group is None:
+        pytest.skip("with control groups of version 2 a kubelet ends all processes of a container")
+    killed = kill_by_memory(world, world.pods_of(name)[-1], decoder, group)
+    report.check("the kernel ends the decoder for memory", True, killed)
+    report.check("  and lets the worker live", True, worker.is_running())
+    report.check("  its job", "WorkerOom Completed -> Completed", world.outcome(name))
+
+
+def test_the_scratch_disk_overfilled(world: World, report: Report) -> None:
+    """The kubelet evicts a pod whose volume holds more than it may, or the worker sees it first."""
+    with world.settings("worker.scratchSize=40Mi"):
+        name = world.ask(world.web.give("/large.wav", song_of(120)))
+        report.check("scratch overfilled", "WorkerStorage -> Failed", world.outcome(name))
+        report.check("  final webhooks", 1, world.finals(name))
+
+
+def test_an_image_that_is_not_there_and_then_is(world: World, report: Report) -> None:
+    world.upgrade("worker.image.tag=nosuch")
+    name = world.ask(world.song_url())
+    eventually(lambda: world.pods_of(name), 60)
+    time.sleep(2)
+    world.upgrade()
+    outcome = world.outcome(name)
+    report.check("image missing, then there", "WorkerImage Completed -> Completed", outcome)

@@ -1,0 +1,143 @@
+"""What a pod finds around it: no name, nothing to write on, a companion that never ends."""
+
+import json
+from typing import Any
+
+from tests.containers.conftest import Report
+from tests.containers.world import World
+from tests.whole_path import eventually
+
+IDENTITY = """
+import os, pathlib, pwd
+def named():
+    try:
+        return bool(pwd.getpwuid(os.getuid()))
+    except KeyError:
+        return False
+def writes(folder):
+    try:
+        pathlib.Path(folder, "probe").write_text("")
+        return True
+    except OSError as error:
+        return error.strerror
+print(os.getuid(), named(), writes("/"), writes("/opt/venv"))
+"""
+# As the policies' language has it: types are named by where they stand in the object.
+CONTAINER = "Object.spec.containers"
+COMPANION = """Object{spec: Object.spec{containers: [%(container)s{
+  name: "companion", image: "%(image)s", imagePullPolicy: "Never",
+  command: ["python", "-c", "import time; time.sleep(1000000)"],
+  securityContext: %(container)s.securityContext{
+    allowPrivilegeEscalation: false, readOnlyRootFilesystem: true,
+    capabilities: %(container)s.securityContext.capabilities{drop: ["ALL"]}
+  }
+}]}}"""
+POLICY = "a-companion-for-workers"
+
+
+def test_users_without_names_and_read_only_roots(world: World, report: Report) -> None:
+    expected = "65532 False Read-only file system Read-only file system"
+    for component in ("api", "operator"):
+        pod = world.pod_of(component)["metadata"]["name"]
+        said = world.exec(pod, IDENTITY).strip()
+        report.check(f"user, has a name, can write: {component}", expected, said)
+    name = world.ask(world.slow_song(8))
+    said = world.exec(world.running(name), IDENTITY).strip()
+    report.check("user, has a name, can write: worker", expected, said)
+    report.check("  its song", "Completed -> Completed", world.outcome(name))
+
+
+def test_a_user_of_the_platforms_choice(world: World, report: Report) -> None:
+    """As OpenShift does it: any number, group 0, no entry in /etc/passwd, no HOME."""
+    parts = ("api", "operator", "worker")
+    user = [f"{part}.podSecurityContext.runAsUser=1000650000" for part in parts]
+    group = [f"{part}.podSecurityContext.runAsGroup=0" for part in parts]
+    with world.settings(*user, *group):
+        pod = world.pod_of("operator")["metadata"]["name"]
+        said = world.exec(pod, IDENTITY).split()[0]
+        report.check("operator as another user", "1000650000", said)
+        name = world.ask(world.song_url())
+        report.check("  a song", "Completed -> Completed", world.outcome(name))
+
+
+def test_a_companion_that_never_ends(world: World, report: Report) -> None:
+    """Injected by an admission policy, as service meshes do; the job ends all the same."""
+    image = f"docker.io/track-tree-audio/worker:{world.containers.images.provide()['worker']}"
+    for document in companion(image):
+        world.cluster.kubectl("apply", "-f", "-", text=json.dumps(document))
+    try:
+        eventually(lambda: companions(world) == 1, 60)
+        name = world.ask(world.slow_song(4))
+        pod = world.cluster.get("pod", world.running(name), "-n", world.namespace)
+        names = sorted(one["name"] for one in pod["spec"]["containers"])
+        report.check("containers of the worker's pod", ["companion", "worker"], names)
+        report.check("  a song beside it", "Completed -> Completed", world.outcome(name))
+        report.check("  final webhooks", 1, world.finals(name))
+    finally:
+        for document in companion(image):
+            world.cluster.kubectl("delete", document["kind"], document["metadata"]["name"])
+
+
+def companions(world: World) -> int:
+    """Count the companions that a worker's pod would get now."""
+    security = {
+        "allowPrivilegeEscalation": False,
+        "capabilities": {"drop": ["ALL"]},
+        "runAsNonRoot": True,
+        "seccompProfile": {"type": "RuntimeDefault"},
+    }
+    pod = {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {"name": "probe", "labels": {"audio.track-tree.com/splitjob": "probe"}},
+        "spec": {"containers": [{"name": "main", "image": "none", "securityContext": security}]},
+    }
+    said = world.kubectl(
+        "create", "--dry-run=server", "-o", "json", "-f", "-", text=json.dumps(pod)
+    )
+    return sum(one["name"] == "companion" for one in json.loads(said)["spec"]["containers"])
+
+
+def companion(image: str) -> list[dict[str, Any]]:
+    """Return a policy that gives each pod of a worker one more container, and its binding."""
+    expression = COMPANION % {"container": CONTAINER, "image": image}
+    return [
+        {
+            "apiVersion": "admissionregistration.k8s.io/v1",
+            "kind": "MutatingAdmissionPolicy",
+            "metadata": {"name": POLICY},
+            "spec": {
+                "matchConstraints": {
+                    "resourceRules": [
+                        {
+                            "apiGroups": [""],
+                            "apiVersions": ["v1"],
+                            "operations": ["CREATE"],
+                            "resources": ["pods"],
+                        }
+                    ]
+                },
+                "matchConditions": [
+                    {
+                        "name": "a-worker",
+                        "expression": "has(object.metadata.labels) && "
+                        "'audio.track-tree.com/splitjob' in object.metadata.labels",
+                    }
+                ],
+                "failurePolicy": "Fail",
+                "reinvocationPolicy": "IfNeeded",
+                "mutations": [
+                    {
+                        "patchType": "ApplyConfiguration",
+                        "applyConfiguration": {"expression": expression},
+                    }
+                ],
+            },
+        },
+        {
+            "apiVersion": "admissionregistration.k8s.io/v1",
+            "kind": "MutatingAdmissionPolicyBinding",
+            "metadata": {"name": POLICY},
+            "spec": {"policyName": POLICY},
+        },
+    ]

@@ -1,0 +1,128 @@
+"""Upgraded and uninstalled in the middle of the work, and what an older version has stored."""
+
+import json
+import subprocess
+from typing import Any
+
+import yaml
+from tests.containers.conftest import Report
+from tests.containers.world import World, repeat
+from tests.whole_path import eventually
+
+from splitjob_local.programs import REPOSITORY
+from splitjob_local.service import RELEASE
+
+# The last commit before the service was run on a real kubelet.
+VERSION_BEFORE = "585ab6e"
+CRD = "splitjobs.audio.track-tree.com"
+WORKERS_POLICY = f"{RELEASE}-worker"
+
+
+def test_upgraded_meanwhile(world: World, report: Report) -> None:
+    name = world.ask(world.slow_song(8))
+    pod = world.running(name)
+    world.upgrade("logLevel=DEBUG", "worker.memory=2Gi")
+    report.check("helm upgrade meanwhile", "Completed -> Completed", world.outcome(name))
+    report.check("  in the same pod", [pod], world.pods_of(name) or [pod])
+    report.check("  final webhooks", 1, world.finals(name))
+    world.upgrade()
+
+
+def test_uninstalled_meanwhile_and_back(world: World, report: Report) -> None:
+    name = world.ask(world.slow_song(15))
+    world.running(name)
+    world.cluster.helm("uninstall", RELEASE, f"--namespace={world.namespace}", "--wait")
+    report.check("uninstalled: workers still run", True, bool(world.pods_of(name)))
+    confined = world.exists("networkpolicy", WORKERS_POLICY)
+    report.check("  and are still confined", True, confined)
+    world.install()
+    report.check("installed again", "Completed -> Completed", world.outcome(name))
+    report.check("  final webhooks", 1, world.finals(name))
+
+
+def test_what_an_uninstall_leaves(world: World, report: Report) -> None:
+    """The resource, the SplitJobs with their Secrets, the policy of workers; no pod, no role."""
+    world.cluster.helm("uninstall", RELEASE, f"--namespace={world.namespace}", "--wait")
+    try:
+        report.check("pods after an uninstall", True, repeat(lambda: pods(world) == "", 60))
+        left = leftovers(world)
+        report.check("  and other objects", [f"NetworkPolicy/{WORKERS_POLICY}"], left)
+    finally:
+        world.install()
+
+
+def pods(world: World) -> str:
+    return world.kubectl("get", "pods", "-o", "name").strip()
+
+
+def leftovers(world: World) -> list[str]:
+    """Name the objects of the chart that are still there, the resource and SplitJobs apart."""
+    kinds = (
+        "deployments,services,configmaps,secrets,serviceaccounts,roles,rolebindings,jobs,"
+        "networkpolicies,poddisruptionbudgets,clusterroles,clusterrolebindings"
+    )
+    selector = f"app.kubernetes.io/instance={RELEASE}"
+    found = json.loads(world.kubectl("get", kinds, "-l", selector, "-o", "json"))["items"]
+    return sorted(f"{one['kind']}/{one['metadata']['name']}" for one in found)
+
+
+def test_splitjobs_of_the_version_before(world: World, report: Report) -> None:
+    """One that was done and one that waits, stored under the resource as it was then."""
+    done = world.ask(world.song_url())
+    world.outcome(done)
+    world.finals(done)
+    waiting = world.ask(world.slow_song(30))
+    world.running(waiting)
+    kept = [stored(world, name) for name in (done, waiting)]
+    secret = json.loads(world.kubectl("get", "secret", secret_of(kept[1]), "-o", "json"))
+    world.cluster.helm("uninstall", RELEASE, f"--namespace={world.namespace}", "--wait")
+    world.kubectl("delete", "splitjobs", done, waiting)
+    eventually(lambda: not world.pods_of(waiting), 60)
+    world.cluster.kubectl("replace", "-f", "-", text=yaml.safe_dump(resource_before(world)))
+    world.kubectl("create", "-f", "-", text=json.dumps(bare(secret)))
+    for splitjob in kept:
+        world.kubectl("create", "-f", "-", text=json.dumps(bare(splitjob)))
+    status = json.dumps({"status": kept[0]["status"]})
+    world.kubectl("patch", "splitjob", done, "--subresource=status", "--type=merge", "-p", status)
+    world.install()
+    outcome = world.outcome(waiting)
+    report.check("a waiting job of the version before", "Completed -> Completed", outcome)
+    answer = world.client.get(f"/jobs/{done}").json()
+    report.check("a finished one is served as it was", kept[0]["status"]["phase"], state(answer))
+    attempts = len(world.status(done).get("attempts", []))
+    report.check("  and is not run again", len(kept[0]["status"]["attempts"]), attempts)
+
+
+def state(answer: dict[str, Any]) -> str:
+    """Return the state in an answer of the API, as the resource spells it."""
+    return str(answer.get("state") or answer.get("status")).capitalize()
+
+
+def stored(world: World, name: str) -> dict[str, Any]:
+    return json.loads(world.kubectl("get", "splitjob", name, "-o", "json"))  # type: ignore[no-any-return]
+
+
+def secret_of(splitjob: dict[str, Any]) -> str:
+    return str(splitjob["spec"]["request"]["secretName"])
+
+
+def bare(document: dict[str, Any]) -> dict[str, Any]:
+    """Return an object as it would be made anew."""
+    kept = {
+        key: document["metadata"][key]
+        for key in ("name", "namespace", "labels", "annotations")
+        if key in document["metadata"]
+    }
+    return {**document, "metadata": kept, "status": {}}
+
+
+def resource_before(world: World) -> dict[str, Any]:
+    """Return the CustomResourceDefinition as it was, in the place of the one that is there."""
+    path = f"{VERSION_BEFORE}:charts/track-tree-audio/files/crd.yaml"
+    shown = subprocess.run(
+        ["git", "-C", REPOSITORY, "show", path], check=True, capture_output=True, text=True
+    )
+    before: dict[str, Any] = yaml.safe_load(shown.stdout)
+    now = json.loads(world.cluster.kubectl("get", "crd", CRD, "-o", "json"))["metadata"]
+    kept = ("name", "labels", "annotations", "resourceVersion")
+    return {**before, "metadata": {key: now[key] for key in kept if key in now}}
