@@ -4,15 +4,15 @@ Not part of `make test`: `make e2e-containers` runs it, as root, on Linux. Each 
 line of its own while it runs, and the figures at the end.
 """
 
-import base64
-import json
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import Any
 
 import pytest
 import yaml
+from tests.containers.report import Report
+from tests.containers.rotating import READ_TOKEN, Rotating, expiry, short_tokens
 from tests.containers.world import World, song_of
 from tests.worker import web_server
 
@@ -24,59 +24,6 @@ from splitjob_local.service import Service
 
 NAMESPACE = "track-tree-audio"
 SECONDS_OF_SONG = 8.0
-TOKEN_SECONDS = 600  # Kubernetes gives none for a shorter time
-TOKEN_FOLDER = "/var/run/secrets/kubernetes.io/serviceaccount"
-READ_TOKEN = f"print(open('{TOKEN_FOLDER}/token').read())"
-
-
-@dataclass
-class Report:
-    """What was checked and measured, told as it happens."""
-
-    config: pytest.Config
-    figures: dict[str, tuple[float, float, str]] = field(default_factory=dict)
-
-    def check(self, what: str, expected: object, got: object) -> None:
-        """Tell whether something is as expected, and fail where it is not."""
-        holds = expected == got
-        mark, said = ("ok  ", f"{got}") if holds else ("FAIL", f"expected {expected}, got {got}")
-        self.say(f"{mark} {time.strftime('%H:%M:%S')}  {what}: {said}")
-        assert got == expected, what
-
-    def figure(self, what: str, value: float, goal: float, unit: str = "s") -> None:
-        """Keep a figure and its goal for the end, and tell it now."""
-        self.figures[what] = (value, goal, unit)
-        self.say(f"     {time.strftime('%H:%M:%S')}  {what}: {value:.1f} {unit} (goal {goal:g})")
-
-    def say(self, text: str) -> None:
-        """Print a line past pytest's capturing."""
-        capture = self.config.pluginmanager.getplugin("capturemanager")
-        with capture.global_and_fixture_disabled():
-            print(text, flush=True)
-
-
-@dataclass
-class Rotating:
-    """An installation whose tokens live as short as Kubernetes allows.
-
-    Attributes:
-        world: a caller and the receiver of it.
-        pods: of API and operator, by component, as they were at the start.
-        expires: when their first tokens end, seconds since the epoch.
-    """
-
-    world: World
-    pods: dict[str, str]
-    expires: float
-
-    def restarts(self) -> list[int]:
-        """Return how often the containers of these pods were started again."""
-        found = []
-        for pod in self.pods.values():
-            status = self.world.cluster.get("pod", pod, "-n", self.world.namespace)["status"]
-            found.append(int(status["containerStatuses"][0]["restartCount"]))
-        return found
-
 
 REPORT = pytest.StashKey[Report]()
 
@@ -159,33 +106,3 @@ def rotating(world: World, report: Report) -> Iterator[Rotating]:
         pods = {name: other.pod_of(name)["metadata"]["name"] for name in ("api", "operator")}
         tokens = [other.exec(pod, READ_TOKEN) for pod in pods.values()]
         yield Rotating(other, pods, max(expiry(token) for token in tokens))
-
-
-def short_tokens() -> dict[str, Any]:
-    """Return chart values that give API and operator tokens of ten minutes."""
-    token = {"serviceAccountToken": {"path": "token", "expirationSeconds": TOKEN_SECONDS}}
-    authority = {
-        "configMap": {
-            "name": "kube-root-ca.crt",
-            "items": [{"key": "ca.crt", "path": "ca.crt"}],
-        }
-    }
-    namespace = {
-        "downwardAPI": {
-            "items": [{"path": "namespace", "fieldRef": {"fieldPath": "metadata.namespace"}}]
-        }
-    }
-    more = {
-        "extraVolumes": [
-            {"name": "short-token", "projected": {"sources": [token, authority, namespace]}}
-        ],
-        "extraVolumeMounts": [{"name": "short-token", "mountPath": TOKEN_FOLDER, "readOnly": True}],
-    }
-    return {"api": {**more, "replicas": 1}, "operator": more}
-
-
-def expiry(token: str) -> float:
-    """Return when a token ends, in seconds since the epoch."""
-    payload = token.split(".")[1]
-    decoded = json.loads(base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))
-    return float(decoded["exp"])

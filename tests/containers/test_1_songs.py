@@ -5,7 +5,7 @@ import re
 import time
 from datetime import datetime
 
-from tests.containers.conftest import Report
+from tests.containers.report import Report
 from tests.containers.world import World, repeat
 
 from splitjob_local.cluster import ClusterError

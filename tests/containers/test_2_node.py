@@ -2,7 +2,8 @@
 
 import signal
 
-from tests.containers.conftest import Report, Rotating
+from tests.containers.report import Report
+from tests.containers.rotating import Rotating
 from tests.containers.world import World
 from tests.whole_path import eventually
 

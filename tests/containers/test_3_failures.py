@@ -3,8 +3,8 @@
 import time
 
 import pytest
-from tests.containers.conftest import Report
 from tests.containers.memory import kill_by_memory, memory_group
+from tests.containers.report import Report
 from tests.containers.world import World, song_of
 from tests.whole_path import eventually
 

@@ -3,7 +3,7 @@
 import json
 from typing import Any
 
-from tests.containers.conftest import Report
+from tests.containers.report import Report
 from tests.containers.world import World
 from tests.whole_path import eventually
 

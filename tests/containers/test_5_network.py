@@ -5,7 +5,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from tests.containers.conftest import Report
+from tests.containers.report import Report
 from tests.containers.world import World
 from tests.whole_path import eventually
 

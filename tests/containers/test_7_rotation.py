@@ -6,7 +6,8 @@ tokens is started early, in a namespace of its own, and looked at last.
 
 import time
 
-from tests.containers.conftest import READ_TOKEN, Report, Rotating, expiry
+from tests.containers.report import Report
+from tests.containers.rotating import READ_TOKEN, Rotating, expiry
 
 
 def test_tokens_replaced_meanwhile(rotating: Rotating, report: Report) -> None:

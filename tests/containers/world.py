@@ -11,8 +11,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
-from typing import Any, Protocol, cast
+from typing import Any, cast
 
+from tests.containers.report import Report
 from tests.whole_path import WholePath, eventually
 from tests.worker import Handler, give, in_turn, tones, write_audio
 
@@ -25,21 +26,11 @@ HELM_SECONDS = 110
 PATIENCE = 300.0
 
 
-class Reporter(Protocol):
-    """What tells of checks and figures."""
-
-    def check(self, what: str, expected: object, got: object) -> None: ...
-
-    def figure(self, what: str, value: float, goal: float, unit: str = "s") -> None: ...
-
-    def say(self, text: str) -> None: ...
-
-
 @dataclass(kw_only=True)
 class World(WholePath):
     """The whole path on a node that runs containers."""
 
-    report: Reporter
+    report: Report
 
     @property
     def containers(self) -> ContainerCluster:

@@ -6,6 +6,7 @@ import json
 import os
 import tarfile
 from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 from typing import IO, Any
 
@@ -14,6 +15,7 @@ from splitjob_local.processes import ProcessError
 
 OCI_MANIFEST = "application/vnd.oci.image.manifest.v1+json"
 COPY_BYTES = 1 << 20
+DIGEST_LETTERS = 64
 
 
 def import_image(containerd: Containerd, manifest: bytes, folder: Path, name: str) -> None:
@@ -24,6 +26,8 @@ def import_image(containerd: Containerd, manifest: bytes, folder: Path, name: st
     """
     there = containerd.blobs()
     wanted = [digest for digest in blobs_of(manifest) if digest not in there]
+    for digest in wanted:
+        lend(folder / digest.removeprefix("sha256:"), containerd.blob(digest))
     process = containerd.import_archive()
     assert process.stdin is not None  # noqa: S101 it was asked for
     try:
@@ -77,21 +81,26 @@ def _add(archive: tarfile.TarFile, name: str, content: bytes) -> None:
     archive.addfile(member, io.BytesIO(content))
 
 
-def share_with_store(containerd: Containerd, manifest: bytes, folder: Path) -> None:
-    """Keep each layer once: make those beside the store links to those in it, drop old ones."""
+def lend(ours: Path, theirs: Path) -> None:
+    """Put a blob into containerd's store as a second name of our file.
+
+    containerd takes one that lies there as received, so that gigabytes are neither copied nor kept
+    twice. On another file system it copies, as it would without this.
+
+    Args:
+        ours: beside the store.
+        theirs: where the store keeps it.
+    """
+    theirs.parent.mkdir(parents=True, exist_ok=True)
+    with suppress(OSError):
+        theirs.hardlink_to(ours)
+
+
+def drop_others(manifest: bytes, folder: Path) -> None:
+    """Delete the blobs in a folder that are not this image's: of the versions before it."""
     wanted = {digest.removeprefix("sha256:") for digest in blobs_of(manifest)}
-    for digest in blobs_of(manifest):
-        ours, theirs = folder / digest.removeprefix("sha256:"), containerd.blob(digest)
-        if ours.exists() and theirs.exists() and not ours.samefile(theirs):
-            link = ours.with_suffix(".link")
-            link.unlink(missing_ok=True)
-            try:
-                link.hardlink_to(theirs)
-            except OSError:  # another file system
-                return
-            link.replace(ours)
     for file in folder.iterdir():
-        if len(file.name) == 64 and file.name not in wanted:
+        if len(file.name) == DIGEST_LETTERS and file.name not in wanted:
             file.unlink()
 
 

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from splitjob_local.containers.archive import import_image, share_with_store
+from splitjob_local.containers.archive import drop_others, import_image
 from splitjob_local.containers.base import find_base
 from splitjob_local.containers.builder import Builder
 from splitjob_local.containers.containerd import Containerd
@@ -79,4 +79,4 @@ class Images:
         layers = self.cache / "layers" / source.target.name
         manifest = builder.export(name, layers)
         import_image(self.containerd, manifest.read_bytes(), layers, name)
-        share_with_store(self.containerd, manifest.read_bytes(), layers)
+        drop_others(manifest.read_bytes(), layers)
