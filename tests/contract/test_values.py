@@ -291,7 +291,7 @@ class Strict(yaml.SafeLoader):
     """Refuses a key that is there twice, of which others take either."""
 
 
-def no_key_twice(loader: Strict, node: yaml.MappingNode) -> dict[str, Any]:
+def no_key_twice(loader: Strict, node: yaml.MappingNode) -> dict[Any, Any]:
     keys = [loader.construct_object(key) for key, _ in node.value]
     assert len(keys) == len(set(keys)), f"{keys}{node.start_mark}"
     return loader.construct_mapping(node, deep=True)
@@ -315,7 +315,7 @@ def test_a_label_given_in_several_places_is_there_once(
     }
     file = tmp_path / "values.yaml"
     file.write_text(yaml.safe_dump(values))
-    monkeypatch.setattr(chart.yaml, "safe_load_all", lambda text: yaml.load_all(text, Strict))
+    monkeypatch.setattr(yaml, "safe_load_all", lambda text: yaml.load_all(text, Strict))
     rendered = chart.render(helm, tmp_path, files=[file])
     pods = [m["spec"]["template"]["metadata"] for m in rendered if m["kind"] == "Deployment"]
     monitors = [m["metadata"] for m in rendered if m["kind"] == "ServiceMonitor"]
