@@ -308,14 +308,17 @@ def _at(root: Schema, path: str) -> Schema:
 
 
 def _column(column: Column) -> Schema:
-    """Return a column as the CustomResourceDefinition holds it."""
-    return {
+    """Return a column as the CustomResourceDefinition holds it.
+
+    The API server drops a priority of 0: written, it would look changed to whoever compares.
+    """
+    found: Schema = {
         "name": column.name,
         "type": column.type,
         "jsonPath": column.path,
         "description": column.description,
-        "priority": column.priority,
     }
+    return {**found, "priority": column.priority} if column.priority else found
 
 
 if __name__ == "__main__":
