@@ -1,8 +1,11 @@
 """The operator's Job for the values that the chart takes, before the real API server."""
 
 import json
+from pathlib import Path
 from typing import Any
 
+import pytest
+from tests import chart
 from tests.operator_samples import raw_splitjob, settings
 
 from splitjob.resource import Attempt
@@ -43,6 +46,14 @@ TAKEN: list[dict[str, Any]] = [
 ]  # fmt: skip
 
 
+def dry_run(cluster: LocalCluster, manifests: list[Any]) -> None:
+    """See that the API server would take all of them, and no field of them is unknown."""
+    listed = {"apiVersion": "v1", "kind": "List", "items": manifests}
+    command = ("create", "--dry-run=server", "--validate=strict", "-n", "default", "-o", "name")
+    said = cluster.kubectl(*command, "-f", "-", text=json.dumps(listed))
+    assert len(said.splitlines()) == len(manifests)
+
+
 def test_the_api_server_takes_the_job_for_every_value_that_is_taken(cluster: LocalCluster) -> None:
     jobs = []
     for number, changed in enumerate(TAKEN):
@@ -50,17 +61,16 @@ def test_the_api_server_takes_the_job_for_every_value_that_is_taken(cluster: Loc
         made = job.build(SplitJobView.of(raw_splitjob()), attempt, settings(**changed))
         made["metadata"].pop("namespace")
         jobs.append(made)
-    listed = {"apiVersion": "v1", "kind": "List", "items": jobs}
-    said = cluster.kubectl(
-        "create",
-        "--dry-run=server",
-        "--validate=strict",
-        "-n",
-        "default",
-        "-o",
-        "name",
-        "-f",
-        "-",
-        text=json.dumps(listed),
+    dry_run(cluster, jobs)
+
+
+@pytest.mark.parametrize("release", ["audio-1.2", "3stems", "123", "true", "a" * 53, "9" * 53])
+def test_the_api_server_takes_the_chart_for_every_name_of_a_release(
+    cluster: LocalCluster, tmp_path: Path, release: str
+) -> None:
+    helm = cluster.cluster.programs["helm"]
+    settings = ("crds.enabled=false", "ingress.enabled=true", "ingress.hosts={a.example.com}")
+    dry_run(
+        cluster,
+        chart.render(helm, tmp_path, *settings, release=release, namespace="default"),
     )
-    assert len(said.splitlines()) == len(jobs)
