@@ -10,13 +10,16 @@ import os
 import secrets
 import sys
 from collections.abc import Iterator
+from contextlib import suppress
 
 import hypothesis
 import pytest
 import yaml
+from tests.helm3 import find_helm3
 
 from splitjob.crd import custom_resource_definition
 from splitjob_local.binaries import find_binaries
+from splitjob_local.gobuild import GoBuildError
 from splitjob_local.kinds import cluster_class
 from splitjob_local.local_cluster import LocalCluster, Options
 from splitjob_local.service import Service
@@ -50,8 +53,13 @@ def say(text: str) -> None:
 def pytest_collection_finish(session: pytest.Session) -> None:
     """Get the control plane before the first test, whose time limit is not made for a build."""
     wanted = any("cluster" in getattr(item, "fixturenames", ()) for item in session.items)
-    if wanted and not session.config.option.collectonly:
+    if session.config.option.collectonly:
+        return
+    if wanted:
         find_binaries(say)
+    if any("helm3" in item.name for item in session.items):
+        with suppress(GoBuildError):  # the tests that want it are skipped then, and say so
+            find_helm3(say)
 
 
 @pytest.fixture(scope="session")

@@ -354,16 +354,19 @@ volumeMounts:
   {{- end }}
 {{- end }}
 
-{{- /* The variables that are no plain settings; only the operator talks to the storage. */}}
+{{- /* The variables that are no plain settings; only the operator talks to the storage. A fieldRef says
+       its apiVersion, which the API server would add, so that it looks changed to nobody. */}}
 {{- define "track-tree-audio.ownEnv" -}}
 - name: NAMESPACE
   valueFrom:
     fieldRef:
+      apiVersion: v1
       fieldPath: metadata.namespace
 - name: HOST
   {{- if .root.Values.listenOnPodIP }}
   valueFrom:
     fieldRef:
+      apiVersion: v1
       fieldPath: status.podIP
   {{- else }}
   value: "::"

@@ -1,5 +1,5 @@
 // Helm 3, pinned, for the tests that install and upgrade the chart with it: many clusters are still
-// run with it. `python -m tests.helm3` builds it; the local cluster itself uses Helm 4.
+// run with it. `tests/helm3.py` builds it; the local cluster itself uses Helm 4.
 module track-tree-audio/local/tools/helm3
 
 go 1.26.0
