@@ -229,7 +229,7 @@ def test_what_the_chart_takes_for_an_endpoint_boto_takes(text: str) -> None:
 IMAGE = ("registry", "repository", "tag", "digest")
 
 
-@some(max_examples=80)
+@some(max_examples=40)
 @given(st.tuples(*(spelled(f"worker.image.{part}") for part in IMAGE)))
 def test_what_the_chart_takes_for_an_image_the_operator_takes(parts: tuple[str, ...]) -> None:
     if not all(chart_takes(f"worker.image.{n}", v) for n, v in zip(IMAGE, parts, strict=True)):
