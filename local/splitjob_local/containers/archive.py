@@ -1,11 +1,10 @@
-"""Images as archives: written for containerd, without the blobs that it has."""
+"""Images for containerd: their blobs one by one, then an archive that says what they make up."""
 
 import hashlib
 import io
 import json
 import os
 import tarfile
-from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 from typing import IO, Any
@@ -14,8 +13,6 @@ from splitjob_local.containers.containerd import Containerd
 from splitjob_local.processes import ProcessError
 
 OCI_MANIFEST = "application/vnd.oci.image.manifest.v1+json"
-COPY_BYTES = 1 << 20
-DIGEST_LETTERS = 64
 
 
 def import_image(containerd: Containerd, manifest: bytes, folder: Path, name: str) -> None:
@@ -25,16 +22,13 @@ def import_image(containerd: Containerd, manifest: bytes, folder: Path, name: st
         ProcessError: containerd refused it.
     """
     there = containerd.blobs()
-    wanted = [digest for digest in blobs_of(manifest) if digest not in there]
-    for digest in wanted:
-        lend(folder / digest.removeprefix("sha256:"), containerd.blob(digest))
+    for digest in blobs_of(manifest):
+        if digest not in there:
+            containerd.take(digest, folder / digest.removeprefix("sha256:"))
     process = containerd.import_archive()
     assert process.stdin is not None  # noqa: S101 it was asked for
-    try:
-        with process.stdin:
-            write_archive(process.stdin, manifest, name, folder, wanted)
-    except BrokenPipeError:
-        pass  # what it says tells more
+    with suppress(BrokenPipeError), process.stdin:  # what it says tells more
+        write_archive(process.stdin, manifest, name)
     said = process.stdout.read().decode(errors="replace") if process.stdout else ""
     if process.wait() != 0:
         raise ProcessError(f"containerd does not take the image {name}: {said.strip()}")
@@ -46,17 +40,13 @@ def blobs_of(manifest: bytes) -> list[str]:
     return [document["config"]["digest"], *(layer["digest"] for layer in document["layers"])]
 
 
-def write_archive(
-    to: IO[bytes], manifest: bytes, name: str, folder: Path, blobs: Iterable[str]
-) -> None:
-    """Write an OCI archive of one image, with these of its blobs.
+def write_archive(to: IO[bytes], manifest: bytes, name: str) -> None:
+    """Write an OCI archive of one image of which all blobs are in the store.
 
     Args:
         to: where it goes.
         manifest: the image's own.
         name: what the image is to be called.
-        folder: holds the blobs, each under the hex of its SHA-256.
-        blobs: digests, `sha256:<hex>`.
     """
     digest = hashlib.sha256(manifest).hexdigest()
     descriptor = {
@@ -66,11 +56,8 @@ def write_archive(
         "annotations": {"io.containerd.image.name": name},
     }
     index = {"schemaVersion": 2, "manifests": [descriptor]}
-    with tarfile.open(fileobj=to, mode="w|", bufsize=COPY_BYTES) as archive:
+    with tarfile.open(fileobj=to, mode="w|") as archive:
         _add(archive, "oci-layout", b'{"imageLayoutVersion":"1.0.0"}')
-        for blob in blobs:
-            file = folder / blob.removeprefix("sha256:")
-            archive.add(file, f"blobs/sha256/{file.name}")
         _add(archive, f"blobs/sha256/{digest}", manifest)
         _add(archive, "index.json", json.dumps(index).encode())
 
@@ -79,29 +66,6 @@ def _add(archive: tarfile.TarFile, name: str, content: bytes) -> None:
     member = tarfile.TarInfo(name)
     member.size = len(content)
     archive.addfile(member, io.BytesIO(content))
-
-
-def lend(ours: Path, theirs: Path) -> None:
-    """Put a blob into containerd's store as a second name of our file.
-
-    containerd takes one that lies there as received, so that gigabytes are neither copied nor kept
-    twice. On another file system it copies, as it would without this.
-
-    Args:
-        ours: beside the store.
-        theirs: where the store keeps it.
-    """
-    theirs.parent.mkdir(parents=True, exist_ok=True)
-    with suppress(OSError):
-        theirs.hardlink_to(ours)
-
-
-def drop_others(manifest: bytes, folder: Path) -> None:
-    """Delete the blobs in a folder that are not this image's: of the versions before it."""
-    wanted = {digest.removeprefix("sha256:") for digest in blobs_of(manifest)}
-    for file in folder.iterdir():
-        if len(file.name) == DIGEST_LETTERS and file.name not in wanted:
-            file.unlink()
 
 
 def pause_image(program: Path, folder: Path) -> bytes:

@@ -1,14 +1,15 @@
 """The project's images in the node's store: built when their inputs changed, imported when new.
 
 An image's tag is a hash of all that goes into it, so that an image whose inputs did not change is
-neither built nor imported again. Of a changed one only the layers that changed are.
+neither built nor imported again. Of a changed one only the steps and layers that changed are.
 """
 
+import tempfile
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from splitjob_local.containers.archive import drop_others, import_image
+from splitjob_local.containers.archive import import_image
 from splitjob_local.containers.base import find_base
 from splitjob_local.containers.builder import Builder
 from splitjob_local.containers.containerd import Containerd
@@ -34,7 +35,7 @@ class Images:
 
     Attributes:
         containerd: the node's runtime.
-        cache: where layers are kept beside the store.
+        cache: beside the store, for what is on its way there.
         say: is told what takes more than a moment.
         repository: the checkout to build from.
     """
@@ -76,7 +77,6 @@ class Images:
 
     def _import(self, builder: Builder, source: ImageSource, name: str) -> None:
         self.say(f"importing the image {source.target.name}")
-        layers = self.cache / "layers" / source.target.name
-        manifest = builder.export(name, layers)
-        import_image(self.containerd, manifest.read_bytes(), layers, name)
-        drop_others(manifest.read_bytes(), layers)
+        with tempfile.TemporaryDirectory(dir=self.cache) as folder:
+            manifest = builder.export(name, Path(folder)).read_bytes()
+            import_image(self.containerd, manifest, Path(folder), name)
