@@ -98,16 +98,15 @@ def reproducible(engine: Engine, arguments: argparse.Namespace) -> bool:
     """Build images twice without the cache, and compare the digests of their layers."""
     good = True
     for name in arguments.images:
-        found = []
-        for time_ in ("first", "second"):
-            tag = f"{_tag(arguments, name)}-{time_}"
-            build(engine, TARGETS[name], tag, _how(arguments, cached=False))
-            found.append(describe(engine, tag))
-        first, second = found
+        tags = [f"{_tag(arguments, name)}-{time_}" for time_ in ("first", "second")]
+        for tag in tags:
+            # Another folder each time, in which nobody works meanwhile.
+            with tempfile.TemporaryDirectory() as folder:
+                _copy_sources(Path(folder))
+                build(engine, TARGETS[name], tag, _how(arguments, Path(folder), cached=False))
+        first, second = (describe(engine, tag) for tag in tags)
         same = [a == b for a, b in zip(first.layers, second.layers, strict=True)]
-        print(
-            f"{name}: {sum(same)} of {len(same)} layers are the same when built again", flush=True
-        )
+        print(f"{name}: {sum(same)} of {len(same)} layers are the same when built again")
         print(f"  image {first.id} and {second.id}", flush=True)
         good = good and all(same)
     return good
