@@ -75,12 +75,12 @@ def _bucket(text: str) -> str:
 
 
 def _model_directory(text: str) -> str:
-    if text.split("/")[1:2] in [[name] for name in _TAKEN]:
+    if text in {"/tmp", "/run", "/etc"} or text.split("/")[1:2] in _TAKEN:  # noqa: S108 - no file
         raise ValueError(f"{text} is used otherwise: mount the weights at a folder such as /models")
     return text
 
 
-_TAKEN = ("scratch", "tmp", "dev", "proc", "sys", "run", "etc")
+_TAKEN = (["scratch"], ["dev"], ["proc"], ["sys"])
 
 ByteQuantity = Annotated[str, AfterValidator(_bytes)]
 CpuQuantity = Annotated[str, AfterValidator(_cores)]
@@ -109,7 +109,7 @@ ImageReference = Annotated[
 ]
 ModelDirectory = Annotated[
     str,
-    Field(pattern="^(/[A-Za-z0-9_-][A-Za-z0-9_.-]*)*$", max_length=256),
+    Field(pattern=r"^(/\.?[A-Za-z0-9_~@+-][A-Za-z0-9_.~@+-]*)*$", max_length=256),
     AfterValidator(_model_directory),
 ]
 CudaDevices = Annotated[str, Field(pattern=f"^({_DEVICE}(,{_DEVICE})*)?$", max_length=1024)]

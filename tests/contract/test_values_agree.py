@@ -90,7 +90,7 @@ WORDS = r"""
     requests.nvidia.com/gpu limits.a/b kubernetes.io/gpu a.kubernetes.io/g hugepages-2Mi/x
     NVIDIA.com/gpu nvidia.com/ /gpu a/b/c 0,1 GPU-5ebe9f43 MIG-1/2/3 -1 0, cuda cpu gpu mps INFO
     info prod local Always always ieee fp16 xn--a stems/prod stems//prod .hidden a/.b .. . ~a
-    a*b a'b
+    a*b a'b /root/.cache/x /tmp /tmp/x /proc/1 /a/. /..a
 """
 NASTY = [*WORDS.split(), "", "6 Gi", "6Gi ", "a b", "us east", "0, 1"]
 NASTY += [
