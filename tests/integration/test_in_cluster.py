@@ -4,6 +4,7 @@ Acceptance 69: neither is started by KUBECONFIG here, and neither has a user wit
 """
 
 import json
+import secrets
 import subprocess
 import time
 from collections.abc import Iterator
@@ -85,7 +86,7 @@ class Programs:
     def separate(self) -> str:
         """Send a song in; return the job's id."""
         body = {
-            "versionId": "in-cluster",
+            "versionId": f"in-cluster-{secrets.token_hex(4)}",
             "audioUrl": f"{self.place.receiver.base}song.wav",
             "aiModel": "demo",
             "webhook": f"{self.place.receiver.base}in-cluster",
