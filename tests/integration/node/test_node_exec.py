@@ -65,7 +65,7 @@ def read_until(terminal: int, text: str) -> str:
 
 
 def test_an_exec_session_ends_with_its_container(pods: Any) -> None:
-    pods.run("short", "sleep", "1")
+    pods.run("short", "sleep", "6")
     pods.wait_until_ready("short")
 
     assert run(pods, "short", "--", "sleep", "50").returncode == 137
