@@ -35,7 +35,7 @@ PROGRAMS = Path(sys.executable).parent
 PATCHED = f"""
 import pathlib, pwd, runpy, sys
 from kubernetes.config import incluster_config
-import splitjob_api.cluster
+from splitjob_kube import connection
 
 def nameless(uid):
     raise KeyError(f"getpwuid(): uid not found: {{uid}}")
@@ -43,10 +43,10 @@ def nameless(uid):
 pwd.getpwuid = nameless
 folder = pathlib.Path(sys.argv[1])
 assert incluster_config.SERVICE_TOKEN_FILENAME == "{TOKEN_MOUNT_PATH}/token"
-assert str(splitjob_api.cluster._NAMESPACE_FILE) == "{TOKEN_MOUNT_PATH}/namespace"
+assert str(connection.NAMESPACE_FILE) == "{TOKEN_MOUNT_PATH}/namespace"
 incluster_config.SERVICE_TOKEN_FILENAME = str(folder / "token")
 incluster_config.SERVICE_CERT_FILENAME = str(folder / "ca.crt")
-splitjob_api.cluster._NAMESPACE_FILE = folder / "namespace"
+connection.NAMESPACE_FILE = folder / "namespace"
 del sys.argv[:2]
 runpy.run_module(sys.argv[0], run_name="__main__", alter_sys=True)
 """
