@@ -1,6 +1,7 @@
 """The documentation as a site: a strict build, no dead link, nothing from elsewhere."""
 
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -107,6 +108,16 @@ def test_no_page_loads_anything_from_elsewhere(site: Path, pages: dict[Path, Htm
 def test_every_page_is_in_the_menu(pages: dict[Path, Html]) -> None:
     linked = {Path(os.path.normpath(page.parent / link)) for page, link in links(pages)}
     assert set(pages) <= linked | {Path("index.html")}
+
+
+RELATIVE = re.compile(r"\]\((?!https?:|#)([^)#\s]+)")
+
+
+@pytest.mark.parametrize("page", ["README.md", "charts/track-tree-audio/README.md", "CHANGELOG.md"])
+def test_pages_outside_of_the_site_link_to_files_that_are_there(page: str) -> None:
+    found = RELATIVE.findall((ROOT / page).read_text())
+    assert found or page != "README.md"
+    assert not [link for link in found if not ((ROOT / page).parent / link).exists()]
 
 
 @pytest.mark.parametrize(
