@@ -2,7 +2,6 @@
 
 import ssl
 import subprocess
-from pathlib import Path
 from typing import Any
 
 import httpx
@@ -29,21 +28,28 @@ def test_tail_time_and_limits(pods: Any) -> None:
     assert kubectl_logs(pods, "lines", f"--since-time={since}").endswith("end")
 
 
-def test_following_to_the_end(pods: Any, tmp_path: Path) -> None:
+def test_following_to_the_end(pods: Any) -> None:
     """Lines come as they are written, and the command ends with the container."""
-    read = tmp_path / "the-first-line-was-read"
-    pods.shell("slow", f"echo 1; until [ -e {read} ]; do sleep 0.1; done; echo 2; echo 3")
+    pods.shell(
+        "slow",
+        'echo 1; until [ -e "$READ" ]; do sleep 0.1; done; echo 2; echo 3',
+        env=[{"name": "READ", "value": "/state/the-first-line-was-read"}],
+        volumeMounts=[{"name": "state", "mountPath": "/state"}],
+        spec={"volumes": [{"name": "state", "emptyDir": {}}]},
+    )
     pods.wait_until_ready("slow")
     kubectl = pods.cluster.cluster.programs["kubectl"]
+    environment = pods.cluster.cluster.environment()
     with subprocess.Popen(
         [kubectl, "logs", "-f", "-n", pods.namespace, "slow"],
-        env=pods.cluster.cluster.environment(),
+        env=environment,
         stdout=subprocess.PIPE,
         text=True,
     ) as reader:
         assert reader.stdout is not None
         first = reader.stdout.readline()
-        read.touch()
+        touch = [kubectl, "exec", "-n", pods.namespace, "slow", "--", "sh", "-c", 'touch "$READ"']
+        subprocess.run(touch, env=environment, check=True)
         rest = reader.stdout.readlines()
 
     assert [first, *rest] == ["1\n", "2\n", "3\n"]
