@@ -12,9 +12,10 @@ from aiohttp import web
 
 from splitjob.sender import WebhookSender
 from splitjob.storage import S3Service
+from splitjob_kube.rights import Right
 from splitjob_operator import http
 from splitjob_operator.check import Rules
-from splitjob_operator.cluster import Cluster
+from splitjob_operator.cluster import Cluster, rights_needed
 from splitjob_operator.controller import Controller
 from splitjob_operator.counter import Counter
 from splitjob_operator.deliver import Deliverer
@@ -43,7 +44,7 @@ class App:
         allowlist, networks = settings.allowlist(), settings.networks()
         local = settings.environment == "local"
         rules = Rules(allowlist, settings.registry(), local, networks)
-        cluster = Cluster(settings.namespace, settings.totals_configmap, settings.release)
+        cluster = Cluster(settings.namespace, _rights(settings), settings.release)
         readiness = Readiness()
         bucket = Bucket(S3Service(), settings.storage_prefix) if settings.s3_bucket else None
         self._threads = Threads(2 * settings.concurrency, "cluster")
@@ -113,6 +114,11 @@ class App:
         task = asyncio.create_task(work, name=name)
         task.add_done_callback(_ended)
         self._tasks.append(task)
+
+
+def _rights(settings: Settings) -> tuple[Right, ...]:
+    policies = settings.worker_network_policy is not None
+    return rights_needed(settings.totals_configmap, network_policies=policies)
 
 
 def _ended(task: asyncio.Task[None]) -> None:

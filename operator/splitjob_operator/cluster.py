@@ -150,7 +150,7 @@ class Cluster:
 
     Args:
         namespace: the namespace served.
-        totals: the ConfigMap with the totals.
+        needed: the rights that this operator needs (`rights_needed`).
         release: this installation's name; blank: it has none.
         api: a client; `connect()` by default.
     """
@@ -158,13 +158,13 @@ class Cluster:
     def __init__(
         self,
         namespace: str,
-        totals: str = "",
+        needed: tuple[Right, ...] = (),
         release: str = "",
         api: client.ApiClient | None = None,
     ) -> None:
         self.namespace = namespace
         self._api = api or connect()
-        self._preconditions = Preconditions(self._api, namespace, rights_needed(totals), release)
+        self._preconditions = Preconditions(self._api, namespace, needed, release)
         self._core = client.CoreV1Api(self._api)
         self._batch = client.BatchV1Api(self._api)
         self._networking = client.NetworkingV1Api(self._api)
@@ -483,9 +483,16 @@ class Cluster:
             return method(_preload_content=False, **arguments)
 
 
-def rights_needed(totals: str) -> tuple[Right, ...]:
-    """Return what this operator needs to be allowed; `totals` names its ConfigMap."""
-    return (*RIGHTS, *rights("configmaps", "get", "update", name=totals))
+def rights_needed(totals: str, *, network_policies: bool) -> tuple[Right, ...]:
+    """Return what this operator needs to be allowed.
+
+    Args:
+        totals: the ConfigMap with the totals.
+        network_policies: whether it makes one for each Job.
+    """
+    own = rights("configmaps", "get", "update", name=totals)
+    policies = rights("networkpolicies", "create", group="networking.k8s.io")
+    return (*RIGHTS, *own, *(policies if network_policies else ()))
 
 
 @contextmanager

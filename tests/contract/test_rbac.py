@@ -12,12 +12,18 @@ from typing import Any
 import pytest
 from tests.chart import RELEASE, Manifest
 
+import splitjob_api.cluster
+import splitjob_operator.cluster
 from splitjob.resource import GROUP
 
 ROOT = Path(__file__).parents[2]
 FILES = {
     "api": ROOT / "api/splitjob_api/cluster.py",
     "operator": ROOT / "operator/splitjob_operator/cluster.py",
+}
+LOOKED_FOR = {
+    "api": splitjob_api.cluster.rights_needed("totals"),
+    "operator": splitjob_operator.cluster.rights_needed("totals", network_policies=True),
 }
 VERBS = {
     "create": "create",
@@ -96,6 +102,18 @@ def granted(manifests: list[Manifest], component: str) -> set[tuple[str, str]]:
 def test_the_rights_are_those_the_code_needs(manifests: list[Manifest], component: str) -> None:
     """Acceptance 66."""
     assert granted(manifests, component) == needed(component)
+
+
+@pytest.mark.parametrize("component", FILES)
+def test_what_is_looked_for_at_the_start_is_what_the_chart_grants(
+    manifests: list[Manifest], component: str
+) -> None:
+    """Nodes may be left out (rbac.nodes), so their absence is no reason not to be ready."""
+    looked_for = {
+        (f"{right.group}/{right.resource}" if right.group else right.resource, right.verb)
+        for right in LOOKED_FOR[component]
+    }
+    assert looked_for == granted(manifests, component) - {("nodes", "get")}
 
 
 def test_the_api_cannot_read_secrets(manifests: list[Manifest]) -> None:

@@ -134,7 +134,7 @@ def test_an_old_definition_would_lose_the_outbox(bare: LocalCluster, pair: Pair)
 
 
 RIGHTS = {
-    "operator": splitjob_operator.cluster.rights_needed(TOTALS),
+    "operator": splitjob_operator.cluster.rights_needed(TOTALS, network_policies=False),
     "api": splitjob_api.cluster.rights_needed(TOTALS),
 }
 

@@ -129,12 +129,12 @@ POOR = {
     "secret": {"WORKER_SECRET_NAME": "not-there"},
     "node": {
         "WORKER_NODE_SELECTOR": json.dumps({"there": "is-none"}),
-        "QUEUE_DEADLINE_SECONDS": "8",
+        "QUEUE_DEADLINE_SECONDS": "20",
     },
-    "quota": {"QUEUE_DEADLINE_SECONDS": "8"},
-    "jobs": {"QUEUE_DEADLINE_SECONDS": "8"},
-    "unlimited": {"QUEUE_DEADLINE_SECONDS": "8"},
-    "range": {"QUEUE_DEADLINE_SECONDS": "8"},
+    "quota": {"QUEUE_DEADLINE_SECONDS": "20"},
+    "jobs": {"QUEUE_DEADLINE_SECONDS": "20"},
+    "unlimited": {"QUEUE_DEADLINE_SECONDS": "20"},
+    "range": {"QUEUE_DEADLINE_SECONDS": "20"},
 }
 
 
