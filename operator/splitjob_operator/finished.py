@@ -4,7 +4,8 @@ from datetime import datetime, timedelta
 
 from splitjob import conditions
 from splitjob.conditions import ConditionType, Reason
-from splitjob.resource import ConditionStatus, SplitJobStatus, WebhookStatus
+from splitjob.errors import ErrorCode, reason_of
+from splitjob.resource import ConditionStatus, EventName, SplitJobStatus, WebhookStatus
 from splitjob_operator import outbox
 from splitjob_operator.leftovers import clear_ended_jobs
 from splitjob_operator.plan import DeleteSplitJob, Deliver, Plan
@@ -65,6 +66,7 @@ def expires_at(status: SplitJobStatus, ttl_seconds: int) -> datetime | None:
 def upkeep(r: Round) -> Plan:
     """Return what a finished SplitJob still needs."""
     clear_ended_jobs(r)
+    _restore_outbox(r)
     _redeliver(r)
     hook = r.status.webhook
     if hook and outbox.due(hook, r.now):
@@ -74,6 +76,23 @@ def upkeep(r: Round) -> Plan:
         r.wake_at(hook.next_attempt_at)
     _expire(r)
     return r.plan()
+
+
+def _restore_outbox(r: Round) -> None:
+    """Put back an outbox that an older CustomResourceDefinition dropped: same event, same id."""
+    verdict = conditions.find(r.status.conditions, ConditionType.SUCCEEDED)
+    if r.status.webhook is not None or verdict is None or verdict.status == "Unknown":
+        return
+    canceled = verdict.reason == reason_of(ErrorCode.CANCELED)
+    ended: EventName = "canceled" if canceled else "failed"
+    event: EventName = "completed" if verdict.status == "True" else ended
+    hook = outbox.open_outbox(r.seen.splitjob.uid, r.request, event, r.now)
+    told = conditions.find(r.status.conditions, ConditionType.NOTIFIED)
+    if told is not None and told.status == "True":
+        hook.state, hook.next_attempt_at = "Delivered", None
+        hook.delivered_at = told.last_transition_time
+    r.status.webhook = hook
+    r.condition(*notified(hook))
 
 
 def _redeliver(r: Round) -> None:

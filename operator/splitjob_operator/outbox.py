@@ -78,8 +78,10 @@ def worker_outcome(report: WorkerReport) -> DeliveryOutcome:
 
 
 def due(outbox: WebhookStatus, now: datetime) -> bool:
-    """Return whether an attempt is to be made now."""
-    return outbox.next_attempt_at is not None and outbox.next_attempt_at <= now
+    """Return whether an attempt is to be made now; where no time was kept, it is."""
+    if outbox.next_attempt_at is None:
+        return outbox.state == "Pending"
+    return outbox.next_attempt_at <= now
 
 
 def apply(

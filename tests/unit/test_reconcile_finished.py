@@ -19,6 +19,7 @@ from tests.reconcile_situations import (
 
 from splitjob.conditions import ConditionType
 from splitjob_operator.finished import DELIVERY_RETRY_SECONDS
+from splitjob_operator.observed import SplitJobView
 from splitjob_operator.plan import (
     DeleteJob,
     DeleteSplitJob,
@@ -76,3 +77,41 @@ def test_redelivery_by_hand_begins_a_new_schedule_with_the_same_id() -> None:
     again = plan_of(seen(written(asked, plan)), 100)
     assert again.status
     assert again.status.webhook == plan.status.webhook
+
+
+def without_outbox(view: SplitJobView, **changed: object) -> SplitJobView:
+    """As an older CustomResourceDefinition leaves it: what it does not know is dropped."""
+    return replace(view, status=view.status.model_copy(update={"webhook": None, **changed}))
+
+
+def test_an_outbox_that_was_dropped_is_put_back_under_its_id() -> None:
+    before = failed().status.webhook
+    plan = plan_of(seen(without_outbox(failed())), 60)
+    assert before
+    assert plan.status
+    assert plan.status.webhook
+    assert plan.status.webhook.event_id == before.event_id
+    assert plan.status.webhook.event == "failed"
+    assert Deliver() in plan.after
+
+
+def test_an_event_that_was_delivered_is_not_sent_again_for_a_dropped_outbox() -> None:
+    told = [
+        one.model_copy(update={"status": "True", "reason": "Delivered"})
+        if one.type == ConditionType.NOTIFIED
+        else one
+        for one in failed().status.conditions
+    ]
+    plan = plan_of(seen(without_outbox(failed(), conditions=told)), 60)
+    assert plan.status
+    assert plan.status.webhook
+    assert plan.status.webhook.state == "Delivered"
+    assert Deliver() not in plan.after
+
+
+def test_an_outbox_without_a_time_is_due() -> None:
+    view = failed()
+    assert view.status.webhook
+    hook = view.status.webhook.model_copy(update={"next_attempt_at": None})
+    late = replace(view, status=view.status.model_copy(update={"webhook": hook}))
+    assert Deliver() in plan_of(seen(late), 60).after
