@@ -68,6 +68,7 @@ def read(
     node_lost_since: datetime | None,
     limits: Limits,
     now: datetime,
+    why: str = "",
 ) -> Reading | None:
     """Return why an attempt has failed, or None while it may still succeed.
 
@@ -77,9 +78,10 @@ def read(
         node_lost_since: since when the pod's node has been away; None: it is there.
         limits: how long each stage may take.
         now: the time.
+        why: what kept it from having a pod so far, as a sentence; blank where nobody said.
     """
     if pod is None:
-        return _without_pod(job, limits, now)
+        return _without_pod(job, limits, now, why)
     return (
         _disruption(pod)
         or _deadline(pod, limits, now)
@@ -237,11 +239,11 @@ def _deleted_by_hand() -> Reading:
     return Reading.of(ErrorCode.WORKER_LOST, "The worker's Job was deleted.")
 
 
-def _without_pod(job: JobView | None, limits: Limits, now: datetime) -> Reading | None:
+def _without_pod(job: JobView | None, limits: Limits, now: datetime, why: str) -> Reading | None:
     if job is None or job.deleting:
         return _deleted_by_hand()
     if not job.finished:
-        return no_capacity("", limits, now)
+        return no_capacity(why, limits, now)
     said = job.failed_message
     if "DisruptionTarget" in said:
         return Reading.of(ErrorCode.WORKER_DISRUPTED, "The worker's pod was taken away.")

@@ -43,6 +43,7 @@ def follow(r: Round, attempt: Attempt) -> Plan:
         r.seen.lost_nodes.get(pod.node) if pod else None,
         r.limits(attempt),
         r.now,
+        r.status.queue.message if r.status.queue else "",
     )
     return _end(r, attempt, reading) if reading else _go_on(r, attempt, job, pod)
 
