@@ -24,14 +24,14 @@ print(os.getuid(), named(), writes("/"), writes("/opt/venv"))
 """
 # As the policies' language has it: types are named by where they stand in the object.
 CONTAINER = "Object.spec.containers"
-COMPANION = """Object{spec: Object.spec{containers: [%(container)s{
+COMPANION = """[JSONPatch{op: "add", path: "/spec/containers/-", value: %(container)s{
   name: "companion", image: "%(image)s", imagePullPolicy: "Never",
   command: ["python", "-c", "import time; time.sleep(1000000)"],
   securityContext: %(container)s.securityContext{
     allowPrivilegeEscalation: false, readOnlyRootFilesystem: true,
     capabilities: %(container)s.securityContext.capabilities{drop: ["ALL"]}
   }
-}]}}"""
+}}]"""
 POLICY = "a-companion-for-workers"
 
 
@@ -48,11 +48,9 @@ def test_users_without_names_and_read_only_roots(world: World, report: Report) -
 
 
 def test_a_user_of_the_platforms_choice(world: World, report: Report) -> None:
-    """As OpenShift does it: any number, group 0, no entry in /etc/passwd, no HOME."""
+    """Any number, as OpenShift gives out: no entry in /etc/passwd."""
     parts = ("api", "operator", "worker")
-    user = [f"{part}.podSecurityContext.runAsUser=1000650000" for part in parts]
-    group = [f"{part}.podSecurityContext.runAsGroup=0" for part in parts]
-    with world.settings(*user, *group):
+    with world.settings(*(f"{part}.podSecurityContext.runAsUser=1000650000" for part in parts)):
         pod = world.pod_of("operator")["metadata"]["name"]
         said = world.exec(pod, IDENTITY).split()[0]
         report.check("operator as another user", "1000650000", said)
@@ -128,8 +126,8 @@ def companion(image: str) -> list[dict[str, Any]]:
                 "reinvocationPolicy": "IfNeeded",
                 "mutations": [
                     {
-                        "patchType": "ApplyConfiguration",
-                        "applyConfiguration": {"expression": expression},
+                        "patchType": "JSONPatch",
+                        "jsonPatch": {"expression": expression},
                     }
                 ],
             },

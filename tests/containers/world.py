@@ -42,7 +42,8 @@ class World(WholePath):
 
     def kubectl(self, *arguments: str, text: str | None = None) -> str:
         """kubectl in the service's namespace."""
-        return self.cluster.kubectl(*arguments, "-n", self.namespace, text=text)
+        verb, *rest = arguments
+        return self.cluster.kubectl(verb, "-n", self.namespace, *rest, text=text)
 
     def slow_song(self, seconds: float, song: bytes = b"") -> str:
         """The URL of a song that keeps the first attempt waiting: there is time to interfere."""
