@@ -60,8 +60,11 @@ def cluster(report: Report) -> Iterator[LocalCluster]:
 
 
 @pytest.fixture(scope="session")
-def installed(cluster: LocalCluster, report: Report) -> Service:
+def installed(cluster: ContainerCluster, report: Report) -> Service:
     """The service, installed as `helm install` puts it there."""
+    started = time.monotonic()
+    cluster.images.provide()
+    report.say(f"     images are there after {time.monotonic() - started:.1f} s more")
     started = time.monotonic()
     cluster.service.install((), ("queue.keepFinishedJobsSeconds=20",), cluster.folder)
     cluster.service.wait_until_ready()

@@ -9,6 +9,8 @@ from tests.containers.report import Report
 from tests.containers.world import World, repeat
 
 from splitjob_local.cluster import ClusterError
+from splitjob_local.containers.containerd import Containerd
+from splitjob_local.containers.images import PREFIX
 
 
 def test_the_service_answers_and_its_test_leaves_nothing(world: World, report: Report) -> None:
@@ -44,6 +46,22 @@ def test_how_soon_a_song_is_in_the_model(world: World, report: Report) -> None:
     world.outcome(name)
     first = first_segment(world.kubectl("logs", "--timestamps", f"job/{name}-1"))
     report.figure("pod created to first segment in the model", first - created, 6)
+
+
+def test_how_much_a_change_of_code_moves(world: World, report: Report) -> None:
+    """The project's own code is the last layer of each image, and the only one that changes."""
+    tags = world.containers.images.provide()
+    for name, tag in tags.items():
+        size = layer_sizes(world.containers.containerd, f"{PREFIX}/{name}:{tag}")[-1]
+        report.figure(f"layer with the code of {name}", size / 1e6, 5, "MB")
+
+
+def layer_sizes(containerd: Containerd, image: str) -> list[int]:
+    """Return the sizes of an image's layers in bytes, uncompressed, from the bottom up."""
+    lines = containerd.ctr("images", "list").splitlines()
+    digest = next(line.split()[2] for line in lines if line.startswith(f"{image} "))
+    manifest = json.loads(containerd.ctr("content", "get", digest))
+    return [layer["size"] for layer in manifest["layers"]]
 
 
 def first_segment(log: str) -> float:
