@@ -5,8 +5,9 @@ import time
 import pytest
 from tests.containers.memory import kill_by_memory, memory_group
 from tests.containers.report import Report
-from tests.containers.world import World, song_of
+from tests.containers.world import World, song_of, trickle
 from tests.whole_path import eventually
+from tests.worker import in_turn
 
 
 def test_out_of_memory(world: World, report: Report) -> None:
@@ -21,7 +22,8 @@ def test_out_of_memory(world: World, report: Report) -> None:
 
 def test_the_decoder_alone_is_killed_for_memory(world: World, report: Report) -> None:
     """The kernel ends the decoder, a child of the worker's; the worker lives and says so."""
-    name = world.ask(world.web.give("/long.wav", song_of(500)))
+    twice = in_turn(trickle(song_of(500), 0), trickle(world.song, 0))
+    name = world.ask(world.web.serve("/long.wav", twice))
     [decoder] = eventually(lambda: world.processes("splitjob_worker.decoder"), 90)
     decoder.suspend()  # it would be done in a moment
     worker, group = decoder.parent(), memory_group(decoder.pid)

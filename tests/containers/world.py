@@ -15,7 +15,7 @@ from typing import Any, cast
 
 from tests.containers.report import Report
 from tests.whole_path import WholePath, eventually
-from tests.worker import Handler, give, in_turn, tones, write_audio
+from tests.worker import Handler, in_turn, tones, write_audio
 
 from splitjob_local.cluster import ClusterError
 from splitjob_local.containers.cluster import ContainerCluster
@@ -48,7 +48,7 @@ class World(WholePath):
     def slow_song(self, seconds: float, song: bytes = b"") -> str:
         """The URL of a song that keeps the first attempt waiting: there is time to interfere."""
         song = song or self.song
-        handler = in_turn(dawdle(song, seconds), dawdle(song, 0))
+        handler = in_turn(trickle(song, seconds), trickle(song, 0))
         return self.web.serve(f"/{secrets.token_hex(4)}.wav", handler)
 
     def outcome(self, name: str, seconds: float = PATIENCE) -> str:
@@ -163,12 +163,18 @@ def _wait() -> list[str]:
     return ["--wait", f"--timeout={HELM_SECONDS}s"]
 
 
-def dawdle(content: bytes, seconds: float) -> Handler:
-    """A handler that waits before it gives a file."""
+def trickle(content: bytes, seconds: float) -> Handler:
+    """A handler that takes its time to give a file, a piece every half a second."""
+    pieces = max(1, round(seconds * 2))
+    size = -(-len(content) // pieces)
 
     def handle(request: BaseHTTPRequestHandler) -> None:
-        time.sleep(seconds)
-        give(request, content)
+        request.send_response(200)
+        request.send_header("Content-Length", str(len(content)))
+        request.end_headers()
+        for begin in range(0, len(content), size):
+            time.sleep(seconds / pieces)
+            request.wfile.write(content[begin : begin + size])
 
     return handle
 
