@@ -11,6 +11,7 @@ import httpx
 
 from splitjob.addresses import Network
 from splitjob.allowlist import Allowlist, NotAllowed
+from splitjob.certificates import certificate_trouble
 from splitjob.safe_http import Deadline, Forbidden, client
 from splitjob.signing import Signer
 
@@ -153,12 +154,13 @@ def retry_after(value: str | None, now: datetime) -> int | None:
 
 
 def _transport_error(failed: httpx.TransportError) -> str:
-    """Say what went wrong below HTTP, without any part of the URL.
+    """Say what went wrong below HTTP, with nothing of the URL but its host.
 
     An error of the protocol quotes what the receiver sent, which may be what it was sent.
     """
     if isinstance(failed, httpx.ProtocolError):
         return "the receiver broke off, or its answer is not valid HTTP"
-    cause = str(failed).strip() or type(failed).__name__
+    trouble = certificate_trouble(failed, failed.request.url.host)
+    cause = trouble or str(failed).strip() or type(failed).__name__
     words = "could not be reached" if isinstance(failed, httpx.ConnectError) else "broke off"
     return f"the receiver {words}: {cause}"[:400]

@@ -20,6 +20,7 @@ from functools import cached_property
 from io import BytesIO
 from pathlib import Path
 from typing import Any, BinaryIO, TypedDict
+from urllib.parse import urlsplit
 
 import boto3
 from boto3.exceptions import Boto3Error
@@ -29,6 +30,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from pydantic import SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from splitjob.certificates import certificate_trouble
 from splitjob.configuration import read_settings
 
 __all__ = ["ObjectInfo", "ObjectMetadata", "S3Service", "StorageError", "StorageSettings"]
@@ -478,9 +480,10 @@ class S3Service:
                 f"cannot {deed} {self.url(s3_key)}: {type(cause or error).__name__}"
             ) from None
         except BotoCoreError as error:
+            host = urlsplit(str(error.kwargs.get("endpoint_url", ""))).hostname
+            why = certificate_trouble(error, host) or type(error).__name__
             raise StorageError(
-                f"cannot {deed} {self.url(s3_key)}: {type(error).__name__}",
-                type(error).__name__,
+                f"cannot {deed} {self.url(s3_key)}: {why}", type(error).__name__
             ) from None
 
 

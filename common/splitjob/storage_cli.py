@@ -16,6 +16,7 @@ from pathlib import Path
 import httpx
 from pydantic import ValidationError
 
+from splitjob.certificates import certificate_trouble
 from splitjob.storage import S3Service, StorageError, StorageSettings
 
 CONTENT = b"track-tree-audio storage test\n"
@@ -126,7 +127,8 @@ def explain(error: Exception) -> str:
     if isinstance(error, ValidationError):
         return "; ".join(str(one["msg"]).removeprefix("Value error, ") for one in error.errors())
     if isinstance(error, httpx.HTTPError):
-        return f"the signed URL was not answered: {type(error).__name__}"
+        why = certificate_trouble(error, error.request.url.host) or type(error).__name__
+        return f"the signed URL was not answered: {why}"
     hint = HINTS.get(error.code, "") if isinstance(error, StorageError) else ""
     if isinstance(error, StorageError) and error.status == 403 and not hint:
         hint = HINTS["AccessDenied"]

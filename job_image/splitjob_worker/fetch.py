@@ -10,6 +10,7 @@ from typing import Self
 import httpx
 
 from splitjob.addresses import Network
+from splitjob.certificates import certificate_trouble
 from splitjob.errors import ErrorCode, Failure
 from splitjob.presigned import expiry
 from splitjob.safe_http import Deadline, Forbidden, client, stream
@@ -291,9 +292,10 @@ class Download:
                 ErrorCode.SOURCE_INCOMPLETE,
                 f"the source broke off after {self._size} bytes, again and again",
             )
+        why = certificate_trouble(error, error.request.url.host) or type(error).__name__
         return Failure(
             ErrorCode.SOURCE_UNAVAILABLE,
-            f"the source cannot be reached: {type(error).__name__}",
+            f"the source cannot be reached: {why}",
         )
 
     def _remember(self, version: _Version) -> None:

@@ -14,6 +14,7 @@ from typing import Protocol, Self
 import httpx
 
 from splitjob.addresses import Network
+from splitjob.certificates import certificate_trouble
 from splitjob.errors import ErrorCode, Failure
 from splitjob.result import Manifest
 from splitjob.safe_http import Deadline, Forbidden, client
@@ -193,7 +194,8 @@ class PresignedUrls:
                 if not deadline.left:
                     why = f"it was not done within {seconds:.0f} s"
                     raise _refused(what, why, retryable=True) from None
-                failure = _refused(what, type(error).__name__, retryable=True)
+                why = certificate_trouble(error, error.request.url.host) or type(error).__name__
+                failure = _refused(what, why, retryable=True)
                 continue
             if 200 <= status < 300:
                 return
