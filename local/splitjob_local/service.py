@@ -8,6 +8,7 @@ from typing import Any
 import yaml
 
 from splitjob_local.cluster import Cluster
+from splitjob_local.controlplane import LOOPBACK
 from splitjob_local.pki import KeyPair
 from splitjob_local.programs import REPOSITORY
 from splitjob_local.s3server import S3Access
@@ -41,6 +42,11 @@ class Service:
     api_port: int
     operator_port: int
     receiver_identity: KeyPair | None = None
+
+    @property
+    def source_host(self) -> str:
+        """The address of this machine where songs can be served from, for workers to fetch."""
+        return LOOPBACK
 
     @property
     def defaults(self) -> Path:

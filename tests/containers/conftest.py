@@ -17,7 +17,6 @@ from tests.containers.world import World, song_of
 from tests.worker import web_server
 
 from splitjob_local.containers.cluster import ContainerCluster
-from splitjob_local.containers.network import MACHINE
 from splitjob_local.demo.client import SignedClient
 from splitjob_local.local_cluster import LocalCluster, Options
 from splitjob_local.service import Service
@@ -78,7 +77,7 @@ def world(cluster: ContainerCluster, installed: Service, report: Report) -> Iter
     """A caller, a source of songs and a receiver, for the whole run."""
     with (
         SignedClient(f"http://{service_address(cluster, installed)}", installed.token) as client,
-        web_server(MACHINE, installed.receiver_identity) as web,
+        web_server(installed.source_host, installed.receiver_identity) as web,
     ):
         world = World(cluster, installed, client, web, song_of(SECONDS_OF_SONG), report=report)
         world.listen()

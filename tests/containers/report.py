@@ -15,10 +15,14 @@ class Report:
 
     def check(self, what: str, expected: object, got: object) -> None:
         """Tell whether something is as expected, and fail where it is not."""
+        self.tell(what, expected, got)
+        assert got == expected, what
+
+    def tell(self, what: str, expected: object, got: object) -> None:
+        """Tell whether something is as expected."""
         holds = expected == got
         mark, said = ("ok  ", f"{got}") if holds else ("FAIL", f"expected {expected}, got {got}")
         self.say(f"{mark} {time.strftime('%H:%M:%S')}  {what}: {said}")
-        assert got == expected, what
 
     def figure(self, what: str, value: float, goal: float, unit: str = "s") -> None:
         """Keep a figure and its goal for the end, and tell it now."""

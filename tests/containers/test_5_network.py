@@ -7,7 +7,6 @@ from contextlib import contextmanager
 
 from tests.containers.report import Report
 from tests.containers.world import World
-from tests.whole_path import eventually
 
 from splitjob_local.containers.network import MACHINE, METADATA, NODE_ADDRESS, WORLD
 from splitjob_local.containers.probes import answering
@@ -56,13 +55,16 @@ def test_what_a_worker_can_reach(world: World, report: Report) -> None:
     places = {**open_, **closed}
     with answering(world.kube.processes, world.containers.namespaces, PORT):
         with probe_pod(world, "probe", {LABEL: "probe"}) as pod:
-            found = eventually(lambda: settled(world, pod, places, expected(open_, closed)), 30)
+            wanted = expected(open_, closed)
+            found = settled(world, pod, places, wanted)
             for what, is_open in found.items():
-                wanted = "open" if what in open_ else "closed"
-                report.check(f"worker to {what}", wanted, is_open)
+                report.tell(f"worker to {what}", wanted[what], is_open)
+            assert found == wanted
         with probe_pod(world, "free", {}) as pod:
-            for what, is_open in reach(world, pod, places).items():
-                report.check(f"without a policy to {what}", "open", is_open)
+            free = reach(world, pod, places)
+            for what, is_open in free.items():
+                report.tell(f"without a policy to {what}", "open", is_open)
+            assert set(free.values()) == {"open"}
 
 
 def expected(open_: dict[str, str], closed: dict[str, str]) -> dict[str, str]:

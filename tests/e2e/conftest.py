@@ -1,7 +1,6 @@
 """The service as installed on the cluster, with a caller and a receiver of its own."""
 
 from collections.abc import Iterator
-from urllib.parse import urlsplit
 
 import pytest
 from tests.whole_path import WholePath
@@ -18,10 +17,9 @@ def path(
 ) -> Iterator[WholePath]:
     """The whole path, shared by the tests of this folder; its receiver listens."""
     song = write_audio(tmp_path_factory.mktemp("songs") / "song.wav", tones(44100, 2.0, 2))
-    host = urlsplit(installed.webhook_base).hostname or ""
     with (
         SignedClient(installed.api_urls()[0], installed.token) as client,
-        web_server(host, installed.receiver_identity) as web,
+        web_server(installed.source_host, installed.receiver_identity) as web,
     ):
         whole = WholePath(crd, installed, client, web, song.read_bytes())
         whole.listen()

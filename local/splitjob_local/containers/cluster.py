@@ -17,7 +17,17 @@ from splitjob_local.containers.cgroups import make_cgroups, remove_cgroups
 from splitjob_local.containers.containerd import PAUSE_IMAGE, Containerd
 from splitjob_local.containers.images import Images
 from splitjob_local.containers.kubelet import CGROUP, KUBELET, NODE, NodePrograms
-from splitjob_local.containers.network import MACHINE, NODE_ADDRESS, POD_NETWORK
+from splitjob_local.containers.network import (
+    API_PORT,
+    ETCD_PEER_PORT,
+    ETCD_PORT,
+    MACHINE,
+    NODE_ADDRESS,
+    POD_NETWORK,
+    S3_PORT,
+    WEBHOOK_PORT,
+    WORLD,
+)
 from splitjob_local.containers.programs import PAUSE, find_node_programs
 from splitjob_local.containers.requirements import RequirementError, check_requirements
 from splitjob_local.containers.service import ContainerService
@@ -29,8 +39,6 @@ from splitjob_local.ports import Leases
 from splitjob_local.processes import ProcessSpec, clean_environment
 from splitjob_local.programs import cache_root
 
-# The address is this cluster's alone, so the ports can be those that everybody knows.
-ETCD_PORT, ETCD_PEER_PORT, API_PORT, S3_PORT, WEBHOOK_PORT = 2379, 2380, 6443, 9000, 9443
 # How long an earlier cluster may take to end after its command was killed.
 LOCK_SECONDS = 20.0
 
@@ -116,7 +124,7 @@ class ContainerCluster(LocalCluster):
             webhook_base=f"https://{MACHINE}:{WEBHOOK_PORT}/webhooks/",
             api_port=leases.port(),
             operator_port=leases.port(),
-            receiver_identity=self._control_plane.authority.server("receiver", [MACHINE]),
+            receiver_identity=self._control_plane.authority.server("receiver", [MACHINE, WORLD]),
             images=self.images,
             trust=self._control_plane.authority.certificate,
         )

@@ -19,6 +19,8 @@ from splitjob_local.processes import ProcessError, Processes, ProcessSpec, clean
 MACHINE = "10.243.0.254"
 NODE_ADDRESS = "10.243.0.1"
 NODE_NETWORK_BITS = 24
+# The address is this cluster's alone, so the ports can be those that everybody knows.
+ETCD_PORT, ETCD_PEER_PORT, API_PORT, S3_PORT, WEBHOOK_PORT = 2379, 2380, 6443, 9000, 9443
 POD_NETWORK = "10.244.0.0/24"
 # Where clouds tell machines their secrets. Here something answers, to see that workers cannot ask.
 METADATA = "169.254.169.254"

@@ -5,7 +5,13 @@ from pathlib import Path
 from typing import Any
 
 from splitjob_local.containers.images import PREFIX, Images
-from splitjob_local.containers.network import MACHINE, NODE_ADDRESS
+from splitjob_local.containers.network import (
+    MACHINE,
+    NODE_ADDRESS,
+    S3_PORT,
+    WEBHOOK_PORT,
+    WORLD,
+)
 from splitjob_local.service import Service
 
 VALUES = Path(__file__).with_name("values.yaml")
@@ -23,6 +29,11 @@ class ContainerService(Service):
 
     images: Images
     trust: Path
+
+    @property
+    def source_host(self) -> str:
+        """Where songs can be served from, so that workers may fetch them."""
+        return WORLD
 
     @property
     def defaults(self) -> Path:
@@ -47,7 +58,13 @@ class ContainerService(Service):
             ProcessError: an image could not be built or imported.
         """
         tags = self.images.provide()
-        outside = [{"to": [{"ipBlock": {"cidr": f"{MACHINE}/32"}}]}]
+        # Not the whole address: the API server has it too.
+        outside = [
+            {
+                "to": [{"ipBlock": {"cidr": f"{MACHINE}/32"}}],
+                "ports": [{"protocol": "TCP", "port": port} for port in (S3_PORT, WEBHOOK_PORT)],
+            }
+        ]
         images = {
             name: {"image": {"repository": f"{PREFIX}/{name}", "tag": tag}}
             for name, tag in tags.items()
@@ -58,7 +75,7 @@ class ContainerService(Service):
             "operator": images["operator"],
             "worker": images["worker"],
             "caBundle": {"configMap": CA_CONFIG_MAP, "key": CA_KEY},
-            "source": {"allowedNetworks": [f"{MACHINE}/32"]},
+            "source": {"allowedNetworks": [f"{MACHINE}/32", f"{WORLD}/32"]},
             "networkPolicy": {
                 # Names are resolved by a server on the node.
                 "dns": [{"ipBlock": {"cidr": f"{NODE_ADDRESS}/32"}}],
