@@ -119,11 +119,12 @@ def companion(image: str) -> list[dict[str, Any]]:
                     {
                         "name": "a-worker",
                         "expression": "has(object.metadata.labels) && "
-                        "'audio.track-tree.com/splitjob' in object.metadata.labels",
+                        "'audio.track-tree.com/splitjob' in object.metadata.labels && "
+                        "!object.spec.containers.exists(one, one.name == 'companion')",
                     }
                 ],
                 "failurePolicy": "Fail",
-                "reinvocationPolicy": "IfNeeded",
+                "reinvocationPolicy": "Never",
                 "mutations": [
                     {
                         "patchType": "JSONPatch",
