@@ -50,7 +50,11 @@ def confined(world: World, name: str) -> bool:
 
 
 def test_what_an_uninstall_leaves(world: World, report: Report) -> None:
-    """The resource, and the SplitJobs with their Secrets; nothing of the chart's own."""
+    """The resource, and the SplitJobs with their Secrets; nothing of the chart's own.
+
+    Jobs that are kept for their logs would stay, as it is the operator that cleans them up.
+    """
+    assert repeat(lambda: not world.kubectl("get", "jobs", "-o", "name").strip(), 90)
     world.cluster.helm("uninstall", RELEASE, f"--namespace={world.namespace}", "--wait")
     try:
         report.check("pods after an uninstall", True, repeat(lambda: pods(world) == "", 60))
