@@ -27,6 +27,7 @@ class Settings(BaseSettings):
     host: str = Field(default="::", description="Address to listen on; ::: all there are.")
     port: int = Field(default=8080, ge=1, le=65535)
     secret_name: str = Field(default="", description="The Secret of the token, for messages.")
+    secret_keys: str = Field(default="", description="What its keys are called, for messages.")
     demucssvc_token: SecretStr = Field(
         default=SecretStr(""), description="Tokens of callers, separated by commas."
     )

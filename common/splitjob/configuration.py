@@ -4,6 +4,7 @@ Each wrong setting gets a line of its own: the variable, where the chart takes i
 wrong. Tokens and keys are never quoted.
 """
 
+import json
 import os
 import re
 from collections.abc import Callable, Iterable, Mapping
@@ -101,6 +102,7 @@ SECRET_KEYS = {
     "S3_SECRET_ACCESS_KEY": "secrets.s3SecretAccessKey",
 }
 SECRET_NAME = "SECRET_NAME"  # noqa: S105 - names the variable that names the Secret
+KEY_NAMES = "SECRET_KEYS"  # what that Secret calls its keys, as JSON by variable
 _VARIABLE = re.compile(r"[A-Z][A-Z0-9]*(?:_[A-Z0-9]+)+")
 _LEADING = re.compile(r"\A[A-Z][A-Z0-9_]{3,}(?=:? )")
 S = TypeVar("S", bound=BaseSettings)
@@ -197,7 +199,15 @@ def _line(variable: str, message: str) -> str:
 def _origin(variable: str) -> str:
     if value := SECRET_KEYS.get(variable):
         secret = os.environ.get(SECRET_NAME) or "that secrets.existingSecret names"
-        return f"key {variable} of the Secret {secret}, or chart value {value}"
+        return f"key {_key(variable)} of the Secret {secret}, or chart value {value}"
     if value := CHART_VALUES.get(variable):
         return f"chart value {value}"
     return "an environment variable, set with the chart's extraEnv"
+
+
+def _key(variable: str) -> str:
+    """Return what the key of a variable is called in the Secret."""
+    try:
+        return str(json.loads(os.environ.get(KEY_NAMES) or "{}")[variable])
+    except (ValueError, TypeError, KeyError):  # by hand, or not at all
+        return variable

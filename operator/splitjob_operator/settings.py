@@ -142,6 +142,7 @@ class Settings(BaseSettings):
 
     # Requests
     secret_name: str = Field(default="", description="The Secret of the token, for messages.")
+    secret_keys: str = Field(default="", description="What its keys are called, for messages.")
     demucssvc_token: str = Field(default="", repr=False, description="See `tokens`.")
     api_webhook_url_allowlist: str = "https://api.track-tree.com/webhooks/demucs"
     source_allowed_networks: str = ""

@@ -11,6 +11,7 @@ CHART = Path(__file__).parents[2] / "charts/track-tree-audio"
 # What the chart works out by itself, so that nobody can have set it wrong.
 WORKED_OUT = {
     "RELEASE",
+    "SECRET_KEYS",
     "SECRET_NAME",
     "TOTALS_CONFIGMAP",
     "WORKER_MODEL_REGISTRY_CONFIGMAP",

@@ -94,6 +94,17 @@ def test_the_secret_is_named_where_its_name_is_known(environment: pytest.MonkeyP
         ApiSettings.from_environment()
 
 
+@pytest.mark.parametrize("names", ['{"DEMUCSSVC_TOKEN": "signing"}', "no JSON", "[]", "{}"])
+def test_the_secrets_key_is_called_as_it_is_there(
+    environment: pytest.MonkeyPatch, names: str
+) -> None:
+    environment.setenv("DEMUCSSVC_TOKEN", " ")
+    environment.setenv("SECRET_KEYS", names)
+    called = "signing" if "signing" in names else "DEMUCSSVC_TOKEN"
+    with pytest.raises(ConfigurationError, match=f"key {called} of the Secret"):
+        ApiSettings.from_environment()
+
+
 def test_half_a_pair_of_keys_names_both(environment: pytest.MonkeyPatch) -> None:
     environment.setenv("S3_BUCKET", "stems")
     environment.setenv("S3_ACCESS_KEY_ID", "only-this")

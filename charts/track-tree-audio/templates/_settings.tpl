@@ -8,6 +8,7 @@
 {{- define "track-tree-audio.sharedSettings" -}}
 RELEASE: {{ .Release.Name | quote }}
 SECRET_NAME: {{ include "track-tree-audio.secretName" . | quote }}
+SECRET_KEYS: {{ include "track-tree-audio.secretKeys" . | fromYaml | toJson | quote }}
 ENVIRONMENT: {{ .Values.environment | quote }}
 LOG_LEVEL: {{ .Values.logLevel | quote }}
 API_WEBHOOK_URL_ALLOWLIST: {{ join "," .Values.webhooks.allowlist | quote }}
