@@ -13,7 +13,7 @@ import pytest
 import yaml
 from tests.containers.report import Report
 from tests.containers.rotating import READ_TOKEN, Rotating, expiry, short_tokens
-from tests.containers.world import World, song_of
+from tests.containers.world import World, service_address, song_of
 from tests.worker import web_server
 
 from splitjob_local.containers.cluster import ContainerCluster
@@ -83,16 +83,6 @@ def world(cluster: ContainerCluster, installed: Service, report: Report) -> Iter
         world.listen()
         yield world
         world.hang_up()
-
-
-def service_address(cluster: LocalCluster, service: Service) -> str:
-    """Return the address of the API's Service, which stays when its pods are replaced."""
-    [api] = [
-        one
-        for one in cluster.cluster.get("services", "-n", service.namespace)["items"]
-        if one["metadata"]["name"].endswith("-api")
-    ]
-    return f"{api['spec']['clusterIP']}:{api['spec']['ports'][0]['port']}"
 
 
 @pytest.fixture(scope="session")

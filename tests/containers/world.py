@@ -19,7 +19,9 @@ from tests.worker import Handler, in_turn, tones, write_audio
 
 from splitjob_local.cluster import ClusterError
 from splitjob_local.containers.cluster import ContainerCluster
-from splitjob_local.service import CHART, RELEASE
+from splitjob_local.demo.client import SignedClient
+from splitjob_local.local_cluster import LocalCluster
+from splitjob_local.service import CHART, RELEASE, Service
 
 FINAL = ("Completed", "Failed", "Canceled")
 HELM_SECONDS = 110
@@ -91,6 +93,9 @@ class World(WholePath):
     def install(self, *settings: str) -> None:
         """`helm install` anew, after an uninstall that left the namespace."""
         self.cluster.helm("install", *self.release_arguments(), *_sets(settings), *_wait())
+        # A new Service has a new address.
+        address = service_address(self.kube, self.service)
+        self.client = SignedClient(f"http://{address}", self.service.token)
 
     def release_arguments(self) -> list[str]:
         """Return what names release, chart and the values of this run."""
@@ -193,3 +198,13 @@ def repeat(what: Callable[[], bool], seconds: float) -> bool:
             return False
         time.sleep(0.3)
     return True
+
+
+def service_address(cluster: LocalCluster, service: Service) -> str:
+    """Return the address of the API's Service, which stays when its pods are replaced."""
+    [api] = [
+        one
+        for one in cluster.cluster.get("services", "-n", service.namespace)["items"]
+        if one["metadata"]["name"].endswith("-api")
+    ]
+    return f"{api['spec']['clusterIP']}:{api['spec']['ports'][0]['port']}"
