@@ -15,7 +15,7 @@ from contextlib import suppress
 import hypothesis
 import pytest
 import yaml
-from tests.helm3 import find_helm3
+from tests.chart_tools import HELM3, UNITTEST, find_tool
 
 from splitjob.crd import custom_resource_definition
 from splitjob_local.binaries import find_binaries
@@ -57,9 +57,10 @@ def pytest_collection_finish(session: pytest.Session) -> None:
         return
     if wanted:
         find_binaries(say)
-    if any("helm3" in item.name for item in session.items):
-        with suppress(GoBuildError):  # the tests that want it are skipped then, and say so
-            find_helm3(say)
+    for tool in (HELM3, UNITTEST):
+        if any(tool.name.replace("-", "_") in item.name for item in session.items):
+            with suppress(GoBuildError):  # the tests that want it are skipped then, and say so
+                find_tool(tool, say)
 
 
 @pytest.fixture(scope="session")

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import yaml
 from tests.chart import CHART, LOCAL
-from tests.helm3 import find_helm3
+from tests.chart_tools import HELM3, find_tool
 
 from splitjob.resource import API_VERSION, KIND, PLURAL
 from splitjob_local.cluster import Cluster, ClusterError
@@ -43,7 +43,7 @@ def helm4(local: LocalCluster) -> Cluster:
 def helm3(local: LocalCluster) -> Cluster:
     """The same cluster, with Helm 3."""
     try:
-        program = find_helm3(print)
+        program = find_tool(HELM3, print)
     except GoBuildError as error:
         pytest.skip(f"Helm 3 cannot be built on this machine: {error}")
     return replace(local.cluster, programs={**local.cluster.programs, "helm": program})
