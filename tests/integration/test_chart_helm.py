@@ -68,6 +68,12 @@ def setting(kube: Cluster, name: str) -> str:
     return str(found["data"][name])
 
 
+def ready_replicas(kube: Cluster) -> int:
+    """Return how many pods of the API are ready, at this moment."""
+    found = kube.get("deployment", f"{RELEASE}-track-tree-audio-api", "-n", "audio")
+    return int(found["status"].get("readyReplicas", 0))
+
+
 def left_over(kube: Cluster, release: str = RELEASE) -> list[str]:
     """Return what is still there of a release, but for pods that are going."""
     chosen = f"app.kubernetes.io/instance={release}"
@@ -93,17 +99,20 @@ def clean(helm4: Cluster) -> Iterator[None]:
 def test_install_upgrade_rollback_and_removal(
     first: str, helm4: Cluster, values: tuple[str, ...], request: pytest.FixtureRequest
 ) -> None:
-    """Begun with either, upgraded by the same, then by Helm 4; every step waited for."""
+    """Begun with either, upgraded by the same, then by Helm 4; every step waited for.
+
+    With the chart's own two replicas of the API: what is waited for is both of them.
+    """
     helm: Cluster = request.getfixturevalue(first)
-    run(helm, "install", RELEASE, *values, *WAIT)
+    run(helm, "install", RELEASE, *values, "--set=api.replicas=2", *WAIT)
+    assert ready_replicas(helm) == 2
     run(helm, "upgrade", RELEASE, *values, "--set=queue.maxActiveJobs=3", *WAIT)
     assert setting(helm, "MAX_ACTIVE_JOBS") == "3"
     run(helm4, "upgrade", RELEASE, *values, "--set=queue.maxActiveJobs=4", *WAIT)
     assert setting(helm4, "MAX_ACTIVE_JOBS") == "4"
     helm4.helm("rollback", RELEASE, "1", "--namespace=audio", *WAIT)
     assert setting(helm4, "MAX_ACTIVE_JOBS") == "1"
-    api = helm4.get("deployment", f"{RELEASE}-track-tree-audio-api", "-n", "audio")
-    assert api["status"]["readyReplicas"] == 1
+    assert ready_replicas(helm4) == 2
     run(helm, "uninstall", RELEASE, "--wait")
     assert left_over(helm4) == []
 
