@@ -5,11 +5,11 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from tests.containers.answers import answering
 from tests.containers.report import Report
 from tests.containers.world import World
 
 from splitjob_local.containers.network import MACHINE, METADATA, NODE_ADDRESS, WORLD
-from splitjob_local.containers.probes import answering
 
 PROBE = """
 import socket, sys

@@ -1,6 +1,6 @@
 """Something that answers at the addresses that tests of NetworkPolicies ask for.
 
-    python -m splitjob_local.containers.probes ADDRESS:PORT...
+    python tests/containers/answers.py ADDRESS:PORT...
 
 A place that does not answer would look closed whatever the policies said.
 """
@@ -9,7 +9,8 @@ import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
+from socketserver import ThreadingTCPServer
 
 from splitjob_local.containers.network import METADATA, WORLD, Namespaces
 from splitjob_local.processes import Processes, ProcessSpec, clean_environment
@@ -33,7 +34,7 @@ class Answer(BaseHTTPRequestHandler):
 @contextmanager
 def answering(processes: Processes, namespaces: Namespaces, port: int) -> Iterator[None]:
     """Answer at the address that stands for the world, and at that of a cloud's metadata."""
-    command = (sys.executable, "-m", "splitjob_local.containers.probes")
+    command = (sys.executable, __file__)
     outside = (*command, f"{WORLD}:{port}")
     inside = namespaces.inside(*command, f"{METADATA}:80")
     for name, words in zip(NAMES, (outside, inside), strict=True):
@@ -50,7 +51,8 @@ def main() -> None:
     servers = []
     for place in sys.argv[1:]:
         host, _, port = place.rpartition(":")
-        servers.append(ThreadingHTTPServer((host, int(port)), Answer))
+        # Not an HTTPServer: it asks for the name of its address, and there is no DNS in there.
+        servers.append(ThreadingTCPServer((host, int(port)), Answer))
     for server in servers:
         threading.Thread(target=server.serve_forever).start()
 
