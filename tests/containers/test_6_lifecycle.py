@@ -88,15 +88,17 @@ def test_splitjobs_of_the_version_before(world: World, report: Report) -> None:
     kept = [stored(world, name) for name in (done, waiting)]
     secret = json.loads(world.kubectl("get", "secret", secret_of(kept[1]), "-o", "json"))
     world.cluster.helm("uninstall", RELEASE, f"--namespace={world.namespace}", "--wait")
-    world.kubectl("delete", "splitjobs", done, waiting)
-    eventually(lambda: not world.pods_of(waiting), 60)
-    world.cluster.kubectl("replace", "-f", "-", text=yaml.safe_dump(resource_before(world)))
-    world.kubectl("create", "-f", "-", text=json.dumps(bare(secret)))
-    for splitjob in kept:
-        world.kubectl("create", "-f", "-", text=json.dumps(bare(splitjob)))
-    status = json.dumps({"status": kept[0]["status"]})
-    world.kubectl("patch", "splitjob", done, "--subresource=status", "--type=merge", "-p", status)
-    world.install()
+    try:
+        world.kubectl("delete", "splitjobs", done, waiting)
+        eventually(lambda: not world.pods_of(waiting), 60)
+        world.cluster.kubectl("replace", "-f", "-", text=yaml.safe_dump(resource_before(world)))
+        for document in (secret, *kept):
+            world.kubectl("create", "-f", "-", text=json.dumps(bare(document)))
+        status = json.dumps({"status": kept[0]["status"]})
+        change = ("--subresource=status", "--type=merge", "-p", status)
+        world.kubectl("patch", "splitjob", done, *change)
+    finally:
+        world.install()
     outcome = world.outcome(waiting)
     report.check("a waiting job of the version before", "Completed -> Completed", outcome)
     answer = world.client.get(f"/jobs/{done}").json()
@@ -125,7 +127,8 @@ def bare(document: dict[str, Any]) -> dict[str, Any]:
         for key in ("name", "namespace", "labels", "annotations")
         if key in document["metadata"]
     }
-    return {**document, "metadata": kept, "status": {}}
+    rest = {key: value for key, value in document.items() if key != "status"}
+    return {**rest, "metadata": kept}
 
 
 def resource_before(world: World) -> dict[str, Any]:
