@@ -78,17 +78,15 @@ def test_a_companion_that_never_ends(world: World, report: Report) -> None:
 
 def companions(world: World) -> int:
     """Count the companions that a worker's pod would get now."""
-    security = {
-        "allowPrivilegeEscalation": False,
-        "capabilities": {"drop": ["ALL"]},
-        "runAsNonRoot": True,
-        "seccompProfile": {"type": "RuntimeDefault"},
-    }
+    # As a worker's pod has it: what is said of the pod holds for the companion too.
+    of_pod = {"runAsNonRoot": True, "seccompProfile": {"type": "RuntimeDefault"}}
+    own = {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}}
+    main = {"name": "main", "image": "none", "securityContext": own}
     pod = {
         "apiVersion": "v1",
         "kind": "Pod",
         "metadata": {"name": "probe", "labels": {"audio.track-tree.com/splitjob": "probe"}},
-        "spec": {"containers": [{"name": "main", "image": "none", "securityContext": security}]},
+        "spec": {"securityContext": of_pod, "containers": [main]},
     }
     said = world.kubectl(
         "create", "--dry-run=server", "-o", "json", "-f", "-", text=json.dumps(pod)
