@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import psutil
@@ -44,7 +45,8 @@ def kill_by_memory(world: World, pod: str, victim: psutil.Process, group: Path) 
     finally:
         for process in world.processes(MARK):
             process.kill()
-        limit.write_text(before)
+        with suppress(FileNotFoundError):  # the worker has ended meanwhile, by itself
+            limit.write_text(before)
 
 
 def _used(group: Path) -> int:
