@@ -11,7 +11,7 @@ from typing import Any
 
 import httpx
 import pytest
-from tests.whole_path import WholePath, eventually
+from tests.whole_path import PATIENCE, WholePath, eventually
 from tests.worker import Handler, answer, give
 
 from splitjob_local.cluster import ClusterError
@@ -259,6 +259,7 @@ def test_56_the_request_cannot_be_edited(path: WholePath) -> None:
 
 def test_queue_status_counts_each_job_once(path: WholePath) -> None:
     """What this module did is in the totals, once."""
+    eventually(partial(all_are_counted, path), PATIENCE)  # those of the tests before this one
     before = path.client.get("/queue/status").json()
     names = [path.ask(path.song_url()) for _ in range(2)]
     names.append(path.ask(path.web.serve("/missing-2.wav", answer(404))))
@@ -268,6 +269,11 @@ def test_queue_status_counts_each_job_once(path: WholePath) -> None:
     after = path.client.get("/queue/status").json()
     assert after["completed_jobs"] - before["completed_jobs"] == 2
     assert after["failed_jobs"] - before["failed_jobs"] == 1
+
+
+def all_are_counted(path: WholePath) -> bool:
+    jobs = path.cluster.get("splitjobs", "-n", path.service.namespace)["items"]
+    return all(job.get("status", {}).get("counted") for job in jobs)
 
 
 def is_counted(path: WholePath, name: str) -> bool:
