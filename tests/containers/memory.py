@@ -41,11 +41,18 @@ def kill_by_memory(world: World, pod: str, victim: psutil.Process, group: Path) 
     limit.write_text(str(_used(group) + ROOM_BYTES))
     try:
         with world.started("exec", pod, "--", "python", "-c", FILL):
-            return _soon(lambda: not _runs(victim), 60)
+            return _give_room_after(lambda: not _runs(victim), limit, before)
     finally:
         for process in world.processes(MARK):
             process.kill()
-        with suppress(FileNotFoundError):  # the worker has ended meanwhile, by itself
+
+
+def _give_room_after(ended: Callable[[], bool], limit: Path, before: str) -> bool:
+    """Wait for the victim's end and give room at once, or the worker would be next."""
+    try:
+        return _soon(ended, 60)
+    finally:
+        with suppress(FileNotFoundError):  # the worker has ended already, by itself
             limit.write_text(before)
 
 
@@ -64,5 +71,5 @@ def _soon(what: Callable[[], bool], seconds: float) -> bool:
     while not what():
         if time.monotonic() > deadline:
             return False
-        time.sleep(0.05)
+        time.sleep(0.01)
     return True
