@@ -10,15 +10,24 @@ from tests.containers.world import World
 
 from splitjob_local.containers.cgroups import MOUNT
 
-# Of a process that the kernel chooses first.
+# Of a process that the kernel chooses first. It adds a share of the limit to the process's size: of
+# a limit of gigabytes more than the worker's model weighs, which would be chosen for its size else.
 MOST_EXPENDABLE = "1000"
-ROOM_BYTES = 32 << 20
+# The one without swap can never be above the one with it.
+LIMITS = ("memory.memsw.limit_in_bytes", "memory.limit_in_bytes")
 MARK = "what-uses-the-memory-up"
-# Two megabytes at a time, so that one process more is all that has to end.
+# Many processes, each smaller than the worker; the last one takes its time.
 FILL = f"""
-import time
-kept = ["{MARK}"]
-for _ in range(200):
+import os, sys, time
+mark, room, part = "{MARK}", int(sys.argv[1]), 200 << 20
+for _ in range(room // part - 1):
+    if os.fork() == 0:
+        kept = b"x" * part
+        time.sleep(60)
+        os._exit(0)
+time.sleep(3)
+kept = []
+for _ in range(300):
     kept.append(b"x" * (2 << 20))
     time.sleep(0.05)
 """
@@ -35,25 +44,25 @@ def memory_group(pid: int) -> Path | None:
 
 def kill_by_memory(world: World, pod: str, victim: psutil.Process, group: Path) -> bool:
     """Let a container run out of memory; whether the victim was ended by the kernel for it."""
-    limit = group / "memory.limit_in_bytes"
-    before = limit.read_text()
+    room = int((group / LIMITS[-1]).read_text()) - _used(group)
     Path(f"/proc/{victim.pid}/oom_score_adj").write_text(MOST_EXPENDABLE)
-    limit.write_text(str(_used(group) + ROOM_BYTES))
     try:
-        with world.started("exec", pod, "--", "python", "-c", FILL):
-            return _give_room_after(lambda: not _runs(victim), limit, before)
+        with world.started("exec", pod, "--", "python", "-c", FILL, str(room)):
+            return _give_room_after(lambda: not _runs(victim), group)
     finally:
         for process in world.processes(MARK):
             process.kill()
 
 
-def _give_room_after(ended: Callable[[], bool], limit: Path, before: str) -> bool:
+def _give_room_after(ended: Callable[[], bool], group: Path) -> bool:
     """Wait for the victim's end and give room at once, or the worker would be next."""
     try:
         return _soon(ended, 60)
     finally:
-        with suppress(FileNotFoundError):  # the worker has ended already, by itself
-            limit.write_text(before)
+        # The pod's before the container's; where the worker has ended already, there is none.
+        for limit in (one / name for one in (group.parent, group) for name in LIMITS):
+            with suppress(FileNotFoundError):
+                limit.write_text(str(int(limit.read_text()) * 2))
 
 
 def _used(group: Path) -> int:

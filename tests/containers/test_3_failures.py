@@ -24,19 +24,22 @@ def test_out_of_memory(world: World, report: Report) -> None:
 
 def test_the_decoder_alone_is_killed_for_memory(world: World, report: Report) -> None:
     """The kernel ends the decoder, a child of the worker's; the worker lives and says so."""
-    twice = in_turn(trickle(song_of(500), 0), trickle(world.song, 0))
-    name = world.ask(world.web.serve("/long.wav", twice))
-    [decoder] = eventually(lambda: world.processes("splitjob_worker.decoder"), 90)
-    decoder.suspend()  # it would be done in a moment
-    group = memory_group(decoder.pid)
-    if group is None:
-        pytest.skip("with control groups of version 2 a kubelet ends all processes of a container")
-    pod = world.pods_of(name)[-1]
-    killed = kill_by_memory(world, pod, decoder, group)
-    report.check("the kernel ends the decoder for memory", True, killed)
-    status = eventually(lambda: exit_status(world, pod))
-    report.check("  and the worker ends by itself, not by a signal", True, status < KILLED)
-    report.check("  its job", "WorkerOom Completed -> Completed", world.outcome(name))
+    with world.settings("worker.memory=5Gi"):
+        twice = in_turn(trickle(song_of(500), 0), trickle(world.song, 0))
+        name = world.ask(world.web.serve("/long.wav", twice))
+        [decoder] = eventually(lambda: world.processes("splitjob_worker.decoder"), 90)
+        decoder.suspend()  # it would be done in a moment
+        group = memory_group(decoder.pid)
+        if group is None:
+            pytest.skip(
+                "with control groups of version 2 a kubelet ends all processes of a container"
+            )
+        pod = world.pods_of(name)[-1]
+        killed = kill_by_memory(world, pod, decoder, group)
+        report.check("the kernel ends the decoder for memory", True, killed)
+        status = eventually(lambda: exit_status(world, pod))
+        report.check("  and the worker ends by itself, not by a signal", True, status < KILLED)
+        report.check("  its job", "WorkerOom Completed -> Completed", world.outcome(name))
 
 
 def exit_status(world: World, pod: str) -> int:
