@@ -15,6 +15,7 @@ from splitjob_local.images.engine import ROOT
 __all__ = ["CLEAN", "UNREACHED", "VULNERABLE", "judge"]
 
 CLEAN, VULNERABLE, UNREACHED = 0, 1, 2
+PATIENCE_SECONDS = 300.0
 
 
 def judge(report: Mapping[str, Any] | None) -> tuple[int, str]:
@@ -44,18 +45,27 @@ def judge(report: Mapping[str, Any] | None) -> tuple[int, str]:
     return CLEAN, f"no known vulnerability in {len(packages)} packages"
 
 
-def main(arguments: list[str]) -> int:
-    """Audit the lock file; 0: clean, 1: vulnerable, 2: the source did not answer."""
+def ask() -> Mapping[str, Any] | None:
+    """Return pip-audit's report on the lock file, None where its source gives no answer."""
     command = [sys.executable, "-m", "pip_audit", "--disable-pip", "--require-hashes"]
     command += ["--format=json", "--progress-spinner=off"]
     command += ["--requirement", str(ROOT / "requirements.lock")]
-    done = subprocess.run(command, check=False, capture_output=True, text=True)
     try:
-        report = json.loads(done.stdout)
+        done = subprocess.run(
+            command, check=False, capture_output=True, text=True, timeout=PATIENCE_SECONDS
+        )
+        report: Mapping[str, Any] = json.loads(done.stdout)
+    except subprocess.TimeoutExpired:
+        return None
     except ValueError:
-        report = None
         print(done.stderr.strip(), file=sys.stderr)
-    status, text = judge(report)
+        return None
+    return report
+
+
+def main(arguments: list[str]) -> int:
+    """Audit the lock file; 0: clean, 1: vulnerable, 2: the source did not answer."""
+    status, text = judge(ask())
     print(text, file=sys.stderr if status else sys.stdout)
     return CLEAN if status == UNREACHED and "--if-reached" in arguments else status
 
