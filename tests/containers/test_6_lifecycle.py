@@ -75,7 +75,13 @@ def leftovers(world: World) -> list[str]:
     )
     selector = f"app.kubernetes.io/instance={RELEASE}"
     found = json.loads(world.kubectl("get", kinds, "-l", selector, "-o", "json"))["items"]
-    return sorted(f"{one['kind']}/{one['metadata']['name']}" for one in found)
+    return sorted(f"{one['kind']}/{one['metadata']['name']}" for one in found if is_of(world, one))
+
+
+def is_of(world: World, found: dict[str, Any]) -> bool:
+    """Whether an object is this release's: one in another namespace has cluster roles as well."""
+    annotations: dict[str, str] = found["metadata"].get("annotations", {})
+    return annotations.get("meta.helm.sh/release-namespace", world.namespace) == world.namespace
 
 
 def test_splitjobs_of_the_version_before(world: World, report: Report) -> None:
