@@ -89,6 +89,13 @@ class World(WholePath):
     def upgrade(self, *settings: str) -> None:
         """`helm upgrade` to the values of this run and these, until all of it is up."""
         self.cluster.helm("upgrade", *self.release_arguments(), *_sets(settings), *_wait())
+        assert repeat(self._replaced_pods_are_gone, 60)
+
+    def _replaced_pods_are_gone(self) -> bool:
+        """Whether no pod of the API is ending: the node's proxy may lead there a moment longer."""
+        selector = "--selector=app.kubernetes.io/component=api"
+        pods = self.cluster.get("pods", f"--namespace={self.namespace}", selector)["items"]
+        return not any("deletionTimestamp" in pod["metadata"] for pod in pods)
 
     def install(self, *settings: str) -> None:
         """`helm install` anew, after an uninstall that left the namespace."""
