@@ -91,6 +91,7 @@ def clean(helm4: Cluster) -> Iterator[None]:
     yield
     for release in json.loads(helm4.helm("list", "--all-namespaces", "--output=json")):
         helm4.helm("uninstall", release["name"], f"--namespace={release['namespace']}", "--wait")
+    helm4.kubectl("delete", DEFINITION, "--ignore-not-found")
 
 
 @pytest.mark.parametrize("first", ["helm3", "helm4"])

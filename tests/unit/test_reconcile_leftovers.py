@@ -80,7 +80,7 @@ def test_its_splitjob_may_go_first() -> None:
     view.status.webhook.state, view.status.webhook.next_attempt_at = "Delivered", None
     view.status.webhook.delivered_at, view.status.counted = after(6), True
     kept = seen(view, jobs=(job(failed_reason="PodFailurePolicy"),))
-    plan = plan_of(kept, 50, ttl_seconds_after_finished=1, keep_finished_jobs_seconds=600)
+    plan = plan_of(kept, 100, ttl_seconds_after_finished=60, keep_finished_jobs_seconds=600)
     assert DeleteSplitJob() in plan.after
 
 
