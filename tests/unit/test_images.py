@@ -174,7 +174,7 @@ def test_a_library_that_was_left_out_by_mistake_is_told(tmp_path: Path) -> None:
 
 
 def check_libraries(environment: Path) -> subprocess.CompletedProcess[str]:
-    """Look as the build does, in a process of its own: one that has torch loaded finds its parts."""
+    """Look as the build does, in a process of its own: one with torch loaded finds its parts."""
     command = [sys.executable, "-m", libraries.__name__, str(environment)]
     return subprocess.run(command, check=False, capture_output=True, text=True)
 
