@@ -53,6 +53,11 @@ printf 'tests: {address: "http://%s:%s"}\\n' "$ADDRESS" "$API_PORT" >> audio-val
 helm upgrade audio charts/track-tree-audio --namespace audio --values audio-values.yaml
 """
 }
+# A reader takes longer to the next page than the pods that a page has replaced to start.
+TURN_THE_PAGE = """
+kubectl --namespace audio rollout status --timeout=120s \
+  deployment/audio-track-tree-audio-api deployment/audio-track-tree-audio-operator
+"""
 
 
 @dataclass(frozen=True)
@@ -91,7 +96,7 @@ class Reader:
             script += [do for words, do in BEFORE.items() if words in block.text]
             script += [block.text]
             script += [do for words, do in AFTER.items() if words in block.text]
-        text = "\n".join(script)
+        text = "\n".join([*script, TURN_THE_PAGE])
         for port, own in self.ports.items():
             text = text.replace(port, own)
         ran = subprocess.run(
