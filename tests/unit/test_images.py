@@ -147,7 +147,7 @@ def test_a_library_without_debug_information_loads_and_needs_the_same(tmp_path: 
     shutil.copyfile(source, copy)
     recipe.drop_debug_information(copy)
     assert copy.stat().st_size < source.stat().st_size
-    assert "libc.so.6" in recipe.needed(copy) == recipe.needed(source)
+    assert "libc.so.6" in libraries.needed(copy) == libraries.needed(source)
     assert ctypes.PyDLL(str(copy)).PyInit__pydantic_core
 
 
@@ -156,7 +156,7 @@ def test_what_is_no_elf_file_is_left_as_it_is(tmp_path: Path) -> None:
     script.write_text("INPUT(libx.so.1)\n" * 9)
     recipe.drop_debug_information(script)
     assert script.read_text() == "INPUT(libx.so.1)\n" * 9
-    assert recipe.needed(script) == []
+    assert libraries.needed(script) == []
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="of ELF files")

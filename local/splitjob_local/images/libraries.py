@@ -4,12 +4,16 @@ The end of the worker's build runs it, in the image itself: what was left out of
 against by anything that is still there.
 """
 
+import ctypes
+import mmap
+import struct
 import sys
+from functools import cache
 from pathlib import Path
 
-from splitjob_local.images.recipe import unresolved
+__all__ = ["missing", "needed"]
 
-__all__ = ["missing"]
+OF_THE_DRIVER = {"libcuda.so.1", "libnvidia-ml.so.1"}  # the node brings them
 
 # PyTorch's wheel brings it without libquadmath, and links nothing against it.
 UNUSED = {"torch/lib/libgfortran.so.5"}
@@ -21,6 +25,57 @@ def missing(environment: Path) -> dict[str, list[str]]:
     for site in environment.glob("lib/python3.*/site-packages"):
         found |= unresolved(site)
     return {path: names for path, names in found.items() if path not in UNUSED}
+
+
+def unresolved(site: Path) -> dict[str, list[str]]:
+    """Return the libraries below a folder that name one that is neither there nor the system's.
+
+    Args:
+        site: a site-packages folder.
+    """
+    libraries = [path for path in sorted(site.rglob("*.so*")) if path.is_file()]
+    present = {path.name for path in libraries} | OF_THE_DRIVER
+    missing = {}
+    for path in libraries:
+        absent = [one for one in needed(path) if one not in present and not _is_loadable(one)]
+        if absent:
+            missing[str(path.relative_to(site))] = absent
+    return missing
+
+
+@cache
+def _is_loadable(name: str) -> bool:
+    try:
+        ctypes.CDLL(name)
+    except OSError:
+        return False
+    return True
+
+
+def needed(library: Path) -> list[str]:
+    """Return the names of the libraries that a library is linked against (its DT_NEEDED)."""
+    with library.open("rb") as file:
+        if file.read(6) != b"\x7fELF\x02\x01":
+            return []
+        with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
+            return _needed(content)
+
+
+def _needed(content: mmap.mmap) -> list[str]:
+    (at,) = struct.unpack_from("<Q", content, 32)
+    size, count = struct.unpack_from("<HH", content, 54)
+    headers = [struct.unpack_from("<IIQQQQ", content, at + size * index) for index in range(count)]
+    loads = [(offset, start, length) for kind, _, offset, start, _, length in headers if kind == 1]
+    entries: list[tuple[int, int]] = []
+    for kind, _, offset, _, _, length in headers:
+        if kind == 2:  # PT_DYNAMIC
+            entries = list(struct.iter_unpack("<QQ", content[offset : offset + length]))
+    tables = [value for tag, value in entries if tag == 5]  # DT_STRTAB
+    if not tables:
+        return []
+    strings = next(o + tables[0] - start for o, start, n in loads if start <= tables[0] < start + n)
+    names = [strings + value for tag, value in entries if tag == 1]  # DT_NEEDED
+    return [content[name : content.find(b"\0", name)].decode() for name in names]
 
 
 def main(environment: str) -> int:

@@ -9,13 +9,10 @@ Standard library only, since it runs before anything is installed:
     python recipe.py stdlib /layer                 bytecode of Python's own library, where none is
     python recipe.py finish /layer                 leave out, compile, and make reproducible
     python recipe.py papers /opt/venv /layer       bill of materials and licence texts
-    python recipe.py check /opt/venv               fail where a library is missed by another
 """
 
 import compileall
-import ctypes
 import importlib.util
-import mmap
 import os
 import py_compile
 import re
@@ -26,7 +23,6 @@ import sys
 import sysconfig
 import tomllib
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 
 __all__ = ["LAYERS", "LEFT_OUT", "NEVER_LOADED", "Locked", "closure", "finish", "layers", "locked"]
@@ -88,7 +84,6 @@ NEVER_LOADED = (
     "mpmath/tests",
     "networkx/**/tests",
 )
-OF_THE_DRIVER = {"libcuda.so.1", "libnvidia-ml.so.1"}  # the node brings them
 KEPT_TESTS = ("numpy/_core/tests/_natype.py", "numpy/_core/tests/__init__.py")
 SELDOM_IMPORTED = {
     "ensurepip",
@@ -403,65 +398,6 @@ def licences(environment: Path, folder: Path) -> None:
                 shutil.copyfile(path, target)
 
 
-def unresolved(site: Path) -> dict[str, list[str]]:
-    """Return the libraries below a folder that name one that is neither there nor the system's.
-
-    Args:
-        site: a site-packages folder.
-    """
-    libraries = [path for path in sorted(site.rglob("*.so*")) if path.is_file()]
-    present = {path.name for path in libraries} | OF_THE_DRIVER
-    missing = {}
-    for path in libraries:
-        absent = [one for one in needed(path) if one not in present and not _is_loadable(one)]
-        if absent:
-            missing[str(path.relative_to(site))] = absent
-    return missing
-
-
-@cache
-def _is_loadable(name: str) -> bool:
-    try:
-        ctypes.CDLL(name)
-    except OSError:
-        return False
-    return True
-
-
-def check(environment: Path) -> None:
-    """End with status 1 where a library that is linked against is missing in an environment."""
-    for site in environment.glob("lib/python3.*/site-packages"):
-        if missing := unresolved(site):
-            lines = [f"{path} needs {', '.join(names)}" for path, names in missing.items()]
-            sys.exit("\n".join(["missing libraries; see NEVER_LOADED in recipe.py", *lines]))
-
-
-def needed(library: Path) -> list[str]:
-    """Return the names of the libraries that a library is linked against (its DT_NEEDED)."""
-    with library.open("rb") as file:
-        if file.read(6) != b"\x7fELF\x02\x01":
-            return []
-        with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
-            return _needed(content)
-
-
-def _needed(content: mmap.mmap) -> list[str]:
-    (at,) = struct.unpack_from("<Q", content, 32)
-    size, count = struct.unpack_from("<HH", content, 54)
-    headers = [struct.unpack_from("<IIQQQQ", content, at + size * index) for index in range(count)]
-    loads = [(offset, start, length) for kind, _, offset, start, _, length in headers if kind == 1]
-    entries: list[tuple[int, int]] = []
-    for kind, _, offset, _, _, length in headers:
-        if kind == 2:  # PT_DYNAMIC
-            entries = list(struct.iter_unpack("<QQ", content[offset : offset + length]))
-    tables = [value for tag, value in entries if tag == 5]  # DT_STRTAB
-    if not tables:
-        return []
-    strings = next(o + tables[0] - start for o, start, n in loads if start <= tables[0] < start + n)
-    names = [strings + value for tag, value in entries if tag == 1]  # DT_NEEDED
-    return [content[name : content.find(b"\0", name)].decode() for name in names]
-
-
 def stamp(folder: Path) -> None:
     """Give a folder and all in it the one time that all layers have."""
     for path in (folder, *folder.rglob("*")):
@@ -487,8 +423,6 @@ def main(arguments: list[str]) -> None:
             finish(Path(layer))
         case ["papers", environment, layer]:
             papers(Path(environment), Path(layer))
-        case ["check", environment]:
-            check(Path(environment))
         case _:
             sys.exit(__doc__)
 
