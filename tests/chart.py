@@ -6,8 +6,10 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+import pytest
 import yaml
 
+from splitjob_local.cluster import Cluster
 from splitjob_local.processes import clean_environment
 
 CHART = Path(__file__).parents[1] / "charts" / "track-tree-audio"
@@ -75,6 +77,20 @@ def render(
     if answer.returncode != 0:
         raise ChartRefused(answer.stderr)
     return [document for document in yaml.safe_load_all(answer.stdout) if document]
+
+
+def refusal(render: Render, *settings: str) -> str:
+    """Return why the chart refuses some values; fails where it takes them."""
+    with pytest.raises(ChartRefused) as refused:
+        render(*settings)
+    return str(refused.value)
+
+
+def apply(kube: Cluster, namespace: str, *manifests: Manifest, dry_run: bool = True) -> str:
+    """Give manifests to the API server, by default only to see whether it takes them."""
+    flags = ["--dry-run=server"] if dry_run else []
+    text = yaml.safe_dump_all(manifests)
+    return kube.kubectl("apply", "--server-side", "-n", namespace, *flags, "-f", "-", text=text)
 
 
 def one(manifests: list[Manifest], kind: str, name: str = "") -> Manifest:

@@ -1,19 +1,17 @@
 """The chart on a real API server: Pod Security, rights as granted, upgrade and removal."""
 
 import json
-import secrets
 import shutil
 from collections.abc import Iterator
 from contextlib import suppress
 from datetime import UTC, datetime
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 from tests import chart
-from tests.chart import CHART, NEEDED, OWN_REGISTRY, RELEASE, Manifest, Render, one
+from tests.chart import CHART, NEEDED, OWN_REGISTRY, RELEASE, Manifest, Render, apply, one
 from tests.operator_harness import eventually
 
 from splitjob.resource import API_VERSION, KIND, PLURAL, Attempt
@@ -36,27 +34,6 @@ SPLITJOB = {
     "metadata": {"name": "one"},
     "spec": {"request": REQUEST},
 }
-
-
-@pytest.fixture
-def restricted(cluster: LocalCluster) -> Iterator[str]:
-    """A namespace that takes only pods fit for Pod Security `restricted`."""
-    name = f"restricted-{secrets.token_hex(4)}"
-    cluster.cluster.create_namespace(name, pod_security="restricted")
-    yield name
-    cluster.kubectl("delete", "namespace", name, "--wait=false")
-
-
-@pytest.fixture
-def render(cluster: LocalCluster, restricted: str, tmp_path: Path) -> Render:
-    helm = cluster.cluster.programs["helm"]
-    return partial(chart.render, helm, tmp_path, namespace=restricted)
-
-
-def apply(kube: Cluster, namespace: str, *manifests: Manifest, dry_run: bool) -> str:
-    flags = ["--dry-run=server"] if dry_run else []
-    text = yaml.safe_dump_all(manifests)
-    return kube.kubectl("apply", "--server-side", "-n", namespace, *flags, "-f", "-", text=text)
 
 
 def pod_of(owner: Manifest) -> Manifest:

@@ -11,14 +11,13 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 from tests import chart
-from tests.chart import CHART, Manifest, Render
+from tests.chart import CHART, Manifest, Render, apply
 
 from splitjob.resource import API_VERSION, KIND, Attempt
 from splitjob_local.cluster import Cluster, ClusterError
@@ -84,29 +83,8 @@ def test_there_is_a_file_for_each() -> None:
     }
 
 
-@pytest.fixture
-def restricted(crd: LocalCluster) -> Iterator[str]:
-    """A namespace that takes only pods fit for Pod Security `restricted`."""
-    name = f"cloud-{secrets.token_hex(4)}"
-    crd.cluster.create_namespace(name, pod_security="restricted")
-    yield name
-    crd.kubectl("delete", "namespace", name, "--wait=false")
-
-
-@pytest.fixture
-def render(crd: LocalCluster, restricted: str, tmp_path: Path) -> Render:
-    helm = crd.cluster.programs["helm"]
-    return partial(chart.render, helm, tmp_path, namespace=restricted)
-
-
 def rendered(render: Render, cloud: str) -> list[Manifest]:
     return render(*CLOUDS[cloud].settings, "crds.enabled=false", files=[values_file(cloud)])
-
-
-def apply(kube: Cluster, namespace: str, *manifests: Manifest, dry_run: bool = True) -> str:
-    flags = ["--dry-run=server"] if dry_run else []
-    text = yaml.safe_dump_all(manifests)
-    return kube.kubectl("apply", "--server-side", "-n", namespace, *flags, "-f", "-", text=text)
 
 
 def pod_of(owner: Manifest) -> Manifest:
