@@ -23,7 +23,6 @@ PULL_SECONDS = 300.0
 PACKAGES = "ca-certificates,python3,python3-venv,python3-pip"
 SUITE = "trixie"
 APT_SOURCES = Path("/etc/apt")
-DEFAULT_MIRROR = "http://deb.debian.org/debian"
 DOCKERFILE = """FROM scratch
 ADD rootfs.tar /
 ENV PATH=/usr/local/bin:/usr/local/sbin:/usr/bin:/usr/sbin:/bin:/sbin
@@ -88,7 +87,8 @@ def make_stand_in(builder: Builder) -> None:
 
 def _bootstrap(root: Path) -> None:
     mirror = debian_mirror(_apt_sources())
-    _run("debootstrap", "--variant=minbase", f"--include={PACKAGES}", SUITE, str(root), mirror)
+    command = ["debootstrap", "--variant=minbase", f"--include={PACKAGES}", SUITE, str(root)]
+    _run(*command, *([mirror] if mirror else []))
 
 
 def _tidy(root: Path) -> None:
@@ -108,10 +108,13 @@ def _apt_sources() -> str:
     return "\n".join(file.read_text(errors="replace") for file in files if file.is_file())
 
 
-def debian_mirror(sources: str) -> str:
-    """Return the mirror that apt's configuration names first, in either of its formats."""
+def debian_mirror(sources: str) -> str | None:
+    """Return the mirror that apt's configuration names first, in either of its formats.
+
+    None where it names none: debootstrap knows one of its own.
+    """
     found = re.search(r"^(?:URIs:|deb(?:\s+\[[^\]]*\])?)\s+(\S+)", sources, re.MULTILINE)
-    return found[1] if found else DEFAULT_MIRROR
+    return found[1] if found else None
 
 
 def _run(*command: str) -> None:
