@@ -8,7 +8,14 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from splitjob_local.containers.requirements import RequirementError
-from splitjob_local.images.engine import Build, Engine, ImageError, Target, build
+from splitjob_local.images.engine import (
+    Build,
+    Engine,
+    ImageError,
+    Target,
+    build,
+    describe,
+)
 
 # What lets pip and uv of a build find packages where this machine does.
 CERTIFICATES = Path("/etc/ssl/certs")
@@ -79,12 +86,10 @@ class Builder:
 
     def image_id(self, image: str) -> str | None:
         """Return the id of an image in the engine's store, or None where it is not."""
-        if self.program == "buildah":
-            command = ["buildah", "inspect", "--type=image", "--format={{.FromImageID}}", image]
-        else:
-            command = [self.program, "image", "inspect", "--format={{.Id}}", image]
-        answer = subprocess.run(command, check=False, capture_output=True, text=True)
-        return answer.stdout.strip().removeprefix("sha256:") if answer.returncode == 0 else None
+        try:
+            return describe(self.engine, image).id.removeprefix("sha256:")
+        except ImageError:
+            return None
 
     def pull(self, image: str, seconds: float) -> bool:
         """Try to fetch an image from its registry; returns whether it is there now."""

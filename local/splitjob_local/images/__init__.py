@@ -7,8 +7,7 @@ What other parts of the project use:
     engine = Engine.find()                            buildah, podman or docker, else ImageError
     build(engine, TARGETS["api"], "localhost/api:x")  Build(...) holds base, arguments, options
     describe(engine, "localhost/api:x")               layers, labels, user, environment, ...
-    changed_layers(engine, before, after)               what a node that has one pulls for the other
-    engine.save("localhost/api:x", Path("api.tar"))     for `ctr image import`
+    changed_layers(engine, before, after)             what a node that has one pulls for the other
 
 By hand: `python -m splitjob_local.images --help`, or `make images`.
 """

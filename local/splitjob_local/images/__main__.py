@@ -1,19 +1,16 @@
 """`python -m splitjob_local.images`: build the images, and measure what changes of them."""
 
 import argparse
-import os
-import shlex
 import shutil
 import sys
 import tempfile
 import time
 from pathlib import Path
 
+from splitjob_local.images.arguments import EPILOG, add_arguments, build_of, image_name
 from splitjob_local.images.engine import (
-    PREFIX,
     ROOT,
     TARGETS,
-    Build,
     Engine,
     ImageError,
     build,
@@ -25,7 +22,6 @@ CONTEXT = ("common", "api", "operator", "job_image", "local", "cli")
 FILES = ("pyproject.toml", "requirements.lock", "README.md", "LICENSE", ".dockerignore")
 CHANGED_FILE = Path("common/splitjob/errors.py")  # all programs have it
 CHANGED_MEGABYTES = 5.0
-IMAGES = ("api", "operator", "worker")
 
 
 def main() -> int:
@@ -44,7 +40,7 @@ def build_all(engine: Engine, arguments: argparse.Namespace) -> bool:
     """Build images, print what their layers weigh, push them if asked to."""
     for name in arguments.images:
         image, started = _tag(arguments, name), time.monotonic()
-        build(engine, TARGETS[name], image, _how(arguments))
+        build(engine, TARGETS[name], image, build_of(arguments))
         print(f"==> {image} in {time.monotonic() - started:.0f} s", flush=True)
         _print_layers(engine, image, compress=False)
         if arguments.push:
@@ -77,10 +73,10 @@ def changed(engine: Engine, arguments: argparse.Namespace) -> bool:
         _copy_sources(copy)
         for name in arguments.images:
             before, after = f"{_tag(arguments, name)}", f"{_tag(arguments, name)}-changed"
-            build(engine, TARGETS[name], before, _how(arguments, copy))
+            build(engine, TARGETS[name], before, build_of(arguments, copy))
             with (copy / CHANGED_FILE).open("a") as file:
                 file.write(f"CHANGED = {time.time_ns()}\n")
-            build(engine, TARGETS[name], after, _how(arguments, copy))
+            build(engine, TARGETS[name], after, build_of(arguments, copy))
             layers = changed_layers(engine, before, after)
             moved = sum(one.compressed for one in layers)
             good = good and 0 < moved <= CHANGED_MEGABYTES * 1e6
@@ -103,7 +99,7 @@ def reproducible(engine: Engine, arguments: argparse.Namespace) -> bool:
             # Another folder each time, in which nobody works meanwhile.
             with tempfile.TemporaryDirectory() as folder:
                 _copy_sources(Path(folder))
-                build(engine, TARGETS[name], tag, _how(arguments, Path(folder), cached=False))
+                build(engine, TARGETS[name], tag, build_of(arguments, Path(folder), cached=False))
         first, second = (describe(engine, tag) for tag in tags)
         same = [a == b for a, b in zip(first.layers, second.layers, strict=True)]
         print(f"{name}: {sum(same)} of {len(same)} layers are the same when built again")
@@ -120,21 +116,15 @@ def _copy_sources(to: Path) -> None:
         shutil.copyfile(ROOT / name, to / name)
 
 
-def _how(arguments: argparse.Namespace, root: Path = ROOT, *, cached: bool = True) -> Build:
-    given = dict(one.split("=", 1) for one in arguments.build_arg)
-    options = shlex.split(os.environ.get("BUILD_OPTIONS", ""))
-    return Build(arguments.base, given, options, root, cached, arguments.source)
-
-
 def _tag(arguments: argparse.Namespace, name: str) -> str:
-    return f"{arguments.registry.rstrip('/')}/{PREFIX}/{name}:{arguments.tag}"
+    return f"{image_name(arguments, name)}:{arguments.tag}"
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m splitjob_local.images",
         description=__doc__,
-        epilog="BUILD_OPTIONS in the environment goes to the engine's build command as it is.",
+        epilog=EPILOG,
     )
     commands = parser.add_subparsers(required=True)
     for name, run in {
@@ -145,22 +135,8 @@ def _parser() -> argparse.ArgumentParser:
     }.items():
         made = commands.add_parser(name, help=str(run.__doc__).splitlines()[0])
         made.set_defaults(run=run)
-        made.add_argument(
-            "images", nargs="*", default=IMAGES, metavar="IMAGE", help="by default all"
-        )
-        made.add_argument("--engine", default="", help="buildah, podman or docker")
-        made.add_argument("--registry", default="localhost", help="host, and path, of a registry")
         made.add_argument("--push", action="store_true", help="push what was built")
-        made.add_argument("--tag", default="dev")
-        made.add_argument("--base", default="", help="the base image, best with its digest")
-        made.add_argument("--source", default="", help="the repository's address, for the labels")
-        made.add_argument(
-            "--build-arg",
-            action="append",
-            default=[],
-            metavar="NAME=VALUE",
-            help="MODELS, TORCH_BACKEND",
-        )
+        add_arguments(made, tag="dev")
     return parser
 
 

@@ -117,12 +117,13 @@ class Engine:
             raise ImageError(f"{shlex.join([self.name, *words])}: {done.stderr.strip()}")
         return done.stdout
 
-    def save(self, image: str, path: Path) -> None:
-        """Write an image into a file (or a pipe) that `docker load` and `ctr import` read."""
-        self._run_quietly(self.save_command(image, path))
-
     def save_command(self, image: str, path: Path) -> list[str]:
-        """Return the command that writes an image in Docker's archive format, uncompressed."""
+        """Return the command that writes an image in Docker's archive format, uncompressed.
+
+        Args:
+            image: its name.
+            path: a file, or a pipe.
+        """
         if self.name == "buildah":
             return ["buildah", "push", "--quiet", image, f"docker-archive:{path}:{image}"]
         return [self.name, "save", "--output", str(path), image]
@@ -153,11 +154,6 @@ class Engine:
             self.output("cp", f"{container}:{path}", str(to))
         finally:
             self.output("rm", container)
-
-    def _run_quietly(self, command: list[str]) -> None:
-        done = _quiet(command)
-        if done.returncode:
-            raise ImageError(f"{shlex.join(command)}: {done.stderr.strip()}")
 
 
 def build(engine: Engine, target: Target, tag: str, how: Build | None = None) -> None:

@@ -8,7 +8,6 @@ packages the chart, writes checksums, and prints the commands that push and sign
 import argparse
 import hashlib
 import json
-import os
 import shlex
 import shutil
 import subprocess
@@ -18,14 +17,14 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from splitjob_local.images.engine import PREFIX, ROOT, TARGETS, Build, Engine, ImageError, build
+from splitjob_local.images.arguments import EPILOG, add_arguments, build_of, image_name
+from splitjob_local.images.engine import ROOT, TARGETS, Build, Engine, ImageError, build
 from splitjob_local.images.recipe import DOCUMENTS
 from splitjob_local.programs import cache_root, find_program
 
 __all__ = ["Released", "commands"]
 
 CHART = ROOT / "charts/track-tree-audio"
-IMAGES = ("api", "operator", "worker")
 
 
 @dataclass(frozen=True)
@@ -52,11 +51,11 @@ def release(arguments: argparse.Namespace) -> None:
     engine = Engine.find(arguments.engine)
     if engine.name == "docker":
         raise ImageError("docker stores no OCI layout of its own; release with buildah or podman")
-    given = dict(one.split("=", 1) for one in arguments.build_arg)
-    options = shlex.split(os.environ.get("BUILD_OPTIONS", ""))
-    how = Build(arguments.base, given, options, source=arguments.source)
-    prefix, tag = f"{arguments.registry}/{PREFIX}", arguments.tag or version
-    images = [_image(engine, name, f"{prefix}/{name}:{tag}", how, out) for name in arguments.images]
+    how, tag = build_of(arguments), arguments.tag or version
+    images = [
+        _image(engine, name, f"{image_name(arguments, name)}:{tag}", how, out)
+        for name in arguments.images
+    ]
     chart = _package(out)
     _checksums(out)
     todo = commands(images, chart, arguments.registry)
@@ -125,14 +124,9 @@ def commands(images: Iterable[Released], chart: Path, registry: str) -> list[lis
 
 def main() -> int:
     """Make a release; 1: something failed."""
-    parser = argparse.ArgumentParser(description=str(__doc__).split(":", 1)[1].strip())
-    parser.add_argument("images", nargs="*", default=IMAGES, metavar="IMAGE")
-    parser.add_argument("--registry", default="localhost")
-    parser.add_argument("--tag", default="", help="by default the project's version")
-    parser.add_argument("--engine", default="")
-    parser.add_argument("--base", default="", help="the base image, best with its digest")
-    parser.add_argument("--source", default="", help="the repository's address, for the labels")
-    parser.add_argument("--build-arg", action="append", default=[], metavar="NAME=VALUE")
+    description = str(__doc__).split(":", 1)[1].strip()
+    parser = argparse.ArgumentParser(description=description, epilog=EPILOG)
+    add_arguments(parser)
     parser.add_argument("--out", default=str(ROOT / "dist/release"))
     parser.add_argument("--publish", action="store_true", help="push and sign")
     try:
