@@ -48,22 +48,32 @@ class Readiness:
 
     def unready(self) -> tuple[Unready, ...]:
         """Return what keeps requests from being served now; nothing where they can be."""
-        if not self._lock.acquire(timeout=LOCK_SECONDS):
-            return (LATE,)
-        try:
-            if time.monotonic() >= self._expires:
-                self._take_in(self._ask())
-                self._expires = time.monotonic() + PROBE_SECONDS
-            return self._unready
-        finally:
-            self._lock.release()
+        return self._unready if self._refresh(LOCK_SECONDS) else (LATE,)
 
     def forbids_work(self) -> Unready | None:
         """Return what makes it wrong to accept a request now, or None.
 
-        An outage is not among it: it shows in the attempt, which can be repeated.
+        An outage is not among it: it shows in the attempt, which can be repeated. A request waits
+        for nobody else's question: meanwhile the answer before it counts.
         """
-        return next((one for one in self.unready() if one.forbids_work), None)
+        self._refresh(0.0)
+        return next((one for one in self._unready if one.forbids_work), None)
+
+    def _refresh(self, patience: float) -> bool:
+        """Ask the cluster where the last answer is too old; returns whether that came in time.
+
+        Args:
+            patience: how long to wait for somebody who is asking already, in seconds.
+        """
+        if not self._lock.acquire(timeout=patience):
+            return False
+        try:
+            if time.monotonic() >= self._expires:
+                self._take_in(self._ask())
+                self._expires = time.monotonic() + PROBE_SECONDS
+            return True
+        finally:
+            self._lock.release()
 
     def _ask(self) -> tuple[Unready, ...]:
         try:
