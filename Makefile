@@ -6,8 +6,6 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
-# Pods of a cluster on this machine run as users that cannot write beside what they import.
-BYTECODE := --compile-bytecode
 
 # What the targets of the images take, each if given: make images REGISTRY=... TAG=1.2.3
 IMAGE_OPTIONS = $(if $(REGISTRY),--registry '$(REGISTRY)') $(if $(TAG),--tag '$(TAG)') \
@@ -94,7 +92,8 @@ clean: ## remove what these targets made in the checkout (not the cache)
 	rm -rf $(VENV) demo-out site bench/out .mypy_cache .ruff_cache .pytest_cache .hypothesis
 
 # uv comes from the lock file itself, so that it is pinned by hash like everything else. An
-# environment that was not finished has a Python, but no pip that works: it is made anew.
+# environment that was not finished has a Python, but no pip that works: it is made anew. Bytecode
+# is written at once: pods of a cluster here run as users that cannot write beside what they import.
 $(READY): requirements.lock pyproject.toml
 	@echo "==> Python environment in $(VENV) (the first time on a machine: about 3 GB, 1 to 5 minutes)"
 	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit(None if (3, 11) <= v <= (3, 13) else \
@@ -103,6 +102,6 @@ $(READY): requirements.lock pyproject.toml
 		echo "$(VENV) cannot be made. On Debian and Ubuntu it needs: apt install python3-venv"; exit 1; }
 	@awk '/^uv==/{on=1} on{print} on && !/\\$$/{exit}' requirements.lock > $(VENV)/uv.txt
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r $(VENV)/uv.txt
-	@$(BIN)/uv pip sync $(BYTECODE) --python $(BIN)/python --require-hashes requirements.lock
+	@$(BIN)/uv pip sync --compile-bytecode --python $(BIN)/python --require-hashes requirements.lock
 	@$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable .
 	@touch $@

@@ -15,7 +15,8 @@ __all__ = ["OWN_PATHS", "OWN_VARIABLES", "OWN_VOLUMES", "Additions", "refuse_cla
 
 Json = Mapping[str, Any]
 
-SECRET_VARIABLES = ("DEMUCSSVC_TOKEN", "S3_ACCESS_KEY_ID", "S3_SECRET_ACCESS_KEY")
+STORAGE_KEYS = ("S3_ACCESS_KEY_ID", "S3_SECRET_ACCESS_KEY")
+SECRET_VARIABLES = ("DEMUCSSVC_TOKEN", *STORAGE_KEYS)
 OWN_VARIABLES = frozenset(
     {
         *(value for name, value in vars(workload).items() if name.startswith("ENV_")),

@@ -11,7 +11,13 @@ from splitjob import workload
 from splitjob.quantity import bytes_of
 from splitjob.resource import API_VERSION, KIND, LABEL_ATTEMPT, LABEL_SPLITJOB, Attempt, Request
 from splitjob.result import EXIT_DONE
-from splitjob_operator.additions import REGISTRY_DIR, ROLE_TOKEN_DIR, SCRATCH, SECRET_DIR
+from splitjob_operator.additions import (
+    REGISTRY_DIR,
+    ROLE_TOKEN_DIR,
+    SCRATCH,
+    SECRET_DIR,
+    STORAGE_KEYS,
+)
 from splitjob_operator.observed import SplitJobView
 from splitjob_operator.settings import Settings
 
@@ -21,7 +27,6 @@ Json = dict[str, Any]
 MODEL_DIR = "/models"
 TERMINATION_MESSAGE = "/dev/termination-log"
 NET_SECONDS = 60  # how much later than the operator's own deadline the kubelet's net is
-STORAGE_KEYS = ("S3_ACCESS_KEY_ID", "S3_SECRET_ACCESS_KEY")
 ROLE_TOKEN = "aws-token"  # noqa: S105 - a volume's name
 
 

@@ -13,9 +13,8 @@ __all__ = ["session"]
 def session(to: Connection) -> kopf.AiohttpSession:
     """Return a session in the running event loop; kopf closes it.
 
-    kopf ends the operator where a watch is answered 404 or 410: the CustomResourceDefinition was
-    deleted, or came back and knows nothing of the changes before. What it tries again for ever is a
-    connection that breaks.
+    kopf ends the operator where a watch is answered 404, as after the CustomResourceDefinition was
+    deleted. What it tries again for ever is a connection that breaks.
     """
     info = kopf.ConnectionInfo(
         server=to.server,
