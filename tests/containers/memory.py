@@ -1,12 +1,11 @@
 """Memory of a container running out, so that the kernel ends the process that is to be ended."""
 
-import time
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
 import psutil
-from tests.containers.world import World
+from tests.containers.world import World, repeat
 
 from splitjob_local.containers.cgroups import MOUNT
 
@@ -57,7 +56,7 @@ def kill_by_memory(world: World, pod: str, victim: psutil.Process, group: Path) 
 def _give_room_after(ended: Callable[[], bool], group: Path) -> bool:
     """Wait for the victim's end and give room at once, or the worker would be next."""
     try:
-        return _soon(ended, 60)
+        return repeat(ended, 60, pause=0.01)  # the next one would be chosen within a moment
     finally:
         # The pod's before the container's; where the worker has ended already, there is none.
         for limit in (one / name for one in (group.parent, group) for name in LIMITS):
@@ -73,12 +72,3 @@ def _used(group: Path) -> int:
 
 def _runs(process: psutil.Process) -> bool:
     return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
-
-
-def _soon(what: Callable[[], bool], seconds: float) -> bool:
-    deadline = time.monotonic() + seconds
-    while not what():
-        if time.monotonic() > deadline:
-            return False
-        time.sleep(0.01)
-    return True

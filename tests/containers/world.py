@@ -197,13 +197,13 @@ def song_of(seconds: float) -> bytes:
         return write_audio(Path(folder) / "song.wav", tones(44100, seconds, 2)).read_bytes()
 
 
-def repeat(what: Callable[[], bool], seconds: float) -> bool:
-    """Whether a condition comes true within so many seconds."""
+def repeat(what: Callable[[], bool], seconds: float, pause: float = 0.3) -> bool:
+    """Whether a condition comes true within so many seconds; it is looked at after each pause."""
     deadline = time.monotonic() + seconds
     while not what():
         if time.monotonic() > deadline:
             return False
-        time.sleep(0.3)
+        time.sleep(pause)
     return True
 
 
