@@ -13,7 +13,7 @@ from splitjob.jsonlog import redact
 from splitjob.result import EXIT_TERMINATED
 from splitjob_operator.observed import ContainerEnd, JobView, PodView
 
-__all__ = ["Limits", "Reading", "no_capacity", "read"]
+__all__ = ["Limits", "Reading", "no_capacity", "read", "reason_due"]
 
 IMAGE_HOPELESS = {"InvalidImageName", "ErrImageNeverPull"}
 IMAGE_REASONS = IMAGE_HOPELESS | {"ErrImagePull", "ImagePullBackOff", "RegistryUnavailable"}
@@ -25,6 +25,8 @@ NODE_GONE = {"DeletionByPodGC"}
 UNSEEN = {"Unknown", "ContainerStatusUnknown"}
 STOP_SIGNALS = {128 + 15, EXIT_TERMINATED}
 KILLED = 128 + 9
+# How long the pod of a stopped worker may take to say why it was stopped.
+REASON_SECONDS = 15
 _EXIT_CODE_IN_JOB = re.compile(r"failed with exit code (\d+)")
 
 
@@ -82,6 +84,9 @@ def read(
     """
     if pod is None:
         return _without_pod(job, limits, now, why)
+    due = reason_due(pod)
+    if due and now < due:
+        return None
     return (
         _disruption(pod)
         or _deadline(pod, limits, now)
@@ -91,6 +96,24 @@ def read(
         or (_ended(pod, pod.end) if pod.end else None)
         or _orphaned(job, pod)
     )
+
+
+def reason_due(pod: PodView) -> datetime | None:
+    """Return by when the pod of a stopped worker says why it was stopped; None: it will not.
+
+    A kubelet that evicts a pod, or ends it at its deadline, writes so with the pod's final phase
+    (`pkg/kubelet/status/status_manager.go`, mergePodStatus): after the container's end can be seen.
+
+    Args:
+        pod: the attempt's pod.
+    """
+    end = pod.end
+    if end is None or end.finished_at is None or end.reason in UNSEEN | {"OOMKilled"}:
+        return None
+    stopped = end.exit_code in STOP_SIGNALS | {KILLED}
+    if not stopped or pod.final or pod.deleting_since or pod.disruption:
+        return None
+    return end.finished_at + timedelta(seconds=REASON_SECONDS)
 
 
 def _disruption(pod: PodView) -> Reading | None:

@@ -206,9 +206,14 @@ class PodView:
         )
 
     @property
+    def final(self) -> bool:
+        """Whether its node has nothing left to say of it."""
+        return self.phase in {"Succeeded", "Failed"}
+
+    @property
     def over(self) -> bool:
         """Whether its container can do nothing any more."""
-        return self.phase in {"Succeeded", "Failed"} or self.end is not None
+        return self.final or self.end is not None
 
     @property
     def running(self) -> bool:

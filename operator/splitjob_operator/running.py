@@ -106,6 +106,9 @@ def _record(r: Round, attempt: Attempt, job: JobView | None, pod: PodView | None
 
 
 def _go_on(r: Round, attempt: Attempt, job: JobView | None, pod: PodView | None) -> Plan:
+    if pod and (due := failure.reason_due(pod)):
+        r.wake_at(due)
+        return r.plan()
     _wake_for_deadlines(r, attempt, pod)
     if pod and pod.running:
         return _running(r, attempt, pod)

@@ -1,7 +1,7 @@
 """Reading a failure: each shape Kubernetes gives it, and which of two wins."""
 
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
@@ -20,7 +20,7 @@ from tests.operator_samples import (
 
 from splitjob.errors import ErrorCode
 from splitjob.result import EXIT_TERMINATED
-from splitjob_operator.failure import Limits, Reading, read
+from splitjob_operator.failure import Limits, Reading, read, reason_due
 from splitjob_operator.observed import ContainerEnd, JobView, PodView
 
 LIMITS = Limits(queued_since=NOW, queue=100, start=50, run=30, waiting_grace=20, node_lost=40)
@@ -131,6 +131,26 @@ def test_a_full_scratch_disk() -> None:
     assert code(reading(pod)) == "worker_storage"
     other = replace(ended_pod(137), reason="Evicted", message="The node was low on resource: pids")
     assert code(reading(other)) == "worker_disrupted"
+
+
+@pytest.mark.parametrize("exit_code", [137, 143, EXIT_TERMINATED])
+def test_a_stopped_worker_is_read_once_its_pod_has_said_why(exit_code: int) -> None:
+    stopped = ended_pod(exit_code, phase="Running")
+    due = reason_due(stopped)
+    assert due is not None
+    assert read(job(), stopped, None, LIMITS, due - timedelta(seconds=1)) is None
+    assert code(read(job(), stopped, None, LIMITS, due)) in {"worker_lost", "worker_disrupted"}
+    full = replace(stopped, phase="Failed", reason="Evicted", message="ephemeral storage")
+    assert code(reading(full)) == "worker_storage"
+
+
+def test_a_worker_that_ended_by_itself_is_read_at_once() -> None:
+    assert code(reading(ended_pod(1, phase="Running"))) == "internal_error"
+    assert code(reading(ended_pod(137, reason="OOMKilled", phase="Running"))) == "worker_oom"
+    gone = ended_pod(137, reason="ContainerStatusUnknown", phase="Running")
+    assert code(reading(gone)) == "worker_lost"
+    deleted = ended_pod(143, deleting_since=NOW, phase="Running")
+    assert code(reading(deleted)) == "worker_disrupted"
 
 
 @pytest.mark.parametrize("said", [one.value for one in ErrorCode if one is not ErrorCode.CANCELED])
