@@ -5,7 +5,7 @@ Who cannot start now is passed by those behind, and comes back to its old place 
 """
 
 import math
-from bisect import bisect_left, insort
+from bisect import bisect_left, bisect_right, insort
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -176,7 +176,8 @@ class Line:
         """Return whether it is an entry's turn; one with a hold is asked as if it had none."""
         if entry.stage is not Stage.WAITING:
             return False
-        return self._max_active == 0 or self._ahead(entry.order, stores=entry.stores) < self._free
+        ahead = self._ahead(entry.order) if entry.stores else self._ahead_storeless(entry.order)
+        return self._max_active == 0 or ahead < self._free
 
     def next_up(self) -> list[str]:
         """Return whom to look at for the places that are free, first things first.
@@ -184,17 +185,30 @@ class Line:
         Nobody where there is no bound: then it is everybody's turn at any time.
         """
         first, storeless = self._waiting[: self._free], self._storeless[: self._free]
-        passing = [one for one in storeless if self._ahead(one, stores=False) < self._free]
+        passing = [one for one in storeless if self._ahead_storeless(one) < self._free]
         return [name for _, _, name in sorted({*first, *passing})]
 
     @property
     def _free(self) -> int:
         return max(0, self._max_active - len(self._active))
 
-    def _ahead(self, order: Order, *, stores: bool) -> int:
+    def _ahead(self, order: Order) -> int:
         """Return how many are to start before one who stands, or would stand, in this order."""
-        passed = 0 if stores else bisect_left(self._stuck, order)
-        return bisect_left(self._waiting, order) - passed
+        return bisect_left(self._waiting, order)
+
+    def _ahead_storeless(self, order: Order) -> int:
+        """Return how many are to start before one who needs no bucket.
+
+        Of those that need it only those count whose turn it is, and who are not known to be stuck:
+        who is behind them would find the bucket away as well.
+        """
+        turn = min(self._free, len(self._waiting))
+        if self._ahead(order) < turn or turn == 0:
+            return self._ahead(order) - bisect_left(self._stuck, order)
+        last = self._waiting[turn - 1]
+        stuck = bisect_right(self._stuck, last)
+        behind = bisect_left(self._storeless, order) - bisect_right(self._storeless, last)
+        return turn - stuck + behind
 
     def _parts(self, entry: Entry) -> list[list[Order]]:
         if entry.stage is not Stage.WAITING or entry.hold is Hold.OWN:

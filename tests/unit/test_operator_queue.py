@@ -83,6 +83,11 @@ def test_who_waits_for_the_bucket_is_passed_by_those_that_need_none() -> None:
     assert line.may_start(stuck)
 
 
+def test_who_stands_behind_one_that_waits_for_the_bucket_holds_up_nobody() -> None:
+    line = [entry("stuck", age=9, hold=Hold.STORAGE), entry("storing", age=8)]
+    assert next_up([*line, entry("uploads", stores=False)], 1) == ["stuck", "uploads"]
+
+
 entries = st.lists(
     st.builds(
         entry,
