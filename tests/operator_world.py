@@ -15,7 +15,7 @@ from splitjob import conditions
 from splitjob.conditions import ConditionType
 from splitjob.resource import KIND, SplitJobStatus
 from splitjob.result import Manifest
-from splitjob.sender import DeliveryOutcome
+from splitjob_io.webhook_sender import DeliveryOutcome
 from splitjob_operator import outbox
 from splitjob_operator.answers import (
     Answers,

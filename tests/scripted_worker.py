@@ -25,7 +25,7 @@ from splitjob.result import (
     WorkerReport,
     storage_prefix,
 )
-from splitjob.storage import S3Service
+from splitjob_io.storage import S3Service
 
 REQUEST = Request.model_validate_json(os.environ[workload.ENV_REQUEST])
 ATTEMPT = int(os.environ[workload.ENV_ATTEMPT])

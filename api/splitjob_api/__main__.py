@@ -11,11 +11,11 @@ from starlette.types import ASGIApp
 
 from splitjob import jsonlog
 from splitjob.configuration import ConfigurationError
-from splitjob.listening import listen
 from splitjob_api.app import create_app
-from splitjob_api.gate import MAX_HEAD_BYTES
-from splitjob_api.protocol import PatientProtocol
+from splitjob_api.http_protocol import PatientProtocol
+from splitjob_api.middleware.signature import MAX_HEAD_BYTES
 from splitjob_api.settings import Settings
+from splitjob_io.listening import listen
 
 EXIT_MISCONFIGURED = 2
 EXIT_NOT_STARTED = 3

@@ -8,17 +8,17 @@ from importlib.metadata import version
 from fastapi import FastAPI
 
 from splitjob.signing import Signer, parse_tokens
-from splitjob_api.access import Access
-from splitjob_api.cluster import Cluster
 from splitjob_api.deps import Services
-from splitjob_api.gate import OPEN_PATHS, Gate
+from splitjob_api.kubernetes import Cluster
 from splitjob_api.metrics import Metrics
+from splitjob_api.middleware.access_log import Access
+from splitjob_api.middleware.signature import OPEN_PATHS, Gate
 from splitjob_api.openapi import describe
 from splitjob_api.problems import install_handlers
+from splitjob_api.queue_stats import Tally
 from splitjob_api.readiness import Readiness
 from splitjob_api.routes import health, jobs, models, queue, split
 from splitjob_api.settings import Settings
-from splitjob_api.tally import Tally
 from splitjob_api.watcher import Watcher
 
 QUEUE_STATUS = "/queue/status"

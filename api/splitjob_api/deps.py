@@ -5,14 +5,14 @@ from typing import Annotated
 
 from fastapi import Depends, Request
 
-from splitjob.checks import Rules
 from splitjob.request import SplitRequest
-from splitjob_api.body import parse_object, validate
-from splitjob_api.cluster import Cluster
+from splitjob.request_policy import Rules
+from splitjob_api.kubernetes import Cluster
 from splitjob_api.metrics import Metrics
+from splitjob_api.queue_stats import Tally
 from splitjob_api.readiness import Readiness
+from splitjob_api.request_body import parse_object, validate
 from splitjob_api.settings import Settings
-from splitjob_api.tally import Tally
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
 from splitjob.request import SplitRequest
-from splitjob_api.gate import OPEN_PATHS
+from splitjob_api.middleware.signature import OPEN_PATHS
 from splitjob_api.problems import Problem
 
 DESCRIPTION = """\

@@ -11,8 +11,8 @@ from fastapi.responses import JSONResponse
 from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
 
-from splitjob.checks import FieldProblem
-from splitjob_api.cluster import ClusterUnavailable
+from splitjob.request_policy import FieldProblem
+from splitjob_api.kubernetes import ClusterUnavailable
 from splitjob_kube.preconditions import Unready
 
 MEDIA_TYPE = "application/problem+json"

@@ -5,8 +5,8 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 
-from splitjob_api.cluster import ClusterUnavailable
-from splitjob_api.tally import Tally
+from splitjob_api.kubernetes import ClusterUnavailable
+from splitjob_api.queue_stats import Tally
 from splitjob_kube.preconditions import Unready, UnreadyReason
 
 PROBE_SECONDS = 1.0  # how old an answer of the cluster may be

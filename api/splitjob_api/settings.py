@@ -9,9 +9,9 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from splitjob.addresses import Network, parse_networks
 from splitjob.allowlist import DEFAULT_ALLOWLIST, Allowlist
-from splitjob.checks import Rules
 from splitjob.configuration import read_settings
 from splitjob.models import ModelRecord, load_registry, offered
+from splitjob.request_policy import Rules
 from splitjob.signing import parse_tokens
 
 

@@ -13,16 +13,16 @@ from typing import Any, Protocol
 
 from splitjob import resource
 from splitjob.intent import LABEL_LENGTH, intent_of, name_of, name_of_key
+from splitjob.lifecycle import Standing, generation, standing
 from splitjob.request import Converted
-from splitjob_api.cluster import ClusterUnavailable, SplitJobObject
-from splitjob_api.standing import Standing, generation, standing
+from splitjob_api.kubernetes import ClusterUnavailable, SplitJobObject
 
 MAX_ROUNDS = 8
 MANAGED_BY = {"app.kubernetes.io/managed-by": "track-tree-audio"}
 
 
 class Store(Protocol):
-    """What a submission needs of the cluster (`splitjob_api.cluster.Cluster`)."""
+    """What a submission needs of the cluster (`splitjob_api.kubernetes.Cluster`)."""
 
     def get(self, name: str) -> SplitJobObject | None:
         """Return a SplitJob, or None."""

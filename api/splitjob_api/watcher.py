@@ -4,8 +4,8 @@ import logging
 import threading
 from itertools import chain
 
-from splitjob_api.cluster import Cluster, ClusterUnavailable, WatchExpired
-from splitjob_api.tally import Tally
+from splitjob_api.kubernetes import Cluster, ClusterUnavailable, WatchExpired
+from splitjob_api.queue_stats import Tally
 
 FIRST_PAUSE_SECONDS = 0.25
 LAST_PAUSE_SECONDS = 3.0

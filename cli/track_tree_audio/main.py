@@ -19,7 +19,7 @@ COMMANDS = {
         "splitjob_local.cli",
         "start a cluster on this machine with the service in it",
     ),
-    "storage": ("splitjob.storage_cli", "try a bucket by hand: can this service work with it?"),
+    "storage": ("splitjob_io.storage_cli", "try a bucket by hand: can this service work with it?"),
     "separate": (
         "splitjob_worker.separate_cli.command",
         "separate songs on this machine, with the options of the demucs command",

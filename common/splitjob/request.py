@@ -1,7 +1,7 @@
 """The body of `POST /split`, and what becomes of it: a resource and the secrets beside it.
 
 `SplitRequest` knows shapes (types, ranges, lengths); what depends on the installation stands in
-`splitjob.checks`.
+`splitjob.request_policy`.
 """
 
 from collections.abc import Mapping
@@ -13,8 +13,8 @@ from pydantic.alias_generators import to_camel
 from splitjob import workload
 from splitjob.addresses import Network
 from splitjob.allowlist import Allowlist
-from splitjob.checks import Rules, check
 from splitjob.models import ModelRecord
+from splitjob.request_policy import Rules, check
 from splitjob.resource import (
     DEFAULT_EVENTS,
     MODEL_PATTERN,

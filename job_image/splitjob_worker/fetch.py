@@ -10,11 +10,11 @@ from typing import Self
 import httpx
 
 from splitjob.addresses import Network
-from splitjob.certificates import certificate_trouble
 from splitjob.errors import ErrorCode, Failure
 from splitjob.presigned import expiry
-from splitjob.safe_http import Deadline, Forbidden, client, stream
 from splitjob.urls import UrlRefused, parse
+from splitjob_io.certificates import certificate_trouble
+from splitjob_io.safe_http import Deadline, Forbidden, client, stream
 from splitjob_worker.scratch import Scratch, check_source
 from splitjob_worker.stopping import Stop
 

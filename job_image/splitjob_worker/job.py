@@ -23,8 +23,8 @@ from splitjob.intent import intent_of
 from splitjob.models import ModelRecord
 from splitjob.resource import Audio
 from splitjob.result import Manifest, WorkerReport, remainder_name, storage_prefix
-from splitjob.sender import WebhookSender
 from splitjob.signing import parse_tokens
+from splitjob_io.webhook_sender import WebhookSender
 from splitjob_worker import fetch, report, weights
 from splitjob_worker.audio import Decoded
 from splitjob_worker.audio import Limits as DecoderLimits
@@ -279,7 +279,7 @@ class Job:
         return record
 
     def _target(self) -> "Target":
-        from splitjob.storage import S3Service, StorageError  # noqa: PLC0415 - loads boto3
+        from splitjob_io.storage import S3Service, StorageError  # noqa: PLC0415 - loads boto3
         from splitjob_worker.upload import Bucket, PresignedUrls  # noqa: PLC0415
 
         if self._request.uploads:

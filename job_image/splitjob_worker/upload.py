@@ -14,11 +14,11 @@ from typing import Protocol, Self
 import httpx
 
 from splitjob.addresses import Network
-from splitjob.certificates import certificate_trouble
 from splitjob.errors import ErrorCode, Failure
 from splitjob.result import Manifest
-from splitjob.safe_http import Deadline, Forbidden, client
-from splitjob.storage import S3Service, StorageError
+from splitjob_io.certificates import certificate_trouble
+from splitjob_io.safe_http import Deadline, Forbidden, client
+from splitjob_io.storage import S3Service, StorageError
 from splitjob_worker.early_upload import EarlyUpload, Parts
 from splitjob_worker.encode import EncodedStem
 from splitjob_worker.stopping import Stop, Superseded

@@ -18,7 +18,7 @@ from splitjob_local.pki import KeyPair
 from splitjob_local.processes import ProcessError, Processes, ProcessSpec, clean_environment
 
 if TYPE_CHECKING:
-    from splitjob.storage import S3Service
+    from splitjob_io.storage import S3Service
 
 NAME = "s3"
 REGION = "us-east-1"
@@ -61,7 +61,7 @@ class S3Access:
     def service(self) -> "S3Service":
         """Return the project's storage class for this bucket."""
         # It takes half a second to import, which passes while the control plane starts.
-        from splitjob.storage import S3Service, StorageSettings  # noqa: PLC0415
+        from splitjob_io.storage import S3Service, StorageSettings  # noqa: PLC0415
 
         settings = StorageSettings(
             environment="local",

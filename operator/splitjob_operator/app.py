@@ -10,8 +10,8 @@ from typing import Any, Self
 
 from aiohttp import web
 
-from splitjob.sender import WebhookSender
-from splitjob.storage import S3Service
+from splitjob_io.storage import S3Service
+from splitjob_io.webhook_sender import WebhookSender
 from splitjob_kube.rights import Right
 from splitjob_operator import http
 from splitjob_operator.check import Rules

@@ -10,7 +10,7 @@ from typing import Any
 
 from splitjob.jsonlog import log_context
 from splitjob.resource import LABEL_SPLITJOB
-from splitjob.storage import StorageError
+from splitjob_io.storage import StorageError
 from splitjob_operator.cluster import Cluster, ClusterError, Conflict, NotFound
 from splitjob_operator.counter import Counter
 from splitjob_operator.execute import Executor, Obstacle

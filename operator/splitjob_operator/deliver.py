@@ -12,8 +12,8 @@ from urllib.parse import urlsplit
 from splitjob.errors import ErrorCode
 from splitjob.jsonlog import log_context
 from splitjob.resource import SECRET_TYPE, WebhookStatus
-from splitjob.sender import DeliveryOutcome, WebhookSender
 from splitjob.webhook import encode, final_event
+from splitjob_io.webhook_sender import DeliveryOutcome, WebhookSender
 from splitjob_operator import outbox
 from splitjob_operator.check import urls_in
 from splitjob_operator.cluster import Cluster, ClusterError, Conflict, NotFound

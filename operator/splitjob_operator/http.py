@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from aiohttp import web
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
-from splitjob.listening import listen
+from splitjob_io.listening import listen
 from splitjob_kube.preconditions import Unready
 from splitjob_operator.resync import Resync
 

@@ -17,7 +17,7 @@ import kopf
 from splitjob import jsonlog
 from splitjob.configuration import ConfigurationError
 from splitjob.resource import GROUP, LABEL_SPLITJOB, PLURAL, VERSION
-from splitjob.storage import StorageError
+from splitjob_io.storage import StorageError
 from splitjob_operator import cluster
 from splitjob_operator.app import App
 from splitjob_operator.settings import Settings

@@ -17,7 +17,7 @@ from splitjob.configuration import read_settings
 from splitjob.models import ModelRecord, load_registry, offered
 from splitjob.quantity import binary_quantity, bytes_of
 from splitjob.signing import parse_tokens
-from splitjob.storage import StorageSettings
+from splitjob_io.storage import StorageSettings
 from splitjob_operator.additions import Additions, refuse_clashes
 from splitjob_operator.setting_types import (
     AnnotationKey,
@@ -219,7 +219,7 @@ class Settings(BaseSettings):
     max_audio_seconds: int = Field(default=3600, ge=1, le=86_400)
     max_source_bytes: int = Field(default=2 * 2**30, ge=1, le=2**40)
 
-    # Storage: as splitjob.storage reads them; handed on to the worker
+    # Storage: as splitjob_io.storage reads them; handed on to the worker
     s3_endpoint: str = ""
     s3_region: Region = "us-east-1"
     s3_bucket: BucketName = ""

@@ -4,7 +4,7 @@ from pydantic import ValidationError
 
 from splitjob.resource import Request
 from splitjob.result import Manifest, storage_prefix
-from splitjob.storage import S3Service, StorageError
+from splitjob_io.storage import S3Service, StorageError
 from splitjob_operator.answers import ClaimTombstone, ManifestAnswer, ManifestState
 from splitjob_operator.manifest import classify, key_of, tombstone
 from splitjob_operator.observed import SplitJobView

@@ -14,7 +14,7 @@ from splitjob.conditions import ConditionType, Reason
 from splitjob.errors import ErrorCode, code_of, reason_of, retry_rule
 from splitjob.resource import Attempt, FailureStatus, Progress, Queue, Result
 from splitjob.result import storage_prefix
-from splitjob.sender import DeliveryOutcome
+from splitjob_io.webhook_sender import DeliveryOutcome
 from splitjob_operator import outbox
 from splitjob_operator.answers import (
     ClaimTombstone,

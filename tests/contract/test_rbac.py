@@ -12,17 +12,17 @@ from typing import Any
 import pytest
 from tests.chart import RELEASE, Manifest
 
-import splitjob_api.cluster
+import splitjob_api.kubernetes
 import splitjob_operator.cluster
 from splitjob.resource import GROUP
 
 ROOT = Path(__file__).parents[2]
 FILES = {
-    "api": ROOT / "api/splitjob_api/cluster.py",
+    "api": ROOT / "api/splitjob_api/kubernetes.py",
     "operator": ROOT / "operator/splitjob_operator/cluster.py",
 }
 LOOKED_FOR = {
-    "api": splitjob_api.cluster.rights_needed("totals"),
+    "api": splitjob_api.kubernetes.rights_needed("totals"),
     "operator": splitjob_operator.cluster.rights_needed("totals", network_policies=True),
 }
 VERBS = {

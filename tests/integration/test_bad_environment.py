@@ -20,7 +20,7 @@ from tests.api_harness import TOKEN, Api, body, launched
 from tests.conftest import say
 from tests.operator_harness import Operator, Site, eventually, site
 
-import splitjob_api.cluster
+import splitjob_api.kubernetes
 import splitjob_operator.cluster
 from splitjob.crd import custom_resource_definition
 from splitjob.resource import GROUP, PLURAL
@@ -135,7 +135,7 @@ def test_an_old_definition_would_lose_the_outbox(bare: LocalCluster, pair: Pair)
 
 RIGHTS = {
     "operator": splitjob_operator.cluster.rights_needed(TOTALS, network_policies=False),
-    "api": splitjob_api.cluster.rights_needed(TOTALS),
+    "api": splitjob_api.kubernetes.rights_needed(TOTALS),
 }
 
 

@@ -9,12 +9,12 @@ import pytest
 from tests.downloading import refused
 from tests.worker import Web, answer, web_server
 
-from splitjob import storage_cli
 from splitjob.addresses import parse_networks
 from splitjob.allowlist import Allowlist
 from splitjob.errors import ErrorCode, Failure
-from splitjob.sender import DeliveryOutcome, WebhookSender
-from splitjob.storage import S3Service, StorageError, StorageSettings
+from splitjob_io import storage_cli
+from splitjob_io.storage import S3Service, StorageError, StorageSettings
+from splitjob_io.webhook_sender import DeliveryOutcome, WebhookSender
 from splitjob_local.pki import Authority
 from splitjob_worker import upload
 from splitjob_worker.fetch import Limits
@@ -90,7 +90,7 @@ def test_a_presigned_upload(web: Web, tmp_path: Path, monkeypatch: pytest.Monkey
 
 
 def test_the_bucket(web: Web, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("splitjob.storage.ATTEMPTS", 1)
+    monkeypatch.setattr("splitjob_io.storage.ATTEMPTS", 1)
     with pytest.raises(StorageError) as caught:
         storage(web).get_object("a/b.json")
     assert str(caught.value) == f"cannot read s3://stems/a/b.json: {UNKNOWN}"
@@ -109,11 +109,11 @@ def test_a_certificate_for_another_name(
 ) -> None:
     """No authority would help: caBundle is not named."""
     monkeypatch.setenv("AWS_CA_BUNDLE", str(authority.certificate))
-    monkeypatch.setattr("splitjob.storage.ATTEMPTS", 1)
+    monkeypatch.setattr("splitjob_io.storage.ATTEMPTS", 1)
     with pytest.raises(StorageError) as caught:
         storage(wrongly_named).get_object("a/b.json")
     trusting = ssl.create_default_context(cafile=str(authority.certificate))
-    monkeypatch.setattr("splitjob.safe_http._default_ssl_context", lambda: trusting)
+    monkeypatch.setattr("splitjob_io.safe_http._default_ssl_context", lambda: trusting)
     for said in (str(caught.value), send(wrongly_named).error):
         assert INVALID in said
         assert "caBundle" not in said
@@ -125,7 +125,7 @@ def test_the_bundle_named_by_the_chart_is_what_helps(
     """Its variables are those that httpx and boto3 read."""
     monkeypatch.setenv("SSL_CERT_FILE", str(authority.certificate))
     monkeypatch.setenv("AWS_CA_BUNDLE", str(authority.certificate))
-    monkeypatch.setattr("splitjob.safe_http._default_ssl_context", httpx.create_ssl_context)
+    monkeypatch.setattr("splitjob_io.safe_http._default_ssl_context", httpx.create_ssl_context)
     assert send(web).delivered
     with pytest.raises(StorageError, match="answered 404"):
         storage(web).get_object("a/b.json")

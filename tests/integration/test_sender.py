@@ -12,8 +12,8 @@ import pytest
 
 from splitjob.addresses import parse_networks
 from splitjob.allowlist import Allowlist
-from splitjob.sender import DeliveryOutcome, WebhookSender, retry_after
 from splitjob.signing import Signer
+from splitjob_io.webhook_sender import DeliveryOutcome, WebhookSender, retry_after
 
 NETWORKS = parse_networks("127.0.0.0/8")
 TOKENS = ["new-token", "old-token"]

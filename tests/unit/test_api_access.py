@@ -7,9 +7,9 @@ from prometheus_client import generate_latest
 from starlette.testclient import TestClient
 from starlette.types import Receive, Scope, Send
 
-from splitjob_api.access import Access
 from splitjob_api.metrics import Metrics
-from splitjob_api.tally import Tally
+from splitjob_api.middleware.access_log import Access
+from splitjob_api.queue_stats import Tally
 
 
 async def defect(scope: Scope, receive: Receive, send: Send) -> None:
@@ -21,6 +21,6 @@ def test_a_defect_counts_as_the_500_that_it_becomes(caplog: pytest.LogCaptureFix
     client = TestClient(Access(defect, metrics))
     with caplog.at_level(logging.INFO), pytest.raises(RuntimeError):
         client.get("/jobs/x")
-    (line,) = [one for one in caplog.records if one.name == "splitjob_api.access"]
+    (line,) = [one for one in caplog.records if one.name == "splitjob_api.middleware.access_log"]
     assert vars(line)["status"] == 500
     assert 'status="500"' in generate_latest(metrics.registry).decode()

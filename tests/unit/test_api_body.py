@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from splitjob.request import SplitRequest
-from splitjob_api.body import parse_object, validate
 from splitjob_api.problems import ApiProblem
+from splitjob_api.request_body import parse_object, validate
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ from starlette.testclient import TestClient
 from starlette.types import Message, Receive, Scope, Send
 
 from splitjob.signing import Signer
-from splitjob_api.gate import MAX_BODY_BYTES, Gate
+from splitjob_api.middleware.signature import MAX_BODY_BYTES, Gate
 
 NOW = 1_800_000_000
 SIGNER = Signer(["new-token", "old-token"])

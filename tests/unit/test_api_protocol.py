@@ -9,8 +9,8 @@ import uvicorn
 from starlette.types import Receive, Scope, Send
 from uvicorn.server import ServerState
 
-from splitjob_api import protocol
-from splitjob_api.protocol import PatientProtocol
+from splitjob_api import http_protocol
+from splitjob_api.http_protocol import PatientProtocol
 
 SECONDS = 0.4
 HEAD = b"GET /healthz HTTP/1.1\r\nHost: x\r\n"
@@ -48,7 +48,7 @@ async def closes_after(first: bytes, then: bytes) -> bool:
 
 @pytest.fixture(autouse=True)
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(protocol, "HEAD_SECONDS", SECONDS)
+    monkeypatch.setattr(http_protocol, "HEAD_SECONDS", SECONDS)
 
 
 def test_a_body_that_stops_after_the_answer() -> None:

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 import pytest
 
 from splitjob_api import readiness
+from splitjob_api.queue_stats import Tally
 from splitjob_api.readiness import LATE, Readiness
-from splitjob_api.tally import Tally
 from splitjob_kube.preconditions import Unready, UnreadyReason
 
 OUTDATED = Unready(UnreadyReason.CRD_OUTDATED, "the CRD is old")

@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
+from splitjob.lifecycle import Standing, standing
 from splitjob.resource import ANNOTATION_GENERATION, LABEL_INTENT
-from splitjob_api.standing import Standing, standing
-from splitjob_api.tally import Tally, Totals, totals
+from splitjob_api.queue_stats import Tally, Totals, totals
 
 
 def splitjob(uid: str, *, age: float = 0, eta: int | None = None, **given: Any) -> dict[str, Any]:

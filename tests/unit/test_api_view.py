@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from splitjob_api.standing import Standing
-from splitjob_api.view import job_view
+from splitjob.lifecycle import Standing
+from splitjob_api.job_response import job_view
 
 REQUEST: dict[str, Any] = {
     "versionId": "song-1",

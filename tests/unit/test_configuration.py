@@ -4,8 +4,8 @@ import pytest
 
 from splitjob.configuration import ConfigurationError, read_settings
 from splitjob.signing import TokenMissing, parse_tokens
-from splitjob.storage import S3Service, StorageSettings
 from splitjob_api.settings import Settings as ApiSettings
+from splitjob_io.storage import S3Service, StorageSettings
 from splitjob_operator.settings import Settings as OperatorSettings
 
 SECRET = "a-very-secret-token"

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from splitjob.listening import listen
+from splitjob_io.listening import listen
 
 HAS_IPV6 = socket.has_dualstack_ipv6()
 

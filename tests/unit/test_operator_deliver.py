@@ -7,7 +7,7 @@ import pytest
 from tests.operator_samples import NAME, NOW, UID, raw_splitjob, stamp
 
 from splitjob.allowlist import Allowlist
-from splitjob.sender import DeliveryOutcome, WebhookSender
+from splitjob_io.webhook_sender import DeliveryOutcome, WebhookSender
 from splitjob_operator.cluster import Cluster
 from splitjob_operator.deliver import Deliverer
 from splitjob_operator.threads import Threads

@@ -20,7 +20,7 @@ from tests.reconcile_situations import plan_of, running
 
 from splitjob.resource import Request, WebhookStatus
 from splitjob.result import WorkerReport
-from splitjob.sender import DeliveryOutcome
+from splitjob_io.webhook_sender import DeliveryOutcome
 from splitjob_operator import outbox
 from splitjob_operator.plan import Deliver
 

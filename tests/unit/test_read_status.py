@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
+from splitjob.lifecycle import Standing, standing
 from splitjob.resource import read_status
-from splitjob_api.standing import Standing, standing
 from splitjob_operator.observed import SplitJobView
 from splitjob_operator.queue import Stage, entry_of
 

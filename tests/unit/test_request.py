@@ -12,9 +12,9 @@ from pydantic import ValidationError
 from splitjob import resource
 from splitjob.addresses import parse_networks
 from splitjob.allowlist import Allowlist
-from splitjob.checks import Rules, check, outputs
 from splitjob.models import load_registry
 from splitjob.request import SplitRequest, problems
+from splitjob.request_policy import Rules, check, outputs
 from splitjob.urls import UrlRefused, parse
 
 REGISTRY = load_registry()

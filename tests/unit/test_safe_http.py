@@ -19,9 +19,9 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from splitjob import safe_http
 from splitjob.addresses import parse_networks
 from splitjob.errors import ErrorCode
+from splitjob_io import safe_http
 
 LOOPBACK = parse_networks("127.0.0.0/8")
 Answer = Callable[[http.server.BaseHTTPRequestHandler], None]

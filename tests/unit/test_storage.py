@@ -5,7 +5,7 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 from pydantic import ValidationError
 
-from splitjob.storage import S3Service, StorageError, StorageSettings
+from splitjob_io.storage import S3Service, StorageError, StorageSettings
 
 NAMES = (
     "ENVIRONMENT",

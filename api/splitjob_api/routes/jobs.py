@@ -6,8 +6,8 @@ from fastapi import APIRouter
 
 from splitjob.resource import MAX_NAME_LENGTH
 from splitjob_api.deps import ServicesDep
+from splitjob_api.job_response import JobView, job_view
 from splitjob_api.problems import ApiProblem, documented
-from splitjob_api.view import JobView, job_view
 
 # The names that a SplitJob can have: DNS subdomains that leave room for a Job's suffix.
 _NAME = re.compile(r"[a-z0-9]([a-z0-9.-]*[a-z0-9])?", re.ASCII)

@@ -3,8 +3,8 @@
 from fastapi import APIRouter
 
 from splitjob_api.deps import ServicesDep
+from splitjob_api.job_response import View
 from splitjob_api.problems import documented
-from splitjob_api.view import View
 
 router = APIRouter(tags=["jobs"])
 

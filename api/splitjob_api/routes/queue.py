@@ -6,10 +6,10 @@ from datetime import UTC, datetime
 from fastapi import APIRouter
 from pydantic import BaseModel, Field
 
-from splitjob_api.cluster import ClusterUnavailable
 from splitjob_api.deps import Services, ServicesDep
+from splitjob_api.kubernetes import ClusterUnavailable
 from splitjob_api.problems import documented
-from splitjob_api.tally import Snapshot, Totals, totals
+from splitjob_api.queue_stats import Snapshot, Totals, totals
 
 LISTED_SECONDS = 2.0  # how long a question right after a start or an outage waits for the list
 

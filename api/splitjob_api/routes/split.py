@@ -6,11 +6,12 @@ from datetime import UTC, datetime
 
 from fastapi import APIRouter, Response
 
-from splitjob.checks import NOT_ALLOWED, FieldProblem, check
 from splitjob.jsonlog import log_context
 from splitjob.presigned import expiry
 from splitjob.request import Converted, SplitRequest
+from splitjob.request_policy import NOT_ALLOWED, FieldProblem, check
 from splitjob_api.deps import Services, ServicesDep, SplitRequestDep
+from splitjob_api.job_response import View
 from splitjob_api.openapi import SPLIT_BODY
 from splitjob_api.problems import (
     RETRY_SECONDS,
@@ -20,7 +21,6 @@ from splitjob_api.problems import (
     not_ready,
 )
 from splitjob_api.submission import KeyConflict, Submission, Submitted
-from splitjob_api.view import View
 
 BODY_FIELDS = {"model": "aiModel", "source": "audioUrl"}
 

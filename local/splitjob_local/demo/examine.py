@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from splitjob.storage import S3Service
+from splitjob_io.storage import S3Service
 from splitjob_local.demo import verify
 from splitjob_local.demo.audio import Signal, decode, rms_dbfs
 from splitjob_local.demo.narrate import Narrator

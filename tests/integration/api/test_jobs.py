@@ -24,7 +24,7 @@ from tests.api_harness import (
 from splitjob import resource
 from splitjob.intent import LABEL_LENGTH
 from splitjob.request import SplitRequest
-from splitjob_api.cluster import Cluster, ClusterUnavailable, SplitJobObject
+from splitjob_api.kubernetes import Cluster, ClusterUnavailable, SplitJobObject
 from splitjob_api.submission import Submission
 from splitjob_local.local_cluster import LocalCluster
 

@@ -13,7 +13,7 @@ from tests.flaky_storage import Flaky
 from tests.worker import Models, Web, Worker, answer, tones, web_server, write_audio
 
 from splitjob.models import dump_registry
-from splitjob.storage import S3Service
+from splitjob_io.storage import S3Service
 from splitjob_local import s3server
 from splitjob_local.binaries import find_binaries
 from splitjob_local.ports import Leases

@@ -10,7 +10,7 @@ from tests.flaky_storage import Flaky
 
 from splitjob.errors import ErrorCode, Failure
 from splitjob.result import StemReport
-from splitjob.storage import ATTEMPTS, S3Service
+from splitjob_io.storage import ATTEMPTS, S3Service
 from splitjob_worker.early_upload import PART_BYTES, EarlyUpload
 from splitjob_worker.encode import EncodedStem, Encoding, StemFile
 from splitjob_worker.stopping import Stop, Stopped

@@ -9,8 +9,8 @@ import httpx
 import pytest
 from tests.flaky_storage import Flaky
 
-from splitjob import storage_cli
-from splitjob.storage import S3Service, StorageError
+from splitjob_io import storage_cli
+from splitjob_io.storage import S3Service, StorageError
 from splitjob_local.s3server import S3Access
 
 

@@ -18,7 +18,7 @@ import pytest
 from botocore.httpsession import URLLib3Session
 from tests.operator_samples import manifest_job
 
-from splitjob.storage import S3Service, StorageSettings
+from splitjob_io.storage import S3Service, StorageSettings
 from splitjob_local.s3server import S3Access
 
 ROLE = "arn:aws:iam::123456789012:role/stems"

@@ -26,7 +26,7 @@ from splitjob.result import (
     ProgressLine,
 )
 from splitjob.signing import Signer
-from splitjob.storage import S3Service
+from splitjob_io.storage import S3Service
 from splitjob_worker.spool import CHANNELS
 
 SIGNALLING = """

@@ -6,7 +6,7 @@ from typing import Any, NoReturn, TypeVar
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
-from splitjob.checks import FieldProblem
+from splitjob.request_policy import FieldProblem
 from splitjob_api.problems import ApiProblem, fields_invalid
 
 T = TypeVar("T", bound=BaseModel)

@@ -11,9 +11,9 @@ import httpx
 
 from splitjob.addresses import Network
 from splitjob.allowlist import Allowlist, NotAllowed
-from splitjob.certificates import certificate_trouble
-from splitjob.safe_http import Deadline, Forbidden, client
 from splitjob.signing import Signer
+from splitjob_io.certificates import certificate_trouble
+from splitjob_io.safe_http import Deadline, Forbidden, client
 
 TIMEOUT_SECONDS = 15.0
 MAX_RETRY_AFTER_SECONDS = 24 * 3600

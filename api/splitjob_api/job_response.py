@@ -6,9 +6,9 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_camel
 
+from splitjob.lifecycle import Standing, standing
 from splitjob.resource import EventName, SplitJobStatus, WebhookStatus, read_status
 from splitjob.webhook import result_fields
-from splitjob_api.standing import Standing, standing
 
 
 class View(BaseModel):

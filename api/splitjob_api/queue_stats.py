@@ -15,8 +15,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
+from splitjob.lifecycle import Standing, generation, standing
 from splitjob.resource import LABEL_INTENT
-from splitjob_api.standing import Standing, generation, standing
 
 ESTIMATE_SECONDS = 30.0  # a job that waits longer without an estimate will not get one soon
 ACCEPTED_SECONDS = 5.0  # how long our own creations count before the watch has shown them

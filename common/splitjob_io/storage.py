@@ -30,8 +30,8 @@ from botocore.exceptions import BotoCoreError, ClientError
 from pydantic import SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from splitjob.certificates import certificate_trouble
 from splitjob.configuration import read_settings
+from splitjob_io.certificates import certificate_trouble
 
 __all__ = ["ObjectInfo", "ObjectMetadata", "S3Service", "StorageError", "StorageSettings"]
 

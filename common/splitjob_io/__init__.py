@@ -1,0 +1,1 @@
+"""The ways out that several components share: HTTP to strangers' servers, webhooks, the bucket."""
