@@ -22,7 +22,7 @@ from bench.engine import FULL, Arena
 from bench.figures import Figure, at_most, note
 from bench.material import RATE, Model, random_model
 from splitjob.models import load_registry
-from splitjob_local.synthesiser import render_song
+from splitjob_synth import render_song
 from splitjob_worker import weights
 from splitjob_worker.engine import device as devices
 from splitjob_worker.engine import stream

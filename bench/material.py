@@ -14,7 +14,7 @@ import numpy as np
 import yaml
 
 from splitjob.models import load_registry
-from splitjob_local.synthesiser import render_song
+from splitjob_synth import render_song
 from splitjob_worker import weights
 from splitjob_worker.models_cli import describe
 

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from splitjob_local.gobuild import compile_program, find_go
 from splitjob_local.locks import locked
-from splitjob_local.programs import TOOLS, cache_root, platform_name
+from splitjob_local.program_versions import TOOLS, cache_root, platform_name
 
 MODULE = TOOLS / "helm3"
 

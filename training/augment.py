@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.fft import irfft, next_fast_len, rfft
 
-from splitjob_local.synthesiser import SAMPLERATE
+from splitjob_synth import SAMPLERATE
 
 Audio = NDArray[np.float32]
 

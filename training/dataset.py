@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from splitjob_local.synthesiser import SAMPLERATE, STEMS, render_song
+from splitjob_synth import SAMPLERATE, STEMS, render_song
 from training.augment import change_colour, draw_speed, resample
 
 SONG_SECONDS = 20.0

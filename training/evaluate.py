@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from demucs.apply import Model, apply_model
 
-from splitjob_local.synthesiser import STEMS, render_song
+from splitjob_synth import STEMS, render_song
 from training.checkpoint import cache_folder, load_checkpoint
 from training.export import WEIGHTS, load_exported
 from training.metrics import Audio, scaled_to_fit, sdr, si_sdr

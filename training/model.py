@@ -5,7 +5,7 @@ from typing import Any
 
 from demucs.htdemucs import HTDemucs
 
-from splitjob_local.synthesiser import SAMPLERATE, STEMS
+from splitjob_synth import SAMPLERATE, STEMS
 
 SEGMENT = Fraction(3)
 """Seconds of a training example; the model is saved with it and separates in such segments."""

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from splitjob_local.gobuild import build_programs
 from splitjob_local.locks import locked
-from splitjob_local.programs import (
+from splitjob_local.program_versions import (
     ETCD,
     HELM,
     KUBERNETES,

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from splitjob_local.pki import Authority, KeyPair, signing_keys
 from splitjob_local.ports import Leases
-from splitjob_local.processes import ProcessSpec, clean_environment
+from splitjob_local.supervised_processes import ProcessSpec, clean_environment
 
 LOOPBACK = "127.0.0.1"
 HOSTS = (LOOPBACK, "localhost")

@@ -16,7 +16,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from splitjob_local.programs import (
+from splitjob_local.program_versions import (
     HELM,
     KUBERNETES,
     PROGRAMS,

@@ -7,7 +7,7 @@ from types import FrameType
 from typing import NoReturn
 
 from splitjob_local.local_cluster import LocalCluster
-from splitjob_local.processes import ProcessError
+from splitjob_local.supervised_processes import ProcessError
 
 CHECK_SECONDS = 1.0
 # A process that ends this often within a minute will not get better by being started again.

@@ -16,18 +16,18 @@ from typing import IO, Any, Self
 
 from splitjob_local import s3server
 from splitjob_local.binaries import find_binaries
-from splitjob_local.cluster import Cluster
 from splitjob_local.controlplane import HOSTS, LOOPBACK, ControlPlane
+from splitjob_local.kubectl import Cluster
 from splitjob_local.own_values import refuse_own_values
 from splitjob_local.ports import Leases
-from splitjob_local.processes import (
+from splitjob_local.program_versions import REPOSITORY
+from splitjob_local.service import Service
+from splitjob_local.supervised_processes import (
     ProcessError,
     Processes,
     ProcessSpec,
     clean_environment,
 )
-from splitjob_local.programs import REPOSITORY
-from splitjob_local.service import Service
 from splitjob_local.supervisor import die_with_parent
 
 NODE = "local"
@@ -235,7 +235,7 @@ class LocalCluster:
             *self.options.node_arguments,
             *arguments,
         ]
-        command = (sys.executable, "-m", "splitjob_local.node", *given)
+        command = (sys.executable, "-m", "splitjob_kubelet", *given)
         process = self.node_process if name == NODE else name
         return ProcessSpec(process, command, clean_environment(), grace=NODE_GRACE_SECONDS)
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import IO, Self
 
 from splitjob_local.locks import try_lock
-from splitjob_local.programs import cache_root
+from splitjob_local.program_versions import cache_root
 
 FIRST_PORT, LAST_PORT = 20000, 21999
 

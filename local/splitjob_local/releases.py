@@ -14,7 +14,7 @@ from pathlib import Path, PurePosixPath
 
 import httpx
 
-from splitjob_local.programs import (
+from splitjob_local.program_versions import (
     ETCD,
     HELM,
     KUBERNETES,

@@ -15,7 +15,12 @@ import httpx
 from pydantic import SecretStr
 
 from splitjob_local.pki import KeyPair
-from splitjob_local.processes import ProcessError, Processes, ProcessSpec, clean_environment
+from splitjob_local.supervised_processes import (
+    ProcessError,
+    Processes,
+    ProcessSpec,
+    clean_environment,
+)
 
 if TYPE_CHECKING:
     from splitjob_io.storage import S3Service

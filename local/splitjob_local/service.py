@@ -7,10 +7,10 @@ from typing import Any
 
 import yaml
 
-from splitjob_local.cluster import Cluster
 from splitjob_local.controlplane import LOOPBACK
+from splitjob_local.kubectl import Cluster
 from splitjob_local.pki import KeyPair
-from splitjob_local.programs import REPOSITORY
+from splitjob_local.program_versions import REPOSITORY
 from splitjob_local.s3server import S3Access
 
 CHART = REPOSITORY / "charts" / "track-tree-audio"

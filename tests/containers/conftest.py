@@ -16,7 +16,7 @@ from tests.containers.rotating import READ_TOKEN, Rotating, expiry, short_tokens
 from tests.containers.world import World, service_address, song_of
 from tests.worker import web_server
 
-from splitjob_local.containers.cluster import ContainerCluster
+from splitjob_local.containers.container_cluster import ContainerCluster
 from splitjob_local.demo.client import SignedClient
 from splitjob_local.local_cluster import LocalCluster, Options
 from splitjob_local.service import Service

@@ -7,7 +7,7 @@ from tests.containers.rotating import Rotating
 from tests.containers.world import World
 from tests.whole_path import eventually
 
-from splitjob_local.containers.kubelet import KUBELET, NODE
+from splitjob_local.containers.node_processes import KUBELET, NODE
 
 
 def test_a_pod_deleted_by_force(world: World, report: Report) -> None:

@@ -9,7 +9,7 @@ from tests.containers.report import Report
 from tests.containers.world import World, repeat
 from tests.whole_path import eventually
 
-from splitjob_local.programs import REPOSITORY
+from splitjob_local.program_versions import REPOSITORY
 from splitjob_local.service import RELEASE
 
 # The last commit before the service was run on a real kubelet.

@@ -11,7 +11,7 @@ from tests.chart import CHART
 from tests.chart_tools import UNITTEST, find_tool
 
 from splitjob_local.gobuild import GoBuildError
-from splitjob_local.processes import clean_environment
+from splitjob_local.supervised_processes import clean_environment
 
 
 @pytest.fixture(scope="module")

@@ -19,7 +19,7 @@ from tests.operator_harness import TOKEN, WORKER, Site, eventually, site
 from tests.ports import free_port
 
 from splitjob_kube.preconditions import INSTALLATION_CONFIGMAP
-from splitjob_local.cluster import ClusterError
+from splitjob_local.kubectl import ClusterError
 from splitjob_local.local_cluster import LocalCluster
 
 RELEASE = "first"

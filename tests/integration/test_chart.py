@@ -15,7 +15,7 @@ from tests.chart import CHART, NEEDED, OWN_REGISTRY, RELEASE, Manifest, Render, 
 from tests.operator_harness import eventually
 
 from splitjob.resource import API_VERSION, KIND, PLURAL, Attempt
-from splitjob_local.cluster import Cluster, ClusterError
+from splitjob_local.kubectl import Cluster, ClusterError
 from splitjob_local.local_cluster import LocalCluster, Options
 from splitjob_operator import job
 from splitjob_operator.observed import SplitJobView

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from splitjob_local.synthesiser import STEMS
+from splitjob_synth import STEMS
 from training.checkpoint import load_checkpoint, save_checkpoint
 from training.dataset import Mixer, render_to_cache, song_path
 from training.export import Spent, export_model, load_exported, load_spent

@@ -19,8 +19,8 @@ from tests.operator_harness import TOKEN, Site, eventually, site
 from tests.ports import free_port
 
 from splitjob.signing import Signer
+from splitjob_kubelet.environment import service_variables
 from splitjob_local.local_cluster import LocalCluster
-from splitjob_local.node.environment import service_variables
 from splitjob_local.service import CHART, RELEASE
 
 # A client reads its token again once a minute. The API server takes one for a minute after its end,

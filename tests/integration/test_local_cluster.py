@@ -16,7 +16,7 @@ import pytest
 from botocore.config import Config
 from tests.waiting import wait_for
 
-from splitjob_local.cluster import Cluster, ClusterError
+from splitjob_local.kubectl import Cluster, ClusterError
 from splitjob_local.local_cluster import LocalCluster
 from splitjob_local.s3server import S3Access
 from splitjob_local.service import Service

@@ -20,7 +20,7 @@ from tests import chart
 from tests.chart import CHART, Manifest, Render, apply
 
 from splitjob.resource import API_VERSION, KIND, Attempt
-from splitjob_local.cluster import Cluster, ClusterError
+from splitjob_local.kubectl import Cluster, ClusterError
 from splitjob_local.local_cluster import LocalCluster
 from splitjob_operator import job
 from splitjob_operator.observed import SplitJobView

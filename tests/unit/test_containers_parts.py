@@ -22,14 +22,14 @@ from splitjob_local.containers.inputs import (
     inputs_hash,
     is_ignored,
 )
-from splitjob_local.containers.programs import kubernetes_version, node_programs_folder
+from splitjob_local.containers.node_binaries import kubernetes_version, node_programs_folder
 from splitjob_local.containers.requirements import (
     RequirementError,
     check_requirements,
     missing_packages,
 )
 from splitjob_local.images.engine import Target
-from splitjob_local.programs import KUBERNETES, pinned_versions
+from splitjob_local.program_versions import KUBERNETES, pinned_versions
 
 DOCKERFILE = """ARG BASE=python:3.13-slim
 FROM ${BASE} AS build

@@ -11,7 +11,7 @@ from splitjob_local.binaries import cache_folder, fill_cache, installed_programs
 from splitjob_local.gobuild import GoBuildError, count_packages, is_new_enough
 from splitjob_local.locks import try_lock
 from splitjob_local.ports import FIRST_PORT, LAST_PORT, Leases, is_free
-from splitjob_local.programs import PROGRAMS, pinned_versions, version_in
+from splitjob_local.program_versions import PROGRAMS, pinned_versions, version_in
 
 ANSWERS = {
     "etcd": "etcd Version: 3.6.1\nGit SHA: a1b2c3d\nGo Version: go1.24.3",

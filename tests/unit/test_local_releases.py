@@ -11,7 +11,14 @@ from pathlib import Path
 
 import pytest
 
-from splitjob_local.programs import ETCD, HELM, KUBERNETES, PROGRAMS, VERSITYGW, pinned_versions
+from splitjob_local.program_versions import (
+    ETCD,
+    HELM,
+    KUBERNETES,
+    PROGRAMS,
+    VERSITYGW,
+    pinned_versions,
+)
 from splitjob_local.releases import (
     Releases,
     ReleaseUnavailableError,

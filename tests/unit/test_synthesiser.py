@@ -6,8 +6,8 @@ from collections.abc import Sequence
 import numpy as np
 import pytest
 
-from splitjob_local.synthesiser import SAMPLERATE, STEMS, Family, render_song
-from splitjob_local.synthesiser.palette import PALETTES
+from splitjob_synth import SAMPLERATE, STEMS, Family, render_song
+from splitjob_synth.palette import PALETTES
 
 FAMILIES: tuple[Family, ...] = ("train", "heldout")
 

@@ -14,7 +14,12 @@ from pathlib import Path
 
 from splitjob_local.containers.network import Namespaces
 from splitjob_local.containers.requirements import cni_folder
-from splitjob_local.processes import ProcessError, Processes, ProcessSpec, clean_environment
+from splitjob_local.supervised_processes import (
+    ProcessError,
+    Processes,
+    ProcessSpec,
+    clean_environment,
+)
 
 NAME = "containerd"
 PAUSE_IMAGE = "localhost/track-tree-audio/pause:local"

@@ -14,7 +14,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from splitjob_local.controlplane import SERVICE_NETWORK
-from splitjob_local.processes import ProcessError, Processes, ProcessSpec, clean_environment
+from splitjob_local.supervised_processes import (
+    ProcessError,
+    Processes,
+    ProcessSpec,
+    clean_environment,
+)
 
 MACHINE = "10.243.0.254"
 NODE_ADDRESS = "10.243.0.1"

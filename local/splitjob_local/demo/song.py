@@ -39,7 +39,7 @@ class Song:
 def synthesise(folder: Path) -> Song:
     """Compose a song the demo model has never heard, and write its mixture as WAV."""
     # Imported here, in the background: scipy takes a second or two.
-    from splitjob_local.synthesiser import render_song  # noqa: PLC0415
+    from splitjob_synth import render_song  # noqa: PLC0415
 
     stems = render_song(SEED, SECONDS, "heldout")
     mixture = sum(stems.values(), start=0 * stems["drums"])

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Self
 
 from splitjob.resource import LABEL_SPLITJOB
-from splitjob_local.cluster import Cluster, ClusterError
+from splitjob_local.kubectl import Cluster, ClusterError
 from splitjob_local.supervisor import die_with_parent
 
 LAST_ROW_SECONDS = 0.5

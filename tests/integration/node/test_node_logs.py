@@ -7,7 +7,7 @@ from typing import Any
 import httpx
 import pytest
 
-from splitjob_local.cluster import ClusterError
+from splitjob_local.kubectl import ClusterError
 from splitjob_local.local_cluster import LocalCluster
 
 

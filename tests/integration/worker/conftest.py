@@ -17,7 +17,7 @@ from splitjob_io.storage import S3Service
 from splitjob_local import s3server
 from splitjob_local.binaries import find_binaries
 from splitjob_local.ports import Leases
-from splitjob_local.processes import Processes
+from splitjob_local.supervised_processes import Processes
 from splitjob_worker.models_cli import describe
 
 

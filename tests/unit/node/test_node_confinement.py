@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from splitjob_local.node.confinement import (
+from splitjob_kubelet.confinement import (
     IMAGE_USER,
     Identity,
     Mount,
@@ -16,11 +16,11 @@ from splitjob_local.node.confinement import (
     security_context,
     volume_owner,
 )
-from splitjob_local.node.environment import ConfigurationError, service_variables
-from splitjob_local.node.root_filesystem import image_mounts, prepare
-from splitjob_local.node.settings import parse
-from splitjob_local.node.volume_store import make_directories, make_sub_paths, write_files
-from splitjob_local.node.volumes import File, volume_mounts
+from splitjob_kubelet.environment import ConfigurationError, service_variables
+from splitjob_kubelet.root_filesystem import image_mounts, prepare
+from splitjob_kubelet.settings import parse
+from splitjob_kubelet.volume_store import make_directories, make_sub_paths, write_files
+from splitjob_kubelet.volumes import File, volume_mounts
 
 
 def pod(context: dict[str, Any] | None = None, *containers: dict[str, Any]) -> dict[str, Any]:

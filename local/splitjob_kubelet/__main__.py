@@ -1,0 +1,96 @@
+"""Starts the node: see the package's own description for the command line."""
+
+import asyncio
+import logging
+import os
+import signal
+import sys
+
+import aiohttp
+
+from splitjob.quantity import ceiling, parse_quantity
+from splitjob_kubelet import orphans
+from splitjob_kubelet.addresses import address_pool
+from splitjob_kubelet.admission import GPU_RESOURCE, Gpus
+from splitjob_kubelet.agent import Agent
+from splitjob_kubelet.apiserver import Cluster
+from splitjob_kubelet.events import EventRecorder
+from splitjob_kubelet.isolation import IsolationError, find_isolation
+from splitjob_kubelet.kubeconfig import AUTHORITY_FILE, KubeconfigError, load_access
+from splitjob_kubelet.node_context import Services
+from splitjob_kubelet.registration import keep_alive, machine_capacity, register
+from splitjob_kubelet.server import Endpoint
+from splitjob_kubelet.settings import Settings, parse
+
+log = logging.getLogger(__name__)
+
+
+async def serve(settings: Settings) -> None:
+    """Run the node until SIGTERM or SIGINT."""
+    stopping = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stopping.set)
+    settings.root.mkdir(mode=0o700, parents=True, exist_ok=True)
+    settings.pods_root.mkdir(exist_ok=True)
+    access = load_access(settings.kubeconfig)
+    (settings.root / AUTHORITY_FILE).write_text(access.authority, encoding="ascii")
+    orphans.end_left_over(directory.name for directory in settings.pods_root.iterdir())
+    isolation = await find_isolation(settings)
+    log.info("isolation of pods: %s", isolation.level)
+    capacity = machine_capacity(settings.root) | settings.capacity
+    async with Cluster(access) as cluster, aiohttp.ClientSession() as http:
+        services = Services(
+            settings=settings,
+            access=access,
+            cluster=cluster,
+            capacity=capacity,
+            addresses=address_pool(),
+            gpus=Gpus(ceiling(parse_quantity(capacity.get(GPU_RESOURCE, "0")))),
+            events=EventRecorder(cluster, settings.name),
+            http=http,
+            isolation=isolation,
+        )
+        await _run(services, stopping)
+
+
+async def _run(services: Services, stopping: asyncio.Event) -> None:
+    agent = Agent(services)
+    endpoint = Endpoint(services, agent)
+    await endpoint.start()
+    tasks = [
+        asyncio.create_task(_stay_registered(services)),
+        asyncio.create_task(services.events.run()),
+        asyncio.create_task(agent.run()),
+        asyncio.create_task(stopping.wait()),
+    ]
+    try:
+        done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        for task in done:
+            task.result()  # all but the last run for ever: an end is a defect, and is raised
+    finally:
+        for task in tasks:
+            task.cancel()
+        await agent.shut_down()
+        await endpoint.stop()
+
+
+async def _stay_registered(services: Services) -> None:
+    started = await register(services.cluster, services.settings, services.capacity)
+    await keep_alive(services.cluster, services.settings, started)
+
+
+def main() -> None:
+    settings = parse(sys.argv[1:])
+    logging.basicConfig(
+        level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s"
+    )
+    os.umask(0o022)  # pods with other users read some of what is written here
+    orphans.become_subreaper()
+    try:
+        asyncio.run(serve(settings))
+    except (IsolationError, KubeconfigError, OSError) as error:
+        sys.exit(f"the node cannot start: {error}")
+
+
+if __name__ == "__main__":
+    main()

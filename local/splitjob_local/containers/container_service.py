@@ -1,0 +1,87 @@
+"""The service on a node that runs containers: from its own images, over TLS."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from splitjob_local.containers.network import (
+    MACHINE,
+    NODE_ADDRESS,
+    S3_PORT,
+    WEBHOOK_PORT,
+    WORLD,
+)
+from splitjob_local.containers.service_images import PREFIX, Images
+from splitjob_local.service import Service
+
+VALUES = Path(__file__).with_name("values.yaml")
+CA_CONFIG_MAP, CA_KEY = "cluster-ca", "ca.crt"
+
+
+@dataclass(frozen=True, kw_only=True)
+class ContainerService(Service):
+    """The service in one namespace of a cluster that runs containers.
+
+    Attributes:
+        images: brings them to the node.
+        trust: the certificate of the authority behind bucket and receivers.
+    """
+
+    images: Images
+    trust: Path
+
+    @property
+    def source_host(self) -> str:
+        """Where songs can be served from, so that workers may fetch them."""
+        return WORLD
+
+    @property
+    def defaults(self) -> Path:
+        """The chart values for clusters of this kind."""
+        return VALUES
+
+    def prepare(self) -> None:
+        """Hand the cluster's authority to the namespace, as a platform team would.
+
+        Raises:
+            ClusterError: the cluster does not take it.
+        """
+        source = f"--from-file={CA_KEY}={self.trust}"
+        namespace = f"--namespace={self.namespace}"
+        self.cluster.kubectl("create", "configmap", CA_CONFIG_MAP, source, namespace)
+
+    def values(self) -> dict[str, Any]:
+        """Return the chart values that follow from this cluster; its images are there then.
+
+        Raises:
+            RequirementError: there is nothing to build images with.
+            ProcessError: an image could not be built or imported.
+        """
+        tags = self.images.provide()
+        # Not the whole address: the API server has it too.
+        outside = [
+            {
+                "to": [{"ipBlock": {"cidr": f"{MACHINE}/32"}}],
+                "ports": [{"protocol": "TCP", "port": port} for port in (S3_PORT, WEBHOOK_PORT)],
+            }
+        ]
+        images = {
+            name: {"image": {"repository": f"{PREFIX}/{name}", "tag": tag}}
+            for name, tag in tags.items()
+        }
+        values = super().values()
+        return values | {
+            "api": images["api"],
+            "operator": images["operator"],
+            "worker": images["worker"],
+            "caBundle": {"configMap": CA_CONFIG_MAP, "key": CA_KEY},
+            "source": {"allowedNetworks": [f"{MACHINE}/32", f"{WORLD}/32"]},
+            "networkPolicy": {
+                # Names are resolved by a server on the node.
+                "dns": [{"ipBlock": {"cidr": f"{NODE_ADDRESS}/32"}}],
+                # The bucket and the receivers have a private address.
+                "api": {"extraEgress": outside},
+                "operator": {"extraEgress": outside},
+                "worker": {"extraEgress": outside},
+            },
+        }

@@ -1,0 +1,72 @@
+"""The programs of the node, built once from the Go modules pinned in `local/tools/node`."""
+
+import hashlib
+import re
+import time
+from pathlib import Path
+
+from splitjob_local.binaries import Programs, Say, fill_in_one_step
+from splitjob_local.gobuild import compile_program, find_go
+from splitjob_local.program_versions import KUBERNETES, TOOLS, cache_root, platform_name
+
+SOURCE = TOOLS / "node"
+COMBINED = "node-programs"
+NAMES = ("kubelet", "kube-proxy", "network-policies")
+PAUSE = "pause"
+
+
+def find_node_programs(say: Say) -> Programs:
+    """Return the path of each program in NAMES and of PAUSE, building them where needed.
+
+    Raises:
+        gobuild.GoBuildError: they cannot be built; says why and what to do.
+    """
+    folder = node_programs_folder()
+    if not is_complete(folder):
+        fill_in_one_step(folder, is_complete, build, say)
+    return {name: folder / name for name in (*NAMES, PAUSE)}
+
+
+def node_programs_folder() -> Path:
+    """Return the folder in the cache for what is built from the source as it is now."""
+    digest = hashlib.sha256()
+    for file in sorted(SOURCE.rglob("*")):
+        if file.is_file():
+            digest.update(file.relative_to(SOURCE).as_posix().encode() + file.read_bytes())
+    key = ("node", kubernetes_version(), digest.hexdigest()[:12], *platform_name())
+    return cache_root() / "bin" / "-".join(key)
+
+
+def kubernetes_version() -> str:
+    """Return the version of Kubernetes that the node's modules pin, without the leading v."""
+    text = (SOURCE / "go.mod").read_text()
+    pin = re.search(rf"^\s*{re.escape(KUBERNETES)} v(\S+)", text, re.MULTILINE)
+    if pin is None:
+        raise ValueError(f"{SOURCE} pins no version of {KUBERNETES}")
+    return pin[1]
+
+
+def is_complete(folder: Path) -> bool:
+    """Whether all programs are in a folder."""
+    return all((folder / name).exists() for name in (*NAMES, PAUSE))
+
+
+def build(folder: Path, say: Say) -> None:
+    """Build the programs into an existing folder."""
+    go = find_go(cache_root(), say)
+    say("building the node's programs from source: 5 to 10 minutes on two cores, once")
+    started = time.monotonic()
+    version = kubernetes_version()
+    major, minor, _ = version.split(".")
+    package = "k8s.io/component-base/version"
+    variables = {
+        f"{package}.gitVersion": f"v{version}",
+        f"{package}.gitMajor": major,
+        f"{package}.gitMinor": minor,
+        f"{package}.gitTreeState": "clean",
+    }
+    compile_program(go, SOURCE, ".", folder / COMBINED, variables, say)
+    compile_program(go, SOURCE, "./pause", folder / PAUSE, {}, say)
+    for name in NAMES:
+        (folder / name).symlink_to(COMBINED)
+    say(f"built in {(time.monotonic() - started) / 60:.1f} minutes")
