@@ -1,30 +1,46 @@
-"""A SplitJob as callers see it."""
+"""A SplitJob as callers see it: the answer of `GET /jobs/{id}`."""
 
 from datetime import datetime
+from enum import StrEnum
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_camel
 
-from splitjob.lifecycle import Standing, standing
+from splitjob.lifecycle import LifecycleState, lifecycle_of
 from splitjob.resource import EventName, SplitJobStatus, WebhookStatus, read_status
 from splitjob.webhook import result_fields
 
 
-class View(BaseModel):
+class JobState(StrEnum):
+    """The states of a job that callers are told."""
+
+    QUEUED = "queued"
+    STARTING = "starting"
+    RUNNING = "running"
+    COMPLETED = "completed"
+    FAILED = "failed"
+    CANCELED = "canceled"
+
+
+# Why a job waits is in the answer's `queue`.
+_TOLD_AS_QUEUED = {LifecycleState.SUSPENDED, LifecycleState.CANCELING, LifecycleState.PENDING}
+
+
+class ResponsePart(BaseModel):
     """A part of an answer, in camelCase."""
 
     model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True)
 
 
-class ProgressView(View):
+class ProgressResponse(ResponsePart):
     """How far the worker is."""
 
     stage: str = Field(description="fetch, decode, separate, encode, upload or notify.")
     percent: int = Field(description="Of the whole job.")
 
 
-class QueueView(View):
+class QueueResponse(ResponsePart):
     """Why the job waits."""
 
     position: int | None = Field(default=None, description="1 is next.")
@@ -35,14 +51,14 @@ class QueueView(View):
     )
 
 
-class FailureView(View):
+class FailureResponse(ResponsePart):
     """Why there are no stems."""
 
     code: str = Field(description="As errorCode in the webhook.")
     message: str = Field(description="What is wrong, and what to do.")
 
 
-class WebhookView(View):
+class WebhookResponse(ResponsePart):
     """What became of the final event."""
 
     event: EventName
@@ -53,7 +69,7 @@ class WebhookView(View):
     last_error: str | None = None
 
 
-class JobView(View):
+class JobResponse(ResponsePart):
     """A job: where it stands, and what came of it."""
 
     job_id: str
@@ -61,22 +77,24 @@ class JobView(View):
     correlation_id: str | None = None
     ai_model: str
     metadata: dict[str, str] = Field(description="The caller's own pairs.")
-    state: Standing
+    state: JobState
     priority: int
     created_at: datetime
     started_at: datetime | None = None
     finished_at: datetime | None = None
     attempts: int = Field(description="Workers tried so far.")
-    progress: ProgressView | None = Field(default=None, description="While a worker runs.")
-    queue: QueueView | None = Field(default=None, description="While it waits.")
+    progress: ProgressResponse | None = Field(default=None, description="While a worker runs.")
+    queue: QueueResponse | None = Field(default=None, description="While it waits.")
     result: dict[str, Any] | None = Field(
         default=None, description="Of a completed job: the same fields as in its webhook."
     )
-    failure: FailureView | None = Field(default=None, description="Of a failed or canceled job.")
-    webhook: WebhookView | None = Field(default=None, description="Of a finished job.")
+    failure: FailureResponse | None = Field(
+        default=None, description="Of a failed or canceled job."
+    )
+    webhook: WebhookResponse | None = Field(default=None, description="Of a finished job.")
 
 
-def job_view(splitjob: dict[str, Any]) -> JobView:
+def job_response(splitjob: dict[str, Any]) -> JobResponse:
     """Return a SplitJob as callers see it.
 
     The request is shown as it stands: one that was written by hand, past an older schema, may be
@@ -85,38 +103,44 @@ def job_view(splitjob: dict[str, Any]) -> JobView:
     spec = splitjob["spec"]
     request = spec.get("request", {})
     status = read_status(splitjob.get("status"))
-    state = standing(splitjob)
-    return JobView(
+    state = lifecycle_of(splitjob)
+    return JobResponse(
         job_id=splitjob["metadata"]["name"],
         version_id=request.get("versionId", ""),
         correlation_id=request.get("correlationId"),
         ai_model=request.get("model", ""),
         metadata=request.get("metadata") or {},
-        state=state,
+        state=_told(state),
         priority=spec.get("priority", 0),
         created_at=splitjob["metadata"]["creationTimestamp"],
         started_at=status.started_at,
         finished_at=status.finished_at,
         attempts=len(status.attempts),
-        progress=_progress(status) if state is Standing.RUNNING else None,
+        progress=_progress(status) if state is LifecycleState.RUNNING else None,
         queue=_queue(status) if not state.finished else None,
         result=result_fields(status.result) if status.result else None,
-        failure=_failure(status) if state in {Standing.FAILED, Standing.CANCELED} else None,
+        failure=_failure(status)
+        if state in {LifecycleState.FAILED, LifecycleState.CANCELED}
+        else None,
         webhook=_webhook(status.webhook) if status.webhook else None,
     )
 
 
-def _progress(status: SplitJobStatus) -> ProgressView | None:
+def _told(state: LifecycleState) -> JobState:
+    return JobState.QUEUED if state in _TOLD_AS_QUEUED else JobState(state.value)
+
+
+def _progress(status: SplitJobStatus) -> ProgressResponse | None:
     if status.progress is None:
         return None
-    return ProgressView(stage=status.progress.stage, percent=status.progress.percent)
+    return ProgressResponse(stage=status.progress.stage, percent=status.progress.percent)
 
 
-def _queue(status: SplitJobStatus) -> QueueView | None:
+def _queue(status: SplitJobStatus) -> QueueResponse | None:
     if status.queue is None:
         return None
     queue = status.queue
-    return QueueView(
+    return QueueResponse(
         position=queue.position,
         reason=queue.reason,
         message=queue.message,
@@ -124,14 +148,14 @@ def _queue(status: SplitJobStatus) -> QueueView | None:
     )
 
 
-def _failure(status: SplitJobStatus) -> FailureView | None:
+def _failure(status: SplitJobStatus) -> FailureResponse | None:
     if status.failure is None:
         return None
-    return FailureView(code=status.failure.code, message=status.failure.message)
+    return FailureResponse(code=status.failure.code, message=status.failure.message)
 
 
-def _webhook(webhook: WebhookStatus) -> WebhookView:
-    return WebhookView(
+def _webhook(webhook: WebhookStatus) -> WebhookResponse:
+    return WebhookResponse(
         event=webhook.event,
         state=webhook.state,
         attempts=webhook.attempts,

@@ -15,7 +15,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from splitjob.lifecycle import Standing, generation, standing
+from splitjob.intent import generation_of
+from splitjob.lifecycle import LifecycleState, lifecycle_of
 from splitjob.resource import LABEL_INTENT
 
 ESTIMATE_SECONDS = 30.0  # a job that waits longer without an estimate will not get one soon
@@ -53,7 +54,7 @@ class Snapshot:
 
     queued: int
     running: int
-    uncounted: Mapping[str, Standing]
+    uncounted: Mapping[str, LifecycleState]
     oldest_seconds: int
     drain_seconds: int | None
 
@@ -68,7 +69,7 @@ class Tally:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._unfinished: dict[str, Unfinished] = {}
-        self._uncounted: dict[str, Standing] = {}
+        self._uncounted: dict[str, LifecycleState] = {}
         self._accepted: dict[str, tuple[Unfinished, float]] = {}
         self._retries: dict[str, str] = {}  # intent label by uid of later generations
         self._current = threading.Event()
@@ -102,7 +103,7 @@ class Tally:
             splitjob: the object it happened to.
         """
         uid = splitjob["metadata"]["uid"]
-        stands = standing(splitjob)
+        state = lifecycle_of(splitjob)
         counted = splitjob.get("status", {}).get("counted", False)
         with self._lock:
             before = self._unfinished.pop(uid, None)
@@ -112,10 +113,10 @@ class Tally:
             if event == "DELETED":
                 return
             self._note_retry(splitjob)
-            if not stands.finished:
-                self._unfinished[uid] = _unfinished(splitjob, stands, before, time.time())
+            if not state.finished:
+                self._unfinished[uid] = _unfinished(splitjob, state, before, time.time())
             elif not counted:
-                self._uncounted[uid] = stands
+                self._uncounted[uid] = state
 
     def accepted(self, splitjob: dict[str, Any]) -> None:
         """Count a SplitJob that was just created, until the watch shows it."""
@@ -137,7 +138,7 @@ class Tally:
 
     def _note_retry(self, splitjob: dict[str, Any]) -> None:
         label = splitjob["metadata"].get("labels", {}).get(LABEL_INTENT)
-        if label and generation(splitjob) > 0:
+        if label and generation_of(splitjob) > 0:
             self._retries[splitjob["metadata"]["uid"]] = label
 
     def snapshot(self, now: float) -> Snapshot:
@@ -173,7 +174,7 @@ class Totals:
     canceled: int
 
 
-def totals(counted: Mapping[str, str], uncounted: Mapping[str, Standing]) -> Totals:
+def totals(counted: Mapping[str, str], uncounted: Mapping[str, LifecycleState]) -> Totals:
     """Return the totals: the operator's, and the finished jobs that it has not counted yet.
 
     Args:
@@ -184,14 +185,14 @@ def totals(counted: Mapping[str, str], uncounted: Mapping[str, Standing]) -> Tot
     batch = set(json.loads(counted.get("batch") or "[]"))
     more = Counter(outcome for uid, outcome in uncounted.items() if uid not in batch)
     return Totals(
-        completed=int(counted.get("completed", 0)) + more[Standing.COMPLETED],
-        failed=int(counted.get("failed", 0)) + more[Standing.FAILED],
-        canceled=int(counted.get("canceled", 0)) + more[Standing.CANCELED],
+        completed=int(counted.get("completed", 0)) + more[LifecycleState.COMPLETED],
+        failed=int(counted.get("failed", 0)) + more[LifecycleState.FAILED],
+        canceled=int(counted.get("canceled", 0)) + more[LifecycleState.CANCELED],
     )
 
 
 def _unfinished(
-    splitjob: dict[str, Any], stands: Standing, before: Unfinished | None, now: float
+    splitjob: dict[str, Any], state: LifecycleState, before: Unfinished | None, now: float
 ) -> Unfinished:
     queue = splitjob.get("status", {}).get("queue") or {}
     since = queue.get("since") or splitjob["metadata"]["creationTimestamp"]
@@ -199,7 +200,7 @@ def _unfinished(
     done_at = None if eta is None else now + eta
     if before and before.eta == eta:
         done_at = before.done_at  # an estimate that is repeated is as old as its first sight
-    return Unfinished(stands.waiting, _unix(since), eta, done_at)
+    return Unfinished(state.unstarted, _unix(since), eta, done_at)
 
 
 def _drain_seconds(jobs: list[Unfinished], now: float) -> int | None:

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from splitjob import resource
-from splitjob.intent import LABEL_LENGTH, intent_of, name_of, name_of_key
-from splitjob.lifecycle import Standing, generation, standing
+from splitjob.intent import LABEL_LENGTH, generation_of, intent_of, name_of, name_of_key
+from splitjob.lifecycle import lifecycle_of
 from splitjob.request import Converted
 from splitjob_api.kubernetes import ClusterUnavailable, SplitJobObject
 
@@ -138,8 +138,8 @@ class Submission:
             ]
             serving = [splitjob for splitjob in former if _serves(splitjob)]
             if serving:
-                return Submitted(max(serving, key=generation), created=False)
-            if created := self._create_generation(1 + max(map(generation, former), default=-1)):
+                return Submitted(max(serving, key=generation_of), created=False)
+            if created := self._create_generation(1 + max(map(generation_of, former), default=-1)):
                 return Submitted(created, created=True)
         raise ClusterUnavailable("changed too often while this request was taken")
 
@@ -184,4 +184,4 @@ def _serves(splitjob: SplitJobObject) -> bool:
     """Return whether a SplitJob still stands for its intent: unfinished or completed."""
     if "deletionTimestamp" in splitjob["metadata"]:
         return False
-    return standing(splitjob) not in {Standing.FAILED, Standing.CANCELED}
+    return not lifecycle_of(splitjob).unsuccessful

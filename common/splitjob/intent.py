@@ -10,10 +10,11 @@ import base64
 import hashlib
 import json
 from collections.abc import Mapping
+from typing import Any
 
 from pydantic.main import IncEx
 
-from splitjob.resource import Request
+from splitjob.resource import ANNOTATION_GENERATION, Request
 
 LABEL_LENGTH = 32  # hex characters of an intent in LABEL_INTENT, whose values end at 63
 _NAME_LENGTH = 26  # base32 characters: 130 bits
@@ -58,6 +59,17 @@ def name_of(intent: str, generation: int) -> str:
 def name_of_key(idempotency_key: str) -> str:
     """Return the name of the one SplitJob that an idempotency key stands for."""
     return _name(f"key\0{idempotency_key}")
+
+
+def generation_of(splitjob: Mapping[str, Any]) -> int:
+    """Return which SplitJob of its intent this is, from 0; 0 where it does not say.
+
+    Args:
+        splitjob: the object as the cluster holds it.
+    """
+    annotations = splitjob["metadata"].get("annotations") or {}
+    text = annotations.get(ANNOTATION_GENERATION, "0")
+    return int(text) if text.isascii() and text.isdigit() and len(text) < 10 else 0
 
 
 def _name(seed: str) -> str:

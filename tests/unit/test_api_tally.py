@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from splitjob.lifecycle import Standing, standing
+from splitjob.lifecycle import LifecycleState, lifecycle_of
 from splitjob.resource import ANNOTATION_GENERATION, LABEL_INTENT
 from splitjob_api.queue_stats import Tally, Totals, totals
 
@@ -32,30 +32,32 @@ def splitjob(uid: str, *, age: float = 0, eta: int | None = None, **given: Any) 
 
 
 @pytest.mark.parametrize(
-    ("given", "stands"),
+    ("given", "state"),
     [
-        ({}, Standing.QUEUED),
-        ({"Admitted": "False"}, Standing.QUEUED),
-        ({"Admitted": "True"}, Standing.STARTING),
-        ({"Admitted": "True", "Started": "True", "Succeeded": "Unknown"}, Standing.RUNNING),
-        ({"Started": "True", "Succeeded": "True"}, Standing.COMPLETED),
-        ({"Started": "True", "Succeeded": "False"}, Standing.FAILED),
-        ({"Succeeded": "False", "reason": "Canceled"}, Standing.CANCELED),
+        ({}, LifecycleState.QUEUED),
+        ({"Admitted": "False"}, LifecycleState.QUEUED),
+        ({"Admitted": "True"}, LifecycleState.STARTING),
+        ({"Admitted": "True", "Started": "True", "Succeeded": "Unknown"}, LifecycleState.RUNNING),
+        ({"Started": "True", "Succeeded": "True"}, LifecycleState.COMPLETED),
+        ({"Started": "True", "Succeeded": "False"}, LifecycleState.FAILED),
+        ({"Succeeded": "False", "reason": "Canceled"}, LifecycleState.CANCELED),
     ],
 )
-def test_a_job_stands_where_its_conditions_say(given: dict[str, Any], stands: Standing) -> None:
-    assert standing(splitjob("a", **given)) is stands
+def test_a_job_stands_where_its_conditions_say(
+    given: dict[str, Any], state: LifecycleState
+) -> None:
+    assert lifecycle_of(splitjob("a", **given)) is state
 
 
 def test_a_job_nobody_has_looked_at_is_queued() -> None:
-    assert standing({"metadata": {}, "spec": {}}) is Standing.QUEUED
+    assert lifecycle_of({"metadata": {}, "spec": {}}) is LifecycleState.QUEUED
 
 
 def test_changes_are_followed() -> None:
     tally = Tally()
     tally.replace([splitjob("a", age=60), splitjob("b"), splitjob("c", Succeeded="True")])
     first = tally.snapshot(time.time())
-    assert (first.queued, first.running, first.uncounted) == (2, 0, {"c": Standing.COMPLETED})
+    assert (first.queued, first.running, first.uncounted) == (2, 0, {"c": LifecycleState.COMPLETED})
     assert 58 <= first.oldest_seconds <= 62
     tally.apply("MODIFIED", splitjob("a", Started="True"))
     tally.apply("MODIFIED", splitjob("c", Succeeded="True", counted=True))
@@ -104,7 +106,11 @@ def test_an_estimate_repeated_runs_down() -> None:
 
 def test_no_finished_job_is_counted_twice() -> None:
     """The batch the operator counted last may not be marked as counted yet."""
-    uncounted = {"a": Standing.COMPLETED, "b": Standing.COMPLETED, "c": Standing.FAILED}
+    uncounted = {
+        "a": LifecycleState.COMPLETED,
+        "b": LifecycleState.COMPLETED,
+        "c": LifecycleState.FAILED,
+    }
     counted = {"completed": "10", "failed": "2", "canceled": "1", "batch": '["a"]'}
     assert totals(counted, uncounted) == Totals(completed=11, failed=3, canceled=1)
     assert totals({}, uncounted) == Totals(completed=2, failed=1, canceled=0)

@@ -4,8 +4,7 @@ from typing import Any
 
 import pytest
 
-from splitjob.lifecycle import Standing
-from splitjob_api.job_response import job_view
+from splitjob_api.job_response import JobState, job_response
 
 REQUEST: dict[str, Any] = {
     "versionId": "song-1",
@@ -35,12 +34,12 @@ def splitjob(request: dict[str, Any]) -> dict[str, Any]:
     ],
 )
 def test_what_can_be_read_is_shown_of_any_request(changed: dict[str, Any]) -> None:
-    shown = job_view(splitjob({**REQUEST, **changed}))
+    shown = job_response(splitjob({**REQUEST, **changed}))
     assert shown.version_id == {**REQUEST, **changed}["versionId"]
     assert (shown.ai_model, shown.metadata) == ("htdemucs", {"a": "b"})
-    assert (shown.state, shown.priority) == (Standing.QUEUED, 0)
+    assert (shown.state, shown.priority) == (JobState.QUEUED, 0)
 
 
 def test_a_request_that_says_nothing_is_shown_too() -> None:
-    shown = job_view(splitjob({}))
+    shown = job_response(splitjob({}))
     assert (shown.job_id, shown.version_id, shown.ai_model, shown.metadata) == ("one", "", "", {})

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from splitjob.lifecycle import Standing, standing
+from splitjob.lifecycle import LifecycleState, lifecycle_of
 from splitjob.resource import read_status
 from splitjob_operator.observed import SplitJobView
 from splitjob_operator.queue import Stage, entry_of
@@ -68,7 +68,7 @@ def test_one_that_cannot_be_read_stops_neither_operator_nor_api(queue: dict[str,
     odd = splitjob({"queue": queue, "conditions": [{"type": "Succeeded"}], "attempts": [{}]})
     assert entry_of(splitjob({"queue": queue})).stage is Stage.WAITING
     assert SplitJobView.of(odd).status.attempts == []
-    assert standing(odd) is Standing.QUEUED
+    assert lifecycle_of(odd) is LifecycleState.QUEUED
 
 
 def test_a_status_that_is_not_there_is_empty() -> None:

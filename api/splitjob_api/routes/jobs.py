@@ -6,7 +6,7 @@ from fastapi import APIRouter
 
 from splitjob.resource import MAX_NAME_LENGTH
 from splitjob_api.deps import ServicesDep
-from splitjob_api.job_response import JobView, job_view
+from splitjob_api.job_response import JobResponse, job_response
 from splitjob_api.problems import ApiProblem, documented
 
 # The names that a SplitJob can have: DNS subdomains that leave room for a Job's suffix.
@@ -16,12 +16,12 @@ router = APIRouter(tags=["jobs"])
 
 
 @router.get("/jobs/{job_id}", summary="Where a job stands", responses=documented(401, 404, 503))
-def job(job_id: str, services: ServicesDep) -> JobView:
+def job(job_id: str, services: ServicesDep) -> JobResponse:
     """Answer with the job's state, and what came of it."""
     found = services.cluster.get(job_id) if _is_name(job_id) else None
     if found is None:
         raise ApiProblem(404, "job_not_found", "there is no such job")
-    return job_view(found)
+    return job_response(found)
 
 
 def _is_name(job_id: str) -> bool:

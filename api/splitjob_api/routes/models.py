@@ -3,13 +3,13 @@
 from fastapi import APIRouter
 
 from splitjob_api.deps import ServicesDep
-from splitjob_api.job_response import View
+from splitjob_api.job_response import ResponsePart
 from splitjob_api.problems import documented
 
 router = APIRouter(tags=["jobs"])
 
 
-class ModelView(View):
+class ModelResponse(ResponsePart):
     """One model that requests can name."""
 
     name: str
@@ -18,10 +18,10 @@ class ModelView(View):
     license_note: str
 
 
-class ModelList(View):
+class ModelList(ResponsePart):
     """The models of this installation."""
 
-    models: list[ModelView]
+    models: list[ModelResponse]
 
 
 @router.get("/models", summary="The models that can be asked for", responses=documented(401))
@@ -29,7 +29,7 @@ async def models(services: ServicesDep) -> ModelList:
     """Answer with each model's stems, sample rate (Hz) and what is known of its licence."""
     return ModelList(
         models=[
-            ModelView(
+            ModelResponse(
                 name=record.name,
                 stems=list(record.stems),
                 sample_rate=record.sample_rate,

@@ -11,7 +11,7 @@ from splitjob.presigned import expiry
 from splitjob.request import Converted, SplitRequest
 from splitjob.request_policy import NOT_ALLOWED, FieldProblem, check
 from splitjob_api.deps import Services, ServicesDep, SplitRequestDep
-from splitjob_api.job_response import View
+from splitjob_api.job_response import ResponsePart
 from splitjob_api.openapi import SPLIT_BODY
 from splitjob_api.problems import (
     RETRY_SECONDS,
@@ -28,7 +28,7 @@ logger = logging.getLogger(__name__)
 router = APIRouter(tags=["jobs"])
 
 
-class SplitAnswer(View):
+class SplitAnswer(ResponsePart):
     """The job that serves the request."""
 
     job_id: str
