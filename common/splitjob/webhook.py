@@ -1,4 +1,4 @@
-"""The bodies of webhooks: the object of the first days first, then what was added to it."""
+"""The bodies of webhooks, field by field as docs/contract.md, section 4, lists them."""
 
 import json
 from typing import Any, Literal

@@ -30,8 +30,8 @@ ENV_MAX_AUDIO_SECONDS = "MAX_AUDIO_SECONDS"
 ENV_MAX_SOURCE_BYTES = "MAX_SOURCE_BYTES"
 ENV_ALLOWED_PRIVATE_ADDRESSES = "SOURCE_ALLOWED_NETWORKS"  # CIDRs exempt from the address rules
 
-# The seed's names, from the chart's Secret and ConfigMap: ENVIRONMENT, DEMUCSSVC_TOKEN,
-# API_WEBHOOK_URL_ALLOWLIST, S3_ENDPOINT, S3_REGION, S3_BUCKET, S3_ACCESS_KEY_ID,
+# The names of docs/contract.md, section 5, from the chart's Secret and ConfigMap: ENVIRONMENT,
+# DEMUCSSVC_TOKEN, API_WEBHOOK_URL_ALLOWLIST, S3_ENDPOINT, S3_REGION, S3_BUCKET, S3_ACCESS_KEY_ID,
 # S3_SECRET_ACCESS_KEY. With presigned uploads the S3_* are not handed over at all.
 
 SECRET_KEY_SOURCE = "source"  # noqa: S105 - a key's name

@@ -1,7 +1,8 @@
 """The bucket: everything this project does with S3, in one class.
 
-S3Service       the seed's fifteen methods; two for manifests (`put_if_absent`, `get_json`); four
-                for objects in parts (`begin_parts`, `put_part`, `complete_parts`, `abort_parts`)
+S3Service       the fifteen methods of docs/contract.md, section 6; two for manifests
+                (`put_if_absent`, `get_json`); four for objects in parts (`begin_parts`,
+                `put_part`, `complete_parts`, `abort_parts`)
 StorageSettings which bucket, where, with which keys; from the environment
 StorageError    what went wrong, whether trying again may help; never a key or a signed URL
 
@@ -46,7 +47,7 @@ _BUCKET = re.compile(r"[A-Za-z0-9._-]{1,255}|arn:[A-Za-z0-9:/_.-]+")  # what bot
 
 
 class StorageSettings(BaseSettings):
-    """Where the bucket is, from the seed's variables.
+    """Where the bucket is, from the variables of docs/contract.md, section 5.
 
     Attributes:
         environment: `local` makes LocalStack's address the default endpoint.

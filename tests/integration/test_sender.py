@@ -1,4 +1,4 @@
-"""Webhooks to a real receiver: contract section 4, acceptance 59 to 63."""
+"""Webhooks to a real receiver: docs/contract.md, section 4; acceptance 59 to 63."""
 
 import http.server
 import socket

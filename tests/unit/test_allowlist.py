@@ -1,4 +1,4 @@
-"""Where webhooks may go: contract section 4, acceptance 19 and 20."""
+"""Where webhooks may go: docs/contract.md, section 4; acceptance 19 and 20."""
 
 import contextlib
 

@@ -1,4 +1,4 @@
-"""Signatures of requests and webhooks: contract sections 1 and 4."""
+"""Signatures of requests and webhooks: docs/contract.md, sections 1 and 4."""
 
 import base64
 import hashlib

@@ -1,4 +1,4 @@
-"""The bodies of webhooks: contract section 4."""
+"""The bodies of webhooks: docs/contract.md, section 4."""
 
 import json
 
