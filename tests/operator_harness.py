@@ -156,7 +156,7 @@ class Site:
             "--standalone",
             f"--namespace={self.namespace}",
             "-m",
-            "splitjob_operator.main",
+            "splitjob_operator.runtime.kopf_app",
         ]
         with log.open("wb") as out:
             process = subprocess.Popen(

@@ -9,12 +9,12 @@ from typing import Any
 from splitjob import workload
 from splitjob.resource import API_VERSION, KIND, LABEL_ATTEMPT, LABEL_SPLITJOB, Attempt
 from splitjob.result import EXIT_BAD_INPUT, StemReport, WorkerReport
-from splitjob_operator.answers import Answers, ManifestAnswer, ManifestState
-from splitjob_operator.job import build
-from splitjob_operator.observed import JobView, Observed, PodView, SplitJobView, Turn
-from splitjob_operator.plan import Plan
-from splitjob_operator.serial import dump
-from splitjob_operator.settings import Settings
+from splitjob_operator.core.lookups import Answers, ManifestAnswer, ManifestState
+from splitjob_operator.core.observed import JobView, Observed, PodView, SplitJobView, Turn
+from splitjob_operator.core.plan import Plan
+from splitjob_operator.core.settings import Settings
+from splitjob_operator.core.status_json import dump
+from splitjob_operator.core.worker_job import build
 
 NOW = datetime(2026, 11, 22, 20, 0, 0, tzinfo=UTC)
 NAME = "split-abc"

@@ -16,8 +16,9 @@ from splitjob.conditions import ConditionType
 from splitjob.resource import KIND, SplitJobStatus
 from splitjob.result import Manifest
 from splitjob_io.webhook_sender import DeliveryOutcome
-from splitjob_operator import outbox
-from splitjob_operator.answers import (
+from splitjob_operator.core import outbox
+from splitjob_operator.core.finished import with_outbox
+from splitjob_operator.core.lookups import (
     Answers,
     CheckRequest,
     ClaimTombstone,
@@ -27,10 +28,9 @@ from splitjob_operator.answers import (
     Question,
     ReadJobWarning,
 )
-from splitjob_operator.finished import with_outbox
-from splitjob_operator.manifest import classify, tombstone
-from splitjob_operator.observed import JobView, Observed, PodView, SplitJobView, Turn
-from splitjob_operator.plan import (
+from splitjob_operator.core.manifest import classify, tombstone
+from splitjob_operator.core.observed import JobView, Observed, PodView, SplitJobView, Turn
+from splitjob_operator.core.plan import (
     Action,
     CreateJob,
     DeleteJob,
@@ -41,9 +41,9 @@ from splitjob_operator.plan import (
     OwnSecret,
     Plan,
 )
-from splitjob_operator.reconcile import reconcile
-from splitjob_operator.serial import dump
-from splitjob_operator.settings import Settings
+from splitjob_operator.core.reconcile import reconcile
+from splitjob_operator.core.settings import Settings
+from splitjob_operator.core.status_json import dump
 
 MAX_QUESTIONS = 6
 

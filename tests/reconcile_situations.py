@@ -18,15 +18,15 @@ from tests.operator_samples import (
 from splitjob import conditions
 from splitjob.conditions import ConditionType
 from splitjob.resource import Request
-from splitjob_operator.answers import (
+from splitjob_operator.core.lookups import (
     ManifestAnswer,
     ManifestState,
 )
-from splitjob_operator.observed import Observed, SplitJobView
-from splitjob_operator.plan import (
+from splitjob_operator.core.observed import Observed, SplitJobView
+from splitjob_operator.core.plan import (
     Plan,
 )
-from splitjob_operator.reconcile import reconcile
+from splitjob_operator.core.reconcile import reconcile
 
 CLAIMED = replace(SERVABLE, claim=ManifestAnswer(ManifestState.OUR_TOMBSTONE))
 UNREACHABLE = ManifestAnswer(ManifestState.UNREACHABLE, message="cannot read s3://stems/x")

@@ -21,14 +21,14 @@ from tests.chart import (
 )
 
 import splitjob_api.settings
-import splitjob_operator.settings
+import splitjob_operator.core.settings
 from splitjob import crd, resource
 from splitjob.quantity import bytes_of
 
 DEPLOYMENTS = ("api", "operator")
 SETTINGS: dict[str, Any] = {
     "api": splitjob_api.settings.Settings,
-    "operator": splitjob_operator.settings.Settings,
+    "operator": splitjob_operator.core.settings.Settings,
 }
 # Read by something else than the component's own settings.
 OTHER_NAMES = {
@@ -103,7 +103,7 @@ def test_values_with_structure_arrive_whole(
     )
     for name, value in environment(rendered, "operator").items():
         monkeypatch.setenv(name, value)
-    settings = splitjob_operator.settings.Settings()
+    settings = splitjob_operator.core.settings.Settings()
     assert settings.priority_class(60) == "urgent"
     assert settings.priority_class(49) is None
     assert settings.worker_node_selector == {"gpu": "a10"}

@@ -25,9 +25,9 @@ from splitjob.resource import (
     LABEL_SPLITJOB,
     Attempt,
 )
-from splitjob_operator import additions, job
-from splitjob_operator.observed import SplitJobView
-from splitjob_operator.settings import Settings
+from splitjob_operator.core import additions, worker_job
+from splitjob_operator.core.observed import SplitJobView
+from splitjob_operator.core.settings import Settings
 
 DEPLOYMENTS = ("api", "operator")
 COMPONENTS = (*DEPLOYMENTS, "worker")
@@ -68,7 +68,7 @@ def worker(
             "spec": {"request": asked | request},
         }
     )
-    built = job.build(view, Attempt(number=1, job_name="one-1"), Settings())
+    built = worker_job.build(view, Attempt(number=1, job_name="one-1"), Settings())
     return dict(built["spec"]["template"])
 
 
@@ -348,7 +348,7 @@ class TestNetwork:
             "uid": "7",
             "labels": {LABEL_SPLITJOB: "one"},
         }
-        own = job.network_policy({"metadata": made}, spec)
+        own = worker_job.network_policy({"metadata": made}, spec)
         selected = {"podSelector": {"matchLabels": {LABEL_SPLITJOB: "one"}}}
         assert own["spec"] == {**charts, **selected}
         (owner,) = own["metadata"]["ownerReferences"]

@@ -18,7 +18,7 @@ from splitjob_local.images.recipe import LAYERS, LEFT_OUT, layers, locked
 ROOT = Path(__file__).parents[2]
 COMMANDS = {
     "api": "python -m splitjob_api",
-    "operator": "kopf run --standalone -m splitjob_operator.main",
+    "operator": "kopf run --standalone -m splitjob_operator.runtime.kopf_app",
     "worker": "python -m splitjob_worker",
 }
 FILES = sorted({target.file for target in TARGETS.values()})

@@ -13,17 +13,17 @@ import pytest
 from tests.chart import RELEASE, Manifest
 
 import splitjob_api.kubernetes
-import splitjob_operator.cluster
 from splitjob.resource import GROUP
+from splitjob_operator.adapters import kubernetes as operator_kubernetes
 
 ROOT = Path(__file__).parents[2]
 FILES = {
     "api": ROOT / "api/splitjob_api/kubernetes.py",
-    "operator": ROOT / "operator/splitjob_operator/cluster.py",
+    "operator": ROOT / "operator/splitjob_operator/adapters/kubernetes.py",
 }
 LOOKED_FOR = {
     "api": splitjob_api.kubernetes.rights_needed("totals"),
-    "operator": splitjob_operator.cluster.rights_needed("totals", network_policies=True),
+    "operator": operator_kubernetes.rights_needed("totals", network_policies=True),
 }
 VERBS = {
     "create": "create",

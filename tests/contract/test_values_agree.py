@@ -20,14 +20,14 @@ from tests import chart
 from tests.chart import CHART
 
 import splitjob_api.settings
-import splitjob_operator.settings
+import splitjob_operator.core.settings
 from splitjob.allowlist import Allowlist
 from splitjob.models import ModelRecord
 from splitjob.quantity import ceiling, parse_quantity
 
 SCHEMA: dict[str, Any] = json.loads((CHART / "values.schema.json").read_text())
 SETTINGS = {
-    "operator": splitjob_operator.settings.Settings.model_fields,
+    "operator": splitjob_operator.core.settings.Settings.model_fields,
     "api": splitjob_api.settings.Settings.model_fields,
 }
 # A value of the chart, and the setting of a program that it becomes.

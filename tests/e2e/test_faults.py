@@ -136,7 +136,7 @@ def test_the_operator_is_killed_in_the_middle(path: WholePath) -> None:
     """Acceptance 51, 52: what happened meanwhile is seen afterwards."""
     name = path.ask(path.web.serve("/while-away.wav", dawdle(path.song, 3)))
     path.wait_for_phase(name, "Running")
-    killed = path.processes("splitjob_operator.main")
+    killed = path.processes("splitjob_operator.runtime.kopf_app")
     assert killed
     for process in killed:
         process.send_signal(signal.SIGKILL)

@@ -21,12 +21,12 @@ from tests.conftest import say
 from tests.operator_harness import Operator, Site, eventually, site
 
 import splitjob_api.kubernetes
-import splitjob_operator.cluster
 from splitjob.crd import custom_resource_definition
 from splitjob.resource import GROUP, PLURAL
 from splitjob_kube.preconditions import INSTALLATION_CONFIGMAP
 from splitjob_kube.rights import Right
 from splitjob_local.local_cluster import LocalCluster, Options
+from splitjob_operator.adapters import kubernetes as operator_kubernetes
 
 CRD = f"{PLURAL}.{GROUP}"
 TOTALS = "track-tree-audio-totals"
@@ -134,7 +134,7 @@ def test_an_old_definition_would_lose_the_outbox(bare: LocalCluster, pair: Pair)
 
 
 RIGHTS = {
-    "operator": splitjob_operator.cluster.rights_needed(TOTALS, network_policies=False),
+    "operator": operator_kubernetes.rights_needed(TOTALS, network_policies=False),
     "api": splitjob_api.kubernetes.rights_needed(TOTALS),
 }
 

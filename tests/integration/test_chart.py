@@ -17,9 +17,9 @@ from tests.operator_harness import eventually
 from splitjob.resource import API_VERSION, KIND, PLURAL, Attempt
 from splitjob_local.kubectl import Cluster, ClusterError
 from splitjob_local.local_cluster import LocalCluster, Options
-from splitjob_operator import job
-from splitjob_operator.observed import SplitJobView
-from splitjob_operator.settings import Settings
+from splitjob_operator.core.observed import SplitJobView
+from splitjob_operator.core.settings import Settings
+from splitjob_operator.core.worker_job import build
 
 REQUEST = {
     "versionId": "song-1",
@@ -55,7 +55,7 @@ def worker_job(render: Render, monkeypatch: pytest.MonkeyPatch, *settings: str) 
         "creationTimestamp": datetime.now(UTC).isoformat(),
     }
     view = SplitJobView.of({**SPLITJOB, "metadata": made})
-    built = job.build(view, Attempt(number=1, job_name="one-1"), Settings())
+    built = build(view, Attempt(number=1, job_name="one-1"), Settings())
     built["metadata"].pop("namespace")
     return built
 

@@ -49,7 +49,7 @@ class Programs:
         self.url, operator = (f"http://127.0.0.1:{free_port()}" for _ in range(2))
         self._start("api", ["splitjob_api"], self.url)
         flags = ["--standalone", f"--namespace={self.place.namespace}"]
-        words = ["kopf", "run", *flags, "-m", "splitjob_operator.main"]
+        words = ["kopf", "run", *flags, "-m", "splitjob_operator.runtime.kopf_app"]
         self._start("operator", words, operator)
         for url in (self.url, operator):
             eventually(lambda url=url: httpx.get(f"{url}/readyz").status_code == 200)  # type: ignore[misc]

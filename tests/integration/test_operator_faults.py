@@ -319,8 +319,8 @@ def test_a_token_is_needed_to_start(here: Site) -> None:
 
 DEAF = """
 import asyncio
-from splitjob_operator.app import App
-from splitjob_operator.settings import Settings
+from splitjob_operator.runtime.app import App
+from splitjob_operator.core.settings import Settings
 
 async def main():
     await App(Settings()).start()

@@ -22,9 +22,9 @@ from tests.chart import CHART, Manifest, Render, apply
 from splitjob.resource import API_VERSION, KIND, Attempt
 from splitjob_local.kubectl import Cluster, ClusterError
 from splitjob_local.local_cluster import LocalCluster
-from splitjob_operator import job
-from splitjob_operator.observed import SplitJobView
-from splitjob_operator.settings import Settings
+from splitjob_operator.core import worker_job
+from splitjob_operator.core.observed import SplitJobView
+from splitjob_operator.core.settings import Settings
 
 SECONDS = 30
 REQUEST = {
@@ -114,7 +114,7 @@ def worker(manifests: list[Manifest], monkeypatch: pytest.MonkeyPatch, namespace
             "spec": {"request": REQUEST},
         }
     )
-    return job.build(view, Attempt(number=1, job_name="one-1"), Settings())
+    return worker_job.build(view, Attempt(number=1, job_name="one-1"), Settings())
 
 
 Pods = Callable[[str], list[Manifest]]

@@ -6,7 +6,7 @@ from splitjob.configuration import ConfigurationError, read_settings
 from splitjob.signing import TokenMissing, parse_tokens
 from splitjob_api.settings import Settings as ApiSettings
 from splitjob_io.storage import S3Service, StorageSettings
-from splitjob_operator.settings import Settings as OperatorSettings
+from splitjob_operator.core.settings import Settings as OperatorSettings
 
 SECRET = "a-very-secret-token"
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from kubernetes.config import incluster_config
 
-from splitjob_operator.cluster import connection
+from splitjob_operator.adapters.kubernetes import connection
 
 AUTHORITY = "-----BEGIN CERTIFICATE-----\n"
 
@@ -55,7 +55,7 @@ def test_kopf_starts_for_a_user_without_a_name() -> None:
     script = f"{NAMELESS}\nfrom kopf.cli import main\nmain(sys.argv[1:])"
     command = [sys.executable, "-c", script, "run", "--standalone", "-n", "none", "-m"]
     ran = subprocess.run(
-        [*command, "splitjob_operator.main"],
+        [*command, "splitjob_operator.runtime.kopf_app"],
         env={"PATH": os.environ["PATH"], "KUBECONFIG": "/nowhere", "DEMUCSSVC_TOKEN": ""},
         check=False,
         capture_output=True,

@@ -12,15 +12,15 @@ from tests.operator_samples import raw_splitjob, settings, stamp
 
 from splitjob.allowlist import Allowlist
 from splitjob.models import load_registry
-from splitjob_operator.answers import ManifestAnswer, ManifestState
-from splitjob_operator.check import Rules
-from splitjob_operator.cluster import Cluster, ClusterError
-from splitjob_operator.controller import Controller
-from splitjob_operator.execute import Executor
-from splitjob_operator.index import Index
-from splitjob_operator.readiness import Readiness
-from splitjob_operator.storage import Bucket
-from splitjob_operator.workqueue import WorkQueue
+from splitjob_operator.adapters.kubernetes import Cluster, ClusterError
+from splitjob_operator.adapters.manifest_store import Bucket
+from splitjob_operator.core.lookups import ManifestAnswer, ManifestState
+from splitjob_operator.core.request_check import Rules
+from splitjob_operator.runtime.cache import Index
+from splitjob_operator.runtime.controller import Controller
+from splitjob_operator.runtime.executor import Executor
+from splitjob_operator.runtime.readiness import Readiness
+from splitjob_operator.runtime.work_queue import WorkQueue
 
 Json = dict[str, Any]
 UPLOADS = {

@@ -8,9 +8,9 @@ from tests.operator_samples import NAME, NOW, UID, raw_splitjob, stamp
 
 from splitjob.allowlist import Allowlist
 from splitjob_io.webhook_sender import DeliveryOutcome, WebhookSender
-from splitjob_operator.cluster import Cluster
-from splitjob_operator.deliver import Deliverer
-from splitjob_operator.threads import Threads
+from splitjob_operator.adapters.kubernetes import Cluster
+from splitjob_operator.runtime.threads import Threads
+from splitjob_operator.runtime.webhook_delivery import Deliverer
 
 
 class OneSplitJob(Cluster):

@@ -20,8 +20,8 @@ from tests.operator_samples import (
 
 from splitjob.errors import ErrorCode
 from splitjob.result import EXIT_TERMINATED
-from splitjob_operator.failure import Limits, Reading, read, reason_due
-from splitjob_operator.observed import ContainerEnd, JobView, PodView
+from splitjob_operator.core.diagnosis import Limits, Reading, read, reason_due
+from splitjob_operator.core.observed import ContainerEnd, JobView, PodView
 
 LIMITS = Limits(queued_since=NOW, queue=100, start=50, run=30, waiting_grace=20, node_lost=40)
 

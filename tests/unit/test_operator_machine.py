@@ -21,8 +21,8 @@ from tests.operator_samples import completed_pod, ended_pod, failed_pod
 from tests.operator_samples import settings as operator_settings
 from tests.operator_world import World
 
-from splitjob_operator.observed import JobView, Observed, PodView
-from splitjob_operator.plan import Plan
+from splitjob_operator.core.observed import JobView, Observed, PodView
+from splitjob_operator.core.plan import Plan
 
 ENDS: list[PodView] = [
     completed_pod(),

@@ -21,8 +21,8 @@ from tests.reconcile_situations import plan_of, running
 from splitjob.resource import Request, WebhookStatus
 from splitjob.result import WorkerReport
 from splitjob_io.webhook_sender import DeliveryOutcome
-from splitjob_operator import outbox
-from splitjob_operator.plan import Deliver
+from splitjob_operator.core import outbox
+from splitjob_operator.core.plan import Deliver
 
 FAILED = DeliveryOutcome(delivered=False, status=500, error="the receiver answered 500")
 

@@ -24,17 +24,17 @@ from splitjob.intent import intent_of
 from splitjob.models import load_registry
 from splitjob.resource import SECRET_TYPE, Request, SplitJobStatus
 from splitjob.result import Manifest
-from splitjob_operator.answers import ClaimTombstone, ManifestState
-from splitjob_operator.check import Rules, judge, urls_in
-from splitjob_operator.events import body, news
-from splitjob_operator.manifest import classify, tombstone
-from splitjob_operator.nodes import away_since
-from splitjob_operator.observed import SplitJobView
-from splitjob_operator.queue import Entry, Stage
-from splitjob_operator.reconcile import reconcile
-from splitjob_operator.resync import _secret
-from splitjob_operator.serial import dump
-from splitjob_operator.totals import Totals, candidates
+from splitjob_operator.core.events import body, news
+from splitjob_operator.core.lookups import ClaimTombstone, ManifestState
+from splitjob_operator.core.manifest import classify, tombstone
+from splitjob_operator.core.observed import SplitJobView
+from splitjob_operator.core.queue import Entry, Stage
+from splitjob_operator.core.reconcile import reconcile
+from splitjob_operator.core.request_check import Rules, judge, urls_in
+from splitjob_operator.core.status_json import dump
+from splitjob_operator.core.totals import Totals, candidates
+from splitjob_operator.runtime.nodes import away_since
+from splitjob_operator.runtime.resync import _secret
 
 RULES = Rules(
     Allowlist.parse("https://hooks.example.com", local=False), load_registry(None), local=False

@@ -10,10 +10,10 @@ from hypothesis import strategies as st
 from tests.operator_samples import NOW, after, raw_splitjob, stamp
 
 from splitjob.resource import Queue
-from splitjob_operator.index import Index
-from splitjob_operator.queue import Entry, Hold, Line, Stage, entry_of, places, worth_writing
-from splitjob_operator.watchguard import WatchGuard
-from splitjob_operator.workqueue import WorkQueue
+from splitjob_operator.core.queue import Entry, Hold, Line, Stage, entry_of, places, worth_writing
+from splitjob_operator.runtime.cache import Index
+from splitjob_operator.runtime.watch_guard import WatchGuard
+from splitjob_operator.runtime.work_queue import WorkQueue
 
 
 def entry(

@@ -24,7 +24,7 @@ COMMANDS = {
     "api": [sys.executable, "-m", "splitjob_api"],
     "operator": [
         *(str(Path(sys.executable).parent / "kopf"), "run", "--standalone", "--namespace=none"),
-        *("-m", "splitjob_operator.main"),
+        *("-m", "splitjob_operator.runtime.kopf_app"),
     ],
     "worker": [sys.executable, "-m", "splitjob_worker"],
 }

@@ -7,8 +7,8 @@ import pytest
 
 from splitjob.lifecycle import LifecycleState, lifecycle_of
 from splitjob.resource import read_status
-from splitjob_operator.observed import SplitJobView
-from splitjob_operator.queue import Stage, entry_of
+from splitjob_operator.core.observed import SplitJobView
+from splitjob_operator.core.queue import Stage, entry_of
 
 NOW = "2026-01-01T00:00:00Z"
 STATUS: dict[str, Any] = {

@@ -18,9 +18,9 @@ from tests.reconcile_situations import (
 )
 
 from splitjob.conditions import ConditionType
-from splitjob_operator.finished import DELIVERY_RETRY_SECONDS
-from splitjob_operator.observed import SplitJobView
-from splitjob_operator.plan import (
+from splitjob_operator.core.finished import DELIVERY_RETRY_SECONDS
+from splitjob_operator.core.observed import SplitJobView
+from splitjob_operator.core.plan import (
     DeleteJob,
     DeleteSplitJob,
     Deliver,

@@ -15,9 +15,9 @@ from tests.operator_samples import (
 )
 from tests.reconcile_situations import canceled, failed, plan_of, running
 
-from splitjob_operator.leftovers import clear_ended_jobs
-from splitjob_operator.plan import CreateJob, DeleteJob, DeleteSplitJob
-from splitjob_operator.round import Round
+from splitjob_operator.core.context import Round
+from splitjob_operator.core.ended_jobs import clear_ended_jobs
+from splitjob_operator.core.plan import CreateJob, DeleteJob, DeleteSplitJob
 
 KEPT = {"keep_finished_jobs_seconds": 60}
 DELETED = DeleteJob(f"{NAME}-1", job().uid, "Background")

@@ -33,14 +33,14 @@ from splitjob.conditions import ConditionType
 from splitjob.errors import ErrorCode
 from splitjob.resource import KIND, LABEL_ATTEMPT
 from splitjob.result import Manifest, ProgressLine
-from splitjob_operator.answers import (
+from splitjob_operator.core.lookups import (
     ClaimTombstone,
     ManifestAnswer,
     ManifestState,
     ReadJobWarning,
 )
-from splitjob_operator.observed import JobView, PodView
-from splitjob_operator.plan import (
+from splitjob_operator.core.observed import JobView, PodView
+from splitjob_operator.core.plan import (
     CreateJob,
     DeleteJob,
     DeletePod,

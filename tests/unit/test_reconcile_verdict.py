@@ -26,12 +26,12 @@ from tests.reconcile_situations import (
 
 from splitjob.conditions import ConditionType
 from splitjob.errors import ErrorCode
-from splitjob_operator.answers import (
+from splitjob_operator.core.lookups import (
     Answers,
     ClaimTombstone,
     LookAtManifest,
 )
-from splitjob_operator.plan import (
+from splitjob_operator.core.plan import (
     CreateJob,
 )
 

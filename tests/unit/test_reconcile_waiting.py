@@ -23,7 +23,7 @@ from tests.reconcile_situations import (
 from splitjob.conditions import ConditionType
 from splitjob.errors import ErrorCode
 from splitjob.result import Manifest
-from splitjob_operator.answers import (
+from splitjob_operator.core.lookups import (
     Answers,
     CheckRequest,
     LookAtManifest,
@@ -31,15 +31,15 @@ from splitjob_operator.answers import (
     ManifestState,
     Problem,
 )
-from splitjob_operator.observed import Turn
-from splitjob_operator.plan import (
+from splitjob_operator.core.observed import Turn
+from splitjob_operator.core.plan import (
     CreateJob,
     DeleteTombstone,
     Deliver,
     OwnSecret,
     Plan,
 )
-from splitjob_operator.queue import Hold
+from splitjob_operator.core.queue import Hold
 
 
 def test_first_sight_looks_at_the_bucket_then_checks_therequest() -> None:

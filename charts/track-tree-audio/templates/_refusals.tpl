@@ -1,5 +1,5 @@
 {{- /* Additions that would hide something of the chart's own: refused, with what to do instead.
-       operator/splitjob_operator/additions.py refuses the same for the workers' pods. */}}
+       operator/splitjob_operator/core/additions.py refuses the same for the workers' pods. */}}
 
 {{- define "track-tree-audio.refuseLabels" -}}
 {{- $own := list "app.kubernetes.io/name" "app.kubernetes.io/instance" "app.kubernetes.io/version" "app.kubernetes.io/component" "app.kubernetes.io/managed-by" "helm.sh/chart" "job-name" "controller-uid" "pod-template-hash" }}

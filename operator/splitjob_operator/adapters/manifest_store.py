@@ -1,0 +1,88 @@
+"""The only file that talks to the bucket: it looks for manifests and writes tombstones."""
+
+from pydantic import ValidationError
+
+from splitjob.resource import Request
+from splitjob.result import Manifest, storage_prefix
+from splitjob_io.storage import S3Service, StorageError
+from splitjob_operator.core.lookups import ClaimTombstone, ManifestAnswer, ManifestState
+from splitjob_operator.core.manifest import classify, key_of, tombstone
+from splitjob_operator.core.observed import SplitJobView
+
+__all__ = ["Bucket"]
+
+CLAIM_TRIES = 3
+
+
+class Bucket:
+    """The manifests of an installation.
+
+    Args:
+        service: the bucket.
+        prefix: STORAGE_PREFIX.
+    """
+
+    def __init__(self, service: S3Service, prefix: str) -> None:
+        self._service = service
+        self._prefix = prefix
+
+    def look(self, splitjob: SplitJobView, request: Request) -> ManifestAnswer:
+        """Return what stands in the place of a job's manifest."""
+        try:
+            return self._look(self._key(splitjob, request), splitjob.uid, request)
+        except StorageError as error:
+            return _failed(error)
+
+    def claim(
+        self, splitjob: SplitJobView, request: Request, wanted: ClaimTombstone
+    ) -> ManifestAnswer:
+        """Write a tombstone unless a manifest is there; return what stands there now."""
+        key = self._key(splitjob, request)
+        number = splitjob.status.attempts[-1].number if splitjob.status.attempts else 0
+        stone = tombstone(splitjob, request, number, wanted)
+        body = stone.model_dump_json(by_alias=True, exclude_none=True).encode()
+        try:
+            for _ in range(CLAIM_TRIES):
+                if self._service.put_if_absent(key, body):
+                    return ManifestAnswer(ManifestState.OUR_TOMBSTONE, stone)
+                there = self._look(key, splitjob.uid, request)
+                if there.state in {ManifestState.COMPLETED, ManifestState.OUR_TOMBSTONE}:
+                    return there
+                if there.state is ManifestState.FOREIGN:
+                    self._service.delete_file(key)
+        except StorageError as error:
+            return _failed(error)
+        return ManifestAnswer(
+            ManifestState.UNREACHABLE, message=f"{self._service.url(key)} keeps changing"
+        )
+
+    def clear(self, splitjob: SplitJobView, request: Request) -> None:
+        """Delete what a former job of the same name left in the manifest's place.
+
+        Raises:
+            StorageError: it could not be deleted.
+        """
+        key = self._key(splitjob, request)
+        if self._look(key, splitjob.uid, request).state is ManifestState.FOREIGN:
+            self._service.delete_file(key)
+
+    def _key(self, splitjob: SplitJobView, request: Request) -> str:
+        return key_of(storage_prefix(self._prefix, request.version_id, splitjob.name))
+
+    def _look(self, key: str, job_uid: str, request: Request) -> ManifestAnswer:
+        try:
+            raw = self._service.get_json(key)
+            if raw is None:
+                return ManifestAnswer(ManifestState.ABSENT)
+            return classify(Manifest.model_validate(raw), job_uid, request)
+        except ValidationError:
+            return ManifestAnswer(ManifestState.FOREIGN)
+        except StorageError as error:
+            if error.code == "NotJson":
+                return ManifestAnswer(ManifestState.FOREIGN)
+            raise
+
+
+def _failed(error: StorageError) -> ManifestAnswer:
+    state = ManifestState.UNREACHABLE if error.retryable else ManifestState.REFUSED
+    return ManifestAnswer(state, message=str(error))

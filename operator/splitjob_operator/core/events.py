@@ -1,0 +1,84 @@
+"""Kubernetes Events: what `kubectl describe splitjob` tells, once the status that says it stands.
+
+Pure; `splitjob_operator.runtime.executor` posts them.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Literal
+
+from splitjob import conditions
+from splitjob.conditions import ConditionType
+from splitjob.resource import API_VERSION, KIND, SplitJobStatus
+from splitjob_operator.core.observed import SplitJobView
+
+__all__ = ["News", "body", "news"]
+
+COMPONENT = "track-tree-audio-operator"
+
+
+@dataclass(frozen=True, slots=True)
+class News:
+    """One thing that happened."""
+
+    kind: Literal["Normal", "Warning"]
+    reason: str
+    message: str
+
+
+def news(before: SplitJobStatus, after: SplitJobStatus) -> list[News]:
+    """Return what happened between two states of a status."""
+    found: list[News] = []
+    ended = sum(attempt.finished_at is not None for attempt in before.attempts)
+    if len(after.attempts) > len(before.attempts):
+        latest = after.attempts[-1]
+        found.append(News("Normal", "AttemptStarted", f"Created Job {latest.job_name}."))
+    if after.started_at and not before.started_at:
+        found.append(News("Normal", "WorkerStarted", "The worker has started."))
+    found.extend(
+        News("Warning", attempt.reason or "AttemptEnded", f"{attempt.job_name}: {attempt.message}")
+        for attempt in after.attempts[ended:]
+        if attempt.finished_at and not after.finished_at
+    )
+    found.extend(_changed(before, after))
+    return found
+
+
+def _changed(before: SplitJobStatus, after: SplitJobStatus) -> list[News]:
+    found: list[News] = []
+    for kind in (ConditionType.ADMITTED, ConditionType.SUCCEEDED, ConditionType.NOTIFIED):
+        was, now = (conditions.find(s.conditions, kind) for s in (before, after))
+        if now is None or (was and (was.status, was.reason) == (now.status, now.reason)):
+            continue
+        if kind == ConditionType.ADMITTED and now.reason in {"Queued", "Admitted", "Retrying"}:
+            continue  # told by the attempts
+        if now.reason in {"NotFinished", "NothingToSend"}:
+            continue
+        good = now.status == "True" or now.reason in {"Pending", "NotWanted", "Canceled"}
+        found.append(News("Normal" if good else "Warning", now.reason, now.message))
+    return found
+
+
+def body(splitjob: SplitJobView, item: News, now: datetime) -> dict[str, Any]:
+    """Return the Event object of one piece of news."""
+    stamp = now.strftime("%Y-%m-%dT%H:%M:%SZ")
+    return {
+        "apiVersion": "v1",
+        "kind": "Event",
+        "metadata": {"generateName": f"{splitjob.name}.", "namespace": splitjob.namespace},
+        "involvedObject": {
+            "apiVersion": API_VERSION,
+            "kind": KIND,
+            "name": splitjob.name,
+            "namespace": splitjob.namespace,
+            "uid": splitjob.uid,
+        },
+        "type": item.kind,
+        "reason": item.reason,
+        "message": item.message[:1024],
+        "source": {"component": COMPONENT},
+        "reportingComponent": COMPONENT,
+        "firstTimestamp": stamp,
+        "lastTimestamp": stamp,
+        "count": 1,
+    }

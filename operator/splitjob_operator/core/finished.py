@@ -1,0 +1,115 @@
+"""A SplitJob whose verdict was given: its outbox, what it left behind, and its time to live."""
+
+from datetime import datetime, timedelta
+
+from splitjob import conditions
+from splitjob.conditions import ConditionType, Reason
+from splitjob.errors import ErrorCode, reason_of
+from splitjob.resource import ConditionStatus, EventName, SplitJobStatus, WebhookStatus
+from splitjob_operator.core import outbox
+from splitjob_operator.core.context import Round
+from splitjob_operator.core.ended_jobs import clear_ended_jobs
+from splitjob_operator.core.plan import DeleteSplitJob, Deliver, Plan
+
+__all__ = ["DELIVERY_RETRY_SECONDS", "expires_at", "notified", "upkeep"]
+
+# When to look whether a delivery that was begun has left its mark: one that the API server's
+# absence cut short before it began has not, and nothing else would bring it back.
+DELIVERY_RETRY_SECONDS = 30
+
+_NOTIFIED: dict[str, tuple[ConditionStatus, Reason, str]] = {
+    "Pending": ("False", Reason.PENDING, "The final event is being delivered."),
+    "Delivered": ("True", Reason.DELIVERED, "The final event was delivered."),
+    "NotWanted": ("False", Reason.NOT_WANTED, "The request does not ask for this event."),
+    "Blocked": ("False", Reason.BLOCKED, "The webhook may not be sent there."),
+    "GivenUp": ("False", Reason.GIVEN_UP, "The final event could not be delivered."),
+}
+
+
+def notified(hook: WebhookStatus) -> tuple[ConditionType, ConditionStatus, Reason, str]:
+    """Return the condition Notified that an outbox amounts to."""
+    status, reason, message = _NOTIFIED[hook.state]
+    if hook.last_error and hook.state != "Delivered":
+        message = f"{message} Last: {hook.last_error}"
+    return ConditionType.NOTIFIED, status, reason, message
+
+
+def with_outbox(
+    status: SplitJobStatus, hook: WebhookStatus, now: datetime, generation: int
+) -> SplitJobStatus:
+    """Return a status with another state of its outbox."""
+    kind, value, reason, message = notified(hook)
+    return status.model_copy(
+        update={
+            "webhook": hook,
+            "conditions": conditions.set_condition(
+                status.conditions, kind, value, reason, message, now, generation
+            ),
+        }
+    )
+
+
+def expires_at(status: SplitJobStatus, ttl_seconds: int) -> datetime | None:
+    """Return when a finished SplitJob is cleaned up; None while that cannot be said.
+
+    It counts from the later of the verdict and the delivery (or giving up), and never begins
+    before the totals include the job.
+    """
+    if status.finished_at is None or not status.counted:
+        return None
+    settled = outbox.settled_at(status.webhook) if status.webhook else status.finished_at
+    if settled is None:
+        return None
+    return max(status.finished_at, settled) + timedelta(seconds=ttl_seconds)
+
+
+def upkeep(r: Round) -> Plan:
+    """Return what a finished SplitJob still needs."""
+    clear_ended_jobs(r)
+    _restore_outbox(r)
+    _redeliver(r)
+    hook = r.status.webhook
+    if hook and outbox.due(hook, r.now):
+        r.after.append(Deliver())
+        r.wake_in(DELIVERY_RETRY_SECONDS)
+    elif hook and hook.next_attempt_at:
+        r.wake_at(hook.next_attempt_at)
+    _expire(r)
+    return r.plan()
+
+
+def _restore_outbox(r: Round) -> None:
+    """Put back an outbox that an older CustomResourceDefinition dropped: same event, same id."""
+    verdict = conditions.find(r.status.conditions, ConditionType.SUCCEEDED)
+    if r.status.webhook is not None or verdict is None or verdict.status == "Unknown":
+        return
+    canceled = verdict.reason == reason_of(ErrorCode.CANCELED)
+    ended: EventName = "canceled" if canceled else "failed"
+    event: EventName = "completed" if verdict.status == "True" else ended
+    hook = outbox.open_outbox(r.seen.splitjob.uid, r.request, event, r.now)
+    told = conditions.find(r.status.conditions, ConditionType.NOTIFIED)
+    if told is not None and told.status == "True":
+        hook.state, hook.next_attempt_at = "Delivered", None
+        hook.delivered_at = told.last_transition_time
+    r.status.webhook = hook
+    r.condition(*notified(hook))
+
+
+def _redeliver(r: Round) -> None:
+    hook, spec = r.status.webhook, r.seen.splitjob.spec
+    if hook and spec and spec.redeliveries > hook.redeliveries:
+        hook = outbox.redeliver(hook, spec.redeliveries, r.now)
+        r.status.webhook = hook
+        r.condition(*notified(hook))
+
+
+def _expire(r: Round) -> None:
+    spec = r.seen.splitjob.spec
+    own = spec.ttl_seconds_after_finished if spec else None
+    expiry = expires_at(r.status, r.settings.ttl_seconds_after_finished if own is None else own)
+    if expiry is None:
+        return
+    if expiry <= r.now:
+        r.after.append(DeleteSplitJob())
+    else:
+        r.wake_at(expiry)

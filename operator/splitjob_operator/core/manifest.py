@@ -1,0 +1,50 @@
+"""Manifests and tombstones: where they stand and what they say. Pure."""
+
+from splitjob.intent import intent_of
+from splitjob.resource import Request
+from splitjob.result import Manifest
+from splitjob_operator.core.lookups import ClaimTombstone, ManifestAnswer, ManifestState
+from splitjob_operator.core.observed import SplitJobView
+
+__all__ = ["classify", "key_of", "tombstone"]
+
+
+def key_of(prefix: str) -> str:
+    """Return the key of the manifest below a job's prefix (`splitjob.result.storage_prefix`)."""
+    return f"{prefix}/manifest.json"
+
+
+def classify(manifest: Manifest, job_uid: str, request: Request) -> ManifestAnswer:
+    """Return what a manifest means to a job.
+
+    A completed one of the same intent means completed, whichever job wrote it: a restored or
+    repeated one need not run again. Another request that was given the same name, by hand or by an
+    idempotency key used anew, must run. A tombstone binds its own job alone.
+
+    Args:
+        manifest: what stands in the bucket.
+        job_uid: the job's.
+        request: what the job was asked.
+    """
+    ours = manifest.job_uid == job_uid
+    if manifest.status != "completed":
+        state = ManifestState.OUR_TOMBSTONE if ours else ManifestState.FOREIGN
+    else:
+        answers = ours or manifest.intent == intent_of(request)
+        whole = manifest.result is not None
+        state = ManifestState.COMPLETED if answers and whole else ManifestState.FOREIGN
+    return ManifestAnswer(state, manifest)
+
+
+def tombstone(
+    splitjob: SplitJobView, request: Request, attempt: int, wanted: ClaimTombstone
+) -> Manifest:
+    """Return the tombstone of a job that ended without stems."""
+    return Manifest(
+        job_id=splitjob.name,
+        job_uid=splitjob.uid,
+        version_id=request.version_id,
+        attempt=attempt,
+        status=wanted.status,
+        error_code=wanted.code,
+    )

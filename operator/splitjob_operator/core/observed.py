@@ -1,0 +1,284 @@
+"""What was read of the cluster: plain values, cut from the API server's JSON.
+
+SplitJobView    the resource itself
+JobView         one batch/v1 Job
+PodView         one Pod, with the worker's container flattened into it
+Observed        all that `reconcile` is given
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Self
+
+from pydantic import ValidationError
+
+from splitjob import workload
+from splitjob.resource import KIND, SplitJobSpec, SplitJobStatus, read_status
+from splitjob.result import ProgressLine, WorkerReport
+from splitjob_operator.core.lookups import Answers
+
+__all__ = ["ContainerEnd", "JobView", "Observed", "PodView", "SplitJobView", "Turn", "moment"]
+
+Raw = Mapping[str, Any]
+
+
+def moment(text: str | None) -> datetime | None:
+    """Return an RFC 3339 time of the API server, or None."""
+    return datetime.fromisoformat(text) if text else None
+
+
+@dataclass(frozen=True, slots=True)
+class SplitJobView:
+    """A SplitJob.
+
+    Attributes:
+        spec: None where it cannot be understood (`spec_error` says why): written by hand, past an
+            older schema.
+    """
+
+    name: str
+    namespace: str
+    uid: str
+    resource_version: str
+    generation: int
+    created_at: datetime
+    deleting: bool
+    spec: SplitJobSpec | None
+    spec_error: str
+    status: SplitJobStatus
+
+    @classmethod
+    def of(cls, raw: Raw) -> Self:
+        """Read the API server's JSON."""
+        metadata = raw["metadata"]
+        spec, spec_error = _spec(raw.get("spec", {}))
+        return cls(
+            name=metadata["name"],
+            namespace=metadata["namespace"],
+            uid=metadata["uid"],
+            resource_version=metadata["resourceVersion"],
+            generation=metadata.get("generation", 1),
+            created_at=datetime.fromisoformat(metadata["creationTimestamp"]),
+            deleting="deletionTimestamp" in metadata,
+            spec=spec,
+            spec_error=spec_error,
+            status=read_status(raw.get("status")),
+        )
+
+
+def _spec(raw: Raw) -> tuple[SplitJobSpec | None, str]:
+    try:
+        return SplitJobSpec.model_validate(raw), ""
+    except ValidationError as error:
+        places = sorted({".".join(map(str, e["loc"])) for e in error.errors(include_input=False)})
+        return None, "spec: these fields cannot be used: " + ", ".join(places)
+
+
+@dataclass(frozen=True, slots=True)
+class JobView:
+    """A Job.
+
+    Attributes:
+        owner_kind, owner_uid: of the controlling owner; blank where there is none.
+        failed_reason, failed_message: of the condition Failed=True; blank where it has not failed.
+    """
+
+    name: str
+    uid: str
+    owner_kind: str = ""
+    owner_uid: str = ""
+    created_at: datetime | None = None
+    deleting: bool = False
+    complete: bool = False
+    failed_reason: str = ""
+    failed_message: str = ""
+
+    @classmethod
+    def of(cls, raw: Raw) -> Self:
+        """Read the API server's JSON."""
+        metadata = raw["metadata"]
+        owner: Raw = next(
+            (o for o in metadata.get("ownerReferences", []) if o.get("controller")), {}
+        )
+        conditions = _true_conditions(raw)
+        failed = conditions.get("Failed") or conditions.get("FailureTarget") or {}
+        return cls(
+            name=metadata["name"],
+            uid=metadata["uid"],
+            owner_kind=owner.get("kind", ""),
+            owner_uid=owner.get("uid", ""),
+            created_at=moment(metadata.get("creationTimestamp")),
+            deleting="deletionTimestamp" in metadata,
+            complete="Complete" in conditions,
+            failed_reason=failed.get("reason", ""),
+            failed_message=failed.get("message", ""),
+        )
+
+    @property
+    def finished(self) -> bool:
+        """Whether the Job controller has given its verdict."""
+        return self.complete or bool(self.failed_reason)
+
+    def belongs_to(self, splitjob: SplitJobView) -> bool:
+        """Whether this Job is one of ours: by the owner's uid, never by name."""
+        return self.owner_kind == KIND and self.owner_uid == splitjob.uid
+
+
+@dataclass(frozen=True, slots=True)
+class ContainerEnd:
+    """How the worker's container ended."""
+
+    exit_code: int
+    reason: str = ""
+    message: str = ""
+    finished_at: datetime | None = None
+
+    @property
+    def report(self) -> WorkerReport | None:
+        """What the worker said in its termination message."""
+        return WorkerReport.decode(self.message) if self.message else None
+
+
+@dataclass(frozen=True, slots=True)
+class PodView:
+    """A pod and its worker container.
+
+    Attributes:
+        deleting_since: deletionTimestamp: when its grace period is over.
+        reason, message: of the pod itself, e.g. Evicted.
+        unschedulable: the scheduler's sentence; blank where it found a node or has not tried yet.
+        disruption, disruption_message: of the condition DisruptionTarget; blank where not there.
+        waiting_reason, waiting_message: why its container does not run yet.
+        waiting_since: since when it has been on its node without running.
+    """
+
+    name: str
+    uid: str
+    phase: str = "Pending"
+    job_uid: str = ""
+    node: str = ""
+    deleting_since: datetime | None = None
+    reason: str = ""
+    message: str = ""
+    unschedulable: str = ""
+    scheduled_at: datetime | None = None
+    disruption: str = ""
+    disruption_message: str = ""
+    waiting_reason: str = ""
+    waiting_message: str = ""
+    started_at: datetime | None = None
+    end: ContainerEnd | None = None
+
+    @classmethod
+    def of(cls, raw: Raw) -> Self:
+        """Read the API server's JSON."""
+        metadata, status = raw["metadata"], raw.get("status", {})
+        container = _worker_state(status)
+        waiting = container.get("waiting", {})
+        terminated = container.get("terminated")
+        conditions = _conditions(raw)
+        scheduled = conditions.get("PodScheduled", {})
+        disruption = conditions.get("DisruptionTarget", {})
+        disrupted = disruption.get("status") == "True"
+        on_node = scheduled.get("status") == "True"
+        owner: Raw = next(
+            (o for o in metadata.get("ownerReferences", []) if o.get("controller")), {}
+        )
+        running = container.get("running", {})
+        return cls(
+            name=metadata["name"],
+            uid=metadata["uid"],
+            phase=status.get("phase", "Pending"),
+            job_uid=owner.get("uid", ""),
+            node=raw.get("spec", {}).get("nodeName", ""),
+            deleting_since=moment(metadata.get("deletionTimestamp")),
+            reason=status.get("reason", ""),
+            message=status.get("message", ""),
+            unschedulable="" if on_node else scheduled.get("message", ""),
+            scheduled_at=moment(scheduled.get("lastTransitionTime")) if on_node else None,
+            disruption=disruption.get("reason", "") if disrupted else "",
+            disruption_message=disruption.get("message", "") if disrupted else "",
+            waiting_reason=waiting.get("reason", ""),
+            waiting_message=waiting.get("message", ""),
+            started_at=moment(running.get("startedAt") or (terminated or {}).get("startedAt")),
+            end=_end(terminated),
+        )
+
+    @property
+    def final(self) -> bool:
+        """Whether its node has nothing left to say of it."""
+        return self.phase in {"Succeeded", "Failed"}
+
+    @property
+    def over(self) -> bool:
+        """Whether its container can do nothing any more."""
+        return self.final or self.end is not None
+
+    @property
+    def running(self) -> bool:
+        """Whether its container runs."""
+        return self.started_at is not None and not self.over
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """What the queue says to one SplitJob.
+
+    Attributes:
+        may_start: whether it may start an attempt now.
+        position: 1 is next; None where it is not queued.
+        eta_seconds: until it is done; None: unknown.
+    """
+
+    may_start: bool = True
+    position: int | None = None
+    eta_seconds: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Observed:
+    """All that `reconcile` is given, but for the settings and the clock.
+
+    Attributes:
+        jobs: every Job that carries this SplitJob's label, its own or not.
+        pods: every pod that carries it.
+        lost_nodes: nodes that are not ready, or gone, and since when.
+        progress: the last progress line of the running pod, where one was read.
+        answers: what was looked up because an earlier round asked for it.
+    """
+
+    splitjob: SplitJobView
+    jobs: tuple[JobView, ...] = ()
+    pods: tuple[PodView, ...] = ()
+    lost_nodes: Mapping[str, datetime] = field(default_factory=dict)
+    turn: Turn = Turn()
+    progress: ProgressLine | None = None
+    answers: Answers = field(default_factory=Answers)
+
+
+def _conditions(raw: Raw) -> dict[str, Raw]:
+    return {c["type"]: c for c in raw.get("status", {}).get("conditions", [])}
+
+
+def _true_conditions(raw: Raw) -> dict[str, Raw]:
+    return {kind: c for kind, c in _conditions(raw).items() if c.get("status") == "True"}
+
+
+def _worker_state(status: Raw) -> Raw:
+    for container in status.get("containerStatuses", []):
+        if container.get("name") == workload.CONTAINER:
+            state: Raw = container.get("state", {})
+            return state
+    return {}
+
+
+def _end(terminated: Raw | None) -> ContainerEnd | None:
+    if not terminated:
+        return None
+    return ContainerEnd(
+        exit_code=terminated.get("exitCode", 0),
+        reason=terminated.get("reason", ""),
+        message=terminated.get("message", ""),
+        finished_at=moment(terminated.get("finishedAt")),
+    )

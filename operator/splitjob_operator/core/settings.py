@@ -1,0 +1,326 @@
+"""The operator's settings: environment variables of the same names in upper case.
+
+Lists and maps are JSON. What a worker's pod gets beyond them is in `worker_job.py`.
+"""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal, Self, get_args, get_origin
+
+from pydantic import BaseModel, Field, ValidationInfo, field_validator, model_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from splitjob.addresses import Network, parse_networks
+from splitjob.allowlist import Allowlist
+from splitjob.configuration import read_settings
+from splitjob.models import ModelRecord, load_registry, offered
+from splitjob.quantity import binary_quantity, bytes_of
+from splitjob.signing import parse_tokens
+from splitjob_io.storage import StorageSettings
+from splitjob_operator.core.additions import Additions, refuse_clashes
+from splitjob_operator.core.setting_types import (
+    AnnotationKey,
+    BucketName,
+    ByteQuantity,
+    CpuQuantity,
+    CudaDevices,
+    ExtendedResource,
+    ImageReference,
+    LabelKey,
+    LabelValue,
+    ModelDirectory,
+    ObjectName,
+    OptionalName,
+    Region,
+    StoragePrefix,
+)
+
+__all__ = ["PriorityClass", "Settings"]
+
+LOGS_BYTES = 256 * 2**20  # what a kubelet keeps of a container's logs, several times
+Json = dict[str, Any]
+
+
+# Fit for Pod Security `restricted`.
+NON_ROOT = 65532
+POD_SECURITY_CONTEXT: Json = {
+    "runAsNonRoot": True,
+    "runAsUser": NON_ROOT,
+    "runAsGroup": NON_ROOT,
+    "fsGroup": NON_ROOT,
+    "fsGroupChangePolicy": "OnRootMismatch",
+    "seccompProfile": {"type": "RuntimeDefault"},
+}
+CONTAINER_SECURITY_CONTEXT: Json = {
+    "allowPrivilegeEscalation": False,
+    "readOnlyRootFilesystem": True,
+    "capabilities": {"drop": ["ALL"]},
+}
+
+
+class PriorityClass(BaseModel):
+    """A range of `spec.priority` and the PriorityClass its pods get.
+
+    Attributes:
+        at_least: the lowest priority of the range.
+        at_most: the highest priority of the range.
+        name: the PriorityClass.
+    """
+
+    at_least: int = Field(default=-100, ge=-100, le=100)
+    at_most: int = Field(default=100, ge=-100, le=100)
+    name: ObjectName
+
+
+class Settings(BaseSettings):
+    """Everything an installation can set."""
+
+    # Lists and maps are decoded here and not by the library, which ends at the first wrong one.
+    model_config = SettingsConfigDict(
+        extra="ignore", hide_input_in_errors=True, enable_decoding=False
+    )
+
+    # The process itself
+    namespace: str = Field(default="default", description="The namespace served.")
+    release: str = Field(default="", description="The Helm release this belongs to.")
+    host: str = Field(default="::", description="Where /healthz and /metrics listen; ::: all.")
+    port: int = Field(default=8081, ge=0, le=65535)
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
+    environment: Literal["local", "prod"] = "local"
+    concurrency: int = Field(default=8, ge=1, le=64, description="SplitJobs worked on at once.")
+    delivery_concurrency: int = Field(default=64, ge=1, le=512, description="Webhooks at once.")
+    resync_seconds: float = Field(default=30, gt=0, le=3600)
+    missed_watch_seconds: float = Field(
+        default=60, gt=0, description="How far the watch may lag behind a resync before we restart."
+    )
+    orphan_secret_seconds: int = Field(
+        default=600, ge=0, description="Age at which a source Secret that nothing refers to goes."
+    )
+    totals_configmap: ObjectName = "track-tree-audio-totals"
+
+    # The queue
+    paused: bool = Field(default=False, description="Start nothing new in this installation.")
+    max_active_jobs: int = Field(
+        default=0, ge=0, le=100_000, description="Jobs at once; 0: leave it to the scheduler."
+    )
+    queue_deadline_seconds: int = Field(default=86400, ge=1, le=604_800)
+    run_deadline_seconds: int = Field(default=7200, ge=1, le=86_400)
+    start_deadline_seconds: int = Field(
+        default=900,
+        ge=1,
+        le=86_400,
+        description="From scheduled to started: the time to pull the image.",
+    )
+    waiting_grace_seconds: int = Field(
+        default=120,
+        ge=0,
+        description="How long a container may fail to be created, or a request's Secret not come.",
+    )
+    node_lost_seconds: int = Field(
+        default=120, ge=1, le=86_400, description="How long a node may be NotReady under a worker."
+    )
+    storage_patience_seconds: int = Field(
+        default=300, ge=0, description="How long a verdict waits for a storage that is away."
+    )
+    retry_delay_seconds: float = Field(
+        default=10, ge=0, description="Before the second attempt; doubled for each further one."
+    )
+    keep_finished_jobs_seconds: int = Field(
+        default=0,
+        ge=0,
+        le=604_800,
+        description="How long an ended attempt's Job stays, and its pod's log.",
+    )
+    ttl_seconds_after_finished: int = Field(
+        default=604_800,
+        ge=60,
+        le=31_536_000,
+        description="At 0 a finished job would be gone before anybody could ask for it.",
+    )
+    priority_classes: list[PriorityClass] = []
+
+    # Requests
+    secret_name: str = Field(default="", description="The Secret of the token, for messages.")
+    secret_keys: str = Field(default="", description="What its keys are called, for messages.")
+    demucssvc_token: str = Field(default="", repr=False, description="See `tokens`.")
+    api_webhook_url_allowlist: str = "https://api.track-tree.com/webhooks/demucs"
+    source_allowed_networks: str = ""
+    model_registry: Path | None = Field(default=None, description="A registry file of our own.")
+    models: str = Field(
+        default="", description="Names of the models offered, separated by commas; blank: all."
+    )
+
+    # The worker's pod
+    worker_image: ImageReference
+    worker_image_pull_policy: Literal["Always", "IfNotPresent", "Never"] = "IfNotPresent"
+    worker_image_pull_secrets: list[ObjectName] = []
+    worker_command: list[str] = []
+    worker_service_account: OptionalName = ""
+    worker_secret_name: OptionalName = Field(
+        default="", description="Secret with DEMUCSSVC_TOKEN and, optionally, the S3_*_KEY* pair."
+    )
+    worker_secret_keys: dict[str, str] = Field(
+        default={}, description="What its keys are called, by variable, where not like that."
+    )
+    worker_aws_role_arn: str = Field(
+        default="", description="The role for which workers get a token of their service account."
+    )
+    worker_aws_token_audience: str = "sts.amazonaws.com"  # noqa: S105 - an audience
+    worker_aws_token_seconds: int = Field(default=3600, ge=600, le=86400)
+    worker_device: Literal["", "cpu", "cuda", "mps"] = Field(
+        default="", description="Blank: cuda where a GPU is asked for, else cpu."
+    )
+    worker_precision: Literal["ieee", "tf32", "fp16", "bf16"] = Field(
+        default="ieee", description="Of the calculation: full fp32, or faster and less exact."
+    )
+    worker_gpu_resource: ExtendedResource = "nvidia.com/gpu"
+    worker_gpu_count: int = Field(default=1, ge=0, le=16)
+    worker_cpu: CpuQuantity = "2"
+    worker_cpu_limit: CpuQuantity | Literal[""] = Field(default="", description="Blank: none.")
+    worker_memory: ByteQuantity = "6Gi"
+    worker_memory_retry: ByteQuantity = Field(
+        default="12Gi", description="Its limit after worker_oom."
+    )
+    worker_scratch_size: ByteQuantity = "20Gi"
+    worker_ephemeral_storage: ByteQuantity | Literal[""] = Field(
+        default="", description="Of the whole pod; blank: the scratch disk and its logs."
+    )
+    worker_node_selector: dict[LabelKey, LabelValue] = {}
+    worker_tolerations: list[Json] = []
+    worker_affinity: Json = {}
+    worker_topology_spread_constraints: list[Json] = []
+    worker_priority_class: OptionalName = Field(
+        default="", description="Where `priority_classes` has none for a priority."
+    )
+    worker_runtime_class: OptionalName = ""
+    worker_model_dir: ModelDirectory = Field(
+        default="", description="Path of the weights in the container."
+    )
+    worker_model_volume: dict[str, Any] | None = Field(
+        default=None, description="A volume source that holds the weights; blank: in the image."
+    )
+    worker_model_registry_configmap: OptionalName = Field(
+        default="", description="ConfigMap whose key models.yaml is the worker's registry."
+    )
+    worker_termination_grace_seconds: int = Field(default=30, ge=1, le=600)
+    worker_network_policy: Json | None = Field(
+        default=None,
+        description="The spec, but for the pods, of a NetworkPolicy that stays as long as its Job.",
+    )
+    worker_pod_labels: dict[LabelKey, LabelValue] = {}
+    worker_pod_annotations: dict[AnnotationKey, str] = {}
+    worker_pod_security_context: Json = POD_SECURITY_CONTEXT
+    worker_container_security_context: Json = CONTAINER_SECURITY_CONTEXT
+    worker_extra_env: list[Json] = []
+    worker_extra_volumes: list[Json] = []
+    worker_extra_volume_mounts: list[Json] = []
+    cuda_visible_devices: CudaDevices = ""
+    max_audio_seconds: int = Field(default=3600, ge=1, le=86_400)
+    max_source_bytes: int = Field(default=2 * 2**30, ge=1, le=2**40)
+
+    # Storage: as splitjob_io.storage reads them; handed on to the worker
+    s3_endpoint: str = ""
+    s3_region: Region = "us-east-1"
+    s3_bucket: BucketName = ""
+    storage_prefix: StoragePrefix = ""
+
+    @field_validator(
+        "worker_model_volume", "worker_network_policy", "model_registry", mode="before"
+    )
+    @classmethod
+    def _blank_is_none(cls, value: object) -> object:
+        return None if value in ("", b"") else value
+
+    @model_validator(mode="after")
+    def _a_retry_has_no_less_memory(self) -> Self:
+        if bytes_of(self.worker_memory_retry) < bytes_of(self.worker_memory):
+            raise ValueError(
+                f"WORKER_MEMORY_RETRY ({self.worker_memory_retry}) is below WORKER_MEMORY "
+                f"({self.worker_memory}): it is for the attempt after one that ran out of memory"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _no_addition_hides_ours(self) -> Self:
+        refuse_clashes(
+            Additions(
+                labels=self.worker_pod_labels,
+                environment=self.worker_extra_env,
+                volumes=self.worker_extra_volumes,
+                mounts=self.worker_extra_volume_mounts,
+                with_role=bool(self.worker_aws_role_arn),
+            )
+        )
+        return self
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _decoded(cls, value: object, info: ValidationInfo) -> object:
+        field = cls.model_fields[str(info.field_name)]
+        if not isinstance(value, str) or not value or not _holds_json(field.annotation):
+            return value
+        try:
+            decoded = json.loads(value)
+        except ValueError:
+            raise ValueError("must be JSON, a list or a map as the chart writes it") from None
+        return field.get_default(call_default_factory=True) if decoded is None else decoded
+
+    @classmethod
+    def from_environment(cls) -> "Settings":
+        """Return the settings of this process.
+
+        Raises:
+            splitjob.configuration.ConfigurationError: some cannot be used.
+        """
+        checks = {
+            "DEMUCSSVC_TOKEN": lambda found: found.tokens,
+            "API_WEBHOOK_URL_ALLOWLIST": cls.allowlist,
+            "SOURCE_ALLOWED_NETWORKS": cls.networks,
+            "MODEL_REGISTRY": cls.registry,
+        }
+        return read_settings(cls, checks, [StorageSettings])
+
+    def allowlist(self) -> Allowlist:
+        """Return who may be called back."""
+        return Allowlist.parse(self.api_webhook_url_allowlist, local=self.environment == "local")
+
+    def networks(self) -> tuple[Network, ...]:
+        """Return the networks that are exempt from the address rules."""
+        return parse_networks(self.source_allowed_networks)
+
+    def registry(self) -> Mapping[str, ModelRecord]:
+        """Return the models offered."""
+        return offered(load_registry(self.model_registry), self.models)
+
+    @property
+    def tokens(self) -> list[str]:
+        """The active tokens, the signing one first.
+
+        Raises:
+            splitjob.signing.TokenMissing: there is none, or one cannot be used.
+        """
+        return parse_tokens(self.demucssvc_token)
+
+    @property
+    def device(self) -> str:
+        """The device a worker is told to use."""
+        return self.worker_device or ("cuda" if self.worker_gpu_count else "cpu")
+
+    @property
+    def ephemeral_storage(self) -> str:
+        """What a worker's pod may use of its node's disk."""
+        scratch = bytes_of(self.worker_scratch_size)
+        return self.worker_ephemeral_storage or binary_quantity(scratch + LOGS_BYTES)
+
+    def priority_class(self, priority: int) -> str | None:
+        """Return the PriorityClass of a priority: of the first range that holds it."""
+        for entry in self.priority_classes:
+            if entry.at_least <= priority <= entry.at_most:
+                return entry.name
+        return self.worker_priority_class or None
+
+
+def _holds_json(annotation: object) -> bool:
+    """Whether a setting is a list or a map, or may be one."""
+    return get_origin(annotation) in {list, dict} or any(map(_holds_json, get_args(annotation)))

@@ -1,0 +1,307 @@
+"""The Job of one attempt, as a pure function of the SplitJob and the settings.
+
+One pod, never restarted (`backoffLimit: 0`, `restartPolicy: Never`): further attempts are Jobs of
+their own. The failure policy only fails the Job, so that its condition keeps the cause. The pod is
+fit for Pod Security `restricted` and has no token for the API server.
+"""
+
+from typing import Any
+
+from splitjob import workload
+from splitjob.quantity import bytes_of
+from splitjob.resource import API_VERSION, KIND, LABEL_ATTEMPT, LABEL_SPLITJOB, Attempt, Request
+from splitjob.result import EXIT_DONE
+from splitjob_operator.core.additions import (
+    REGISTRY_DIR,
+    ROLE_TOKEN_DIR,
+    SCRATCH,
+    SECRET_DIR,
+    STORAGE_KEYS,
+)
+from splitjob_operator.core.observed import SplitJobView
+from splitjob_operator.core.settings import Settings
+
+__all__ = ["build", "network_policy", "owner_reference"]
+
+Json = dict[str, Any]
+MODEL_DIR = "/models"
+TERMINATION_MESSAGE = "/dev/termination-log"
+NET_SECONDS = 60  # how much later than the operator's own deadline the kubelet's net is
+ROLE_TOKEN = "aws-token"  # noqa: S105 - a volume's name
+
+
+def owner_reference(splitjob: SplitJobView, *, controller: bool) -> Json:
+    """Return the reference that makes a SplitJob the owner of an object."""
+    reference: Json = {
+        "apiVersion": API_VERSION,
+        "kind": KIND,
+        "name": splitjob.name,
+        "uid": splitjob.uid,
+    }
+    return (
+        {**reference, "controller": True, "blockOwnerDeletion": True} if controller else reference
+    )
+
+
+def build(splitjob: SplitJobView, attempt: Attempt, settings: Settings) -> Json:
+    """Return the manifest of the Job of one attempt.
+
+    Args:
+        splitjob: what it is for; its spec must be there.
+        attempt: number, name, and the memory limit where it was raised.
+        settings: image, resources and whatever else an installation decides.
+    """
+    if splitjob.spec is None:
+        raise ValueError(f"SplitJob {splitjob.name} has no usable spec: {splitjob.spec_error}")
+    labels = {
+        **settings.worker_pod_labels,
+        "app.kubernetes.io/name": "track-tree-audio",
+        "app.kubernetes.io/component": "worker",
+        LABEL_SPLITJOB: splitjob.name,
+        LABEL_ATTEMPT: str(attempt.number),
+    }
+    return {
+        "apiVersion": "batch/v1",
+        "kind": "Job",
+        "metadata": {
+            "name": attempt.job_name,
+            "namespace": splitjob.namespace,
+            "labels": labels,
+            "ownerReferences": [owner_reference(splitjob, controller=True)],
+        },
+        "spec": {
+            "backoffLimit": 0,
+            "completions": 1,
+            "parallelism": 1,
+            "podFailurePolicy": {"rules": _failure_rules()},
+            "template": {
+                "metadata": {"labels": labels, "annotations": _annotations(settings)},
+                "spec": _pod(splitjob, splitjob.spec.request, attempt, settings),
+            },
+        },
+    }
+
+
+def network_policy(job: Json, spec: Json) -> Json:
+    """Return the manifest of a NetworkPolicy that is there as long as a Job is.
+
+    The chart's own goes with the chart, although workers may still run then.
+
+    Args:
+        job: the Job, as the API server has it.
+        spec: the policy's spec, but for the pods.
+    """
+    metadata = job["metadata"]
+    splitjob = metadata["labels"][LABEL_SPLITJOB]
+    owner = {"apiVersion": "batch/v1", "kind": "Job"}
+    return {
+        "apiVersion": "networking.k8s.io/v1",
+        "kind": "NetworkPolicy",
+        "metadata": {
+            "name": metadata["name"],
+            "namespace": metadata["namespace"],
+            "labels": metadata["labels"],
+            "ownerReferences": [{**owner, "name": metadata["name"], "uid": metadata["uid"]}],
+        },
+        "spec": {"podSelector": {"matchLabels": {LABEL_SPLITJOB: splitjob}}, **spec},
+    }
+
+
+def _annotations(settings: Settings) -> Json:
+    keep = {"cluster-autoscaler.kubernetes.io/safe-to-evict": "false"}
+    return {**keep, **settings.worker_pod_annotations}
+
+
+def _failure_rules() -> list[Json]:
+    disrupted = {"type": "DisruptionTarget", "status": "True"}
+    failed = {"containerName": workload.CONTAINER, "operator": "NotIn", "values": [EXIT_DONE]}
+    return [
+        {"action": "FailJob", "onPodConditions": [disrupted]},
+        {"action": "FailJob", "onExitCodes": failed},
+    ]
+
+
+def _pod(splitjob: SplitJobView, request: Request, attempt: Attempt, settings: Settings) -> Json:
+    run = request.run_deadline_seconds or settings.run_deadline_seconds
+    pod: Json = {
+        "restartPolicy": "Never",
+        "activeDeadlineSeconds": settings.start_deadline_seconds + run + NET_SECONDS,
+        "terminationGracePeriodSeconds": settings.worker_termination_grace_seconds,
+        "automountServiceAccountToken": False,
+        "enableServiceLinks": False,
+        "securityContext": _without_null(settings.worker_pod_security_context),
+        "containers": [_container(splitjob, request, attempt, settings)],
+        "volumes": _volumes(request, settings),
+    }
+    optional = {
+        "serviceAccountName": settings.worker_service_account,
+        "priorityClassName": settings.priority_class(
+            splitjob.spec.priority if splitjob.spec else 0
+        ),
+        "runtimeClassName": settings.worker_runtime_class,
+        "nodeSelector": settings.worker_node_selector,
+        "tolerations": settings.worker_tolerations,
+        "affinity": settings.worker_affinity,
+        "topologySpreadConstraints": settings.worker_topology_spread_constraints,
+        "imagePullSecrets": [{"name": name} for name in settings.worker_image_pull_secrets],
+    }
+    return pod | {name: value for name, value in optional.items() if value}
+
+
+def _without_null(context: Json) -> Json:
+    """Return a security context without what is to be left out, as OpenShift wants users."""
+    return {key: value for key, value in context.items() if value is not None}
+
+
+def _container(
+    splitjob: SplitJobView, request: Request, attempt: Attempt, settings: Settings
+) -> Json:
+    return {
+        "name": workload.CONTAINER,
+        "image": settings.worker_image,
+        "imagePullPolicy": settings.worker_image_pull_policy,
+        "command": settings.worker_command or list(workload.COMMAND),
+        "env": _environment(splitjob, request, attempt, settings),
+        "resources": _resources(attempt, settings),
+        "securityContext": _without_null(settings.worker_container_security_context),
+        "terminationMessagePath": TERMINATION_MESSAGE,
+        "terminationMessagePolicy": "File",
+        "volumeMounts": _mounts(request, settings),
+    }
+
+
+def _resources(attempt: Attempt, settings: Settings) -> Json:
+    """All but CPU are limits as well, so that a worker cannot starve its node."""
+    memory = str(attempt.memory_bytes) if attempt.memory_bytes else settings.worker_memory
+    limits: Json = {"memory": memory, "ephemeral-storage": settings.ephemeral_storage}
+    if settings.worker_gpu_count:
+        limits[settings.worker_gpu_resource] = settings.worker_gpu_count
+    requests = {"cpu": settings.worker_cpu, **limits}
+    if settings.worker_cpu_limit:
+        limits = {"cpu": settings.worker_cpu_limit, **limits}
+    return {"requests": requests, "limits": limits}
+
+
+def _environment(
+    splitjob: SplitJobView, request: Request, attempt: Attempt, settings: Settings
+) -> list[Json]:
+    values = {
+        workload.ENV_JOB_ID: splitjob.name,
+        workload.ENV_JOB_UID: splitjob.uid,
+        workload.ENV_ATTEMPT: str(attempt.number),
+        workload.ENV_REQUEST: request.model_dump_json(by_alias=True, exclude_none=True),
+        workload.ENV_SCRATCH_DIR: SCRATCH,
+        workload.ENV_SCRATCH_BYTES: str(bytes_of(settings.worker_scratch_size) or ""),
+        "TMPDIR": SCRATCH,
+        workload.ENV_SECRET_DIR: SECRET_DIR if request.secret_name else "",
+        workload.ENV_MODEL_DIR: _model_dir(settings),
+        workload.ENV_MODEL_REGISTRY: _registry_file(settings),
+        workload.ENV_TERMINATION_MESSAGE: TERMINATION_MESSAGE,
+        workload.ENV_DEVICE: settings.device,
+        workload.ENV_PRECISION: settings.worker_precision,
+        workload.ENV_MAX_AUDIO_SECONDS: str(settings.max_audio_seconds),
+        workload.ENV_MAX_SOURCE_BYTES: str(settings.max_source_bytes),
+        workload.ENV_ALLOWED_PRIVATE_ADDRESSES: settings.source_allowed_networks,
+        "ENVIRONMENT": settings.environment,
+        "API_WEBHOOK_URL_ALLOWLIST": settings.api_webhook_url_allowlist,
+        "CUDA_VISIBLE_DEVICES": settings.cuda_visible_devices,
+    }
+    if not request.uploads:
+        values |= {
+            workload.ENV_STORAGE_PREFIX: settings.storage_prefix,
+            "S3_ENDPOINT": settings.s3_endpoint,
+            "S3_REGION": settings.s3_region,
+            "S3_BUCKET": settings.s3_bucket,
+            **_role(settings),
+        }
+    plain = [{"name": name, "value": _literal(value)} for name, value in values.items() if value]
+    return plain + _secrets(request, settings) + settings.worker_extra_env
+
+
+def _role(settings: Settings) -> dict[str, str]:
+    """Return what tells boto3 to trade the pod's token for keys; the bucket's region is asked."""
+    if not settings.worker_aws_role_arn:
+        return {}
+    return {
+        "AWS_ROLE_ARN": settings.worker_aws_role_arn,
+        "AWS_WEB_IDENTITY_TOKEN_FILE": f"{ROLE_TOKEN_DIR}/token",
+    }
+
+
+def _role_token(request: Request, settings: Settings) -> Json | None:
+    """Return the volume with the token for the storage's role; with uploads there is none."""
+    if request.uploads or not settings.worker_aws_role_arn:
+        return None
+    token = {
+        "audience": settings.worker_aws_token_audience,
+        "expirationSeconds": settings.worker_aws_token_seconds,
+        "path": "token",
+    }
+    return {"name": ROLE_TOKEN, "projected": {"sources": [{"serviceAccountToken": token}]}}
+
+
+def _literal(value: str) -> str:
+    """Return a value that Kubernetes hands over as it is: it would replace `$(NAME)` and `$$`."""
+    return value.replace("$", "$$")
+
+
+def _model_dir(settings: Settings) -> str:
+    return settings.worker_model_dir or (MODEL_DIR if settings.worker_model_volume else "")
+
+
+def _registry_file(settings: Settings) -> str:
+    return f"{REGISTRY_DIR}/models.yaml" if settings.worker_model_registry_configmap else ""
+
+
+def _secrets(request: Request, settings: Settings) -> list[Json]:
+    """Return the variables from the installation's Secret; with uploads no storage keys."""
+    secret = settings.worker_secret_name
+    if not secret:
+        return []
+    wanted = {"DEMUCSSVC_TOKEN": False}
+    if not request.uploads:
+        wanted |= dict.fromkeys(STORAGE_KEYS, True)
+    return [
+        {
+            "name": variable,
+            "valueFrom": {
+                "secretKeyRef": {
+                    "name": secret,
+                    "key": settings.worker_secret_keys.get(variable, variable),
+                    "optional": optional,
+                }
+            },
+        }
+        for variable, optional in wanted.items()
+    ]
+
+
+def _volumes(request: Request, settings: Settings) -> list[Json]:
+    volumes: list[Json] = [
+        {"name": "scratch", "emptyDir": {"sizeLimit": settings.worker_scratch_size}}
+    ]
+    if request.secret_name:
+        secret = {"secretName": request.secret_name, "defaultMode": 0o440}
+        volumes.append({"name": "request", "secret": secret})
+    if settings.worker_model_volume:
+        volumes.append({"name": "models", **settings.worker_model_volume})
+    if settings.worker_model_registry_configmap:
+        config = {"name": settings.worker_model_registry_configmap}
+        volumes.append({"name": "model-registry", "configMap": config})
+    if token := _role_token(request, settings):
+        volumes.append(token)
+    return volumes + settings.worker_extra_volumes
+
+
+def _mounts(request: Request, settings: Settings) -> list[Json]:
+    mounts: list[Json] = [{"name": "scratch", "mountPath": SCRATCH}]
+    if request.secret_name:
+        mounts.append({"name": "request", "mountPath": SECRET_DIR, "readOnly": True})
+    if settings.worker_model_volume:
+        where = _model_dir(settings)
+        mounts.append({"name": "models", "mountPath": where, "readOnly": True})
+    if settings.worker_model_registry_configmap:
+        mounts.append({"name": "model-registry", "mountPath": REGISTRY_DIR, "readOnly": True})
+    if _role_token(request, settings):
+        mounts.append({"name": ROLE_TOKEN, "mountPath": ROLE_TOKEN_DIR, "readOnly": True})
+    return mounts + settings.worker_extra_volume_mounts

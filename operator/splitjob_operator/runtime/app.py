@@ -1,0 +1,132 @@
+"""Puts the operator together and runs it."""
+
+import asyncio
+import logging
+import os
+import signal
+import time
+from collections.abc import Coroutine
+from typing import Any, Self
+
+from aiohttp import web
+
+from splitjob_io.storage import S3Service
+from splitjob_io.webhook_sender import WebhookSender
+from splitjob_kube.rights import Right
+from splitjob_operator.adapters.kubernetes import Cluster, rights_needed
+from splitjob_operator.adapters.manifest_store import Bucket
+from splitjob_operator.core.request_check import Rules
+from splitjob_operator.core.settings import Settings
+from splitjob_operator.runtime import health_server
+from splitjob_operator.runtime.cache import Index
+from splitjob_operator.runtime.controller import Controller
+from splitjob_operator.runtime.executor import Executor
+from splitjob_operator.runtime.nodes import Nodes
+from splitjob_operator.runtime.progress import Progress
+from splitjob_operator.runtime.readiness import Readiness
+from splitjob_operator.runtime.resync import Resync
+from splitjob_operator.runtime.threads import Threads
+from splitjob_operator.runtime.totals_counter import Counter
+from splitjob_operator.runtime.watch_guard import WatchGuard
+from splitjob_operator.runtime.webhook_delivery import Deliverer
+from splitjob_operator.runtime.work_queue import WorkQueue
+
+__all__ = ["App"]
+
+log = logging.getLogger(__name__)
+
+
+class App:
+    """One operator process."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        allowlist, networks = settings.allowlist(), settings.networks()
+        local = settings.environment == "local"
+        rules = Rules(allowlist, settings.registry(), local, networks)
+        cluster = Cluster(settings.namespace, _rights(settings), settings.release)
+        readiness = Readiness()
+        bucket = Bucket(S3Service(), settings.storage_prefix) if settings.s3_bucket else None
+        self._threads = Threads(2 * settings.concurrency, "cluster")
+        index = Index(settings.max_active_jobs, settings.device, time.monotonic)
+        queue = WorkQueue()
+        self._deliverer = Deliverer(
+            cluster,
+            self._threads,
+            WebhookSender(settings.tokens, allowlist, networks),
+            settings.delivery_concurrency,
+            lambda raw: self.controller.delivered(raw),  # noqa: PLW0108 - it comes later
+        )
+        loop = asyncio.get_running_loop()
+        executor = Executor(
+            cluster,
+            bucket,
+            rules,
+            settings,
+            lambda name: loop.call_soon_threadsafe(self._deliverer.start, name),
+        )
+        self._progress = Progress(cluster, index, queue)
+        self._counter = Counter(cluster, self._threads, index, settings, readiness)
+        self.controller = Controller(
+            settings=settings,
+            cluster=cluster,
+            executor=executor,
+            index=index,
+            queue=queue,
+            progress=self._progress,
+            counter=self._counter,
+            threads=self._threads,
+            guard=WatchGuard(settings.missed_watch_seconds, time.monotonic),
+            nodes=Nodes(cluster, self._threads),
+            readiness=readiness,
+        )
+        self.resync = Resync(self.controller, readiness, _end_process)
+        self._tasks: list[asyncio.Task[None]] = []
+        self._http: web.AppRunner | None = None
+
+    async def start(self) -> Self:
+        """Serve health at once; begin to work once everything was listed."""
+        self._http = await health_server.serve(self.resync, self.settings.host, self.settings.port)
+        self._spawn("resync", self.resync.run())
+        self._spawn("begin", self._begin())
+        return self
+
+    async def stop(self) -> None:
+        """Stop; what was under way is found again by the next process."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._deliverer.close()
+        self._progress.close()
+        self._threads.close()
+        if self._http:
+            await self._http.cleanup()
+
+    async def _begin(self) -> None:
+        await self.resync.first.wait()
+        log.info("Everything was listed; beginning to work")
+        for number in range(self.settings.concurrency):
+            self._spawn(f"worker {number}", self.controller.work())
+        self._spawn("progress", self._progress.run())
+        self._spawn("totals", self._counter.run())
+
+    def _spawn(self, name: str, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(work, name=name)
+        task.add_done_callback(_ended)
+        self._tasks.append(task)
+
+
+def _rights(settings: Settings) -> tuple[Right, ...]:
+    policies = settings.worker_network_policy is not None
+    return rights_needed(settings.totals_configmap, network_policies=policies)
+
+
+def _ended(task: asyncio.Task[None]) -> None:
+    """End the process where a part of it has failed for good: half an operator is worse."""
+    if not task.cancelled() and (error := task.exception()):
+        log.critical("%s has failed: %r", task.get_name(), error, exc_info=error)
+        _end_process()
+
+
+def _end_process() -> None:
+    os.kill(os.getpid(), signal.SIGTERM)

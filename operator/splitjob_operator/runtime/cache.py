@@ -1,0 +1,131 @@
+"""What the operator remembers of each SplitJob between looks: a cache, read again every resync.
+
+Nothing is decided by it but the order of the queue and who is looked at next.
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
+from typing import Any
+
+from splitjob_operator.core.observed import Turn
+from splitjob_operator.core.queue import Entry, Hold, Line, Place, Stage, entry_of, places
+
+__all__ = ["Index"]
+
+PLACES_SECONDS = 1.0  # how old the sorted line may be
+
+
+class Index:
+    """The SplitJobs of a namespace.
+
+    Args:
+        max_active: `MAX_ACTIVE_JOBS`.
+        device: what the workers run on.
+        monotonic: seconds, for the age of the sorted line.
+    """
+
+    def __init__(self, max_active: int, device: str, monotonic: Callable[[], float]) -> None:
+        self.run_seconds: Mapping[str, float] = {}
+        self._max_active = max_active
+        self._device = device
+        self._monotonic = monotonic
+        self._entries: dict[str, Entry] = {}
+        self._line = Line(max_active)
+        self._places: dict[str, Place] = {}
+        self._places_at = float("-inf")
+
+    def __iter__(self) -> Iterator[Entry]:
+        """Yield every entry."""
+        return iter(tuple(self._entries.values()))
+
+    def get(self, name: str) -> Entry | None:
+        """Return the entry of a SplitJob."""
+        return self._entries.get(name)
+
+    def put(self, raw: Mapping[str, Any]) -> Entry:
+        """Take in a SplitJob as the API server gave it, where that is newer than what is known.
+
+        What is known already is passed by as well: a listing of it must not undo a reservation.
+
+        Returns:
+            What is known now.
+        """
+        fresh = self._read(raw)
+        known = self._entries.get(fresh.name)
+        if known and known.uid == fresh.uid and not _newer(fresh, known):
+            return known
+        self._set(fresh)
+        return fresh
+
+    def reserve(self, name: str) -> None:
+        """Count a SplitJob as active from now on, before the write that makes it so."""
+        known = self._entries.get(name)
+        if known:
+            self._set(replace(known, stage=Stage.PENDING))
+
+    def hold(self, name: str, hold: Hold | None) -> bool:
+        """Remember what keeps a SplitJob from starting; return whether that is new."""
+        known = self._entries.get(name)
+        if known is None or known.hold is hold:
+            return False
+        self._set(replace(known, hold=hold))
+        return True
+
+    def restore(self, raw: Mapping[str, Any]) -> None:
+        """Take a SplitJob as it was just read, whatever was reserved for it."""
+        self._set(self._read(raw))
+
+    def drop(self, name: str) -> None:
+        """Forget a SplitJob that is gone."""
+        if known := self._entries.pop(name, None):
+            self._line.remove(known)
+
+    def keep_only(self, names: set[str]) -> list[str]:
+        """Forget all others; return whom."""
+        gone = [name for name in self._entries if name not in names]
+        for name in gone:
+            self.drop(name)
+        return gone
+
+    def next_up(self) -> list[str]:
+        """Return whom to look at for the places that are free."""
+        return self._line.next_up()
+
+    def turn(self, name: str) -> Turn:
+        """Return what the queue says to a SplitJob."""
+        entry = self._entries.get(name)
+        place = self.places().get(name)
+        return Turn(
+            may_start=entry is not None and self._line.may_start(entry),
+            position=place.position if place else None,
+            eta_seconds=place.eta_seconds if place else None,
+        )
+
+    def places(self) -> Mapping[str, Place]:
+        """Return where everybody stands, at most a second old."""
+        now = self._monotonic()
+        if now - self._places_at >= PLACES_SECONDS:
+            self._places = places(
+                self._entries.values(), self.run_seconds, self._max_active, self._device
+            )
+            self._places_at = now
+        return self._places
+
+    def _read(self, raw: Mapping[str, Any]) -> Entry:
+        """Return the entry of a SplitJob, with what its last look found."""
+        fresh = entry_of(raw)
+        known = self._entries.get(fresh.name)
+        return replace(fresh, hold=known.hold) if known and known.uid == fresh.uid else fresh
+
+    def _set(self, entry: Entry) -> None:
+        self.drop(entry.name)
+        self._entries[entry.name] = entry
+        self._line.add(entry)
+
+
+def _newer(fresh: Entry, known: Entry) -> bool:
+    """Whether an entry is newer: resource versions of one resource can be compared."""
+    try:
+        return int(fresh.resource_version) > int(known.resource_version)
+    except ValueError:
+        return True

@@ -1,0 +1,252 @@
+"""The operator at work: news comes in, names are queued, each is read, reconciled, carried out."""
+
+import logging
+import time
+from collections import defaultdict
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from typing import Any
+
+from splitjob.jsonlog import log_context
+from splitjob.resource import LABEL_SPLITJOB
+from splitjob_io.storage import StorageError
+from splitjob_operator.adapters.kubernetes import Cluster, ClusterError, Conflict, NotFound
+from splitjob_operator.core.observed import JobView, Observed, PodView, SplitJobView
+from splitjob_operator.core.plan import Plan
+from splitjob_operator.core.queue import Hold, Stage
+from splitjob_operator.core.reconcile import reconcile
+from splitjob_operator.core.settings import Settings
+from splitjob_operator.runtime.cache import Index
+from splitjob_operator.runtime.executor import Executor, Obstacle
+from splitjob_operator.runtime.metrics import RECONCILES
+from splitjob_operator.runtime.nodes import Nodes
+from splitjob_operator.runtime.progress import Progress
+from splitjob_operator.runtime.readiness import Readiness
+from splitjob_operator.runtime.threads import Threads
+from splitjob_operator.runtime.totals_counter import Counter
+from splitjob_operator.runtime.watch_guard import WatchGuard
+from splitjob_operator.runtime.work_queue import WorkQueue
+
+__all__ = ["Controller"]
+
+log = logging.getLogger(__name__)
+
+MAX_QUESTIONS = 6
+OF_THIS_ONE = {400, 404, 413, 422}  # what the API server answers because of what it was sent
+
+
+@dataclass(kw_only=True)
+class Controller:
+    """Reconciles every SplitJob of a namespace.
+
+    Attributes:
+        reconciled: the resource version at which each SplitJob was last reconciled.
+        job_names: Jobs that are there, by the SplitJob in their label.
+    """
+
+    settings: Settings
+    cluster: Cluster
+    executor: Executor
+    index: Index
+    queue: WorkQueue
+    progress: Progress
+    counter: Counter
+    threads: Threads
+    guard: WatchGuard
+    nodes: Nodes
+    readiness: Readiness
+    reconciled: dict[str, str] = field(default_factory=dict)
+    job_names: defaultdict[str, set[str]] = field(default_factory=lambda: defaultdict(set))
+
+    # News from the watches
+
+    def splitjob_news(self, raw: Mapping[str, Any], *, deleted: bool) -> None:
+        """Take in a change of a SplitJob."""
+        name = raw["metadata"]["name"]
+        self.guard.watched("SplitJob", name, raw["metadata"]["resourceVersion"])
+        if deleted:
+            self._gone(name)
+            return
+        self.know(raw)
+        if self.reconciled.get(name) != raw["metadata"]["resourceVersion"]:
+            self.queue.add(name)
+
+    def child_news(self, kind: str, raw: Mapping[str, Any], *, deleted: bool) -> None:
+        """Take in a change of a Job or pod."""
+        metadata = raw["metadata"]
+        owner = metadata.get("labels", {}).get(LABEL_SPLITJOB)
+        if owner is None:
+            return
+        self.guard.watched(kind, metadata["name"], metadata["resourceVersion"])
+        if kind == "Job":
+            names = self.job_names[owner]
+            (names.discard if deleted else names.add)(metadata["name"])
+            if not names:
+                del self.job_names[owner]
+        self.queue.add(owner)
+
+    def know(self, raw: Mapping[str, Any]) -> None:
+        """Remember a SplitJob as it is now."""
+        before = self.index.get(raw["metadata"]["name"])
+        after = self.index.put(raw)
+        if before and before.active and not after.active:
+            self.wake_next()
+        if after.stage is Stage.FINISHED and not after.counted:
+            self.counter.wake()
+
+    def wake_next(self) -> None:
+        """Have those looked at whose turn it is now."""
+        for name in self.index.next_up():
+            self.queue.add(name)
+
+    # The work
+
+    async def work(self) -> None:
+        """Work on names for ever; several of these run beside each other."""
+        while True:
+            name = await self.queue.take()
+            await self.readiness.may_work.wait()
+            began = time.monotonic()
+            outcome = "error"
+            try:
+                with log_context(job_id=name):
+                    outcome = await self._attempt(name)
+            finally:
+                RECONCILES.labels(outcome).observe(time.monotonic() - began)
+                self.queue.done(name)
+
+    async def _attempt(self, name: str) -> str:
+        try:
+            await self.process(name)
+        except Conflict:
+            self.queue.add(name)  # it changed under our hands: look again
+            return "conflict"
+        except Exception as error:
+            delay = self.queue.add_after_failure(name)
+            if _of_this_one(error):
+                await self._step_aside(name)
+            log.warning("Not done, again in %.1f s: %s", delay, error, exc_info=_unforeseen(error))
+            return "error"
+        self.queue.forget_failures(name)
+        return "done"
+
+    async def process(self, name: str) -> None:
+        """Read one SplitJob, reconcile it, carry the plan out."""
+        try:
+            raw = await self.threads.run(self.cluster.splitjob, name)
+        except NotFound:
+            self._gone(name)
+            return
+        self.index.restore(raw)
+        splitjob = SplitJobView.of(raw)
+        request = splitjob.spec.request if splitjob.spec else None
+        with log_context(
+            version_id=request.version_id if request else None,
+            correlation_id=request.correlation_id if request else None,
+        ):
+            seen = await self._observe(splitjob)
+            try:
+                await self._round(raw, seen)
+            except Obstacle as obstacle:
+                raw = await self.threads.run(self.cluster.splitjob, name)
+                seen = await self._observe(SplitJobView.of(raw))
+                await self._round(raw, obstacle.shown_in(seen))
+
+    async def _observe(self, splitjob: SplitJobView) -> Observed:
+        """Read what belongs to a SplitJob; nothing where it cannot have anything."""
+        name, status = splitjob.name, splitjob.status
+        jobs: tuple[JobView, ...] = ()
+        pods: tuple[PodView, ...] = ()
+        under_way = bool(status.attempts) and status.finished_at is None
+        if under_way or self.job_names.get(name):
+            found = await self.threads.run(lambda: list(self.cluster.jobs(name)))
+            jobs = tuple(JobView.of(job) for job in found)
+        if under_way or (jobs and self.settings.keep_finished_jobs_seconds):
+            found = await self.threads.run(lambda: list(self.cluster.pods(name)))
+            pods = tuple(PodView.of(pod) for pod in found)
+        progress = next((line for pod in pods if (line := self.progress.of(pod.name))), None)
+        return Observed(
+            splitjob=splitjob,
+            jobs=jobs,
+            pods=pods,
+            lost_nodes=await self.nodes.confirm({pod.node for pod in pods if not pod.over}),
+            turn=self.index.turn(name),
+            progress=progress,
+        )
+
+    async def _round(self, raw: dict[str, Any], seen: Observed) -> None:
+        name = seen.splitjob.name
+        plan = await self._plan(seen)
+        if _starts(plan, seen):
+            # No await lies between this look at the queue and the reservation of the place.
+            if not self.index.turn(name).may_start:
+                self.queue.add(name)
+                return
+            self.index.reserve(name)
+        now = datetime.now(UTC)
+        # Where this fails the place stays reserved: the status may be written, its Job not yet.
+        # The next look at this SplitJob, which the failure causes, puts the index right.
+        raw = await self.threads.run(self.executor.carry_out, raw, seen.splitjob, plan, now)
+        self.written(raw)
+        self._hold(name, plan.hold)
+        if plan.again_at:
+            self.queue.add_at(name, plan.again_at)
+
+    async def _plan(self, seen: Observed) -> Plan:
+        for _ in range(MAX_QUESTIONS):
+            now = datetime.now(UTC)
+            plan = reconcile(seen, self.settings, now)
+            if plan.ask is None:
+                return plan
+            answers = await self.threads.run(
+                self.executor.answer, plan.ask, seen.splitjob, seen.answers, now
+            )
+            seen = replace(seen, answers=answers, turn=self.index.turn(seen.splitjob.name))
+        raise RuntimeError(f"reconcile keeps asking: {plan.ask}")
+
+    def _hold(self, name: str, hold: Hold | None) -> None:
+        """Let others pass one that cannot start, and have it back in its place once it can."""
+        if self.index.hold(name, hold):
+            self.wake_next()
+
+    async def _step_aside(self, name: str) -> None:
+        """Let others pass one that failed, once it is known whether it has taken a place."""
+        try:
+            self.index.restore(await self.threads.run(self.cluster.splitjob, name))
+        except Exception as error:  # noqa: BLE001 - it must not end the worker
+            log.debug("Its next look has to put the index right: %s", error)
+            return
+        self.index.hold(name, Hold.OWN)
+        self.wake_next()
+
+    def written(self, raw: dict[str, Any]) -> None:
+        """Take in a SplitJob as it was just written, so that its echo is not worked on again."""
+        self.reconciled[raw["metadata"]["name"]] = raw["metadata"]["resourceVersion"]
+        self.know(raw)
+
+    def delivered(self, raw: dict[str, Any]) -> None:
+        """Take in a SplitJob whose outbox was written: its next attempt or its end is planned."""
+        self.know(raw)
+        self.queue.add(raw["metadata"]["name"])
+
+    def _gone(self, name: str) -> None:
+        self.index.drop(name)
+        self.reconciled.pop(name, None)
+        self.wake_next()
+
+
+def _starts(plan: Plan, seen: Observed) -> bool:
+    """Whether a plan begins an attempt that was not under way."""
+    before = len(seen.splitjob.status.attempts)
+    return plan.status is not None and len(plan.status.attempts) > before
+
+
+def _of_this_one(error: Exception) -> bool:
+    """Whether an error is no outage, which would meet whoever comes next as well."""
+    return not isinstance(error, ClusterError) or error.status in OF_THIS_ONE
+
+
+def _unforeseen(error: Exception) -> bool:
+    """Whether an error deserves its stack in the log: not what networks and servers do."""
+    return not isinstance(error, ClusterError | StorageError)

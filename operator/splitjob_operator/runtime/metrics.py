@@ -1,0 +1,44 @@
+"""What Prometheus is told."""
+
+from collections.abc import Iterable
+
+from prometheus_client import Counter, Gauge, Histogram
+
+from splitjob_operator.core.queue import Entry, Stage
+
+__all__ = [
+    "ATTEMPTS",
+    "DELIVERIES",
+    "FINISHED",
+    "RECONCILES",
+    "RESYNC_AGE",
+    "RUN_SECONDS",
+    "UNREADY",
+    "WAIT_SECONDS",
+    "observe_stages",
+]
+
+_BUCKETS = (1, 2.5, 5, 10, 30, 60, 120, 300, 600, 1800, 3600, 7200, 21600, 86400)
+
+JOBS = Gauge("splitjob_jobs", "SplitJobs by stage.", ["stage"])
+FINISHED = Counter("splitjob_finished", "Verdicts given.", ["event", "code"])
+ATTEMPTS = Counter("splitjob_attempts", "Attempts started.")
+DELIVERIES = Counter("splitjob_webhook_attempts", "Final webhooks tried.", ["outcome"])
+RECONCILES = Histogram("splitjob_reconcile_seconds", "Time to reconcile one SplitJob.", ["outcome"])
+RESYNC_AGE = Gauge("splitjob_resync_age_seconds", "Since the last full resync.")
+UNREADY = Gauge("splitjob_unready", "1 for each reason why the operator is not ready.", ["reason"])
+RUN_SECONDS = Histogram(
+    "splitjob_run_seconds", "From a worker's start to the verdict.", ["model"], buckets=_BUCKETS
+)
+WAIT_SECONDS = Histogram(
+    "splitjob_wait_seconds", "From a job's creation to its worker's start.", buckets=_BUCKETS
+)
+
+
+def observe_stages(entries: Iterable[Entry]) -> None:
+    """Set how many SplitJobs are at each stage."""
+    counts = dict.fromkeys(Stage, 0)
+    for entry in entries:
+        counts[entry.stage] += 1
+    for stage, count in counts.items():
+        JOBS.labels(stage.value).set(count)

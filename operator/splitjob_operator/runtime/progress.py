@@ -1,0 +1,79 @@
+"""Reads how far the running workers are from the tails of their logs."""
+
+import asyncio
+import logging
+import time
+
+from splitjob import workload
+from splitjob.result import ProgressLine
+from splitjob_operator.adapters.kubernetes import Cluster, ClusterError
+from splitjob_operator.core.queue import Entry, Stage
+from splitjob_operator.runtime.cache import Index
+from splitjob_operator.runtime.threads import Threads
+from splitjob_operator.runtime.work_queue import WorkQueue
+
+__all__ = ["Progress"]
+
+log = logging.getLogger(__name__)
+
+EVERY_SECONDS = 5.0  # at most once in so many, for one job
+TICK_SECONDS = 0.5
+READERS = 8
+
+
+class Progress:
+    """The last progress line of each running worker.
+
+    Args:
+        cluster: where the logs are.
+        index: says which run.
+        queue: is told of those that moved on.
+    """
+
+    def __init__(self, cluster: Cluster, index: Index, queue: WorkQueue) -> None:
+        self._cluster = cluster
+        self._index = index
+        self._queue = queue
+        self._threads = Threads(READERS, "progress")
+        self._read_at: dict[str, float] = {}
+        self._lines: dict[str, ProgressLine] = {}
+
+    def of(self, pod: str) -> ProgressLine | None:
+        """Return the last line read of a pod."""
+        return self._lines.get(pod)
+
+    async def run(self) -> None:
+        """Read for ever."""
+        tasks: set[asyncio.Task[None]] = set()
+        while True:
+            for entry in self._due():
+                task = asyncio.create_task(self._read(entry))
+                tasks.add(task)
+                task.add_done_callback(tasks.discard)
+            await asyncio.sleep(TICK_SECONDS)
+
+    def close(self) -> None:
+        """Read no more."""
+        self._threads.close()
+
+    def _due(self) -> list[Entry]:
+        now = time.monotonic()
+        running = {e.pod: e for e in self._index if e.stage is Stage.RUNNING and e.pod}
+        for pod in self._read_at.keys() - running.keys():
+            del self._read_at[pod]
+            self._lines.pop(pod, None)
+        due = [e for e in running.values() if now - self._read_at.get(e.pod, 0) >= EVERY_SECONDS]
+        for entry in due:
+            self._read_at[entry.pod] = now
+        return due
+
+    async def _read(self, entry: Entry) -> None:
+        try:
+            tail = await self._threads.run(self._cluster.log_tail, entry.pod, workload.CONTAINER)
+        except ClusterError as error:
+            log.debug("Progress of %s: %s", entry.name, error)
+            return
+        line = ProgressLine.last_in(tail)
+        if line is not None and line != self._lines.get(entry.pod):
+            self._lines[entry.pod] = line
+            self._queue.add(entry.name)

@@ -1,0 +1,187 @@
+"""The resync: lists everything every 30 s, whatever the watches brought or missed."""
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from splitjob.resource import LABEL_SPLITJOB, Queue
+from splitjob_kube.preconditions import Unready, UnreadyReason
+from splitjob_operator.adapters.kubernetes import ClusterError
+from splitjob_operator.core.queue import Entry, Place, Stage, worth_writing
+from splitjob_operator.runtime.controller import Controller
+from splitjob_operator.runtime.metrics import RESYNC_AGE, observe_stages
+from splitjob_operator.runtime.readiness import Readiness
+
+__all__ = ["Resync"]
+
+log = logging.getLogger(__name__)
+
+FIRST_RETRY_SECONDS = 1.0
+RETRY_SECONDS = 5.0
+MIN_LIVENESS_SECONDS = 300.0
+
+
+class Resync:
+    """Lists the namespace again and again, and looks before whether work may be done there.
+
+    Args:
+        controller: is told what there is.
+        readiness: is told what is in the way.
+        exit_process: ends the process, so that it is started afresh; called when a watch is deaf.
+    """
+
+    def __init__(
+        self, controller: Controller, readiness: Readiness, exit_process: Callable[[], None]
+    ) -> None:
+        self._controller = controller
+        self._exit = exit_process
+        self._started = time.monotonic()
+        self._last: float | None = None
+        self._answered = self._started
+        self.readiness = readiness
+        self.first = asyncio.Event()
+
+    @property
+    def age(self) -> float:
+        """Seconds since the last full resync, or since the start while there was none."""
+        return time.monotonic() - (self._last or self._started)
+
+    @property
+    def alive(self) -> bool:
+        """Whether the last full resync, or the last word on why there is none, is recent enough.
+
+        Where the API server says what is missing, starting afresh would not bring it.
+        """
+        every = self._controller.settings.resync_seconds
+        silent = time.monotonic() - max(self._last or self._started, self._answered)
+        return silent < max(MIN_LIVENESS_SECONDS, 5 * every)
+
+    async def run(self) -> None:
+        """Resync for ever."""
+        while True:
+            unready = await self._look_and_list()
+            self.readiness.report(unready)
+            RESYNC_AGE.set(self.age)
+            await asyncio.sleep(self._pause(unready))
+
+    def _pause(self, unready: Sequence[Unready]) -> float:
+        every = self._controller.settings.resync_seconds
+        if not unready:
+            return every
+        return min(every, FIRST_RETRY_SECONDS if self._last is None else RETRY_SECONDS)
+
+    async def _look_and_list(self) -> tuple[Unready, ...]:
+        """Return what is in the way; where it forbids no work, everything was listed."""
+        unmet: tuple[Unready, ...] = ()
+        c = self._controller
+        try:
+            unmet = await c.threads.run(c.cluster.unmet)
+            if unmet:
+                self._answered = time.monotonic()
+            if any(one.forbids_work for one in unmet):
+                c.guard.excuse()
+                return unmet
+            await self.once()
+        except ClusterError as error:
+            c.guard.excuse()
+            return unmet or (Unready(UnreadyReason.CLUSTER_UNAVAILABLE, str(error)),)
+        except Exception as error:
+            log.exception("Resync failed by a defect")
+            return (*unmet, Unready(UnreadyReason.NOT_LISTED, f"a defect: {type(error).__name__}"))
+        self._last = time.monotonic()
+        self.first.set()
+        self.readiness.may_work.set()
+        self._end_if_deaf()
+        return unmet
+
+    def _end_if_deaf(self) -> None:
+        if missed := self._controller.guard.deaf():
+            log.error("The watch has not brought a change of %s %s; starting afresh", *missed)
+            self._exit()
+
+    async def once(self) -> None:
+        """List everything once.
+
+        Raises:
+            ClusterError: it could not be listed.
+        """
+        c = self._controller
+        versions = await self._splitjobs()
+        c.guard.listed("SplitJob", versions)
+        c.guard.listed("Job", await self._jobs())
+        pods = await c.threads.run(lambda: [_version(pod) for pod in c.cluster.pods()])
+        c.guard.listed("Pod", dict(pods))
+        await c.nodes.look({e.node for e in c.index if e.active and e.node})
+        self._enqueue(versions)
+        await self._orphaned_secrets()
+        observe_stages(c.index)
+
+    async def _splitjobs(self) -> dict[str, str]:
+        c = self._controller
+        versions: dict[str, str] = {}
+        pages = iter(c.cluster.splitjobs())
+        while batch := await c.threads.run(_take, pages, 200):
+            for raw in batch:
+                versions.update([_version(raw)])
+                c.know(raw)
+        for name in c.index.keep_only(set(versions)):
+            c.reconciled.pop(name, None)
+        return versions
+
+    async def _jobs(self) -> dict[str, str]:
+        c = self._controller
+        jobs = await c.threads.run(lambda: list(c.cluster.jobs()))
+        c.job_names.clear()
+        for job in jobs:
+            c.job_names[job["metadata"]["labels"][LABEL_SPLITJOB]].add(job["metadata"]["name"])
+        return dict(_version(job) for job in jobs)
+
+    def _enqueue(self, versions: Mapping[str, str]) -> None:
+        """Have those looked at that may need it: under way, changed, moved, or next."""
+        c = self._controller
+        places = c.index.places()
+        for entry in c.index:
+            changed = c.reconciled.get(entry.name) != versions.get(entry.name)
+            left_jobs = entry.stage is Stage.FINISHED and entry.name in c.job_names
+            if changed or entry.active or left_jobs or _moved(entry, places.get(entry.name)):
+                c.queue.add(entry.name)
+        c.wake_next()
+
+    async def _orphaned_secrets(self) -> None:
+        """Delete Secrets of requests that never became SplitJobs."""
+        c = self._controller
+        before = datetime.now(UTC) - timedelta(seconds=c.settings.orphan_secret_seconds)
+        secrets = await c.threads.run(lambda: [_secret(s) for s in c.cluster.source_secrets()])
+        used = {entry.secret for entry in c.index}
+        for name, uid, created_at, owned in secrets:
+            if owned or name in used or created_at > before:
+                continue
+            log.info("Deleting Secret %s: no SplitJob refers to it", name)
+            await c.threads.run(c.cluster.delete_secret, name, uid)
+
+
+def _take(pages: Any, count: int) -> list[dict[str, Any]]:  # noqa: ANN401 - an iterator of JSON
+    return [raw for _, raw in zip(range(count), pages, strict=False)]
+
+
+def _version(raw: Mapping[str, Any]) -> tuple[str, str]:
+    return raw["metadata"]["name"], raw["metadata"]["resourceVersion"]
+
+
+def _secret(raw: Mapping[str, Any]) -> tuple[str, str, datetime, bool]:
+    """Keep of a Secret what says whether it is an orphan, and none of its data."""
+    metadata = raw["metadata"]
+    created_at = datetime.fromisoformat(metadata["creationTimestamp"])
+    return metadata["name"], metadata["uid"], created_at, bool(metadata.get("ownerReferences"))
+
+
+def _moved(entry: Entry, place: Place | None) -> bool:
+    """Whether somebody's place in the queue is noticeably another than their status says."""
+    if entry.stage is not Stage.WAITING or entry.hold or place is None:
+        return False
+    before = entry.queue or Queue()
+    after = before.model_copy(update={"position": place.position, "eta_seconds": place.eta_seconds})
+    return worth_writing(before, after)

@@ -1,0 +1,149 @@
+"""Keeps the totals: adds finished SplitJobs to the ConfigMap, batch by batch, and marks them."""
+
+import asyncio
+import logging
+from typing import Any
+
+from splitjob_operator.adapters.kubernetes import (
+    AlreadyExists,
+    Cluster,
+    ClusterError,
+    Conflict,
+    NotFound,
+)
+from splitjob_operator.core.queue import Entry, entry_of
+from splitjob_operator.core.settings import Settings
+from splitjob_operator.core.totals import MAX_BATCH, Totals, candidates
+from splitjob_operator.runtime.cache import Index
+from splitjob_operator.runtime.readiness import Readiness
+from splitjob_operator.runtime.threads import Threads
+
+__all__ = ["Counter"]
+
+log = logging.getLogger(__name__)
+
+GATHER_SECONDS = 0.5
+RETRY_SECONDS = 5.0
+
+
+class Counter:
+    """Counts each finished SplitJob once.
+
+    Args:
+        cluster: where SplitJobs and totals are.
+        threads: where blocking calls run.
+        index: says which SplitJobs are finished and not counted.
+        settings: the installation's.
+        readiness: says when nothing may be written.
+    """
+
+    def __init__(
+        self,
+        cluster: Cluster,
+        threads: Threads,
+        index: Index,
+        settings: Settings,
+        readiness: Readiness,
+    ) -> None:
+        self._cluster = cluster
+        self._threads = threads
+        self._index = index
+        self._settings = settings
+        self._readiness = readiness
+        self._wanted = asyncio.Event()
+
+    def wake(self) -> None:
+        """Say that there may be something to count."""
+        self._wanted.set()
+
+    async def run(self) -> None:
+        """Count for ever."""
+        await self._load()
+        while True:
+            await self._wanted.wait()
+            await self._readiness.may_work.wait()
+            await asyncio.sleep(GATHER_SECONDS)
+            self._wanted.clear()
+            try:
+                while await self.count_batch():
+                    pass
+            except (ClusterError, ValueError) as error:
+                log.warning("Totals: %s; trying again", error)
+                await asyncio.sleep(RETRY_SECONDS)
+                self._wanted.set()
+
+    async def count_batch(self) -> bool:
+        """Finish the last batch and add the next one; return whether there was one.
+
+        Raises:
+            ClusterError: the API server could not be reached, or another operator was faster.
+        """
+        configmap = await self._threads.run(
+            self._cluster.configmap, self._settings.totals_configmap
+        )
+        totals = Totals.read(configmap.get("data") or {}) if configmap else Totals()
+        self._index.run_seconds = totals.run_seconds
+        uncounted = candidates(self._index)
+        last = set(totals.batch)
+        for entry in uncounted:
+            if entry.uid in last:
+                await self._mark(entry)
+        fresh = [e for e in uncounted if e.uid not in last][:MAX_BATCH]
+        batch = [entry for entry in fresh if await self._still_uncounted(entry)]
+        if not batch:
+            return False
+        totals = totals.plus(batch, self._settings.device)
+        await self._threads.run(self._write, configmap, totals)
+        self._index.run_seconds = totals.run_seconds
+        for entry in batch:
+            await self._mark(entry)
+        return True
+
+    async def _load(self) -> None:
+        try:
+            name = self._settings.totals_configmap
+            configmap = await self._threads.run(self._cluster.configmap, name)
+            totals = Totals.read((configmap or {}).get("data") or {})
+            self._index.run_seconds = totals.run_seconds
+        except (ClusterError, ValueError) as error:
+            log.warning("Totals could not be read at the start: %s", error)
+        self._wanted.set()
+
+    def _write(self, configmap: dict[str, Any] | None, totals: Totals) -> None:
+        body = configmap or {
+            "apiVersion": "v1",
+            "kind": "ConfigMap",
+            "metadata": {
+                "name": self._settings.totals_configmap,
+                "namespace": self._settings.namespace,
+            },
+        }
+        try:
+            self._cluster.write_configmap({**body, "data": totals.data()})
+        except AlreadyExists as error:
+            raise Conflict(str(error)) from None
+
+    async def _still_uncounted(self, entry: Entry) -> bool:
+        try:
+            raw = await self._threads.run(self._cluster.splitjob, entry.name)
+        except NotFound:
+            self._index.drop(entry.name)
+            return False
+        known = self._index.put(raw)
+        return known.uid == entry.uid and not known.counted
+
+    async def _mark(self, entry: Entry) -> None:
+        """Mark a SplitJob as counted; one that is gone needs no mark."""
+        while True:
+            try:
+                raw = await self._threads.run(self._cluster.splitjob, entry.name)
+                if raw["metadata"]["uid"] != entry.uid or entry_of(raw).counted:
+                    self._index.put(raw)
+                    return
+                status = {**raw["status"], "counted": True}
+                self._index.put(await self._threads.run(self._cluster.write_status, raw, status))
+            except Conflict:
+                continue
+            except NotFound:
+                self._index.drop(entry.name)
+            return

@@ -1,0 +1,208 @@
+"""Sends final events, each in a thread of its own, and writes down what came of it."""
+
+import asyncio
+import logging
+import random
+from collections import defaultdict
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Any
+from urllib.parse import urlsplit
+
+from splitjob.errors import ErrorCode
+from splitjob.jsonlog import log_context
+from splitjob.resource import SECRET_TYPE, WebhookStatus
+from splitjob.webhook import encode, final_event
+from splitjob_io.webhook_sender import DeliveryOutcome, WebhookSender
+from splitjob_operator.adapters.kubernetes import Cluster, ClusterError, Conflict, NotFound
+from splitjob_operator.core import outbox
+from splitjob_operator.core.finished import with_outbox
+from splitjob_operator.core.observed import SplitJobView
+from splitjob_operator.core.request_check import urls_in
+from splitjob_operator.core.status_json import dump
+from splitjob_operator.runtime.metrics import DELIVERIES
+from splitjob_operator.runtime.threads import Threads
+
+__all__ = ["Deliverer"]
+
+log = logging.getLogger(__name__)
+
+AT_ONCE_TO_ONE_HOST = 8  # so that a receiver that hangs delays no other
+WRITE_RETRY_SECONDS = 2.0
+NO_URL = f"no Secret of type {SECRET_TYPE} holds the webhook's URL (any more)"
+
+
+class Deliverer:
+    """Delivers the final events that are due.
+
+    Args:
+        cluster: where the outboxes are.
+        threads: where calls to the API server run.
+        sender: sends one webhook.
+        concurrency: webhooks under way at once.
+        written: is told of every SplitJob as it was written.
+    """
+
+    def __init__(
+        self,
+        cluster: Cluster,
+        threads: Threads,
+        sender: WebhookSender,
+        concurrency: int,
+        written: Callable[[dict[str, Any]], object],
+    ) -> None:
+        self._cluster = cluster
+        self._threads = threads
+        self._senders = Threads(concurrency, "deliver")
+        self._sender = sender
+        self._written = written
+        self._under_way: dict[str, asyncio.Task[None]] = {}
+        self._hosts: defaultdict[str, asyncio.Semaphore] = defaultdict(
+            lambda: asyncio.Semaphore(AT_ONCE_TO_ONE_HOST)
+        )
+
+    def start(self, name: str) -> None:
+        """Deliver the event of a SplitJob, unless that is under way."""
+        if name in self._under_way:
+            return
+        task = asyncio.create_task(self._guarded(name), name=f"deliver {name}")
+        self._under_way[name] = task
+        task.add_done_callback(lambda _: self._under_way.pop(name, None))
+
+    async def close(self) -> None:
+        """Stop; what is under way may be sent once more by the next process."""
+        for task in tuple(self._under_way.values()):
+            task.cancel()
+        self._senders.close()
+
+    async def _guarded(self, name: str) -> None:
+        with log_context(job_id=name):
+            try:
+                await self._deliver(name)
+            except NotFound:
+                return
+            except ClusterError as error:
+                log.warning("Delivery postponed: %s", error)
+            except Exception:
+                log.exception("Delivery failed by a defect; it is tried again")
+
+    async def _deliver(self, name: str) -> None:
+        raw = await self._threads.run(self._cluster.splitjob, name)
+        splitjob = SplitJobView.of(raw)
+        hook = splitjob.status.webhook
+        if hook is None or not outbox.due(hook, datetime.now(UTC)):
+            return
+        outcome = await self._attempt(splitjob, hook)
+        DELIVERIES.labels("delivered" if outcome.delivered else "failed").inc()
+        log.info(
+            "Webhook %s attempt %d: %s",
+            hook.event_id,
+            hook.attempts + 1,
+            "delivered" if outcome.delivered else outcome.error,
+        )
+        await self._record(name, splitjob.uid, hook, outcome)
+
+    async def _attempt(self, splitjob: SplitJobView, hook: WebhookStatus) -> DeliveryOutcome:
+        """Try once, and say what came of it, our own defects too: what is recorded has an end."""
+        if splitjob.spec is None:
+            return DeliveryOutcome(delivered=False, gone=True, error=splitjob.spec_error)
+        url = await self._threads.run(self._url, splitjob)
+        if url is None:
+            return DeliveryOutcome(delivered=False, gone=True, error=NO_URL)
+        try:
+            return await self._send(splitjob, hook, url)
+        except Exception as error:
+            log.exception("A webhook was not sent, by a defect")
+            return DeliveryOutcome(
+                delivered=False, error=f"not sent, by a defect of ours: {type(error).__name__}"
+            )
+
+    async def _send(self, splitjob: SplitJobView, hook: WebhookStatus, url: str) -> DeliveryOutcome:
+        body = encode(_body(splitjob, hook))
+        async with self._hosts[_host(url)]:
+            return await self._senders.run(self._sender.send, url, hook.event_id, body)
+
+    def _url(self, splitjob: SplitJobView) -> str | None:
+        """Return the whole webhook URL, or None where its Secret is gone or of another type."""
+        if splitjob.spec is None:
+            return None
+        request = splitjob.spec.request
+        key = request.webhook.secret_key
+        if key is None:
+            return request.webhook.url
+        try:
+            secret = self._cluster.secret(request.secret_name or "")
+        except NotFound:
+            return None
+        if secret.get("type") != SECRET_TYPE:
+            return None
+        return urls_in(secret).get(key)
+
+    async def _record(
+        self, name: str, uid: str, sent: WebhookStatus, outcome: DeliveryOutcome
+    ) -> None:
+        """Write down an outcome; it is tried until the API server takes it."""
+        jitter = random.random()  # noqa: S311 - spreads load, protects nothing
+        while True:
+            try:
+                raw = await self._threads.run(self._cluster.splitjob, name)
+                splitjob = SplitJobView.of(raw)
+                hook = splitjob.status.webhook
+                if splitjob.uid != uid or hook is None or _moved_on(hook, sent):
+                    return
+                now = datetime.now(UTC).replace(microsecond=0)
+                after = with_outbox(
+                    splitjob.status,
+                    outbox.apply(hook, outcome, now, jitter),
+                    now,
+                    splitjob.generation,
+                )
+                new = await self._threads.run(self._cluster.write_status, raw, dump(after))
+                self._written(new)
+            except Conflict:
+                continue
+            except NotFound:
+                return
+            except ClusterError as error:
+                log.warning("The outcome of a delivery could not be written yet: %s", error)
+                await asyncio.sleep(WRITE_RETRY_SECONDS)
+            else:
+                return
+
+
+def _host(url: str) -> str:
+    """Return the host that a URL names; blank where it names none, which the sender refuses."""
+    try:
+        return urlsplit(url).netloc
+    except ValueError:
+        return ""
+
+
+def _moved_on(hook: WebhookStatus, sent: WebhookStatus) -> bool:
+    """Whether another attempt was recorded, or a redelivery asked for, in the meantime."""
+    return (hook.attempts, hook.redeliveries) != (sent.attempts, sent.redeliveries)
+
+
+def _body(splitjob: SplitJobView, hook: WebhookStatus) -> dict[str, Any]:
+    if splitjob.spec is None:
+        raise ValueError("a SplitJob without a usable spec has nobody to tell")
+    status = splitjob.status
+    failure = status.failure
+    return final_event(
+        job_id=splitjob.name,
+        request=splitjob.spec.request,
+        event=hook.event,
+        result=status.result,
+        failure_code=ErrorCode(failure.code) if failure else None,
+        failure_message=failure.message if failure else None,
+        processing_time_ms=_processing_ms(splitjob),
+    )
+
+
+def _processing_ms(splitjob: SplitJobView) -> int:
+    status = splitjob.status
+    if status.result:
+        return status.result.processing_time_ms
+    if status.started_at is None or status.finished_at is None:
+        return 0
+    return max(0, round((status.finished_at - status.started_at).total_seconds() * 1000))
