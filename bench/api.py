@@ -21,8 +21,8 @@ from bench.figures import Figure, at_least, at_most, note
 from splitjob import resource
 from splitjob.crd import custom_resource_definition
 from splitjob.signing import Signer
-from splitjob_local.local_cluster import LocalCluster, Options
-from splitjob_local.ports import Leases
+from splitjob_local.cluster.local_cluster import LocalCluster, Options
+from splitjob_local.processes.ports import Leases
 
 COMMAND = "make bench ONLY=api"
 TOKEN = "a-token-for-this-benchmark"

@@ -11,10 +11,10 @@ from pathlib import Path
 import psutil
 
 from bench.figures import Figure, at_most, note
+from splitjob_local.cluster.local_cluster import LocalCluster
 from splitjob_local.demo.client import SignedClient
 from splitjob_local.demo.receiver import Receiver
 from splitjob_local.demo.song import synthesise
-from splitjob_local.local_cluster import LocalCluster
 
 COMMAND = "make bench ONLY=path"
 JOBS = 3

@@ -6,7 +6,7 @@ from pathlib import Path
 import yaml
 
 from splitjob_kube.rights import Right
-from splitjob_local.local_cluster import LocalCluster
+from splitjob_local.cluster.local_cluster import LocalCluster
 
 
 def account(cluster: LocalCluster, namespace: str, name: str, folder: Path) -> Path:

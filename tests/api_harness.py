@@ -15,7 +15,7 @@ import httpx
 from tests.ports import free_port
 
 from splitjob.signing import Signer
-from splitjob_local.local_cluster import LocalCluster
+from splitjob_local.cluster.local_cluster import LocalCluster
 
 TOKEN = "a-token-for-these-tests"
 NAMESPACE = "test-api"

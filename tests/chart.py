@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 import yaml
 
-from splitjob_local.kubectl import Cluster
-from splitjob_local.supervised_processes import clean_environment
+from splitjob_local.cluster.kubectl import Cluster
+from splitjob_local.processes.supervised import clean_environment
 
 CHART = Path(__file__).parents[1] / "charts" / "track-tree-audio"
 LOCAL = CHART / "values-local.yaml"

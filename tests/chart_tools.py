@@ -12,9 +12,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from splitjob_local.gobuild import compile_program, find_go
-from splitjob_local.locks import locked
-from splitjob_local.program_versions import TOOLS, cache_root, platform_name
+from splitjob_local.processes.locks import locked
+from splitjob_local.programs.gobuild import compile_program, find_go
+from splitjob_local.programs.versions import TOOLS, cache_root, platform_name
 
 MODULE = TOOLS / "helm3"
 
@@ -60,7 +60,7 @@ def find_tool(tool: Tool, say: Say) -> Path:
     """Return a tool at the version pinned, building it where it has not been built yet.
 
     Raises:
-        splitjob_local.gobuild.GoBuildError: it cannot be built; the message says why.
+        splitjob_local.programs.gobuild.GoBuildError: it cannot be built; the message says why.
     """
     version = pinned(tool.module)
     folder = cache_root() / "bin" / "-".join([tool.name, version, *platform_name()])

@@ -18,11 +18,11 @@ import yaml
 from tests.chart_tools import HELM3, UNITTEST, find_tool
 
 from splitjob.crd import custom_resource_definition
-from splitjob_local.binaries import find_binaries
-from splitjob_local.gobuild import GoBuildError
+from splitjob_local.cluster.local_cluster import LocalCluster, Options
+from splitjob_local.cluster.service import Service
 from splitjob_local.kinds import cluster_class
-from splitjob_local.local_cluster import LocalCluster, Options
-from splitjob_local.service import Service
+from splitjob_local.programs.binaries import find_binaries
+from splitjob_local.programs.gobuild import GoBuildError
 
 NAMESPACE = "track-tree-audio"
 

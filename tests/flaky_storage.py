@@ -6,7 +6,7 @@ from typing import Any
 import httpx
 from tests.worker import Web
 
-from splitjob_local.s3server import S3Access
+from splitjob_local.cluster.s3server import S3Access
 
 
 class Flaky:

@@ -19,14 +19,14 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
 
-from splitjob_kubelet import launcher
-from splitjob_kubelet.confinement import IMAGE_USER, Confinement, Identity, Mount
-from splitjob_kubelet.isolation import Isolation, Level
 from splitjob_kubelet.objects import TOKEN_MOUNT_PATH
-from splitjob_kubelet.root_filesystem import prepare
-from splitjob_local.controlplane import ISSUER
-from splitjob_local.local_cluster import LocalCluster
-from splitjob_local.program_versions import REPOSITORY
+from splitjob_kubelet.runtime import launcher
+from splitjob_kubelet.runtime.confinement import IMAGE_USER, Confinement, Identity, Mount
+from splitjob_kubelet.runtime.isolation import Isolation, Level
+from splitjob_kubelet.runtime.root_filesystem import prepare
+from splitjob_local.cluster.controlplane import ISSUER
+from splitjob_local.cluster.local_cluster import LocalCluster
+from splitjob_local.programs.versions import REPOSITORY
 
 PROGRAMS = Path(sys.executable).parent
 

@@ -25,8 +25,8 @@ from tests.ports import free_port
 
 from splitjob.resource import API_VERSION, KIND, SECRET_TYPE
 from splitjob.result import storage_prefix
-from splitjob_local.local_cluster import LocalCluster
-from splitjob_local.supervisor import die_with_parent
+from splitjob_local.cluster.local_cluster import LocalCluster
+from splitjob_local.processes.supervisor import die_with_parent
 
 WORKER = Path(__file__).parent / "scripted_worker.py"
 TOKEN = "a-token-of-these-tests"

@@ -10,12 +10,12 @@ from typing import Any, TypeVar
 import psutil
 from tests.worker import Web
 
+from splitjob_local.cluster.kubectl import Cluster
+from splitjob_local.cluster.local_cluster import LocalCluster
+from splitjob_local.cluster.service import Service
 from splitjob_local.demo.client import SignedClient
 from splitjob_local.demo.receiver import Delivery, Receiver
 from splitjob_local.demo.verify import signature_holds, standard_signature_holds
-from splitjob_local.kubectl import Cluster
-from splitjob_local.local_cluster import LocalCluster
-from splitjob_local.service import Service
 
 PATIENCE = 120.0
 Answer = TypeVar("Answer")

@@ -19,9 +19,9 @@ from numpy.typing import NDArray
 
 from splitjob.models import ModelRecord
 from splitjob.result import WorkerReport
-from splitjob_local import s3server
+from splitjob_local.cluster import s3server
+from splitjob_local.cluster.pki import KeyPair
 from splitjob_local.demo.receiver import speak_tls
-from splitjob_local.pki import KeyPair
 
 TOKEN = "a-token-of-the-tests"
 QUERY = "X-Amz-Signature=do-not-tell-anybody"

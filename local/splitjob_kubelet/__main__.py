@@ -9,17 +9,17 @@ import sys
 import aiohttp
 
 from splitjob.quantity import ceiling, parse_quantity
-from splitjob_kubelet import orphans
-from splitjob_kubelet.addresses import address_pool
-from splitjob_kubelet.admission import GPU_RESOURCE, Gpus
-from splitjob_kubelet.agent import Agent
-from splitjob_kubelet.apiserver import Cluster
-from splitjob_kubelet.events import EventRecorder
-from splitjob_kubelet.isolation import IsolationError, find_isolation
-from splitjob_kubelet.kubeconfig import AUTHORITY_FILE, KubeconfigError, load_access
-from splitjob_kubelet.node_context import Services
-from splitjob_kubelet.registration import keep_alive, machine_capacity, register
-from splitjob_kubelet.server import Endpoint
+from splitjob_kubelet.api.apiserver import Cluster
+from splitjob_kubelet.api.events import EventRecorder
+from splitjob_kubelet.api.kubeconfig import AUTHORITY_FILE, KubeconfigError, load_access
+from splitjob_kubelet.endpoint.server import Endpoint
+from splitjob_kubelet.node.addresses import address_pool
+from splitjob_kubelet.node.admission import GPU_RESOURCE, Gpus
+from splitjob_kubelet.node.node_context import Services
+from splitjob_kubelet.node.registration import keep_alive, machine_capacity, register
+from splitjob_kubelet.pods.agent import Agent
+from splitjob_kubelet.runtime import orphans
+from splitjob_kubelet.runtime.isolation import IsolationError, find_isolation
 from splitjob_kubelet.settings import Settings, parse
 
 log = logging.getLogger(__name__)

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from splitjob.quantity import parse_quantity
-from splitjob_kubelet.image_environment import Environment
+from splitjob_kubelet.containers.image_pull import Environment
 
 
 @dataclass(frozen=True)

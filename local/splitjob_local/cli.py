@@ -20,19 +20,25 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from splitjob_local.binaries import find_binaries
+from splitjob_local.cluster.kubectl import ClusterError
+from splitjob_local.cluster.lifetime import (
+    Ended,
+    end_on_signals,
+    ignore_further_signals,
+    keep_up,
+    say,
+)
+from splitjob_local.cluster.local_cluster import LocalCluster, Options
+from splitjob_local.cluster.own_values import OwnValueError
 from splitjob_local.containers.requirements import RequirementError
-from splitjob_local.gobuild import GoBuildError
 from splitjob_local.images.engine import ImageError
 from splitjob_local.kinds import cluster_class
-from splitjob_local.kubectl import ClusterError
-from splitjob_local.lifetime import Ended, end_on_signals, ignore_further_signals, keep_up, say
-from splitjob_local.local_cluster import LocalCluster, Options
-from splitjob_local.own_values import OwnValueError
-from splitjob_local.ports import NothingFreeError
-from splitjob_local.program_versions import TOOLS
-from splitjob_local.supervised_processes import ProcessError
-from splitjob_local.supervisor import die_with_parent
+from splitjob_local.processes.ports import NothingFreeError
+from splitjob_local.processes.supervised import ProcessError
+from splitjob_local.processes.supervisor import die_with_parent
+from splitjob_local.programs.binaries import find_binaries
+from splitjob_local.programs.gobuild import GoBuildError
+from splitjob_local.programs.versions import TOOLS
 
 GREETING = """a shell on the cluster, which ends with it: type exit, or Ctrl-D
   kubectl, helm and track-tree-audio are on PATH; kubectl looks at namespace {namespace}

@@ -1,6 +1,6 @@
 """The two kinds of clusters on one machine, by how their node runs pods."""
 
-from splitjob_local.local_cluster import LocalCluster
+from splitjob_local.cluster.local_cluster import LocalCluster
 
 
 def cluster_class(*, containers: bool) -> type[LocalCluster]:

@@ -13,7 +13,7 @@ from http.server import BaseHTTPRequestHandler
 from socketserver import ThreadingTCPServer
 
 from splitjob_local.containers.network import METADATA, WORLD, Namespaces
-from splitjob_local.supervised_processes import Processes, ProcessSpec, clean_environment
+from splitjob_local.processes.supervised import Processes, ProcessSpec, clean_environment
 
 NAMES = ("the-world", "metadata")
 

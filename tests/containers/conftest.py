@@ -16,10 +16,10 @@ from tests.containers.rotating import READ_TOKEN, Rotating, expiry, short_tokens
 from tests.containers.world import World, service_address, song_of
 from tests.worker import web_server
 
+from splitjob_local.cluster.local_cluster import LocalCluster, Options
+from splitjob_local.cluster.service import Service
 from splitjob_local.containers.container_cluster import ContainerCluster
 from splitjob_local.demo.client import SignedClient
-from splitjob_local.local_cluster import LocalCluster, Options
-from splitjob_local.service import Service
 
 NAMESPACE = "track-tree-audio"
 SECONDS_OF_SONG = 8.0

@@ -8,9 +8,9 @@ from datetime import datetime
 from tests.containers.report import Report
 from tests.containers.world import World, repeat
 
+from splitjob_local.cluster.kubectl import ClusterError
 from splitjob_local.containers.containerd import Containerd
 from splitjob_local.containers.service_images import PREFIX
-from splitjob_local.kubectl import ClusterError
 
 
 def test_the_service_answers_and_its_test_leaves_nothing(world: World, report: Report) -> None:

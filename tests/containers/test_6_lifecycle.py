@@ -9,8 +9,8 @@ from tests.containers.report import Report
 from tests.containers.world import World, repeat
 from tests.whole_path import eventually
 
-from splitjob_local.program_versions import REPOSITORY
-from splitjob_local.service import RELEASE
+from splitjob_local.cluster.service import RELEASE
+from splitjob_local.programs.versions import REPOSITORY
 
 # The last commit before the service was run on a real kubelet.
 VERSION_BEFORE = "585ab6e"

@@ -17,11 +17,11 @@ from tests.containers.report import Report
 from tests.whole_path import WholePath, eventually
 from tests.worker import Handler, in_turn, tones, write_audio
 
+from splitjob_local.cluster.kubectl import ClusterError
+from splitjob_local.cluster.local_cluster import LocalCluster
+from splitjob_local.cluster.service import CHART, RELEASE, Service
 from splitjob_local.containers.container_cluster import ContainerCluster
 from splitjob_local.demo.client import SignedClient
-from splitjob_local.kubectl import ClusterError
-from splitjob_local.local_cluster import LocalCluster
-from splitjob_local.service import CHART, RELEASE, Service
 
 FINAL = ("Completed", "Failed", "Canceled")
 HELM_SECONDS = 110

@@ -7,7 +7,7 @@ import pytest
 from tests import chart
 from tests.chart import Manifest, Render
 
-from splitjob_local.binaries import find_binaries
+from splitjob_local.programs.binaries import find_binaries
 
 
 @pytest.fixture(scope="session")

@@ -10,8 +10,8 @@ import pytest
 from tests.chart import CHART
 from tests.chart_tools import UNITTEST, find_tool
 
-from splitjob_local.gobuild import GoBuildError
-from splitjob_local.supervised_processes import clean_environment
+from splitjob_local.processes.supervised import clean_environment
+from splitjob_local.programs.gobuild import GoBuildError
 
 
 @pytest.fixture(scope="module")

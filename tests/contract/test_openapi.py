@@ -22,7 +22,7 @@ from splitjob.signing import Signer
 from splitjob_api.app import create_app
 from splitjob_api.openapi import SPLIT_BODY
 from splitjob_api.settings import Settings
-from splitjob_local.local_cluster import LocalCluster
+from splitjob_local.cluster.local_cluster import LocalCluster
 
 SIGNER = Signer(["a-token-for-these-tests"])
 NAMESPACE = "test-openapi"

@@ -6,9 +6,9 @@ import pytest
 from tests.whole_path import WholePath
 from tests.worker import tones, web_server, write_audio
 
+from splitjob_local.cluster.local_cluster import LocalCluster
+from splitjob_local.cluster.service import Service
 from splitjob_local.demo.client import SignedClient
-from splitjob_local.local_cluster import LocalCluster
-from splitjob_local.service import Service
 
 
 @pytest.fixture(scope="session")

@@ -14,8 +14,8 @@ import psutil
 import pytest
 import yaml
 
-from splitjob_local.binaries import find_binaries
 from splitjob_local.demo.audio import decode, to_webm
+from splitjob_local.programs.binaries import find_binaries
 from splitjob_synth import SAMPLERATE, render_song
 
 COMMAND: list[str | Path] = [Path(sys.executable).with_name("track-tree-audio"), "local", "demo"]

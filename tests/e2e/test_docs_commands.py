@@ -14,9 +14,9 @@ import pytest
 import yaml
 from tests.worker import tones, web_server, write_audio
 
-from splitjob_local.local_cluster import LocalCluster, Options
-from splitjob_local.ports import Leases
-from splitjob_local.supervised_processes import clean_environment
+from splitjob_local.cluster.local_cluster import LocalCluster, Options
+from splitjob_local.processes.ports import Leases
+from splitjob_local.processes.supervised import clean_environment
 
 pytestmark = pytest.mark.timeout(600)  # a cluster, and waiting as long as a reader would
 

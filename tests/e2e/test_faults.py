@@ -14,7 +14,7 @@ import pytest
 from tests.whole_path import PATIENCE, WholePath, eventually
 from tests.worker import Handler, answer, give
 
-from splitjob_local.kubectl import ClusterError
+from splitjob_local.cluster.kubectl import ClusterError
 
 QUERY = "do-not-tell-anybody"
 

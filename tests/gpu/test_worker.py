@@ -29,7 +29,7 @@ import splitjob.models
 import splitjob_worker
 from splitjob.errors import ErrorCode
 from splitjob.result import EXIT_DONE, EXIT_TRANSIENT
-from splitjob_local.s3server import S3Access
+from splitjob_local.cluster.s3server import S3Access
 
 if not torch.cuda.is_available():
     pytest.skip("takes an NVIDIA GPU", allow_module_level=True)

@@ -9,7 +9,7 @@ import pytest
 from tests import chart
 from tests.chart import Render
 
-from splitjob_local.local_cluster import LocalCluster
+from splitjob_local.cluster.local_cluster import LocalCluster
 
 
 @pytest.fixture

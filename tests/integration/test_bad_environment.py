@@ -25,7 +25,7 @@ from splitjob.crd import custom_resource_definition
 from splitjob.resource import GROUP, PLURAL
 from splitjob_kube.preconditions import INSTALLATION_CONFIGMAP
 from splitjob_kube.rights import Right
-from splitjob_local.local_cluster import LocalCluster, Options
+from splitjob_local.cluster.local_cluster import LocalCluster, Options
 from splitjob_operator.adapters import kubernetes as operator_kubernetes
 
 CRD = f"{PLURAL}.{GROUP}"

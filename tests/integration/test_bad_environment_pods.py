@@ -19,8 +19,8 @@ from tests.operator_harness import TOKEN, WORKER, Site, eventually, site
 from tests.ports import free_port
 
 from splitjob_kube.preconditions import INSTALLATION_CONFIGMAP
-from splitjob_local.kubectl import ClusterError
-from splitjob_local.local_cluster import LocalCluster
+from splitjob_local.cluster.kubectl import ClusterError
+from splitjob_local.cluster.local_cluster import LocalCluster
 
 RELEASE = "first"
 SECRET, KEY = "song-keys", "signing"

@@ -15,7 +15,7 @@ from splitjob.errors import ErrorCode, Failure
 from splitjob_io import storage_cli
 from splitjob_io.storage import S3Service, StorageError, StorageSettings
 from splitjob_io.webhook_sender import DeliveryOutcome, WebhookSender
-from splitjob_local.pki import Authority
+from splitjob_local.cluster.pki import Authority
 from splitjob_worker import upload
 from splitjob_worker.fetch import Limits
 from splitjob_worker.stopping import Stop

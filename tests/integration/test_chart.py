@@ -15,8 +15,8 @@ from tests.chart import CHART, NEEDED, OWN_REGISTRY, RELEASE, Manifest, Render, 
 from tests.operator_harness import eventually
 
 from splitjob.resource import API_VERSION, KIND, PLURAL, Attempt
-from splitjob_local.kubectl import Cluster, ClusterError
-from splitjob_local.local_cluster import LocalCluster, Options
+from splitjob_local.cluster.kubectl import Cluster, ClusterError
+from splitjob_local.cluster.local_cluster import LocalCluster, Options
 from splitjob_operator.core.observed import SplitJobView
 from splitjob_operator.core.settings import Settings
 from splitjob_operator.core.worker_job import build

@@ -12,9 +12,9 @@ from tests.chart import CHART, LOCAL
 from tests.chart_tools import HELM3, find_tool
 
 from splitjob.resource import API_VERSION, KIND, PLURAL
-from splitjob_local.gobuild import GoBuildError
-from splitjob_local.kubectl import Cluster, ClusterError
-from splitjob_local.local_cluster import LocalCluster, Options
+from splitjob_local.cluster.kubectl import Cluster, ClusterError
+from splitjob_local.cluster.local_cluster import LocalCluster, Options
+from splitjob_local.programs.gobuild import GoBuildError
 
 RELEASE = "demo"
 DEFINITION = f"customresourcedefinition/{PLURAL}.audio.track-tree.com"

@@ -10,8 +10,8 @@ import yaml
 
 from splitjob.crd import root_schema
 from splitjob.resource import API_VERSION, KIND, PLURAL
-from splitjob_local.kubectl import Cluster, ClusterError
-from splitjob_local.local_cluster import LocalCluster
+from splitjob_local.cluster.kubectl import Cluster, ClusterError
+from splitjob_local.cluster.local_cluster import LocalCluster
 
 SHA = "sha256:" + "0" * 64
 REQUEST: dict[str, Any] = {

@@ -19,9 +19,9 @@ from tests.operator_harness import TOKEN, Site, eventually, site
 from tests.ports import free_port
 
 from splitjob.signing import Signer
-from splitjob_kubelet.environment import service_variables
-from splitjob_local.local_cluster import LocalCluster
-from splitjob_local.service import CHART, RELEASE
+from splitjob_kubelet.runtime.environment import service_variables
+from splitjob_local.cluster.local_cluster import LocalCluster
+from splitjob_local.cluster.service import CHART, RELEASE
 
 # A client reads its token again once a minute. The API server takes one for a minute after its end,
 # for the sake of clocks that differ, and for ten seconds more if it has just seen it.

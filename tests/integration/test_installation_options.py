@@ -10,7 +10,7 @@ import pytest
 from tests.api_harness import started
 from tests.operator_harness import Site, eventually, site
 
-from splitjob_local.local_cluster import LocalCluster
+from splitjob_local.cluster.local_cluster import LocalCluster
 
 FAMILIES = ["127.0.0.1", "[::1]"]
 KEPT_SECONDS = 20

@@ -16,10 +16,10 @@ import pytest
 from botocore.config import Config
 from tests.waiting import wait_for
 
-from splitjob_local.kubectl import Cluster, ClusterError
-from splitjob_local.local_cluster import LocalCluster
-from splitjob_local.s3server import S3Access
-from splitjob_local.service import Service
+from splitjob_local.cluster.kubectl import Cluster, ClusterError
+from splitjob_local.cluster.local_cluster import LocalCluster
+from splitjob_local.cluster.s3server import S3Access
+from splitjob_local.cluster.service import Service
 
 
 def test_the_service_is_installed_and_answers(cluster: LocalCluster, installed: Service) -> None:

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import pytest
 from tests.operator_harness import Site, eventually, site
 
-from splitjob_local.local_cluster import LocalCluster
+from splitjob_local.cluster.local_cluster import LocalCluster
 
 
 @pytest.fixture(scope="module")

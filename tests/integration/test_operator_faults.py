@@ -13,7 +13,7 @@ import pytest
 import yaml
 from tests.operator_harness import Site, eventually, site
 
-from splitjob_local.local_cluster import LocalCluster
+from splitjob_local.cluster.local_cluster import LocalCluster
 
 NONE_OF = {"quota": "pods", "jobs": "count/jobs.batch"}
 """What a quota of a poor site forbids altogether."""

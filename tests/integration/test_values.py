@@ -9,7 +9,7 @@ from tests import chart
 from tests.operator_samples import raw_splitjob, settings
 
 from splitjob.resource import Attempt
-from splitjob_local.local_cluster import LocalCluster
+from splitjob_local.cluster.local_cluster import LocalCluster
 from splitjob_operator.core import worker_job
 from splitjob_operator.core.observed import SplitJobView
 

@@ -20,8 +20,8 @@ from tests import chart
 from tests.chart import CHART, Manifest, Render, apply
 
 from splitjob.resource import API_VERSION, KIND, Attempt
-from splitjob_local.kubectl import Cluster, ClusterError
-from splitjob_local.local_cluster import LocalCluster
+from splitjob_local.cluster.kubectl import Cluster, ClusterError
+from splitjob_local.cluster.local_cluster import LocalCluster
 from splitjob_operator.core import worker_job
 from splitjob_operator.core.observed import SplitJobView
 from splitjob_operator.core.settings import Settings

@@ -29,7 +29,7 @@ from splitjob_local.containers.requirements import (
     missing_packages,
 )
 from splitjob_local.images.engine import Target
-from splitjob_local.program_versions import KUBERNETES, pinned_versions
+from splitjob_local.programs.versions import KUBERNETES, pinned_versions
 
 DOCKERFILE = """ARG BASE=python:3.13-slim
 FROM ${BASE} AS build

@@ -6,12 +6,17 @@ from pathlib import Path
 
 import pytest
 
-from splitjob_local import binaries, gobuild
-from splitjob_local.binaries import cache_folder, fill_cache, installed_programs, is_complete
-from splitjob_local.gobuild import GoBuildError, count_packages, is_new_enough
-from splitjob_local.locks import try_lock
-from splitjob_local.ports import FIRST_PORT, LAST_PORT, Leases, is_free
-from splitjob_local.program_versions import PROGRAMS, pinned_versions, version_in
+from splitjob_local.processes.locks import try_lock
+from splitjob_local.processes.ports import FIRST_PORT, LAST_PORT, Leases, is_free
+from splitjob_local.programs import binaries, gobuild
+from splitjob_local.programs.binaries import (
+    cache_folder,
+    fill_cache,
+    installed_programs,
+    is_complete,
+)
+from splitjob_local.programs.gobuild import GoBuildError, count_packages, is_new_enough
+from splitjob_local.programs.versions import PROGRAMS, pinned_versions, version_in
 
 ANSWERS = {
     "etcd": "etcd Version: 3.6.1\nGit SHA: a1b2c3d\nGo Version: go1.24.3",

@@ -11,19 +11,19 @@ from pathlib import Path
 
 import pytest
 
-from splitjob_local.program_versions import (
+from splitjob_local.programs.releases import (
+    Releases,
+    ReleaseUnavailableError,
+    checksum_in,
+    download_programs,
+)
+from splitjob_local.programs.versions import (
     ETCD,
     HELM,
     KUBERNETES,
     PROGRAMS,
     VERSITYGW,
     pinned_versions,
-)
-from splitjob_local.releases import (
-    Releases,
-    ReleaseUnavailableError,
-    checksum_in,
-    download_programs,
 )
 
 PINS = pinned_versions()

@@ -12,7 +12,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from splitjob_local.supervised_processes import (
+from splitjob_local.processes.supervised import (
     ProcessError,
     Processes,
     ProcessSpec,
@@ -107,7 +107,7 @@ def test_closing_ends_every_descendant_and_deletes_the_folder(tmp_path: Path) ->
 OWNER = """
     import sys, time
     from pathlib import Path
-    from splitjob_local.supervised_processes import Processes, ProcessSpec, clean_environment
+    from splitjob_local.processes.supervised import Processes, ProcessSpec, clean_environment
     processes = Processes(Path(sys.argv[1]))
     command = ("/bin/sh", "-c", sys.argv[2])
     processes.start(ProcessSpec("shell", command, clean_environment(), grace=0.3))

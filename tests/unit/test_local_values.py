@@ -6,10 +6,10 @@ from typing import Any
 import pytest
 
 from splitjob_local import cli
-from splitjob_local.kubectl import Cluster
-from splitjob_local.own_values import OwnValueError, refuse_own_values
-from splitjob_local.s3server import S3Access
-from splitjob_local.service import Service
+from splitjob_local.cluster.kubectl import Cluster
+from splitjob_local.cluster.own_values import OwnValueError, refuse_own_values
+from splitjob_local.cluster.s3server import S3Access
+from splitjob_local.cluster.service import Service
 
 
 def keys(values: dict[str, Any], prefix: str = "") -> set[str]:

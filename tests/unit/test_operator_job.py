@@ -12,7 +12,7 @@ from splitjob.configuration import ConfigurationError
 from splitjob.resource import LABEL_SPLITJOB, Attempt, Request
 from splitjob.signing import TokenMissing, parse_tokens
 from splitjob_api.settings import Settings as ApiSettings
-from splitjob_kubelet.environment import expand
+from splitjob_kubelet.runtime.environment import expand
 from splitjob_operator.core.settings import Settings
 from splitjob_operator.core.worker_job import build
 

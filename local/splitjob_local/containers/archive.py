@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from splitjob_local.containers.containerd import Containerd
-from splitjob_local.supervised_processes import ProcessError
+from splitjob_local.processes.supervised import ProcessError
 
 OCI_MANIFEST = "application/vnd.oci.image.manifest.v1+json"
 

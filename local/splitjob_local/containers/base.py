@@ -14,7 +14,7 @@ from pathlib import Path
 
 from splitjob_local.containers.builder import Builder
 from splitjob_local.containers.requirements import RequirementError
-from splitjob_local.supervised_processes import ProcessError
+from splitjob_local.processes.supervised import ProcessError
 
 OFFICIAL = "docker.io/library/python:3.13-slim"
 STAND_IN = "localhost/track-tree-audio/python:3.13-debian"

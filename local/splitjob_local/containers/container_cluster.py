@@ -10,7 +10,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Self
 
-from splitjob_local import s3server
+from splitjob_local.cluster import s3server
+from splitjob_local.cluster.controlplane import ControlPlane
+from splitjob_local.cluster.local_cluster import LocalCluster, Options, silent
+from splitjob_local.cluster.pki import Authority
 from splitjob_local.containers import network
 from splitjob_local.containers.archive import import_image, pause_image
 from splitjob_local.containers.cgroups import make_cgroups, remove_cgroups
@@ -31,13 +34,10 @@ from splitjob_local.containers.node_binaries import PAUSE, find_node_programs
 from splitjob_local.containers.node_processes import CGROUP, KUBELET, NODE, NodePrograms
 from splitjob_local.containers.requirements import RequirementError, check_requirements
 from splitjob_local.containers.service_images import Images
-from splitjob_local.controlplane import ControlPlane
-from splitjob_local.local_cluster import LocalCluster, Options, silent
-from splitjob_local.locks import try_lock
-from splitjob_local.pki import Authority
-from splitjob_local.ports import Leases
-from splitjob_local.program_versions import cache_root
-from splitjob_local.supervised_processes import ProcessSpec, clean_environment
+from splitjob_local.processes.locks import try_lock
+from splitjob_local.processes.ports import Leases
+from splitjob_local.processes.supervised import ProcessSpec, clean_environment
+from splitjob_local.programs.versions import cache_root
 
 # How long an earlier cluster may take to end after its command was killed.
 LOCK_SECONDS = 20.0

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from splitjob_local.cluster.service import Service
 from splitjob_local.containers.network import (
     MACHINE,
     NODE_ADDRESS,
@@ -12,7 +13,6 @@ from splitjob_local.containers.network import (
     WORLD,
 )
 from splitjob_local.containers.service_images import PREFIX, Images
-from splitjob_local.service import Service
 
 VALUES = Path(__file__).with_name("values.yaml")
 CA_CONFIG_MAP, CA_KEY = "cluster-ca", "ca.crt"

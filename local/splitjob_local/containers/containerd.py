@@ -14,7 +14,7 @@ from pathlib import Path
 
 from splitjob_local.containers.network import Namespaces
 from splitjob_local.containers.requirements import cni_folder
-from splitjob_local.supervised_processes import (
+from splitjob_local.processes.supervised import (
     ProcessError,
     Processes,
     ProcessSpec,

@@ -13,8 +13,8 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from splitjob_local.controlplane import SERVICE_NETWORK
-from splitjob_local.supervised_processes import (
+from splitjob_local.cluster.controlplane import SERVICE_NETWORK
+from splitjob_local.processes.supervised import (
     ProcessError,
     Processes,
     ProcessSpec,

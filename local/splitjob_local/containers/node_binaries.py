@@ -5,9 +5,9 @@ import re
 import time
 from pathlib import Path
 
-from splitjob_local.binaries import Programs, Say, fill_in_one_step
-from splitjob_local.gobuild import compile_program, find_go
-from splitjob_local.program_versions import KUBERNETES, TOOLS, cache_root, platform_name
+from splitjob_local.programs.binaries import Programs, Say, fill_in_one_step
+from splitjob_local.programs.gobuild import compile_program, find_go
+from splitjob_local.programs.versions import KUBERNETES, TOOLS, cache_root, platform_name
 
 SOURCE = TOOLS / "node"
 COMBINED = "node-programs"

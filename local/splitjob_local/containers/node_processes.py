@@ -6,11 +6,11 @@ from typing import Any
 
 import yaml
 
-from splitjob_local.binaries import Programs
+from splitjob_local.cluster.controlplane import SERVICE_NETWORK, ControlPlane
 from splitjob_local.containers.containerd import Containerd
 from splitjob_local.containers.network import NODE_ADDRESS, POD_NETWORK, Namespaces
-from splitjob_local.controlplane import SERVICE_NETWORK, ControlPlane
-from splitjob_local.supervised_processes import ProcessSpec, clean_environment
+from splitjob_local.processes.supervised import ProcessSpec, clean_environment
+from splitjob_local.programs.binaries import Programs
 
 NODE = "node-1"
 CGROUP = "/track-tree-audio"

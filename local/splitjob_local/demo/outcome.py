@@ -6,12 +6,12 @@ from pathlib import Path
 from typing import Any
 
 from splitjob.resource import LABEL_SPLITJOB
+from splitjob_local.cluster.kubectl import ClusterError
+from splitjob_local.cluster.local_cluster import LocalCluster
 from splitjob_local.demo.examine import Separation
 from splitjob_local.demo.narrate import Check
 from splitjob_local.demo.page import Page, Track
 from splitjob_local.demo.song import Song
-from splitjob_local.kubectl import ClusterError
-from splitjob_local.local_cluster import LocalCluster
 
 LOG_LINES = 15
 

@@ -8,7 +8,7 @@ from http.server import BaseHTTPRequestHandler, HTTPServer, ThreadingHTTPServer
 from typing import Self
 from urllib.parse import urlsplit
 
-from splitjob_local.pki import KeyPair
+from splitjob_local.cluster.pki import KeyPair
 
 MAX_BODY_BYTES = 1 << 20
 

@@ -11,6 +11,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
+from splitjob_local.cluster.lifetime import Ended, keep_up
+from splitjob_local.cluster.local_cluster import LocalCluster, Options
 from splitjob_local.demo import outcome
 from splitjob_local.demo.asking import ask
 from splitjob_local.demo.audio import UnreadableError
@@ -23,8 +25,6 @@ from splitjob_local.demo.receiver import Receiver
 from splitjob_local.demo.song import Song, synthesise, take
 from splitjob_local.demo.watch import Watch, wait_for
 from splitjob_local.kinds import cluster_class
-from splitjob_local.lifetime import Ended, keep_up
-from splitjob_local.local_cluster import LocalCluster, Options
 
 STEPS = 8
 INTERRUPTED = 130  # as a shell says it

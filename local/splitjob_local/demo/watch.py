@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Self
 
 from splitjob.resource import LABEL_SPLITJOB
-from splitjob_local.kubectl import Cluster, ClusterError
-from splitjob_local.supervisor import die_with_parent
+from splitjob_local.cluster.kubectl import Cluster, ClusterError
+from splitjob_local.processes.supervisor import die_with_parent
 
 LAST_ROW_SECONDS = 0.5
 SLICE_SECONDS = 60.0  # below the time limit of a kubectl command

@@ -20,7 +20,7 @@ from pathlib import Path
 from splitjob_local.images.arguments import EPILOG, add_arguments, build_of, image_name
 from splitjob_local.images.engine import ROOT, TARGETS, Build, Engine, ImageError, build
 from splitjob_local.images.recipe import DOCUMENTS
-from splitjob_local.program_versions import cache_root, find_program
+from splitjob_local.programs.versions import cache_root, find_program
 
 __all__ = ["Released", "commands"]
 

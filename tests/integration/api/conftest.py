@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import pytest
 from tests.api_harness import NAMESPACE, TOKEN, Api, started
 
-from splitjob_local.local_cluster import LocalCluster
+from splitjob_local.cluster.local_cluster import LocalCluster
 
 
 @pytest.fixture(scope="session")

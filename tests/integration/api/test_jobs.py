@@ -26,7 +26,7 @@ from splitjob.intent import LABEL_LENGTH
 from splitjob.request import SplitRequest
 from splitjob_api.kubernetes import Cluster, ClusterUnavailable, SplitJobObject
 from splitjob_api.submission import Submission
-from splitjob_local.local_cluster import LocalCluster
+from splitjob_local.cluster.local_cluster import LocalCluster
 
 
 def test_a_signed_request_becomes_a_splitjob_and_a_secret(kube: LocalCluster, api: Api) -> None:

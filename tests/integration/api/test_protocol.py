@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from tests.api_harness import Api, body
 
-from splitjob_local.local_cluster import LocalCluster
+from splitjob_local.cluster.local_cluster import LocalCluster
 
 odd_text = st.text(alphabet=st.characters(exclude_categories=["Cs"]), max_size=300)
 

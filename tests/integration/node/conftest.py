@@ -8,7 +8,7 @@ import pytest
 from kubernetes.client import CoreV1Api, V1DeleteOptions
 from kubernetes.client.exceptions import ApiException
 
-from splitjob_local.local_cluster import LocalCluster
+from splitjob_local.cluster.local_cluster import LocalCluster
 
 Json = dict[str, Any]
 IMAGE = "track-tree-audio/test:local"

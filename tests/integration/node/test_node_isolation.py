@@ -16,7 +16,7 @@ import pytest
 from tests.integration.node.conftest import Pods
 from tests.waiting import wait_for
 
-from splitjob_local.local_cluster import LocalCluster
+from splitjob_local.cluster.local_cluster import LocalCluster
 
 Json = dict[str, Any]
 TOKEN = "/var/run/secrets/kubernetes.io/serviceaccount"

@@ -7,8 +7,8 @@ from typing import Any
 import httpx
 import pytest
 
-from splitjob_local.kubectl import ClusterError
-from splitjob_local.local_cluster import LocalCluster
+from splitjob_local.cluster.kubectl import ClusterError
+from splitjob_local.cluster.local_cluster import LocalCluster
 
 
 def kubectl_logs(pods: Any, *arguments: str) -> str:

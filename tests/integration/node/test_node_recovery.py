@@ -8,7 +8,7 @@ import psutil
 import pytest
 from tests.waiting import wait_for
 
-from splitjob_local.local_cluster import LocalCluster
+from splitjob_local.cluster.local_cluster import LocalCluster
 
 
 @pytest.fixture

@@ -14,10 +14,10 @@ from tests.worker import Models, Web, Worker, answer, tones, web_server, write_a
 
 from splitjob.models import dump_registry
 from splitjob_io.storage import S3Service
-from splitjob_local import s3server
-from splitjob_local.binaries import find_binaries
-from splitjob_local.ports import Leases
-from splitjob_local.supervised_processes import Processes
+from splitjob_local.cluster import s3server
+from splitjob_local.processes.ports import Leases
+from splitjob_local.processes.supervised import Processes
+from splitjob_local.programs.binaries import find_binaries
 from splitjob_worker.models_cli import describe
 
 

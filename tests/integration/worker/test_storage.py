@@ -11,7 +11,7 @@ from tests.flaky_storage import Flaky
 
 from splitjob_io import storage_cli
 from splitjob_io.storage import S3Service, StorageError
-from splitjob_local.s3server import S3Access
+from splitjob_local.cluster.s3server import S3Access
 
 
 @pytest.fixture

@@ -19,7 +19,7 @@ from botocore.httpsession import URLLib3Session
 from tests.operator_samples import manifest_job
 
 from splitjob_io.storage import S3Service, StorageSettings
-from splitjob_local.s3server import S3Access
+from splitjob_local.cluster.s3server import S3Access
 
 ROLE = "arn:aws:iam::123456789012:role/stems"
 # The addresses of the agent of EKS Pod Identity, which the chart's storage.podIdentity opens.

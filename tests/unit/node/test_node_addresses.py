@@ -7,8 +7,8 @@ from contextlib import suppress
 
 import pytest
 
-from splitjob_kubelet import addresses
-from splitjob_kubelet.addresses import AddressesExhaustedError, LoopbackRange
+from splitjob_kubelet.node import addresses
+from splitjob_kubelet.node.addresses import AddressesExhaustedError, LoopbackRange
 
 pytestmark = pytest.mark.skipif(
     sys.platform != "linux", reason="only Linux routes all of 127.0.0.0/8 to itself"

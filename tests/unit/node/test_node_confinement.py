@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from splitjob_kubelet.confinement import (
+from splitjob_kubelet.runtime.confinement import (
     IMAGE_USER,
     Identity,
     Mount,
@@ -16,11 +16,11 @@ from splitjob_kubelet.confinement import (
     security_context,
     volume_owner,
 )
-from splitjob_kubelet.environment import ConfigurationError, service_variables
-from splitjob_kubelet.root_filesystem import image_mounts, prepare
+from splitjob_kubelet.runtime.environment import ConfigurationError, service_variables
+from splitjob_kubelet.runtime.root_filesystem import image_mounts, prepare
+from splitjob_kubelet.runtime.volume_store import make_directories, make_sub_paths, write_files
+from splitjob_kubelet.runtime.volumes import File, volume_mounts
 from splitjob_kubelet.settings import parse
-from splitjob_kubelet.volume_store import make_directories, make_sub_paths, write_files
-from splitjob_kubelet.volumes import File, volume_mounts
 
 
 def pod(context: dict[str, Any] | None = None, *containers: dict[str, Any]) -> dict[str, Any]:

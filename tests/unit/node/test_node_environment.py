@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from splitjob.quantity import binary_quantity, bytes_of, parse_quantity
-from splitjob_kubelet.environment import (
+from splitjob_kubelet.containers.image_pull import is_valid_image
+from splitjob_kubelet.runtime.environment import (
     ConfigurationError,
     PodFacts,
     Source,
@@ -17,8 +18,7 @@ from splitjob_kubelet.environment import (
     resource_value,
     rewrite_path,
 )
-from splitjob_kubelet.image_environment import is_valid_image
-from splitjob_kubelet.volumes import File, TokenRequest, mount_paths, volume_files
+from splitjob_kubelet.runtime.volumes import File, TokenRequest, mount_paths, volume_files
 
 FACTS = PodFacts(pod_ip="127.0.16.5", host_ip="127.0.0.1", allocatable={"memory": "8Gi"})
 

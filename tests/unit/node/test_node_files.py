@@ -9,15 +9,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from splitjob_kubelet import logs
-from splitjob_kubelet.disk import has_storage_limits, storage_verdict
-from splitjob_kubelet.logs import LogQuery, LogWriter, last_output, read_log, tail_offset
-from splitjob_kubelet.memory import seconds_to_next_look
-from splitjob_kubelet.probes import ProbeError, follow
+from splitjob_kubelet.containers.probes import ProbeError, follow
+from splitjob_kubelet.containers.termination import termination_message
+from splitjob_kubelet.pods.disk import has_storage_limits, storage_verdict
+from splitjob_kubelet.runtime import logs
+from splitjob_kubelet.runtime.logs import LogQuery, LogWriter, last_output, read_log, tail_offset
+from splitjob_kubelet.runtime.memory import seconds_to_next_look
+from splitjob_kubelet.runtime.volume_store import shows, write_files
+from splitjob_kubelet.runtime.volumes import File
 from splitjob_kubelet.settings import parse
-from splitjob_kubelet.termination import termination_message
-from splitjob_kubelet.volume_store import shows, write_files
-from splitjob_kubelet.volumes import File
 
 
 @pytest.fixture

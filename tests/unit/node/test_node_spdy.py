@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from splitjob_kubelet.spdy import (
+from splitjob_kubelet.endpoint.spdy import (
     DICTIONARY,
     Data,
     Decoder,

@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
-from splitjob_kubelet.admission import Gpus, refusal
-from splitjob_kubelet.pods import pod_status
-from splitjob_kubelet.records import (
+from splitjob_kubelet.containers.restarts import BackOff, duration, starts_again
+from splitjob_kubelet.node.admission import Gpus, refusal
+from splitjob_kubelet.node.records import (
     ContainerRecord,
     PodRecord,
     Running,
@@ -16,8 +16,8 @@ from splitjob_kubelet.records import (
     load,
     save,
 )
-from splitjob_kubelet.recovery import recovered
-from splitjob_kubelet.restarts import BackOff, duration, starts_again
+from splitjob_kubelet.pods.recovery import recovered
+from splitjob_kubelet.pods.status import pod_status
 
 NOW = datetime(2030, 1, 1, tzinfo=UTC)
 RUNNING = Running(started_at=NOW, container_id="process://u/main/0")

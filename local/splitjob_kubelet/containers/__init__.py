@@ -1,0 +1,1 @@
+"""The life of one container: image, program, start, probes, end, restart."""

@@ -1,0 +1,203 @@
+"""From the spec of a container to the program that is run."""
+
+import asyncio
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from splitjob_kubelet.api.apiserver import Cluster
+from splitjob_kubelet.api.kubeconfig import AUTHORITY_FILE, pod_kubeconfig
+from splitjob_kubelet.containers.image_pull import Environment
+from splitjob_kubelet.node.admission import GPU_RESOURCE, gpu_variables
+from splitjob_kubelet.node.sandbox import ContainerDirectory, Sandbox
+from splitjob_kubelet.objects import TOKEN_MOUNT_PATH, Json, namespace_of
+from splitjob_kubelet.runtime.confinement import Confinement, identity_of, security_context
+from splitjob_kubelet.runtime.container_process import Program
+from splitjob_kubelet.runtime.environment import (
+    Source,
+    container_environment,
+    expand,
+    rewrite_path,
+    rewritten,
+    service_variables,
+    sources_of,
+)
+from splitjob_kubelet.runtime.isolation import Level
+from splitjob_kubelet.runtime.root_filesystem import prepare
+from splitjob_kubelet.runtime.volume_store import make_sub_paths
+from splitjob_kubelet.runtime.volumes import (
+    Binary,
+    mount_paths,
+    object_bytes,
+    token_volume,
+    volume_mounts,
+)
+
+_SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+
+
+class NoCommandError(Exception):
+    """The container leaves its command to the image, and there is none."""
+
+
+async def fetch_objects(
+    cluster: Cluster, namespace: str, sources: Iterable[Source]
+) -> dict[Source, Binary | None]:
+    """The data of Secrets and ConfigMaps, None for those that do not exist."""
+    wanted = list(sources)
+    manifests = await asyncio.gather(
+        *(cluster.data_object(source.kind, namespace, source.name) for source in wanted)
+    )
+    return {
+        source: None if manifest is None else object_bytes(source.kind, manifest)
+        for source, manifest in zip(wanted, manifests, strict=True)
+    }
+
+
+async def container_program(
+    container: Json,
+    sandbox: Sandbox,
+    image: Environment,
+    directory: ContainerDirectory,
+    container_id: str,
+) -> Program:
+    """Work out what to run for a container.
+
+    Args:
+        container: its spec.
+        sandbox: its pod.
+        image: where its programs are.
+        directory: its files.
+        container_id: names this start of it.
+
+    Returns:
+        The program.
+
+    Raises:
+        ConfigurationError: it refers to something that is not there.
+        NoCommandError: it has no command.
+        ClusterError: the API server could not be asked.
+    """
+    pod = sandbox.pod
+    cluster = sandbox.services.cluster
+    found = await fetch_objects(cluster, namespace_of(pod), sources_of(container))
+    objects = {source: _texts(data) for source, data in found.items()}
+    variables = container_environment(container, pod, sandbox.facts, objects)
+    mounts = mount_paths(container, pod, sandbox.volumes, directory.termination_message, variables)
+    make_sub_paths(container, mounts)
+    command = [expand(part, variables) for part in container.get("command") or []]
+    if not command:
+        raise NoCommandError(
+            "no command specified: on this node, where images are directories of programs, "
+            "the container must have one"
+        )
+    command += [expand(part, variables) for part in container.get("args") or []]
+    start = _Start(container, sandbox, image, directory, container_id, variables, mounts, command)
+    return _confined(start) if sandbox.services.isolation.confines else _rewritten(start)
+
+
+@dataclass(frozen=True)
+class _Start:
+    """One start of a container: everything that is known about it, paths as the container's."""
+
+    container: Json
+    sandbox: Sandbox
+    image: Environment
+    directory: ContainerDirectory
+    container_id: str
+    variables: dict[str, str]
+    mounts: dict[str, str]
+    words: list[str]
+
+    @property
+    def basics(self) -> dict[str, str]:
+        """The variables that every container has."""
+        share = self.sandbox.gpu_shares.get(self.container["name"], [])
+        return {
+            "PATH": f"{self.image.bin_dir}:{_SYSTEM_PATH}",
+            "HOSTNAME": self.hostname,
+            **gpu_variables(share, GPU_RESOURCE in self.sandbox.services.capacity),
+        }
+
+    @property
+    def hostname(self) -> str:
+        return str(self.sandbox.pod["spec"].get("hostname") or self.sandbox.record.name)
+
+
+def _confined(start: _Start) -> Program:
+    """The program in a root file system of its own, where every path is what the pod says."""
+    container, sandbox = start.container, start.sandbox
+    isolation = sandbox.services.isolation
+    identity = identity_of(container, sandbox.pod)
+    prepare(start.directory.root, start.hostname, sandbox.record.pod_ip or "")
+    confinement = Confinement(
+        root=str(start.directory.root),
+        mounts=isolation.mounts(
+            start.image.bin_dir, volume_mounts(container, sandbox.pod, start.mounts)
+        ),
+        read_only_root=bool(security_context(container, sandbox.pod).get("readOnlyRootFilesystem")),
+        identity=identity,
+        user_namespace=isolation.level is Level.USER_NAMESPACE,
+        hostname=start.hostname,
+        directory=container.get("workingDir") or "/",
+    )
+    services = service_variables(sandbox.services.access.server)
+    home = {"HOME": "/root" if identity.user == 0 else "/"}
+    return Program(
+        arguments=start.words,
+        environment=start.basics | home | services | start.variables,
+        directory=Path("/"),
+        container_id=start.container_id,
+        mounts={},
+        confinement=confinement,
+    )
+
+
+def _rewritten(start: _Start) -> Program:
+    """The program among this machine's files, every path in it one of this machine."""
+    mounts = start.mounts
+    variables = {name: rewrite_path(value, mounts) for name, value in start.variables.items()}
+    return Program(
+        arguments=rewritten(start.words, mounts),
+        environment=start.basics | _places(start) | _kubeconfig(start) | variables,
+        directory=_working_directory(start),
+        container_id=start.container_id,
+        mounts=mounts,
+    )
+
+
+def _places(start: _Start) -> dict[str, str]:
+    scratch = rewrite_path("/tmp", start.mounts)  # noqa: S108
+    own = scratch if scratch in start.mounts.values() else str(start.directory.scratch)
+    return {"LANG": "C.UTF-8", "HOME": str(start.directory.home), "TMPDIR": own}
+
+
+def _kubeconfig(start: _Start) -> dict[str, str]:
+    """The kubeconfig in place of the mounted service account, for pods that have one mounted."""
+    sandbox, file = start.sandbox, start.directory.kubeconfig
+    if token_volume(start.container, sandbox.pod) is None:
+        return {}
+    authority = sandbox.services.settings.root / AUTHORITY_FILE
+    token = rewrite_path(f"{TOKEN_MOUNT_PATH}/token", start.mounts)
+    server = sandbox.services.access.server
+    file.touch(mode=0o600)
+    file.write_text(
+        pod_kubeconfig(server, authority, token, namespace_of(sandbox.pod)), encoding="utf-8"
+    )
+    return {"KUBECONFIG": str(file)}
+
+
+def _working_directory(start: _Start) -> Path:
+    """The directory behind workingDir when that is mounted; the image's own does not exist here."""
+    asked = start.container.get("workingDir")
+    if asked:
+        path = rewrite_path(asked, start.mounts)
+        if path != asked:
+            return Path(path)
+    return start.directory.home
+
+
+def _texts(data: Binary | None) -> dict[str, str] | None:
+    if data is None:
+        return None
+    return {key: value.decode(errors="replace") for key, value in data.items()}

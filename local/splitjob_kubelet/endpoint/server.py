@@ -1,0 +1,199 @@
+"""The node's HTTPS endpoint: what the API server asks a kubelet for, `kubectl logs` above all.
+
+Clients must have a certificate of the cluster, and may do only what the API server's
+authorizer lets them (SubjectAccessReview), as with a kubelet.
+"""
+
+import ssl
+from collections.abc import Awaitable, Callable, Mapping
+from datetime import UTC, datetime, timedelta
+
+from aiohttp import web
+
+from splitjob_kubelet.api.apiserver import ClusterError
+from splitjob_kubelet.containers.runner import ContainerRunner
+from splitjob_kubelet.endpoint.execution import execute
+from splitjob_kubelet.endpoint.port_forward import forward_ports
+from splitjob_kubelet.node.node_context import Services
+from splitjob_kubelet.objects import parse_timestamp
+from splitjob_kubelet.pods.agent import Agent
+from splitjob_kubelet.pods.pod_worker import PodWorker
+from splitjob_kubelet.runtime.logs import LogQuery, read_log
+
+_MASTERS = "system:masters"
+_CHANGING = ("/exec/", "/portForward/")
+_AGENT = web.AppKey("agent", Agent)
+_SERVICES = web.AppKey("services", Services)
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+
+class Endpoint:
+    """A running HTTPS server."""
+
+    def __init__(self, services: Services, agent: Agent) -> None:
+        self._services = services
+        app = web.Application(middlewares=[_authorize])
+        app[_AGENT] = agent
+        app[_SERVICES] = services
+        app.router.add_get("/healthz", _healthz)
+        app.router.add_get("/pods", _pods)
+        app.router.add_get("/containerLogs/{namespace}/{pod}/{container}", _container_logs)
+        app.router.add_get("/exec/{namespace}/{pod}/{container}", _exec)
+        app.router.add_get("/portForward/{namespace}/{pod}", _port_forward)
+        app.router.add_route("*", "/attach/{rest:.*}", _attach)
+        self._runner = web.AppRunner(app, access_log=None)
+
+    async def start(self) -> None:
+        """Listen.
+
+        Raises:
+            OSError: the port is taken, or a certificate cannot be read.
+        """
+        settings = self._services.settings
+        tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH, cafile=str(settings.client_ca))
+        tls.load_cert_chain(settings.serving_cert, settings.serving_key)
+        tls.verify_mode = ssl.CERT_REQUIRED
+        await self._runner.setup()
+        site = web.TCPSite(
+            self._runner, settings.address, settings.port, ssl_context=tls, shutdown_timeout=1.0
+        )
+        await site.start()
+
+    async def stop(self) -> None:
+        await self._runner.cleanup()
+
+
+def client_of(request: web.Request) -> tuple[str, list[str]]:
+    """Who the client's certificate names: user (common name) and groups (organizations)."""
+    certificate = request.transport.get_extra_info("peercert") if request.transport else None
+    fields = [pair for part in (certificate or {}).get("subject", ()) for pair in part]
+    users = [value for key, value in fields if key == "commonName"]
+    groups = [value for key, value in fields if key == "organizationName"]
+    return (users[0] if users else ""), groups
+
+
+@web.middleware
+async def _authorize(request: web.Request, handler: Handler) -> web.StreamResponse:
+    user, groups = client_of(request)
+    services = request.app[_SERVICES]
+    if _MASTERS not in groups:
+        attributes = {
+            "verb": "create" if request.path.startswith(_CHANGING) else "get",
+            "resource": "nodes",
+            "subresource": "proxy",
+            "name": services.settings.name,
+        }
+        try:
+            allowed = bool(user) and await services.cluster.may(user, groups, attributes)
+        except ClusterError as error:
+            return web.Response(status=503, text=f"authorization: {error}\n")
+        if not allowed:
+            return web.Response(status=403, text=f'user "{user}" may not use nodes/proxy\n')
+    return await handler(request)
+
+
+async def _healthz(_request: web.Request) -> web.StreamResponse:
+    return web.Response(text="ok")
+
+
+async def _attach(_request: web.Request) -> web.StreamResponse:
+    return web.Response(status=501, text="attach does not exist on the process node: use exec\n")
+
+
+async def _pods(request: web.Request) -> web.StreamResponse:
+    pods = request.app[_AGENT].pods
+    return web.json_response({"kind": "PodList", "apiVersion": "v1", "items": pods})
+
+
+def _worker(request: web.Request) -> PodWorker:
+    """The pod that the path names."""
+    where = request.match_info
+    worker = request.app[_AGENT].find(where["namespace"], where["pod"])
+    if worker is None:
+        raise web.HTTPNotFound(text=f'pod "{where["pod"]}" is not on this node\n')
+    return worker
+
+
+def _runner(request: web.Request) -> ContainerRunner:
+    """The container that the path names."""
+    name = request.match_info["container"]
+    runner = _worker(request).runner_of(name)
+    if runner is None:
+        raise web.HTTPNotFound(text=f'the pod has no container "{name}"\n')
+    return runner
+
+
+async def _port_forward(request: web.Request) -> web.StreamResponse:
+    address = _worker(request).record.pod_ip
+    if address is None:
+        raise web.HTTPBadRequest(text="the pod has no address yet\n")
+    return await forward_ports(request, address)
+
+
+async def _exec(request: web.Request) -> web.StreamResponse:
+    return await execute(request, _runner(request))
+
+
+async def _container_logs(request: web.Request) -> web.StreamResponse:
+    runner = _runner(request)
+    previous = request.query.get("previous") == "true"
+    try:
+        query = log_query(request.query, datetime.now(UTC))
+    except ValueError as error:
+        return web.Response(status=400, text=f"{error}\n")
+    attempt = _attempt(runner, previous)
+    if attempt is None:
+        return web.Response(status=400, text=_why_no_log(runner, previous))
+    return await _send_log(request, runner, attempt, query)
+
+
+def log_query(query: Mapping[str, str], now: datetime) -> LogQuery:
+    """PodLogOptions from a query string.
+
+    Args:
+        query: the parameters.
+        now: what sinceSeconds counts from.
+
+    Raises:
+        ValueError: a number or time that is none.
+    """
+    since = parse_timestamp(query["sinceTime"]) if query.get("sinceTime") else None
+    if query.get("sinceSeconds"):
+        since = now - timedelta(seconds=int(query["sinceSeconds"]))
+    return LogQuery(
+        follow=query.get("follow") == "true",
+        tail_lines=int(query["tailLines"]) if query.get("tailLines") else None,
+        since=since,
+        limit_bytes=int(query["limitBytes"]) if query.get("limitBytes") else None,
+        timestamps=query.get("timestamps") == "true",
+    )
+
+
+def _attempt(runner: ContainerRunner, previous: bool) -> int | None:
+    """Which start's log is wanted, or None where there is none."""
+    entry = runner.entry
+    attempt = entry.restarts - 1 if previous else entry.restarts
+    return attempt if attempt >= 0 and runner.directory.log(attempt).exists() else None
+
+
+def _why_no_log(runner: ContainerRunner, previous: bool) -> str:
+    pod = runner.pod_name
+    if previous:
+        return f'previous terminated container "{runner.name}" in pod "{pod}" not found'
+    waiting = runner.entry.waiting
+    reason = waiting.message or waiting.reason if waiting else "its log is gone"
+    return f'container "{runner.name}" in pod "{pod}" is waiting to start: {reason}'
+
+
+async def _send_log(
+    request: web.Request, runner: ContainerRunner, attempt: int, query: LogQuery
+) -> web.StreamResponse:
+    path = runner.directory.log(attempt)
+    writer = runner.log_writer if runner.log_writer and runner.log_writer.path == path else None
+    response = web.StreamResponse(headers={"Content-Type": "text/plain"})
+    await response.prepare(request)
+    async for piece in read_log(path, query, writer):
+        await response.write(piece)
+    await response.write_eof()
+    return response

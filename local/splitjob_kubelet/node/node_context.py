@@ -1,0 +1,29 @@
+"""What everything on the node shares."""
+
+from dataclasses import dataclass
+
+import aiohttp
+
+from splitjob_kubelet.api.apiserver import Cluster
+from splitjob_kubelet.api.events import EventRecorder
+from splitjob_kubelet.api.kubeconfig import Access
+from splitjob_kubelet.node.addresses import AddressPool
+from splitjob_kubelet.node.admission import Gpus
+from splitjob_kubelet.runtime.isolation import Isolation
+from splitjob_kubelet.settings import Settings
+
+
+@dataclass(frozen=True)
+class Services:
+    """The node's settings and its connections to the rest of the world."""
+
+    settings: Settings
+    access: Access
+    cluster: Cluster
+    capacity: dict[str, str]
+    addresses: AddressPool
+    gpus: Gpus
+    events: EventRecorder
+    isolation: Isolation
+    http: aiohttp.ClientSession
+    """For probes and hooks of pods: without the node's credentials."""

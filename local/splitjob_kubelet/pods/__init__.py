@@ -1,0 +1,1 @@
+"""The life of one pod: admission, volumes, containers, status, removal."""

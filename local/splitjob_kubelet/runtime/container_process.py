@@ -1,0 +1,276 @@
+"""A container's process: started, watched, read and ended, with everything it started."""
+
+import asyncio
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO
+
+import psutil
+
+from splitjob_kubelet.runtime import orphans
+from splitjob_kubelet.runtime.confinement import Confinement
+
+_INTERPRETER = [sys.executable, "-I", "-S"]
+_LAUNCHER = str(Path(__file__).with_name("launcher.py"))
+_DRAIN_SECONDS = 2.0
+_SWEEP_SECONDS = 0.01
+_MOST_SWEEPS = 500
+_READ_BYTES = 64 * 1024
+
+Sink = Callable[[str, bytes], None]
+"""Takes what a process writes: stream name, bytes."""
+
+
+class StartError(Exception):
+    """The program of a container could not be executed."""
+
+
+@dataclass(frozen=True)
+class Program:
+    """What to run.
+
+    Attributes:
+        arguments: the program and its arguments.
+        environment: all of it.
+        directory: where it starts, on this machine.
+        container_id: names the start of the container that it belongs to.
+        mounts: by which paths of the container were turned into ours; none when it is confined.
+        confinement: the file system and the user that it gets, or None: ours.
+    """
+
+    arguments: list[str]
+    environment: dict[str, str]
+    directory: Path
+    container_id: str
+    mounts: Mapping[str, str]
+    confinement: Confinement | None = None
+
+
+class Process:
+    """A running program in a session of its own, and its descendants."""
+
+    def __init__(self, popen: subprocess.Popen[bytes], container_id: str, sink: Sink) -> None:
+        self.pid = popen.pid
+        self.container_id = container_id
+        self._popen = popen
+        self._main = psutil.Process(popen.pid)
+        self._seen: dict[int, psutil.Process] = {self.pid: self._main}
+        self._looked_at = 0.0
+        self._exited = asyncio.Event()
+        self._timers: list[asyncio.TimerHandle] = []
+        self._termination_sent = False
+        self._outputs = [
+            _forward(stream, name, sink)
+            for stream, name in ((popen.stdout, "stdout"), (popen.stderr, "stderr"))
+            if stream is not None
+        ]
+        _call_on_exit(popen, self._exited.set)
+
+    @property
+    def alive(self) -> bool:
+        return not self._exited.is_set()
+
+    def read_also(self, stream: IO[bytes], sink: Sink) -> None:
+        """Take output from one more stream, as stdout; it is closed with the others."""
+        self._outputs.append(_forward(stream, "stdout", sink))
+
+    async def wait(self) -> int:
+        """Wait for the end of the first process, then end all the others.
+
+        Returns:
+            The exit code as a container runtime gives it: 128 + signal when killed by one.
+        """
+        await self._exited.wait()
+        for timer in self._timers:
+            timer.cancel()
+        # The first process is not reaped yet, so its number cannot be somebody else's.
+        for _ in range(_MOST_SWEEPS):
+            if not self.kill():
+                break
+            await asyncio.sleep(_SWEEP_SECONDS)
+        await asyncio.wait(self._outputs, timeout=_DRAIN_SECONDS)
+        for output in self._outputs:
+            output.cancel()
+        code = self._popen.wait()
+        orphans.forget(self.pid)
+        return 128 - code if code < 0 else code
+
+    def terminate(self, grace: float) -> None:
+        """Ask the first process to end, and end all after `grace` seconds.
+
+        A later call can only shorten the time.
+        """
+        if not self.alive:
+            return
+        if not self._termination_sent:
+            self._termination_sent = True
+            with contextlib.suppress(ProcessLookupError):
+                self._popen.send_signal(signal.SIGTERM)
+        self._timers.append(asyncio.get_running_loop().call_later(grace, self.kill))
+
+    def kill(self) -> int:
+        """Send SIGKILL to the whole family; returns how many others than the first were alive."""
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(self.pid, signal.SIGKILL)
+        others = [one for one in self.family() if one.pid != self.pid]
+        for member in [*others, self._main]:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                member.kill()
+        orphans.reap()
+        return len(others)
+
+    def family(self, age: float = 0.0) -> list[psutil.Process]:
+        """The living processes of the container, those too that lost their parents on the way.
+
+        Args:
+            age: seconds for which an earlier answer is good enough; finding out reads the whole
+                process table.
+        """
+        if age and time.monotonic() - self._looked_at < age:
+            return list(self._seen.values())
+        self._looked_at = time.monotonic()
+        found: dict[int, psutil.Process] = {}
+        for root in [*self._seen.values(), *orphans.of(self.container_id)]:
+            if root.pid in found or not _lives(root):
+                continue
+            found[root.pid] = root
+            with contextlib.suppress(psutil.NoSuchProcess):
+                found |= {
+                    child.pid: child for child in root.children(recursive=True) if _lives(child)
+                }
+        self._seen = found
+        return list(found.values())
+
+
+def _lives(process: psutil.Process) -> bool:
+    try:
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
+
+
+async def start(
+    program: Program, sink: Sink, stdin: int = subprocess.DEVNULL, terminal: int | None = None
+) -> Process:
+    """Start a program through the launcher, so that it dies with the node.
+
+    Args:
+        program: what to run.
+        sink: takes its output.
+        stdin: descriptor that it reads from.
+        terminal: descriptor of a terminal to use for input and output instead.
+
+    Raises:
+        StartError: it cannot be executed; the message says why.
+    """
+    report, reported = os.pipe()
+    handed = [reported]
+    if program.confinement is not None:
+        handed.append(program.confinement.descriptor())
+    confinement = handed[1] if len(handed) > 1 else 0
+    words = [str(reported), str(os.getpid()), str(confinement), *program.arguments]
+    try:
+        popen = subprocess.Popen(  # noqa: ASYNC220 - forks in a millisecond, by vfork
+            [*_INTERPRETER, _LAUNCHER, *words],
+            env=program.environment | {orphans.MARKER: program.container_id},
+            cwd=program.directory,
+            stdin=stdin if terminal is None else terminal,
+            stdout=subprocess.PIPE if terminal is None else terminal,
+            stderr=subprocess.PIPE if terminal is None else terminal,
+            pass_fds=handed,
+            start_new_session=True,
+        )
+    except (OSError, ValueError) as error:
+        os.close(report)
+        raise StartError(str(error)) from None
+    finally:
+        for descriptor in handed:
+            os.close(descriptor)
+    orphans.expect(popen.pid)
+    process = Process(popen, program.container_id, sink)
+    problem = bytearray()
+    with os.fdopen(report, "rb", buffering=0) as stream:
+        await _forward(stream, "report", lambda _name, data: problem.extend(data))
+    if problem:
+        await process.wait()
+        raise StartError(problem.decode(errors="replace"))
+    return process
+
+
+async def run(program: Program, seconds: float) -> tuple[int, str]:
+    """Run a program to its end, for probes and hooks.
+
+    Returns:
+        Its exit code and what it wrote, at most 10 KiB.
+
+    Raises:
+        StartError: it cannot be executed.
+        TimeoutError: it took longer than `seconds` and was killed.
+    """
+    output = bytearray()
+    process = await start(program, lambda _stream, data: output.extend(data[: 10240 - len(output)]))
+    try:
+        async with asyncio.timeout(seconds):
+            code = await process.wait()
+    finally:
+        if process.alive:
+            process.kill()
+            await process.wait()
+    return code, output.decode(errors="replace")
+
+
+def _forward(stream: IO[bytes], name: str, sink: Sink) -> asyncio.Future[None]:
+    """Hand everything that can be read from a pipe to a sink; the result is set at its end."""
+    loop = asyncio.get_running_loop()
+    ended: asyncio.Future[None] = loop.create_future()
+    descriptor = stream.fileno()
+    os.set_blocking(descriptor, False)
+
+    def read() -> None:
+        try:
+            data = os.read(descriptor, _READ_BYTES)
+        except BlockingIOError:
+            return
+        except OSError:  # how Linux says that nobody has the terminal open any more
+            data = b""
+        if data:
+            sink(name, data)
+        elif not ended.done():
+            ended.set_result(None)
+
+    def close(_: asyncio.Future[None]) -> None:
+        loop.remove_reader(descriptor)
+        stream.close()
+
+    loop.add_reader(descriptor, read)
+    ended.add_done_callback(close)
+    return ended
+
+
+def _call_on_exit(popen: subprocess.Popen[bytes], callback: Callable[[], None]) -> None:
+    """Call back in the event loop once the process has ended, without reaping it on Linux."""
+    loop = asyncio.get_running_loop()
+    if hasattr(os, "pidfd_open"):
+        descriptor = os.pidfd_open(popen.pid)
+
+        def exited() -> None:
+            loop.remove_reader(descriptor)
+            os.close(descriptor)
+            callback()
+
+        loop.add_reader(descriptor, exited)
+        return
+
+    def watch() -> None:
+        os.waitid(os.P_PID, popen.pid, os.WEXITED | os.WNOWAIT)
+        loop.call_soon_threadsafe(callback)
+
+    threading.Thread(target=watch, daemon=True, name=f"wait-{popen.pid}").start()

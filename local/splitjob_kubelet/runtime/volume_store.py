@@ -1,0 +1,150 @@
+"""Writes the volumes of a pod to disk, and keeps their contents up to date."""
+
+import os
+import secrets
+import shutil
+import stat
+from collections.abc import Mapping
+from pathlib import Path
+
+from splitjob_kubelet.objects import Json
+from splitjob_kubelet.runtime.confinement import VolumeOwner
+from splitjob_kubelet.runtime.environment import ConfigurationError
+from splitjob_kubelet.runtime.volumes import File
+
+_CURRENT = "..data"
+_ANYBODY = 0o777
+_SET_GROUP = 0o2000  # what is created in the directory belongs to its group
+_GROUP_READS = 0o440
+_ALL_READ = 0o644
+
+
+def make_directories(pod: Json, volumes: Path, owner: VolumeOwner | None = None) -> None:
+    """Create an empty directory for each volume that lies in the pod's own directory.
+
+    Args:
+        pod: the pod.
+        volumes: where.
+        owner: who may write to them besides the node's user.
+
+    Raises:
+        ConfigurationError: a hostPath is not what the pod says it is.
+    """
+    for volume in pod["spec"].get("volumes") or []:
+        if "hostPath" not in volume:
+            directory = volumes / volume["name"]
+            directory.mkdir(parents=True, exist_ok=True)
+            if owner is not None and "emptyDir" in volume:
+                _open_to(directory, owner)
+        else:
+            _check_host_path(volume["name"], **volume["hostPath"])
+
+
+def _open_to(directory: Path, owner: VolumeOwner) -> None:
+    directory.chmod(_ANYBODY)
+    if owner.group is not None:
+        os.chown(directory, -1, owner.group)
+        directory.chmod(_ANYBODY | _SET_GROUP)
+
+
+def _check_host_path(name: str, path: str, type: str = "") -> None:  # noqa: A002 - the API's name
+    there = Path(path)
+    if type == "DirectoryOrCreate":
+        there.mkdir(parents=True, exist_ok=True)
+    elif type == "FileOrCreate":
+        there.touch()
+    fits = {"Directory": there.is_dir, "File": there.is_file}.get(type, lambda: True)
+    if not fits():
+        raise ConfigurationError(f'volume "{name}": {path} is not a {type.lower()} of this machine')
+
+
+def make_sub_paths(container: Json, paths: Mapping[str, str]) -> None:
+    """Create the directories that subPath mounts name, where nothing is there yet."""
+    for mount in container.get("volumeMounts") or []:
+        if mount.get("subPath") or mount.get("subPathExpr"):
+            _make_as_parent(Path(paths[mount["mountPath"]]))
+
+
+def _make_as_parent(directory: Path) -> None:
+    """Create a directory, and those above it, with the mode of the one that is there."""
+    if directory.exists():
+        return
+    _make_as_parent(directory.parent)
+    directory.mkdir()
+    directory.chmod(stat.S_IMODE(directory.parent.stat().st_mode))
+
+
+def write_files(
+    directory: Path, files: Mapping[str, File], owner: VolumeOwner | None = None
+) -> None:
+    """Replace the files of a volume in one step, so that no reader sees half of an update.
+
+    The files lie in a new directory that the symbolic link `..data` is turned to; the visible
+    names are links through it (the kubelet's AtomicWriter).
+
+    Args:
+        directory: of the volume.
+        files: path in it -> file.
+        owner: who may read them besides the node's user.
+    """
+    fresh = directory / f"..{secrets.token_hex(8)}"
+    for path, file in files.items():
+        target = fresh / path
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_bytes(file.content)
+        target.chmod(file.mode)
+        if owner is not None:
+            _give(target, file, owner)
+    fresh.mkdir(exist_ok=True)
+    current = directory / _CURRENT
+    stale = Path(os.readlink(current)) if current.is_symlink() else None  # noqa: PTH115
+    _turn(current, fresh.name)
+    _show(directory, {path.split("/", 1)[0] for path in files})
+    if stale is not None:
+        shutil.rmtree(directory / stale, ignore_errors=True)
+
+
+def _give(path: Path, file: File, owner: VolumeOwner) -> None:
+    """Change owner and mode of a file as a kubelet does for runAsUser and fsGroup."""
+    mode, user = file.mode, None
+    if file.private:
+        user = owner.user
+        mode = _ALL_READ if user is None and owner.group is None else file.mode
+    if owner.group is not None:
+        mode |= _GROUP_READS
+    os.chown(path, -1 if user is None else user, -1 if owner.group is None else owner.group)
+    path.chmod(mode)
+
+
+def _turn(link: Path, target: str) -> None:
+    partial = link.with_name("..partial")
+    partial.unlink(missing_ok=True)
+    partial.symlink_to(target)
+    partial.replace(link)
+
+
+def _show(directory: Path, names: set[str]) -> None:
+    for entry in directory.iterdir():
+        if entry.is_symlink() and entry.name != _CURRENT and entry.name not in names:
+            entry.unlink()
+    for name in names:
+        if not (directory / name).is_symlink():
+            (directory / name).symlink_to(f"{_CURRENT}/{name}")
+
+
+def shows(directory: Path, files: Mapping[str, File]) -> bool:
+    """Whether a volume already shows exactly these files."""
+    try:
+        shown = {
+            path.relative_to(directory / _CURRENT).as_posix(): path.read_bytes()
+            for path in (directory / _CURRENT).rglob("*")
+            if path.is_file()
+        }
+    except OSError:
+        return False
+    return shown == {path: file.content for path, file in files.items()}
+
+
+def empty_volumes(volumes: Path) -> None:
+    """Delete what the volumes of a pod held, once no process uses it any more."""
+    shutil.rmtree(volumes, ignore_errors=True)

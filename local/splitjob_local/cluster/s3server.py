@@ -1,0 +1,140 @@
+"""The S3 server of a local cluster: versitygw over a folder of this machine.
+
+It checks signatures and the expiry of presigned URLs, and knows ranges, tags, copies, multipart
+uploads and `If-None-Match`, so what works with it works with a real bucket.
+"""
+
+import secrets
+import ssl
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import httpx
+from pydantic import SecretStr
+
+from splitjob_local.cluster.pki import KeyPair
+from splitjob_local.processes.supervised import (
+    ProcessError,
+    Processes,
+    ProcessSpec,
+    clean_environment,
+)
+
+if TYPE_CHECKING:
+    from splitjob_io.storage import S3Service
+
+NAME = "s3"
+REGION = "us-east-1"
+BUCKET = "stems"
+HEALTH_PATH = "/healthz"
+START_SECONDS = 20.0
+
+
+@dataclass(frozen=True)
+class S3Access:
+    """What a client needs to use the bucket.
+
+    Attributes:
+        identity: what the server proves itself with over TLS; none: it speaks plain HTTP.
+        trust: the certificates that a client has to trust then.
+    """
+
+    endpoint: str
+    access_key_id: str
+    secret_access_key: str
+    bucket: str
+    region: str = REGION
+    identity: KeyPair | None = None
+    trust: Path | None = None
+
+    @classmethod
+    def new(
+        cls, endpoint: str, identity: KeyPair | None = None, trust: Path | None = None
+    ) -> "S3Access":
+        """Choose keys for a new server at an address."""
+        return cls(
+            endpoint=endpoint,
+            access_key_id=f"LOCAL{secrets.token_hex(8).upper()}",
+            secret_access_key=secrets.token_urlsafe(30),
+            bucket=BUCKET,
+            identity=identity,
+            trust=trust,
+        )
+
+    def service(self) -> "S3Service":
+        """Return the project's storage class for this bucket."""
+        # It takes half a second to import, which passes while the control plane starts.
+        from splitjob_io.storage import S3Service, StorageSettings  # noqa: PLC0415
+
+        settings = StorageSettings(
+            environment="local",
+            s3_endpoint=self.endpoint,
+            s3_region=self.region,
+            s3_bucket=self.bucket,
+            s3_access_key_id=self.access_key_id,
+            s3_secret_access_key=SecretStr(self.secret_access_key),
+        )
+        return S3Service(settings)
+
+
+def process(program: Path, folder: Path, access: S3Access) -> ProcessSpec:
+    """Return the server's process; its keys are in its environment, out of sight of `ps`.
+
+    The metadata of objects lies beside them in files of its own, because not every file system
+    keeps extended attributes.
+    """
+    data, metadata = folder / "s3" / "data", folder / "s3" / "metadata"
+    for path in (data, metadata):
+        path.mkdir(parents=True, exist_ok=True)
+    address = access.endpoint.partition("://")[2]
+    identity = access.identity
+    tls = [f"--cert={identity.certificate}", f"--key={identity.key}"] if identity else []
+    return ProcessSpec(
+        NAME,
+        (
+            str(program),
+            f"--port={address}",
+            f"--region={access.region}",
+            f"--health={HEALTH_PATH}",
+            *tls,
+            "--quiet",
+            "posix",
+            f"--sidecar={metadata}",
+            str(data),
+        ),
+        clean_environment(
+            ROOT_ACCESS_KEY=access.access_key_id, ROOT_SECRET_KEY=access.secret_access_key
+        ),
+    )
+
+
+def wait_until_ready(processes: Processes, access: S3Access) -> None:
+    """Wait until the server answers.
+
+    Raises:
+        ProcessError: it has ended, or does not answer in time.
+    """
+    verify = ssl.create_default_context(cafile=access.trust) if access.trust else True
+    with httpx.Client(timeout=2, trust_env=False, verify=verify) as client:
+        _wait_for_answer(client, processes, access)
+
+
+def _wait_for_answer(client: httpx.Client, processes: Processes, access: S3Access) -> None:
+    deadline = time.monotonic() + START_SECONDS
+    while True:
+        processes.check(NAME)
+        try:
+            if client.get(access.endpoint + HEALTH_PATH).is_success:
+                return
+        except httpx.HTTPError:
+            if time.monotonic() > deadline:
+                words = processes.last_words(NAME)
+                raise ProcessError(f"the S3 server does not answer:\n{words}") from None
+        time.sleep(0.05)
+
+
+def create_bucket(access: S3Access) -> None:
+    """Create the bucket of a new server."""
+    access.service().client.create_bucket(Bucket=access.bucket)

@@ -1,0 +1,1 @@
+"""The processes of a cluster, the ports they listen on, and the locks on both."""

@@ -1,0 +1,212 @@
+"""The process that every process of a local cluster is a child of, and that outlives its owner.
+
+    python -m splitjob_local.processes.supervisor FOLDER DESCRIPTOR
+
+The owner (`track-tree-audio local up`, the demo, a test run) may be killed in any way, also with
+`kill -9`. The supervisor then ends everything below it and deletes the cluster's FOLDER. It knows
+by the end of the socket it was given as DESCRIPTOR, and by its parent's process id; it sits in a
+session of its own, so that what is sent to the owner's process group does not reach it.
+
+On Linux it is also a subreaper: a descendant whose own parent dies becomes its child instead of
+getting lost, so nothing that a pod leaves behind can escape. Were the supervisor itself killed, its
+children would be killed by the kernel (PR_SET_PDEATHSIG). Other systems have neither; there the
+descendants known when the end begins are what is ended.
+
+Requests and answers are JSON objects, one a line; `operations` lists them.
+"""
+
+import ctypes
+import json
+import os
+import select
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+TICK_SECONDS = 0.2
+KILL_SECONDS = 10.0
+IS_LINUX = sys.platform == "linux"
+PR_SET_PDEATHSIG = 1
+PR_SET_CHILD_SUBREAPER = 36
+# Looked up now: between fork and exec of a program with threads the loader may be locked for good.
+_prctl = ctypes.CDLL(None, use_errno=True).prctl if IS_LINUX else None
+
+Message = dict[str, Any]
+
+
+class Supervisor:
+    """Starts, signals and watches named processes, and ends all of them at the end."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.processes: dict[str, subprocess.Popen[bytes]] = {}
+        self.graces: dict[str, float] = {}
+        self.ending = False
+
+    def handle(self, request: Message) -> Message:
+        """Carry out one request; what goes wrong becomes the answer's `error`."""
+        operations: dict[str, Callable[..., Message]] = {
+            "start": self.start,
+            "signal": self.signal,
+            "status": self.status,
+            "end": self.end,
+        }
+        try:
+            return operations[request.pop("operation")](**request)
+        except (KeyError, TypeError, OSError) as error:
+            return {"error": f"{type(error).__name__}: {error}"}
+
+    def start(
+        self, name: str, command: list[str], environment: dict[str, str], log: str, grace: float
+    ) -> Message:
+        """Start a process, its output appended to the file `log`.
+
+        `grace` is the time in seconds it gets between SIGTERM and SIGKILL when all ends; with 0
+        it is killed at once.
+        """
+        running = self.processes.get(name)
+        if running is not None and running.poll() is None:
+            return {"error": f"{name} is running already"}
+        with Path(log).open("ab") as output:
+            self.processes[name] = subprocess.Popen(
+                command,
+                env=environment,
+                cwd=self.folder,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+                start_new_session=True,
+                preexec_fn=die_with_parent if IS_LINUX else None,  # noqa: PLW1509 one thread only
+            )
+        self.graces[name] = grace
+        return {"pid": self.processes[name].pid}
+
+    def signal(self, name: str, number: int) -> Message:
+        """Send a signal to a process that was started; nothing happens if it has ended."""
+        self.processes[name].send_signal(number)
+        return {}
+
+    def status(self, name: str) -> Message:
+        """Tell the process id, and the exit code (negative: a signal) or None while it runs."""
+        process = self.processes[name]
+        return {"pid": process.pid, "code": process.poll()}
+
+    def end(self) -> Message:
+        """Ask for the end of everything."""
+        self.ending = True
+        return {}
+
+    def reap(self) -> None:
+        """Collect ended processes, those too that became ours when their parents died."""
+        if not IS_LINUX:
+            for process in self.processes.values():
+                process.poll()
+            return
+        ours = {process.pid: process for process in self.processes.values()}
+        while True:
+            try:
+                ended = os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+            except ChildProcessError:
+                return
+            if ended is None:
+                return
+            if ended.si_pid in ours:
+                ours[ended.si_pid].poll()
+            else:
+                os.waitpid(ended.si_pid, os.WNOHANG)
+
+    def end_everything(self) -> None:
+        """End all processes, politely where a grace was asked for, and delete the folder."""
+        remembered = psutil.Process().children(recursive=True)
+        polite = [name for name, grace in self.graces.items() if grace > 0]
+        for name in polite:
+            self.processes[name].terminate()
+        deadline = time.monotonic() + max(self.graces.values(), default=0)
+        while time.monotonic() < deadline and any(
+            self.processes[name].poll() is None for name in polite
+        ):
+            self.reap()
+            time.sleep(0.02)
+        self.kill_descendants(remembered)
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def kill_descendants(self, remembered: list[psutil.Process]) -> None:
+        """Kill every process below this one until none is left, not even an ended one."""
+        deadline = time.monotonic() + KILL_SECONDS
+        while time.monotonic() < deadline:
+            found = {*psutil.Process().children(recursive=True), *remembered}
+            running = [process for process in found if process.is_running()]
+            if not running:
+                return
+            for process in running:
+                with suppress(psutil.NoSuchProcess):
+                    process.kill()
+            self.reap()
+            time.sleep(0.02)
+
+
+def die_with_parent(number: int = signal.SIGKILL) -> None:
+    """Have the kernel send this process a signal when its parent dies; Linux only.
+
+    What counts is the thread of the parent that started this process.
+    """
+    if _prctl is not None:
+        _prctl(PR_SET_PDEATHSIG, int(number), 0, 0, 0)
+
+
+def become_subreaper() -> None:
+    """Become the parent of all descendants that lose theirs; Linux only."""
+    if _prctl is not None:
+        _prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+
+
+def serve(supervisor: Supervisor, owner: int, connection: socket.socket) -> None:
+    """Answer requests until the owner asks for the end, closes the socket, or is gone."""
+    pending = b""
+    while not supervisor.ending and os.getppid() == owner:
+        readable, _, _ = select.select([connection], [], [], TICK_SECONDS)
+        supervisor.reap()
+        if not readable:
+            continue
+        received = connection.recv(1 << 16)
+        if not received:
+            return
+        *lines, pending = (pending + received).split(b"\n")
+        for line in lines:
+            answer = supervisor.handle(json.loads(line))
+            connection.sendall(json.dumps(answer).encode() + b"\n")
+
+
+def main() -> None:
+    """Run as the program described at the top of this file."""
+    owner = os.getppid()
+    become_subreaper()
+    supervisor = Supervisor(Path(sys.argv[1]))
+
+    def end(_number: int, _frame: object) -> None:
+        supervisor.end()
+
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        signal.signal(number, end)
+    with socket.socket(fileno=int(sys.argv[2])) as connection:
+        # The children must not hold the socket open when the owner looks for its end.
+        connection.set_inheritable(False)
+        try:
+            serve(supervisor, owner, connection)
+        except ConnectionError:
+            pass  # the owner is gone
+        finally:
+            supervisor.end_everything()
+
+
+if __name__ == "__main__":
+    main()

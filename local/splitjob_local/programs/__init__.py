@@ -1,0 +1,1 @@
+"""The programs a local cluster is made of: which versions, and where they come from."""

@@ -1,0 +1,131 @@
+"""Where the programs of a local cluster come from.
+
+In this order: programs that are installed already (`KUBEBUILDER_ASSETS`, then PATH) when all of
+them answer with a supported version; the cache; the official releases, each checked against the
+checksum its publisher put beside it; and where that fails, a build from source with Go.
+"""
+
+import os
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+from splitjob_local.processes.locks import locked
+from splitjob_local.programs.gobuild import build_programs
+from splitjob_local.programs.releases import Releases, ReleaseUnavailableError, download_programs
+from splitjob_local.programs.versions import (
+    ETCD,
+    HELM,
+    KUBERNETES,
+    PROGRAMS,
+    VERSITYGW,
+    cache_root,
+    find_program,
+    is_supported,
+    pinned_versions,
+    platform_name,
+)
+
+Say = Callable[[str], None]
+Programs = dict[str, Path]
+
+
+def find_binaries(say: Say) -> Programs:
+    """Return the path of every program in PROGRAMS, fetching or building them where needed.
+
+    Args:
+        say: is told, in words for a person, whatever takes more than a moment.
+
+    Raises:
+        gobuild.GoBuildError: nothing worked; says what was tried last and what to do.
+    """
+    folder = cache_folder()
+    installed = installed_programs()
+    if installed is not None:
+        return installed
+    if not is_complete(folder):
+        fill_cache(folder, say)
+    return {program.name: folder / program.name for program in PROGRAMS}
+
+
+def cache_folder() -> Path:
+    """Return the folder for the programs at the versions pinned now, outside the checkout."""
+    pins = pinned_versions()
+    key = "_".join(
+        [
+            f"kubernetes-{pins[KUBERNETES]}",
+            f"etcd-{pins[ETCD]}",
+            f"helm-{pins[HELM]}",
+            f"versitygw-{pins[VERSITYGW]}",
+            "-".join(platform_name()),
+        ]
+    )
+    return cache_root() / "bin" / key
+
+
+def installed_programs() -> Programs | None:
+    """Return the programs installed on this machine, or None unless all of them will do."""
+    places = [os.environ.get("KUBEBUILDER_ASSETS", ""), *os.environ.get("PATH", "").split(":")]
+    folders = [Path(place) for place in places if place]
+    found: Programs = {}
+    for program in PROGRAMS:
+        path = find_program(program.name, folders)
+        if path is None:
+            return None
+        found[program.name] = path
+    supported = all(is_supported(found[program.name], program) for program in PROGRAMS)
+    return found if supported else None
+
+
+def is_complete(folder: Path) -> bool:
+    """Whether the cache holds every program; it is filled in one step, so all or nothing."""
+    return all((folder / program.name).exists() for program in PROGRAMS)
+
+
+def fill_cache(folder: Path, say: Say) -> None:
+    """Download or build the programs, and put them at `folder` in one step."""
+    fill_in_one_step(folder, is_complete, fetch, say)
+
+
+def fill_in_one_step(
+    folder: Path,
+    complete: Callable[[Path], bool],
+    fill: Callable[[Path, Say], None],
+    say: Say,
+) -> None:
+    """Fill a folder of the cache, so that it is there whole or not at all.
+
+    A second process that wants the same waits for the first instead of doing the work again.
+
+    Args:
+        folder: where it is to be.
+        complete: whether a folder holds what it should.
+        fill: puts it into an empty folder.
+        say: is told what takes more than a moment.
+    """
+    folder.parent.mkdir(parents=True, exist_ok=True)
+
+    def waiting() -> None:
+        say("another process is fetching the control plane; waiting for it")
+
+    with locked(folder.with_name(folder.name + ".lock"), waiting):
+        if complete(folder):
+            return
+        work = folder.with_name(folder.name + ".incomplete")
+        for stale in (work, folder):
+            shutil.rmtree(stale, ignore_errors=True)
+        work.mkdir()
+        try:
+            fill(work, say)
+            work.rename(folder)
+        finally:
+            shutil.rmtree(work, ignore_errors=True)
+
+
+def fetch(folder: Path, say: Say) -> None:
+    """Fill `folder` with the official releases, or with a build where they cannot be had."""
+    try:
+        download_programs(Releases(), folder, say)
+    except ReleaseUnavailableError as error:
+        say(f"official releases: {error}; building from source instead")
+        build_programs(folder, cache_root(), say)

@@ -1,0 +1,106 @@
+"""The programs a local cluster is made of, and the versions this project is built against."""
+
+import os
+import platform
+import re
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+REPOSITORY = Path(__file__).resolve().parents[3]
+TOOLS = REPOSITORY / "local" / "tools"
+
+Version = tuple[int, int, int]
+
+
+@dataclass(frozen=True)
+class Program:
+    """One program: how it tells its version, and the oldest one that will do.
+
+    `module` is the Go module whose pinned version is the one this project builds.
+    """
+
+    name: str
+    module: str
+    version_arguments: tuple[str, ...]
+    oldest: Version
+
+
+KUBERNETES = "k8s.io/kubernetes"
+ETCD = "go.etcd.io/etcd/server/v3"
+HELM = "helm.sh/helm/v4"
+VERSITYGW = "github.com/versity/versitygw"
+
+# 1.32 is the first Kubernetes with `selectableFields` of a CRD as a finished feature.
+OLDEST_KUBERNETES = (1, 32, 0)
+
+PROGRAMS = (
+    Program("etcd", ETCD, ("--version",), (3, 5, 0)),
+    Program("kube-apiserver", KUBERNETES, ("--version",), OLDEST_KUBERNETES),
+    Program("kube-controller-manager", KUBERNETES, ("--version",), OLDEST_KUBERNETES),
+    Program("kube-scheduler", KUBERNETES, ("--version",), OLDEST_KUBERNETES),
+    Program("kubectl", KUBERNETES, ("version", "--client"), OLDEST_KUBERNETES),
+    Program("helm", HELM, ("version", "--short"), (3, 15, 0)),
+    Program("versitygw", VERSITYGW, ("--version",), (1, 8, 0)),
+)
+
+
+def pinned_versions() -> dict[str, str]:
+    """Return the version of each Go module in PROGRAMS, as `local/tools` pins it (no leading v)."""
+    text = (TOOLS / "go.mod").read_text() + (TOOLS / "s3" / "go.mod").read_text()
+    pins = {}
+    for module in {program.module for program in PROGRAMS}:
+        match = re.search(rf"^(?:require )?\s*{re.escape(module)} v(\S+)", text, re.MULTILINE)
+        if match is None:
+            raise ValueError(f"{TOOLS} pins no version of {module}")
+        pins[module] = match[1]
+    return pins
+
+
+def cache_root() -> Path:
+    """Return the folder under which this project caches, as the XDG base directory rules say."""
+    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(base) / "track-tree-audio"
+
+
+def platform_name() -> tuple[str, str]:
+    """Return this machine's system and architecture as Go names them, e.g. ("linux", "amd64")."""
+    machine = platform.machine().lower()
+    names = {"x86_64": "amd64", "amd64": "amd64", "aarch64": "arm64", "arm64": "arm64"}
+    return sys.platform, names.get(machine, machine)
+
+
+def version_in(text: str) -> Version | None:
+    """Return the first version number in what a program printed about itself."""
+    match = re.search(r"v?(\d+)\.(\d+)\.(\d+)", text)
+    return (int(match[1]), int(match[2]), int(match[3])) if match else None
+
+
+def version_of(path: Path, program: Program) -> Version | None:
+    """Ask the program at `path` for its version; None when it gives no usable answer."""
+    try:
+        answer = subprocess.run(
+            [path, *program.version_arguments],
+            check=False,
+            capture_output=True,
+            text=True,
+            timeout=20,
+            stdin=subprocess.DEVNULL,
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    return version_in(answer.stdout) if answer.returncode == 0 else None
+
+
+def is_supported(path: Path, program: Program) -> bool:
+    """Whether the program at `path` answers with a version that this project works with."""
+    version = version_of(path, program)
+    return version is not None and version >= program.oldest
+
+
+def find_program(name: str, folders: list[Path]) -> Path | None:
+    """Return the first executable of that name in `folders`."""
+    found = shutil.which(name, path=":".join(map(str, folders)))
+    return Path(found) if found else None
