@@ -6,10 +6,8 @@ stop when it does. What is kept is bounded: a few numbers per unfinished SplitJo
 each finished one that the operator's totals do not include yet.
 """
 
-import json
 import threading
 import time
-from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -163,32 +161,6 @@ class Tally:
             oldest_seconds=max(0, int(now - min(waiting))) if waiting else 0,
             drain_seconds=_drain_seconds(jobs, now),
         )
-
-
-@dataclass(frozen=True)
-class Totals:
-    """Finished jobs over the life of the installation."""
-
-    completed: int
-    failed: int
-    canceled: int
-
-
-def totals(counted: Mapping[str, str], uncounted: Mapping[str, LifecycleState]) -> Totals:
-    """Return the totals: the operator's, and the finished jobs that it has not counted yet.
-
-    Args:
-        counted: the operator's object: `completed`, `failed`, `canceled`, and `batch`, a JSON list
-            of the uids counted last, whose own `status.counted` may not be written yet.
-        uncounted: outcome by uid of the finished SplitJobs with `status.counted` false.
-    """
-    batch = set(json.loads(counted.get("batch") or "[]"))
-    more = Counter(outcome for uid, outcome in uncounted.items() if uid not in batch)
-    return Totals(
-        completed=int(counted.get("completed", 0)) + more[LifecycleState.COMPLETED],
-        failed=int(counted.get("failed", 0)) + more[LifecycleState.FAILED],
-        canceled=int(counted.get("canceled", 0)) + more[LifecycleState.CANCELED],
-    )
 
 
 def _unfinished(

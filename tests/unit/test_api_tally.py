@@ -8,7 +8,8 @@ import pytest
 
 from splitjob.lifecycle import LifecycleState, lifecycle_of
 from splitjob.resource import ANNOTATION_GENERATION, LABEL_INTENT
-from splitjob_api.queue_stats import Tally, Totals, totals
+from splitjob.totals import Totals
+from splitjob_api.queue_stats import Tally
 
 
 def splitjob(uid: str, *, age: float = 0, eta: int | None = None, **given: Any) -> dict[str, Any]:
@@ -112,8 +113,10 @@ def test_no_finished_job_is_counted_twice() -> None:
         "c": LifecycleState.FAILED,
     }
     counted = {"completed": "10", "failed": "2", "canceled": "1", "batch": '["a"]'}
-    assert totals(counted, uncounted) == Totals(completed=11, failed=3, canceled=1)
-    assert totals({}, uncounted) == Totals(completed=2, failed=1, canceled=0)
+    assert Totals.parse(counted).with_uncounted(uncounted) == Totals(
+        completed=11, failed=3, canceled=1
+    )
+    assert Totals.parse({}).with_uncounted(uncounted) == Totals(completed=2, failed=1, canceled=0)
 
 
 def test_later_generations_are_remembered_until_they_are_gone() -> None:

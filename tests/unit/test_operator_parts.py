@@ -24,6 +24,7 @@ from splitjob.intent import intent_of
 from splitjob.models import load_registry
 from splitjob.resource import SECRET_TYPE, Request, SplitJobStatus
 from splitjob.result import Manifest
+from splitjob.totals import Totals
 from splitjob_operator.core.events import body, news
 from splitjob_operator.core.lookups import ClaimTombstone, ManifestState
 from splitjob_operator.core.manifest import classify, tombstone
@@ -32,9 +33,9 @@ from splitjob_operator.core.queue import Entry, Stage
 from splitjob_operator.core.reconcile import reconcile
 from splitjob_operator.core.request_check import Rules, judge, urls_in
 from splitjob_operator.core.status_json import dump
-from splitjob_operator.core.totals import Totals, candidates
 from splitjob_operator.runtime.nodes import away_since
 from splitjob_operator.runtime.resync import _secret
+from splitjob_operator.runtime.totals_counter import candidates
 
 RULES = Rules(
     Allowlist.parse("https://hooks.example.com", local=False), load_registry(None), local=False
@@ -161,7 +162,7 @@ class TestTotals:
         totals = Totals(completed=5).plus(batch, "cpu")
         assert (totals.completed, totals.failed, totals.batch) == (6, 1, ("a", "b"))
         assert totals.run_seconds == {"demo/cpu": 2.0}
-        assert Totals.read(totals.data()) == totals
+        assert Totals.parse(totals.data()) == totals
 
     @given(st.integers(0, 10**6), st.integers(1, 12))
     def test_exact_across_crashes(self, seed: int, jobs: int) -> None:
@@ -170,7 +171,7 @@ class TestTotals:
         there = {str(n): finished(str(n), "completed") for n in range(jobs)}
         data: dict[str, str] = {}
         for _ in range(300):
-            totals = Totals.read(data)
+            totals = Totals.parse(data)
             uncounted = candidates(there.values())
             last = [e for e in uncounted if e.uid in totals.batch]
             for entry in last:
@@ -184,7 +185,7 @@ class TestTotals:
             for uid, entry in list(there.items()):
                 if entry.counted and chance.random() < 0.2:
                     del there[uid]  # its time to live is over
-        assert Totals.read(data).completed == jobs
+        assert Totals.parse(data).completed == jobs
 
 
 class TestEvents:

@@ -6,10 +6,11 @@ from datetime import UTC, datetime
 from fastapi import APIRouter
 from pydantic import BaseModel, Field
 
+from splitjob.totals import Totals, TotalsError
 from splitjob_api.deps import Services, ServicesDep
 from splitjob_api.kubernetes import ClusterUnavailable
 from splitjob_api.problems import documented
-from splitjob_api.queue_stats import Snapshot, Totals, totals
+from splitjob_api.queue_stats import Snapshot
 
 LISTED_SECONDS = 2.0  # how long a question right after a start or an outage waits for the list
 
@@ -55,8 +56,8 @@ def _totals(services: Services, now: Snapshot) -> Totals:
     name = services.settings.totals_configmap
     counted = services.cluster.config_map(name)
     try:
-        return totals(counted, now.uncounted)
-    except (ValueError, TypeError):
+        return Totals.parse(counted).with_uncounted(now.uncounted)
+    except TotalsError:
         raise ClusterUnavailable(
             f"holds totals that cannot be read: mend or delete the ConfigMap {name}"
         ) from None

@@ -2,8 +2,10 @@
 
 import asyncio
 import logging
+from collections.abc import Iterable
 from typing import Any
 
+from splitjob.totals import Totals
 from splitjob_operator.adapters.kubernetes import (
     AlreadyExists,
     Cluster,
@@ -11,18 +13,18 @@ from splitjob_operator.adapters.kubernetes import (
     Conflict,
     NotFound,
 )
-from splitjob_operator.core.queue import Entry, entry_of
+from splitjob_operator.core.queue import Entry, Stage, entry_of
 from splitjob_operator.core.settings import Settings
-from splitjob_operator.core.totals import MAX_BATCH, Totals, candidates
 from splitjob_operator.runtime.cache import Index
 from splitjob_operator.runtime.readiness import Readiness
 from splitjob_operator.runtime.threads import Threads
 
-__all__ = ["Counter"]
+__all__ = ["Counter", "candidates"]
 
 log = logging.getLogger(__name__)
 
 GATHER_SECONDS = 0.5
+MAX_BATCH = 100
 RETRY_SECONDS = 5.0
 
 
@@ -81,7 +83,7 @@ class Counter:
         configmap = await self._threads.run(
             self._cluster.configmap, self._settings.totals_configmap
         )
-        totals = Totals.read(configmap.get("data") or {}) if configmap else Totals()
+        totals = Totals.parse(configmap.get("data") or {}) if configmap else Totals()
         self._index.run_seconds = totals.run_seconds
         uncounted = candidates(self._index)
         last = set(totals.batch)
@@ -103,7 +105,7 @@ class Counter:
         try:
             name = self._settings.totals_configmap
             configmap = await self._threads.run(self._cluster.configmap, name)
-            totals = Totals.read((configmap or {}).get("data") or {})
+            totals = Totals.parse((configmap or {}).get("data") or {})
             self._index.run_seconds = totals.run_seconds
         except (ClusterError, ValueError) as error:
             log.warning("Totals could not be read at the start: %s", error)
@@ -147,3 +149,8 @@ class Counter:
             except NotFound:
                 self._index.drop(entry.name)
             return
+
+
+def candidates(entries: Iterable[Entry]) -> list[Entry]:
+    """Return the finished SplitJobs that are not marked as counted."""
+    return [e for e in entries if e.stage is Stage.FINISHED and not e.counted and e.event]
