@@ -12,26 +12,38 @@ from typing import IO, Any
 from splitjob_local.containers.containerd import Containerd
 from splitjob_local.processes.supervised import ProcessError
 
+IMPORT_TRIES = 3
 OCI_MANIFEST = "application/vnd.oci.image.manifest.v1+json"
 
 
 def import_image(containerd: Containerd, manifest: bytes, folder: Path, name: str) -> None:
     """Import an image whose blobs lie in a folder, those that the store does not have.
 
+    Until the image is there nothing refers to its blobs, and containerd's garbage collector may
+    take one of them meanwhile: then it is given again.
+
     Raises:
         ProcessError: containerd refused it.
     """
-    there = containerd.blobs()
-    for digest in blobs_of(manifest):
-        if digest not in there:
+    for _ in range(IMPORT_TRIES):
+        for digest in set(blobs_of(manifest)) - containerd.blobs():
             containerd.take(digest, folder / digest.removeprefix("sha256:"))
+        refused = _import(containerd, manifest, name)
+        if not refused:
+            return
+    with suppress(ProcessError):
+        containerd.ctr("images", "remove", name)  # named, but not whole
+    raise ProcessError(f"containerd does not take the image {name}: {refused}")
+
+
+def _import(containerd: Containerd, manifest: bytes, name: str) -> str:
+    """Import an image whose blobs are in the store; returns why containerd refused it, or blank."""
     process = containerd.import_archive()
     assert process.stdin is not None  # noqa: S101 it was asked for
     with suppress(BrokenPipeError), process.stdin:  # what it says tells more
         write_archive(process.stdin, manifest, name)
     said = process.stdout.read().decode(errors="replace") if process.stdout else ""
-    if process.wait() != 0:
-        raise ProcessError(f"containerd does not take the image {name}: {said.strip()}")
+    return said.strip() or "it said nothing" if process.wait() != 0 else ""
 
 
 def blobs_of(manifest: bytes) -> list[str]:

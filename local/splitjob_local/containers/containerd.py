@@ -31,6 +31,8 @@ disabled_plugins = ["io.containerd.internal.v1.opt", "io.containerd.snapshotter.
   "io.containerd.snapshotter.v1.zfs", "io.containerd.snapshotter.v1.devmapper"]
 [grpc]
   address = "{folder}/containerd.sock"
+[plugins."io.containerd.gc.v1.scheduler"]
+  startup_delay = "0s"  # no collection at the start, when images are being taken in
 [plugins."io.containerd.grpc.v1.cri"]
   sandbox_image = "{pause}"
   restrict_oom_score_adj = true
