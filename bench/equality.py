@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from tests.engine import (
+from tests.support.engine import (
     CPU,
     KINDS,
     RATE,

@@ -5,7 +5,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from tests.fuzzing import Summary
+from tests.support.fuzzing import Summary
 
 from bench.figures import Figure, at_most, note
 
@@ -17,7 +17,7 @@ MEMORY_MB = 512
 def measure() -> list[Figure]:
     """Return the figures; takes about three minutes."""
     output = subprocess.run(
-        [sys.executable, "-m", "tests.fuzzing", str(FILES)],
+        [sys.executable, "-m", "tests.support.fuzzing", str(FILES)],
         cwd=Path(__file__).parents[1],
         stdout=subprocess.PIPE,
         check=True,

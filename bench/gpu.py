@@ -15,8 +15,8 @@ import numpy as np
 import torch
 from demucs.apply import apply_model
 from demucs.pretrained import get_model
-from tests.engine import InMemory, separated, song
-from tests.normalising import normalisation
+from tests.support.engine import InMemory, separated, song
+from tests.support.normalising import normalisation
 
 from bench.engine import FULL, Arena
 from bench.figures import Figure, at_most, note

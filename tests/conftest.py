@@ -15,7 +15,7 @@ from contextlib import suppress
 import hypothesis
 import pytest
 import yaml
-from tests.chart_tools import HELM3, UNITTEST, find_tool
+from tests.support.chart_tools import HELM3, UNITTEST, find_tool
 
 from splitjob.crd import custom_resource_definition
 from splitjob_local.cluster.local_cluster import LocalCluster, Options

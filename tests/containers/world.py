@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import Any, cast
 
 from tests.containers.report import Report
-from tests.whole_path import WholePath, eventually
-from tests.worker import Handler, in_turn, tones, write_audio
+from tests.support.whole_path import WholePath, eventually
+from tests.support.worker import Handler, in_turn, tones, write_audio
 
 from splitjob_local.cluster.kubectl import ClusterError
 from splitjob_local.cluster.local_cluster import LocalCluster

@@ -4,8 +4,8 @@ from functools import partial
 from pathlib import Path
 
 import pytest
-from tests import chart
-from tests.chart import Manifest, Render
+from tests.support import chart
+from tests.support.chart import Manifest, Render
 
 from splitjob_local.programs.binaries import find_binaries
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 import yaml
-from tests.chart import (
+from tests.support.chart import (
     CHART,
     LOCAL,
     OWN_REGISTRY,

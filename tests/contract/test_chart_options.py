@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 import yaml
-from tests.chart import (
+from tests.support.chart import (
     CHART,
     OWN_REGISTRY,
     RELEASE,

@@ -7,8 +7,8 @@ import tarfile
 from pathlib import Path
 
 import pytest
-from tests.chart import CHART
-from tests.chart_tools import UNITTEST, find_tool
+from tests.support.chart import CHART
+from tests.support.chart_tools import UNITTEST, find_tool
 
 from splitjob_local.processes.supervised import clean_environment
 from splitjob_local.programs.gobuild import GoBuildError

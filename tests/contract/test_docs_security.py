@@ -3,7 +3,7 @@
 import re
 from pathlib import Path
 
-from tests.chart import Manifest
+from tests.support.chart import Manifest
 
 PAGE = (Path(__file__).parents[2] / "docs" / "security.md").read_text()
 ROW = re.compile(r"^\| *(\w*) *\| *([^|]*?) *\| *([^|]*?) *\|$", re.MULTILINE)

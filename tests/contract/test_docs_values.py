@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 import yaml
-from tests.chart import CHART, Render, environment
+from tests.support.chart import CHART, Render, environment
 
 DOCS = Path(__file__).parents[2] / "docs"
 PAGES = sorted(DOCS.rglob("*.md"))

@@ -15,7 +15,7 @@ from requests.auth import AuthBase
 from schemathesis import GenerationMode
 from schemathesis.checks import CHECKS
 from schemathesis.config import SchemathesisConfig
-from tests.ports import free_port
+from tests.support.ports import free_port
 
 from splitjob.request import SplitRequest
 from splitjob.signing import Signer

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.chart import RELEASE, Manifest
+from tests.support.chart import RELEASE, Manifest
 
 import splitjob_api.kubernetes
 from splitjob.resource import GROUP

@@ -11,8 +11,8 @@ from typing import Any
 import jsonschema_rs
 import pytest
 import yaml
-from tests import chart
-from tests.chart import CHART, NEEDED, ChartRefused, Manifest, Render, refusal
+from tests.support import chart
+from tests.support.chart import CHART, NEEDED, ChartRefused, Manifest, Render, refusal
 
 from splitjob.models import load_registry
 

@@ -16,8 +16,8 @@ from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from pydantic import TypeAdapter, ValidationError
-from tests import chart
-from tests.chart import CHART
+from tests.support import chart
+from tests.support.chart import CHART
 
 import splitjob_api.settings
 import splitjob_operator.core.settings

@@ -3,8 +3,8 @@
 from collections.abc import Iterator
 
 import pytest
-from tests.whole_path import WholePath
-from tests.worker import tones, web_server, write_audio
+from tests.support.whole_path import WholePath
+from tests.support.worker import tones, web_server, write_audio
 
 from splitjob_local.cluster.local_cluster import LocalCluster
 from splitjob_local.cluster.service import Service

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from tests.worker import tones, web_server, write_audio
+from tests.support.worker import tones, web_server, write_audio
 
 from splitjob_local.cluster.local_cluster import LocalCluster, Options
 from splitjob_local.processes.ports import Leases

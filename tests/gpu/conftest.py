@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from tests.engine import Model, small_models
+from tests.support.engine import Model, small_models
 
 from splitjob_worker.engine.bag import Bag, load_bag
 

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 import numpy as np
 import pytest
 import torch
-from tests.engine import KINDS, Model, assert_same, demucs, separated, song
+from tests.support.engine import KINDS, Model, assert_same, demucs, separated, song
 
 from splitjob.errors import ErrorCode
 from splitjob_worker.engine import device as devices

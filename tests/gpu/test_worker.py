@@ -14,7 +14,7 @@ import numpy as np
 import psutil
 import pytest
 import torch
-from tests.worker import (
+from tests.support.worker import (
     Models,
     Samples,
     Web,

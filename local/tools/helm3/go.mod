@@ -1,5 +1,5 @@
 // The chart's tools, pinned, for its tests: Helm 3, because many clusters are still run with it (the
-// local cluster itself uses Helm 4), and helm-unittest. `tests/chart_tools.py` builds them.
+// local cluster itself uses Helm 4), and helm-unittest. `tests/support/chart_tools.py` builds them.
 module track-tree-audio/local/tools/helm3
 
 go 1.26.0

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 import pytest
-from tests.api_harness import NAMESPACE, TOKEN, Api, started
+from tests.support.api_harness import NAMESPACE, TOKEN, Api, started
 
 from splitjob_local.cluster.local_cluster import LocalCluster
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import httpx
 import pytest
-from tests.api_harness import (
+from tests.support.api_harness import (
     NAMESPACE,
     QUERY,
     Api,

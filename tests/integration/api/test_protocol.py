@@ -9,7 +9,7 @@ import httpx
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from tests.api_harness import Api, body
+from tests.support.api_harness import Api, body
 
 from splitjob_local.cluster.local_cluster import LocalCluster
 

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.flaky_storage import Flaky
-from tests.worker import Models, Web, Worker, answer, tones, web_server, write_audio
+from tests.support.flaky_storage import Flaky
+from tests.support.worker import Models, Web, Worker, answer, tones, web_server, write_audio
 
 from splitjob.models import dump_registry
 from splitjob_io.storage import S3Service

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from tests.normalising import normalisation
-from tests.worker import Samples, tones, write_audio
+from tests.support.normalising import normalisation
+from tests.support.worker import Samples, tones, write_audio
 
 from splitjob.errors import ErrorCode, Failure
 from splitjob_worker import decode as decoding

@@ -10,7 +10,7 @@ import av
 import numpy as np
 import pytest
 from av.stream import Disposition
-from tests.worker import Samples, tones, write_audio
+from tests.support.worker import Samples, tones, write_audio
 
 from splitjob.errors import ErrorCode, Failure
 from splitjob_worker.audio import Decoded, Limits

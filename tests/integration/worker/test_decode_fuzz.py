@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests import fuzzing
+from tests.support import fuzzing
 
 FILES = 82  # two rounds through the kinds of file; 14 s of CPU time, nearly all to start Python
 MEMORY = 512 << 20
@@ -18,8 +18,8 @@ MEMORY = 512 << 20
 @pytest.mark.timeout(900)  # as long as it takes on a machine that does much else
 def test_broken_files_end_in_sound_or_in_a_refusal() -> None:
     done = subprocess.run(
-        [sys.executable, "-m", "tests.fuzzing", str(FILES)],
-        cwd=Path(fuzzing.__file__).parents[1],
+        [sys.executable, "-m", "tests.support.fuzzing", str(FILES)],
+        cwd=Path(fuzzing.__file__).parents[2],
         stdout=subprocess.PIPE,
         check=True,
     )

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from tests.flaky_storage import Flaky
+from tests.support.flaky_storage import Flaky
 
 from splitjob.errors import ErrorCode, Failure
 from splitjob.result import StemReport

@@ -5,8 +5,8 @@ from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 
 import pytest
-from tests.downloading import CONTENT, FAST, download, refused
-from tests.worker import QUERY, Web, answer, give, in_turn
+from tests.support.downloading import CONTENT, FAST, download, refused
+from tests.support.worker import QUERY, Web, answer, give, in_turn
 
 from splitjob.errors import ErrorCode
 from splitjob_worker.fetch import Limits

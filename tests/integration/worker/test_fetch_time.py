@@ -6,8 +6,8 @@ from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 
 import pytest
-from tests.downloading import download, refused
-from tests.worker import Handler, Web
+from tests.support.downloading import download, refused
+from tests.support.worker import Handler, Web
 
 from splitjob.errors import ErrorCode
 from splitjob_worker.fetch import Limits

@@ -9,7 +9,7 @@ from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 
 import pytest
-from tests.worker import Models, Web
+from tests.support.worker import Models, Web
 
 from splitjob.models import ModelFile, dump_registry, load_registry
 from splitjob_worker import models_cli

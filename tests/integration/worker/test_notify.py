@@ -1,7 +1,7 @@
 """What the worker reports of its own delivery of `completed`."""
 
 import pytest
-from tests.worker import Worker, answer
+from tests.support.worker import Worker, answer
 
 from splitjob.result import EXIT_DONE
 

@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-from tests.normalising import normalisation
-from tests.worker import Models, Samples, tones
+from tests.support.normalising import normalisation
+from tests.support.worker import Models, Samples, tones
 
 from splitjob.errors import ErrorCode, Failure
 from splitjob.models import ModelFile

@@ -13,7 +13,7 @@ from typing import Any
 import av
 import numpy as np
 import pytest
-from tests.worker import Samples, tones, write_audio
+from tests.support.worker import Samples, tones, write_audio
 
 from splitjob.errors import Failure
 from splitjob_worker import weights

@@ -12,8 +12,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-from tests.normalising import normalisation
-from tests.worker import Models, Samples
+from tests.support.normalising import normalisation
+from tests.support.worker import Models, Samples
 
 from splitjob.errors import ErrorCode, Failure
 from splitjob.models import load_registry

@@ -7,7 +7,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import httpx
 import pytest
-from tests.flaky_storage import Flaky
+from tests.support.flaky_storage import Flaky
 
 from splitjob_io import storage_cli
 from splitjob_io.storage import S3Service, StorageError

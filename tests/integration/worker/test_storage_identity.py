@@ -16,7 +16,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 from botocore.httpsession import URLLib3Session
-from tests.operator_samples import manifest_job
+from tests.support.operator_samples import manifest_job
 
 from splitjob_io.storage import S3Service, StorageSettings
 from splitjob_local.cluster.s3server import S3Access

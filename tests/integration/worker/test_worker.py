@@ -12,8 +12,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-from tests.flaky_storage import Flaky
-from tests.worker import QUERY, TOKEN, Run, Worker, answer, tones, write_audio
+from tests.support.flaky_storage import Flaky
+from tests.support.worker import QUERY, TOKEN, Run, Worker, answer, tones, write_audio
 
 from splitjob.errors import ErrorCode
 from splitjob.result import (

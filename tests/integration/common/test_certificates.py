@@ -1,0 +1,131 @@
+"""A server whose certificate comes from an authority of its own: everybody who calls it says so."""
+
+import ssl
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+from tests.support.downloading import refused
+from tests.support.worker import Web, answer, web_server
+
+from splitjob.addresses import parse_networks
+from splitjob.allowlist import Allowlist
+from splitjob.errors import ErrorCode, Failure
+from splitjob_io import storage_cli
+from splitjob_io.storage import S3Service, StorageError, StorageSettings
+from splitjob_io.webhook_sender import DeliveryOutcome, WebhookSender
+from splitjob_local.cluster.pki import Authority
+from splitjob_worker import upload
+from splitjob_worker.fetch import Limits
+from splitjob_worker.stopping import Stop
+from splitjob_worker.upload import PresignedUrls
+
+HERE = parse_networks("127.0.0.0/8")
+SECRET = "?X-Amz-Signature=do-not-tell"
+UNKNOWN = (
+    "the certificate of 127.0.0.1 is not trusted (unable to get local issuer certificate): "
+    "add its authority with caBundle"
+)
+INVALID = "the certificate of 127.0.0.1 is not valid ("
+
+
+@pytest.fixture
+def authority(tmp_path: Path) -> Authority:
+    return Authority(tmp_path / "pki")
+
+
+@pytest.fixture
+def web(authority: Authority) -> Iterator[Web]:
+    """A server with a certificate for its address."""
+    with web_server(identity=authority.server("web", ["127.0.0.1"])) as server:
+        server.serve("/any", answer(200))
+        yield server
+
+
+@pytest.fixture
+def wrongly_named(authority: Authority) -> Iterator[Web]:
+    """A server with a certificate for another name."""
+    with web_server(identity=authority.server("web", ["elsewhere.example"])) as server:
+        yield server
+
+
+def send(web: Web) -> DeliveryOutcome:
+    allowlist = Allowlist.parse(web.url, local=True)
+    return WebhookSender(["token"], allowlist, HERE).send(f"{web.url}/any{SECRET}", "event", b"{}")
+
+
+def storage(web: Web) -> S3Service:
+    return S3Service(
+        StorageSettings(
+            environment="prod",
+            s3_endpoint=web.url,
+            s3_bucket="stems",
+            s3_access_key_id="a-key",
+            s3_secret_access_key="do-not-tell",
+        )
+    )
+
+
+def test_a_webhook(web: Web) -> None:
+    outcome = send(web)
+    assert (outcome.delivered, outcome.blocked, outcome.status) == (False, False, None)
+    assert outcome.error == f"the receiver could not be reached: {UNKNOWN}"
+
+
+def test_a_source(web: Web, tmp_path: Path) -> None:
+    failure = refused(f"{web.url}/any{SECRET}", tmp_path / "x", Limits(1 << 20, attempts=1))
+    assert failure.code is ErrorCode.SOURCE_UNAVAILABLE
+    assert failure.message == f"the source cannot be reached: {UNKNOWN}"
+
+
+def test_a_presigned_upload(web: Web, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(upload, "ATTEMPTS", 1)
+    stem = tmp_path / "vocals.wav"
+    stem.write_bytes(b"audio")
+    with pytest.raises(Failure) as caught:
+        PresignedUrls({"vocals": f"{web.url}/any{SECRET}"}, HERE, Stop()).put(stem, "audio/wav")
+    assert (caught.value.code, caught.value.retryable) == (ErrorCode.UPLOAD_FAILED, True)
+    assert caught.value.message.endswith(f"failed: {UNKNOWN}")
+
+
+def test_the_bucket(web: Web, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("splitjob_io.storage.ATTEMPTS", 1)
+    with pytest.raises(StorageError) as caught:
+        storage(web).get_object("a/b.json")
+    assert str(caught.value) == f"cannot read s3://stems/a/b.json: {UNKNOWN}"
+    assert (caught.value.code, caught.value.retryable) == ("SSLError", True)
+
+
+def test_the_storage_command(web: Web) -> None:
+    with pytest.raises(httpx.ConnectError) as caught:
+        httpx.get(f"{web.url}/any{SECRET}")
+    said = storage_cli.explain(caught.value)
+    assert said == f"the signed URL was not answered: {UNKNOWN}"
+
+
+def test_a_certificate_for_another_name(
+    wrongly_named: Web, authority: Authority, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No authority would help: caBundle is not named."""
+    monkeypatch.setenv("AWS_CA_BUNDLE", str(authority.certificate))
+    monkeypatch.setattr("splitjob_io.storage.ATTEMPTS", 1)
+    with pytest.raises(StorageError) as caught:
+        storage(wrongly_named).get_object("a/b.json")
+    trusting = ssl.create_default_context(cafile=str(authority.certificate))
+    monkeypatch.setattr("splitjob_io.safe_http._default_ssl_context", lambda: trusting)
+    for said in (str(caught.value), send(wrongly_named).error):
+        assert INVALID in said
+        assert "caBundle" not in said
+
+
+def test_the_bundle_named_by_the_chart_is_what_helps(
+    web: Web, authority: Authority, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its variables are those that httpx and boto3 read."""
+    monkeypatch.setenv("SSL_CERT_FILE", str(authority.certificate))
+    monkeypatch.setenv("AWS_CA_BUNDLE", str(authority.certificate))
+    monkeypatch.setattr("splitjob_io.safe_http._default_ssl_context", httpx.create_ssl_context)
+    assert send(web).delivered
+    with pytest.raises(StorageError, match="answered 404"):
+        storage(web).get_object("a/b.json")

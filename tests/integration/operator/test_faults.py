@@ -1,0 +1,410 @@
+"""What goes wrong around the operator: it is killed, doubled, cut off, or given a poor cluster."""
+
+import json
+import signal
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+import yaml
+from tests.support.operator_harness import Site, eventually, site
+
+from splitjob_local.cluster.local_cluster import LocalCluster
+
+NONE_OF = {"quota": "pods", "jobs": "count/jobs.batch"}
+"""What a quota of a poor site forbids altogether."""
+
+
+@pytest.fixture
+def here(crd: LocalCluster, tmp_path: Path) -> Iterator[Site]:
+    with site(crd, tmp_path) as place:
+        yield place
+
+
+def test_killed_while_jobs_finish(here: Site) -> None:
+    """Acceptance 52: what ended while it was down is reported, once."""
+    operator = here.start()
+    names = [here.ask("sleep 2; complete"), here.ask("sleep 2; fail audio_unreadable")]
+    for name in names:
+        here.running(name)
+    operator.kill()
+    eventually(
+        lambda: all(here.pods(n)[0]["status"]["phase"] in ("Succeeded", "Failed") for n in names)
+    )
+    waiting = here.ask("complete")
+    here.start()
+    for name in (*names, waiting):
+        here.told(name)
+    time.sleep(1)
+    assert [len(here.receiver.of(name)) for name in (*names, waiting)] == [1, 1, 1]
+    assert [len(here.status(name)["attempts"]) for name in names] == [1, 1]
+
+
+def test_killed_again_and_again(here: Site) -> None:
+    """Acceptance 51: SIGKILL at any moment gives the same end, one webhook id."""
+    names = [here.ask("sleep 0.3; complete", name=f"chaos-{n}") for n in range(6)]
+    for delay in (0.15, 0.4, 0.7, 1.0):
+        operator = here.start()
+        time.sleep(delay)
+        operator.kill()
+    here.start()
+    for name in names:
+        here.told(name, 60)
+        status = here.ended(name)
+        assert status["phase"] == "Completed"
+        assert len(status["attempts"]) == 1
+        assert len({one.headers["webhook-id"] for one in here.receiver.of(name)}) == 1
+    eventually(lambda: all(here.status(name)["counted"] for name in names))
+    data = here.get("configmap/track-tree-audio-totals")["data"]
+    assert int(data["completed"]) == len(names)
+
+
+def test_two_operators_by_mistake(here: Site) -> None:
+    """Acceptance 54: one Job, one webhook id; the totals count once."""
+    here.start()
+    here.start()
+    names = [here.ask("complete", name=f"twin-{n}") for n in range(5)]
+    for name in names:
+        here.told(name, 60)
+        assert len(here.ended(name)["attempts"]) == 1
+        assert len({one.headers["webhook-id"] for one in here.receiver.of(name)}) == 1
+    eventually(lambda: all(here.status(name)["counted"] for name in names))
+    data = here.get("configmap/track-tree-audio-totals")["data"]
+    assert int(data["completed"]) == len(names)
+
+
+def test_the_api_server_is_away(here: Site) -> None:
+    """Acceptance 53: killed while a job runs; recovers by itself within a resync."""
+    operator = here.start()
+    name = here.ask("sleep 4; complete")
+    here.running(name)
+    here.cluster.kill("kube-apiserver")
+    time.sleep(6)
+    here.cluster.start("kube-apiserver")
+    event = here.told(name, 60)
+    assert event.body["status"] == "completed"
+    after = here.ask("complete")
+    assert here.told(after, 60).body["status"] == "completed"
+    assert operator.process.poll() is None, "the process itself went on"
+
+
+def test_an_api_server_that_freezes(here: Site) -> None:
+    """Acceptance 53: connections that hang are given up."""
+    here.start()
+    here.cluster.processes.send_signal("kube-apiserver", signal.SIGSTOP)
+    time.sleep(8)
+    here.cluster.processes.send_signal("kube-apiserver", signal.SIGCONT)
+    name = eventually(lambda: here.ask("complete"))
+    assert here.told(name, 60).body["status"] == "completed"
+
+
+def test_the_storage_is_away(here: Site) -> None:
+    """Acceptance 49: it waits, says why, and goes on by itself."""
+    here.start()
+    here.cluster.kill("s3")
+    try:
+        name = here.ask("complete")
+        waits = eventually(lambda: here.status(name)["queue"]["reason"] and here.status(name))
+        assert waits["queue"]["reason"] == "StorageUnavailable"
+        assert here.jobs(name) == []
+    finally:
+        here.cluster.start("s3")
+    assert here.told(name, 60).body["status"] == "completed"
+
+
+@dataclass
+class Poor:
+    """A site with something missing, and a SplitJob on it."""
+
+    site: Site
+    name: str
+
+
+POOR = {
+    "image": {"WORKER_IMAGE": "nowhere.example.com/nothing:1"},
+    "secret": {"WORKER_SECRET_NAME": "not-there"},
+    "node": {
+        "WORKER_NODE_SELECTOR": json.dumps({"there": "is-none"}),
+        "QUEUE_DEADLINE_SECONDS": "20",
+    },
+    "quota": {"QUEUE_DEADLINE_SECONDS": "20"},
+    "jobs": {"QUEUE_DEADLINE_SECONDS": "20"},
+    "unlimited": {"QUEUE_DEADLINE_SECONDS": "20"},
+    "range": {"QUEUE_DEADLINE_SECONDS": "20"},
+}
+
+
+@pytest.fixture(scope="module")
+def poor(crd: LocalCluster, tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Poor]]:
+    """All of them at once: most of what they do is wait."""
+    with ExitStack() as stack:
+        sites = {}
+        for what, settings in POOR.items():
+            sites[what] = stack.enter_context(site(crd, tmp_path_factory.mktemp(what)))
+            if what in NONE_OF:
+                _limit(sites[what], {NONE_OF[what]: "0"})
+            if what == "unlimited":
+                _limit(sites[what], {"limits.cpu": "100"})
+            if what == "range":
+                _small_pods_only(sites[what])
+            sites[what].launch(**settings)
+        for place in sites.values():  # the deadlines must not pass while an operator starts
+            eventually(place.operators[0].ready, 60)
+        yield {what: Poor(place, place.ask("complete")) for what, place in sites.items()}
+
+
+def _small_pods_only(place: Site) -> None:
+    limits = [{"type": "Container", "max": {"memory": "64Mi"}}]
+    kind = {"apiVersion": "v1", "kind": "LimitRange", "metadata": {"name": "small"}}
+    place.apply({**kind, "spec": {"limits": limits}})
+
+
+def _limit(place: Site, hard: dict[str, str]) -> None:
+    """Set a quota, and wait until it is in force."""
+    place.apply(
+        {
+            "apiVersion": "v1",
+            "kind": "ResourceQuota",
+            "metadata": {"name": "none"},
+            "spec": {"hard": hard},
+        }
+    )
+    eventually(lambda: place.get("resourcequota/none").get("status", {}).get("hard"))
+
+
+def test_an_image_that_cannot_be_pulled(poor: dict[str, Poor]) -> None:
+    """Acceptance 40."""
+    here, name = poor["image"].site, poor["image"].name
+    assert here.told(name, 60).body["errorCode"] == "worker_image"
+    assert len(here.ended(name)["attempts"]) == 2
+
+
+def test_a_secret_of_the_installation_is_missing(poor: dict[str, Poor]) -> None:
+    """Acceptance 43."""
+    here, name = poor["secret"].site, poor["secret"].name
+    assert here.told(name, 60).body["errorCode"] == "worker_config"
+
+
+def test_unschedulable(poor: dict[str, Poor]) -> None:
+    """Acceptance 41: says why while it waits, no_capacity at the deadline."""
+    here, name = poor["node"].site, poor["node"].name
+    event = here.told(name, 60)
+    assert event.body["errorCode"] == "no_capacity"
+    assert "node" in event.body["error"], "the scheduler's own words"
+    assert "Unschedulable" in here.kubectl("describe", "splitjob", name)
+    eventually(lambda: not here.jobs(name) and not here.pods(name))
+
+
+def test_quota(poor: dict[str, Poor]) -> None:
+    """Acceptance 42."""
+    here, name = poor["quota"].site, poor["quota"].name
+    assert here.told(name, 60).body["errorCode"] == "no_capacity"
+    assert "QuotaExceeded" in here.kubectl("describe", "splitjob", name)
+
+
+def test_a_quota_that_demands_limits(poor: dict[str, Poor]) -> None:
+    """Acceptance 42: a quota on CPU limits refuses every pod that has none; it says which."""
+    here, name = poor["unlimited"].site, poor["unlimited"].name
+    event = here.told(name, 60)
+    assert event.body["errorCode"] == "no_capacity"
+    assert "failed quota: none: must specify limits.cpu" in event.body["error"]
+    assert "QuotaExceeded" in here.kubectl("describe", "splitjob", name)
+
+
+def test_a_limit_range_that_is_too_small(poor: dict[str, Poor]) -> None:
+    """Acceptance 42, where the namespace bounds the memory of each container."""
+    here, name = poor["range"].site, poor["range"].name
+    event = here.told(name, 60)
+    assert event.body["errorCode"] == "no_capacity"
+    assert "maximum memory usage per Container is 64Mi" in event.body["error"]
+    assert "PodRefused" in here.kubectl("describe", "splitjob", name)
+
+
+def test_a_job_that_the_api_server_refuses(poor: dict[str, Poor]) -> None:
+    """Acceptance 42, where the quota is on Jobs: nothing was ever created, and it says so."""
+    here, name = poor["jobs"].site, poor["jobs"].name
+    event = here.told(name, 60)
+    assert event.body["errorCode"] == "no_capacity"
+    assert "exceeded quota" in event.body["error"]
+    assert "QuotaExceeded" in here.kubectl("describe", "splitjob", name)
+    assert here.jobs(name) == []
+
+
+def test_order_and_bound(here: Site) -> None:
+    """At most maxActiveJobs at once; priority, then age."""
+    here.start(MAX_ACTIVE_JOBS="1")
+    first = here.ask("sleep 8; complete")
+    here.running(first)
+    longer_than_a_second = "sleep 1.5; complete"  # the resolution of a pod's times
+    low = here.ask(longer_than_a_second, spec={"priority": -5})
+    high = here.ask(longer_than_a_second, spec={"priority": 5})
+    eventually(lambda: here.status(high)["queue"]["position"] == 1)
+    assert here.jobs(high) == []
+    for name in (first, low, high):
+        here.told(name)
+    order = sorted((first, low, high), key=lambda n: here.status(n)["startedAt"])
+    assert order == [first, high, low]
+    jobs = [here.ask("sleep 0.5; complete") for _ in range(2)]
+    while not all("finishedAt" in here.status(name) for name in jobs):
+        alive = [p for p in here.get("pods")["items"] if p["status"]["phase"] == "Running"]
+        assert len(alive) <= 1
+
+
+def test_paused(here: Site) -> None:
+    operator = here.start(PAUSED="true")
+    name = here.ask("complete")
+    eventually(lambda: here.condition(name, "Admitted")["reason"] == "InstallationPaused")
+    operator.stop()
+    here.start()
+    assert here.told(name).body["status"] == "completed"
+
+
+def test_a_strangers_job_is_in_the_way(here: Site) -> None:
+    container = {"name": "x", "image": "track-tree-audio/x:1", "command": ["true"]}
+    here.apply(
+        {
+            "apiVersion": "batch/v1",
+            "kind": "Job",
+            "metadata": {"name": "taken-1"},
+            "spec": {
+                "suspend": True,
+                "template": {"spec": {"restartPolicy": "Never", "containers": [container]}},
+            },
+        }
+    )
+    here.start()
+    name = here.ask("complete", name="taken")
+    assert here.told(name).body["errorCode"] == "worker_config"
+    assert here.kubectl("get", "job/taken-1", "-o=name").strip() == "job.batch/taken-1"
+
+
+def test_the_allowlist_was_narrowed_while_an_event_waited(here: Site) -> None:
+    """Acceptance 63: blocked, and said so."""
+    here.receiver.answers["/hooks/late"] = lambda: (503, {})
+    operator = here.start()
+    here.ask("complete", name="late")
+    eventually(lambda: here.status("late")["webhook"]["attempts"] == 1)
+    operator.stop()
+    heard = len(here.receiver.of("late"))
+    here.start(API_WEBHOOK_URL_ALLOWLIST="https://hooks.example.com/x")
+    hook = eventually(
+        lambda: (
+            here.status("late")["webhook"]["state"] == "Blocked" and here.status("late")["webhook"]
+        )
+    )
+    assert hook["lastError"]
+    assert len(here.receiver.of("late")) == heard
+
+
+def test_a_namespace_goes_also_without_the_operator(here: Site) -> None:
+    """Acceptance 55: no finalizer of ours holds anything."""
+    operator = here.start()
+    name = here.ask("sleep 60")
+    here.running(name)
+    operator.kill()
+    here.cluster.kubectl("delete", "namespace", here.namespace, "--timeout=40s")
+    assert here.receiver.heard == []
+
+
+def test_a_token_is_needed_to_start(here: Site) -> None:
+    """Acceptance 9."""
+    operator = here.launch(DEMUCSSVC_TOKEN=" , ")
+    assert operator.process.wait(30) != 0
+    assert "DEMUCSSVC_TOKEN" in operator.log.read_text()
+
+
+DEAF = """
+import asyncio
+from splitjob_operator.runtime.app import App
+from splitjob_operator.core.settings import Settings
+
+async def main():
+    await App(Settings()).start()
+    await asyncio.Event().wait()
+
+asyncio.run(main())
+"""  # the whole operator but for kopf: no watch brings it anything
+
+
+def test_watches_that_bring_nothing(here: Site) -> None:
+    """Acceptance 53: each change costs at most one resync."""
+    here.start([sys.executable, "-c", DEAF], MISSED_WATCH_SECONDS="1000", RESYNC_SECONDS="1")
+    name = here.ask("complete")
+    assert here.told(name).body["status"] == "completed"
+
+
+def test_a_deaf_watch_ends_the_process(here: Site) -> None:
+    """Acceptance 53: to be started afresh, it must end."""
+    operator = here.start(
+        [sys.executable, "-c", DEAF], MISSED_WATCH_SECONDS="2", RESYNC_SECONDS="1"
+    )
+    here.ask("sleep 60", spec={"suspend": True})
+    assert operator.process.wait(20) != 0
+
+
+def test_forbidden_for_a_while(here: Site) -> None:
+    """Acceptance 53: 403 to everything, the watches included; recovers by itself."""
+    operator = here.start(KUBECONFIG=str(account(here)))
+    name = here.ask("sleep 2; complete")
+    here.running(name)
+    here.kubectl("delete", "rolebinding/op")
+    time.sleep(15)
+    assert "finishedAt" not in here.status(name)
+    bind(here)
+    assert here.told(name, 60).body["status"] == "completed"
+    later = here.ask("complete")
+    assert here.told(later, 60).body["status"] == "completed"
+    assert operator.process.poll() is None, "the process itself went on"
+
+
+def account(place: Site) -> Path:
+    """Return a kubeconfig of an account with the rights that `bind` gives."""
+    place.kubectl("create", "serviceaccount", "op")
+    bind(place)
+    config = yaml.safe_load(place.cluster.kubeconfig.read_text())
+    token = place.kubectl("create", "token", "op").strip()
+    config["users"] = [{"name": config["users"][0]["name"], "user": {"token": token}}]
+    path = place.folder / "kubeconfig"
+    path.write_text(yaml.safe_dump(config))
+    return path
+
+
+def bind(place: Site) -> None:
+    who = f"--serviceaccount={place.namespace}:op"
+    place.kubectl("create", "rolebinding", "op", "--clusterrole=cluster-admin", who)
+
+
+def test_the_node_is_lost(here: Site) -> None:
+    """Acceptance 44: another attempt once the node has been away too long."""
+    here.start(NODE_LOST_SECONDS="3")
+    name = here.ask("deaf; sleep 600", script2="complete")
+    here.running(name)
+    here.cluster.kill("node")
+    try:
+        eventually(lambda: here.status(name)["attempts"][0]["reason"] == "WorkerLost", 90)
+        eventually(lambda: len(here.status(name)["attempts"]) == 2)
+    finally:
+        here.cluster.start("node")
+    assert here.told(name, 60).body["status"] == "completed"
+    assert len(here.receiver.of(name)) == 1
+
+
+def test_secrets_that_nothing_refers_to(here: Site) -> None:
+    """Acceptance 16: what a crash between the two writes of a request leaves behind."""
+    plain = f"{here.receiver.base}song.wav"
+    for name in ("orphan", "referred"):
+        here.secret(name, source=f"{plain}?X-Amz-Signature=x")
+    here.secret("other", "Opaque", source="mine")
+    source = {"url": plain, "secretKey": "source"}
+    here.ask("sleep 60", secretName="referred", source=source, spec={"suspend": True})
+    here.start(ORPHAN_SECRET_SECONDS="2", RESYNC_SECONDS="1")
+
+    def names() -> set[str]:
+        return {one["metadata"]["name"] for one in here.get("secrets")["items"]}
+
+    eventually(lambda: "orphan" not in names())
+    assert {"referred", "other", "keys"} <= names()

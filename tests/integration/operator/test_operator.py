@@ -1,0 +1,377 @@
+"""The operator on a real cluster: one operator for all of these, each with SplitJobs of its own."""
+
+import json
+import threading
+import time
+from collections.abc import Iterator
+
+import pytest
+from tests.support.operator_harness import Site, eventually, site
+
+from splitjob_local.cluster.local_cluster import LocalCluster
+
+
+@pytest.fixture(scope="module")
+def here(crd: LocalCluster, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    with site(crd, tmp_path_factory.mktemp("operator")) as place:
+        place.start()
+        yield place
+
+
+@pytest.fixture(scope="module", autouse=True)
+def slow(here: Site) -> dict[str, str]:
+    """Jobs that take their time, asked for first, so that they run beside the other tests."""
+    flaky: Iterator[tuple[int, dict[str, str]]] = iter([(500, {})])
+    here.receiver.answers["/hooks/flaky"] = lambda: next(flaky, (204, {}))
+    return {
+        "fill": here.ask("fill 64"),
+        "eat": here.ask("eat 400"),
+        "flaky": here.ask("complete", name="flaky"),
+        "deaf": here.ask("deaf; sleep 60", runDeadlineSeconds=2),
+    }
+
+
+def reason(place: Site, name: str) -> str:
+    place.ended(name)
+    found: str = place.condition(name, "Succeeded")["reason"]
+    return found
+
+
+def test_completed(here: Site) -> None:
+    """From the SplitJob to the signed webhook, and nothing left but the SplitJob."""
+    name = here.ask("progress 40; sleep 1; complete")
+    event = here.told(name)
+    status = here.ended(name)
+    assert status["phase"] == "Completed"
+    assert [stem["type"] for stem in status["result"]["stems"]] == ["drums", "vocals"]
+    assert status["result"]["stems"][0]["url"].endswith(f"/v-{name}/{name}/drums.wav")
+    assert event.body["status"] == "completed"
+    assert event.body["jobId"] == name
+    assert event.headers["webhook-id"] == f"evt-{here.job(name)['metadata']['uid']}-completed"
+    assert event.headers["x-signature"].startswith("sha256=")
+    eventually(lambda: not here.jobs(name) and not here.pods(name))
+    eventually(lambda: here.condition(name, "Notified")["status"] == "True")
+    eventually(lambda: here.status(name)["counted"])
+    told = here.kubectl("get", "events", f"--field-selector=involvedObject.name={name}")
+    assert "Completed" in told
+    assert "AttemptStarted" in told
+
+
+def test_progress_comes_from_the_log(here: Site) -> None:
+    name = here.ask("progress 40; sleep 8; complete")
+    eventually(lambda: here.status(name)["progress"]["percent"] == 40)
+    assert here.status(name)["progress"]["stage"] == "separate"
+
+
+def test_what_the_worker_delivered_is_not_sent_again(here: Site) -> None:
+    """Acceptance 47."""
+    name = here.ask("manifest; told")
+    status = here.ended(name)
+    assert status["webhook"]["deliveredBy"] == "worker"
+    time.sleep(1)
+    assert here.receiver.of(name) == []
+
+
+def test_killed_after_the_manifest_is_completed(here: Site) -> None:
+    """Acceptance 48: the manifest is the proof, whatever became of the pod."""
+    name = here.ask("manifest; exit 137")
+    assert reason(here, name) == "Completed"
+    assert here.told(name).body["stems"]
+
+
+def test_out_of_memory(here: Site, slow: dict[str, str]) -> None:
+    """Acceptance 36: once more with more memory, then worker_oom."""
+    name = slow["eat"]
+    status = here.ended(name, 60)
+    assert [a["reason"] for a in status["attempts"]] == ["WorkerOom", "WorkerOom"]
+    assert status["attempts"][1]["memoryBytes"] == 160 * 2**20
+    assert here.told(name).body["errorCode"] == "worker_oom"
+
+
+def test_a_full_scratch_disk(here: Site, slow: dict[str, str]) -> None:
+    """Acceptance 50."""
+    assert here.ended(slow["fill"], 90)["failure"]["code"] == "worker_storage"
+
+
+@pytest.mark.parametrize("code", ["source_not_found", "audio_unreadable", "model_unavailable"])
+def test_what_cannot_help_is_not_tried_again(here: Site, code: str) -> None:
+    name = here.ask(f"fail {code}")
+    status = here.ended(name)
+    assert len(status["attempts"]) == 1
+    event = here.told(name)
+    assert (event.body["status"], event.body["errorCode"]) == ("failed", code)
+    assert here.manifest(name)["status"] == "failed"  # type: ignore[index]
+
+
+def test_a_transient_failure_is_tried_again(here: Site) -> None:
+    """Acceptance 25."""
+    name = here.ask("fail source_unavailable retryable", script2="complete")
+    status = here.ended(name)
+    assert [a["reason"] for a in status["attempts"]] == ["SourceUnavailable", "Completed"]
+    assert len(here.receiver.of(name)) <= 1
+    assert here.told(name).body["status"] == "completed"
+
+
+def test_a_pod_told_to_stop_is_replaced(here: Site) -> None:
+    """Acceptance 38: one final webhook."""
+    name = here.ask("sleep 60", script2="complete")
+    pod = here.running(name)["metadata"]["name"]
+    here.kubectl("delete", "pod", pod, "--wait=false")
+    assert reason(here, name) == "Completed"
+    assert [a["reason"] for a in here.status(name)["attempts"]] == ["WorkerDisrupted", "Completed"]
+    here.told(name)
+    time.sleep(0.5)
+    assert len(here.receiver.of(name)) == 1
+
+
+def test_a_pod_evicted_by_the_api_is_replaced(here: Site) -> None:
+    """Acceptance 37: 137 with a DisruptionTarget is not worker_oom."""
+    name = here.ask("deaf; sleep 60", script2="complete")
+    pod = here.running(name)["metadata"]["name"]
+    eviction = {
+        "apiVersion": "policy/v1",
+        "kind": "Eviction",
+        "metadata": {"name": pod, "namespace": here.namespace},
+    }
+    path = f"/api/v1/namespaces/{here.namespace}/pods/{pod}/eviction"
+    here.kubectl("create", "--raw", path, "-f", "-", text=json.dumps(eviction))
+    assert reason(here, name) == "Completed"
+    assert here.status(name)["attempts"][0]["reason"] == "WorkerDisrupted"
+
+
+def test_a_job_deleted_by_hand_gives_another_attempt(here: Site) -> None:
+    """Acceptance 46."""
+    name = here.ask("sleep 60", script2="complete")
+    here.running(name)
+    here.kubectl("delete", "job", f"{name}-1", "--wait=false")
+    assert reason(here, name) == "Completed"
+    assert len(here.status(name)["attempts"]) == 2
+
+
+def test_the_run_deadline(here: Site, slow: dict[str, str]) -> None:
+    """Acceptance 45."""
+    name = slow["deaf"]
+    event = here.told(name)
+    assert event.body["errorCode"] == "deadline_exceeded"
+    assert here.pods(name) == []
+
+
+def test_canceled_while_it_runs(here: Site) -> None:
+    """Acceptance 46a: final only when the pod is gone; the bucket is claimed."""
+    name = here.ask("sleep 60")
+    here.running(name)
+    here.change(name, canceled=True)
+    event = here.told(name)
+    assert (event.body["status"], event.body["errorCode"]) == ("canceled", "canceled")
+    assert here.pods(name) == []
+    assert here.manifest(name)["status"] == "canceled"  # type: ignore[index]
+
+
+def test_cancel_and_completion_at_once(here: Site) -> None:
+    """Acceptance 46a: whichever the manifest says."""
+    name = here.ask("deaf; manifest; sleep 60")
+    here.running(name)
+    eventually(lambda: here.manifest(name))
+    here.change(name, canceled=True)
+    assert reason(here, name) == "Completed"
+    assert here.told(name).body["status"] == "completed"
+
+
+def test_suspended_and_resumed(here: Site) -> None:
+    name = here.ask("complete", spec={"suspend": True})
+    eventually(lambda: here.status(name)["phase"] == "Suspended")
+    assert here.jobs(name) == []
+    here.change(name, suspend=False)
+    assert reason(here, name) == "Completed"
+
+
+def test_a_worker_cut_off_completes_nothing_afterwards(here: Site) -> None:
+    """Acceptance 46b: the tombstone stands where its manifest would."""
+    name = here.ask("sleep 60")
+    here.running(name)
+    here.change(name, canceled=True)
+    here.told(name)
+    key = f"v-{name}/{name}/manifest.json"
+    assert not here.cluster.s3.service().put_if_absent(key, b"{}")
+
+
+def test_a_later_job_of_the_same_name_runs(here: Site) -> None:
+    """A tombstone of another uid is cleared before the attempt."""
+    name = here.ask("fail audio_too_short")
+    here.told(name)
+    here.kubectl("delete", "splitjob", name)
+    here.ask("complete", name=name)
+    eventually(lambda: here.status(name)["phase"] == "Completed")
+    assert here.manifest(name)["status"] == "completed"  # type: ignore[index]
+
+
+def test_a_restored_backup_runs_nothing_again(here: Site) -> None:
+    name = here.ask("complete")
+    here.told(name)
+    eventually(lambda: here.status(name)["counted"])
+    here.kubectl("delete", "splitjob", name)
+    here.ask("complete", name=name)
+    status = here.ended(name)
+    assert status["phase"] == "Completed"
+    assert "attempts" not in status or status["attempts"] == []
+
+
+def test_another_request_under_the_name_of_a_completed_job_runs(here: Site) -> None:
+    """Stems of one request are no answer to another."""
+    name = here.ask("complete")
+    here.told(name)
+    here.kubectl("delete", "splitjob", name)
+    here.ask("complete", name=name, format="flac")
+    status = here.ended(name)
+    assert status["phase"] == "Completed"
+    assert len(status["attempts"]) == 1
+
+
+def test_a_deleted_splitjob_takes_everything_with_it(here: Site) -> None:
+    """Acceptance 55."""
+    url = f"{here.receiver.base}song.wav?X-Amz-Signature=secret"
+    here.secret("urls-55", source=url)
+    source = {"url": f"{here.receiver.base}song.wav", "secretKey": "source"}
+    name = here.ask("sleep 60", secretName="urls-55", source=source)
+    here.running(name)
+    owners = here.get("secret/urls-55")["metadata"]["ownerReferences"]
+    assert [owner["name"] for owner in owners] == [name]
+    assert "finalizers" not in here.job(name)["metadata"]
+    here.kubectl("delete", "splitjob", name)
+    eventually(lambda: not here.jobs(name) and not here.pods(name))
+    eventually(lambda: "urls-55" not in here.kubectl("get", "secrets", "-o=name"))
+    assert here.receiver.of(name) == []
+
+
+def test_requests_written_by_hand_are_checked_again(here: Site) -> None:
+    """A model not there or not offered, a Secret of another type, a webhook off the list."""
+    here.secret("other-type", "Opaque", source="https://x.example.com/s?a=b")
+    names = [
+        here.ask("complete", model="nothing"),
+        here.ask("complete", secretName="other-type"),
+        here.ask("complete", webhook={"url": "https://evil.example.com/hooks"}),
+        here.ask("complete", stems=["kazoo"]),
+        here.ask("complete", webhook={"url": "https://[oops/hooks"}),
+        here.ask("complete", model="htdemucs"),
+    ]
+    for name in names:
+        status = here.ended(name)
+        assert status["failure"]["code"] == "request_invalid"
+        assert "attempts" not in status or status["attempts"] == []
+    for name in (names[2], names[4]):
+        blocked = eventually(lambda: here.status(name)["webhook"].get("lastError"))  # noqa: B023
+        assert "not allowed" in blocked or "cannot be used" in blocked
+        assert here.status(name)["webhook"]["state"] == "Blocked"
+
+
+def test_a_secret_that_is_not_there(here: Site) -> None:
+    """Acceptance 43."""
+    name = here.ask("complete", secretName="nowhere")
+    assert here.ended(name)["failure"]["code"] == "worker_config"
+
+
+def test_an_expired_url_is_not_tried(here: Site) -> None:
+    """Acceptance 24."""
+    plain = f"{here.receiver.base}song.wav"
+    query = "X-Amz-Date=20200101T000000Z&X-Amz-Expires=60&X-Amz-Signature=s3cret"
+    here.secret("urls-24", source=f"{plain}?{query}")
+    source = {"url": plain, "secretKey": "source"}
+    name = here.ask("complete", secretName="urls-24", source=source)
+    status = here.ended(name)
+    assert status["failure"]["code"] == "source_expired"
+    assert "s3cret" not in json.dumps(here.job(name))
+
+
+def test_a_receiver_that_hangs_delays_no_other(here: Site) -> None:
+    """Acceptance 62."""
+    slow, heard = [f"slow-{number}" for number in range(12)], threading.Event()
+
+    def hang() -> tuple[int, dict[str, str]]:
+        heard.wait(14)  # a little less than a receiver has
+        return 204, {}
+
+    for name in slow:
+        here.receiver.answers[f"/hooks/{name}"] = hang
+        here.ask("complete", name=name, spec={"canceled": True})
+    eventually(lambda: all(here.receiver.of(name) for name in slow[:8]))
+    name = here.ask("complete", webhook={"url": f"{here.other.base}x"})
+    eventually(lambda: here.other.of(name), 6)
+    assert not all(here.receiver.of(name) for name in slow)
+    heard.set()
+
+
+def test_errors_then_delivered(here: Site, slow: dict[str, str]) -> None:
+    """Acceptance 59: the same id, a fresh timestamp."""
+    name = slow["flaky"]
+    eventually(lambda: len(here.receiver.of(name)) == 2)
+    first, second = here.receiver.of(name)
+    assert first.headers["webhook-id"] == second.headers["webhook-id"]
+    assert second.at - first.at > 3
+    assert second.headers["x-timestamp"] > first.headers["x-timestamp"]
+    eventually(lambda: here.condition(name, "Notified")["status"] == "True")
+    assert here.status(name)["webhook"]["attempts"] == 2
+
+
+def test_redirects_gone_and_retry_after(here: Site) -> None:
+    """Acceptance 61; then redelivery by hand (60)."""
+    here.receiver.answers["/hooks/gone"] = lambda: (410, {})
+    here.receiver.answers["/hooks/moved"] = lambda: (
+        307,
+        {"Location": f"{here.receiver.base}there"},
+    )
+    here.receiver.answers["/hooks/later"] = lambda: (503, {"Retry-After": "3600"})
+    for name in ("gone", "moved", "later"):
+        here.ask("fail audio_too_long", name=name)
+    eventually(lambda: here.status("gone")["webhook"]["state"] == "GivenUp")
+    eventually(lambda: "307" in here.status("moved")["webhook"]["lastError"])
+    hook = eventually(lambda: here.status("later")["webhook"]["lastError"] and here.status("later"))
+    assert hook["webhook"]["nextAttemptAt"] > hook["finishedAt"]
+    assert [one.path for one in here.receiver.heard if one.path == "/hooks/there"] == []
+    del here.receiver.answers["/hooks/gone"]
+    here.change("gone", redeliveries=1)
+    eventually(lambda: here.status("gone")["webhook"]["state"] == "Delivered")
+    first, second = here.receiver.of("gone")
+    assert first.headers["webhook-id"] == second.headers["webhook-id"]
+
+
+def test_time_to_live(here: Site) -> None:
+    """Acceptance 58."""
+    here.receiver.answers["/hooks/kept"] = lambda: (503, {})
+    kept = here.ask("fail audio_too_long", name="kept", spec={"ttlSecondsAfterFinished": 1})
+    name = here.ask("fail audio_too_long", spec={"ttlSecondsAfterFinished": 1})
+    eventually(lambda: name not in here.kubectl("get", "splitjobs", "-o=name"))
+    assert here.receiver.of(name)
+    assert here.status(kept)["webhook"]["state"] == "Pending"
+
+
+def test_the_totals_count_each_job_once(here: Site) -> None:
+    """They outlive the SplitJobs."""
+
+    def everything() -> bool:
+        jobs = here.get("splitjobs")["items"]
+        return all(job["status"]["counted"] for job in jobs if "finishedAt" in job["status"])
+
+    eventually(everything)
+    data = here.get("configmap/track-tree-audio-totals")["data"]
+    seen = {one.headers["webhook-id"] for one in here.receiver.heard}
+    completed = sum(name.endswith("-completed") for name in seen)
+    assert int(data["completed"]) >= completed
+    assert int(data["canceled"]) >= sum(name.endswith("-canceled") for name in seen)
+
+
+def test_metrics_and_health(here: Site) -> None:
+    import httpx  # noqa: PLC0415
+
+    url = here.operators[0].url
+    assert httpx.get(f"{url}/healthz").json()["ok"] is True
+    text = httpx.get(f"{url}/metrics").text
+    assert "splitjob_finished_total" in text
+    assert "splitjob_resync_age_seconds" in text
+
+
+def test_the_log_names_the_job_and_holds_no_secret(here: Site) -> None:
+    lines = here.operators[0].log.read_text().splitlines()
+    parsed = [json.loads(line) for line in lines if line.startswith("{")]
+    assert any(line.get("jobId") and line.get("versionId") for line in parsed)
+    assert "s3cret" not in "".join(lines)
+    assert "X-Amz-Signature=secret" not in "".join(lines)

@@ -1,0 +1,322 @@
+"""The operator as it is shipped, `kopf run`, on a real cluster, with scripted workers.
+
+`Site`      a namespace of its own, a receiver of webhooks, and what a test does there
+`Operator`  one operator process
+"""
+
+import base64
+import json
+import os
+import secrets
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any, TypeVar
+
+import httpx
+import yaml
+from tests.support.ports import free_port
+
+from splitjob.resource import API_VERSION, KIND, SECRET_TYPE
+from splitjob.result import storage_prefix
+from splitjob_local.cluster.local_cluster import LocalCluster
+from splitjob_local.processes.supervisor import die_with_parent
+
+WORKER = Path(__file__).parent / "scripted_worker.py"
+TOKEN = "a-token-of-these-tests"
+PATIENCE = 40.0
+Found = TypeVar("Found")
+
+
+def eventually(look: Callable[[], Found], seconds: float = PATIENCE) -> Found:
+    """Return what a look gives once it gives something."""
+    deadline = time.monotonic() + seconds
+    while True:
+        try:
+            if found := look():
+                return found
+            trouble: Exception | None = None
+        except (AssertionError, KeyError, IndexError, httpx.HTTPError) as error:
+            trouble = error
+        if time.monotonic() > deadline:
+            raise AssertionError(f"not within {seconds} s") from trouble
+        time.sleep(0.1)
+
+
+@dataclass
+class Received:
+    """One webhook as it came in."""
+
+    path: str
+    body: dict[str, Any]
+    headers: dict[str, str]
+    at: float
+
+
+class Receiver:
+    """Hears webhooks; `answers` says what it replies, by path."""
+
+    def __init__(self) -> None:
+        self.heard: list[Received] = []
+        self.answers: dict[str, Callable[[], tuple[int, dict[str, str]]]] = {}
+        receiver = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_POST(self) -> None:
+                body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+                headers = {name.lower(): value for name, value in self.headers.items()}
+                receiver.heard.append(Received(self.path, body, headers, time.time()))
+                status, more = receiver.answers.get(self.path, lambda: (204, {}))()
+                self.send_response(status)
+                for name, value in more.items():
+                    self.send_header(name, value)
+                self.end_headers()
+
+            def log_message(self, *_: object) -> None:
+                pass
+
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self._server.daemon_threads = True
+        self.base = f"http://127.0.0.1:{self._server.server_port}/hooks/"
+        threading.Thread(target=self._server.serve_forever, daemon=True).start()
+
+    def of(self, name: str) -> list[Received]:
+        return [one for one in self.heard if one.body["jobId"] == name]
+
+    def close(self) -> None:
+        self._server.shutdown()
+        self._server.server_close()
+
+
+@dataclass
+class Operator:
+    """One operator process."""
+
+    process: subprocess.Popen[bytes]
+    url: str
+    log: Path
+
+    def ready(self) -> bool:
+        return httpx.get(f"{self.url}/readyz").status_code == 200
+
+    def kill(self) -> None:
+        self.process.kill()
+        self.process.wait()
+
+    def stop(self) -> None:
+        if self.process.poll() is None:
+            self.process.terminate()
+            self.process.wait(20)
+
+
+@dataclass
+class Site:
+    """A namespace with SplitJobs."""
+
+    cluster: LocalCluster
+    namespace: str
+    folder: Path
+    receiver: Receiver = field(default_factory=Receiver)
+    other: Receiver = field(default_factory=Receiver)
+    operators: list[Operator] = field(default_factory=list)
+
+    def prepare(self) -> None:
+        """Give the namespace the installation's Secret, as the chart would."""
+        access = self.cluster.s3
+        keys = {
+            "DEMUCSSVC_TOKEN": TOKEN,
+            "S3_ACCESS_KEY_ID": access.access_key_id,
+            "S3_SECRET_ACCESS_KEY": access.secret_access_key,
+        }
+        self.apply(
+            {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "keys"}, "stringData": keys}
+        )
+
+    # The operator
+
+    def start(self, command: Sequence[str] = (), **changed: str) -> Operator:
+        """Start an operator and wait until it is ready."""
+        operator = self.launch(command, **changed)
+        eventually(operator.ready)
+        return operator
+
+    def launch(self, command: Sequence[str] = (), **changed: str) -> Operator:
+        """Start an operator, as it is shipped unless a command says otherwise."""
+        port = free_port()
+        log = self.folder / f"operator-{len(self.operators)}.log"
+        shipped = [
+            str(Path(sys.executable).parent / "kopf"),
+            "run",
+            "--standalone",
+            f"--namespace={self.namespace}",
+            "-m",
+            "splitjob_operator.runtime.kopf_app",
+        ]
+        with log.open("wb") as out:
+            process = subprocess.Popen(
+                command or shipped,
+                env=self._environment(port) | changed,
+                stdout=out,
+                stderr=out,
+                preexec_fn=die_with_parent,  # noqa: PLW1509 - the main thread starts it
+            )
+        operator = Operator(process, f"http://127.0.0.1:{port}", log)
+        self.operators.append(operator)
+        return operator
+
+    def _environment(self, port: int) -> dict[str, str]:
+        access = self.cluster.s3
+        return {
+            "PATH": os.environ["PATH"],
+            "KUBECONFIG": str(self.cluster.kubeconfig),
+            "NAMESPACE": self.namespace,
+            "HOST": "127.0.0.1",
+            "PORT": str(port),
+            "ENVIRONMENT": "local",
+            "DEMUCSSVC_TOKEN": TOKEN,
+            "MODELS": "demo",
+            "API_WEBHOOK_URL_ALLOWLIST": f"{self.receiver.base},{self.other.base}",
+            "SOURCE_ALLOWED_NETWORKS": "127.0.0.0/8",
+            "S3_ENDPOINT": access.endpoint,
+            "S3_REGION": access.region,
+            "S3_BUCKET": access.bucket,
+            "S3_ACCESS_KEY_ID": access.access_key_id,
+            "S3_SECRET_ACCESS_KEY": access.secret_access_key,
+            "WORKER_IMAGE": "track-tree-audio/worker:test",
+            "WORKER_COMMAND": json.dumps([sys.executable, str(WORKER)]),
+            "WORKER_SECRET_NAME": "keys",
+            "WORKER_GPU_COUNT": "0",
+            "WORKER_CPU": "10m",
+            "WORKER_MEMORY": "128Mi",
+            "WORKER_MEMORY_RETRY": "160Mi",
+            "WORKER_SCRATCH_SIZE": "16Mi",
+            "WORKER_TERMINATION_GRACE_SECONDS": "3",
+            "WAITING_GRACE_SECONDS": "3",
+            "RETRY_DELAY_SECONDS": "0.5",
+            "RESYNC_SECONDS": "5",
+        }
+
+    def close(self) -> None:
+        for operator in self.operators:
+            operator.stop()
+        self.receiver.close()
+        self.other.close()
+
+    # SplitJobs
+
+    def ask(
+        self,
+        script: str,
+        *,
+        name: str = "",
+        spec: dict[str, Any] | None = None,
+        script2: str = "",
+        **request: Any,
+    ) -> str:
+        """Create a SplitJob whose workers do as the script says."""
+        name = name or f"split-{secrets.token_hex(5)}"
+        metadata = {"script": script} | ({"script2": script2} if script2 else {})
+        asked = {
+            "versionId": f"v-{name}",
+            "model": "demo",
+            "source": {"url": f"{self.receiver.base}song.wav"},
+            "webhook": {"url": f"{self.receiver.base}{name}"},
+            "metadata": metadata,
+        }
+        self.apply(
+            {
+                "apiVersion": API_VERSION,
+                "kind": KIND,
+                "metadata": {"name": name},
+                "spec": {"request": asked | request, **(spec or {})},
+            }
+        )
+        return name
+
+    def secret(self, name: str, kind: str = SECRET_TYPE, **urls: str) -> None:
+        data = {key: base64.b64encode(url.encode()).decode() for key, url in urls.items()}
+        self.apply(
+            {
+                "apiVersion": "v1",
+                "kind": "Secret",
+                "metadata": {"name": name},
+                "type": kind,
+                "immutable": True,
+                "data": data,
+            }
+        )
+
+    def change(self, name: str, **spec: Any) -> None:
+        patch = json.dumps({"spec": spec})
+        self.kubectl("patch", "splitjob", name, "--type=merge", "-p", patch)
+
+    def job(self, name: str) -> dict[str, Any]:
+        return self.get(f"splitjob/{name}")
+
+    def status(self, name: str) -> dict[str, Any]:
+        found: dict[str, Any] = self.job(name).get("status", {})
+        return found
+
+    def condition(self, name: str, kind: str) -> dict[str, Any]:
+        return next(c for c in self.status(name)["conditions"] if c["type"] == kind)
+
+    def ended(self, name: str, seconds: float = PATIENCE) -> dict[str, Any]:
+        """Wait for the verdict; return the status."""
+        return eventually(lambda: self.status(name)["finishedAt"] and self.status(name), seconds)
+
+    def told(self, name: str, seconds: float = PATIENCE) -> Received:
+        """Wait for the final event; return it."""
+        return eventually(lambda: self.receiver.of(name)[0], seconds)
+
+    def running(self, name: str) -> dict[str, Any]:
+        """Wait until its worker runs; return the pod."""
+        eventually(lambda: self.condition(name, "Started")["status"] == "True")
+        return self.pods(name)[0]
+
+    def pods(self, name: str) -> list[dict[str, Any]]:
+        return self.children("pods", name)
+
+    def jobs(self, name: str) -> list[dict[str, Any]]:
+        return self.children("jobs", name)
+
+    def children(self, kind: str, name: str) -> list[dict[str, Any]]:
+        found = self.get(kind, f"-l=audio.track-tree.com/splitjob={name}")
+        items: list[dict[str, Any]] = found["items"]
+        return items
+
+    def manifest(self, name: str) -> dict[str, Any] | None:
+        key = f"{storage_prefix('', f'v-{name}', name)}/manifest.json"
+        found: dict[str, Any] | None = self.cluster.s3.service().get_json(key)
+        return found
+
+    # The cluster
+
+    def kubectl(self, *arguments: str, text: str | None = None) -> str:
+        return self.cluster.kubectl("-n", self.namespace, *arguments, text=text)
+
+    def get(self, *arguments: str) -> dict[str, Any]:
+        found: dict[str, Any] = json.loads(self.kubectl("get", "-o=json", *arguments))
+        return found
+
+    def apply(self, *manifests: dict[str, Any]) -> None:
+        self.kubectl("apply", "-f", "-", text=yaml.safe_dump_all(manifests))
+
+
+@contextmanager
+def site(cluster: LocalCluster, folder: Path) -> Iterator[Site]:
+    """Give a namespace with its receiver; what was started in it ends with the block."""
+    namespace = f"operator-{secrets.token_hex(4)}"
+    cluster.cluster.create_namespace(namespace, pod_security="restricted")
+    place = Site(cluster, namespace, folder)
+    try:
+        place.prepare()
+        yield place
+    finally:
+        place.close()
+        cluster.kubectl("delete", "namespace", namespace, "--wait=false", "--ignore-not-found")

@@ -1,0 +1,72 @@
+"""Situations that `reconcile` meets, for the tests of its rooms."""
+
+from dataclasses import replace
+from typing import Any
+
+from tests.support.operator_samples import (
+    SERVABLE,
+    after,
+    failed_pod,
+    job,
+    running_pod,
+    seen,
+    settings,
+    splitjob,
+    written,
+)
+
+from splitjob import conditions
+from splitjob.conditions import ConditionType
+from splitjob.resource import Request
+from splitjob_operator.core.lookups import (
+    ManifestAnswer,
+    ManifestState,
+)
+from splitjob_operator.core.observed import Observed, SplitJobView
+from splitjob_operator.core.plan import (
+    Plan,
+)
+from splitjob_operator.core.reconcile import reconcile
+
+CLAIMED = replace(SERVABLE, claim=ManifestAnswer(ManifestState.OUR_TOMBSTONE))
+UNREACHABLE = ManifestAnswer(ManifestState.UNREACHABLE, message="cannot read s3://stems/x")
+
+
+def plan_of(observed: Observed, at: float = 0, **changed: Any) -> Plan:
+    return reconcile(observed, settings(**changed), after(at))
+
+
+def started(**arguments: Any) -> SplitJobView:
+    """A SplitJob whose first attempt has been decided."""
+    view = splitjob(**arguments)
+    return written(view, plan_of(seen(view)))
+
+
+def running(**arguments: Any) -> SplitJobView:
+    view = started(**arguments)
+    plan = plan_of(seen(view, jobs=(job(),), pods=(running_pod(),)))
+    return written(view, plan)
+
+
+def canceled(view: SplitJobView) -> SplitJobView:
+    return replace(view, spec=splitjob(spec={"canceled": True}).spec)
+
+
+def failed(code: str = "source_not_found") -> SplitJobView:
+    view = running()
+    found = seen(view, jobs=(job(),), pods=(failed_pod(code),), answers=CLAIMED)
+    return written(view, plan_of(found, 5))
+
+
+def reason(plan: Plan, kind: ConditionType) -> tuple[str, str]:
+    assert plan.status is not None
+    condition = conditions.find(plan.status.conditions, kind)
+    assert condition is not None
+    return condition.status, condition.reason
+
+
+def request() -> Request:
+    """What the sample asks for."""
+    spec = splitjob().spec
+    assert spec
+    return spec.request

@@ -1,0 +1,127 @@
+"""The whole path for tests: a caller, a receiver, and looks into the cluster."""
+
+import json
+import secrets
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+import psutil
+from tests.support.worker import Web
+
+from splitjob_local.cluster.kubectl import Cluster
+from splitjob_local.cluster.local_cluster import LocalCluster
+from splitjob_local.cluster.service import Service
+from splitjob_local.demo.client import SignedClient
+from splitjob_local.demo.receiver import Delivery, Receiver
+from splitjob_local.demo.verify import signature_holds, standard_signature_holds
+
+PATIENCE = 120.0
+Answer = TypeVar("Answer")
+
+
+@dataclass
+class WholePath:
+    """Calls the service from outside, and looks into the cluster where a test must."""
+
+    kube: LocalCluster
+    service: Service
+    client: SignedClient
+    web: Web
+    song: bytes
+    receiver: Receiver | None = None
+    deliveries: list[Delivery] = field(default_factory=list)
+
+    @property
+    def cluster(self) -> Cluster:
+        return self.kube.cluster
+
+    def listen(self) -> None:
+        """Start the receiver; it answers 2xx from here on."""
+        self.receiver = Receiver(self.service.webhook_base, self.service.receiver_identity)
+        self.receiver.deliveries = self.deliveries
+        self.receiver.__enter__()
+
+    def hang_up(self) -> None:
+        """Stop the receiver: connections are refused from here on."""
+        if self.receiver is not None:
+            self.receiver.__exit__(None, None, None)
+            self.receiver = None
+
+    def song_url(self) -> str:
+        """A URL of a short song of its own."""
+        return self.web.give(f"/{secrets.token_hex(4)}.wav", self.song)
+
+    def ask(self, audio_url: str, **fields: Any) -> str:
+        """POST /split; returns the job's id."""
+        tag = secrets.token_hex(4)
+        request = {
+            "versionId": f"e2e-{tag}",
+            "audioUrl": audio_url,
+            "aiModel": "demo",
+            "webhook": self.service.webhook_base + tag,
+        } | fields
+        answer = self.client.post("/split", json.dumps(request).encode())
+        assert answer.status_code == 202, answer.text
+        name: str = answer.json()["jobId"]
+        return name
+
+    def job(self, name: str) -> dict[str, Any]:
+        """The SplitJob as it stands."""
+        return self.cluster.get("splitjob", name, "-n", self.service.namespace)
+
+    def status(self, name: str) -> dict[str, Any]:
+        status: dict[str, Any] = self.job(name).get("status", {})
+        return status
+
+    def wait(self, name: str, condition: str = "Notified", seconds: float = PATIENCE) -> None:
+        """Wait until a condition of a SplitJob is True."""
+        self.cluster.kubectl(
+            *("wait", "-n", self.service.namespace, f"splitjob/{name}"),
+            *(f"--for=condition={condition}", f"--timeout={seconds:.0f}s"),
+        )
+
+    def wait_for_phase(self, name: str, phase: str, seconds: float = PATIENCE) -> None:
+        self.cluster.kubectl(
+            *("wait", "-n", self.service.namespace, f"splitjob/{name}"),
+            *(f"--for=jsonpath={{.status.phase}}={phase}", f"--timeout={seconds:.0f}s"),
+        )
+
+    def final(self, name: str) -> dict[str, Any]:
+        """The one final event of a job, verified; fails where there are two, or none."""
+        mine = [one for one in self.deliveries if json.loads(one.body)["jobId"] == name]
+        assert mine, f"no webhook about {name}"
+        for one in mine:
+            assert signature_holds(one, self.service.token)
+            assert standard_signature_holds(one, self.service.token)
+        assert len({one.headers["webhook-id"] for one in mine}) == 1
+        body: dict[str, Any] = json.loads(mine[-1].body)
+        return body
+
+    def processes(self, words: str) -> list[psutil.Process]:
+        """The processes of this cluster's pods whose command line holds these words."""
+        node = psutil.Process(self.kube.processes.pid(self.kube.node_process))
+        found = []
+        # What a container runtime starts leaves it, and belongs to the node's parent then.
+        for process in node.parents()[0].children(recursive=True):
+            try:
+                if words in " ".join(process.cmdline()):
+                    found.append(process)
+            except psutil.Error:
+                continue
+        return found
+
+    def pods_of(self, name: str) -> list[str]:
+        label = f"--selector=audio.track-tree.com/splitjob={name}"
+        pods = self.cluster.get("pods", "-n", self.service.namespace, label)["items"]
+        return [pod["metadata"]["name"] for pod in pods]
+
+
+def eventually(what: Callable[[], Answer], seconds: float = 30.0) -> Answer:
+    """Return the first true answer of a function; fail when there is none in time."""
+    deadline = time.monotonic() + seconds
+    while not (answer := what()):
+        assert time.monotonic() < deadline, "it did not come"
+        time.sleep(0.2)
+    return answer

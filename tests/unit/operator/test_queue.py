@@ -1,0 +1,306 @@
+"""Order, turns, places and expected times; and the work queue behind the workers."""
+
+import asyncio
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from hypothesis import given
+from hypothesis import strategies as st
+from tests.support.operator_samples import NOW, after, raw_splitjob, stamp
+
+from splitjob.resource import Queue
+from splitjob_operator.core.queue import Entry, Hold, Line, Stage, entry_of, places, worth_writing
+from splitjob_operator.runtime.cache import Index
+from splitjob_operator.runtime.watch_guard import WatchGuard
+from splitjob_operator.runtime.work_queue import WorkQueue
+
+
+def entry(
+    name: str,
+    stage: Stage = Stage.WAITING,
+    age: int = 0,
+    priority: int = 0,
+    hold: Hold | None = None,
+    stores: bool = True,
+) -> Entry:
+    return Entry(
+        name=name,
+        uid=name,
+        resource_version="1",
+        created_at=NOW - timedelta(seconds=age),
+        priority=priority,
+        stage=stage,
+        model="demo",
+        hold=hold,
+        stores=stores,
+    )
+
+
+def line_of(entries: list[Entry], max_active: int) -> Line:
+    line = Line(max_active)
+    for one in entries:
+        line.add(one)
+    return line
+
+
+def next_up(entries: list[Entry], max_active: int) -> list[str]:
+    return line_of(entries, max_active).next_up()
+
+
+def test_priority_then_age() -> None:
+    line = [entry("young"), entry("old", age=9), entry("urgent", priority=5)]
+    assert next_up(line, 3) == ["urgent", "old", "young"]
+
+
+def test_the_bound_counts_what_is_under_way() -> None:
+    line = [entry("a", Stage.PENDING), entry("b", Stage.RUNNING), entry("c"), entry("d", age=1)]
+    assert next_up(line, 3) == ["d"]
+    assert next_up(line, 2) == []
+    assert next_up(line, 1) == []
+    assert next_up(line, 0) == []
+    assert line_of(line, 0).may_start(line[2])
+    assert not line_of(line, 0).may_start(line[1])
+
+
+def test_who_cannot_start_is_passed_and_keeps_its_place() -> None:
+    retrying = entry("old", age=9, hold=Hold.OWN)
+    line = line_of([retrying, entry("young")], 1)
+    assert line.next_up() == ["young"]
+    assert line.may_start(retrying), "once it asks again it goes first"
+    line.add(entry("urgent", Stage.PENDING, priority=5))
+    assert not line.may_start(retrying), "unless the place is taken"
+
+
+def test_who_waits_for_the_bucket_is_passed_by_those_that_need_none() -> None:
+    """Only as many as there are places look whether it is back."""
+    stuck, storing = entry("stuck", age=9, hold=Hold.STORAGE), entry("storing", age=8)
+    uploads = [entry(f"uploads-{n}", age=n, stores=False) for n in (3, 2, 1)]
+    line = line_of([stuck, storing, *uploads], 2)
+    assert line.next_up() == ["stuck", "storing", "uploads-3"]
+    line = line_of([stuck, entry("storing", age=8, hold=Hold.STORAGE), entry("third"), *uploads], 2)
+    assert line.next_up() == ["stuck", "storing", "uploads-3", "uploads-2"]
+    assert line.may_start(stuck)
+
+
+def test_who_stands_behind_one_that_waits_for_the_bucket_holds_up_nobody() -> None:
+    line = [entry("stuck", age=9, hold=Hold.STORAGE), entry("storing", age=8)]
+    assert next_up([*line, entry("uploads", stores=False)], 1) == ["stuck", "uploads"]
+
+
+entries = st.lists(
+    st.builds(
+        entry,
+        st.uuids().map(str),
+        st.sampled_from(Stage),
+        st.integers(0, 100),
+        st.integers(-100, 100),
+        st.none() | st.sampled_from(Hold),
+        st.booleans(),
+    ).filter(lambda e: e.stores or e.hold is not Hold.STORAGE),
+    max_size=30,
+    unique_by=lambda e: e.name,
+)
+
+
+@given(entries, st.integers(1, 10))
+def test_never_more_than_the_bound(line: list[Entry], bound: int) -> None:
+    """Each is asked again before it starts, also those that are passed by others."""
+    under_way = line_of(line, bound)
+    active = before = sum(e.active for e in line)
+    for one in line:
+        if under_way.may_start(one):
+            under_way.remove(one)
+            under_way.add(replace(one, stage=Stage.PENDING))
+            active += 1
+    assert active <= max(bound, before)
+
+
+@given(entries, st.integers(1, 10))
+def test_a_free_place_is_offered_to_somebody_who_can_take_it(line: list[Entry], bound: int) -> None:
+    free = bound - sum(e.active for e in line)
+    able = [e for e in line if e.stage is Stage.WAITING and e.hold is None]
+    if not any(e.hold is Hold.STORAGE for e in line):
+        first = sorted(able, key=lambda e: e.order)[: max(0, free)]
+        assert next_up(line, bound) == [e.name for e in first]
+    elif free > 0 and any(not e.stores for e in able):
+        assert {e.name for e in able} & set(next_up(line, bound))
+
+
+@given(entries)
+def test_the_line_forgets_who_leaves(entries: list[Entry]) -> None:
+    line = line_of(entries, 99)
+    for one in entries:
+        line.remove(one)
+    assert line.next_up() == []
+
+
+@given(entries, st.integers(0, 10))
+def test_places_are_one_line(line: list[Entry], bound: int) -> None:
+    found = places(line, {"demo/cpu": 10.0}, bound, "cpu")
+    in_line = [found[e.name].position for e in line if e.name in found and not _passed(e)]
+    assert sorted(in_line) == list(range(1, len(in_line) + 1))
+    ordered = sorted(found.values(), key=lambda p: p.position)
+    etas = [p.eta_seconds for p in ordered]
+    assert etas == sorted(etas, key=lambda eta: eta or 0)
+
+
+def _passed(entry: Entry) -> bool:
+    return entry.stage is Stage.WAITING and entry.hold is not None
+
+
+def test_who_is_passed_counts_for_nobody() -> None:
+    line = [entry("retrying", age=2, hold=Hold.OWN), entry("next", age=1), entry("last")]
+    found = places(line, {"demo/cpu": 10.0}, 1, "cpu")
+    assert {name: p.position for name, p in found.items()} == {"retrying": 1, "next": 1, "last": 2}
+    assert found["last"].eta_seconds == 20
+
+
+def test_unknown_until_there_is_evidence() -> None:
+    assert places([entry("a")], {}, 1, "cpu")["a"].eta_seconds is None
+    assert places([entry("a"), entry("b")], {"demo/cpu": 10}, 1, "cpu")["b"].eta_seconds == 20
+
+
+def test_far_back_only_noticeable_moves_are_written() -> None:
+    assert worth_writing(Queue(position=3), Queue(position=2))
+    assert not worth_writing(Queue(position=1000), Queue(position=999))
+    assert worth_writing(Queue(position=1000), Queue(position=899))
+
+
+def test_stages() -> None:
+    def stage(**parts: Any) -> Stage:
+        return entry_of(raw_splitjob(**parts)).stage
+
+    attempt = {"number": 1, "jobName": "x-1"}
+    started = [{"type": "Started", "status": "True"}]
+    assert stage() is Stage.WAITING
+    assert stage(spec={"suspend": True}) is Stage.HELD
+    assert stage(status={"attempts": [attempt]}) is Stage.PENDING
+    assert stage(status={"attempts": [attempt], "conditions": started}) is Stage.RUNNING
+    ended = {**attempt, "finishedAt": stamp(NOW)}
+    assert stage(status={"attempts": [ended]}) is Stage.WAITING
+    done = [{"type": "Succeeded", "status": "False"}]
+    assert stage(status={"conditions": done}) is Stage.FINISHED
+
+
+def test_older_news_changes_nothing() -> None:
+    index = Index(1, "cpu", lambda: 0.0)
+    new, old = raw_splitjob(status={"attempts": [{"number": 1, "jobName": "x"}]}), raw_splitjob()
+    new["metadata"]["resourceVersion"] = "10"
+    index.put(new)
+    index.put(old)
+    assert [e.stage for e in index] == [Stage.PENDING]
+
+
+def test_a_reserved_place_is_taken() -> None:
+    index = Index(1, "cpu", lambda: 0.0)
+    index.put(raw_splitjob())
+    name = raw_splitjob()["metadata"]["name"]
+    assert index.turn(name).may_start
+    index.reserve(name)
+    assert index.next_up() == []
+    index.put(raw_splitjob())  # a listing, while the write that starts it is under way
+    assert index.next_up() == []
+    index.restore(raw_splitjob())
+    assert index.turn(name).may_start
+
+
+def test_a_hold_outlasts_a_look_but_not_its_splitjob() -> None:
+    index = Index(1, "cpu", lambda: 0.0)
+    raw = raw_splitjob()
+    index.put(raw)
+    name = raw["metadata"]["name"]
+    assert index.hold(name, Hold.OWN)
+    assert not index.hold(name, Hold.OWN), "that is nothing new"
+    index.restore(raw)
+    assert index.next_up() == []
+    raw["metadata"]["uid"] = "another"
+    index.restore(raw)
+    assert index.next_up() == [name]
+
+
+class TestWorkQueue:
+    def test_asked_twice_is_done_once(self) -> None:
+        async def run() -> list[str]:
+            queue = WorkQueue()
+            for name in ("a", "b", "a"):
+                queue.add(name)
+            return [await queue.take(), await queue.take(), str(len(queue))]
+
+        assert asyncio.run(run()) == ["a", "b", "0"]
+
+    def test_added_while_worked_on_comes_again_afterwards(self) -> None:
+        async def run() -> str:
+            queue = WorkQueue()
+            queue.add("a")
+            name = await queue.take()
+            queue.add("a")
+            waiting = asyncio.create_task(queue.take())
+            await asyncio.sleep(0.01)
+            assert not waiting.done()
+            queue.done(name)
+            return await waiting
+
+        assert asyncio.run(run()) == "a"
+
+    def test_later_comes_later_and_the_earlier_time_wins(self) -> None:
+        now = [datetime(2026, 1, 1, tzinfo=UTC)]
+
+        async def run() -> None:
+            queue = WorkQueue(lambda: now[0])
+            queue.add_at("a", now[0] + timedelta(hours=2))
+            queue.add_at("a", now[0] + timedelta(hours=1))
+            queue.add_at("a", now[0] + timedelta(hours=3))
+            now[0] += timedelta(hours=1)
+            assert await queue.take() == "a"
+            queue.done("a")
+            now[0] += timedelta(hours=9)
+            queue.add("b")
+            assert await queue.take() == "b"
+            assert len(queue) == 0
+
+        asyncio.run(run())
+
+    def test_failures_come_back_later_and_later(self) -> None:
+        async def run() -> list[float]:
+            queue = WorkQueue(lambda: NOW)
+            delays = [queue.add_after_failure("a") for _ in range(20)]
+            queue.forget_failures("a")
+            return [*delays[:3], delays[-1], queue.add_after_failure("a")]
+
+        assert asyncio.run(run()) == [0.2, 0.4, 0.8, 30.0, 0.2]
+
+
+class TestWatchGuard:
+    def test_a_deaf_watch_is_noticed(self) -> None:
+        """Acceptance 53."""
+        now = [0.0]
+        guard = WatchGuard(60, lambda: now[0])
+        guard.watched("Pod", "p", "1")
+        guard.listed("Pod", {"p": "1"})
+        guard.listed("Pod", {"p": "2"})
+        now[0] = 61
+        guard.listed("Pod", {"p": "3"})
+        assert guard.deaf() == ("Pod", "p")
+
+    def test_while_the_api_server_is_away_no_watch_is_deaf(self) -> None:
+        now = [0.0]
+        guard = WatchGuard(60, lambda: now[0])
+        guard.listed("Pod", {"p": "2"})
+        guard.excuse()
+        now[0] = 200
+        guard.listed("Pod", {"p": "2"})
+        assert guard.deaf() is None
+
+    def test_late_news_are_news(self) -> None:
+        now = [0.0]
+        guard = WatchGuard(60, lambda: now[0])
+        guard.listed("Pod", {"p": "2", "q": "1"})
+        guard.watched("Pod", "p", "2")
+        guard.listed("Pod", {"p": "2"})
+        now[0] = 100
+        assert guard.deaf() is None
+
+
+def test_times_of_the_api_server_are_read() -> None:
+    assert entry_of(raw_splitjob()).created_at == after(0)

@@ -1,0 +1,117 @@
+"""`reconcile`, one situation at a time: after the verdict."""
+
+from dataclasses import replace
+
+from tests.support.operator_samples import (
+    NAME,
+    after,
+    completed_pod,
+    job,
+    seen,
+    splitjob,
+    written,
+)
+from tests.support.reconcile_situations import (
+    failed,
+    plan_of,
+    reason,
+)
+
+from splitjob.conditions import ConditionType
+from splitjob_operator.core.finished import DELIVERY_RETRY_SECONDS
+from splitjob_operator.core.observed import SplitJobView
+from splitjob_operator.core.plan import (
+    DeleteJob,
+    DeleteSplitJob,
+    Deliver,
+)
+
+
+def test_it_stays_as_it_is() -> None:
+    view = failed()
+    late = replace(view, spec=splitjob(spec={"canceled": True}).spec)
+    plan = plan_of(seen(late, jobs=(job(),), pods=(completed_pod(),)), 60)
+    assert reason(plan, ConditionType.SUCCEEDED) == ("False", "SourceNotFound")
+    assert DeleteJob(f"{NAME}-1", job().uid, "Background") in plan.after
+
+
+def test_a_crash_before_the_delivery_costs_nothing() -> None:
+    """Acceptance 51, 52."""
+    assert Deliver() in plan_of(seen(failed()), 3600).after
+
+
+def test_a_delivery_that_left_no_mark_is_begun_again() -> None:
+    """Acceptance 53: the API server was away when the outbox was to be read."""
+    plan = plan_of(seen(failed()), 3600)
+    assert plan.again_at == after(3600 + DELIVERY_RETRY_SECONDS)
+
+
+def test_ttl_counts_from_the_delivery_and_the_count() -> None:
+    """Acceptance 58."""
+    view = failed()
+    assert view.status.webhook
+    far = plan_of(seen(view), 10**8)
+    assert DeleteSplitJob() not in far.after, "its event is not delivered yet"
+    view.status.webhook.state, view.status.webhook.next_attempt_at = "Delivered", None
+    view.status.webhook.delivered_at = after(100)
+    assert DeleteSplitJob() not in plan_of(seen(view), 10**8).after, "it is not counted yet"
+    view.status.counted = True
+    ttl = {"ttl_seconds_after_finished": 60}
+    assert plan_of(seen(view), 159, **ttl).again_at == after(160)
+    assert DeleteSplitJob() in plan_of(seen(view), 160, **ttl).after
+
+
+def test_redelivery_by_hand_begins_a_new_schedule_with_the_same_id() -> None:
+    """Acceptance 60."""
+    view = failed()
+    assert view.status.webhook
+    old = view.status.webhook.event_id
+    view.status.webhook.state, view.status.webhook.next_attempt_at = "GivenUp", None
+    view.status.webhook.given_up_at = after(9)
+    asked = replace(view, spec=splitjob(spec={"redeliveries": 1}).spec)
+    plan = plan_of(seen(asked), 99)
+    assert plan.status
+    assert plan.status.webhook
+    assert (plan.status.webhook.event_id, plan.status.webhook.attempts) == (old, 0)
+    assert Deliver() in plan.after
+    again = plan_of(seen(written(asked, plan)), 100)
+    assert again.status
+    assert again.status.webhook == plan.status.webhook
+
+
+def without_outbox(view: SplitJobView, **changed: object) -> SplitJobView:
+    """As an older CustomResourceDefinition leaves it: what it does not know is dropped."""
+    return replace(view, status=view.status.model_copy(update={"webhook": None, **changed}))
+
+
+def test_an_outbox_that_was_dropped_is_put_back_under_its_id() -> None:
+    before = failed().status.webhook
+    plan = plan_of(seen(without_outbox(failed())), 60)
+    assert before
+    assert plan.status
+    assert plan.status.webhook
+    assert plan.status.webhook.event_id == before.event_id
+    assert plan.status.webhook.event == "failed"
+    assert Deliver() in plan.after
+
+
+def test_an_event_that_was_delivered_is_not_sent_again_for_a_dropped_outbox() -> None:
+    told = [
+        one.model_copy(update={"status": "True", "reason": "Delivered"})
+        if one.type == ConditionType.NOTIFIED
+        else one
+        for one in failed().status.conditions
+    ]
+    plan = plan_of(seen(without_outbox(failed(), conditions=told)), 60)
+    assert plan.status
+    assert plan.status.webhook
+    assert plan.status.webhook.state == "Delivered"
+    assert Deliver() not in plan.after
+
+
+def test_an_outbox_without_a_time_is_due() -> None:
+    view = failed()
+    assert view.status.webhook
+    hook = view.status.webhook.model_copy(update={"next_attempt_at": None})
+    late = replace(view, status=view.status.model_copy(update={"webhook": hook}))
+    assert Deliver() in plan_of(seen(late), 60).after

@@ -1,0 +1,229 @@
+"""`reconcile`, one situation at a time: with an attempt under way."""
+
+from dataclasses import replace
+from typing import Any
+
+from tests.support.operator_samples import (
+    NAME,
+    NOW,
+    SERVABLE,
+    UID,
+    after,
+    completed_pod,
+    completed_report,
+    job,
+    raw_pod,
+    running_pod,
+    seen,
+    settings,
+    stamp,
+    written,
+)
+from tests.support.reconcile_situations import (
+    CLAIMED,
+    canceled,
+    plan_of,
+    reason,
+    request,
+    running,
+    started,
+)
+
+from splitjob.conditions import ConditionType
+from splitjob.errors import ErrorCode
+from splitjob.resource import KIND, LABEL_ATTEMPT
+from splitjob.result import Manifest, ProgressLine
+from splitjob_operator.core.lookups import (
+    ClaimTombstone,
+    ManifestAnswer,
+    ManifestState,
+    ReadJobWarning,
+)
+from splitjob_operator.core.observed import JobView, PodView
+from splitjob_operator.core.plan import (
+    CreateJob,
+    DeleteJob,
+    DeletePod,
+    Deliver,
+)
+
+
+def test_running_is_written_down() -> None:
+    plan = plan_of(seen(started(), jobs=(job(),), pods=(running_pod(),)), 3)
+    assert plan.status
+    assert plan.status.phase == "Running"
+    assert plan.status.started_at == NOW
+    assert plan.status.attempts[0].node_name == "node-1"
+    assert plan.again_at == after(settings().run_deadline_seconds)
+
+
+def test_a_pod_made_by_hand_with_copied_labels_changes_nothing() -> None:
+    raw = raw_pod(running={"startedAt": stamp(NOW)})
+    raw["metadata"]["labels"][LABEL_ATTEMPT] = "debug"
+    raw["metadata"]["ownerReferences"] = []
+    plan = plan_of(seen(started(), jobs=(job(),), pods=(PodView.of(raw), running_pod())), 3)
+    assert plan.status
+    assert plan.status.phase == "Running"
+
+
+def test_progress_never_falls() -> None:
+    view, around = running(), {"jobs": (job(),), "pods": (running_pod(),)}
+    line = ProgressLine(stage="separate", percent=40)
+    plan = plan_of(seen(view, progress=line, **around))
+    assert plan.status
+    assert plan.status.progress
+    assert plan.status.progress.percent == 40
+    again = seen(written(view, plan), progress=ProgressLine(stage="encode", percent=20), **around)
+    plan = plan_of(again, 5)
+    assert plan.status
+    assert plan.status.progress
+    assert (plan.status.progress.stage, plan.status.progress.percent) == ("encode", 40)
+
+
+def test_completed_by_the_workers_report() -> None:
+    view = running()
+    plan = plan_of(seen(view, jobs=(job(),), pods=(completed_pod(),)), 9)
+    assert plan.status
+    assert plan.status.result
+    assert [stem.type for stem in plan.status.result.stems] == ["drums", "vocals"]
+    assert plan.status.result.manifest_url == f"s3://stems/v1/{NAME}/manifest.json"
+    assert plan.after == (Deliver(), DeleteJob(f"{NAME}-1", job().uid, "Background"))
+    assert plan.status.phase == "Completed"
+
+
+def test_a_webhook_the_worker_delivered_is_not_sent_again() -> None:
+    pods = (completed_pod(delivered=True),)
+    plan = plan_of(seen(running(), jobs=(job(),), pods=pods), 9)
+    assert plan.status
+    assert plan.status.webhook
+    assert plan.status.webhook.delivered_by == "worker"
+    assert Deliver() not in plan.after
+    assert reason(plan, ConditionType.NOTIFIED) == ("True", "Delivered")
+
+
+def test_an_event_nobody_wants_is_on_record() -> None:
+    view = running(webhook={"url": "https://hooks.example.com/x", "events": ["failed"]})
+    plan = plan_of(seen(view, jobs=(job(),), pods=(completed_pod(),)), 9)
+    assert plan.status
+    assert plan.status.webhook
+    assert plan.status.webhook.state == "NotWanted"
+
+
+def test_unschedulable_says_why() -> None:
+    """Acceptance 41."""
+    pod = PodView(name="p", uid="u", job_uid=job().uid, unschedulable="0/3 nodes: no GPU")
+    view = started(queueDeadlineSeconds=60)
+    plan = plan_of(seen(view, jobs=(job(),), pods=(pod,)), 5)
+    assert reason(plan, ConditionType.ADMITTED) == ("False", "Unschedulable")
+    assert plan.status
+    assert plan.status.queue
+    assert plan.status.queue.message == "0/3 nodes: no GPU"
+    view = written(view, plan)
+    plan = plan_of(seen(view, jobs=(job(),), pods=(pod,)), 61)
+    assert plan.after == (DeleteJob(f"{NAME}-1", job().uid, "Foreground"),)
+    gone = seen(written(view, plan), answers=CLAIMED)
+    assert reason(plan_of(gone, 62), ConditionType.SUCCEEDED) == ("False", "NoCapacity")
+
+
+def test_quota_says_why() -> None:
+    """Acceptance 42."""
+    view = started()
+    assert plan_of(seen(view, jobs=(job(),)), 5).ask == ReadJobWarning(f"{NAME}-1")
+    warning = "pods is forbidden: exceeded quota: gpus"
+    answers = replace(SERVABLE, job_warning=warning)
+    plan = plan_of(seen(view, jobs=(job(),), answers=answers), 5)
+    assert reason(plan, ConditionType.ADMITTED) == ("False", "QuotaExceeded")
+
+
+def test_a_job_that_is_refused_waits_says_why_and_ends_at_the_queue_deadline() -> None:
+    """Acceptance 42: a quota on Jobs, or a policy that does not admit them."""
+    view = started(queueDeadlineSeconds=60)
+    refused = "cannot create Job split-abc-1: 403 denied by the policy images"
+    plan = plan_of(seen(view, answers=replace(SERVABLE, job_refused=refused)), 5)
+    assert plan.after == ()
+    assert plan.again_at == after(15)
+    assert reason(plan, ConditionType.ADMITTED) == ("False", "JobRefused")
+    view = written(view, plan)
+    plan = plan_of(seen(view), 15)
+    assert [type(action) for action in plan.after] == [CreateJob]
+    plan = plan_of(seen(view, answers=CLAIMED), 60)
+    assert reason(plan, ConditionType.SUCCEEDED) == ("False", "NoCapacity")
+    assert plan.status
+    assert plan.status.failure
+    assert plan.status.failure.message == f"No place was found within 60 s: {refused}"
+    assert plan.status.attempts[0].finished_at
+
+
+def test_a_job_that_meets_a_quota_says_so() -> None:
+    """Acceptance 42."""
+    refused = "cannot create Job split-abc-1: 403 jobs.batch is forbidden: exceeded quota: x"
+    plan = plan_of(seen(started(), answers=replace(SERVABLE, job_refused=refused)), 5)
+    assert reason(plan, ConditionType.ADMITTED) == ("False", "QuotaExceeded")
+
+
+def test_run_deadline_stops_the_worker_then_fails() -> None:
+    """Acceptance 45."""
+    view = running(runDeadlineSeconds=30)
+    around = {"jobs": (job(),), "pods": (running_pod(),)}
+    plan = plan_of(seen(view, **around), 30)
+    assert plan.after == (DeleteJob(f"{NAME}-1", job().uid, "Foreground"),)
+    assert plan.status
+    assert plan.status.phase == "Finishing"
+    view = written(view, plan)
+    assert plan_of(seen(view, jobs=(job(deleting=True),), pods=(running_pod(),)), 31).ask is None
+    gone = seen(view, answers=SERVABLE)
+    assert plan_of(gone, 33).ask == ClaimTombstone("failed", ErrorCode.DEADLINE_EXCEEDED)
+    plan = plan_of(seen(view, answers=CLAIMED), 33)
+    assert reason(plan, ConditionType.SUCCEEDED) == ("False", "DeadlineExceeded")
+
+
+def test_cancel_is_final_only_when_the_pods_are_gone() -> None:
+    view = canceled(running())
+    around = {"jobs": (job(),), "pods": (running_pod(),)}
+    plan = plan_of(seen(view, **around), 1)
+    assert plan.after == (DeleteJob(f"{NAME}-1", job().uid, "Foreground"),)
+    assert reason(plan, ConditionType.SUCCEEDED) == ("Unknown", "NotFinished")
+    plan = plan_of(seen(written(view, plan), answers=CLAIMED), 9)
+    assert reason(plan, ConditionType.SUCCEEDED) == ("False", "Canceled")
+
+
+def test_cancel_and_completion_at_once_is_what_the_manifest_says() -> None:
+    """Acceptance 46a."""
+    result = completed_report().result(request(), "stems", "v1/x")
+    manifest = Manifest(
+        job_id=NAME, job_uid=UID, version_id="v1", status="completed", result=result
+    )
+    claim = ManifestAnswer(ManifestState.COMPLETED, manifest)
+    view = canceled(running())
+    plan = plan_of(seen(view, answers=replace(SERVABLE, claim=claim)), 9)
+    assert reason(plan, ConditionType.SUCCEEDED) == ("True", "Completed")
+
+
+def test_a_pod_on_a_lost_node_is_deleted_by_force() -> None:
+    """Acceptance 44."""
+    view, lost = running(), {"node-1": after(10)}
+    around: dict[str, Any] = {"jobs": (job(),), "pods": (running_pod(),), "lost_nodes": lost}
+    assert plan_of(seen(view, **around), 60).after == ()
+    plan = plan_of(seen(view, **around), 10 + settings().node_lost_seconds)
+    assert DeletePod(running_pod().name, running_pod().uid, force=True) in plan.after
+    assert plan.status
+    assert plan.status.attempts[0].reason == "WorkerLost"
+
+
+def test_a_job_of_a_former_splitjob_is_waited_for() -> None:
+    other = JobView(f"{NAME}-1", "other", owner_kind=KIND, owner_uid="former")
+    plan = plan_of(seen(started(), jobs=(other,)))
+    assert plan.after == ()
+    assert reason(plan, ConditionType.ADMITTED) == ("False", "NameTaken")
+
+
+def test_a_strangers_job_is_a_clear_failure() -> None:
+    plan = plan_of(seen(started(), jobs=(JobView(f"{NAME}-1", "x"),), answers=CLAIMED))
+    assert reason(plan, ConditionType.SUCCEEDED) == ("False", "WorkerConfig")
+    assert plan.after == (Deliver(),), "a stranger's Job is never deleted"
+
+
+def test_a_spec_that_cannot_be_understood_any_more_fails_before_its_job_is_made() -> None:
+    view = replace(started(), spec=None, spec_error="request.model: no string")
+    plan = plan_of(seen(view))
+    assert reason(plan, ConditionType.SUCCEEDED) == ("False", "RequestInvalid")

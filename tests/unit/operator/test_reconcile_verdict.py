@@ -1,0 +1,125 @@
+"""`reconcile`, one situation at a time: how attempts end, and what follows."""
+
+from dataclasses import replace
+
+import pytest
+from tests.support.operator_samples import (
+    SERVABLE,
+    after,
+    ended_pod,
+    failed_pod,
+    job,
+    seen,
+    settings,
+    splitjob,
+    written,
+)
+from tests.support.reconcile_situations import (
+    CLAIMED,
+    UNREACHABLE,
+    canceled,
+    failed,
+    plan_of,
+    reason,
+    running,
+)
+
+from splitjob.conditions import ConditionType
+from splitjob.errors import ErrorCode
+from splitjob_operator.core.lookups import (
+    Answers,
+    ClaimTombstone,
+    LookAtManifest,
+)
+from splitjob_operator.core.plan import (
+    CreateJob,
+)
+
+
+def test_a_lost_job_is_tried_again_once() -> None:
+    """Acceptance 46."""
+    view = running()
+    plan = plan_of(seen(view), 5)  # the Job is gone
+    assert plan.status
+    assert plan.status.attempts[0].reason == "WorkerLost"
+    assert reason(plan, ConditionType.ADMITTED) == ("False", "Retrying")
+    view = written(view, plan)
+    plan = plan_of(seen(view), 6)
+    assert plan.status
+    assert [a.number for a in plan.status.attempts] == [1, 2]
+    view = written(view, plan)
+    two = replace(job(2), uid="two", created_at=after(7))
+    view = written(view, plan_of(seen(view, jobs=(two,)), 7))
+    assert plan_of(seen(view), 8).ask == ClaimTombstone("failed", ErrorCode.WORKER_LOST)
+    plan = plan_of(seen(view, answers=CLAIMED), 8)
+    assert reason(plan, ConditionType.SUCCEEDED) == ("False", "WorkerLost")
+
+
+def test_the_manifest_is_looked_at_before_a_retry() -> None:
+    observed = seen(running(), answers=Answers())
+    assert plan_of(observed, 5).ask == LookAtManifest()
+
+
+def test_out_of_memory_gets_more_once() -> None:
+    """Acceptance 36."""
+    view = running()
+    plan = plan_of(seen(view, jobs=(job(),), pods=(ended_pod(137, reason="OOMKilled"),)), 5)
+    view = written(view, plan)
+    plan = plan_of(seen(view), 600)
+    assert plan.status
+    assert plan.status.attempts[1].memory_bytes == 12 * 2**30
+
+
+def test_a_failure_of_its_own_waits_longer_each_time() -> None:
+    view = running()
+    pods = (failed_pod("source_unavailable", retryable=True),)
+    view = written(view, plan_of(seen(view, jobs=(job(),), pods=pods), 5))
+    plan = plan_of(seen(view), 14)
+    assert plan.after == ()
+    assert plan.again_at == after(15)
+    assert isinstance(plan_of(seen(view), 15).after[-1], CreateJob)
+
+
+def test_what_cannot_help_is_not_tried_again() -> None:
+    view = failed()
+    assert view.status.failure
+    assert view.status.failure.code == "source_not_found"
+    assert len(view.status.attempts) == 1
+
+
+@pytest.mark.parametrize(("retryable", "attempts"), [(True, 3), (False, 1)])
+def test_upload_failed_follows_the_storages_answer(retryable: bool, attempts: int) -> None:
+    """Acceptance 49."""
+    view, at = splitjob(), 0.0
+    while view.status.finished_at is None:
+        view = written(view, plan_of(seen(view), at))
+        number = len(view.status.attempts)
+        pods = (failed_pod("upload_failed", number, retryable=retryable),)
+        found = seen(view, jobs=(job(number),), pods=pods, answers=CLAIMED)
+        view = written(view, plan_of(found, at + 1))
+        at += 1000
+    assert len(view.status.attempts) == attempts
+
+
+def test_a_verdict_waits_for_the_storage_but_not_for_ever() -> None:
+    view = running()
+    away = replace(SERVABLE, claim=UNREACHABLE)
+    around = {"jobs": (job(),), "pods": (failed_pod("source_not_found"),), "answers": away}
+    plan = plan_of(seen(view, **around), 5)
+    assert reason(plan, ConditionType.SUCCEEDED) == ("Unknown", "NotFinished")
+    view = written(view, plan)
+    plan = plan_of(seen(view, **around), 5 + settings().storage_patience_seconds)
+    assert reason(plan, ConditionType.SUCCEEDED) == ("False", "SourceNotFound")
+
+
+def test_between_two_attempts_a_cancel_waits_for_the_storage_too() -> None:
+    """A worker cut off from the cluster could still complete the job."""
+    view = running()
+    pods = (failed_pod("source_unavailable", retryable=True),)
+    view = canceled(written(view, plan_of(seen(view, jobs=(job(),), pods=pods), 5)))
+    away = seen(view, answers=replace(SERVABLE, claim=UNREACHABLE))
+    plan = plan_of(away, 6)
+    assert reason(plan, ConditionType.SUCCEEDED) == ("Unknown", "NotFinished")
+    away = replace(away, splitjob=written(view, plan))
+    plan = plan_of(away, 6 + settings().storage_patience_seconds)
+    assert reason(plan, ConditionType.SUCCEEDED) == ("False", "Canceled")

@@ -1,0 +1,240 @@
+"""`reconcile`, one situation at a time: without an attempt under way."""
+
+from dataclasses import replace
+
+from tests.support.operator_samples import (
+    NAME,
+    SERVABLE,
+    UID,
+    after,
+    completed_report,
+    seen,
+    splitjob,
+    written,
+)
+from tests.support.reconcile_situations import (
+    UNREACHABLE,
+    plan_of,
+    reason,
+    request,
+    started,
+)
+
+from splitjob.conditions import ConditionType
+from splitjob.errors import ErrorCode
+from splitjob.result import Manifest
+from splitjob_operator.core.lookups import (
+    Answers,
+    CheckRequest,
+    LookAtManifest,
+    ManifestAnswer,
+    ManifestState,
+    Problem,
+)
+from splitjob_operator.core.observed import Turn
+from splitjob_operator.core.plan import (
+    CreateJob,
+    DeleteTombstone,
+    Deliver,
+    OwnSecret,
+    Plan,
+)
+from splitjob_operator.core.queue import Hold
+
+
+def test_first_sight_looks_at_the_bucket_then_checks_therequest() -> None:
+    view = splitjob()
+    assert plan_of(seen(view, answers=Answers())).ask == LookAtManifest()
+    absent = Answers(manifest=ManifestAnswer(ManifestState.ABSENT))
+    assert plan_of(seen(view, answers=absent)).ask == CheckRequest()
+
+
+def test_a_restored_job_that_was_canceled_too_late_stays_completed() -> None:
+    result = completed_report().result(request(), "stems", "v1/x")
+    manifest = Manifest(
+        job_id=NAME, job_uid="another", version_id="v1", status="completed", result=result
+    )
+    answers = Answers(manifest=ManifestAnswer(ManifestState.COMPLETED, manifest))
+    plan = plan_of(seen(splitjob(spec={"canceled": True}), answers=answers))
+    assert reason(plan, ConditionType.SUCCEEDED) == ("True", "Completed")
+
+
+def test_the_number_stands_in_the_status_before_the_job_is_created() -> None:
+    plan = plan_of(seen(splitjob()))
+    assert plan.status is not None
+    assert [a.number for a in plan.status.attempts] == [1]
+    assert plan.status.job_name == f"{NAME}-1"
+    assert [type(action) for action in plan.after] == [CreateJob]
+    assert len(plan.status.conditions) == 4
+
+
+def test_a_crash_between_status_and_job_creates_it_afterwards() -> None:
+    """Acceptance 51."""
+    plan = plan_of(seen(started()))
+    assert isinstance(plan.after[0], CreateJob)
+    assert plan.status is not None
+    assert len(plan.status.attempts) == 1
+
+
+def test_a_bad_request_fails_without_an_attempt() -> None:
+    problem = Problem(ErrorCode.REQUEST_INVALID, "model: there is no model x")
+    plan = plan_of(seen(splitjob(), answers=replace(SERVABLE, problem=problem)))
+    assert plan.status is not None
+    assert reason(plan, ConditionType.SUCCEEDED) == ("False", "RequestInvalid")
+    assert plan.status.attempts == []
+    assert plan.after == (Deliver(),)
+    assert plan.status.webhook
+    assert plan.status.webhook.event == "failed"
+
+
+def missing() -> Answers:
+    problem = Problem(ErrorCode.WORKER_CONFIG, "The Secret urls is not there.", missing="urls")
+    return replace(SERVABLE, problem=problem)
+
+
+def test_a_secret_written_after_its_splitjob_is_waited_for() -> None:
+    view = splitjob(secretName="urls")
+    plan = plan_of(seen(view, answers=missing()), waiting_grace_seconds=60)
+    assert reason(plan, ConditionType.ADMITTED) == ("False", "SecretMissing")
+    assert plan.status
+    assert plan.status.queue
+    assert plan.status.queue.message == (
+        "The Secret urls is not there. It is waited for until 2026-11-22T20:01:00Z."
+    )
+    assert plan.again_at == after(2)
+    assert plan.hold is Hold.OWN
+    view = written(view, plan)
+    ask = plan_of(seen(view, answers=Answers(), turn=Turn(may_start=False)), 2).ask
+    assert ask == LookAtManifest(), "it is looked for although others come first"
+    plan = plan_of(seen(view), 2, waiting_grace_seconds=60)
+    assert plan.before == (OwnSecret("urls"),)
+    assert isinstance(plan.after[-1], CreateJob)
+
+
+def test_a_secret_that_does_not_come_fails_the_job() -> None:
+    view = splitjob(secretName="urls", queueDeadlineSeconds=30)
+    view = written(view, plan_of(seen(view, answers=missing())))
+    plan = plan_of(seen(view, answers=missing()), 29)
+    assert reason(plan, ConditionType.SUCCEEDED) == ("Unknown", "NotFinished")
+    plan = plan_of(seen(view, answers=missing()), 30)
+    assert reason(plan, ConditionType.SUCCEEDED) == ("False", "WorkerConfig")
+    plan = plan_of(seen(splitjob(secretName="urls"), answers=missing()), 120)
+    assert reason(plan, ConditionType.SUCCEEDED) == ("False", "WorkerConfig")
+
+
+def test_a_spec_that_cannot_be_understood_fails_and_nobody_can_be_told() -> None:
+    view = splitjob(model=7)
+    plan = plan_of(seen(view))
+    assert plan.status is not None
+    assert plan.status.webhook
+    assert plan.status.webhook.state == "NotWanted"
+    assert "model" in plan.status.failure.message if plan.status.failure else False
+
+
+def test_its_secret_gets_owned() -> None:
+    view = splitjob(secretName="urls")
+    assert plan_of(seen(view)).before == (OwnSecret("urls"),)
+
+
+def test_a_manifest_at_first_sight_means_completed() -> None:
+    """A restored backup runs nothing again."""
+    result = completed_report().result(request(), "stems", "v1/x")
+    manifest = Manifest(
+        job_id=NAME, job_uid="another", version_id="v1", status="completed", result=result
+    )
+    answer = ManifestAnswer(ManifestState.COMPLETED, manifest)
+    plan = plan_of(seen(splitjob(), answers=replace(SERVABLE, manifest=answer)))
+    assert reason(plan, ConditionType.SUCCEEDED) == ("True", "Completed")
+    assert plan.status
+    assert plan.status.attempts == []
+
+
+def test_a_tombstone_of_a_former_job_is_cleared_before_the_attempt() -> None:
+    answer = ManifestAnswer(ManifestState.FOREIGN)
+    plan = plan_of(seen(splitjob(), answers=replace(SERVABLE, manifest=answer)))
+    assert plan.before == (DeleteTombstone(),)
+    assert isinstance(plan.after[-1], CreateJob)
+
+
+def test_our_own_tombstone_is_a_verdict() -> None:
+    stone = Manifest(
+        job_id=NAME,
+        job_uid=UID,
+        version_id="v1",
+        status="failed",
+        error_code=ErrorCode.WORKER_LOST,
+    )
+    answer = ManifestAnswer(ManifestState.OUR_TOMBSTONE, stone)
+    plan = plan_of(seen(splitjob(), answers=replace(SERVABLE, manifest=answer)))
+    assert reason(plan, ConditionType.SUCCEEDED) == ("False", "WorkerLost")
+
+
+def test_it_waits_for_a_storage_that_is_away() -> None:
+    """Acceptance 49."""
+    observed = seen(splitjob(), answers=replace(SERVABLE, manifest=UNREACHABLE))
+    plan = plan_of(observed)
+    assert reason(plan, ConditionType.ADMITTED) == ("False", "StorageUnavailable")
+    assert plan.after == ()
+    assert plan.again_at is not None
+
+
+def test_a_storage_that_refuses_fails_the_job() -> None:
+    """Acceptance 49."""
+    refused = ManifestAnswer(ManifestState.REFUSED, message="403 AccessDenied")
+    plan = plan_of(seen(splitjob(), answers=replace(SERVABLE, manifest=refused)))
+    assert reason(plan, ConditionType.SUCCEEDED) == ("False", "UploadFailed")
+
+
+def test_uploads_need_no_look_at_the_bucket() -> None:
+    view = splitjob(uploads={"drums": {"url": "https://put.example.com/d"}})
+    plan = plan_of(seen(view, answers=Answers(checked=True)))
+    assert isinstance(plan.after[-1], CreateJob)
+
+
+def test_suspend_holds_it_back_and_its_time_does_not_run() -> None:
+    view = splitjob(spec={"suspend": True}, queueDeadlineSeconds=10)
+    view = written(view, plan_of(seen(view)))
+    plan = plan_of(seen(view), 3600)
+    assert plan.status
+    assert plan.status.phase == "Suspended"
+    resumed = replace(view, spec=splitjob(queueDeadlineSeconds=10).spec)
+    assert isinstance(plan_of(seen(resumed), 3600).after[-1], CreateJob)
+
+
+def test_a_paused_installation_starts_nothing() -> None:
+    plan = plan_of(seen(splitjob()), paused=True)
+    assert reason(plan, ConditionType.ADMITTED) == ("False", "InstallationPaused")
+    assert plan.after == ()
+
+
+def test_it_waits_for_its_turn_and_says_where_it_stands() -> None:
+    turn = Turn(may_start=False, position=3, eta_seconds=90)
+    plan = plan_of(seen(splitjob(), turn=turn))
+    assert plan.status
+    assert plan.status.queue
+    assert (plan.status.queue.position, plan.status.queue.eta_seconds) == (3, 90)
+    assert plan.status.phase == "Queued"
+
+
+def test_no_capacity_at_the_queue_deadline() -> None:
+    """Acceptance 41."""
+    turn = Turn(may_start=False, position=3)
+    view = splitjob(queueDeadlineSeconds=60)
+    view = written(view, plan_of(seen(view, turn=turn)))
+    plan = plan_of(seen(view, turn=turn), 59)
+    assert plan.again_at == after(60)
+    plan = plan_of(seen(view, turn=turn), 60)
+    assert reason(plan, ConditionType.SUCCEEDED) == ("False", "NoCapacity")
+
+
+def test_a_queued_job_is_canceled_at_once() -> None:
+    plan = plan_of(seen(splitjob(spec={"canceled": True})))
+    assert reason(plan, ConditionType.SUCCEEDED) == ("False", "Canceled")
+    assert plan.status
+    assert plan.status.phase == "Canceled"
+    assert plan.after == (Deliver(),)
+
+
+def test_a_deleted_splitjob_is_left_alone() -> None:
+    """Acceptance 55."""
+    assert plan_of(seen(replace(splitjob(), deleting=True))) == Plan()
