@@ -26,8 +26,8 @@ from bench import material, probe
 from bench.commands import Run, run
 from bench.figures import Figure, at_least, at_most, note
 from bench.material import Model, Songs, demo_model, random_model
-from splitjob_worker.encode import Encoding, StemFile
 from splitjob_worker.machine import cpus
+from splitjob_worker.stems.encode import Encoding, StemFile
 
 COMMAND = "make bench ONLY=engine"
 

@@ -23,12 +23,11 @@ from bench.figures import Figure, at_most, note
 from bench.material import RATE, Model, random_model
 from splitjob.models import load_registry
 from splitjob_synth import render_song
-from splitjob_worker import weights
+from splitjob_worker.cli.models import describe
 from splitjob_worker.engine import device as devices
-from splitjob_worker.engine import stream
+from splitjob_worker.engine import stream, weights
 from splitjob_worker.engine.bag import Bag, load_bag
 from splitjob_worker.machine import cpus
-from splitjob_worker.models_cli import describe
 
 COMMAND = "make bench ONLY=gpu"
 SECONDS = 600

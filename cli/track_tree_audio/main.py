@@ -21,10 +21,10 @@ COMMANDS = {
     ),
     "storage": ("splitjob_io.storage_cli", "try a bucket by hand: can this service work with it?"),
     "separate": (
-        "splitjob_worker.separate_cli.command",
+        "splitjob_worker.cli.separate.command",
         "separate songs on this machine, with the options of the demucs command",
     ),
-    "models": ("splitjob_worker.models_cli", "list the separation models, fetch or check weights"),
+    "models": ("splitjob_worker.cli.models", "list the separation models, fetch or check weights"),
 }
 
 

@@ -25,22 +25,24 @@ from splitjob.resource import Audio
 from splitjob.result import Manifest, WorkerReport, remainder_name, storage_prefix
 from splitjob.signing import parse_tokens
 from splitjob_io.webhook_sender import WebhookSender
-from splitjob_worker import fetch, report, weights
-from splitjob_worker.audio import Decoded
-from splitjob_worker.audio import Limits as DecoderLimits
+from splitjob_worker.engine import weights
 from splitjob_worker.machine import reuse_memory, without_collection
-from splitjob_worker.notify import Notifier
-from splitjob_worker.progress import Progress
+from splitjob_worker.reporting import report
+from splitjob_worker.reporting.progress import Progress
+from splitjob_worker.reporting.webhook import Notifier
 from splitjob_worker.scratch import Scratch, check_limit
 from splitjob_worker.settings import WorkerSettings
+from splitjob_worker.source import fetch
+from splitjob_worker.source.audio import Decoded
+from splitjob_worker.source.audio import Limits as DecoderLimits
 from splitjob_worker.stopping import Stop, Stopped, awaited, in_thread
 
 if TYPE_CHECKING:
-    from splitjob_worker.encode import Encoding
-    from splitjob_worker.separate import Options, Separator
-    from splitjob_worker.song import Song
+    from splitjob_worker.engine.separator import Options, Separator
+    from splitjob_worker.pipeline import Song
     from splitjob_worker.spool import Spool
-    from splitjob_worker.upload import Target
+    from splitjob_worker.stems.encode import Encoding
+    from splitjob_worker.upload.targets import Target
 
 log = logging.getLogger(__name__)
 
@@ -128,7 +130,7 @@ class Job:
                 separator.result()  # no model, no GPU: say so before more work is done
 
         source = awaited(download, check)
-        from splitjob_worker.decode import decode  # noqa: PLC0415 - loads numpy
+        from splitjob_worker.source.decode import decode  # noqa: PLC0415 - loads numpy
 
         limits = DecoderLimits(record.sample_rate, self._settings.max_audio_seconds)
         with self._progress.stage("decode"):
@@ -143,12 +145,12 @@ class Job:
         """Check the weights and bring the model up, in a thread beside the download."""
         began = time.monotonic()
         found = in_thread(lambda: weights.find(record, self._settings.model_dir))
-        from splitjob_worker.separate import (  # noqa: PLC0415 - seconds of import
+        from splitjob_worker.engine.separator import (  # noqa: PLC0415 - seconds of import
             Remainder,
             Separator,
         )
 
-        importlib.import_module("splitjob_worker.song")  # needed next: not when the model waits
+        importlib.import_module("splitjob_worker.pipeline")  # needed next: not when the model waits
         remainder = None
         if self._request.remainder:
             remainder = Remainder(remainder_name(self._request.stems or list(record.stems)))
@@ -172,9 +174,9 @@ class Job:
     ) -> "Song":
         """Separate, encode and upload, each stem as soon as it can be."""
         separator = awaited(loading, self._stop.check)
-        from splitjob_worker.encode import CONTENT_TYPES  # noqa: PLC0415 - all loaded by now
-        from splitjob_worker.song import Output, separate_song  # noqa: PLC0415
-        from splitjob_worker.upload import Uploads  # noqa: PLC0415
+        from splitjob_worker.pipeline import Output, separate_song  # noqa: PLC0415
+        from splitjob_worker.stems.encode import CONTENT_TYPES  # noqa: PLC0415 - all loaded by now
+        from splitjob_worker.upload.targets import Uploads  # noqa: PLC0415
 
         encoding = self._encoding(decoded)
         with Uploads(target, CONTENT_TYPES[encoding.format], self._stop) as uploads:
@@ -193,7 +195,7 @@ class Job:
         return song
 
     def _encoding(self, decoded: Decoded) -> "Encoding":
-        from splitjob_worker.encode import Encoding  # noqa: PLC0415
+        from splitjob_worker.stems.encode import Encoding  # noqa: PLC0415
 
         return Encoding(
             format=self._request.format,
@@ -204,7 +206,7 @@ class Job:
         )
 
     def _options(self) -> "Options":
-        from splitjob_worker.separate import Options  # noqa: PLC0415
+        from splitjob_worker.engine.separator import Options  # noqa: PLC0415
 
         return Options(
             shifts=self._request.shifts,
@@ -280,7 +282,7 @@ class Job:
 
     def _target(self) -> "Target":
         from splitjob_io.storage import S3Service, StorageError  # noqa: PLC0415 - loads boto3
-        from splitjob_worker.upload import Bucket, PresignedUrls  # noqa: PLC0415
+        from splitjob_worker.upload.targets import Bucket, PresignedUrls  # noqa: PLC0415
 
         if self._request.uploads:
             urls = {

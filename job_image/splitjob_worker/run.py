@@ -18,8 +18,9 @@ from splitjob.result import (
     WorkerReport,
 )
 from splitjob.workload import ENV_TERMINATION_MESSAGE
-from splitjob_worker import report, settings
+from splitjob_worker import settings
 from splitjob_worker.machine import hide_from_children, yield_idle_cpus
+from splitjob_worker.reporting import report
 from splitjob_worker.stopping import Stop, Stopped, Superseded
 
 log = logging.getLogger("splitjob_worker")

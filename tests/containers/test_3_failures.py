@@ -27,7 +27,9 @@ def test_the_decoder_alone_is_killed_for_memory(world: World, report: Report) ->
     with world.settings("worker.memory=5Gi"):
         twice = in_turn(trickle(song_of(500), 0), trickle(world.song, 0))
         name = world.ask(world.web.serve("/long.wav", twice))
-        [decoder] = eventually(lambda: world.processes("splitjob_worker.decoder"), 90)
+        [decoder] = eventually(
+            lambda: world.processes("splitjob_worker.source.decoder_process"), 90
+        )
         decoder.suspend()  # it would be done in a moment
         group = memory_group(decoder.pid)
         if group is None:

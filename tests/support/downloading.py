@@ -7,7 +7,7 @@ import pytest
 
 from splitjob.addresses import parse_networks
 from splitjob.errors import Failure
-from splitjob_worker.fetch import Download, Limits
+from splitjob_worker.source.fetch import Download, Limits
 
 FAST = Limits(max_bytes=1 << 20, first_wait=0.01, idle_seconds=2.0)
 CONTENT = bytes(range(256)) * 400

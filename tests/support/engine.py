@@ -19,10 +19,9 @@ from demucs.htdemucs import HTDemucs
 from safetensors.torch import save_file
 from tests.support.normalising import normalisation
 
-from splitjob_worker import weights
-from splitjob_worker.engine import device, stream
+from splitjob_worker.cli.models import describe
+from splitjob_worker.engine import device, stream, weights
 from splitjob_worker.engine.bag import Bag
-from splitjob_worker.models_cli import describe
 from splitjob_worker.spool import Samples
 
 STEMS = ["drums", "bass", "other", "vocals"]

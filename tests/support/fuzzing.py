@@ -25,8 +25,8 @@ import psutil
 from tests.support.worker import tones, write_audio
 
 from splitjob.errors import ErrorCode, Failure
-from splitjob_worker.audio import LOUDEST, Limits
-from splitjob_worker.decode import decode
+from splitjob_worker.source.audio import LOUDEST, Limits
+from splitjob_worker.source.decode import decode
 
 LIMITS = Limits(rate=44100, max_seconds=60, cpu_seconds=30)
 REFUSALS = {

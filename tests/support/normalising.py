@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 
-from splitjob_worker.engine.statistics import Normalisation, Statistics
+from splitjob_worker.normalisation import Normalisation, Statistics
 from splitjob_worker.spool import Samples
 
 

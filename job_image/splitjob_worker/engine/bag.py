@@ -8,7 +8,7 @@ import torch
 
 from splitjob.errors import ErrorCode, Failure
 from splitjob_worker.engine.loading import Blueprint, build, read_blueprint
-from splitjob_worker.weights import Weights
+from splitjob_worker.engine.weights import Weights
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ import torch
 from safetensors.torch import load_file
 
 from splitjob_worker.engine.loading import read_blueprint
-from splitjob_worker.weights import Weights
+from splitjob_worker.engine.weights import Weights
 
 
 def export_th(found: Weights, folder: Path) -> list[Path]:

@@ -21,7 +21,7 @@ from splitjob.errors import ErrorCode, Failure
 from splitjob_worker.engine.device import is_of_device
 from splitjob_worker.engine.modules import sped_up
 from splitjob_worker.engine.segments import Geometry
-from splitjob_worker.weights import read_header
+from splitjob_worker.engine.weights import read_header
 
 CLASSES = {
     "demucs.htdemucs.HTDemucs": "HTDemucs",

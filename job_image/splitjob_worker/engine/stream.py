@@ -21,9 +21,9 @@ from splitjob_worker.engine.modules import drawing
 from splitjob_worker.engine.overlap_add import OverlapAdd
 from splitjob_worker.engine.segments import Pass, Segment, context, in_order, passes
 from splitjob_worker.engine.side_by_side import SideBySide, at_once
-from splitjob_worker.engine.statistics import Normalisation
 from splitjob_worker.engine.transfer import Downloads, Upload
 from splitjob_worker.engine.windows import normalised, preceding
+from splitjob_worker.normalisation import Normalisation
 from splitjob_worker.spool import CHANNELS, Samples
 
 

@@ -16,10 +16,10 @@ from splitjob_io import storage_cli
 from splitjob_io.storage import S3Service, StorageError, StorageSettings
 from splitjob_io.webhook_sender import DeliveryOutcome, WebhookSender
 from splitjob_local.cluster.pki import Authority
-from splitjob_worker import upload
-from splitjob_worker.fetch import Limits
+from splitjob_worker.source.fetch import Limits
 from splitjob_worker.stopping import Stop
-from splitjob_worker.upload import PresignedUrls
+from splitjob_worker.upload import targets as upload
+from splitjob_worker.upload.targets import PresignedUrls
 
 HERE = parse_networks("127.0.0.0/8")
 SECRET = "?X-Amz-Signature=do-not-tell"

@@ -18,7 +18,7 @@ from splitjob_local.cluster import s3server
 from splitjob_local.processes.ports import Leases
 from splitjob_local.processes.supervised import Processes
 from splitjob_local.programs.binaries import find_binaries
-from splitjob_worker.models_cli import describe
+from splitjob_worker.cli.models import describe
 
 
 @pytest.fixture(scope="session")

@@ -15,10 +15,10 @@ from tests.support.normalising import normalisation
 from tests.support.worker import Samples, tones, write_audio
 
 from splitjob.errors import ErrorCode, Failure
-from splitjob_worker import decode as decoding
-from splitjob_worker import sandbox
-from splitjob_worker.audio import Decoded, Limits
-from splitjob_worker.decode import decode
+from splitjob_worker.source import decode as decoding
+from splitjob_worker.source import sandbox
+from splitjob_worker.source.audio import Decoded, Limits
+from splitjob_worker.source.decode import decode
 from splitjob_worker.stopping import Stopped
 
 LIMITS = Limits(rate=44100, max_seconds=20)
@@ -262,8 +262,8 @@ def test_a_full_disk_is_not_the_songs_fault(tmp_path: Path, song: bytes) -> None
 import resource, sys
 from pathlib import Path
 from splitjob.errors import Failure
-from splitjob_worker.audio import Limits
-from splitjob_worker.decode import decode
+from splitjob_worker.source.audio import Limits
+from splitjob_worker.source.decode import decode
 resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
 try:
     decode(Path("source"), Path("spool"), Limits(44100, 20))
@@ -387,7 +387,7 @@ def test_a_confined_process_keeps_nothing_but_its_files(tmp_path: Path) -> None:
     script = f"""
 import socket, sys
 from pathlib import Path
-from splitjob_worker import sandbox
+from splitjob_worker.source import sandbox
 from splitjob_worker.machine import forbid_new_privileges
 folder = Path({str(tmp_path)!r})
 forbid_new_privileges()
@@ -423,8 +423,8 @@ def test_ten_minutes_are_decoded_in_flat_memory(tmp_path: Path) -> None:
     script = f"""
 import resource
 from pathlib import Path
-from splitjob_worker.decode import decode
-from splitjob_worker.audio import Limits
+from splitjob_worker.source.decode import decode
+from splitjob_worker.source.audio import Limits
 spool, found = decode(Path({str(tmp_path / "x.wav")!r}), Path({str(tmp_path / "spool")!r}),
                       Limits(rate=44100, max_seconds=700))
 print(found.frames, resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)

@@ -13,8 +13,8 @@ from av.stream import Disposition
 from tests.support.worker import Samples, tones, write_audio
 
 from splitjob.errors import ErrorCode, Failure
-from splitjob_worker.audio import Decoded, Limits
-from splitjob_worker.decode import decode
+from splitjob_worker.source.audio import Decoded, Limits
+from splitjob_worker.source.decode import decode
 
 LIMITS = Limits(rate=44100, max_seconds=20)
 

@@ -11,10 +11,10 @@ from tests.support.flaky_storage import Flaky
 from splitjob.errors import ErrorCode, Failure
 from splitjob.result import StemReport
 from splitjob_io.storage import ATTEMPTS, S3Service
-from splitjob_worker.early_upload import PART_BYTES, EarlyUpload
-from splitjob_worker.encode import EncodedStem, Encoding, StemFile
+from splitjob_worker.stems.encode import EncodedStem, Encoding, StemFile
 from splitjob_worker.stopping import Stop, Stopped
-from splitjob_worker.upload import Bucket, Uploads
+from splitjob_worker.upload.multipart import PART_BYTES, EarlyUpload
+from splitjob_worker.upload.targets import Bucket, Uploads
 
 BEGINNING = 1 << 16  # bytes; far more than any format changes, far less than a part
 RANDOM = np.random.default_rng(4)

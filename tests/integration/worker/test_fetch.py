@@ -9,8 +9,8 @@ from tests.support.downloading import CONTENT, FAST, download, refused
 from tests.support.worker import QUERY, Web, answer, give, in_turn
 
 from splitjob.errors import ErrorCode
-from splitjob_worker.fetch import Limits
 from splitjob_worker.scratch import Scratch
+from splitjob_worker.source.fetch import Limits
 
 
 def test_a_file_arrives_whole(web: Web, tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from tests.support.downloading import download, refused
 from tests.support.worker import Handler, Web
 
 from splitjob.errors import ErrorCode
-from splitjob_worker.fetch import Limits
+from splitjob_worker.source.fetch import Limits
 from splitjob_worker.stopping import Stop, Stopped
 
 

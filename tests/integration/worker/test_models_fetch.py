@@ -12,7 +12,7 @@ import pytest
 from tests.support.worker import Models, Web
 
 from splitjob.models import ModelFile, dump_registry, load_registry
-from splitjob_worker import models_cli
+from splitjob_worker.cli import models as models_cli
 
 
 @pytest.fixture

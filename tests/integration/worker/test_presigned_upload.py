@@ -11,9 +11,9 @@ from tests.support.worker import Web, answer
 
 from splitjob.addresses import parse_networks
 from splitjob.errors import ErrorCode, Failure
-from splitjob_worker import upload
 from splitjob_worker.stopping import Stop
-from splitjob_worker.upload import PresignedUrls
+from splitjob_worker.upload import targets as upload
+from splitjob_worker.upload.targets import PresignedUrls
 
 HERE = parse_networks("127.0.0.0/8")
 

@@ -11,7 +11,7 @@ from tests.support.worker import Models, Samples, tones
 
 from splitjob.errors import ErrorCode, Failure
 from splitjob.models import ModelFile
-from splitjob_worker import weights
+from splitjob_worker.engine import weights
 from splitjob_worker.machine import cpus
 from splitjob_worker.spool import Spool, SpoolWriter
 from splitjob_worker.stopping import Stopped
@@ -23,7 +23,7 @@ from demucs.apply import BagOfModels  # noqa: E402
 from demucs.hf import load_safetensors_model  # noqa: E402
 
 from splitjob_worker.engine import device as devices  # noqa: E402
-from splitjob_worker.separate import (  # noqa: E402
+from splitjob_worker.engine.separator import (  # noqa: E402
     Options,
     Remainder,
     Separation,

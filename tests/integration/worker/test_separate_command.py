@@ -16,8 +16,8 @@ import pytest
 from tests.support.worker import Samples, tones, write_audio
 
 from splitjob.errors import Failure
-from splitjob_worker import weights
-from splitjob_worker.separate_cli import command, models
+from splitjob_worker.cli.separate import command, models
+from splitjob_worker.engine import weights
 
 torch: Any = pytest.importorskip("torch")
 

@@ -17,20 +17,20 @@ from tests.support.worker import Models, Samples
 
 from splitjob.errors import ErrorCode, Failure
 from splitjob.models import load_registry
-from splitjob_worker import song as songs
-from splitjob_worker import weights
-from splitjob_worker.clipping import ClipMode
-from splitjob_worker.encode import EncodedStem, Encoding, StemFile
-from splitjob_worker.progress import Progress
+from splitjob_worker import pipeline as songs
+from splitjob_worker.engine import weights
+from splitjob_worker.pipeline import Output, Song, Unwatched, separate_song
+from splitjob_worker.reporting.progress import Progress
 from splitjob_worker.scratch import Scratch
-from splitjob_worker.song import Output, Song, Unwatched, separate_song
 from splitjob_worker.spool import Spool, SpoolWriter
-from splitjob_worker.stem_writer import StemWriter
+from splitjob_worker.stems.clipping import ClipMode
+from splitjob_worker.stems.encode import EncodedStem, Encoding, StemFile
+from splitjob_worker.stems.stem_writer import StemWriter
 from splitjob_worker.stopping import Stopped
 
 pytest.importorskip("torch")
 
-from splitjob_worker.separate import Options, Remainder, Separator
+from splitjob_worker.engine.separator import Options, Remainder, Separator
 
 RATE = 44100
 SECONDS = 4  # of more than one block
@@ -160,7 +160,7 @@ def test_where_no_gain_can_come_nothing_is_spooled(
     def refuse(*_: object) -> None:
         raise AssertionError("a spool was opened")
 
-    monkeypatch.setattr("splitjob_worker.stem_writer.SpoolWriter", refuse)
+    monkeypatch.setattr("splitjob_worker.stems.stem_writer.SpoolWriter", refuse)
     made = run(separator, mixture, folders, Encoding(clip_mode=mode))
     assert [stem.report.gain for stem in made.stems] == [1.0, 1.0, 1.0]
     assert {stem.report.size for stem in made.stems} == {44 + 4 * mixture.frames}

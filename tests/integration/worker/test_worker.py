@@ -248,7 +248,7 @@ def test_the_job_begins_before_anything_heavy_is_imported() -> None:
 
 
 def test_what_only_some_formats_need_is_not_imported_for_all() -> None:
-    program = "import sys, splitjob_worker.song; print(*sys.modules)"
+    program = "import sys, splitjob_worker.pipeline; print(*sys.modules)"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, check=True)
     assert "torch" in (modules := done.stdout.decode().split())
     assert "av" not in modules

@@ -17,7 +17,7 @@ from splitjob.models import (
     load_registry,
     offered,
 )
-from splitjob_worker import models_cli
+from splitjob_worker.cli import models as models_cli
 
 ENTRY = """
 models:

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from splitjob_worker.conversion import COEFFICIENTS, mixing_matrix
+from splitjob_worker.source.conversion import COEFFICIENTS, mixing_matrix
 
 
 def test_mono_is_copied() -> None:

@@ -11,10 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from splitjob.resource import Format
-from splitjob_worker import mp3, tags
-from splitjob_worker.encode import EncodedStem, Encoding, StemFile
 from splitjob_worker.spool import Samples
-from splitjob_worker.wav import BitDepth
+from splitjob_worker.stems import mp3, tags
+from splitjob_worker.stems.encode import EncodedStem, Encoding, StemFile
+from splitjob_worker.stems.wav import BitDepth
 
 FRAMES = 44100 * 2 + 77
 

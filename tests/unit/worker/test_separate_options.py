@@ -12,12 +12,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from splitjob.errors import Failure
-from splitjob_worker.audio import Decoded
-from splitjob_worker.engine.statistics import Normalisation
-from splitjob_worker.separate_cli.console import Console, Progress
-from splitjob_worker.separate_cli.layout import Layout, LayoutError, Workspace
-from splitjob_worker.separate_cli.options import Arguments, parse
-from splitjob_worker.separate_cli.track import Tracks
+from splitjob_worker.cli.separate.console import Console, Progress
+from splitjob_worker.cli.separate.layout import Layout, LayoutError, Workspace
+from splitjob_worker.cli.separate.options import Arguments, parse
+from splitjob_worker.cli.separate.track import Tracks
+from splitjob_worker.normalisation import Normalisation
+from splitjob_worker.source.audio import Decoded
 
 DEMUCS_DEFAULTS = {
     "model": "htdemucs",

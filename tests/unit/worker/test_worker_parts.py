@@ -20,9 +20,10 @@ from hypothesis import strategies as st
 from splitjob.errors import ErrorCode, Failure
 from splitjob.resource import Location
 from splitjob.result import ProgressLine, WorkerReport
-from splitjob_worker import report, settings
 from splitjob_worker import run as entry
-from splitjob_worker.progress import STARTS, Progress
+from splitjob_worker import settings
+from splitjob_worker.reporting import report
+from splitjob_worker.reporting.progress import STARTS, Progress
 from splitjob_worker.scratch import Scratch, check_room
 from splitjob_worker.spool import BLOCK_FRAMES, Blocks, Samples, SpoolWriter
 from splitjob_worker.stopping import Stop, Stopped, in_thread

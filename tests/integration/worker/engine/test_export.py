@@ -14,9 +14,9 @@ from demucs.pretrained import get_model
 from tests.support.engine import RATE, STEMS, write
 
 from splitjob.models import dump_registry
-from splitjob_worker import models_cli
+from splitjob_worker.cli import models as models_cli
 from splitjob_worker.engine.export import export_th
-from splitjob_worker.wav import WavWriter
+from splitjob_worker.stems.wav import WavWriter
 
 
 def assert_same_model(ours: Any, theirs: Any) -> None:

@@ -11,7 +11,7 @@ from tests.support.engine import CPU, Model
 from splitjob.errors import ErrorCode, Failure
 from splitjob_worker.engine.bag import shares_of
 from splitjob_worker.engine.loading import build, read_blueprint
-from splitjob_worker.weights import read_header
+from splitjob_worker.engine.weights import read_header
 
 
 @pytest.fixture

@@ -30,8 +30,8 @@ from splitjob_local.demo.narrate import Check, Narrator
 from splitjob_local.demo.page import Page, Track
 from splitjob_local.demo.receiver import Delivery, Receiver
 from splitjob_local.demo.song import take
-from splitjob_worker.audio import Limits
-from splitjob_worker.decoder import decode_file
+from splitjob_worker.source.audio import Limits
+from splitjob_worker.source.decoder_process import decode_file
 
 RATE = 44100
 BODY = b'{"jobId":"j"}'

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from tests.support.normalising import normalisation
 
 from splitjob_worker.engine.segments import Geometry, Pass, Segment, context, in_order, passes
-from splitjob_worker.engine.statistics import EPSILON, Normalisation
 from splitjob_worker.engine.windows import normalised, preceding, triangle
+from splitjob_worker.normalisation import EPSILON, Normalisation
 
 segment_and_stride = st.integers(2, 200).flatmap(
     lambda segment: st.tuples(st.just(segment), st.integers(1, segment))

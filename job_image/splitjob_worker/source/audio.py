@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:  # the decoder imports numpy only once it is confined
-    from splitjob_worker.engine.statistics import Normalisation
+    from splitjob_worker.normalisation import Normalisation
 
 MIN_SECONDS = 0.16
 MIN_RATE, MAX_RATE, MAX_CHANNELS = 1_000, 384_000, 32

@@ -12,15 +12,15 @@ import numpy as np
 from splitjob import formats
 from splitjob.resource import Format
 from splitjob.result import FILE_EXTENSIONS, StemReport
-from splitjob_worker import clipping, tags
-from splitjob_worker.clipping import ClipMode
-from splitjob_worker.mp3 import DEFAULT_PRESET, Mp3Writer
 from splitjob_worker.spool import CHANNELS, Samples
-from splitjob_worker.wav import BitDepth, WavWriter
+from splitjob_worker.stems import clipping, tags
+from splitjob_worker.stems.clipping import ClipMode
+from splitjob_worker.stems.mp3 import DEFAULT_PRESET, Mp3Writer
+from splitjob_worker.stems.wav import BitDepth, WavWriter
 
 if TYPE_CHECKING:
-    from splitjob_worker.ffmpeg import FFmpegWriter
     from splitjob_worker.resampling import Resampler
+    from splitjob_worker.stems.ffmpeg import FFmpegWriter
 
 DEFAULT_BITRATES = {"mp3": 320, "m4a": 256, "opus": 160}
 OPUS_RATE = 48_000  # Opus knows few rates; this is the one that every player decodes to
@@ -217,7 +217,7 @@ def _ffmpeg(
     path: Path, kind: tuple[str, str, str], rate: int, bitrate: int, said: Mapping[str, str]
 ) -> "FFmpegWriter":
     # Only where it is needed: the first segment would have to wait for the import.
-    from splitjob_worker.ffmpeg import FFmpegWriter  # noqa: PLC0415
+    from splitjob_worker.stems.ffmpeg import FFmpegWriter  # noqa: PLC0415
 
     return FFmpegWriter(path, kind, rate, bitrate, said)
 

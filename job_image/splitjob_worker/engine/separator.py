@@ -10,11 +10,11 @@ import numpy as np
 from splitjob_worker.engine import device as devices
 from splitjob_worker.engine import stream
 from splitjob_worker.engine.bag import load_bag
-from splitjob_worker.engine.statistics import Normalisation
 from splitjob_worker.engine.stream import Block, Options
+from splitjob_worker.engine.weights import Weights
 from splitjob_worker.machine import cpus
+from splitjob_worker.normalisation import Normalisation
 from splitjob_worker.spool import CHANNELS, Samples, Spool, SpoolReader
-from splitjob_worker.weights import Weights
 
 __all__ = ["Options", "Remainder", "Separation", "Separator"]
 
@@ -91,7 +91,7 @@ class Separator:
 
         Args:
             mixture: at the model's rate.
-            normalisation: of the mixture (`engine.statistics`).
+            normalisation: of the mixture (`normalisation`).
             options: shifts, overlap and the like; the precision is the separator's own.
             on_progress: hears the share that is done, 0 to 1, after each batch of segments.
             check_stop: called before and after each batch, and again and again while several

@@ -1,4 +1,4 @@
-"""Runs the decoder (`splitjob_worker.decoder`) in its own process and minds it."""
+"""Runs the decoder (`splitjob_worker.source.decoder_process`) in its own process and minds it."""
 
 import json
 import logging
@@ -14,10 +14,10 @@ from pathlib import Path
 from typing import Any
 
 from splitjob.errors import ErrorCode, Failure
-from splitjob_worker import tags
-from splitjob_worker.audio import LOUDEST, Decoded, Limits
-from splitjob_worker.engine.statistics import Normalisation
+from splitjob_worker.normalisation import Normalisation
+from splitjob_worker.source.audio import LOUDEST, Decoded, Limits
 from splitjob_worker.spool import FRAME_BYTES, Spool
+from splitjob_worker.stems import tags
 
 log = logging.getLogger(__name__)
 
@@ -58,8 +58,8 @@ def decode(
         Failure: `audio_*`, `worker_storage`, `worker_oom`, `internal_error`.
     """
     child = subprocess.Popen(
-        [sys.executable, "-P", "-m", "splitjob_worker.decoder", str(source.absolute()),
-         str(spool.absolute()), json.dumps(asdict(limits))],
+        [sys.executable, "-P", "-m", "splitjob_worker.source.decoder_process",
+         str(source.absolute()), str(spool.absolute()), json.dumps(asdict(limits))],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,  # not a file: the disk may be full
         stderr=subprocess.DEVNULL,  # FFmpeg's words about a hostile file are no use in our log

@@ -14,23 +14,23 @@ from typing import TYPE_CHECKING
 
 from splitjob.errors import ErrorCode, Failure
 from splitjob.result import EXIT_BAD_INPUT, EXIT_DEFECT, EXIT_DONE, EXIT_TRANSIENT
-from splitjob_worker import weights
+from splitjob_worker.cli.separate import models
+from splitjob_worker.cli.separate.console import Console
+from splitjob_worker.cli.separate.layout import Layout, LayoutError, Workspace
+from splitjob_worker.cli.separate.models import Chosen
+from splitjob_worker.cli.separate.options import Arguments, parse
+from splitjob_worker.cli.separate.track import Tracks
+from splitjob_worker.engine import weights
 from splitjob_worker.machine import (
     hide_from_children,
     reuse_memory,
     without_collection,
     yield_idle_cpus,
 )
-from splitjob_worker.separate_cli import models
-from splitjob_worker.separate_cli.console import Console
-from splitjob_worker.separate_cli.layout import Layout, LayoutError, Workspace
-from splitjob_worker.separate_cli.models import Chosen
-from splitjob_worker.separate_cli.options import Arguments, parse
-from splitjob_worker.separate_cli.track import Tracks
 from splitjob_worker.stopping import Stop, Stopped, in_thread
 
 if TYPE_CHECKING:
-    from splitjob_worker.separate import Separator
+    from splitjob_worker.engine.separator import Separator
 
 EXIT_USAGE = 2
 EXIT_MODEL = 13
@@ -182,7 +182,7 @@ class _Command:
         """Check the weights and bring the model up, beside the first song's decoding."""
         found = in_thread(lambda: weights.find(chosen.record, chosen.folder))
         from splitjob_worker.engine.device import best_device  # noqa: PLC0415 - seconds of import
-        from splitjob_worker.separate import Remainder, Separator  # noqa: PLC0415
+        from splitjob_worker.engine.separator import Remainder, Separator  # noqa: PLC0415
 
         arguments = self._arguments
         device = best_device() if arguments.device == "auto" else arguments.device

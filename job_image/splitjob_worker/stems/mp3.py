@@ -11,7 +11,7 @@ from pathlib import Path
 import lameenc
 
 from splitjob_worker.spool import CHANNELS, Samples
-from splitjob_worker.wav import quantise
+from splitjob_worker.stems.wav import quantise
 
 DEFAULT_PRESET = 2  # Demucs' own: LAME's quality, 2 the best, 7 the fastest
 ENCODER_DELAY = 576

@@ -19,9 +19,9 @@ from splitjob.result import Manifest
 from splitjob_io.certificates import certificate_trouble
 from splitjob_io.safe_http import Deadline, Forbidden, client
 from splitjob_io.storage import S3Service, StorageError
-from splitjob_worker.early_upload import EarlyUpload, Parts
-from splitjob_worker.encode import EncodedStem
+from splitjob_worker.stems.encode import EncodedStem
 from splitjob_worker.stopping import Stop, Superseded
+from splitjob_worker.upload.multipart import EarlyUpload, Parts
 
 MANIFEST = "manifest.json"
 PARALLEL = 4

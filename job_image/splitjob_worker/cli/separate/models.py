@@ -9,8 +9,9 @@ from splitjob.errors import ErrorCode, Failure
 from splitjob.models import ModelRecord
 from splitjob.resource import MODEL_PATTERN
 from splitjob.workload import ENV_MODEL_DIR, ENV_MODEL_REGISTRY
-from splitjob_worker import models_cli, weights
-from splitjob_worker.separate_cli.parser import PROGRAM
+from splitjob_worker.cli import models as models_cli
+from splitjob_worker.cli.separate.parser import PROGRAM
+from splitjob_worker.engine import weights
 
 _OWN = "Weights from a folder of the user's; nothing is known of the right to use them."
 

@@ -24,7 +24,7 @@ from splitjob.models import (
 )
 from splitjob.resource import MODEL_PATTERN
 from splitjob.workload import ENV_MODEL_DIR, ENV_MODEL_REGISTRY
-from splitjob_worker import weights
+from splitjob_worker.engine import weights
 
 DEFAULT_SEGMENTS = {"HTDemucs": 10, "HDemucs": 40, "Demucs": 40}  # of Demucs 4.1.0's constructors
 DEFAULT_RATE = 44100

@@ -11,20 +11,20 @@ from typing import TYPE_CHECKING, Any
 
 from splitjob.errors import ErrorCode, Failure
 from splitjob.formats import bitrate_complaint
-from splitjob_worker.audio import Decoded, Limits
-from splitjob_worker.decode import decode, time_limit
+from splitjob_worker.cli.separate.console import Console, Progress
+from splitjob_worker.cli.separate.layout import Layout, Workspace
+from splitjob_worker.cli.separate.models import Chosen
+from splitjob_worker.cli.separate.options import Arguments
 from splitjob_worker.scratch import Scratch
-from splitjob_worker.separate_cli.console import Console, Progress
-from splitjob_worker.separate_cli.layout import Layout, Workspace
-from splitjob_worker.separate_cli.models import Chosen
-from splitjob_worker.separate_cli.options import Arguments
+from splitjob_worker.source.audio import Decoded, Limits
+from splitjob_worker.source.decode import decode, time_limit
 from splitjob_worker.spool import Spool
 from splitjob_worker.stopping import awaited
 
 if TYPE_CHECKING:
-    from splitjob_worker.encode import Encoding
-    from splitjob_worker.separate import Separator
-    from splitjob_worker.song import Song
+    from splitjob_worker.engine.separator import Separator
+    from splitjob_worker.pipeline import Song
+    from splitjob_worker.stems.encode import Encoding
 
 MAX_SECONDS = 24 * 3600  # the decoder's limits have to end somewhere
 
@@ -137,8 +137,8 @@ class Tracks:
         folder: Path,
         progress: Progress,
     ) -> "Song":
-        from splitjob_worker.separate import Options  # noqa: PLC0415 - loaded by now
-        from splitjob_worker.song import Output, separate_song  # noqa: PLC0415
+        from splitjob_worker.engine.separator import Options  # noqa: PLC0415 - loaded by now
+        from splitjob_worker.pipeline import Output, separate_song  # noqa: PLC0415
 
         arguments = self.arguments
         encoding = self.encoding(decoded, separator.sample_rate)
@@ -168,7 +168,7 @@ class Tracks:
         Raises:
             Failure: `audio_unsupported`: the format has no such rate, or none with the bit rate.
         """
-        from splitjob_worker.encode import Encoding  # noqa: PLC0415
+        from splitjob_worker.stems.encode import Encoding  # noqa: PLC0415
 
         encoding = Encoding(
             format=self.arguments.format,

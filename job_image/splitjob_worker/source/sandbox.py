@@ -70,7 +70,7 @@ def _pythons_own() -> list[Path]:
         sys.prefix,
         sys.base_prefix,
         site.getusersitepackages(),
-        str(Path(__file__).parent),
+        str(Path(__file__).parents[1]),
         "/usr/lib",
         "/usr/lib64",
         "/lib",

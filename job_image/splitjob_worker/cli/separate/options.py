@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Literal, cast
 
 from splitjob import formats
 from splitjob.resource import Format
-from splitjob_worker.separate_cli.parser import build_parser
+from splitjob_worker.cli.separate.parser import build_parser
 
 if TYPE_CHECKING:  # it loads numpy
-    from splitjob_worker.clipping import ClipMode
+    from splitjob_worker.stems.clipping import ClipMode
 
 OtherMethod = Literal["none", "add", "minus"]
 

@@ -15,7 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from splitjob.errors import ErrorCode, Failure
-from splitjob_worker.audio import (
+from splitjob_worker.normalisation import Statistics
+from splitjob_worker.resampling import Resampler
+from splitjob_worker.source.audio import (
     LOUDEST,
     MAX_CHANNELS,
     MAX_RATE,
@@ -24,8 +26,6 @@ from splitjob_worker.audio import (
     Decoded,
     Limits,
 )
-from splitjob_worker.engine.statistics import Statistics
-from splitjob_worker.resampling import Resampler
 from splitjob_worker.spool import Blocks, Samples, SpoolWriter
 
 _3DB = 0.5**0.5

@@ -8,9 +8,9 @@ from typing import Protocol
 import numpy as np
 
 from splitjob.errors import ErrorCode, Failure
-from splitjob_worker import clipping
-from splitjob_worker.encode import EncodedStem, Encoding, StemFile, path_of
 from splitjob_worker.spool import Blocks, Samples, Spool, SpoolWriter
+from splitjob_worker.stems import clipping
+from splitjob_worker.stems.encode import EncodedStem, Encoding, StemFile, path_of
 
 
 class FileWatcher(Protocol):

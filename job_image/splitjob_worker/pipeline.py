@@ -13,14 +13,14 @@ from pathlib import Path
 from queue import Empty, Full, Queue
 from typing import Protocol, Self, TypeVar
 
-from splitjob_worker import clipping
-from splitjob_worker.encode import EncodedStem, Encoding
-from splitjob_worker.engine.statistics import Normalisation
+from splitjob_worker.engine.separator import Options, Separator
 from splitjob_worker.machine import cpus, let_others_first
+from splitjob_worker.normalisation import Normalisation
 from splitjob_worker.scratch import Scratch, check_room
-from splitjob_worker.separate import Options, Separator
 from splitjob_worker.spool import BLOCK_FRAMES, FRAME_BYTES, Samples, Spool
-from splitjob_worker.stem_writer import FileWatcher, StemWriter
+from splitjob_worker.stems import clipping
+from splitjob_worker.stems.encode import EncodedStem, Encoding
+from splitjob_worker.stems.stem_writer import FileWatcher, StemWriter
 
 QUEUED = 4  # pieces of a stem, of three seconds each, that may wait for its thread
 _POLL_SECONDS = 0.1
@@ -29,7 +29,7 @@ T = TypeVar("T")
 
 
 class Stages(Protocol):
-    """Hears of the stages `separate` and `encode`; `splitjob_worker.progress.Progress` is one."""
+    """Hears of the stages `separate` and `encode`, as `reporting.progress.Progress` does."""
 
     def stage(self, name: str, /) -> AbstractContextManager[Callable[[float], None]]:
         """Run a stage; the function taken hears the share that is done, 0 to 1."""

@@ -1,8 +1,9 @@
 """The decoder: a process of its own that turns one audio file into a spool.
 
-`python -P -m splitjob_worker.decoder SOURCE SPOOL LIMITS` with LIMITS as JSON. It prints one line
-of JSON: what it found, or a failure's code and message. Whatever a crafted file does to FFmpeg
-happens here, with a memory limit, a CPU limit and an empty environment, and ends with it.
+`python -P -m splitjob_worker.source.decoder_process SOURCE SPOOL LIMITS` with LIMITS as JSON. It
+prints one line of JSON: what it found, or a failure's code and message. Whatever a crafted file
+does to FFmpeg happens here, with a memory limit, a CPU limit and an empty environment, and ends
+with it.
 """
 
 import json
@@ -16,9 +17,10 @@ from pathlib import Path
 from typing import Any
 
 from splitjob.errors import ErrorCode, Failure
-from splitjob_worker import sandbox, tags
-from splitjob_worker.audio import Decoded, Limits
 from splitjob_worker.machine import forbid_new_privileges, hide_from_children
+from splitjob_worker.source import sandbox
+from splitjob_worker.source.audio import Decoded, Limits
+from splitjob_worker.stems import tags
 
 # FFmpeg's names of the containers that are read. A playlist, a concatenation script or a network
 # stream is not among them, so that no file can make the decoder open another one.
@@ -73,7 +75,7 @@ def decode_file(source: Path, spool: Path, limits: Limits) -> Decoded:
         Failure: `audio_unreadable`, `audio_unsupported`, `audio_too_short`, `audio_too_long`,
             `worker_storage`.
     """
-    from splitjob_worker.conversion import Converter  # noqa: PLC0415 - after the limits are set
+    from splitjob_worker.source.conversion import Converter  # noqa: PLC0415 - after the limits are set
     from splitjob_worker.spool import SpoolWriter  # noqa: PLC0415
 
     _refuse_other_files(source)
@@ -114,7 +116,7 @@ def _frames(source: Path, said: dict[str, object]) -> Iterator[Any]:
     """
     import av  # noqa: PLC0415
 
-    from splitjob_worker import tracks  # noqa: PLC0415
+    from splitjob_worker.source import tracks  # noqa: PLC0415
 
     av.logging.set_level(None)
     try:

@@ -1,0 +1,1 @@
+"""The commands of `track-tree-audio` that run the worker's parts on this machine."""

@@ -1,0 +1,1 @@
+"""From finished, or still growing, files to the bucket or the caller's presigned URLs."""
