@@ -123,3 +123,18 @@ def test_between_two_attempts_a_cancel_waits_for_the_storage_too() -> None:
     away = replace(away, splitjob=written(view, plan))
     plan = plan_of(away, 6 + settings().storage_patience_seconds)
     assert reason(plan, ConditionType.SUCCEEDED) == ("False", "Canceled")
+
+
+def test_preempted_again_and_again_it_is_given_up_after_five_more_attempts() -> None:
+    """Acceptance 39."""
+    view, at = splitjob(), 0.0
+    while view.status.finished_at is None:
+        view = written(view, plan_of(seen(view), at))
+        number = len(view.status.attempts)
+        pods = (ended_pod(137, number=number, disruption="PreemptionByScheduler"),)
+        found = seen(view, jobs=(job(number),), pods=pods, answers=CLAIMED)
+        view = written(view, plan_of(found, at + 1))
+        at += 1000
+    assert len(view.status.attempts) == 6
+    assert view.status.failure
+    assert view.status.failure.code == "worker_disrupted"
