@@ -1,0 +1,53 @@
+"""Files and folders that the documentation names are there."""
+
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+PAGES = [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").rglob("*.md"))]
+ARCHITECTURE = (ROOT / "docs" / "architecture.md").read_text()
+FILE = re.compile(r"(?<![\w./-])(?:[\w-]+/)*[\w-]+\.(?:py|yaml|json)\b")
+FENCE = re.compile(r"^```\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+CODE = re.compile(r"`([^`\n]+)`")
+NOT_FILES = {"manifest.json"}  # of the bucket, not of the repository
+WRITTEN = {"bench/out/results.json"}  # by a command that the page names
+
+
+@pytest.fixture(scope="module")
+def files() -> list[str]:
+    """What the repository holds, new files included."""
+    command = ["git", "ls-files", "--cached", "--others", "--exclude-standard"]
+    listed = subprocess.run(command, check=True, capture_output=True, text=True, cwd=ROOT)
+    return [name for name in listed.stdout.splitlines() if (ROOT / name).exists()]
+
+
+def matches(name: str, files: list[str]) -> list[str]:
+    """Return the files whose path is, or ends with, a name."""
+    return [file for file in files if f"/{file}".endswith(f"/{name}")]
+
+
+def test_each_file_in_a_picture_of_the_architecture_is_one_file(files: list[str]) -> None:
+    named = {name for picture in FENCE.findall(ARCHITECTURE) for name in FILE.findall(picture)}
+    assert len(named - NOT_FILES) > 20
+    wrong = {name: matches(name, files) for name in named - NOT_FILES}
+    assert not {name: found for name, found in wrong.items() if len(found) != 1}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_paths_that_a_page_names_are_there(page: Path, files: list[str]) -> None:
+    folders = {str(parent) for file in files for parent in Path(file).parents}
+    tops = {Path(file).parts[0] for file in files if "/" in file}
+    named = {
+        code.partition("::")[0].rstrip("/")
+        for code in CODE.findall(page.read_text())
+        if "/" in code and code.partition("/")[0] in tops and re.fullmatch(r"[\w./:-]+", code)
+    }
+    assert not sorted(named - set(files) - folders - WRITTEN)
+
+
+def test_a_path_that_is_not_there_is_noticed(files: list[str]) -> None:
+    assert matches("core/reconcile.py", files)
+    assert not matches("core/nothing.py", files)
