@@ -5,7 +5,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from splitjob.quantity import parse_quantity
-from splitjob_kubelet.containers.image_pull import Environment
+
+
+@dataclass(frozen=True)
+class ImageEnvironment:
+    """Images whose name matches the shell pattern find their programs in this directory."""
+
+    pattern: str
+    bin_dir: Path
 
 
 @dataclass(frozen=True)
@@ -20,7 +27,7 @@ class Settings:
     serving_cert: Path
     serving_key: Path
     client_ca: Path
-    environments: list[Environment] = field(default_factory=list)
+    environments: list[ImageEnvironment] = field(default_factory=list)
     capacity: dict[str, str] = field(default_factory=dict)
     labels: dict[str, str] = field(default_factory=dict)
     lease_seconds: int = 40
@@ -102,11 +109,11 @@ def _pair(text: str) -> tuple[str, str]:
     return key, value
 
 
-def _environment(text: str) -> Environment:
+def _environment(text: str) -> ImageEnvironment:
     pattern, _, directory = text.rpartition("=")
     if not pattern or not Path(directory).is_dir():
         raise argparse.ArgumentTypeError(f"{text!r} is not PATTERN=DIR with a directory")
-    return Environment(pattern, _absolute(directory))
+    return ImageEnvironment(pattern, _absolute(directory))
 
 
 def _capacity(text: str) -> tuple[str, str]:

@@ -33,12 +33,12 @@ from splitjob_local.cluster.own_values import OwnValueError
 from splitjob_local.containers.requirements import RequirementError
 from splitjob_local.images.engine import ImageError
 from splitjob_local.kinds import cluster_class
+from splitjob_local.paths import TOOLS
 from splitjob_local.processes.ports import NothingFreeError
 from splitjob_local.processes.supervised import ProcessError
 from splitjob_local.processes.supervisor import die_with_parent
 from splitjob_local.programs.binaries import find_binaries
 from splitjob_local.programs.gobuild import GoBuildError
-from splitjob_local.programs.versions import TOOLS
 
 GREETING = """a shell on the cluster, which ends with it: type exit, or Ctrl-D
   kubectl, helm and track-tree-audio are on PATH; kubectl looks at namespace {namespace}

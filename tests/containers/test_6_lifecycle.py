@@ -10,7 +10,7 @@ from tests.containers.world import World, repeat
 from tests.support.whole_path import eventually
 
 from splitjob_local.cluster.service import RELEASE
-from splitjob_local.programs.versions import REPOSITORY
+from splitjob_local.paths import REPOSITORY
 
 # The last commit before the service was run on a real kubelet.
 VERSION_BEFORE = "585ab6e"

@@ -12,9 +12,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from splitjob_local.paths import TOOLS, cache_root
 from splitjob_local.processes.locks import locked
 from splitjob_local.programs.gobuild import compile_program, find_go
-from splitjob_local.programs.versions import TOOLS, cache_root, platform_name
+from splitjob_local.programs.versions import platform_name
 
 MODULE = TOOLS / "helm3"
 

@@ -26,7 +26,7 @@ from splitjob_kubelet.runtime.isolation import Isolation, Level
 from splitjob_kubelet.runtime.root_filesystem import prepare
 from splitjob_local.cluster.controlplane import ISSUER
 from splitjob_local.cluster.local_cluster import LocalCluster
-from splitjob_local.programs.versions import REPOSITORY
+from splitjob_local.paths import REPOSITORY
 
 PROGRAMS = Path(sys.executable).parent
 

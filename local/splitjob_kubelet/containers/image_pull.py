@@ -2,13 +2,12 @@
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 from fnmatch import fnmatchcase
-from pathlib import Path
 
 from splitjob_kubelet.containers.restarts import BackOff, NotStartableError
 from splitjob_kubelet.node.records import Reason
 from splitjob_kubelet.objects import Json
+from splitjob_kubelet.settings import ImageEnvironment
 
 _REFERENCE = re.compile(
     r"[a-z0-9]+([._:/-]+[a-z0-9]+)*(:[\w][\w.-]{0,127})?(@sha256:[0-9a-f]{64})?", re.ASCII
@@ -16,20 +15,14 @@ _REFERENCE = re.compile(
 _FAILURE_SHOWN_SECONDS = 1.0
 
 
-@dataclass(frozen=True)
-class Environment:
-    """Images whose name matches the shell pattern find their programs in this directory."""
-
-    pattern: str
-    bin_dir: Path
-
-
 def is_valid_image(image: str) -> bool:
     """Whether a runtime would take this for an image reference at all."""
     return _REFERENCE.fullmatch(image) is not None
 
 
-def find_environment(image: str, environments: Sequence[Environment]) -> Environment | None:
+def find_environment(
+    image: str, environments: Sequence[ImageEnvironment]
+) -> ImageEnvironment | None:
     """The first environment whose pattern matches, or None: the image cannot be pulled."""
     return next((one for one in environments if fnmatchcase(image, one.pattern)), None)
 
@@ -38,7 +31,7 @@ class ImagePull:
     """Looks for the image of one container, with the reasons a kubelet gives when it fails."""
 
     def __init__(
-        self, container: Json, environments: Sequence[Environment], back_off: BackOff
+        self, container: Json, environments: Sequence[ImageEnvironment], back_off: BackOff
     ) -> None:
         self._image: str = container["image"]
         self._policy = container.get("imagePullPolicy")
@@ -46,7 +39,7 @@ class ImagePull:
         self._back_off = back_off
         self._failed = False
 
-    def find(self) -> Environment:
+    def find(self) -> ImageEnvironment:
         """The environment of the image.
 
         Raises:

@@ -7,7 +7,6 @@ from pathlib import Path
 
 from splitjob_kubelet.api.apiserver import Cluster
 from splitjob_kubelet.api.kubeconfig import AUTHORITY_FILE, pod_kubeconfig
-from splitjob_kubelet.containers.image_pull import Environment
 from splitjob_kubelet.node.admission import GPU_RESOURCE, gpu_variables
 from splitjob_kubelet.node.sandbox import ContainerDirectory, Sandbox
 from splitjob_kubelet.objects import TOKEN_MOUNT_PATH, Json, namespace_of
@@ -32,6 +31,7 @@ from splitjob_kubelet.runtime.volumes import (
     token_volume,
     volume_mounts,
 )
+from splitjob_kubelet.settings import ImageEnvironment
 
 _SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
@@ -57,7 +57,7 @@ async def fetch_objects(
 async def container_program(
     container: Json,
     sandbox: Sandbox,
-    image: Environment,
+    image: ImageEnvironment,
     directory: ContainerDirectory,
     container_id: str,
 ) -> Program:
@@ -102,7 +102,7 @@ class _Start:
 
     container: Json
     sandbox: Sandbox
-    image: Environment
+    image: ImageEnvironment
     directory: ContainerDirectory
     container_id: str
     variables: dict[str, str]

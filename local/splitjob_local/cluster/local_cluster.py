@@ -19,6 +19,7 @@ from splitjob_local.cluster.controlplane import HOSTS, LOOPBACK, ControlPlane
 from splitjob_local.cluster.kubectl import Cluster
 from splitjob_local.cluster.own_values import refuse_own_values
 from splitjob_local.cluster.service import Service
+from splitjob_local.paths import REPOSITORY
 from splitjob_local.processes.ports import Leases
 from splitjob_local.processes.supervised import (
     ProcessError,
@@ -28,7 +29,6 @@ from splitjob_local.processes.supervised import (
 )
 from splitjob_local.processes.supervisor import die_with_parent
 from splitjob_local.programs.binaries import find_binaries
-from splitjob_local.programs.versions import REPOSITORY
 
 NODE = "local"
 API_SERVER = "kube-apiserver"

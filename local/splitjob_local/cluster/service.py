@@ -11,7 +11,7 @@ from splitjob_local.cluster.controlplane import LOOPBACK
 from splitjob_local.cluster.kubectl import Cluster
 from splitjob_local.cluster.pki import KeyPair
 from splitjob_local.cluster.s3server import S3Access
-from splitjob_local.programs.versions import REPOSITORY
+from splitjob_local.paths import REPOSITORY
 
 CHART = REPOSITORY / "charts" / "track-tree-audio"
 RELEASE = "track-tree-audio"

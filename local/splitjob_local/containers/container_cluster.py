@@ -34,10 +34,10 @@ from splitjob_local.containers.node_binaries import PAUSE, find_node_programs
 from splitjob_local.containers.node_processes import CGROUP, KUBELET, NODE, NodePrograms
 from splitjob_local.containers.requirements import RequirementError, check_requirements
 from splitjob_local.containers.service_images import Images
+from splitjob_local.paths import cache_root
 from splitjob_local.processes.locks import try_lock
 from splitjob_local.processes.ports import Leases
 from splitjob_local.processes.supervised import ProcessSpec, clean_environment
-from splitjob_local.programs.versions import cache_root
 
 # How long an earlier cluster may take to end after its command was killed.
 LOCK_SECONDS = 20.0

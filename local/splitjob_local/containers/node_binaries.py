@@ -5,9 +5,10 @@ import re
 import time
 from pathlib import Path
 
+from splitjob_local.paths import TOOLS, cache_root
 from splitjob_local.programs.binaries import Programs, Say, fill_in_one_step
 from splitjob_local.programs.gobuild import compile_program, find_go
-from splitjob_local.programs.versions import KUBERNETES, TOOLS, cache_root, platform_name
+from splitjob_local.programs.versions import KUBERNETES, platform_name
 
 SOURCE = TOOLS / "node"
 COMBINED = "node-programs"

@@ -15,7 +15,7 @@ from splitjob_local.containers.builder import Builder
 from splitjob_local.containers.containerd import Containerd
 from splitjob_local.containers.inputs import ImageSource, inputs_hash
 from splitjob_local.images.engine import TARGETS, Build
-from splitjob_local.programs.versions import REPOSITORY
+from splitjob_local.paths import REPOSITORY
 
 PREFIX = "docker.io/track-tree-audio"
 

@@ -9,7 +9,6 @@ from pathlib import Path
 
 from splitjob_local.images.arguments import EPILOG, add_arguments, build_of, image_name
 from splitjob_local.images.engine import (
-    ROOT,
     TARGETS,
     Engine,
     ImageError,
@@ -17,6 +16,7 @@ from splitjob_local.images.engine import (
     describe,
 )
 from splitjob_local.images.layers import changed_layers, layer_sizes
+from splitjob_local.paths import REPOSITORY
 
 CONTEXT = ("common", "api", "operator", "job_image", "local", "cli")
 FILES = ("pyproject.toml", "requirements.lock", "README.md", "LICENSE", ".dockerignore")
@@ -111,9 +111,9 @@ def reproducible(engine: Engine, arguments: argparse.Namespace) -> bool:
 def _copy_sources(to: Path) -> None:
     ignored = shutil.ignore_patterns("__pycache__", "*.egg-info")
     for name in CONTEXT:
-        shutil.copytree(ROOT / name, to / name, ignore=ignored)
+        shutil.copytree(REPOSITORY / name, to / name, ignore=ignored)
     for name in (*FILES, *{target.file for target in TARGETS.values()}):
-        shutil.copyfile(ROOT / name, to / name)
+        shutil.copyfile(REPOSITORY / name, to / name)
 
 
 def _tag(arguments: argparse.Namespace, name: str) -> str:

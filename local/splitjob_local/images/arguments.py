@@ -5,7 +5,8 @@ import os
 import shlex
 from pathlib import Path
 
-from splitjob_local.images.engine import PREFIX, ROOT, Build
+from splitjob_local.images.engine import PREFIX, Build
+from splitjob_local.paths import REPOSITORY
 
 __all__ = ["EPILOG", "add_arguments", "build_of", "image_name"]
 
@@ -35,7 +36,9 @@ def add_arguments(parser: argparse.ArgumentParser, tag: str = "") -> None:
     )
 
 
-def build_of(arguments: argparse.Namespace, root: Path = ROOT, *, cached: bool = True) -> Build:
+def build_of(
+    arguments: argparse.Namespace, root: Path = REPOSITORY, *, cached: bool = True
+) -> Build:
     """Return how images are to be built; see `Build` for `root` and `cached`."""
     given = dict(one.split("=", 1) for one in arguments.build_arg)
     options = shlex.split(os.environ.get("BUILD_OPTIONS", ""))

@@ -10,7 +10,7 @@ import sys
 from collections.abc import Mapping
 from typing import Any
 
-from splitjob_local.images.engine import ROOT
+from splitjob_local.paths import REPOSITORY
 
 __all__ = ["CLEAN", "UNREACHED", "VULNERABLE", "judge"]
 
@@ -49,7 +49,7 @@ def ask() -> Mapping[str, Any] | None:
     """Return pip-audit's report on the lock file, None where its source gives no answer."""
     command = [sys.executable, "-m", "pip_audit", "--disable-pip", "--require-hashes"]
     command += ["--format=json", "--progress-spinner=off"]
-    command += ["--requirement", str(ROOT / "requirements.lock")]
+    command += ["--requirement", str(REPOSITORY / "requirements.lock")]
     try:
         done = subprocess.run(
             command, check=False, capture_output=True, text=True, timeout=PATIENCE_SECONDS

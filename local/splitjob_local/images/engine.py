@@ -11,9 +11,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-__all__ = ["PREFIX", "ROOT", "TARGETS", "Build", "Engine", "Image", "ImageError", "Target"]
+from splitjob_local.paths import REPOSITORY
 
-ROOT = Path(__file__).parents[3]
+__all__ = ["PREFIX", "TARGETS", "Build", "Engine", "Image", "ImageError", "Target"]
+
 ENGINES = ("buildah", "podman", "docker")
 PREFIX = "track-tree-audio"  # of the images' names, as the chart has them
 BASE = "python:3.13-slim"  # as the Dockerfiles have it
@@ -59,7 +60,7 @@ class Build:
     base: str = ""
     arguments: Mapping[str, str] = field(default_factory=dict)
     options: Sequence[str] = ()
-    root: Path = ROOT
+    root: Path = REPOSITORY
     cached: bool = True
     source: str = ""
 

@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import Any
 
 from splitjob.models import load_registry
-from splitjob_local.images.engine import ROOT
 from splitjob_local.images.recipe import LAYERS, layers, locked
+from splitjob_local.paths import REPOSITORY
 
 __all__ = ["PAGE", "Package", "Policy", "page", "problems", "read_packages", "read_policy"]
 
@@ -50,14 +50,14 @@ class Policy:
     reviewed: Mapping[str, str]
 
 
-def read_policy(root: Path = ROOT) -> Policy:
+def read_policy(root: Path = REPOSITORY) -> Policy:
     """Return what pyproject.toml allows."""
     tools = tomllib.loads((root / "pyproject.toml").read_text())["tool"]
     table: dict[str, Any] = tools["track-tree-audio"]["licences"]
     return Policy(frozenset(table["allowed"]), frozenset(table["development"]), table["reviewed"])
 
 
-def read_packages(root: Path = ROOT) -> list[Package]:
+def read_packages(root: Path = REPOSITORY) -> list[Package]:
     """Return the packages of this environment with their licences, without the project itself."""
     found = subprocess.run(
         [sys.executable, "-m", "piplicenses", "--from=mixed", "--format=json", "--with-system"],
@@ -155,7 +155,7 @@ def main() -> int:
     found = problems(packages, policy)
     for line in found:
         print(line, file=sys.stderr)
-    (ROOT / PAGE).write_text(page(packages, policy))
+    (REPOSITORY / PAGE).write_text(page(packages, policy))
     print(f"{len(packages)} packages, {len(found)} to look at; written: {PAGE}")
     return 1 if found else 0
 

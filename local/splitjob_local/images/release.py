@@ -18,13 +18,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from splitjob_local.images.arguments import EPILOG, add_arguments, build_of, image_name
-from splitjob_local.images.engine import ROOT, TARGETS, Build, Engine, ImageError, build
+from splitjob_local.images.engine import TARGETS, Build, Engine, ImageError, build
 from splitjob_local.images.recipe import DOCUMENTS
-from splitjob_local.programs.versions import cache_root, find_program
+from splitjob_local.paths import REPOSITORY, cache_root
+from splitjob_local.programs.versions import find_program
 
 __all__ = ["Released", "commands"]
 
-CHART = ROOT / "charts/track-tree-audio"
+CHART = REPOSITORY / "charts/track-tree-audio"
 
 
 @dataclass(frozen=True)
@@ -44,7 +45,7 @@ class Released:
 
 def release(arguments: argparse.Namespace) -> None:
     """Make all parts of a release; with `--publish` push and sign them as well."""
-    version = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
+    version = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["project"]["version"]
     out = Path(arguments.out)
     shutil.rmtree(out, ignore_errors=True)
     out.mkdir(parents=True)
@@ -127,7 +128,7 @@ def main() -> int:
     description = str(__doc__).split(":", 1)[1].strip()
     parser = argparse.ArgumentParser(description=description, epilog=EPILOG)
     add_arguments(parser)
-    parser.add_argument("--out", default=str(ROOT / "dist/release"))
+    parser.add_argument("--out", default=str(REPOSITORY / "dist/release"))
     parser.add_argument("--publish", action="store_true", help="push and sign")
     try:
         release(parser.parse_args())

@@ -10,8 +10,8 @@ import socket
 from pathlib import Path
 from typing import IO, Self
 
+from splitjob_local.paths import cache_root
 from splitjob_local.processes.locks import try_lock
-from splitjob_local.programs.versions import cache_root
 
 FIRST_PORT, LAST_PORT = 20000, 21999
 

@@ -10,6 +10,7 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
+from splitjob_local.paths import cache_root
 from splitjob_local.processes.locks import locked
 from splitjob_local.programs.gobuild import build_programs
 from splitjob_local.programs.releases import Releases, ReleaseUnavailableError, download_programs
@@ -19,7 +20,6 @@ from splitjob_local.programs.versions import (
     KUBERNETES,
     PROGRAMS,
     VERSITYGW,
-    cache_root,
     find_program,
     is_supported,
     pinned_versions,

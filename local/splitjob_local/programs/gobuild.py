@@ -16,12 +16,12 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from splitjob_local.paths import TOOLS
 from splitjob_local.processes.supervisor import die_with_parent
 from splitjob_local.programs.versions import (
     HELM,
     KUBERNETES,
     PROGRAMS,
-    TOOLS,
     VERSITYGW,
     pinned_versions,
     version_in,

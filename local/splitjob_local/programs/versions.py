@@ -1,6 +1,5 @@
 """The programs a local cluster is made of, and the versions this project is built against."""
 
-import os
 import platform
 import re
 import shutil
@@ -9,8 +8,7 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-REPOSITORY = Path(__file__).resolve().parents[3]
-TOOLS = REPOSITORY / "local" / "tools"
+from splitjob_local.paths import TOOLS
 
 Version = tuple[int, int, int]
 
@@ -57,12 +55,6 @@ def pinned_versions() -> dict[str, str]:
             raise ValueError(f"{TOOLS} pins no version of {module}")
         pins[module] = match[1]
     return pins
-
-
-def cache_root() -> Path:
-    """Return the folder under which this project caches, as the XDG base directory rules say."""
-    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(base) / "track-tree-audio"
 
 
 def platform_name() -> tuple[str, str]:

@@ -13,8 +13,9 @@ from typing import Any
 import pytest
 
 from splitjob_local.images import audit, libraries, licences, recipe, release
-from splitjob_local.images.engine import ROOT, TARGETS, Build, Engine, ImageError, Target, labels
+from splitjob_local.images.engine import TARGETS, Build, Engine, ImageError, Target, labels
 from splitjob_local.images.licences import Package, Policy
+from splitjob_local.paths import REPOSITORY
 
 LOCK = """\
 base==1.0 \\
@@ -203,7 +204,7 @@ def test_all_licences_were_looked_at_and_the_page_says_what_is_installed() -> No
     packages, policy = licences.read_packages(), licences.read_policy()
     assert licences.problems(packages, policy) == []
     if sys.platform == "linux":  # elsewhere there are fewer packages
-        written = (ROOT / licences.PAGE).read_text()
+        written = (REPOSITORY / licences.PAGE).read_text()
         assert written == licences.page(packages, policy), "run `make licences`"
 
 
@@ -275,4 +276,4 @@ def test_an_engine_that_is_not_there_is_said(monkeypatch: pytest.MonkeyPatch) ->
 def test_targets_are_stages_of_their_files() -> None:
     for target in TARGETS.values():
         assert isinstance(target, Target)
-        assert f" AS {target.stage}\n" in (ROOT / target.file).read_text()
+        assert f" AS {target.stage}\n" in (REPOSITORY / target.file).read_text()
