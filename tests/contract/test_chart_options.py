@@ -26,7 +26,7 @@ from splitjob.resource import (
     Attempt,
 )
 from splitjob_operator.core import additions, worker_job
-from splitjob_operator.core.observed import SplitJobView
+from splitjob_operator.core.observed import SplitJob
 from splitjob_operator.core.settings import Settings
 
 DEPLOYMENTS = ("api", "operator")
@@ -54,7 +54,7 @@ def worker(
         "source": {"url": "https://audio.example.com/song.wav"},
         "webhook": {"url": "https://hooks.example.com/x"},
     }
-    view = SplitJobView.of(
+    view = SplitJob.of(
         {
             "apiVersion": API_VERSION,
             "kind": KIND,

@@ -9,8 +9,8 @@ from typing import Any
 from splitjob import workload
 from splitjob.resource import API_VERSION, KIND, LABEL_ATTEMPT, LABEL_SPLITJOB, Attempt
 from splitjob.result import EXIT_BAD_INPUT, StemReport, WorkerReport
-from splitjob_operator.core.lookups import Answers, ManifestAnswer, ManifestState
-from splitjob_operator.core.observed import JobView, Observed, PodView, SplitJobView, Turn
+from splitjob_operator.core.lookups import LookupResults, ManifestLookup, ManifestState
+from splitjob_operator.core.observed import KubeJob, KubePod, Observed, QueueDecision, SplitJob
 from splitjob_operator.core.plan import Plan
 from splitjob_operator.core.settings import Settings
 from splitjob_operator.core.status_json import dump
@@ -20,7 +20,7 @@ NOW = datetime(2026, 11, 22, 20, 0, 0, tzinfo=UTC)
 NAME = "split-abc"
 UID = "11111111-2222-3333-4444-555555555555"
 JOB_UID = "99999999-2222-3333-4444-555555555555"
-SERVABLE = Answers(checked=True, manifest=ManifestAnswer(ManifestState.ABSENT))
+SERVABLE = LookupResults(checked=True, manifest=ManifestLookup(ManifestState.ABSENT))
 
 
 def stamp(when: datetime) -> str:
@@ -70,17 +70,17 @@ def raw_splitjob(
     return found
 
 
-def splitjob(**arguments: Any) -> SplitJobView:
-    return SplitJobView.of(raw_splitjob(**arguments))
+def splitjob(**arguments: Any) -> SplitJob:
+    return SplitJob.of(raw_splitjob(**arguments))
 
 
-def written(view: SplitJobView, plan: Plan) -> SplitJobView:
+def written(view: SplitJob, plan: Plan) -> SplitJob:
     """The SplitJob after the plan's status was written and read back."""
     assert plan.status is not None
     return replace(view, status=type(view.status).model_validate(dump(plan.status)))
 
 
-def job(number: int = 1, **changed: Any) -> JobView:
+def job(number: int = 1, **changed: Any) -> KubeJob:
     values: dict[str, Any] = {
         "name": f"{NAME}-{number}",
         "uid": f"{JOB_UID}-{number}",
@@ -88,7 +88,7 @@ def job(number: int = 1, **changed: Any) -> JobView:
         "owner_uid": UID,
         "created_at": NOW,
     }
-    return JobView(**(values | changed))
+    return KubeJob(**(values | changed))
 
 
 def raw_pod(number: int = 1, **state: Any) -> dict[str, Any]:
@@ -111,15 +111,15 @@ def raw_pod(number: int = 1, **state: Any) -> dict[str, Any]:
     }
 
 
-def running_pod(number: int = 1, since: datetime = NOW) -> PodView:
+def running_pod(number: int = 1, since: datetime = NOW) -> KubePod:
     raw = raw_pod(number, running={"startedAt": stamp(since)})
     raw["status"]["phase"] = "Running"
-    return PodView.of(raw)
+    return KubePod.of(raw)
 
 
 def ended_pod(
     exit_code: int, message: str = "", reason: str = "", number: int = 1, **top: Any
-) -> PodView:
+) -> KubePod:
     raw = raw_pod(
         number,
         terminated={
@@ -131,7 +131,7 @@ def ended_pod(
         },
     )
     raw["status"]["phase"] = "Failed" if exit_code else "Succeeded"
-    return replace(PodView.of(raw), **top)
+    return replace(KubePod.of(raw), **top)
 
 
 def completed_report(*, delivered: bool = False) -> WorkerReport:
@@ -148,12 +148,12 @@ def completed_report(*, delivered: bool = False) -> WorkerReport:
     )
 
 
-def completed_pod(number: int = 1, *, delivered: bool = False) -> PodView:
+def completed_pod(number: int = 1, *, delivered: bool = False) -> KubePod:
     message = completed_report(delivered=delivered).encode().decode()
     return ended_pod(0, message, number=number)
 
 
-def failed_pod(code: str, number: int = 1, *, retryable: bool = False) -> PodView:
+def failed_pod(code: str, number: int = 1, *, retryable: bool = False) -> KubePod:
     message = json.dumps(
         {
             "outcome": "failed",
@@ -166,8 +166,12 @@ def failed_pod(code: str, number: int = 1, *, retryable: bool = False) -> PodVie
     return ended_pod(EXIT_BAD_INPUT, message, number=number)
 
 
-def seen(view: SplitJobView, **changed: Any) -> Observed:
-    values: dict[str, Any] = {"splitjob": view, "answers": SERVABLE, "turn": Turn()}
+def seen(view: SplitJob, **changed: Any) -> Observed:
+    values: dict[str, Any] = {
+        "splitjob": view,
+        "lookups": SERVABLE,
+        "queue_decision": QueueDecision(),
+    }
     return Observed(**(values | changed))
 
 

@@ -19,24 +19,24 @@ from splitjob_io.webhook_sender import DeliveryOutcome
 from splitjob_operator.core import outbox
 from splitjob_operator.core.finished import with_outbox
 from splitjob_operator.core.lookups import (
-    Answers,
     CheckRequest,
     ClaimTombstone,
-    LookAtManifest,
-    ManifestAnswer,
+    Lookup,
+    LookupResults,
+    ManifestLookup,
     ManifestState,
-    Question,
     ReadJobWarning,
+    ReadManifest,
 )
 from splitjob_operator.core.manifest import classify, tombstone
-from splitjob_operator.core.observed import JobView, Observed, PodView, SplitJobView, Turn
+from splitjob_operator.core.observed import KubeJob, KubePod, Observed, QueueDecision, SplitJob
 from splitjob_operator.core.plan import (
     Action,
     CreateJob,
+    DeleteForeignManifest,
     DeleteJob,
     DeletePod,
     DeleteSplitJob,
-    DeleteTombstone,
     Deliver,
     OwnSecret,
     Plan,
@@ -45,7 +45,7 @@ from splitjob_operator.core.reconcile import reconcile
 from splitjob_operator.core.settings import Settings
 from splitjob_operator.core.status_json import dump
 
-MAX_QUESTIONS = 6
+MAX_LOOKUPS = 6
 
 
 @dataclass
@@ -62,10 +62,10 @@ class World:
 
     settings: Settings = field(default_factory=settings)
     now: datetime = NOW
-    view: SplitJobView = field(default_factory=splitjob)
+    view: SplitJob = field(default_factory=splitjob)
     version: int = 7
-    jobs: dict[str, JobView] = field(default_factory=dict)
-    pods: dict[str, PodView] = field(default_factory=dict)
+    jobs: dict[str, KubeJob] = field(default_factory=dict)
+    pods: dict[str, KubePod] = field(default_factory=dict)
     workers: set[str] = field(default_factory=set)
     bucket: Manifest | None = None
     sent: list[tuple[str, str]] = field(default_factory=list)
@@ -108,15 +108,15 @@ class World:
             jobs=tuple(self.jobs.values()),
             pods=tuple(self.pods.values()),
             lost_nodes=dict(self.lost_nodes),
-            turn=Turn(may_start=self.may_start, position=1),
+            queue_decision=QueueDecision(may_start=self.may_start, position=1),
         )
 
     def plan(self, seen: Observed) -> Plan:
-        for _ in range(MAX_QUESTIONS):
+        for _ in range(MAX_LOOKUPS):
             plan = reconcile(seen, self.settings, self.now)
-            if plan.ask is None:
+            if plan.lookup is None:
                 return plan
-            seen = replace(seen, answers=self._answer(plan.ask, seen))
+            seen = replace(seen, lookups=self._answer(plan.lookup, seen))
         raise AssertionError("reconcile keeps asking")
 
     def carry_out(self, seen: Observed, plan: Plan, crash_after: int | None = None) -> None:
@@ -150,11 +150,11 @@ class World:
 
     # The Job controller, the kubelet, the workers
 
-    def give_pod(self, job: JobView) -> None:
+    def give_pod(self, job: KubeJob) -> None:
         """The Job controller makes the one pod of a Job."""
         self.uids += 1
         name = f"{job.name}-{self.uids}"
-        self.pods[name] = PodView(
+        self.pods[name] = KubePod(
             name=name,
             uid=str(self.uids),
             job_uid=job.uid,
@@ -166,14 +166,14 @@ class World:
         self.pods[name] = replace(self.pods[name], phase="Running", started_at=self.now)
         self.workers.add(name)
 
-    def end_worker(self, name: str, ended: PodView) -> None:
+    def end_worker(self, name: str, ended: KubePod) -> None:
         """A worker ends as another pod did, and its kubelet says so."""
         self.workers.discard(name)
         pod = self.pods[name]
         self.pods[name] = replace(
             pod,
             phase=ended.phase,
-            end=ended.end,
+            terminated=ended.terminated,
             disruption=ended.disruption,
             started_at=pod.started_at or self.now,
         )
@@ -232,13 +232,13 @@ class World:
 
     # Inside
 
-    def pods_of(self, job: JobView) -> list[PodView]:
+    def pods_of(self, job: KubeJob) -> list[KubePod]:
         return [pod for pod in self.pods.values() if pod.job_uid == job.uid]
 
-    def _alive_pods(self, job: JobView) -> list[PodView]:
+    def _alive_pods(self, job: KubeJob) -> list[KubePod]:
         return [pod for pod in self.pods_of(job) if not pod.over]
 
-    def _touch(self, view: SplitJobView) -> None:
+    def _touch(self, view: SplitJob) -> None:
         self.version += 1
         self.view = replace(view, resource_version=str(self.version))
 
@@ -246,35 +246,35 @@ class World:
         read_back = SplitJobStatus.model_validate(dump(status))
         self._touch(replace(self.view, status=read_back))
 
-    def _answer(self, question: Question, seen: Observed) -> Answers:
-        answers = seen.answers
+    def _answer(self, question: Lookup, seen: Observed) -> LookupResults:
+        answers = seen.lookups
         match question:
             case CheckRequest():
                 return replace(answers, checked=True)
-            case LookAtManifest():
+            case ReadManifest():
                 return replace(answers, manifest=self._look())
             case ClaimTombstone():
                 return replace(answers, claim=self._claim(question, seen))
             case ReadJobWarning():
                 return replace(answers, job_warning="")
 
-    def _look(self) -> ManifestAnswer:
+    def _look(self) -> ManifestLookup:
         if self.away:
-            return ManifestAnswer(ManifestState.UNREACHABLE)
+            return ManifestLookup(ManifestState.UNREACHABLE)
         if self.bucket is None:
-            return ManifestAnswer(ManifestState.ABSENT)
+            return ManifestLookup(ManifestState.ABSENT)
         return self._classified()
 
-    def _classified(self) -> ManifestAnswer:
+    def _classified(self) -> ManifestLookup:
         spec = self.view.spec
         assert self.bucket
         assert spec
         return classify(self.bucket, UID, spec.request)
 
-    def _claim(self, wanted: ClaimTombstone, seen: Observed) -> ManifestAnswer:
+    def _claim(self, wanted: ClaimTombstone, seen: Observed) -> ManifestLookup:
         if self.away:
             self.looked_in_vain = True
-            return ManifestAnswer(ManifestState.UNREACHABLE)
+            return ManifestLookup(ManifestState.UNREACHABLE)
         if self.bucket is None or self._classified().state is ManifestState.FOREIGN:
             request = seen.splitjob.spec.request if seen.splitjob.spec else None
             assert request
@@ -291,7 +291,7 @@ class World:
             case DeletePod(name, uid, force):
                 if name in self.pods and self.pods[name].uid == uid and force:
                     self.lose_pod(name)  # the process may run on: nobody could ask it
-            case DeleteTombstone():
+            case DeleteForeignManifest():
                 if self.bucket and self._classified().state is ManifestState.FOREIGN:
                     self.bucket = None
             case Deliver():
@@ -308,7 +308,7 @@ class World:
             return self.jobs[name].owner_uid == UID
         self.uids += 1
         self.created.append(name)
-        self.jobs[name] = JobView(
+        self.jobs[name] = KubeJob(
             name=name, uid=f"job-{self.uids}", owner_kind=KIND, owner_uid=UID, created_at=self.now
         )
         return True

@@ -19,42 +19,42 @@ from splitjob import conditions
 from splitjob.conditions import ConditionType
 from splitjob.resource import Request
 from splitjob_operator.core.lookups import (
-    ManifestAnswer,
+    ManifestLookup,
     ManifestState,
 )
-from splitjob_operator.core.observed import Observed, SplitJobView
+from splitjob_operator.core.observed import Observed, SplitJob
 from splitjob_operator.core.plan import (
     Plan,
 )
 from splitjob_operator.core.reconcile import reconcile
 
-CLAIMED = replace(SERVABLE, claim=ManifestAnswer(ManifestState.OUR_TOMBSTONE))
-UNREACHABLE = ManifestAnswer(ManifestState.UNREACHABLE, message="cannot read s3://stems/x")
+CLAIMED = replace(SERVABLE, claim=ManifestLookup(ManifestState.OUR_TOMBSTONE))
+UNREACHABLE = ManifestLookup(ManifestState.UNREACHABLE, message="cannot read s3://stems/x")
 
 
 def plan_of(observed: Observed, at: float = 0, **changed: Any) -> Plan:
     return reconcile(observed, settings(**changed), after(at))
 
 
-def started(**arguments: Any) -> SplitJobView:
+def started(**arguments: Any) -> SplitJob:
     """A SplitJob whose first attempt has been decided."""
     view = splitjob(**arguments)
     return written(view, plan_of(seen(view)))
 
 
-def running(**arguments: Any) -> SplitJobView:
+def running(**arguments: Any) -> SplitJob:
     view = started(**arguments)
     plan = plan_of(seen(view, jobs=(job(),), pods=(running_pod(),)))
     return written(view, plan)
 
 
-def canceled(view: SplitJobView) -> SplitJobView:
+def canceled(view: SplitJob) -> SplitJob:
     return replace(view, spec=splitjob(spec={"canceled": True}).spec)
 
 
-def failed(code: str = "source_not_found") -> SplitJobView:
+def failed(code: str = "source_not_found") -> SplitJob:
     view = running()
-    found = seen(view, jobs=(job(),), pods=(failed_pod(code),), answers=CLAIMED)
+    found = seen(view, jobs=(job(),), pods=(failed_pod(code),), lookups=CLAIMED)
     return written(view, plan_of(found, 5))
 
 

@@ -497,7 +497,7 @@ def rights_needed(totals: str, *, network_policies: bool) -> tuple[Right, ...]:
 
 @contextmanager
 def _translating(deed: str) -> Iterator[None]:
-    """Turn what the client raises into our own errors."""
+    """QueueDecision what the client raises into our own errors."""
     try:
         yield
     except ApiException as error:

@@ -5,16 +5,16 @@ from pydantic import ValidationError
 from splitjob.resource import Request
 from splitjob.result import Manifest, storage_prefix
 from splitjob_io.storage import S3Service, StorageError
-from splitjob_operator.core.lookups import ClaimTombstone, ManifestAnswer, ManifestState
+from splitjob_operator.core.lookups import ClaimTombstone, ManifestLookup, ManifestState
 from splitjob_operator.core.manifest import classify, key_of, tombstone
-from splitjob_operator.core.observed import SplitJobView
+from splitjob_operator.core.observed import SplitJob
 
-__all__ = ["Bucket"]
+__all__ = ["ManifestStore"]
 
 CLAIM_TRIES = 3
 
 
-class Bucket:
+class ManifestStore:
     """The manifests of an installation.
 
     Args:
@@ -26,16 +26,14 @@ class Bucket:
         self._service = service
         self._prefix = prefix
 
-    def look(self, splitjob: SplitJobView, request: Request) -> ManifestAnswer:
+    def look(self, splitjob: SplitJob, request: Request) -> ManifestLookup:
         """Return what stands in the place of a job's manifest."""
         try:
             return self._look(self._key(splitjob, request), splitjob.uid, request)
         except StorageError as error:
             return _failed(error)
 
-    def claim(
-        self, splitjob: SplitJobView, request: Request, wanted: ClaimTombstone
-    ) -> ManifestAnswer:
+    def claim(self, splitjob: SplitJob, request: Request, wanted: ClaimTombstone) -> ManifestLookup:
         """Write a tombstone unless a manifest is there; return what stands there now."""
         key = self._key(splitjob, request)
         number = splitjob.status.attempts[-1].number if splitjob.status.attempts else 0
@@ -44,7 +42,7 @@ class Bucket:
         try:
             for _ in range(CLAIM_TRIES):
                 if self._service.put_if_absent(key, body):
-                    return ManifestAnswer(ManifestState.OUR_TOMBSTONE, stone)
+                    return ManifestLookup(ManifestState.OUR_TOMBSTONE, stone)
                 there = self._look(key, splitjob.uid, request)
                 if there.state in {ManifestState.COMPLETED, ManifestState.OUR_TOMBSTONE}:
                     return there
@@ -52,11 +50,11 @@ class Bucket:
                     self._service.delete_file(key)
         except StorageError as error:
             return _failed(error)
-        return ManifestAnswer(
+        return ManifestLookup(
             ManifestState.UNREACHABLE, message=f"{self._service.url(key)} keeps changing"
         )
 
-    def clear(self, splitjob: SplitJobView, request: Request) -> None:
+    def clear(self, splitjob: SplitJob, request: Request) -> None:
         """Delete what a former job of the same name left in the manifest's place.
 
         Raises:
@@ -66,23 +64,23 @@ class Bucket:
         if self._look(key, splitjob.uid, request).state is ManifestState.FOREIGN:
             self._service.delete_file(key)
 
-    def _key(self, splitjob: SplitJobView, request: Request) -> str:
+    def _key(self, splitjob: SplitJob, request: Request) -> str:
         return key_of(storage_prefix(self._prefix, request.version_id, splitjob.name))
 
-    def _look(self, key: str, job_uid: str, request: Request) -> ManifestAnswer:
+    def _look(self, key: str, job_uid: str, request: Request) -> ManifestLookup:
         try:
             raw = self._service.get_json(key)
             if raw is None:
-                return ManifestAnswer(ManifestState.ABSENT)
+                return ManifestLookup(ManifestState.ABSENT)
             return classify(Manifest.model_validate(raw), job_uid, request)
         except ValidationError:
-            return ManifestAnswer(ManifestState.FOREIGN)
+            return ManifestLookup(ManifestState.FOREIGN)
         except StorageError as error:
             if error.code == "NotJson":
-                return ManifestAnswer(ManifestState.FOREIGN)
+                return ManifestLookup(ManifestState.FOREIGN)
             raise
 
 
-def _failed(error: StorageError) -> ManifestAnswer:
+def _failed(error: StorageError) -> ManifestLookup:
     state = ManifestState.UNREACHABLE if error.retryable else ManifestState.REFUSED
-    return ManifestAnswer(state, message=str(error))
+    return ManifestLookup(state, message=str(error))

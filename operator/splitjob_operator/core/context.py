@@ -7,40 +7,40 @@ from datetime import datetime, timedelta
 from splitjob import conditions
 from splitjob.conditions import ConditionType, Reason
 from splitjob.resource import Attempt, ConditionStatus, Request, SplitJobStatus
-from splitjob_operator.core.diagnosis import Limits
-from splitjob_operator.core.lookups import Question
-from splitjob_operator.core.observed import JobView, Observed, PodView
+from splitjob_operator.core.diagnosis import AttemptDeadlines
+from splitjob_operator.core.lookups import Lookup
+from splitjob_operator.core.observed import KubeJob, KubePod, Observed
 from splitjob_operator.core.plan import Action, Plan
-from splitjob_operator.core.queue import Hold
+from splitjob_operator.core.queue import BlockedReason
 from splitjob_operator.core.settings import Settings
 
-__all__ = ["Round"]
+__all__ = ["ReconcileContext"]
 
 
 @dataclass
-class Round:
+class ReconcileContext:
     """The draft of a plan.
 
     Attributes:
-        seen: what was read.
+        observed: what was read.
         settings: the installation's.
         now: the time, whole seconds.
         status: a copy of the status, changed as the round goes on.
         hold: what keeps it from starting, whosever turn it is.
     """
 
-    seen: Observed
+    observed: Observed
     settings: Settings
     now: datetime
     status: SplitJobStatus = field(init=False)
     before: list[Action] = field(default_factory=list)
     after: list[Action] = field(default_factory=list)
-    again_at: datetime | None = None
-    hold: Hold | None = None
+    next_reconcile_at: datetime | None = None
+    blocked: BlockedReason | None = None
 
     def __post_init__(self) -> None:
         """Copy the status, and complete its conditions at first sight."""
-        splitjob = self.seen.splitjob
+        splitjob = self.observed.splitjob
         self.status = splitjob.status.model_copy(deep=True)
         if not self.status.conditions:
             self.status.conditions = conditions.initial(self.now, splitjob.generation)
@@ -49,7 +49,7 @@ class Round:
     @property
     def first_sight(self) -> bool:
         """Whether this SplitJob had no status yet."""
-        return not self.seen.splitjob.status.conditions
+        return not self.observed.splitjob.status.conditions
 
     @property
     def finished(self) -> bool:
@@ -60,23 +60,23 @@ class Round:
     @property
     def request(self) -> Request | None:
         """What was asked; None where it cannot be understood."""
-        spec = self.seen.splitjob.spec
+        spec = self.observed.splitjob.spec
         return spec.request if spec else None
 
     @property
     def canceled(self) -> bool:
         """Whether the job is to be canceled."""
-        spec = self.seen.splitjob.spec
+        spec = self.observed.splitjob.spec
         return spec is not None and spec.canceled
 
     @property
     def suspended(self) -> bool:
         """Whether no attempt may be started for now."""
-        spec = self.seen.splitjob.spec
+        spec = self.observed.splitjob.spec
         return spec is not None and spec.suspend
 
     @property
-    def stores(self) -> bool:
+    def needs_bucket(self) -> bool:
         """Whether we have the keys to where this job's stems go, and so can see its manifest."""
         return self.request is not None and not self.request.uploads
 
@@ -87,29 +87,29 @@ class Round:
         return last if last and last.finished_at is None else None
 
     @property
-    def own_jobs(self) -> list[JobView]:
+    def own_jobs(self) -> list[KubeJob]:
         """The Jobs that are this SplitJob's, by the owner's uid."""
-        return [job for job in self.seen.jobs if job.belongs_to(self.seen.splitjob)]
+        return [job for job in self.observed.jobs if job.belongs_to(self.observed.splitjob)]
 
-    def job_of(self, attempt: Attempt) -> JobView | None:
+    def job_of(self, attempt: Attempt) -> KubeJob | None:
         """Return the Job of an attempt."""
         return next((job for job in self.own_jobs if job.name == attempt.job_name), None)
 
-    def pods_of(self, attempt: Attempt) -> list[PodView]:
+    def pods_of(self, attempt: Attempt) -> list[KubePod]:
         """Return the pods of an attempt, by their Job's uid: the newest first."""
         job = self.job_of(attempt)
         uids = {attempt.job_uid, job.uid if job else None} - {None}
-        pods = [pod for pod in self.seen.pods if pod.job_uid in uids]
+        pods = [pod for pod in self.observed.pods if pod.job_uid in uids]
         return sorted(pods, key=lambda pod: (pod.over, pod.name))
 
-    def limits(self, attempt: Attempt) -> Limits:
+    def deadlines(self, attempt: Attempt) -> AttemptDeadlines:
         """Return the deadlines of an attempt."""
         request, settings = self.request, self.settings
         queue = request.queue_deadline_seconds if request else None
         run = request.run_deadline_seconds if request else None
         since = self.status.queue.since if self.status.queue else None
-        return Limits(
-            queued_since=since or attempt.created_at or self.seen.splitjob.created_at,
+        return AttemptDeadlines(
+            queued_since=since or attempt.created_at or self.observed.splitjob.created_at,
             queue=queue or settings.queue_deadline_seconds,
             start=settings.start_deadline_seconds,
             run=run or settings.run_deadline_seconds,
@@ -128,20 +128,22 @@ class Round:
             str(reason),
             message,
             self.now,
-            self.seen.splitjob.generation,
+            self.observed.splitjob.generation,
         )
 
-    def wake_at(self, when: datetime) -> None:
+    def requeue_at(self, when: datetime) -> None:
         """Reconcile again then, or earlier."""
-        self.again_at = when if self.again_at is None else min(self.again_at, when)
+        self.next_reconcile_at = (
+            when if self.next_reconcile_at is None else min(self.next_reconcile_at, when)
+        )
 
-    def wake_in(self, seconds: float) -> None:
+    def requeue_after(self, seconds: float) -> None:
         """Reconcile again in so many seconds, or earlier."""
-        self.wake_at(self.now + timedelta(seconds=seconds))
+        self.requeue_at(self.now + timedelta(seconds=seconds))
 
-    def asking(self, question: Question) -> Plan:
+    def look_up(self, lookup: Lookup) -> Plan:
         """Return a plan that only asks."""
-        return Plan(ask=question)
+        return Plan(lookup=lookup)
 
     def plan(self, also_after: Sequence[Action] = ()) -> Plan:
         """Return the plan as it stands."""
@@ -149,6 +151,6 @@ class Round:
             before=tuple(self.before),
             status=self.status,
             after=(*self.after, *also_after),
-            again_at=self.again_at,
-            hold=self.hold,
+            requeue_at=self.next_reconcile_at,
+            blocked=self.blocked,
         )

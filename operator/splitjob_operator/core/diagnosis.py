@@ -1,4 +1,4 @@
-"""Reading a failure from what Kubernetes shows of an attempt.
+"""Diagnosis a failure from what Kubernetes shows of an attempt.
 
 The first match wins: disruption, deadlines, the pod's own reason, the container's waiting reason,
 out of memory, the worker's termination message, its exit code, and last a pod that is not there.
@@ -11,9 +11,9 @@ from datetime import datetime, timedelta
 from splitjob.errors import ErrorCode, retry_rule
 from splitjob.jsonlog import redact
 from splitjob.result import EXIT_TERMINATED
-from splitjob_operator.core.observed import ContainerEnd, JobView, PodView
+from splitjob_operator.core.observed import ContainerTermination, KubeJob, KubePod
 
-__all__ = ["Limits", "Reading", "no_capacity", "read", "reason_due"]
+__all__ = ["AttemptDeadlines", "Diagnosis", "diagnose", "no_capacity", "reason_due"]
 
 IMAGE_HOPELESS = {"InvalidImageName", "ErrImageNeverPull"}
 IMAGE_REASONS = IMAGE_HOPELESS | {"ErrImagePull", "ImagePullBackOff", "RegistryUnavailable"}
@@ -31,7 +31,7 @@ _EXIT_CODE_IN_JOB = re.compile(r"failed with exit code (\d+)")
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
+class AttemptDeadlines:
     """How long each stage of an attempt may take.
 
     Attributes:
@@ -51,7 +51,7 @@ class Limits:
 
 
 @dataclass(frozen=True, slots=True)
-class Reading:
+class Diagnosis:
     """Why an attempt ends without stems."""
 
     code: ErrorCode
@@ -59,46 +59,46 @@ class Reading:
     retryable: bool
 
     @classmethod
-    def of(cls, code: ErrorCode, message: str) -> "Reading":
+    def of(cls, code: ErrorCode, message: str) -> "Diagnosis":
         """A failure that may be tried again as often as its code says."""
         return cls(code, message, retry_rule(code).attempts > 0)
 
 
-def read(
-    job: JobView | None,
-    pod: PodView | None,
+def diagnose(
+    job: KubeJob | None,
+    pod: KubePod | None,
     node_lost_since: datetime | None,
-    limits: Limits,
+    deadlines: AttemptDeadlines,
     now: datetime,
     why: str = "",
-) -> Reading | None:
+) -> Diagnosis | None:
     """Return why an attempt has failed, or None while it may still succeed.
 
     Args:
         job: the attempt's Job; None: it was there and is not any more.
         pod: its pod, None where there is none.
         node_lost_since: since when the pod's node has been away; None: it is there.
-        limits: how long each stage may take.
+        deadlines: how long each stage may take.
         now: the time.
         why: what kept it from having a pod so far, as a sentence; blank where nobody said.
     """
     if pod is None:
-        return _without_pod(job, limits, now, why)
+        return _without_pod(job, deadlines, now, why)
     due = reason_due(pod)
     if due and now < due:
         return None
     return (
         _disruption(pod)
-        or _deadline(pod, limits, now)
+        or _deadline(pod, deadlines, now)
         or _pod_reason(pod)
-        or _waiting(pod, limits, now)
-        or _node(pod, node_lost_since, limits, now)
-        or (_ended(pod, pod.end) if pod.end else None)
+        or _waiting(pod, deadlines, now)
+        or _node(pod, node_lost_since, deadlines, now)
+        or (_ended(pod, pod.terminated) if pod.terminated else None)
         or _orphaned(job, pod)
     )
 
 
-def reason_due(pod: PodView) -> datetime | None:
+def reason_due(pod: KubePod) -> datetime | None:
     """Return by when the pod of a stopped worker says why it was stopped; None: it will not.
 
     A kubelet that evicts a pod, or ends it at its deadline, writes so with the pod's final phase
@@ -107,7 +107,7 @@ def reason_due(pod: PodView) -> datetime | None:
     Args:
         pod: the attempt's pod.
     """
-    end = pod.end
+    end = pod.terminated
     if end is None or end.finished_at is None or end.reason in UNSEEN | {"OOMKilled"}:
         return None
     stopped = end.exit_code in STOP_SIGNALS | {KILLED}
@@ -116,98 +116,99 @@ def reason_due(pod: PodView) -> datetime | None:
     return end.finished_at + timedelta(seconds=REASON_SECONDS)
 
 
-def _disruption(pod: PodView) -> Reading | None:
+def _disruption(pod: KubePod) -> Diagnosis | None:
     if not pod.disruption or not (pod.over or pod.deleting_since):
         return None
     code = ErrorCode.WORKER_LOST if pod.disruption in NODE_GONE else ErrorCode.WORKER_DISRUPTED
     why = pod.disruption_message or pod.disruption
-    return Reading.of(code, f"The worker's pod was taken away: {why}")
+    return Diagnosis.of(code, f"The worker's pod was taken away: {why}")
 
 
-def _deadline(pod: PodView, limits: Limits, now: datetime) -> Reading | None:
+def _deadline(pod: KubePod, deadlines: AttemptDeadlines, now: datetime) -> Diagnosis | None:
     if pod.reason == "DeadlineExceeded":
-        return _too_long(limits)
+        return _too_long(deadlines)
     if pod.over:
         return None
     if pod.started_at:
-        over = pod.started_at + timedelta(seconds=limits.run) <= now
-        return _too_long(limits) if over else None
+        over = pod.started_at + timedelta(seconds=deadlines.run) <= now
+        return _too_long(deadlines) if over else None
     if pod.scheduled_at is None:
-        return no_capacity(pod.unschedulable, limits, now)
-    if pod.scheduled_at + timedelta(seconds=limits.start) > now:
+        return no_capacity(pod.unschedulable, deadlines, now)
+    if pod.scheduled_at + timedelta(seconds=deadlines.start) > now:
         return None
     why = pod.waiting_message or pod.waiting_reason or "no reason was given"
     code = _waiting_code(pod.waiting_reason)
-    return Reading.of(code, f"The worker did not start within {limits.start} s: {why}")
+    return Diagnosis.of(code, f"The worker did not start within {deadlines.start} s: {why}")
 
 
-def _too_long(limits: Limits) -> Reading:
-    return Reading.of(
-        ErrorCode.DEADLINE_EXCEEDED, f"The worker ran longer than the {limits.run} s it was given."
+def _too_long(deadlines: AttemptDeadlines) -> Diagnosis:
+    return Diagnosis.of(
+        ErrorCode.DEADLINE_EXCEEDED,
+        f"The worker ran longer than the {deadlines.run} s it was given.",
     )
 
 
-def no_capacity(why: str, limits: Limits, now: datetime) -> Reading | None:
+def no_capacity(why: str, deadlines: AttemptDeadlines, now: datetime) -> Diagnosis | None:
     """Return the failure of an attempt that found no place by its queue deadline, else None.
 
     Args:
         why: what kept it waiting, as a sentence; blank where nobody said.
-        limits: how long it may wait.
+        deadlines: how long it may wait.
         now: the time.
     """
-    if limits.queued_since + timedelta(seconds=limits.queue) > now:
+    if deadlines.queued_since + timedelta(seconds=deadlines.queue) > now:
         return None
-    sentence = f"No place was found within {limits.queue} s"
-    return Reading.of(ErrorCode.NO_CAPACITY, f"{sentence}: {why}" if why else f"{sentence}.")
+    sentence = f"No place was found within {deadlines.queue} s"
+    return Diagnosis.of(ErrorCode.NO_CAPACITY, f"{sentence}: {why}" if why else f"{sentence}.")
 
 
-def _pod_reason(pod: PodView) -> Reading | None:
+def _pod_reason(pod: KubePod) -> Diagnosis | None:
     """Read the reason a kubelet gives for a whole pod, e.g. Evicted, OutOfcpu, NodeShutdown."""
     if not pod.reason or not pod.over:
         return None
     if pod.reason == "NodeLost":
-        return Reading.of(ErrorCode.WORKER_LOST, "The node of the worker was lost.")
+        return Diagnosis.of(ErrorCode.WORKER_LOST, "The node of the worker was lost.")
     message = pod.message or pod.reason
     if pod.reason == "Evicted" and re.search(r"emptydir|ephemeral|storage", message, re.IGNORECASE):
-        return Reading.of(ErrorCode.WORKER_STORAGE, f"The scratch disk was full: {message}")
-    return Reading.of(ErrorCode.WORKER_DISRUPTED, f"The node gave the worker up: {message}")
+        return Diagnosis.of(ErrorCode.WORKER_STORAGE, f"The scratch disk was full: {message}")
+    return Diagnosis.of(ErrorCode.WORKER_DISRUPTED, f"The node gave the worker up: {message}")
 
 
 def _waiting_code(reason: str) -> ErrorCode:
     return ErrorCode.WORKER_IMAGE if reason in IMAGE_REASONS else ErrorCode.WORKER_CONFIG
 
 
-def _waiting(pod: PodView, limits: Limits, now: datetime) -> Reading | None:
+def _waiting(pod: KubePod, deadlines: AttemptDeadlines, now: datetime) -> Diagnosis | None:
     reason = pod.waiting_reason
     if pod.started_at or reason not in IMAGE_REASONS | CONFIG_REASONS:
         return None
-    since = pod.scheduled_at or limits.queued_since
-    patient = since + timedelta(seconds=limits.waiting_grace) > now
+    since = pod.scheduled_at or deadlines.queued_since
+    patient = since + timedelta(seconds=deadlines.waiting_grace) > now
     if patient and reason not in IMAGE_HOPELESS:
         return None
     what = "image could not be pulled" if reason in IMAGE_REASONS else "container could not start"
-    return Reading.of(
+    return Diagnosis.of(
         _waiting_code(reason), f"The worker's {what} ({reason}): {pod.waiting_message or 'no more'}"
     )
 
 
 def _node(
-    pod: PodView, lost_since: datetime | None, limits: Limits, now: datetime
-) -> Reading | None:
+    pod: KubePod, lost_since: datetime | None, deadlines: AttemptDeadlines, now: datetime
+) -> Diagnosis | None:
     if pod.over or lost_since is None:
         return None
-    if lost_since + timedelta(seconds=limits.node_lost) > now:
+    if lost_since + timedelta(seconds=deadlines.node_lost) > now:
         return None
-    return Reading.of(ErrorCode.WORKER_LOST, f"Node {pod.node} has been away since {lost_since}.")
+    return Diagnosis.of(ErrorCode.WORKER_LOST, f"Node {pod.node} has been away since {lost_since}.")
 
 
-def _ended(pod: PodView, end: ContainerEnd) -> Reading | None:
+def _ended(pod: KubePod, end: ContainerTermination) -> Diagnosis | None:
     if end.reason == "OOMKilled":
-        return Reading.of(
+        return Diagnosis.of(
             ErrorCode.WORKER_OOM, "The worker needed more memory than its limit and was killed."
         )
     if end.reason in START_FAILURES:
-        return Reading.of(
+        return Diagnosis.of(
             ErrorCode.WORKER_CONFIG, f"The worker's command could not be started: {end.message}"
         )
     return (
@@ -217,59 +218,63 @@ def _ended(pod: PodView, end: ContainerEnd) -> Reading | None:
     )
 
 
-def _said(end: ContainerEnd) -> Reading | None:
+def _said(end: ContainerTermination) -> Diagnosis | None:
     report = end.report
     if report is None:
         return None
     if report.outcome == "failed":
         code = report.code or ErrorCode.INTERNAL_ERROR
         said = redact(report.message) or f"The worker failed: {code}."
-        return Reading(code, said, report.retryable)
+        return Diagnosis(code, said, report.retryable)
     if report.outcome == "terminated":
-        return Reading.of(ErrorCode.WORKER_DISRUPTED, "The worker was told to stop.")
+        return Diagnosis.of(ErrorCode.WORKER_DISRUPTED, "The worker was told to stop.")
     return None
 
 
-def _unseen(end: ContainerEnd) -> Reading | None:
+def _unseen(end: ContainerTermination) -> Diagnosis | None:
     if end.reason not in UNSEEN:
         return None
-    return Reading.of(ErrorCode.WORKER_LOST, "The node lost sight of the worker, as by a restart.")
+    return Diagnosis.of(
+        ErrorCode.WORKER_LOST, "The node lost sight of the worker, as by a restart."
+    )
 
 
-def _exit(code: int, *, terminating: bool) -> Reading:
+def _exit(code: int, *, terminating: bool) -> Diagnosis:
     if code in STOP_SIGNALS or (code == KILLED and terminating):
-        return Reading.of(ErrorCode.WORKER_DISRUPTED, "The worker was told to stop.")
+        return Diagnosis.of(ErrorCode.WORKER_DISRUPTED, "The worker was told to stop.")
     if code == KILLED:
-        return Reading.of(ErrorCode.WORKER_LOST, "The worker was killed (SIGKILL) from outside.")
+        return Diagnosis.of(ErrorCode.WORKER_LOST, "The worker was killed (SIGKILL) from outside.")
     said = "without a result" if code == 0 else f"with exit code {code}"
-    return Reading.of(
+    return Diagnosis.of(
         ErrorCode.INTERNAL_ERROR, f"The worker ended {said} and said nothing; see its log."
     )
 
 
-def _orphaned(job: JobView | None, pod: PodView) -> Reading | None:
+def _orphaned(job: KubeJob | None, pod: KubePod) -> Diagnosis | None:
     """Read a pod that still runs although its Job is gone, on its way out, or over."""
     if job is None or job.deleting:
         return _deleted_by_hand()
     if pod.over:
-        return Reading.of(ErrorCode.WORKER_LOST, "The worker's pod ended and left no word.")
+        return Diagnosis.of(ErrorCode.WORKER_LOST, "The worker's pod ended and left no word.")
     if pod.deleting_since:
-        return Reading.of(ErrorCode.WORKER_DISRUPTED, "The worker's pod was deleted.")
+        return Diagnosis.of(ErrorCode.WORKER_DISRUPTED, "The worker's pod was deleted.")
     return None
 
 
-def _deleted_by_hand() -> Reading:
-    return Reading.of(ErrorCode.WORKER_LOST, "The worker's Job was deleted.")
+def _deleted_by_hand() -> Diagnosis:
+    return Diagnosis.of(ErrorCode.WORKER_LOST, "The worker's Job was deleted.")
 
 
-def _without_pod(job: JobView | None, limits: Limits, now: datetime, why: str) -> Reading | None:
+def _without_pod(
+    job: KubeJob | None, deadlines: AttemptDeadlines, now: datetime, why: str
+) -> Diagnosis | None:
     if job is None or job.deleting:
         return _deleted_by_hand()
     if not job.finished:
-        return no_capacity(why, limits, now)
+        return no_capacity(why, deadlines, now)
     said = job.failed_message
     if "DisruptionTarget" in said:
-        return Reading.of(ErrorCode.WORKER_DISRUPTED, "The worker's pod was taken away.")
+        return Diagnosis.of(ErrorCode.WORKER_DISRUPTED, "The worker's pod was taken away.")
     if found := _EXIT_CODE_IN_JOB.search(said):
         return _exit(int(found[1]), terminating=False)
-    return Reading.of(ErrorCode.WORKER_LOST, "The worker's pod is gone and left no word.")
+    return Diagnosis.of(ErrorCode.WORKER_LOST, "The worker's pod is gone and left no word.")

@@ -10,15 +10,15 @@ from typing import Any, Literal
 from splitjob import conditions
 from splitjob.conditions import ConditionType
 from splitjob.resource import API_VERSION, KIND, SplitJobStatus
-from splitjob_operator.core.observed import SplitJobView
+from splitjob_operator.core.observed import SplitJob
 
-__all__ = ["News", "body", "news"]
+__all__ = ["EventSpec", "event_manifest", "events_between"]
 
 COMPONENT = "track-tree-audio-operator"
 
 
 @dataclass(frozen=True, slots=True)
-class News:
+class EventSpec:
     """One thing that happened."""
 
     kind: Literal["Normal", "Warning"]
@@ -26,17 +26,19 @@ class News:
     message: str
 
 
-def news(before: SplitJobStatus, after: SplitJobStatus) -> list[News]:
+def events_between(before: SplitJobStatus, after: SplitJobStatus) -> list[EventSpec]:
     """Return what happened between two states of a status."""
-    found: list[News] = []
+    found: list[EventSpec] = []
     ended = sum(attempt.finished_at is not None for attempt in before.attempts)
     if len(after.attempts) > len(before.attempts):
         latest = after.attempts[-1]
-        found.append(News("Normal", "AttemptStarted", f"Created Job {latest.job_name}."))
+        found.append(EventSpec("Normal", "AttemptStarted", f"Created Job {latest.job_name}."))
     if after.started_at and not before.started_at:
-        found.append(News("Normal", "WorkerStarted", "The worker has started."))
+        found.append(EventSpec("Normal", "WorkerStarted", "The worker has started."))
     found.extend(
-        News("Warning", attempt.reason or "AttemptEnded", f"{attempt.job_name}: {attempt.message}")
+        EventSpec(
+            "Warning", attempt.reason or "AttemptEnded", f"{attempt.job_name}: {attempt.message}"
+        )
         for attempt in after.attempts[ended:]
         if attempt.finished_at and not after.finished_at
     )
@@ -44,8 +46,8 @@ def news(before: SplitJobStatus, after: SplitJobStatus) -> list[News]:
     return found
 
 
-def _changed(before: SplitJobStatus, after: SplitJobStatus) -> list[News]:
-    found: list[News] = []
+def _changed(before: SplitJobStatus, after: SplitJobStatus) -> list[EventSpec]:
+    found: list[EventSpec] = []
     for kind in (ConditionType.ADMITTED, ConditionType.SUCCEEDED, ConditionType.NOTIFIED):
         was, now = (conditions.find(s.conditions, kind) for s in (before, after))
         if now is None or (was and (was.status, was.reason) == (now.status, now.reason)):
@@ -55,11 +57,11 @@ def _changed(before: SplitJobStatus, after: SplitJobStatus) -> list[News]:
         if now.reason in {"NotFinished", "NothingToSend"}:
             continue
         good = now.status == "True" or now.reason in {"Pending", "NotWanted", "Canceled"}
-        found.append(News("Normal" if good else "Warning", now.reason, now.message))
+        found.append(EventSpec("Normal" if good else "Warning", now.reason, now.message))
     return found
 
 
-def body(splitjob: SplitJobView, item: News, now: datetime) -> dict[str, Any]:
+def event_manifest(splitjob: SplitJob, item: EventSpec, now: datetime) -> dict[str, Any]:
     """Return the Event object of one piece of news."""
     stamp = now.strftime("%Y-%m-%dT%H:%M:%SZ")
     return {

@@ -7,11 +7,11 @@ from splitjob.conditions import ConditionType, Reason
 from splitjob.errors import ErrorCode, reason_of
 from splitjob.resource import ConditionStatus, EventName, SplitJobStatus, WebhookStatus
 from splitjob_operator.core import outbox
-from splitjob_operator.core.context import Round
-from splitjob_operator.core.ended_jobs import clear_ended_jobs
+from splitjob_operator.core.context import ReconcileContext
+from splitjob_operator.core.ended_jobs import delete_ended_jobs
 from splitjob_operator.core.plan import DeleteSplitJob, Deliver, Plan
 
-__all__ = ["DELIVERY_RETRY_SECONDS", "expires_at", "notified", "upkeep"]
+__all__ = ["DELIVERY_RETRY_SECONDS", "expires_at", "notified", "reconcile_finished"]
 
 # When to look whether a delivery that was begun has left its mark: one that the API server's
 # absence cut short before it began has not, and nothing else would bring it back.
@@ -63,53 +63,53 @@ def expires_at(status: SplitJobStatus, ttl_seconds: int) -> datetime | None:
     return max(status.finished_at, settled) + timedelta(seconds=ttl_seconds)
 
 
-def upkeep(r: Round) -> Plan:
+def reconcile_finished(ctx: ReconcileContext) -> Plan:
     """Return what a finished SplitJob still needs."""
-    clear_ended_jobs(r)
-    _restore_outbox(r)
-    _redeliver(r)
-    hook = r.status.webhook
-    if hook and outbox.due(hook, r.now):
-        r.after.append(Deliver())
-        r.wake_in(DELIVERY_RETRY_SECONDS)
+    delete_ended_jobs(ctx)
+    _restore_outbox(ctx)
+    _redeliver(ctx)
+    hook = ctx.status.webhook
+    if hook and outbox.due(hook, ctx.now):
+        ctx.after.append(Deliver())
+        ctx.requeue_after(DELIVERY_RETRY_SECONDS)
     elif hook and hook.next_attempt_at:
-        r.wake_at(hook.next_attempt_at)
-    _expire(r)
-    return r.plan()
+        ctx.requeue_at(hook.next_attempt_at)
+    _expire(ctx)
+    return ctx.plan()
 
 
-def _restore_outbox(r: Round) -> None:
+def _restore_outbox(ctx: ReconcileContext) -> None:
     """Put back an outbox that an older CustomResourceDefinition dropped: same event, same id."""
-    verdict = conditions.find(r.status.conditions, ConditionType.SUCCEEDED)
-    if r.status.webhook is not None or verdict is None or verdict.status == "Unknown":
+    verdict = conditions.find(ctx.status.conditions, ConditionType.SUCCEEDED)
+    if ctx.status.webhook is not None or verdict is None or verdict.status == "Unknown":
         return
     canceled = verdict.reason == reason_of(ErrorCode.CANCELED)
     ended: EventName = "canceled" if canceled else "failed"
     event: EventName = "completed" if verdict.status == "True" else ended
-    hook = outbox.open_outbox(r.seen.splitjob.uid, r.request, event, r.now)
-    told = conditions.find(r.status.conditions, ConditionType.NOTIFIED)
+    hook = outbox.open_outbox(ctx.observed.splitjob.uid, ctx.request, event, ctx.now)
+    told = conditions.find(ctx.status.conditions, ConditionType.NOTIFIED)
     if told is not None and told.status == "True":
         hook.state, hook.next_attempt_at = "Delivered", None
         hook.delivered_at = told.last_transition_time
-    r.status.webhook = hook
-    r.condition(*notified(hook))
+    ctx.status.webhook = hook
+    ctx.condition(*notified(hook))
 
 
-def _redeliver(r: Round) -> None:
-    hook, spec = r.status.webhook, r.seen.splitjob.spec
+def _redeliver(ctx: ReconcileContext) -> None:
+    hook, spec = ctx.status.webhook, ctx.observed.splitjob.spec
     if hook and spec and spec.redeliveries > hook.redeliveries:
-        hook = outbox.redeliver(hook, spec.redeliveries, r.now)
-        r.status.webhook = hook
-        r.condition(*notified(hook))
+        hook = outbox.redeliver(hook, spec.redeliveries, ctx.now)
+        ctx.status.webhook = hook
+        ctx.condition(*notified(hook))
 
 
-def _expire(r: Round) -> None:
-    spec = r.seen.splitjob.spec
+def _expire(ctx: ReconcileContext) -> None:
+    spec = ctx.observed.splitjob.spec
     own = spec.ttl_seconds_after_finished if spec else None
-    expiry = expires_at(r.status, r.settings.ttl_seconds_after_finished if own is None else own)
+    expiry = expires_at(ctx.status, ctx.settings.ttl_seconds_after_finished if own is None else own)
     if expiry is None:
         return
-    if expiry <= r.now:
-        r.after.append(DeleteSplitJob())
+    if expiry <= ctx.now:
+        ctx.after.append(DeleteSplitJob())
     else:
-        r.wake_at(expiry)
+        ctx.requeue_at(expiry)

@@ -12,15 +12,15 @@ from splitjob.errors import ErrorCode
 from splitjob.result import Manifest
 
 __all__ = [
-    "Answers",
     "CheckRequest",
     "ClaimTombstone",
-    "LookAtManifest",
-    "ManifestAnswer",
+    "Lookup",
+    "LookupResults",
+    "ManifestLookup",
     "ManifestState",
     "Problem",
-    "Question",
     "ReadJobWarning",
+    "ReadManifest",
 ]
 
 
@@ -30,7 +30,7 @@ class CheckRequest:
 
 
 @dataclass(frozen=True, slots=True)
-class LookAtManifest:
+class ReadManifest:
     """Is there a manifest, or a tombstone, in the bucket?"""
 
 
@@ -54,7 +54,7 @@ class ReadJobWarning:
     job_name: str
 
 
-Question = CheckRequest | LookAtManifest | ClaimTombstone | ReadJobWarning
+Lookup = CheckRequest | ReadManifest | ClaimTombstone | ReadJobWarning
 
 
 class ManifestState(StrEnum):
@@ -69,7 +69,7 @@ class ManifestState(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class ManifestAnswer:
+class ManifestLookup:
     """What a look at the manifest, or a claim of its place, gave."""
 
     state: ManifestState
@@ -91,12 +91,12 @@ class Problem:
 
 
 @dataclass(frozen=True, slots=True)
-class Answers:
+class LookupResults:
     """The answers so far; None: not asked.
 
     Attributes:
         problem: whether the request can be served; `checked` tells "no problem" from "not asked".
-        manifest: the answer to LookAtManifest.
+        manifest: the answer to ReadManifest.
         claim: the answer to ClaimTombstone; OUR_TOMBSTONE where it stands now.
         job_warning: the answer to ReadJobWarning; blank where there was none.
         job_refused: why the API server just refused the attempt's Job; blank where it did not.
@@ -104,7 +104,7 @@ class Answers:
 
     checked: bool = False
     problem: Problem | None = None
-    manifest: ManifestAnswer | None = None
-    claim: ManifestAnswer | None = None
+    manifest: ManifestLookup | None = None
+    claim: ManifestLookup | None = None
     job_warning: str | None = None
     job_refused: str = ""

@@ -3,8 +3,8 @@
 from splitjob.intent import intent_of
 from splitjob.resource import Request
 from splitjob.result import Manifest
-from splitjob_operator.core.lookups import ClaimTombstone, ManifestAnswer, ManifestState
-from splitjob_operator.core.observed import SplitJobView
+from splitjob_operator.core.lookups import ClaimTombstone, ManifestLookup, ManifestState
+from splitjob_operator.core.observed import SplitJob
 
 __all__ = ["classify", "key_of", "tombstone"]
 
@@ -14,7 +14,7 @@ def key_of(prefix: str) -> str:
     return f"{prefix}/manifest.json"
 
 
-def classify(manifest: Manifest, job_uid: str, request: Request) -> ManifestAnswer:
+def classify(manifest: Manifest, job_uid: str, request: Request) -> ManifestLookup:
     """Return what a manifest means to a job.
 
     A completed one of the same intent means completed, whichever job wrote it: a restored or
@@ -33,11 +33,11 @@ def classify(manifest: Manifest, job_uid: str, request: Request) -> ManifestAnsw
         answers = ours or manifest.intent == intent_of(request)
         whole = manifest.result is not None
         state = ManifestState.COMPLETED if answers and whole else ManifestState.FOREIGN
-    return ManifestAnswer(state, manifest)
+    return ManifestLookup(state, manifest)
 
 
 def tombstone(
-    splitjob: SplitJobView, request: Request, attempt: int, wanted: ClaimTombstone
+    splitjob: SplitJob, request: Request, attempt: int, wanted: ClaimTombstone
 ) -> Manifest:
     """Return the tombstone of a job that ended without stems."""
     return Manifest(

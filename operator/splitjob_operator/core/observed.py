@@ -1,8 +1,8 @@
 """What was read of the cluster: plain values, cut from the API server's JSON.
 
-SplitJobView    the resource itself
-JobView         one batch/v1 Job
-PodView         one Pod, with the worker's container flattened into it
+SplitJob    the resource itself
+KubeJob         one batch/v1 Job
+KubePod         one Pod, with the worker's container flattened into it
 Observed        all that `reconcile` is given
 """
 
@@ -16,9 +16,17 @@ from pydantic import ValidationError
 from splitjob import workload
 from splitjob.resource import KIND, SplitJobSpec, SplitJobStatus, read_status
 from splitjob.result import ProgressLine, WorkerReport
-from splitjob_operator.core.lookups import Answers
+from splitjob_operator.core.lookups import LookupResults
 
-__all__ = ["ContainerEnd", "JobView", "Observed", "PodView", "SplitJobView", "Turn", "moment"]
+__all__ = [
+    "ContainerTermination",
+    "KubeJob",
+    "KubePod",
+    "Observed",
+    "QueueDecision",
+    "SplitJob",
+    "moment",
+]
 
 Raw = Mapping[str, Any]
 
@@ -29,7 +37,7 @@ def moment(text: str | None) -> datetime | None:
 
 
 @dataclass(frozen=True, slots=True)
-class SplitJobView:
+class SplitJob:
     """A SplitJob.
 
     Attributes:
@@ -76,7 +84,7 @@ def _spec(raw: Raw) -> tuple[SplitJobSpec | None, str]:
 
 
 @dataclass(frozen=True, slots=True)
-class JobView:
+class KubeJob:
     """A Job.
 
     Attributes:
@@ -120,13 +128,13 @@ class JobView:
         """Whether the Job controller has given its verdict."""
         return self.complete or bool(self.failed_reason)
 
-    def belongs_to(self, splitjob: SplitJobView) -> bool:
+    def belongs_to(self, splitjob: SplitJob) -> bool:
         """Whether this Job is one of ours: by the owner's uid, never by name."""
         return self.owner_kind == KIND and self.owner_uid == splitjob.uid
 
 
 @dataclass(frozen=True, slots=True)
-class ContainerEnd:
+class ContainerTermination:
     """How the worker's container ended."""
 
     exit_code: int
@@ -141,7 +149,7 @@ class ContainerEnd:
 
 
 @dataclass(frozen=True, slots=True)
-class PodView:
+class KubePod:
     """A pod and its worker container.
 
     Attributes:
@@ -168,7 +176,7 @@ class PodView:
     waiting_reason: str = ""
     waiting_message: str = ""
     started_at: datetime | None = None
-    end: ContainerEnd | None = None
+    terminated: ContainerTermination | None = None
 
     @classmethod
     def of(cls, raw: Raw) -> Self:
@@ -202,7 +210,7 @@ class PodView:
             waiting_reason=waiting.get("reason", ""),
             waiting_message=waiting.get("message", ""),
             started_at=moment(running.get("startedAt") or (terminated or {}).get("startedAt")),
-            end=_end(terminated),
+            terminated=_termination(terminated),
         )
 
     @property
@@ -213,7 +221,7 @@ class PodView:
     @property
     def over(self) -> bool:
         """Whether its container can do nothing any more."""
-        return self.final or self.end is not None
+        return self.final or self.terminated is not None
 
     @property
     def running(self) -> bool:
@@ -222,7 +230,7 @@ class PodView:
 
 
 @dataclass(frozen=True, slots=True)
-class Turn:
+class QueueDecision:
     """What the queue says to one SplitJob.
 
     Attributes:
@@ -248,13 +256,13 @@ class Observed:
         answers: what was looked up because an earlier round asked for it.
     """
 
-    splitjob: SplitJobView
-    jobs: tuple[JobView, ...] = ()
-    pods: tuple[PodView, ...] = ()
+    splitjob: SplitJob
+    jobs: tuple[KubeJob, ...] = ()
+    pods: tuple[KubePod, ...] = ()
     lost_nodes: Mapping[str, datetime] = field(default_factory=dict)
-    turn: Turn = Turn()
+    queue_decision: QueueDecision = QueueDecision()
     progress: ProgressLine | None = None
-    answers: Answers = field(default_factory=Answers)
+    lookups: LookupResults = field(default_factory=LookupResults)
 
 
 def _conditions(raw: Raw) -> dict[str, Raw]:
@@ -273,10 +281,10 @@ def _worker_state(status: Raw) -> Raw:
     return {}
 
 
-def _end(terminated: Raw | None) -> ContainerEnd | None:
+def _termination(terminated: Raw | None) -> ContainerTermination | None:
     if not terminated:
         return None
-    return ContainerEnd(
+    return ContainerTermination(
         exit_code=terminated.get("exitCode", 0),
         reason=terminated.get("reason", ""),
         message=terminated.get("message", ""),

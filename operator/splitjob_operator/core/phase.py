@@ -5,7 +5,7 @@ from typing import Literal
 from splitjob import conditions
 from splitjob.conditions import ConditionType
 from splitjob.errors import ErrorCode, reason_of
-from splitjob_operator.core.context import Round
+from splitjob_operator.core.context import ReconcileContext
 
 __all__ = ["phase_of"]
 
@@ -14,17 +14,17 @@ Phase = Literal[
 ]
 
 
-def phase_of(r: Round) -> Phase:
+def phase_of(ctx: ReconcileContext) -> Phase:
     """Return the phase that a draft's conditions and attempts amount to."""
-    has = r.status.conditions
+    has = ctx.status.conditions
     succeeded = conditions.find(has, ConditionType.SUCCEEDED)
     if succeeded and succeeded.status == "True":
         return "Completed"
     if succeeded and succeeded.status == "False":
         return "Canceled" if succeeded.reason == reason_of(ErrorCode.CANCELED) else "Failed"
-    if r.attempt is None:
-        return "Suspended" if r.suspended else "Queued"
-    if r.attempt.reason or r.canceled:
+    if ctx.attempt is None:
+        return "Suspended" if ctx.suspended else "Queued"
+    if ctx.attempt.reason or ctx.canceled:
         return "Finishing"
     if conditions.is_true(has, ConditionType.STARTED):
         return "Running"

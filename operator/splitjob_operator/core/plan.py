@@ -5,16 +5,16 @@ from datetime import datetime
 from typing import Literal
 
 from splitjob.resource import Attempt, SplitJobStatus
-from splitjob_operator.core.lookups import Question
-from splitjob_operator.core.queue import Hold
+from splitjob_operator.core.lookups import Lookup
+from splitjob_operator.core.queue import BlockedReason
 
 __all__ = [
     "Action",
     "CreateJob",
+    "DeleteForeignManifest",
     "DeleteJob",
     "DeletePod",
     "DeleteSplitJob",
-    "DeleteTombstone",
     "Deliver",
     "OwnSecret",
     "Plan",
@@ -29,7 +29,7 @@ class OwnSecret:
 
 
 @dataclass(frozen=True, slots=True)
-class DeleteTombstone:
+class DeleteForeignManifest:
     """Clear the manifest's place of what a former job of the same name left there."""
 
 
@@ -76,7 +76,9 @@ class DeleteSplitJob:
     """Clean up a finished SplitJob whose time to live is over."""
 
 
-Action = OwnSecret | DeleteTombstone | CreateJob | DeleteJob | DeletePod | Deliver | DeleteSplitJob
+Action = (
+    OwnSecret | DeleteForeignManifest | CreateJob | DeleteJob | DeletePod | Deliver | DeleteSplitJob
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,16 +92,16 @@ class Plan:
             where it differs from what it is or a Job is created: one that a plan out of date
             made would run beside a later attempt's. None: leave it.
         after: done, in this order, once the status stands.
-        again_at: reconcile again then, if nothing happens before.
+        requeue_at: reconcile again then, if nothing happens before.
         hold: what keeps it from starting, whosever turn it is.
     """
 
-    ask: Question | None = None
+    lookup: Lookup | None = None
     before: tuple[Action, ...] = ()
     status: SplitJobStatus | None = None
     after: tuple[Action, ...] = ()
-    again_at: datetime | None = None
-    hold: Hold | None = None
+    requeue_at: datetime | None = None
+    blocked: BlockedReason | None = None
 
     @property
     def creates_job(self) -> bool:

@@ -14,17 +14,17 @@ from typing import Any
 
 from splitjob.conditions import ConditionType
 from splitjob.resource import Queue, read_status
-from splitjob_operator.core.observed import Turn, moment
+from splitjob_operator.core.observed import QueueDecision, moment
 
 __all__ = [
-    "Entry",
-    "Hold",
-    "Line",
-    "Place",
+    "AdmissionQueue",
+    "BlockedReason",
+    "CachedSplitJob",
+    "QueuePlace",
     "Stage",
-    "entry_of",
+    "cached_splitjob",
     "places",
-    "updated",
+    "queue_status",
     "worth_writing",
 ]
 
@@ -45,15 +45,15 @@ class Stage(StrEnum):
     FINISHED = "finished"
 
 
-class Hold(StrEnum):
+class BlockedReason(StrEnum):
     """What keeps a SplitJob that waits from starting, whosever turn it is."""
 
-    OWN = "own"  # the time before its retry, its Secret, a defect: everybody may pass
-    STORAGE = "storage"  # the bucket is away: only those that need none may pass
+    JOB = "job"  # its retry delay, its Secret, a defect: everybody may pass
+    STORAGE = "storage"  # the bucket is away: only those may pass that do not need it
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class CachedSplitJob:
     """What the operator keeps in memory of each SplitJob; read again at every resync.
 
     Attributes:
@@ -83,8 +83,8 @@ class Entry:
     counted: bool = False
     device: str = ""
     processing_ms: int = 0
-    stores: bool = True
-    hold: Hold | None = None
+    needs_bucket: bool = True
+    blocked: BlockedReason | None = None
 
     @property
     def order(self) -> Order:
@@ -98,21 +98,21 @@ class Entry:
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class QueuePlace:
     """Where a SplitJob stands in the queue."""
 
     position: int
     eta_seconds: int | None
 
 
-def entry_of(raw: Mapping[str, Any]) -> Entry:
+def cached_splitjob(raw: Mapping[str, Any]) -> CachedSplitJob:
     """Return the entry of a SplitJob from the API server's JSON."""
     metadata, spec, status = raw["metadata"], raw.get("spec", {}), raw.get("status", {})
     request = spec.get("request", {})
     attempts = status.get("attempts", [])
     attempt = attempts[-1] if attempts and "finishedAt" not in attempts[-1] else None
     result = status.get("result", {})
-    return Entry(
+    return CachedSplitJob(
         name=metadata["name"],
         uid=metadata["uid"],
         resource_version=metadata["resourceVersion"],
@@ -129,7 +129,7 @@ def entry_of(raw: Mapping[str, Any]) -> Entry:
         counted=status.get("counted", False),
         device=result.get("device", ""),
         processing_ms=result.get("processingTimeMs", 0),
-        stores=not request.get("uploads"),
+        needs_bucket=not request.get("uploads"),
     )
 
 
@@ -145,7 +145,7 @@ def _stage(
     return Stage.HELD if spec.get("suspend") or spec.get("canceled") else Stage.WAITING
 
 
-class Line:
+class AdmissionQueue:
     """Who waits, in order, and how many are under way: kept up to date entry by entry.
 
     Args:
@@ -159,24 +159,26 @@ class Line:
         self._stuck: list[Order] = []  # and who waits for it
         self._active: set[str] = set()
 
-    def add(self, entry: Entry) -> None:
+    def add(self, entry: CachedSplitJob) -> None:
         """Take in an entry that is not in the line."""
         for part in self._parts(entry):
             insort(part, entry.order)
         if entry.active:
             self._active.add(entry.name)
 
-    def remove(self, entry: Entry) -> None:
+    def remove(self, entry: CachedSplitJob) -> None:
         """Take out an entry as it was added."""
         for part in self._parts(entry):
             del part[bisect_left(part, entry.order)]
         self._active.discard(entry.name)
 
-    def may_start(self, entry: Entry) -> bool:
+    def may_start(self, entry: CachedSplitJob) -> bool:
         """Return whether it is an entry's turn; one with a hold is asked as if it had none."""
         if entry.stage is not Stage.WAITING:
             return False
-        ahead = self._ahead(entry.order) if entry.stores else self._ahead_storeless(entry.order)
+        ahead = (
+            self._ahead(entry.order) if entry.needs_bucket else self._ahead_storeless(entry.order)
+        )
         return self._max_active == 0 or ahead < self._free
 
     def next_up(self) -> list[str]:
@@ -210,20 +212,23 @@ class Line:
         behind = bisect_left(self._storeless, order) - bisect_right(self._storeless, last)
         return turn - stuck + behind
 
-    def _parts(self, entry: Entry) -> list[list[Order]]:
-        if entry.stage is not Stage.WAITING or entry.hold is Hold.OWN:
+    def _parts(self, entry: CachedSplitJob) -> list[list[Order]]:
+        if entry.stage is not Stage.WAITING or entry.blocked is BlockedReason.JOB:
             return []
         parts = [self._waiting]
-        if not entry.stores:
+        if not entry.needs_bucket:
             parts.append(self._storeless)
-        if entry.hold is Hold.STORAGE:
+        if entry.blocked is BlockedReason.STORAGE:
             parts.append(self._stuck)
         return parts
 
 
 def places(
-    entries: Iterable[Entry], run_seconds: Mapping[str, float], max_active: int, device: str
-) -> dict[str, Place]:
+    entries: Iterable[CachedSplitJob],
+    run_seconds: Mapping[str, float],
+    max_active: int,
+    device: str,
+) -> dict[str, QueuePlace]:
     """Return where everybody who does not run yet stands, and when each is expected to be done.
 
     Who has a hold counts for nobody else; its own place is the one it would come back to.
@@ -242,14 +247,14 @@ def places(
         (e for e in known if e.stage in {Stage.WAITING, Stage.PENDING}), key=lambda e: e.order
     )
     ahead: float | None = 0.0
-    found: dict[str, Place] = {}
+    found: dict[str, QueuePlace] = {}
     position = 1
     for entry in line:
         own = run_seconds.get(f"{entry.model}/{device}")
         known_time = ahead is not None and own is not None
         eta = math.ceil((ahead or 0) / slots + (own or 0)) if known_time else None
-        found[entry.name] = Place(position, eta)
-        if entry.stage is Stage.WAITING and entry.hold:
+        found[entry.name] = QueuePlace(position, eta)
+        if entry.stage is Stage.WAITING and entry.blocked:
             continue
         position += 1
         ahead = (ahead or 0) + (own or 0) if known_time else None
@@ -277,7 +282,7 @@ def _eta_moved(before: Queue, after: Queue) -> bool:
     return abs(before.eta_seconds - after.eta_seconds) >= ETA_STEP_SECONDS
 
 
-def updated(before: Queue | None, turn: Turn, reason: str, message: str) -> Queue:
+def queue_status(before: Queue | None, turn: QueueDecision, reason: str, message: str) -> Queue:
     """Return the queue status after a look at the turn; the old one where it says the same."""
     after = Queue(
         position=turn.position,

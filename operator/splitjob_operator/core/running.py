@@ -7,14 +7,14 @@ from splitjob.conditions import ConditionType, Reason
 from splitjob.errors import ErrorCode, reason_of
 from splitjob.resource import KIND, Attempt, Progress
 from splitjob_operator.core import diagnosis, outcome
-from splitjob_operator.core.context import Round
-from splitjob_operator.core.ended_jobs import clear_ended_jobs
+from splitjob_operator.core.context import ReconcileContext
+from splitjob_operator.core.ended_jobs import delete_ended_jobs
 from splitjob_operator.core.lookups import ReadJobWarning
-from splitjob_operator.core.observed import JobView, PodView
+from splitjob_operator.core.observed import KubeJob, KubePod
 from splitjob_operator.core.plan import CreateJob, Plan
-from splitjob_operator.core.queue import updated
+from splitjob_operator.core.queue import queue_status
 
-__all__ = ["follow"]
+__all__ = ["reconcile_running"]
 
 NAME_TAKEN_RETRY_SECONDS = 2
 JOB_REFUSED_RETRY_SECONDS = 10
@@ -24,75 +24,77 @@ NO_POD_RETRY_SECONDS = 10
 _QUOTA = re.compile("(exceeded|failed) quota")
 
 
-def follow(r: Round, attempt: Attempt) -> Plan:
+def reconcile_running(ctx: ReconcileContext, attempt: Attempt) -> Plan:
     """Return what an attempt under way needs."""
-    clear_ended_jobs(r)
-    job = r.job_of(attempt)
-    if job is None and (other := _namesake(r, attempt)):
-        return _blocked_by(r, attempt, other)
-    if job is None and attempt.job_uid is None and not attempt.reason and not r.canceled:
-        return _create(r, attempt)
-    pods = r.pods_of(attempt)
+    delete_ended_jobs(ctx)
+    job = ctx.job_of(attempt)
+    if job is None and (other := _namesake(ctx, attempt)):
+        return _blocked_by(ctx, attempt, other)
+    if job is None and attempt.job_uid is None and not attempt.reason and not ctx.canceled:
+        return _create(ctx, attempt)
+    pods = ctx.pods_of(attempt)
     pod = pods[0] if pods else None
-    _record(r, attempt, job, pod)
-    if r.canceled or attempt.reason:
-        return outcome.end(r, attempt)
-    reading = diagnosis.read(
+    _record(ctx, attempt, job, pod)
+    if ctx.canceled or attempt.reason:
+        return outcome.end(ctx, attempt)
+    found = diagnosis.diagnose(
         job,
         pod,
-        r.seen.lost_nodes.get(pod.node) if pod else None,
-        r.limits(attempt),
-        r.now,
-        r.status.queue.message if r.status.queue else "",
+        ctx.observed.lost_nodes.get(pod.node) if pod else None,
+        ctx.deadlines(attempt),
+        ctx.now,
+        ctx.status.queue.message if ctx.status.queue else "",
     )
-    return _end(r, attempt, reading) if reading else _go_on(r, attempt, job, pod)
+    return _end(ctx, attempt, found) if found else _go_on(ctx, attempt, job, pod)
 
 
-def _create(r: Round, attempt: Attempt) -> Plan:
+def _create(ctx: ReconcileContext, attempt: Attempt) -> Plan:
     """Create the Job: a crash came between it and the status, or it was refused before."""
-    if r.request is None:
-        return outcome.fail(r, ErrorCode.REQUEST_INVALID, r.seen.splitjob.spec_error)
-    limits = r.limits(attempt)
-    why = r.status.queue.message if r.status.queue else ""
-    if reading := diagnosis.no_capacity(why, limits, r.now):
-        return _end(r, attempt, reading)
-    refused = r.seen.answers.job_refused
+    if ctx.request is None:
+        return outcome.fail(ctx, ErrorCode.REQUEST_INVALID, ctx.observed.splitjob.spec_error)
+    deadlines = ctx.deadlines(attempt)
+    why = ctx.status.queue.message if ctx.status.queue else ""
+    if found := diagnosis.no_capacity(why, deadlines, ctx.now):
+        return _end(ctx, attempt, found)
+    refused = ctx.observed.lookups.job_refused
     if not refused:
-        return r.plan([CreateJob(attempt)])
-    r.wake_at(limits.queued_since + timedelta(seconds=limits.queue))
-    r.wake_in(JOB_REFUSED_RETRY_SECONDS)
+        return ctx.plan([CreateJob(attempt)])
+    ctx.requeue_at(deadlines.queued_since + timedelta(seconds=deadlines.queue))
+    ctx.requeue_after(JOB_REFUSED_RETRY_SECONDS)
     quota = _QUOTA.search(refused)
-    return _pending(r, Reason.QUOTA_EXCEEDED if quota else Reason.JOB_REFUSED, refused)
+    return _pending(ctx, Reason.QUOTA_EXCEEDED if quota else Reason.JOB_REFUSED, refused)
 
 
-def _end(r: Round, attempt: Attempt, reading: diagnosis.Reading) -> Plan:
-    attempt.reason = reason_of(reading.code)
-    attempt.message = reading.message[:1024]
-    attempt.retryable = reading.retryable
-    return outcome.end(r, attempt)
+def _end(ctx: ReconcileContext, attempt: Attempt, found: diagnosis.Diagnosis) -> Plan:
+    attempt.reason = reason_of(found.code)
+    attempt.message = found.message[:1024]
+    attempt.retryable = found.retryable
+    return outcome.end(ctx, attempt)
 
 
-def _namesake(r: Round, attempt: Attempt) -> JobView | None:
+def _namesake(ctx: ReconcileContext, attempt: Attempt) -> KubeJob | None:
     """Return a Job that has this attempt's name and is not ours."""
-    return next((job for job in r.seen.jobs if job.name == attempt.job_name), None)
+    return next((job for job in ctx.observed.jobs if job.name == attempt.job_name), None)
 
 
-def _blocked_by(r: Round, attempt: Attempt, other: JobView) -> Plan:
+def _blocked_by(ctx: ReconcileContext, attempt: Attempt, other: KubeJob) -> Plan:
     """Wait for the garbage collector where a former SplitJob left it; else fail clearly."""
     if other.owner_kind != KIND:
         return outcome.fail(
-            r,
+            ctx,
             ErrorCode.WORKER_CONFIG,
             f"A Job {other.name} that belongs to something else stands in the way. Delete it, "
             "then ask again.",
         )
     message = f"A Job {other.name} of a former SplitJob is being collected."
-    r.condition(ConditionType.ADMITTED, "False", Reason.NAME_TAKEN, message)
-    r.wake_in(NAME_TAKEN_RETRY_SECONDS)
-    return r.plan()
+    ctx.condition(ConditionType.ADMITTED, "False", Reason.NAME_TAKEN, message)
+    ctx.requeue_after(NAME_TAKEN_RETRY_SECONDS)
+    return ctx.plan()
 
 
-def _record(r: Round, attempt: Attempt, job: JobView | None, pod: PodView | None) -> None:
+def _record(
+    ctx: ReconcileContext, attempt: Attempt, job: KubeJob | None, pod: KubePod | None
+) -> None:
     """Write down what is seen of the attempt, before it is gone."""
     if job:
         attempt.job_uid = job.uid
@@ -101,88 +103,90 @@ def _record(r: Round, attempt: Attempt, job: JobView | None, pod: PodView | None
     attempt.pod_name = pod.name
     attempt.node_name = pod.node or attempt.node_name
     attempt.started_at = pod.started_at or attempt.started_at
-    if attempt.started_at and r.status.started_at is None:
-        r.status.started_at = attempt.started_at
+    if attempt.started_at and ctx.status.started_at is None:
+        ctx.status.started_at = attempt.started_at
 
 
-def _go_on(r: Round, attempt: Attempt, job: JobView | None, pod: PodView | None) -> Plan:
+def _go_on(
+    ctx: ReconcileContext, attempt: Attempt, job: KubeJob | None, pod: KubePod | None
+) -> Plan:
     if pod and (due := diagnosis.reason_due(pod)):
-        r.wake_at(due)
-        return r.plan()
-    _wake_for_deadlines(r, attempt, pod)
+        ctx.requeue_at(due)
+        return ctx.plan()
+    _wake_for_deadlines(ctx, attempt, pod)
     if pod and pod.running:
-        return _running(r, attempt, pod)
+        return _running(ctx, attempt, pod)
     if pod and pod.unschedulable:
-        return _pending(r, Reason.UNSCHEDULABLE, pod.unschedulable)
-    if pod is None and job and _without_pod_too_long(r, job):
-        return _without_pod(r, job)
+        return _pending(ctx, Reason.UNSCHEDULABLE, pod.unschedulable)
+    if pod is None and job and _without_pod_too_long(ctx, job):
+        return _without_pod(ctx, job)
     where = f" on {pod.node}" if pod and pod.node else ""
-    r.condition(
+    ctx.condition(
         ConditionType.ADMITTED, "True", Reason.ADMITTED, f"Attempt {attempt.number} may start."
     )
     detail = f" ({pod.waiting_reason})" if pod and pod.waiting_reason else ""
-    r.condition(
+    ctx.condition(
         ConditionType.STARTED,
         "False",
         Reason.STARTING,
         f"Job {attempt.job_name} is starting{where}{detail}.",
     )
-    _queue(r, "", "")
-    return r.plan()
+    _queue(ctx, "", "")
+    return ctx.plan()
 
 
-def _running(r: Round, attempt: Attempt, pod: PodView) -> Plan:
-    r.condition(
+def _running(ctx: ReconcileContext, attempt: Attempt, pod: KubePod) -> Plan:
+    ctx.condition(
         ConditionType.ADMITTED, "True", Reason.ADMITTED, f"Attempt {attempt.number} was admitted."
     )
-    r.condition(
+    ctx.condition(
         ConditionType.STARTED, "True", Reason.RUNNING, f"Pod {pod.name} runs on {pod.node}."
     )
-    r.status.queue = None
-    line, before = r.seen.progress, r.status.progress
+    ctx.status.queue = None
+    line, before = ctx.observed.progress, ctx.status.progress
     if line and (before is None or (line.stage, line.percent) != (before.stage, before.percent)):
         percent = max(line.percent, before.percent if before else 0)
-        r.status.progress = Progress(stage=line.stage[:32], percent=percent, updated_at=r.now)
-    return r.plan()
+        ctx.status.progress = Progress(stage=line.stage[:32], percent=percent, updated_at=ctx.now)
+    return ctx.plan()
 
 
-def _without_pod_too_long(r: Round, job: JobView) -> bool:
-    created = job.created_at or r.now
-    if created + timedelta(seconds=NO_POD_SECONDS) > r.now:
-        r.wake_at(created + timedelta(seconds=NO_POD_SECONDS))
+def _without_pod_too_long(ctx: ReconcileContext, job: KubeJob) -> bool:
+    created = job.created_at or ctx.now
+    if created + timedelta(seconds=NO_POD_SECONDS) > ctx.now:
+        ctx.requeue_at(created + timedelta(seconds=NO_POD_SECONDS))
         return False
     return True
 
 
-def _without_pod(r: Round, job: JobView) -> Plan:
-    warning = r.seen.answers.job_warning
+def _without_pod(ctx: ReconcileContext, job: KubeJob) -> Plan:
+    warning = ctx.observed.lookups.job_warning
     if warning is None:
-        return r.asking(ReadJobWarning(job.name))
-    r.wake_in(NO_POD_RETRY_SECONDS)
+        return ctx.look_up(ReadJobWarning(job.name))
+    ctx.requeue_after(NO_POD_RETRY_SECONDS)
     if not warning:
-        return r.plan()
+        return ctx.plan()
     quota = _QUOTA.search(warning)
-    return _pending(r, Reason.QUOTA_EXCEEDED if quota else Reason.POD_REFUSED, warning)
+    return _pending(ctx, Reason.QUOTA_EXCEEDED if quota else Reason.POD_REFUSED, warning)
 
 
-def _pending(r: Round, reason: Reason, message: str) -> Plan:
-    r.condition(ConditionType.ADMITTED, "False", reason, message)
-    _queue(r, reason, message)
-    return r.plan()
+def _pending(ctx: ReconcileContext, reason: Reason, message: str) -> Plan:
+    ctx.condition(ConditionType.ADMITTED, "False", reason, message)
+    _queue(ctx, reason, message)
+    return ctx.plan()
 
 
-def _queue(r: Round, reason: str, message: str) -> None:
-    r.status.queue = updated(r.status.queue, r.seen.turn, reason, message)
+def _queue(ctx: ReconcileContext, reason: str, message: str) -> None:
+    ctx.status.queue = queue_status(ctx.status.queue, ctx.observed.queue_decision, reason, message)
 
 
-def _wake_for_deadlines(r: Round, attempt: Attempt, pod: PodView | None) -> None:
-    limits = r.limits(attempt)
+def _wake_for_deadlines(ctx: ReconcileContext, attempt: Attempt, pod: KubePod | None) -> None:
+    deadlines = ctx.deadlines(attempt)
     if pod is None or (pod.scheduled_at is None and pod.started_at is None):
-        r.wake_at(limits.queued_since + timedelta(seconds=limits.queue))
+        ctx.requeue_at(deadlines.queued_since + timedelta(seconds=deadlines.queue))
     elif pod.started_at:
-        r.wake_at(pod.started_at + timedelta(seconds=limits.run))
+        ctx.requeue_at(pod.started_at + timedelta(seconds=deadlines.run))
     else:
-        since = pod.scheduled_at or r.now
-        r.wake_at(since + timedelta(seconds=limits.start))
+        since = pod.scheduled_at or ctx.now
+        ctx.requeue_at(since + timedelta(seconds=deadlines.start))
         if pod.waiting_reason in diagnosis.IMAGE_REASONS | diagnosis.CONFIG_REASONS:
-            r.wake_at(since + timedelta(seconds=limits.waiting_grace))
+            ctx.requeue_at(since + timedelta(seconds=deadlines.waiting_grace))

@@ -18,7 +18,7 @@ from splitjob_operator.core.additions import (
     SECRET_DIR,
     STORAGE_KEYS,
 )
-from splitjob_operator.core.observed import SplitJobView
+from splitjob_operator.core.observed import SplitJob
 from splitjob_operator.core.settings import Settings
 
 __all__ = ["build", "network_policy", "owner_reference"]
@@ -30,7 +30,7 @@ NET_SECONDS = 60  # how much later than the operator's own deadline the kubelet'
 ROLE_TOKEN = "aws-token"  # noqa: S105 - a volume's name
 
 
-def owner_reference(splitjob: SplitJobView, *, controller: bool) -> Json:
+def owner_reference(splitjob: SplitJob, *, controller: bool) -> Json:
     """Return the reference that makes a SplitJob the owner of an object."""
     reference: Json = {
         "apiVersion": API_VERSION,
@@ -43,7 +43,7 @@ def owner_reference(splitjob: SplitJobView, *, controller: bool) -> Json:
     )
 
 
-def build(splitjob: SplitJobView, attempt: Attempt, settings: Settings) -> Json:
+def build(splitjob: SplitJob, attempt: Attempt, settings: Settings) -> Json:
     """Return the manifest of the Job of one attempt.
 
     Args:
@@ -121,7 +121,7 @@ def _failure_rules() -> list[Json]:
     ]
 
 
-def _pod(splitjob: SplitJobView, request: Request, attempt: Attempt, settings: Settings) -> Json:
+def _pod(splitjob: SplitJob, request: Request, attempt: Attempt, settings: Settings) -> Json:
     run = request.run_deadline_seconds or settings.run_deadline_seconds
     pod: Json = {
         "restartPolicy": "Never",
@@ -153,9 +153,7 @@ def _without_null(context: Json) -> Json:
     return {key: value for key, value in context.items() if value is not None}
 
 
-def _container(
-    splitjob: SplitJobView, request: Request, attempt: Attempt, settings: Settings
-) -> Json:
+def _container(splitjob: SplitJob, request: Request, attempt: Attempt, settings: Settings) -> Json:
     return {
         "name": workload.CONTAINER,
         "image": settings.worker_image,
@@ -183,7 +181,7 @@ def _resources(attempt: Attempt, settings: Settings) -> Json:
 
 
 def _environment(
-    splitjob: SplitJobView, request: Request, attempt: Attempt, settings: Settings
+    splitjob: SplitJob, request: Request, attempt: Attempt, settings: Settings
 ) -> list[Json]:
     values = {
         workload.ENV_JOB_ID: splitjob.name,

@@ -14,11 +14,11 @@ from splitjob_io.storage import S3Service
 from splitjob_io.webhook_sender import WebhookSender
 from splitjob_kube.rights import Right
 from splitjob_operator.adapters.kubernetes import Cluster, rights_needed
-from splitjob_operator.adapters.manifest_store import Bucket
+from splitjob_operator.adapters.manifest_store import ManifestStore
 from splitjob_operator.core.request_check import Rules
 from splitjob_operator.core.settings import Settings
 from splitjob_operator.runtime import health_server
-from splitjob_operator.runtime.cache import Index
+from splitjob_operator.runtime.cache import SplitJobCache
 from splitjob_operator.runtime.controller import Controller
 from splitjob_operator.runtime.executor import Executor
 from splitjob_operator.runtime.nodes import Nodes
@@ -28,7 +28,7 @@ from splitjob_operator.runtime.resync import Resync
 from splitjob_operator.runtime.threads import Threads
 from splitjob_operator.runtime.totals_counter import Counter
 from splitjob_operator.runtime.watch_guard import WatchGuard
-from splitjob_operator.runtime.webhook_delivery import Deliverer
+from splitjob_operator.runtime.webhook_delivery import WebhookDelivery
 from splitjob_operator.runtime.work_queue import WorkQueue
 
 __all__ = ["App"]
@@ -46,11 +46,11 @@ class App:
         rules = Rules(allowlist, settings.registry(), local, networks)
         cluster = Cluster(settings.namespace, _rights(settings), settings.release)
         readiness = Readiness()
-        bucket = Bucket(S3Service(), settings.storage_prefix) if settings.s3_bucket else None
+        bucket = ManifestStore(S3Service(), settings.storage_prefix) if settings.s3_bucket else None
         self._threads = Threads(2 * settings.concurrency, "cluster")
-        index = Index(settings.max_active_jobs, settings.device, time.monotonic)
+        cache = SplitJobCache(settings.max_active_jobs, settings.device, time.monotonic)
         queue = WorkQueue()
-        self._deliverer = Deliverer(
+        self._deliverer = WebhookDelivery(
             cluster,
             self._threads,
             WebhookSender(settings.tokens, allowlist, networks),
@@ -65,13 +65,13 @@ class App:
             settings,
             lambda name: loop.call_soon_threadsafe(self._deliverer.start, name),
         )
-        self._progress = Progress(cluster, index, queue)
-        self._counter = Counter(cluster, self._threads, index, settings, readiness)
+        self._progress = Progress(cluster, cache, queue)
+        self._counter = Counter(cluster, self._threads, cache, settings, readiness)
         self.controller = Controller(
             settings=settings,
             cluster=cluster,
             executor=executor,
-            index=index,
+            cache=cache,
             queue=queue,
             progress=self._progress,
             counter=self._counter,

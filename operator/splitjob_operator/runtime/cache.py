@@ -7,15 +7,23 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
-from splitjob_operator.core.observed import Turn
-from splitjob_operator.core.queue import Entry, Hold, Line, Place, Stage, entry_of, places
+from splitjob_operator.core.observed import QueueDecision
+from splitjob_operator.core.queue import (
+    AdmissionQueue,
+    BlockedReason,
+    CachedSplitJob,
+    QueuePlace,
+    Stage,
+    cached_splitjob,
+    places,
+)
 
-__all__ = ["Index"]
+__all__ = ["SplitJobCache"]
 
 PLACES_SECONDS = 1.0  # how old the sorted line may be
 
 
-class Index:
+class SplitJobCache:
     """The SplitJobs of a namespace.
 
     Args:
@@ -29,20 +37,20 @@ class Index:
         self._max_active = max_active
         self._device = device
         self._monotonic = monotonic
-        self._entries: dict[str, Entry] = {}
-        self._line = Line(max_active)
-        self._places: dict[str, Place] = {}
+        self._entries: dict[str, CachedSplitJob] = {}
+        self._line = AdmissionQueue(max_active)
+        self._places: dict[str, QueuePlace] = {}
         self._places_at = float("-inf")
 
-    def __iter__(self) -> Iterator[Entry]:
+    def __iter__(self) -> Iterator[CachedSplitJob]:
         """Yield every entry."""
         return iter(tuple(self._entries.values()))
 
-    def get(self, name: str) -> Entry | None:
+    def get(self, name: str) -> CachedSplitJob | None:
         """Return the entry of a SplitJob."""
         return self._entries.get(name)
 
-    def put(self, raw: Mapping[str, Any]) -> Entry:
+    def put(self, raw: Mapping[str, Any]) -> CachedSplitJob:
         """Take in a SplitJob as the API server gave it, where that is newer than what is known.
 
         What is known already is passed by as well: a listing of it must not undo a reservation.
@@ -63,12 +71,12 @@ class Index:
         if known:
             self._set(replace(known, stage=Stage.PENDING))
 
-    def hold(self, name: str, hold: Hold | None) -> bool:
+    def set_blocked(self, name: str, blocked: BlockedReason | None) -> bool:
         """Remember what keeps a SplitJob from starting; return whether that is new."""
         known = self._entries.get(name)
-        if known is None or known.hold is hold:
+        if known is None or known.blocked is blocked:
             return False
-        self._set(replace(known, hold=hold))
+        self._set(replace(known, blocked=blocked))
         return True
 
     def restore(self, raw: Mapping[str, Any]) -> None:
@@ -91,17 +99,17 @@ class Index:
         """Return whom to look at for the places that are free."""
         return self._line.next_up()
 
-    def turn(self, name: str) -> Turn:
+    def queue_decision(self, name: str) -> QueueDecision:
         """Return what the queue says to a SplitJob."""
         entry = self._entries.get(name)
         place = self.places().get(name)
-        return Turn(
+        return QueueDecision(
             may_start=entry is not None and self._line.may_start(entry),
             position=place.position if place else None,
             eta_seconds=place.eta_seconds if place else None,
         )
 
-    def places(self) -> Mapping[str, Place]:
+    def places(self) -> Mapping[str, QueuePlace]:
         """Return where everybody stands, at most a second old."""
         now = self._monotonic()
         if now - self._places_at >= PLACES_SECONDS:
@@ -111,19 +119,19 @@ class Index:
             self._places_at = now
         return self._places
 
-    def _read(self, raw: Mapping[str, Any]) -> Entry:
+    def _read(self, raw: Mapping[str, Any]) -> CachedSplitJob:
         """Return the entry of a SplitJob, with what its last look found."""
-        fresh = entry_of(raw)
+        fresh = cached_splitjob(raw)
         known = self._entries.get(fresh.name)
-        return replace(fresh, hold=known.hold) if known and known.uid == fresh.uid else fresh
+        return replace(fresh, blocked=known.blocked) if known and known.uid == fresh.uid else fresh
 
-    def _set(self, entry: Entry) -> None:
+    def _set(self, entry: CachedSplitJob) -> None:
         self.drop(entry.name)
         self._entries[entry.name] = entry
         self._line.add(entry)
 
 
-def _newer(fresh: Entry, known: Entry) -> bool:
+def _newer(fresh: CachedSplitJob, known: CachedSplitJob) -> bool:
     """Whether an entry is newer: resource versions of one resource can be compared."""
     try:
         return int(fresh.resource_version) > int(known.resource_version)

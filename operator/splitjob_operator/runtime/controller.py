@@ -12,12 +12,12 @@ from splitjob.jsonlog import log_context
 from splitjob.resource import LABEL_SPLITJOB
 from splitjob_io.storage import StorageError
 from splitjob_operator.adapters.kubernetes import Cluster, ClusterError, Conflict, NotFound
-from splitjob_operator.core.observed import JobView, Observed, PodView, SplitJobView
+from splitjob_operator.core.observed import KubeJob, KubePod, Observed, SplitJob
 from splitjob_operator.core.plan import Plan
-from splitjob_operator.core.queue import Hold, Stage
+from splitjob_operator.core.queue import BlockedReason, Stage
 from splitjob_operator.core.reconcile import reconcile
 from splitjob_operator.core.settings import Settings
-from splitjob_operator.runtime.cache import Index
+from splitjob_operator.runtime.cache import SplitJobCache
 from splitjob_operator.runtime.executor import Executor, Obstacle
 from splitjob_operator.runtime.metrics import RECONCILES
 from splitjob_operator.runtime.nodes import Nodes
@@ -32,7 +32,7 @@ __all__ = ["Controller"]
 
 log = logging.getLogger(__name__)
 
-MAX_QUESTIONS = 6
+MAX_LOOKUPS = 6
 OF_THIS_ONE = {400, 404, 413, 422}  # what the API server answers because of what it was sent
 
 
@@ -48,7 +48,7 @@ class Controller:
     settings: Settings
     cluster: Cluster
     executor: Executor
-    index: Index
+    cache: SplitJobCache
     queue: WorkQueue
     progress: Progress
     counter: Counter
@@ -59,9 +59,9 @@ class Controller:
     reconciled: dict[str, str] = field(default_factory=dict)
     job_names: defaultdict[str, set[str]] = field(default_factory=lambda: defaultdict(set))
 
-    # News from the watches
+    # Events of the watches
 
-    def splitjob_news(self, raw: Mapping[str, Any], *, deleted: bool) -> None:
+    def on_splitjob_event(self, raw: Mapping[str, Any], *, deleted: bool) -> None:
         """Take in a change of a SplitJob."""
         name = raw["metadata"]["name"]
         self.guard.watched("SplitJob", name, raw["metadata"]["resourceVersion"])
@@ -72,7 +72,7 @@ class Controller:
         if self.reconciled.get(name) != raw["metadata"]["resourceVersion"]:
             self.queue.add(name)
 
-    def child_news(self, kind: str, raw: Mapping[str, Any], *, deleted: bool) -> None:
+    def on_child_event(self, kind: str, raw: Mapping[str, Any], *, deleted: bool) -> None:
         """Take in a change of a Job or pod."""
         metadata = raw["metadata"]
         owner = metadata.get("labels", {}).get(LABEL_SPLITJOB)
@@ -88,8 +88,8 @@ class Controller:
 
     def know(self, raw: Mapping[str, Any]) -> None:
         """Remember a SplitJob as it is now."""
-        before = self.index.get(raw["metadata"]["name"])
-        after = self.index.put(raw)
+        before = self.cache.get(raw["metadata"]["name"])
+        after = self.cache.put(raw)
         if before and before.active and not after.active:
             self.wake_next()
         if after.stage is Stage.FINISHED and not after.counted:
@@ -97,7 +97,7 @@ class Controller:
 
     def wake_next(self) -> None:
         """Have those looked at whose turn it is now."""
-        for name in self.index.next_up():
+        for name in self.cache.next_up():
             self.queue.add(name)
 
     # The work
@@ -138,8 +138,8 @@ class Controller:
         except NotFound:
             self._gone(name)
             return
-        self.index.restore(raw)
-        splitjob = SplitJobView.of(raw)
+        self.cache.restore(raw)
+        splitjob = SplitJob.of(raw)
         request = splitjob.spec.request if splitjob.spec else None
         with log_context(
             version_id=request.version_id if request else None,
@@ -150,28 +150,28 @@ class Controller:
                 await self._round(raw, seen)
             except Obstacle as obstacle:
                 raw = await self.threads.run(self.cluster.splitjob, name)
-                seen = await self._observe(SplitJobView.of(raw))
+                seen = await self._observe(SplitJob.of(raw))
                 await self._round(raw, obstacle.shown_in(seen))
 
-    async def _observe(self, splitjob: SplitJobView) -> Observed:
+    async def _observe(self, splitjob: SplitJob) -> Observed:
         """Read what belongs to a SplitJob; nothing where it cannot have anything."""
         name, status = splitjob.name, splitjob.status
-        jobs: tuple[JobView, ...] = ()
-        pods: tuple[PodView, ...] = ()
+        jobs: tuple[KubeJob, ...] = ()
+        pods: tuple[KubePod, ...] = ()
         under_way = bool(status.attempts) and status.finished_at is None
         if under_way or self.job_names.get(name):
             found = await self.threads.run(lambda: list(self.cluster.jobs(name)))
-            jobs = tuple(JobView.of(job) for job in found)
+            jobs = tuple(KubeJob.of(job) for job in found)
         if under_way or (jobs and self.settings.keep_finished_jobs_seconds):
             found = await self.threads.run(lambda: list(self.cluster.pods(name)))
-            pods = tuple(PodView.of(pod) for pod in found)
+            pods = tuple(KubePod.of(pod) for pod in found)
         progress = next((line for pod in pods if (line := self.progress.of(pod.name))), None)
         return Observed(
             splitjob=splitjob,
             jobs=jobs,
             pods=pods,
             lost_nodes=await self.nodes.confirm({pod.node for pod in pods if not pod.over}),
-            turn=self.index.turn(name),
+            queue_decision=self.cache.queue_decision(name),
             progress=progress,
         )
 
@@ -180,44 +180,46 @@ class Controller:
         plan = await self._plan(seen)
         if _starts(plan, seen):
             # No await lies between this look at the queue and the reservation of the place.
-            if not self.index.turn(name).may_start:
+            if not self.cache.queue_decision(name).may_start:
                 self.queue.add(name)
                 return
-            self.index.reserve(name)
+            self.cache.reserve(name)
         now = datetime.now(UTC)
         # Where this fails the place stays reserved: the status may be written, its Job not yet.
         # The next look at this SplitJob, which the failure causes, puts the index right.
         raw = await self.threads.run(self.executor.carry_out, raw, seen.splitjob, plan, now)
         self.written(raw)
-        self._hold(name, plan.hold)
-        if plan.again_at:
-            self.queue.add_at(name, plan.again_at)
+        self._set_blocked(name, plan.blocked)
+        if plan.requeue_at:
+            self.queue.add_at(name, plan.requeue_at)
 
     async def _plan(self, seen: Observed) -> Plan:
-        for _ in range(MAX_QUESTIONS):
+        for _ in range(MAX_LOOKUPS):
             now = datetime.now(UTC)
             plan = reconcile(seen, self.settings, now)
-            if plan.ask is None:
+            if plan.lookup is None:
                 return plan
             answers = await self.threads.run(
-                self.executor.answer, plan.ask, seen.splitjob, seen.answers, now
+                self.executor.answer, plan.lookup, seen.splitjob, seen.lookups, now
             )
-            seen = replace(seen, answers=answers, turn=self.index.turn(seen.splitjob.name))
-        raise RuntimeError(f"reconcile keeps asking: {plan.ask}")
+            seen = replace(
+                seen, lookups=answers, queue_decision=self.cache.queue_decision(seen.splitjob.name)
+            )
+        raise RuntimeError(f"reconcile keeps asking: {plan.lookup}")
 
-    def _hold(self, name: str, hold: Hold | None) -> None:
+    def _set_blocked(self, name: str, blocked: BlockedReason | None) -> None:
         """Let others pass one that cannot start, and have it back in its place once it can."""
-        if self.index.hold(name, hold):
+        if self.cache.set_blocked(name, blocked):
             self.wake_next()
 
     async def _step_aside(self, name: str) -> None:
         """Let others pass one that failed, once it is known whether it has taken a place."""
         try:
-            self.index.restore(await self.threads.run(self.cluster.splitjob, name))
+            self.cache.restore(await self.threads.run(self.cluster.splitjob, name))
         except Exception as error:  # noqa: BLE001 - it must not end the worker
             log.debug("Its next look has to put the index right: %s", error)
             return
-        self.index.hold(name, Hold.OWN)
+        self.cache.set_blocked(name, BlockedReason.JOB)
         self.wake_next()
 
     def written(self, raw: dict[str, Any]) -> None:
@@ -231,7 +233,7 @@ class Controller:
         self.queue.add(raw["metadata"]["name"])
 
     def _gone(self, name: str) -> None:
-        self.index.drop(name)
+        self.cache.drop(name)
         self.reconciled.pop(name, None)
         self.wake_next()
 

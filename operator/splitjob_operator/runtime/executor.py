@@ -9,26 +9,26 @@ from typing import Any
 
 from splitjob.resource import SplitJobStatus
 from splitjob_operator.adapters.kubernetes import AlreadyExists, Cluster, ClusterError, NotFound
-from splitjob_operator.adapters.manifest_store import Bucket
-from splitjob_operator.core.events import body, news
+from splitjob_operator.adapters.manifest_store import ManifestStore
+from splitjob_operator.core.events import event_manifest, events_between
 from splitjob_operator.core.lookups import (
-    Answers,
     CheckRequest,
     ClaimTombstone,
-    LookAtManifest,
-    ManifestAnswer,
+    Lookup,
+    LookupResults,
+    ManifestLookup,
     ManifestState,
-    Question,
     ReadJobWarning,
+    ReadManifest,
 )
-from splitjob_operator.core.observed import JobView, Observed, SplitJobView
+from splitjob_operator.core.observed import KubeJob, Observed, SplitJob
 from splitjob_operator.core.plan import (
     Action,
     CreateJob,
+    DeleteForeignManifest,
     DeleteJob,
     DeletePod,
     DeleteSplitJob,
-    DeleteTombstone,
     Deliver,
     OwnSecret,
     Plan,
@@ -43,7 +43,7 @@ __all__ = ["Executor", "Obstacle"]
 
 log = logging.getLogger(__name__)
 
-NO_BUCKET = ManifestAnswer(
+NO_BUCKET = ManifestLookup(
     ManifestState.REFUSED,
     message="No bucket is configured for this installation: set S3_BUCKET, or give uploads.",
 )
@@ -64,7 +64,7 @@ class Obstacle(Exception):  # noqa: N818 - says what is found, no defect
         self.shown_in = shown_in
 
 
-def _name_taken(job: JobView) -> Obstacle:
+def _name_taken(job: KubeJob) -> Obstacle:
     """A Job of the wanted name is there and is not ours."""
     return Obstacle(
         f"Job {job.name} is not ours", lambda seen: replace(seen, jobs=(*seen.jobs, job))
@@ -75,7 +75,7 @@ def _job_refused(message: str) -> Obstacle:
     """The API server does not take the Job."""
     return Obstacle(
         message,
-        lambda seen: replace(seen, answers=replace(seen.answers, job_refused=message)),
+        lambda seen: replace(seen, lookups=replace(seen.lookups, job_refused=message)),
     )
 
 
@@ -93,7 +93,7 @@ class Executor:
     def __init__(
         self,
         cluster: Cluster,
-        bucket: Bucket | None,
+        bucket: ManifestStore | None,
         rules: Rules,
         settings: Settings,
         deliver: Callable[[str], object],
@@ -105,13 +105,13 @@ class Executor:
         self._deliver = deliver
 
     def answer(
-        self, question: Question, splitjob: SplitJobView, so_far: Answers, now: datetime
-    ) -> Answers:
+        self, question: Lookup, splitjob: SplitJob, so_far: LookupResults, now: datetime
+    ) -> LookupResults:
         """Return the answers with one more."""
         match question:
             case CheckRequest():
                 return self._check(splitjob, so_far, now)
-            case LookAtManifest():
+            case ReadManifest():
                 return replace(so_far, manifest=self._manifest(splitjob))
             case ClaimTombstone():
                 return replace(so_far, claim=self._claim(splitjob, question))
@@ -119,7 +119,7 @@ class Executor:
                 return replace(so_far, job_warning=self._warning(question.job_name))
 
     def carry_out(
-        self, raw: dict[str, Any], splitjob: SplitJobView, plan: Plan, now: datetime
+        self, raw: dict[str, Any], splitjob: SplitJob, plan: Plan, now: datetime
     ) -> dict[str, Any]:
         """Do what a plan says, in its order.
 
@@ -142,7 +142,7 @@ class Executor:
     def _write(
         self,
         raw: dict[str, Any],
-        splitjob: SplitJobView,
+        splitjob: SplitJob,
         status: SplitJobStatus,
         now: datetime,
         *,
@@ -156,20 +156,20 @@ class Executor:
         self._tell(splitjob, status, now)
         return raw
 
-    def _tell(self, splitjob: SplitJobView, status: SplitJobStatus, now: datetime) -> None:
+    def _tell(self, splitjob: SplitJob, status: SplitJobStatus, now: datetime) -> None:
         """Post events and count, after the write: neither may ever hold anything up."""
         _count(splitjob, status)
-        for item in news(splitjob.status, status):
+        for item in events_between(splitjob.status, status):
             try:
-                self._cluster.create_event(body(splitjob, item, now))
+                self._cluster.create_event(event_manifest(splitjob, item, now))
             except ClusterError as error:
                 log.warning("An event could not be posted: %s", error)
 
-    def _do(self, action: Action, splitjob: SplitJobView) -> None:
+    def _do(self, action: Action, splitjob: SplitJob) -> None:
         match action:
             case OwnSecret(name):
                 self._own_secret(splitjob, name)
-            case DeleteTombstone():
+            case DeleteForeignManifest():
                 if self._bucket and splitjob.spec:
                     self._bucket.clear(splitjob, splitjob.spec.request)
             case CreateJob():
@@ -184,18 +184,18 @@ class Executor:
                 log.info("Its time to live is over")
                 self._cluster.delete_splitjob(splitjob.name, splitjob.uid)
 
-    def _own_secret(self, splitjob: SplitJobView, name: str) -> None:
+    def _own_secret(self, splitjob: SplitJob, name: str) -> None:
         secret = self._cluster.secret(name)
         owners = secret["metadata"].get("ownerReferences", [])
         if all(owner.get("uid") != splitjob.uid for owner in owners):
             self._cluster.own_secret(secret, owner_reference(splitjob, controller=False))
 
-    def _create_job(self, splitjob: SplitJobView, action: CreateJob) -> None:
+    def _create_job(self, splitjob: SplitJob, action: CreateJob) -> None:
         try:
             raw = self._cluster.create_job(build(splitjob, action.attempt, self._settings))
         except AlreadyExists:
             raw = self._cluster.job(action.attempt.job_name)
-            job = JobView.of(raw)
+            job = KubeJob.of(raw)
             if not job.belongs_to(splitjob):
                 raise _name_taken(job) from None
         except ClusterError as error:
@@ -215,7 +215,7 @@ class Executor:
         except ClusterError as error:
             log.warning("A Job has no NetworkPolicy but the chart's: %s", error)
 
-    def _check(self, splitjob: SplitJobView, so_far: Answers, now: datetime) -> Answers:
+    def _check(self, splitjob: SplitJob, so_far: LookupResults, now: datetime) -> LookupResults:
         if splitjob.spec is None:
             return replace(so_far, checked=True)
         request = splitjob.spec.request
@@ -225,12 +225,12 @@ class Executor:
                 secret = self._cluster.secret(request.secret_name)
         return replace(so_far, checked=True, problem=judge(request, secret, self._rules, now))
 
-    def _manifest(self, splitjob: SplitJobView) -> ManifestAnswer:
+    def _manifest(self, splitjob: SplitJob) -> ManifestLookup:
         if self._bucket is None or splitjob.spec is None:
             return NO_BUCKET
         return self._bucket.look(splitjob, splitjob.spec.request)
 
-    def _claim(self, splitjob: SplitJobView, wanted: ClaimTombstone) -> ManifestAnswer:
+    def _claim(self, splitjob: SplitJob, wanted: ClaimTombstone) -> ManifestLookup:
         if self._bucket is None or splitjob.spec is None:
             return NO_BUCKET
         return self._bucket.claim(splitjob, splitjob.spec.request, wanted)
@@ -248,7 +248,7 @@ def _summary(status: SplitJobStatus) -> str:
     return f"{status.phase}, attempt {len(status.attempts)}"
 
 
-def _count(splitjob: SplitJobView, status: SplitJobStatus) -> None:
+def _count(splitjob: SplitJob, status: SplitJobStatus) -> None:
     before = splitjob.status
     if len(status.attempts) > len(before.attempts):
         metrics.ATTEMPTS.inc()

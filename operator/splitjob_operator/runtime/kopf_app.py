@@ -100,16 +100,16 @@ async def stop(memo: kopf.Memo, **_: Any) -> None:  # noqa: ANN401 - kopf's
 @kopf.on.event(GROUP, VERSION, PLURAL)
 async def splitjob(event: kopf.RawEvent, memo: kopf.Memo, **_: Any) -> None:  # noqa: ANN401
     """Hand on a change of a SplitJob."""
-    memo.app.controller.splitjob_news(event["object"], deleted=event["type"] == "DELETED")
+    memo.app.controller.on_splitjob_event(event["object"], deleted=event["type"] == "DELETED")
 
 
 @kopf.on.event("batch", "v1", "jobs", labels={LABEL_SPLITJOB: kopf.PRESENT})
 async def job(event: kopf.RawEvent, memo: kopf.Memo, **_: Any) -> None:  # noqa: ANN401
     """Hand on a change of a Job."""
-    memo.app.controller.child_news("Job", event["object"], deleted=event["type"] == "DELETED")
+    memo.app.controller.on_child_event("Job", event["object"], deleted=event["type"] == "DELETED")
 
 
 @kopf.on.event("", "v1", "pods", labels={LABEL_SPLITJOB: kopf.PRESENT})
 async def pod(event: kopf.RawEvent, memo: kopf.Memo, **_: Any) -> None:  # noqa: ANN401
     """Hand on a change of a pod."""
-    memo.app.controller.child_news("Pod", event["object"], deleted=event["type"] == "DELETED")
+    memo.app.controller.on_child_event("Pod", event["object"], deleted=event["type"] == "DELETED")

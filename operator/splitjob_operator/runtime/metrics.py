@@ -4,7 +4,7 @@ from collections.abc import Iterable
 
 from prometheus_client import Counter, Gauge, Histogram
 
-from splitjob_operator.core.queue import Entry, Stage
+from splitjob_operator.core.queue import CachedSplitJob, Stage
 
 __all__ = [
     "ATTEMPTS",
@@ -35,7 +35,7 @@ WAIT_SECONDS = Histogram(
 )
 
 
-def observe_stages(entries: Iterable[Entry]) -> None:
+def observe_stages(entries: Iterable[CachedSplitJob]) -> None:
     """Set how many SplitJobs are at each stage."""
     counts = dict.fromkeys(Stage, 0)
     for entry in entries:

@@ -7,8 +7,8 @@ import time
 from splitjob import workload
 from splitjob.result import ProgressLine
 from splitjob_operator.adapters.kubernetes import Cluster, ClusterError
-from splitjob_operator.core.queue import Entry, Stage
-from splitjob_operator.runtime.cache import Index
+from splitjob_operator.core.queue import CachedSplitJob, Stage
+from splitjob_operator.runtime.cache import SplitJobCache
 from splitjob_operator.runtime.threads import Threads
 from splitjob_operator.runtime.work_queue import WorkQueue
 
@@ -30,9 +30,9 @@ class Progress:
         queue: is told of those that moved on.
     """
 
-    def __init__(self, cluster: Cluster, index: Index, queue: WorkQueue) -> None:
+    def __init__(self, cluster: Cluster, cache: SplitJobCache, queue: WorkQueue) -> None:
         self._cluster = cluster
-        self._index = index
+        self._cache = cache
         self._queue = queue
         self._threads = Threads(READERS, "progress")
         self._read_at: dict[str, float] = {}
@@ -56,9 +56,9 @@ class Progress:
         """Read no more."""
         self._threads.close()
 
-    def _due(self) -> list[Entry]:
+    def _due(self) -> list[CachedSplitJob]:
         now = time.monotonic()
-        running = {e.pod: e for e in self._index if e.stage is Stage.RUNNING and e.pod}
+        running = {e.pod: e for e in self._cache if e.stage is Stage.RUNNING and e.pod}
         for pod in self._read_at.keys() - running.keys():
             del self._read_at[pod]
             self._lines.pop(pod, None)
@@ -67,7 +67,7 @@ class Progress:
             self._read_at[entry.pod] = now
         return due
 
-    async def _read(self, entry: Entry) -> None:
+    async def _read(self, entry: CachedSplitJob) -> None:
         try:
             tail = await self._threads.run(self._cluster.log_tail, entry.pod, workload.CONTAINER)
         except ClusterError as error:

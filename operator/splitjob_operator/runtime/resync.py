@@ -10,7 +10,7 @@ from typing import Any
 from splitjob.resource import LABEL_SPLITJOB, Queue
 from splitjob_kube.preconditions import Unready, UnreadyReason
 from splitjob_operator.adapters.kubernetes import ClusterError
-from splitjob_operator.core.queue import Entry, Place, Stage, worth_writing
+from splitjob_operator.core.queue import CachedSplitJob, QueuePlace, Stage, worth_writing
 from splitjob_operator.runtime.controller import Controller
 from splitjob_operator.runtime.metrics import RESYNC_AGE, observe_stages
 from splitjob_operator.runtime.readiness import Readiness
@@ -114,10 +114,10 @@ class Resync:
         c.guard.listed("Job", await self._jobs())
         pods = await c.threads.run(lambda: [_version(pod) for pod in c.cluster.pods()])
         c.guard.listed("Pod", dict(pods))
-        await c.nodes.look({e.node for e in c.index if e.active and e.node})
+        await c.nodes.look({e.node for e in c.cache if e.active and e.node})
         self._enqueue(versions)
         await self._orphaned_secrets()
-        observe_stages(c.index)
+        observe_stages(c.cache)
 
     async def _splitjobs(self) -> dict[str, str]:
         c = self._controller
@@ -127,7 +127,7 @@ class Resync:
             for raw in batch:
                 versions.update([_version(raw)])
                 c.know(raw)
-        for name in c.index.keep_only(set(versions)):
+        for name in c.cache.keep_only(set(versions)):
             c.reconciled.pop(name, None)
         return versions
 
@@ -142,8 +142,8 @@ class Resync:
     def _enqueue(self, versions: Mapping[str, str]) -> None:
         """Have those looked at that may need it: under way, changed, moved, or next."""
         c = self._controller
-        places = c.index.places()
-        for entry in c.index:
+        places = c.cache.places()
+        for entry in c.cache:
             changed = c.reconciled.get(entry.name) != versions.get(entry.name)
             left_jobs = entry.stage is Stage.FINISHED and entry.name in c.job_names
             if changed or entry.active or left_jobs or _moved(entry, places.get(entry.name)):
@@ -155,7 +155,7 @@ class Resync:
         c = self._controller
         before = datetime.now(UTC) - timedelta(seconds=c.settings.orphan_secret_seconds)
         secrets = await c.threads.run(lambda: [_secret(s) for s in c.cluster.source_secrets()])
-        used = {entry.secret for entry in c.index}
+        used = {entry.secret for entry in c.cache}
         for name, uid, created_at, owned in secrets:
             if owned or name in used or created_at > before:
                 continue
@@ -178,9 +178,9 @@ def _secret(raw: Mapping[str, Any]) -> tuple[str, str, datetime, bool]:
     return metadata["name"], metadata["uid"], created_at, bool(metadata.get("ownerReferences"))
 
 
-def _moved(entry: Entry, place: Place | None) -> bool:
+def _moved(entry: CachedSplitJob, place: QueuePlace | None) -> bool:
     """Whether somebody's place in the queue is noticeably another than their status says."""
-    if entry.stage is not Stage.WAITING or entry.hold or place is None:
+    if entry.stage is not Stage.WAITING or entry.blocked or place is None:
         return False
     before = entry.queue or Queue()
     after = before.model_copy(update={"position": place.position, "eta_seconds": place.eta_seconds})

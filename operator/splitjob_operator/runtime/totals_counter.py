@@ -13,9 +13,9 @@ from splitjob_operator.adapters.kubernetes import (
     Conflict,
     NotFound,
 )
-from splitjob_operator.core.queue import Entry, Stage, entry_of
+from splitjob_operator.core.queue import CachedSplitJob, Stage, cached_splitjob
 from splitjob_operator.core.settings import Settings
-from splitjob_operator.runtime.cache import Index
+from splitjob_operator.runtime.cache import SplitJobCache
 from splitjob_operator.runtime.readiness import Readiness
 from splitjob_operator.runtime.threads import Threads
 
@@ -43,13 +43,13 @@ class Counter:
         self,
         cluster: Cluster,
         threads: Threads,
-        index: Index,
+        cache: SplitJobCache,
         settings: Settings,
         readiness: Readiness,
     ) -> None:
         self._cluster = cluster
         self._threads = threads
-        self._index = index
+        self._cache = cache
         self._settings = settings
         self._readiness = readiness
         self._wanted = asyncio.Event()
@@ -84,8 +84,8 @@ class Counter:
             self._cluster.configmap, self._settings.totals_configmap
         )
         totals = Totals.parse(configmap.get("data") or {}) if configmap else Totals()
-        self._index.run_seconds = totals.run_seconds
-        uncounted = candidates(self._index)
+        self._cache.run_seconds = totals.run_seconds
+        uncounted = candidates(self._cache)
         last = set(totals.batch)
         for entry in uncounted:
             if entry.uid in last:
@@ -96,7 +96,7 @@ class Counter:
             return False
         totals = totals.plus(batch, self._settings.device)
         await self._threads.run(self._write, configmap, totals)
-        self._index.run_seconds = totals.run_seconds
+        self._cache.run_seconds = totals.run_seconds
         for entry in batch:
             await self._mark(entry)
         return True
@@ -106,7 +106,7 @@ class Counter:
             name = self._settings.totals_configmap
             configmap = await self._threads.run(self._cluster.configmap, name)
             totals = Totals.parse((configmap or {}).get("data") or {})
-            self._index.run_seconds = totals.run_seconds
+            self._cache.run_seconds = totals.run_seconds
         except (ClusterError, ValueError) as error:
             log.warning("Totals could not be read at the start: %s", error)
         self._wanted.set()
@@ -125,32 +125,32 @@ class Counter:
         except AlreadyExists as error:
             raise Conflict(str(error)) from None
 
-    async def _still_uncounted(self, entry: Entry) -> bool:
+    async def _still_uncounted(self, entry: CachedSplitJob) -> bool:
         try:
             raw = await self._threads.run(self._cluster.splitjob, entry.name)
         except NotFound:
-            self._index.drop(entry.name)
+            self._cache.drop(entry.name)
             return False
-        known = self._index.put(raw)
+        known = self._cache.put(raw)
         return known.uid == entry.uid and not known.counted
 
-    async def _mark(self, entry: Entry) -> None:
+    async def _mark(self, entry: CachedSplitJob) -> None:
         """Mark a SplitJob as counted; one that is gone needs no mark."""
         while True:
             try:
                 raw = await self._threads.run(self._cluster.splitjob, entry.name)
-                if raw["metadata"]["uid"] != entry.uid or entry_of(raw).counted:
-                    self._index.put(raw)
+                if raw["metadata"]["uid"] != entry.uid or cached_splitjob(raw).counted:
+                    self._cache.put(raw)
                     return
                 status = {**raw["status"], "counted": True}
-                self._index.put(await self._threads.run(self._cluster.write_status, raw, status))
+                self._cache.put(await self._threads.run(self._cluster.write_status, raw, status))
             except Conflict:
                 continue
             except NotFound:
-                self._index.drop(entry.name)
+                self._cache.drop(entry.name)
             return
 
 
-def candidates(entries: Iterable[Entry]) -> list[Entry]:
+def candidates(entries: Iterable[CachedSplitJob]) -> list[CachedSplitJob]:
     """Return the finished SplitJobs that are not marked as counted."""
     return [e for e in entries if e.stage is Stage.FINISHED and not e.counted and e.event]

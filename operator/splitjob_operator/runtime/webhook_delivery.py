@@ -17,13 +17,13 @@ from splitjob_io.webhook_sender import DeliveryOutcome, WebhookSender
 from splitjob_operator.adapters.kubernetes import Cluster, ClusterError, Conflict, NotFound
 from splitjob_operator.core import outbox
 from splitjob_operator.core.finished import with_outbox
-from splitjob_operator.core.observed import SplitJobView
+from splitjob_operator.core.observed import SplitJob
 from splitjob_operator.core.request_check import urls_in
 from splitjob_operator.core.status_json import dump
 from splitjob_operator.runtime.metrics import DELIVERIES
 from splitjob_operator.runtime.threads import Threads
 
-__all__ = ["Deliverer"]
+__all__ = ["WebhookDelivery"]
 
 log = logging.getLogger(__name__)
 
@@ -32,7 +32,7 @@ WRITE_RETRY_SECONDS = 2.0
 NO_URL = f"no Secret of type {SECRET_TYPE} holds the webhook's URL (any more)"
 
 
-class Deliverer:
+class WebhookDelivery:
     """Delivers the final events that are due.
 
     Args:
@@ -88,7 +88,7 @@ class Deliverer:
 
     async def _deliver(self, name: str) -> None:
         raw = await self._threads.run(self._cluster.splitjob, name)
-        splitjob = SplitJobView.of(raw)
+        splitjob = SplitJob.of(raw)
         hook = splitjob.status.webhook
         if hook is None or not outbox.due(hook, datetime.now(UTC)):
             return
@@ -102,7 +102,7 @@ class Deliverer:
         )
         await self._record(name, splitjob.uid, hook, outcome)
 
-    async def _attempt(self, splitjob: SplitJobView, hook: WebhookStatus) -> DeliveryOutcome:
+    async def _attempt(self, splitjob: SplitJob, hook: WebhookStatus) -> DeliveryOutcome:
         """Try once, and say what came of it, our own defects too: what is recorded has an end."""
         if splitjob.spec is None:
             return DeliveryOutcome(delivered=False, gone=True, error=splitjob.spec_error)
@@ -117,12 +117,12 @@ class Deliverer:
                 delivered=False, error=f"not sent, by a defect of ours: {type(error).__name__}"
             )
 
-    async def _send(self, splitjob: SplitJobView, hook: WebhookStatus, url: str) -> DeliveryOutcome:
+    async def _send(self, splitjob: SplitJob, hook: WebhookStatus, url: str) -> DeliveryOutcome:
         body = encode(_body(splitjob, hook))
         async with self._hosts[_host(url)]:
             return await self._senders.run(self._sender.send, url, hook.event_id, body)
 
-    def _url(self, splitjob: SplitJobView) -> str | None:
+    def _url(self, splitjob: SplitJob) -> str | None:
         """Return the whole webhook URL, or None where its Secret is gone or of another type."""
         if splitjob.spec is None:
             return None
@@ -146,7 +146,7 @@ class Deliverer:
         while True:
             try:
                 raw = await self._threads.run(self._cluster.splitjob, name)
-                splitjob = SplitJobView.of(raw)
+                splitjob = SplitJob.of(raw)
                 hook = splitjob.status.webhook
                 if splitjob.uid != uid or hook is None or _moved_on(hook, sent):
                     return
@@ -183,7 +183,7 @@ def _moved_on(hook: WebhookStatus, sent: WebhookStatus) -> bool:
     return (hook.attempts, hook.redeliveries) != (sent.attempts, sent.redeliveries)
 
 
-def _body(splitjob: SplitJobView, hook: WebhookStatus) -> dict[str, Any]:
+def _body(splitjob: SplitJob, hook: WebhookStatus) -> dict[str, Any]:
     if splitjob.spec is None:
         raise ValueError("a SplitJob without a usable spec has nobody to tell")
     status = splitjob.status
@@ -199,7 +199,7 @@ def _body(splitjob: SplitJobView, hook: WebhookStatus) -> dict[str, Any]:
     )
 
 
-def _processing_ms(splitjob: SplitJobView) -> int:
+def _processing_ms(splitjob: SplitJob) -> int:
     status = splitjob.status
     if status.result:
         return status.result.processing_time_ms

@@ -17,7 +17,7 @@ from tests.support.operator_harness import eventually
 from splitjob.resource import API_VERSION, KIND, PLURAL, Attempt
 from splitjob_local.cluster.kubectl import Cluster, ClusterError
 from splitjob_local.cluster.local_cluster import LocalCluster, Options
-from splitjob_operator.core.observed import SplitJobView
+from splitjob_operator.core.observed import SplitJob
 from splitjob_operator.core.settings import Settings
 from splitjob_operator.core.worker_job import build
 
@@ -54,7 +54,7 @@ def worker_job(render: Render, monkeypatch: pytest.MonkeyPatch, *settings: str) 
         "resourceVersion": "1",
         "creationTimestamp": datetime.now(UTC).isoformat(),
     }
-    view = SplitJobView.of({**SPLITJOB, "metadata": made})
+    view = SplitJob.of({**SPLITJOB, "metadata": made})
     built = build(view, Attempt(number=1, job_name="one-1"), Settings())
     built["metadata"].pop("namespace")
     return built

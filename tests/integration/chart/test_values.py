@@ -11,7 +11,7 @@ from tests.support.operator_samples import raw_splitjob, settings
 from splitjob.resource import Attempt
 from splitjob_local.cluster.local_cluster import LocalCluster
 from splitjob_operator.core import worker_job
-from splitjob_operator.core.observed import SplitJobView
+from splitjob_operator.core.observed import SplitJob
 
 # Spelled as people and Helm spell them, at the ends of what is taken.
 TAKEN: list[dict[str, Any]] = [
@@ -58,7 +58,7 @@ def test_the_api_server_takes_the_job_for_every_value_that_is_taken(cluster: Loc
     jobs = []
     for number, changed in enumerate(TAKEN):
         attempt = Attempt(number=1, job_name=f"v-{number}")
-        made = worker_job.build(SplitJobView.of(raw_splitjob()), attempt, settings(**changed))
+        made = worker_job.build(SplitJob.of(raw_splitjob()), attempt, settings(**changed))
         made["metadata"].pop("namespace")
         jobs.append(made)
     dry_run(cluster, jobs)

@@ -23,7 +23,7 @@ from splitjob.resource import API_VERSION, KIND, Attempt
 from splitjob_local.cluster.kubectl import Cluster, ClusterError
 from splitjob_local.cluster.local_cluster import LocalCluster
 from splitjob_operator.core import worker_job
-from splitjob_operator.core.observed import SplitJobView
+from splitjob_operator.core.observed import SplitJob
 from splitjob_operator.core.settings import Settings
 
 SECONDS = 30
@@ -100,7 +100,7 @@ def worker(manifests: list[Manifest], monkeypatch: pytest.MonkeyPatch, namespace
     """Return the Job that the operator makes when it is configured by these manifests."""
     for name, value in chart.environment(manifests, "operator").items():
         monkeypatch.setenv(name, value)
-    view = SplitJobView.of(
+    view = SplitJob.of(
         {
             "apiVersion": API_VERSION,
             "kind": KIND,

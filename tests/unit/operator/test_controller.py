@@ -13,10 +13,10 @@ from tests.support.operator_samples import raw_splitjob, settings, stamp
 from splitjob.allowlist import Allowlist
 from splitjob.models import load_registry
 from splitjob_operator.adapters.kubernetes import Cluster, ClusterError
-from splitjob_operator.adapters.manifest_store import Bucket
-from splitjob_operator.core.lookups import ManifestAnswer, ManifestState
+from splitjob_operator.adapters.manifest_store import ManifestStore
+from splitjob_operator.core.lookups import ManifestLookup, ManifestState
 from splitjob_operator.core.request_check import Rules
-from splitjob_operator.runtime.cache import Index
+from splitjob_operator.runtime.cache import SplitJobCache
 from splitjob_operator.runtime.controller import Controller
 from splitjob_operator.runtime.executor import Executor
 from splitjob_operator.runtime.readiness import Readiness
@@ -70,9 +70,9 @@ class FakeBucket:
 
     away = False
 
-    def look(self, *_: object) -> ManifestAnswer:
+    def look(self, *_: object) -> ManifestLookup:
         state = ManifestState.UNREACHABLE if self.away else ManifestState.ABSENT
-        return ManifestAnswer(state, message="cannot read s3://stems/x" if self.away else "")
+        return ManifestLookup(state, message="cannot read s3://stems/x" if self.away else "")
 
 
 class FakeThreads:
@@ -91,12 +91,12 @@ class Site:
     def __init__(self) -> None:
         self.cluster, self.bucket = FakeCluster(), FakeBucket()
         options = settings(max_active_jobs=1, retry_delay_seconds=600)
-        cluster, bucket = cast("Cluster", self.cluster), cast("Bucket", self.bucket)
+        cluster, bucket = cast("Cluster", self.cluster), cast("ManifestStore", self.bucket)
         self.controller = Controller(
             settings=options,
             cluster=cluster,
             executor=Executor(cluster, bucket, RULES, options, lambda _: None),
-            index=Index(1, "cpu", partial(next, count())),
+            cache=SplitJobCache(1, "cpu", partial(next, count())),
             queue=WorkQueue(),
             progress=cast("Any", SimpleNamespace(of=lambda _: None)),
             counter=cast("Any", SimpleNamespace(wake=lambda: None)),
@@ -118,7 +118,7 @@ class Site:
         async def run() -> None:
             c = self.controller
             for raw in list(self.cluster.splitjobs.values()):
-                c.splitjob_news(raw, deleted=False)
+                c.on_splitjob_event(raw, deleted=False)
             for _ in range(30):
                 if not len(c.queue):
                     return
@@ -174,7 +174,7 @@ def test_one_that_cannot_be_worked_on_lets_the_others_start() -> None:
     site.add("old", 8)
     site.add("older", 9)
     assert site.work() == ["young"]
-    assert {e.name for e in site.controller.index if e.active} == {"young"}
+    assert {e.name for e in site.controller.cache if e.active} == {"young"}
 
 
 def test_while_the_api_server_is_away_nobody_is_passed() -> None:
@@ -184,4 +184,4 @@ def test_while_the_api_server_is_away_nobody_is_passed() -> None:
         site.add(f"job-{number}", number)
         site.cluster.broken[f"job-{number}"] = ClusterError("cannot write: refused", 0)
     assert site.work() == []
-    assert all(entry.hold is None for entry in site.controller.index)
+    assert all(entry.blocked is None for entry in site.controller.cache)

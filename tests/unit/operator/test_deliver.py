@@ -10,7 +10,7 @@ from splitjob.allowlist import Allowlist
 from splitjob_io.webhook_sender import DeliveryOutcome, WebhookSender
 from splitjob_operator.adapters.kubernetes import Cluster
 from splitjob_operator.runtime.threads import Threads
-from splitjob_operator.runtime.webhook_delivery import Deliverer
+from splitjob_operator.runtime.webhook_delivery import WebhookDelivery
 
 
 class OneSplitJob(Cluster):
@@ -57,7 +57,7 @@ def hook_after(cluster: OneSplitJob, sender: WebhookSender | None = None) -> dic
     async def deliver() -> None:
         written = asyncio.Event()
         to = sender or WebhookSender(["token"], allowlist)
-        deliverer = Deliverer(cluster, Threads(1, "cluster"), to, 1, lambda _: written.set())
+        deliverer = WebhookDelivery(cluster, Threads(1, "cluster"), to, 1, lambda _: written.set())
         deliverer.start(NAME)
         await asyncio.wait_for(written.wait(), 10)
         await deliverer.close()

@@ -1,4 +1,4 @@
-"""Reading a failure: each shape Kubernetes gives it, and which of two wins."""
+"""Diagnosis a failure: each shape Kubernetes gives it, and which of two wins."""
 
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -20,29 +20,31 @@ from tests.support.operator_samples import (
 
 from splitjob.errors import ErrorCode
 from splitjob.result import EXIT_TERMINATED
-from splitjob_operator.core.diagnosis import Limits, Reading, read, reason_due
-from splitjob_operator.core.observed import ContainerEnd, JobView, PodView
+from splitjob_operator.core.diagnosis import AttemptDeadlines, Diagnosis, diagnose, reason_due
+from splitjob_operator.core.observed import ContainerTermination, KubeJob, KubePod
 
-LIMITS = Limits(queued_since=NOW, queue=100, start=50, run=30, waiting_grace=20, node_lost=40)
+LIMITS = AttemptDeadlines(
+    queued_since=NOW, queue=100, start=50, run=30, waiting_grace=20, node_lost=40
+)
 
 
 def reading(
-    pod: PodView | None,
+    pod: KubePod | None,
     at: float = 6,
     *,
-    of: JobView | None = None,
+    of: KubeJob | None = None,
     lost: datetime | None = None,
     no_job: bool = False,
-) -> Reading | None:
-    return read(None if no_job else of or job(), pod, lost, LIMITS, after(at))
+) -> Diagnosis | None:
+    return diagnose(None if no_job else of or job(), pod, lost, LIMITS, after(at))
 
 
-def code(found: Reading | None) -> str | None:
+def code(found: Diagnosis | None) -> str | None:
     return found.code.value if found else None
 
 
-def waiting(reason: str) -> PodView:
-    return PodView.of(raw_pod(waiting={"reason": reason, "message": "back-off pulling x"}))
+def waiting(reason: str) -> KubePod:
+    return KubePod.of(raw_pod(waiting={"reason": reason, "message": "back-off pulling x"}))
 
 
 def test_out_of_memory() -> None:
@@ -107,7 +109,7 @@ def test_deadlines() -> None:
     """Acceptance 41, 45."""
     assert reading(running_pod(), 29) is None
     assert code(reading(running_pod(), 30)) == "deadline_exceeded"
-    pod = PodView(name="p", uid="u", unschedulable="no GPU")
+    pod = KubePod(name="p", uid="u", unschedulable="no GPU")
     assert reading(pod, 99) is None
     found = reading(pod, 100)
     assert code(found) == "no_capacity"
@@ -138,8 +140,8 @@ def test_a_stopped_worker_is_read_once_its_pod_has_said_why(exit_code: int) -> N
     stopped = ended_pod(exit_code, phase="Running")
     due = reason_due(stopped)
     assert due is not None
-    assert read(job(), stopped, None, LIMITS, due - timedelta(seconds=1)) is None
-    assert code(read(job(), stopped, None, LIMITS, due)) in {"worker_lost", "worker_disrupted"}
+    assert diagnose(job(), stopped, None, LIMITS, due - timedelta(seconds=1)) is None
+    assert code(diagnose(job(), stopped, None, LIMITS, due)) in {"worker_lost", "worker_disrupted"}
     full = replace(stopped, phase="Failed", reason="Evicted", message="ephemeral storage")
     assert code(reading(full)) == "worker_storage"
 
@@ -192,6 +194,6 @@ def test_a_worker_that_is_fine() -> None:
 
 @given(st.text(max_size=200), st.integers(0, 255), st.sampled_from(["", "Error", "OOMKilled"]))
 def test_any_end_is_read_as_something(message: str, exit_code: int, reason: str) -> None:
-    end = ContainerEnd(exit_code, reason, message)
-    pod = replace(completed_pod(), end=end, phase="Failed")
+    end = ContainerTermination(exit_code, reason, message)
+    pod = replace(completed_pod(), terminated=end, phase="Failed")
     assert reading(pod) is not None or (end.report and end.report.outcome == "completed")

@@ -25,11 +25,11 @@ from splitjob.models import load_registry
 from splitjob.resource import SECRET_TYPE, Request, SplitJobStatus
 from splitjob.result import Manifest
 from splitjob.totals import Totals
-from splitjob_operator.core.events import body, news
+from splitjob_operator.core.events import event_manifest, events_between
 from splitjob_operator.core.lookups import ClaimTombstone, ManifestState
 from splitjob_operator.core.manifest import classify, tombstone
-from splitjob_operator.core.observed import SplitJobView
-from splitjob_operator.core.queue import Entry, Stage
+from splitjob_operator.core.observed import SplitJob
+from splitjob_operator.core.queue import CachedSplitJob, Stage
 from splitjob_operator.core.reconcile import reconcile
 from splitjob_operator.core.request_check import Rules, judge, urls_in
 from splitjob_operator.core.status_json import dump
@@ -141,8 +141,8 @@ class TestManifest:
         assert Manifest.model_validate_json(stone.model_dump_json(by_alias=True)) == stone
 
 
-def finished(uid: str, event: str, *, counted: bool = False) -> Entry:
-    return Entry(
+def finished(uid: str, event: str, *, counted: bool = False) -> CachedSplitJob:
+    return CachedSplitJob(
         name=uid,
         uid=uid,
         resource_version="1",
@@ -193,14 +193,14 @@ class TestEvents:
         view = splitjob()
         plan = reconcile(seen(view), settings(), NOW)
         assert plan.status
-        told = news(view.status, plan.status)
+        told = events_between(view.status, plan.status)
         assert [item.reason for item in told] == ["AttemptStarted"]
-        assert news(plan.status, plan.status) == []
+        assert events_between(plan.status, plan.status) == []
 
     def test_the_object(self) -> None:
         plan = reconcile(seen(splitjob()), settings(), NOW)
         assert plan.status
-        event = body(splitjob(), news(SplitJobStatus(), plan.status)[0], NOW)
+        event = event_manifest(splitjob(), events_between(SplitJobStatus(), plan.status)[0], NOW)
         assert event["involvedObject"]["uid"] == UID
         assert event["firstTimestamp"] == stamp(NOW)
 
@@ -208,7 +208,7 @@ class TestEvents:
 def test_a_status_is_read_back_as_it_was_written() -> None:
     plan = reconcile(seen(splitjob()), settings(), NOW)
     assert plan.status
-    again = SplitJobView.of(raw_splitjob(status=dump(plan.status)))
+    again = SplitJob.of(raw_splitjob(status=dump(plan.status)))
     assert dump(again.status) == dump(plan.status)
     assert "null" not in str(dump(plan.status))
 

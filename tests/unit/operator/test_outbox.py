@@ -142,7 +142,7 @@ def test_nothing_is_sent_against_what_the_worker_was_told(
     assert plan.status.webhook
     assert (plan.status.phase, plan.status.webhook.state) == ("Completed", state)
     assert Deliver() not in plan.after
-    assert again is None or plan.again_at == after(again)
+    assert again is None or plan.requeue_at == after(again)
 
 
 def test_what_the_worker_did_not_get_delivered_is_sent_at_once() -> None:

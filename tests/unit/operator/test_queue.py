@@ -10,8 +10,16 @@ from hypothesis import strategies as st
 from tests.support.operator_samples import NOW, after, raw_splitjob, stamp
 
 from splitjob.resource import Queue
-from splitjob_operator.core.queue import Entry, Hold, Line, Stage, entry_of, places, worth_writing
-from splitjob_operator.runtime.cache import Index
+from splitjob_operator.core.queue import (
+    AdmissionQueue,
+    BlockedReason,
+    CachedSplitJob,
+    Stage,
+    cached_splitjob,
+    places,
+    worth_writing,
+)
+from splitjob_operator.runtime.cache import SplitJobCache
 from splitjob_operator.runtime.watch_guard import WatchGuard
 from splitjob_operator.runtime.work_queue import WorkQueue
 
@@ -21,10 +29,10 @@ def entry(
     stage: Stage = Stage.WAITING,
     age: int = 0,
     priority: int = 0,
-    hold: Hold | None = None,
-    stores: bool = True,
-) -> Entry:
-    return Entry(
+    blocked: BlockedReason | None = None,
+    needs_bucket: bool = True,
+) -> CachedSplitJob:
+    return CachedSplitJob(
         name=name,
         uid=name,
         resource_version="1",
@@ -32,19 +40,19 @@ def entry(
         priority=priority,
         stage=stage,
         model="demo",
-        hold=hold,
-        stores=stores,
+        blocked=blocked,
+        needs_bucket=needs_bucket,
     )
 
 
-def line_of(entries: list[Entry], max_active: int) -> Line:
-    line = Line(max_active)
+def line_of(entries: list[CachedSplitJob], max_active: int) -> AdmissionQueue:
+    line = AdmissionQueue(max_active)
     for one in entries:
         line.add(one)
     return line
 
 
-def next_up(entries: list[Entry], max_active: int) -> list[str]:
+def next_up(entries: list[CachedSplitJob], max_active: int) -> list[str]:
     return line_of(entries, max_active).next_up()
 
 
@@ -64,7 +72,7 @@ def test_the_bound_counts_what_is_under_way() -> None:
 
 
 def test_who_cannot_start_is_passed_and_keeps_its_place() -> None:
-    retrying = entry("old", age=9, hold=Hold.OWN)
+    retrying = entry("old", age=9, blocked=BlockedReason.JOB)
     line = line_of([retrying, entry("young")], 1)
     assert line.next_up() == ["young"]
     assert line.may_start(retrying), "once it asks again it goes first"
@@ -74,18 +82,20 @@ def test_who_cannot_start_is_passed_and_keeps_its_place() -> None:
 
 def test_who_waits_for_the_bucket_is_passed_by_those_that_need_none() -> None:
     """Only as many as there are places look whether it is back."""
-    stuck, storing = entry("stuck", age=9, hold=Hold.STORAGE), entry("storing", age=8)
-    uploads = [entry(f"uploads-{n}", age=n, stores=False) for n in (3, 2, 1)]
+    stuck, storing = entry("stuck", age=9, blocked=BlockedReason.STORAGE), entry("storing", age=8)
+    uploads = [entry(f"uploads-{n}", age=n, needs_bucket=False) for n in (3, 2, 1)]
     line = line_of([stuck, storing, *uploads], 2)
     assert line.next_up() == ["stuck", "storing", "uploads-3"]
-    line = line_of([stuck, entry("storing", age=8, hold=Hold.STORAGE), entry("third"), *uploads], 2)
+    line = line_of(
+        [stuck, entry("storing", age=8, blocked=BlockedReason.STORAGE), entry("third"), *uploads], 2
+    )
     assert line.next_up() == ["stuck", "storing", "uploads-3", "uploads-2"]
     assert line.may_start(stuck)
 
 
 def test_who_stands_behind_one_that_waits_for_the_bucket_holds_up_nobody() -> None:
-    line = [entry("stuck", age=9, hold=Hold.STORAGE), entry("storing", age=8)]
-    assert next_up([*line, entry("uploads", stores=False)], 1) == ["stuck", "uploads"]
+    line = [entry("stuck", age=9, blocked=BlockedReason.STORAGE), entry("storing", age=8)]
+    assert next_up([*line, entry("uploads", needs_bucket=False)], 1) == ["stuck", "uploads"]
 
 
 entries = st.lists(
@@ -95,16 +105,16 @@ entries = st.lists(
         st.sampled_from(Stage),
         st.integers(0, 100),
         st.integers(-100, 100),
-        st.none() | st.sampled_from(Hold),
+        st.none() | st.sampled_from(BlockedReason),
         st.booleans(),
-    ).filter(lambda e: e.stores or e.hold is not Hold.STORAGE),
+    ).filter(lambda e: e.needs_bucket or e.blocked is not BlockedReason.STORAGE),
     max_size=30,
     unique_by=lambda e: e.name,
 )
 
 
 @given(entries, st.integers(1, 10))
-def test_never_more_than_the_bound(line: list[Entry], bound: int) -> None:
+def test_never_more_than_the_bound(line: list[CachedSplitJob], bound: int) -> None:
     """Each is asked again before it starts, also those that are passed by others."""
     under_way = line_of(line, bound)
     active = before = sum(e.active for e in line)
@@ -117,18 +127,20 @@ def test_never_more_than_the_bound(line: list[Entry], bound: int) -> None:
 
 
 @given(entries, st.integers(1, 10))
-def test_a_free_place_is_offered_to_somebody_who_can_take_it(line: list[Entry], bound: int) -> None:
+def test_a_free_place_is_offered_to_somebody_who_can_take_it(
+    line: list[CachedSplitJob], bound: int
+) -> None:
     free = bound - sum(e.active for e in line)
-    able = [e for e in line if e.stage is Stage.WAITING and e.hold is None]
-    if not any(e.hold is Hold.STORAGE for e in line):
+    able = [e for e in line if e.stage is Stage.WAITING and e.blocked is None]
+    if not any(e.blocked is BlockedReason.STORAGE for e in line):
         first = sorted(able, key=lambda e: e.order)[: max(0, free)]
         assert next_up(line, bound) == [e.name for e in first]
-    elif free > 0 and any(not e.stores for e in able):
+    elif free > 0 and any(not e.needs_bucket for e in able):
         assert {e.name for e in able} & set(next_up(line, bound))
 
 
 @given(entries)
-def test_the_line_forgets_who_leaves(entries: list[Entry]) -> None:
+def test_the_line_forgets_who_leaves(entries: list[CachedSplitJob]) -> None:
     line = line_of(entries, 99)
     for one in entries:
         line.remove(one)
@@ -136,7 +148,7 @@ def test_the_line_forgets_who_leaves(entries: list[Entry]) -> None:
 
 
 @given(entries, st.integers(0, 10))
-def test_places_are_one_line(line: list[Entry], bound: int) -> None:
+def test_places_are_one_line(line: list[CachedSplitJob], bound: int) -> None:
     found = places(line, {"demo/cpu": 10.0}, bound, "cpu")
     in_line = [found[e.name].position for e in line if e.name in found and not _passed(e)]
     assert sorted(in_line) == list(range(1, len(in_line) + 1))
@@ -145,12 +157,16 @@ def test_places_are_one_line(line: list[Entry], bound: int) -> None:
     assert etas == sorted(etas, key=lambda eta: eta or 0)
 
 
-def _passed(entry: Entry) -> bool:
-    return entry.stage is Stage.WAITING and entry.hold is not None
+def _passed(entry: CachedSplitJob) -> bool:
+    return entry.stage is Stage.WAITING and entry.blocked is not None
 
 
 def test_who_is_passed_counts_for_nobody() -> None:
-    line = [entry("retrying", age=2, hold=Hold.OWN), entry("next", age=1), entry("last")]
+    line = [
+        entry("retrying", age=2, blocked=BlockedReason.JOB),
+        entry("next", age=1),
+        entry("last"),
+    ]
     found = places(line, {"demo/cpu": 10.0}, 1, "cpu")
     assert {name: p.position for name, p in found.items()} == {"retrying": 1, "next": 1, "last": 2}
     assert found["last"].eta_seconds == 20
@@ -169,7 +185,7 @@ def test_far_back_only_noticeable_moves_are_written() -> None:
 
 def test_stages() -> None:
     def stage(**parts: Any) -> Stage:
-        return entry_of(raw_splitjob(**parts)).stage
+        return cached_splitjob(raw_splitjob(**parts)).stage
 
     attempt = {"number": 1, "jobName": "x-1"}
     started = [{"type": "Started", "status": "True"}]
@@ -184,7 +200,7 @@ def test_stages() -> None:
 
 
 def test_older_news_changes_nothing() -> None:
-    index = Index(1, "cpu", lambda: 0.0)
+    index = SplitJobCache(1, "cpu", lambda: 0.0)
     new, old = raw_splitjob(status={"attempts": [{"number": 1, "jobName": "x"}]}), raw_splitjob()
     new["metadata"]["resourceVersion"] = "10"
     index.put(new)
@@ -193,25 +209,25 @@ def test_older_news_changes_nothing() -> None:
 
 
 def test_a_reserved_place_is_taken() -> None:
-    index = Index(1, "cpu", lambda: 0.0)
+    index = SplitJobCache(1, "cpu", lambda: 0.0)
     index.put(raw_splitjob())
     name = raw_splitjob()["metadata"]["name"]
-    assert index.turn(name).may_start
+    assert index.queue_decision(name).may_start
     index.reserve(name)
     assert index.next_up() == []
     index.put(raw_splitjob())  # a listing, while the write that starts it is under way
     assert index.next_up() == []
     index.restore(raw_splitjob())
-    assert index.turn(name).may_start
+    assert index.queue_decision(name).may_start
 
 
 def test_a_hold_outlasts_a_look_but_not_its_splitjob() -> None:
-    index = Index(1, "cpu", lambda: 0.0)
+    index = SplitJobCache(1, "cpu", lambda: 0.0)
     raw = raw_splitjob()
     index.put(raw)
     name = raw["metadata"]["name"]
-    assert index.hold(name, Hold.OWN)
-    assert not index.hold(name, Hold.OWN), "that is nothing new"
+    assert index.set_blocked(name, BlockedReason.JOB)
+    assert not index.set_blocked(name, BlockedReason.JOB), "that is nothing new"
     index.restore(raw)
     assert index.next_up() == []
     raw["metadata"]["uid"] = "another"
@@ -303,4 +319,4 @@ class TestWatchGuard:
 
 
 def test_times_of_the_api_server_are_read() -> None:
-    assert entry_of(raw_splitjob()).created_at == after(0)
+    assert cached_splitjob(raw_splitjob()).created_at == after(0)

@@ -19,7 +19,7 @@ from tests.support.reconcile_situations import (
 
 from splitjob.conditions import ConditionType
 from splitjob_operator.core.finished import DELIVERY_RETRY_SECONDS
-from splitjob_operator.core.observed import SplitJobView
+from splitjob_operator.core.observed import SplitJob
 from splitjob_operator.core.plan import (
     DeleteJob,
     DeleteSplitJob,
@@ -43,7 +43,7 @@ def test_a_crash_before_the_delivery_costs_nothing() -> None:
 def test_a_delivery_that_left_no_mark_is_begun_again() -> None:
     """Acceptance 53: the API server was away when the outbox was to be read."""
     plan = plan_of(seen(failed()), 3600)
-    assert plan.again_at == after(3600 + DELIVERY_RETRY_SECONDS)
+    assert plan.requeue_at == after(3600 + DELIVERY_RETRY_SECONDS)
 
 
 def test_ttl_counts_from_the_delivery_and_the_count() -> None:
@@ -57,7 +57,7 @@ def test_ttl_counts_from_the_delivery_and_the_count() -> None:
     assert DeleteSplitJob() not in plan_of(seen(view), 10**8).after, "it is not counted yet"
     view.status.counted = True
     ttl = {"ttl_seconds_after_finished": 60}
-    assert plan_of(seen(view), 159, **ttl).again_at == after(160)
+    assert plan_of(seen(view), 159, **ttl).requeue_at == after(160)
     assert DeleteSplitJob() in plan_of(seen(view), 160, **ttl).after
 
 
@@ -79,7 +79,7 @@ def test_redelivery_by_hand_begins_a_new_schedule_with_the_same_id() -> None:
     assert again.status.webhook == plan.status.webhook
 
 
-def without_outbox(view: SplitJobView, **changed: object) -> SplitJobView:
+def without_outbox(view: SplitJob, **changed: object) -> SplitJob:
     """As an older CustomResourceDefinition leaves it: what it does not know is dropped."""
     return replace(view, status=view.status.model_copy(update={"webhook": None, **changed}))
 

@@ -15,8 +15,8 @@ from tests.support.operator_samples import (
 )
 from tests.support.reconcile_situations import canceled, failed, plan_of, running
 
-from splitjob_operator.core.context import Round
-from splitjob_operator.core.ended_jobs import clear_ended_jobs
+from splitjob_operator.core.context import ReconcileContext
+from splitjob_operator.core.ended_jobs import delete_ended_jobs
 from splitjob_operator.core.plan import CreateJob, DeleteJob, DeleteSplitJob
 
 KEPT = {"keep_finished_jobs_seconds": 60}
@@ -39,7 +39,7 @@ def test_it_is_looked_at_again_when_its_time_is_over() -> None:
     view.status.webhook.state, view.status.webhook.next_attempt_at = "Delivered", None
     view.status.webhook.delivered_at = after(6)
     plan = plan_of(seen(view, jobs=(job(failed_reason="PodFailurePolicy"),)), 7, **KEPT)
-    assert plan.again_at == after(65)
+    assert plan.requeue_at == after(65)
 
 
 def test_a_pod_that_is_over_is_enough_before_the_job_says_so() -> None:
@@ -85,14 +85,16 @@ def test_its_splitjob_may_go_first() -> None:
 
 
 def test_each_is_deleted_once() -> None:
-    ctx = Round(seen(failed(), jobs=(job(), job(2, deleting=True))), settings(), after(9))
-    clear_ended_jobs(ctx)
-    clear_ended_jobs(ctx)
+    ctx = ReconcileContext(
+        seen(failed(), jobs=(job(), job(2, deleting=True))), settings(), after(9)
+    )
+    delete_ended_jobs(ctx)
+    delete_ended_jobs(ctx)
     assert ctx.after == [DELETED]
 
 
 def test_only_its_own_are_deleted() -> None:
     others = replace(job(), owner_uid="another")
-    ctx = Round(seen(failed(), jobs=(others,)), settings(), after(9))
-    clear_ended_jobs(ctx)
+    ctx = ReconcileContext(seen(failed(), jobs=(others,)), settings(), after(9))
+    delete_ended_jobs(ctx)
     assert ctx.after == []

@@ -35,11 +35,11 @@ from splitjob.resource import KIND, LABEL_ATTEMPT
 from splitjob.result import Manifest, ProgressLine
 from splitjob_operator.core.lookups import (
     ClaimTombstone,
-    ManifestAnswer,
+    ManifestLookup,
     ManifestState,
     ReadJobWarning,
 )
-from splitjob_operator.core.observed import JobView, PodView
+from splitjob_operator.core.observed import KubeJob, KubePod
 from splitjob_operator.core.plan import (
     CreateJob,
     DeleteJob,
@@ -54,14 +54,14 @@ def test_running_is_written_down() -> None:
     assert plan.status.phase == "Running"
     assert plan.status.started_at == NOW
     assert plan.status.attempts[0].node_name == "node-1"
-    assert plan.again_at == after(settings().run_deadline_seconds)
+    assert plan.requeue_at == after(settings().run_deadline_seconds)
 
 
 def test_a_pod_made_by_hand_with_copied_labels_changes_nothing() -> None:
     raw = raw_pod(running={"startedAt": stamp(NOW)})
     raw["metadata"]["labels"][LABEL_ATTEMPT] = "debug"
     raw["metadata"]["ownerReferences"] = []
-    plan = plan_of(seen(started(), jobs=(job(),), pods=(PodView.of(raw), running_pod())), 3)
+    plan = plan_of(seen(started(), jobs=(job(),), pods=(KubePod.of(raw), running_pod())), 3)
     assert plan.status
     assert plan.status.phase == "Running"
 
@@ -111,7 +111,7 @@ def test_an_event_nobody_wants_is_on_record() -> None:
 
 def test_unschedulable_says_why() -> None:
     """Acceptance 41."""
-    pod = PodView(name="p", uid="u", job_uid=job().uid, unschedulable="0/3 nodes: no GPU")
+    pod = KubePod(name="p", uid="u", job_uid=job().uid, unschedulable="0/3 nodes: no GPU")
     view = started(queueDeadlineSeconds=60)
     plan = plan_of(seen(view, jobs=(job(),), pods=(pod,)), 5)
     assert reason(plan, ConditionType.ADMITTED) == ("False", "Unschedulable")
@@ -121,17 +121,17 @@ def test_unschedulable_says_why() -> None:
     view = written(view, plan)
     plan = plan_of(seen(view, jobs=(job(),), pods=(pod,)), 61)
     assert plan.after == (DeleteJob(f"{NAME}-1", job().uid, "Foreground"),)
-    gone = seen(written(view, plan), answers=CLAIMED)
+    gone = seen(written(view, plan), lookups=CLAIMED)
     assert reason(plan_of(gone, 62), ConditionType.SUCCEEDED) == ("False", "NoCapacity")
 
 
 def test_quota_says_why() -> None:
     """Acceptance 42."""
     view = started()
-    assert plan_of(seen(view, jobs=(job(),)), 5).ask == ReadJobWarning(f"{NAME}-1")
+    assert plan_of(seen(view, jobs=(job(),)), 5).lookup == ReadJobWarning(f"{NAME}-1")
     warning = "pods is forbidden: exceeded quota: gpus"
     answers = replace(SERVABLE, job_warning=warning)
-    plan = plan_of(seen(view, jobs=(job(),), answers=answers), 5)
+    plan = plan_of(seen(view, jobs=(job(),), lookups=answers), 5)
     assert reason(plan, ConditionType.ADMITTED) == ("False", "QuotaExceeded")
 
 
@@ -139,14 +139,14 @@ def test_a_job_that_is_refused_waits_says_why_and_ends_at_the_queue_deadline() -
     """Acceptance 42: a quota on Jobs, or a policy that does not admit them."""
     view = started(queueDeadlineSeconds=60)
     refused = "cannot create Job split-abc-1: 403 denied by the policy images"
-    plan = plan_of(seen(view, answers=replace(SERVABLE, job_refused=refused)), 5)
+    plan = plan_of(seen(view, lookups=replace(SERVABLE, job_refused=refused)), 5)
     assert plan.after == ()
-    assert plan.again_at == after(15)
+    assert plan.requeue_at == after(15)
     assert reason(plan, ConditionType.ADMITTED) == ("False", "JobRefused")
     view = written(view, plan)
     plan = plan_of(seen(view), 15)
     assert [type(action) for action in plan.after] == [CreateJob]
-    plan = plan_of(seen(view, answers=CLAIMED), 60)
+    plan = plan_of(seen(view, lookups=CLAIMED), 60)
     assert reason(plan, ConditionType.SUCCEEDED) == ("False", "NoCapacity")
     assert plan.status
     assert plan.status.failure
@@ -157,7 +157,7 @@ def test_a_job_that_is_refused_waits_says_why_and_ends_at_the_queue_deadline() -
 def test_a_job_that_meets_a_quota_says_so() -> None:
     """Acceptance 42."""
     refused = "cannot create Job split-abc-1: 403 jobs.batch is forbidden: exceeded quota: x"
-    plan = plan_of(seen(started(), answers=replace(SERVABLE, job_refused=refused)), 5)
+    plan = plan_of(seen(started(), lookups=replace(SERVABLE, job_refused=refused)), 5)
     assert reason(plan, ConditionType.ADMITTED) == ("False", "QuotaExceeded")
 
 
@@ -170,10 +170,10 @@ def test_run_deadline_stops_the_worker_then_fails() -> None:
     assert plan.status
     assert plan.status.phase == "Finishing"
     view = written(view, plan)
-    assert plan_of(seen(view, jobs=(job(deleting=True),), pods=(running_pod(),)), 31).ask is None
-    gone = seen(view, answers=SERVABLE)
-    assert plan_of(gone, 33).ask == ClaimTombstone("failed", ErrorCode.DEADLINE_EXCEEDED)
-    plan = plan_of(seen(view, answers=CLAIMED), 33)
+    assert plan_of(seen(view, jobs=(job(deleting=True),), pods=(running_pod(),)), 31).lookup is None
+    gone = seen(view, lookups=SERVABLE)
+    assert plan_of(gone, 33).lookup == ClaimTombstone("failed", ErrorCode.DEADLINE_EXCEEDED)
+    plan = plan_of(seen(view, lookups=CLAIMED), 33)
     assert reason(plan, ConditionType.SUCCEEDED) == ("False", "DeadlineExceeded")
 
 
@@ -183,7 +183,7 @@ def test_cancel_is_final_only_when_the_pods_are_gone() -> None:
     plan = plan_of(seen(view, **around), 1)
     assert plan.after == (DeleteJob(f"{NAME}-1", job().uid, "Foreground"),)
     assert reason(plan, ConditionType.SUCCEEDED) == ("Unknown", "NotFinished")
-    plan = plan_of(seen(written(view, plan), answers=CLAIMED), 9)
+    plan = plan_of(seen(written(view, plan), lookups=CLAIMED), 9)
     assert reason(plan, ConditionType.SUCCEEDED) == ("False", "Canceled")
 
 
@@ -193,9 +193,9 @@ def test_cancel_and_completion_at_once_is_what_the_manifest_says() -> None:
     manifest = Manifest(
         job_id=NAME, job_uid=UID, version_id="v1", status="completed", result=result
     )
-    claim = ManifestAnswer(ManifestState.COMPLETED, manifest)
+    claim = ManifestLookup(ManifestState.COMPLETED, manifest)
     view = canceled(running())
-    plan = plan_of(seen(view, answers=replace(SERVABLE, claim=claim)), 9)
+    plan = plan_of(seen(view, lookups=replace(SERVABLE, claim=claim)), 9)
     assert reason(plan, ConditionType.SUCCEEDED) == ("True", "Completed")
 
 
@@ -211,14 +211,14 @@ def test_a_pod_on_a_lost_node_is_deleted_by_force() -> None:
 
 
 def test_a_job_of_a_former_splitjob_is_waited_for() -> None:
-    other = JobView(f"{NAME}-1", "other", owner_kind=KIND, owner_uid="former")
+    other = KubeJob(f"{NAME}-1", "other", owner_kind=KIND, owner_uid="former")
     plan = plan_of(seen(started(), jobs=(other,)))
     assert plan.after == ()
     assert reason(plan, ConditionType.ADMITTED) == ("False", "NameTaken")
 
 
 def test_a_strangers_job_is_a_clear_failure() -> None:
-    plan = plan_of(seen(started(), jobs=(JobView(f"{NAME}-1", "x"),), answers=CLAIMED))
+    plan = plan_of(seen(started(), jobs=(KubeJob(f"{NAME}-1", "x"),), lookups=CLAIMED))
     assert reason(plan, ConditionType.SUCCEEDED) == ("False", "WorkerConfig")
     assert plan.after == (Deliver(),), "a stranger's Job is never deleted"
 

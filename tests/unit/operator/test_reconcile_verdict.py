@@ -27,9 +27,9 @@ from tests.support.reconcile_situations import (
 from splitjob.conditions import ConditionType
 from splitjob.errors import ErrorCode
 from splitjob_operator.core.lookups import (
-    Answers,
     ClaimTombstone,
-    LookAtManifest,
+    LookupResults,
+    ReadManifest,
 )
 from splitjob_operator.core.plan import (
     CreateJob,
@@ -50,14 +50,14 @@ def test_a_lost_job_is_tried_again_once() -> None:
     view = written(view, plan)
     two = replace(job(2), uid="two", created_at=after(7))
     view = written(view, plan_of(seen(view, jobs=(two,)), 7))
-    assert plan_of(seen(view), 8).ask == ClaimTombstone("failed", ErrorCode.WORKER_LOST)
-    plan = plan_of(seen(view, answers=CLAIMED), 8)
+    assert plan_of(seen(view), 8).lookup == ClaimTombstone("failed", ErrorCode.WORKER_LOST)
+    plan = plan_of(seen(view, lookups=CLAIMED), 8)
     assert reason(plan, ConditionType.SUCCEEDED) == ("False", "WorkerLost")
 
 
 def test_the_manifest_is_looked_at_before_a_retry() -> None:
-    observed = seen(running(), answers=Answers())
-    assert plan_of(observed, 5).ask == LookAtManifest()
+    observed = seen(running(), lookups=LookupResults())
+    assert plan_of(observed, 5).lookup == ReadManifest()
 
 
 def test_out_of_memory_gets_more_once() -> None:
@@ -76,7 +76,7 @@ def test_a_failure_of_its_own_waits_longer_each_time() -> None:
     view = written(view, plan_of(seen(view, jobs=(job(),), pods=pods), 5))
     plan = plan_of(seen(view), 14)
     assert plan.after == ()
-    assert plan.again_at == after(15)
+    assert plan.requeue_at == after(15)
     assert isinstance(plan_of(seen(view), 15).after[-1], CreateJob)
 
 
@@ -95,7 +95,7 @@ def test_upload_failed_follows_the_storages_answer(retryable: bool, attempts: in
         view = written(view, plan_of(seen(view), at))
         number = len(view.status.attempts)
         pods = (failed_pod("upload_failed", number, retryable=retryable),)
-        found = seen(view, jobs=(job(number),), pods=pods, answers=CLAIMED)
+        found = seen(view, jobs=(job(number),), pods=pods, lookups=CLAIMED)
         view = written(view, plan_of(found, at + 1))
         at += 1000
     assert len(view.status.attempts) == attempts
@@ -104,7 +104,7 @@ def test_upload_failed_follows_the_storages_answer(retryable: bool, attempts: in
 def test_a_verdict_waits_for_the_storage_but_not_for_ever() -> None:
     view = running()
     away = replace(SERVABLE, claim=UNREACHABLE)
-    around = {"jobs": (job(),), "pods": (failed_pod("source_not_found"),), "answers": away}
+    around = {"jobs": (job(),), "pods": (failed_pod("source_not_found"),), "lookups": away}
     plan = plan_of(seen(view, **around), 5)
     assert reason(plan, ConditionType.SUCCEEDED) == ("Unknown", "NotFinished")
     view = written(view, plan)
@@ -117,7 +117,7 @@ def test_between_two_attempts_a_cancel_waits_for_the_storage_too() -> None:
     view = running()
     pods = (failed_pod("source_unavailable", retryable=True),)
     view = canceled(written(view, plan_of(seen(view, jobs=(job(),), pods=pods), 5)))
-    away = seen(view, answers=replace(SERVABLE, claim=UNREACHABLE))
+    away = seen(view, lookups=replace(SERVABLE, claim=UNREACHABLE))
     plan = plan_of(away, 6)
     assert reason(plan, ConditionType.SUCCEEDED) == ("Unknown", "NotFinished")
     away = replace(away, splitjob=written(view, plan))

@@ -24,29 +24,29 @@ from splitjob.conditions import ConditionType
 from splitjob.errors import ErrorCode
 from splitjob.result import Manifest
 from splitjob_operator.core.lookups import (
-    Answers,
     CheckRequest,
-    LookAtManifest,
-    ManifestAnswer,
+    LookupResults,
+    ManifestLookup,
     ManifestState,
     Problem,
+    ReadManifest,
 )
-from splitjob_operator.core.observed import Turn
+from splitjob_operator.core.observed import QueueDecision
 from splitjob_operator.core.plan import (
     CreateJob,
-    DeleteTombstone,
+    DeleteForeignManifest,
     Deliver,
     OwnSecret,
     Plan,
 )
-from splitjob_operator.core.queue import Hold
+from splitjob_operator.core.queue import BlockedReason
 
 
 def test_first_sight_looks_at_the_bucket_then_checks_therequest() -> None:
     view = splitjob()
-    assert plan_of(seen(view, answers=Answers())).ask == LookAtManifest()
-    absent = Answers(manifest=ManifestAnswer(ManifestState.ABSENT))
-    assert plan_of(seen(view, answers=absent)).ask == CheckRequest()
+    assert plan_of(seen(view, lookups=LookupResults())).lookup == ReadManifest()
+    absent = LookupResults(manifest=ManifestLookup(ManifestState.ABSENT))
+    assert plan_of(seen(view, lookups=absent)).lookup == CheckRequest()
 
 
 def test_a_restored_job_that_was_canceled_too_late_stays_completed() -> None:
@@ -54,8 +54,8 @@ def test_a_restored_job_that_was_canceled_too_late_stays_completed() -> None:
     manifest = Manifest(
         job_id=NAME, job_uid="another", version_id="v1", status="completed", result=result
     )
-    answers = Answers(manifest=ManifestAnswer(ManifestState.COMPLETED, manifest))
-    plan = plan_of(seen(splitjob(spec={"canceled": True}), answers=answers))
+    answers = LookupResults(manifest=ManifestLookup(ManifestState.COMPLETED, manifest))
+    plan = plan_of(seen(splitjob(spec={"canceled": True}), lookups=answers))
     assert reason(plan, ConditionType.SUCCEEDED) == ("True", "Completed")
 
 
@@ -78,7 +78,7 @@ def test_a_crash_between_status_and_job_creates_it_afterwards() -> None:
 
 def test_a_bad_request_fails_without_an_attempt() -> None:
     problem = Problem(ErrorCode.REQUEST_INVALID, "model: there is no model x")
-    plan = plan_of(seen(splitjob(), answers=replace(SERVABLE, problem=problem)))
+    plan = plan_of(seen(splitjob(), lookups=replace(SERVABLE, problem=problem)))
     assert plan.status is not None
     assert reason(plan, ConditionType.SUCCEEDED) == ("False", "RequestInvalid")
     assert plan.status.attempts == []
@@ -87,25 +87,27 @@ def test_a_bad_request_fails_without_an_attempt() -> None:
     assert plan.status.webhook.event == "failed"
 
 
-def missing() -> Answers:
+def missing() -> LookupResults:
     problem = Problem(ErrorCode.WORKER_CONFIG, "The Secret urls is not there.", missing="urls")
     return replace(SERVABLE, problem=problem)
 
 
 def test_a_secret_written_after_its_splitjob_is_waited_for() -> None:
     view = splitjob(secretName="urls")
-    plan = plan_of(seen(view, answers=missing()), waiting_grace_seconds=60)
+    plan = plan_of(seen(view, lookups=missing()), waiting_grace_seconds=60)
     assert reason(plan, ConditionType.ADMITTED) == ("False", "SecretMissing")
     assert plan.status
     assert plan.status.queue
     assert plan.status.queue.message == (
         "The Secret urls is not there. It is waited for until 2026-11-22T20:01:00Z."
     )
-    assert plan.again_at == after(2)
-    assert plan.hold is Hold.OWN
+    assert plan.requeue_at == after(2)
+    assert plan.blocked is BlockedReason.JOB
     view = written(view, plan)
-    ask = plan_of(seen(view, answers=Answers(), turn=Turn(may_start=False)), 2).ask
-    assert ask == LookAtManifest(), "it is looked for although others come first"
+    lookup = plan_of(
+        seen(view, lookups=LookupResults(), queue_decision=QueueDecision(may_start=False)), 2
+    ).lookup
+    assert lookup == ReadManifest(), "it is looked for although others come first"
     plan = plan_of(seen(view), 2, waiting_grace_seconds=60)
     assert plan.before == (OwnSecret("urls"),)
     assert isinstance(plan.after[-1], CreateJob)
@@ -113,12 +115,12 @@ def test_a_secret_written_after_its_splitjob_is_waited_for() -> None:
 
 def test_a_secret_that_does_not_come_fails_the_job() -> None:
     view = splitjob(secretName="urls", queueDeadlineSeconds=30)
-    view = written(view, plan_of(seen(view, answers=missing())))
-    plan = plan_of(seen(view, answers=missing()), 29)
+    view = written(view, plan_of(seen(view, lookups=missing())))
+    plan = plan_of(seen(view, lookups=missing()), 29)
     assert reason(plan, ConditionType.SUCCEEDED) == ("Unknown", "NotFinished")
-    plan = plan_of(seen(view, answers=missing()), 30)
+    plan = plan_of(seen(view, lookups=missing()), 30)
     assert reason(plan, ConditionType.SUCCEEDED) == ("False", "WorkerConfig")
-    plan = plan_of(seen(splitjob(secretName="urls"), answers=missing()), 120)
+    plan = plan_of(seen(splitjob(secretName="urls"), lookups=missing()), 120)
     assert reason(plan, ConditionType.SUCCEEDED) == ("False", "WorkerConfig")
 
 
@@ -142,17 +144,17 @@ def test_a_manifest_at_first_sight_means_completed() -> None:
     manifest = Manifest(
         job_id=NAME, job_uid="another", version_id="v1", status="completed", result=result
     )
-    answer = ManifestAnswer(ManifestState.COMPLETED, manifest)
-    plan = plan_of(seen(splitjob(), answers=replace(SERVABLE, manifest=answer)))
+    answer = ManifestLookup(ManifestState.COMPLETED, manifest)
+    plan = plan_of(seen(splitjob(), lookups=replace(SERVABLE, manifest=answer)))
     assert reason(plan, ConditionType.SUCCEEDED) == ("True", "Completed")
     assert plan.status
     assert plan.status.attempts == []
 
 
 def test_a_tombstone_of_a_former_job_is_cleared_before_the_attempt() -> None:
-    answer = ManifestAnswer(ManifestState.FOREIGN)
-    plan = plan_of(seen(splitjob(), answers=replace(SERVABLE, manifest=answer)))
-    assert plan.before == (DeleteTombstone(),)
+    answer = ManifestLookup(ManifestState.FOREIGN)
+    plan = plan_of(seen(splitjob(), lookups=replace(SERVABLE, manifest=answer)))
+    assert plan.before == (DeleteForeignManifest(),)
     assert isinstance(plan.after[-1], CreateJob)
 
 
@@ -164,30 +166,30 @@ def test_our_own_tombstone_is_a_verdict() -> None:
         status="failed",
         error_code=ErrorCode.WORKER_LOST,
     )
-    answer = ManifestAnswer(ManifestState.OUR_TOMBSTONE, stone)
-    plan = plan_of(seen(splitjob(), answers=replace(SERVABLE, manifest=answer)))
+    answer = ManifestLookup(ManifestState.OUR_TOMBSTONE, stone)
+    plan = plan_of(seen(splitjob(), lookups=replace(SERVABLE, manifest=answer)))
     assert reason(plan, ConditionType.SUCCEEDED) == ("False", "WorkerLost")
 
 
 def test_it_waits_for_a_storage_that_is_away() -> None:
     """Acceptance 49."""
-    observed = seen(splitjob(), answers=replace(SERVABLE, manifest=UNREACHABLE))
+    observed = seen(splitjob(), lookups=replace(SERVABLE, manifest=UNREACHABLE))
     plan = plan_of(observed)
     assert reason(plan, ConditionType.ADMITTED) == ("False", "StorageUnavailable")
     assert plan.after == ()
-    assert plan.again_at is not None
+    assert plan.requeue_at is not None
 
 
 def test_a_storage_that_refuses_fails_the_job() -> None:
     """Acceptance 49."""
-    refused = ManifestAnswer(ManifestState.REFUSED, message="403 AccessDenied")
-    plan = plan_of(seen(splitjob(), answers=replace(SERVABLE, manifest=refused)))
+    refused = ManifestLookup(ManifestState.REFUSED, message="403 AccessDenied")
+    plan = plan_of(seen(splitjob(), lookups=replace(SERVABLE, manifest=refused)))
     assert reason(plan, ConditionType.SUCCEEDED) == ("False", "UploadFailed")
 
 
 def test_uploads_need_no_look_at_the_bucket() -> None:
     view = splitjob(uploads={"drums": {"url": "https://put.example.com/d"}})
-    plan = plan_of(seen(view, answers=Answers(checked=True)))
+    plan = plan_of(seen(view, lookups=LookupResults(checked=True)))
     assert isinstance(plan.after[-1], CreateJob)
 
 
@@ -208,8 +210,8 @@ def test_a_paused_installation_starts_nothing() -> None:
 
 
 def test_it_waits_for_its_turn_and_says_where_it_stands() -> None:
-    turn = Turn(may_start=False, position=3, eta_seconds=90)
-    plan = plan_of(seen(splitjob(), turn=turn))
+    turn = QueueDecision(may_start=False, position=3, eta_seconds=90)
+    plan = plan_of(seen(splitjob(), queue_decision=turn))
     assert plan.status
     assert plan.status.queue
     assert (plan.status.queue.position, plan.status.queue.eta_seconds) == (3, 90)
@@ -218,12 +220,12 @@ def test_it_waits_for_its_turn_and_says_where_it_stands() -> None:
 
 def test_no_capacity_at_the_queue_deadline() -> None:
     """Acceptance 41."""
-    turn = Turn(may_start=False, position=3)
+    turn = QueueDecision(may_start=False, position=3)
     view = splitjob(queueDeadlineSeconds=60)
-    view = written(view, plan_of(seen(view, turn=turn)))
-    plan = plan_of(seen(view, turn=turn), 59)
-    assert plan.again_at == after(60)
-    plan = plan_of(seen(view, turn=turn), 60)
+    view = written(view, plan_of(seen(view, queue_decision=turn)))
+    plan = plan_of(seen(view, queue_decision=turn), 59)
+    assert plan.requeue_at == after(60)
+    plan = plan_of(seen(view, queue_decision=turn), 60)
     assert reason(plan, ConditionType.SUCCEEDED) == ("False", "NoCapacity")
 
 

@@ -21,10 +21,10 @@ from tests.support.operator_samples import completed_pod, ended_pod, failed_pod
 from tests.support.operator_samples import settings as operator_settings
 from tests.support.operator_world import World
 
-from splitjob_operator.core.observed import JobView, Observed, PodView
+from splitjob_operator.core.observed import KubeJob, KubePod, Observed
 from splitjob_operator.core.plan import Plan
 
-ENDS: list[PodView] = [
+ENDS: list[KubePod] = [
     completed_pod(),
     ended_pod(0),
     ended_pod(1),
@@ -106,7 +106,7 @@ class Life(RuleBasedStateMachine):
 
     @precondition(lambda self: self._pods(started=True))
     @rule(data=st.data(), end=st.sampled_from(ENDS))
-    def a_worker_ends(self, data: st.DataObject, end: PodView) -> None:
+    def a_worker_ends(self, data: st.DataObject, end: KubePod) -> None:
         name = data.draw(st.sampled_from(self._pods(started=True)))
         if end is ENDS[0] and not self.world.complete_work():
             end = ENDS[7]  # something stands in the manifest's place: it cannot complete
@@ -210,7 +210,7 @@ class Life(RuleBasedStateMachine):
             plan = world.step()
             if world.status.webhook:
                 world.status.counted = True
-            due = plan.again_at or world.now + timedelta(seconds=30)
+            due = plan.requeue_at or world.now + timedelta(seconds=30)
             world.now = max(world.now + timedelta(seconds=1), due)
             self.a_verdict_stays_and_has_an_outbox()
             self.at_most_one_live_job()
@@ -231,7 +231,7 @@ class Life(RuleBasedStateMachine):
             world.end_worker(name, ended_pod(1))
         world.fail_jobs()
 
-    def _wants_pod(self, job: JobView) -> bool:
+    def _wants_pod(self, job: KubeJob) -> bool:
         return not job.finished and not job.deleting and not self.world.pods_of(job)
 
     def _pods(self, *, started: bool) -> list[str]:
