@@ -10,6 +10,8 @@ ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").rglob("*.md"))]
 ARCHITECTURE = (ROOT / "docs" / "architecture.md").read_text()
 FILE = re.compile(r"(?<![\w./-])(?:[\w-]+/)*[\w-]+\.(?:py|yaml|json)\b")
+# A module of ours, and perhaps a name in it: splitjob_io.storage.S3Service
+MODULE = re.compile(r"\b(?:splitjob_[a-z]+|training)(?:\.[a-z]\w*)+(?:\.[A-Z]\w*)?")
 FENCE = re.compile(r"^```\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 CODE = re.compile(r"`([^`\n]+)`")
 NOT_FILES = {"manifest.json"}  # of the bucket, not of the repository
@@ -48,6 +50,27 @@ def test_paths_that_a_page_names_are_there(page: Path, files: list[str]) -> None
     assert not sorted(named - set(files) - folders - WRITTEN)
 
 
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_modules_that_a_page_names_are_there(page: Path, files: list[str]) -> None:
+    assert not [name for name in MODULE.findall(page.read_text()) if not is_there(name, files)]
+
+
+def is_there(name: str, files: list[str]) -> bool:
+    """Whether a dotted name is a module of ours, or one that a module of ours holds."""
+    module, _, member = name.replace(".", "/").rpartition("/")
+    if forms(f"{module}/{member}", files):
+        return True
+    return any(
+        re.search(rf"\b{member}\b", (ROOT / file).read_text()) for file in forms(module, files)
+    )
+
+
+def forms(module: str, files: list[str]) -> list[str]:
+    return [*matches(f"{module}.py", files), *matches(f"{module}/__init__.py", files)]
+
+
 def test_a_path_that_is_not_there_is_noticed(files: list[str]) -> None:
     assert matches("core/reconcile.py", files)
     assert not matches("core/nothing.py", files)
+    assert is_there("splitjob_io.storage.S3Service", files)
+    assert not is_there("splitjob_io.storage.S4Service", files)
