@@ -7,7 +7,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from tests.support.engine import (
+from bench.figures import Figure, at_most
+from bench.reference import (
     CPU,
     KINDS,
     RATE,
@@ -19,8 +20,6 @@ from tests.support.engine import (
     small_models,
     song,
 )
-
-from bench.figures import Figure, at_most
 from splitjob_worker.engine.bag import Bag, load_bag
 
 COMMAND = "make bench ONLY=equality"

@@ -15,12 +15,12 @@ import numpy as np
 import torch
 from demucs.apply import apply_model
 from demucs.pretrained import get_model
-from tests.support.engine import InMemory, separated, song
-from tests.support.normalising import normalisation
 
 from bench.engine import FULL, Arena
 from bench.figures import Figure, at_most, note
 from bench.material import RATE, Model, random_model
+from bench.normalising import normalisation
+from bench.reference import InMemory, separated, song
 from splitjob.models import load_registry
 from splitjob_synth import render_song
 from splitjob_worker.cli.models import describe
@@ -86,7 +86,7 @@ def _batches(model: Model) -> Iterator[Figure]:
         yield note(f"gpu: {precision}, seconds of song", SECONDS / took, "per s", COMMAND)
 
 
-def _run(bag: Bag, gpu: torch.device, samples: Any, **options: Any) -> None:  # noqa: ANN401
+def _run(bag: Bag, gpu: torch.device, samples: Any, **options: Any) -> None:
     blocks = stream.separate(
         bag,
         gpu,

@@ -43,7 +43,7 @@ class Stopwatch:
     def watching(self, build: Callable[..., Any]) -> Callable[..., Any]:
         """Return a `build` whose models are watched."""
 
-        def watched(*arguments: Any, **options: Any) -> Any:  # noqa: ANN401 - passed on
+        def watched(*arguments: Any, **options: Any) -> Any:
             model = build(*arguments, **options)
             model.register_forward_pre_hook(self._enter)
             model.register_forward_hook(self._leave)
@@ -97,7 +97,7 @@ class Installer(Loader):
         """Make the module."""
         return self._loader.create_module(spec)
 
-    def exec_module(self, module: Any) -> None:  # noqa: ANN401 - its `build` is replaced
+    def exec_module(self, module: Any) -> None:
         """Run the module."""
         self._loader.exec_module(module)
         module.build = self._stopwatch.watching(module.build)

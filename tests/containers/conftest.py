@@ -14,7 +14,7 @@ import yaml
 from tests.containers.report import Report
 from tests.containers.rotating import READ_TOKEN, Rotating, expiry, short_tokens
 from tests.containers.world import World, service_address, song_of
-from tests.support.worker import web_server
+from tests.support.web import web_server
 
 from splitjob_local.cluster.local_cluster import LocalCluster, Options
 from splitjob_local.cluster.service import Service

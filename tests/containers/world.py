@@ -14,9 +14,10 @@ from pathlib import Path
 from typing import Any, cast
 
 from tests.containers.report import Report
+from tests.support.web import Handler, in_turn
 from tests.support.whole_path import WholePath, eventually
-from tests.support.worker import Handler, in_turn, tones, write_audio
 
+from bench.audio_files import tones, write_audio
 from splitjob_local.cluster.kubectl import ClusterError
 from splitjob_local.cluster.local_cluster import LocalCluster
 from splitjob_local.cluster.service import CHART, RELEASE, Service

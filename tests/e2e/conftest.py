@@ -3,9 +3,10 @@
 from collections.abc import Iterator
 
 import pytest
+from tests.support.web import web_server
 from tests.support.whole_path import WholePath
-from tests.support.worker import tones, web_server, write_audio
 
+from bench.audio_files import tones, write_audio
 from splitjob_local.cluster.local_cluster import LocalCluster
 from splitjob_local.cluster.service import Service
 from splitjob_local.demo.client import SignedClient

@@ -12,8 +12,9 @@ from pathlib import Path
 
 import pytest
 import yaml
-from tests.support.worker import tones, web_server, write_audio
+from tests.support.web import web_server
 
+from bench.audio_files import tones, write_audio
 from splitjob_local.cluster.local_cluster import LocalCluster, Options
 from splitjob_local.processes.ports import Leases
 from splitjob_local.processes.supervised import clean_environment

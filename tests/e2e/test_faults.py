@@ -11,8 +11,8 @@ from typing import Any
 
 import httpx
 import pytest
+from tests.support.web import Handler, answer, give
 from tests.support.whole_path import PATIENCE, WholePath, eventually
-from tests.support.worker import Handler, answer, give
 
 from splitjob_local.cluster.kubectl import ClusterError
 

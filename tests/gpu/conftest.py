@@ -2,8 +2,8 @@
 
 import pytest
 import torch
-from tests.support.engine import Model, small_models
 
+from bench.reference import Model, small_models
 from splitjob_worker.engine.bag import Bag, load_bag
 
 

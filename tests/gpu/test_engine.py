@@ -6,8 +6,8 @@ from contextlib import contextmanager
 import numpy as np
 import pytest
 import torch
-from tests.support.engine import KINDS, Model, assert_same, demucs, separated, song
 
+from bench.reference import KINDS, Model, assert_same, demucs, separated, song
 from splitjob.errors import ErrorCode
 from splitjob_worker.engine import device as devices
 from splitjob_worker.engine import transforms

@@ -14,19 +14,12 @@ import numpy as np
 import psutil
 import pytest
 import torch
-from tests.support.worker import (
-    Models,
-    Samples,
-    Web,
-    Worker,
-    answer,
-    tones,
-    web_server,
-    write_audio,
-)
+from tests.support.web import Web, answer, web_server
+from tests.support.worker import Models, Worker
 
 import splitjob.models
 import splitjob_worker
+from bench.audio_files import Samples, tones, write_audio
 from splitjob.errors import ErrorCode
 from splitjob.result import EXIT_DONE, EXIT_TRANSIENT
 from splitjob_local.cluster.s3server import S3Access

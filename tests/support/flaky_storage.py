@@ -4,7 +4,7 @@ import threading
 from typing import Any
 
 import httpx
-from tests.support.worker import Web
+from tests.support.web import Web
 
 from splitjob_local.cluster.s3server import S3Access
 

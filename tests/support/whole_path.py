@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 import psutil
-from tests.support.worker import Web
+from tests.support.web import Web
 
 from splitjob_local.cluster.kubectl import Cluster
 from splitjob_local.cluster.local_cluster import LocalCluster

@@ -7,7 +7,7 @@ from pathlib import Path
 import httpx
 import pytest
 from tests.support.downloading import refused
-from tests.support.worker import Web, answer, web_server
+from tests.support.web import Web, answer, web_server
 
 from splitjob.addresses import parse_networks
 from splitjob.allowlist import Allowlist

@@ -10,8 +10,10 @@ from typing import Any
 
 import pytest
 from tests.support.flaky_storage import Flaky
-from tests.support.worker import Models, Web, Worker, answer, tones, web_server, write_audio
+from tests.support.web import Web, answer, web_server
+from tests.support.worker import Models, Worker
 
+from bench.audio_files import tones, write_audio
 from splitjob.models import dump_registry
 from splitjob_io.storage import S3Service
 from splitjob_local.cluster import s3server

@@ -11,9 +11,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from tests.support.normalising import normalisation
-from tests.support.worker import Samples, tones, write_audio
 
+from bench.audio_files import Samples, tones, write_audio
+from bench.normalising import normalisation
 from splitjob.errors import ErrorCode, Failure
 from splitjob_worker.source import decode as decoding
 from splitjob_worker.source import sandbox

@@ -10,8 +10,8 @@ import av
 import numpy as np
 import pytest
 from av.stream import Disposition
-from tests.support.worker import Samples, tones, write_audio
 
+from bench.audio_files import Samples, tones, write_audio
 from splitjob.errors import ErrorCode, Failure
 from splitjob_worker.source.audio import Decoded, Limits
 from splitjob_worker.source.decode import decode

@@ -9,7 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.support import fuzzing
+
+from bench import broken_audio
+from bench.broken_audio import Seed
 
 FILES = 82  # two rounds through the kinds of file; 14 s of CPU time, nearly all to start Python
 MEMORY = 512 << 20
@@ -18,12 +20,12 @@ MEMORY = 512 << 20
 @pytest.mark.timeout(900)  # as long as it takes on a machine that does much else
 def test_broken_files_end_in_sound_or_in_a_refusal() -> None:
     done = subprocess.run(
-        [sys.executable, "-m", "tests.support.fuzzing", str(FILES)],
-        cwd=Path(fuzzing.__file__).parents[2],
+        [sys.executable, "-m", "bench.broken_audio", str(FILES)],
+        cwd=Path(broken_audio.__file__).parents[1],
         stdout=subprocess.PIPE,
         check=True,
     )
-    summary = fuzzing.Summary(**json.loads(done.stdout))
+    summary = broken_audio.Summary(**json.loads(done.stdout))
     assert summary.wrong == []
     assert summary.files == sum(summary.outcomes.values()) == FILES
     assert summary.outcomes["decoded"] > FILES / 4  # else the mutations break too much
@@ -32,8 +34,11 @@ def test_broken_files_end_in_sound_or_in_a_refusal() -> None:
 
 
 def test_the_corpus_is_the_same_every_time(tmp_path: Path) -> None:
-    seeds = [fuzzing.Seed("one", "wav", bytes(2000)), fuzzing.Seed("two", "mp3", b"x" * 900)]
-    once, again = (list(islice(fuzzing.corpus(seeds), 200)) for _ in range(2))
+    seeds = [
+        broken_audio.Seed("one", "wav", bytes(2000)),
+        broken_audio.Seed("two", "mp3", b"x" * 900),
+    ]
+    once, again = (list(islice(broken_audio.corpus(seeds), 200)) for _ in range(2))
     assert once == again
     assert len({broken.content for broken in once}) > 100
 
@@ -49,10 +54,10 @@ def test_what_a_decoder_leaves_behind_is_seen(
         left.append(source.with_name("core").open("wb"))
         raise RuntimeError("something else")
 
-    monkeypatch.setattr(fuzzing, "decode", careless)
+    monkeypatch.setattr(broken_audio, "decode", careless)
     try:
-        broken = fuzzing.Broken(0, "zero", "wav", b"")
-        summary = fuzzing.run(iter([broken]), 1, Path(tempfile.mkdtemp(dir=tmp_path)))
+        broken = broken_audio.Broken(0, "zero", "wav", b"")
+        summary = broken_audio.run(iter([broken]), 1, Path(tempfile.mkdtemp(dir=tmp_path)))
     finally:
         for one in left:
             one.kill() if isinstance(one, subprocess.Popen) else one.close()

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 from tests.support.downloading import CONTENT, FAST, download, refused
-from tests.support.worker import QUERY, Web, answer, give, in_turn
+from tests.support.web import QUERY, Web, answer, give, in_turn
 
 from splitjob.errors import ErrorCode
 from splitjob_worker.scratch import Scratch

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 from tests.support.downloading import CONTENT, FAST, download, refused
-from tests.support.worker import Web, give, in_turn
+from tests.support.web import Web, give, in_turn
 
 from splitjob.errors import ErrorCode
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from tests.support.downloading import download, refused
-from tests.support.worker import Handler, Web
+from tests.support.web import Handler, Web
 
 from splitjob.errors import ErrorCode
 from splitjob_worker.source.fetch import Limits

@@ -9,7 +9,8 @@ from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 
 import pytest
-from tests.support.worker import Models, Web
+from tests.support.web import Web
+from tests.support.worker import Models
 
 from splitjob.models import ModelFile, dump_registry, load_registry
 from splitjob_worker.cli import models as models_cli

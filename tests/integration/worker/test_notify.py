@@ -1,7 +1,8 @@
 """What the worker reports of its own delivery of `completed`."""
 
 import pytest
-from tests.support.worker import Worker, answer
+from tests.support.web import answer
+from tests.support.worker import Worker
 
 from splitjob.result import EXIT_DONE
 

@@ -7,7 +7,7 @@ from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 
 import pytest
-from tests.support.worker import Web, answer
+from tests.support.web import Web, answer
 
 from splitjob.addresses import parse_networks
 from splitjob.errors import ErrorCode, Failure

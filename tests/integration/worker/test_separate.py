@@ -6,9 +6,10 @@ from typing import Any
 
 import numpy as np
 import pytest
-from tests.support.normalising import normalisation
-from tests.support.worker import Models, Samples, tones
+from tests.support.worker import Models
 
+from bench.audio_files import Samples, tones
+from bench.normalising import normalisation
 from splitjob.errors import ErrorCode, Failure
 from splitjob.models import ModelFile
 from splitjob_worker.engine import weights

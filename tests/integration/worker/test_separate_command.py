@@ -13,8 +13,8 @@ from typing import Any
 import av
 import numpy as np
 import pytest
-from tests.support.worker import Samples, tones, write_audio
 
+from bench.audio_files import Samples, tones, write_audio
 from splitjob.errors import Failure
 from splitjob_worker.cli.separate import command, models
 from splitjob_worker.engine import weights

@@ -12,9 +12,10 @@ from typing import Any
 
 import numpy as np
 import pytest
-from tests.support.normalising import normalisation
-from tests.support.worker import Models, Samples
+from tests.support.worker import Models
 
+from bench.audio_files import Samples
+from bench.normalising import normalisation
 from splitjob.errors import ErrorCode, Failure
 from splitjob.models import load_registry
 from splitjob_worker import pipeline as songs

@@ -13,8 +13,10 @@ from typing import Any
 import numpy as np
 import pytest
 from tests.support.flaky_storage import Flaky
-from tests.support.worker import QUERY, TOKEN, Run, Worker, answer, tones, write_audio
+from tests.support.web import QUERY, answer
+from tests.support.worker import TOKEN, Run, Worker
 
+from bench.audio_files import tones, write_audio
 from splitjob.errors import ErrorCode
 from splitjob.result import (
     EXIT_BAD_INPUT,

@@ -1,8 +1,8 @@
 """Small models of each class, alone and in bags."""
 
 import pytest
-from tests.support.engine import CPU, Model, small_models
 
+from bench.reference import CPU, Model, small_models
 from splitjob_worker.engine.bag import Bag, load_bag
 
 

@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 
 import pytest
 import torch
-from tests.support.engine import Model, assert_same, demucs, separated, song
 
+from bench.reference import Model, assert_same, demucs, separated, song
 from splitjob_worker.engine.bag import Bag
 from splitjob_worker.engine.batching import MAX_BATCH, Batcher
 

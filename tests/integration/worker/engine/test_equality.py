@@ -5,8 +5,8 @@ import pytest
 import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from tests.support.engine import CPU, KINDS, Model, assert_same, demucs, separated, song
 
+from bench.reference import CPU, KINDS, Model, assert_same, demucs, separated, song
 from splitjob_worker.engine.bag import Bag, load_bag
 
 

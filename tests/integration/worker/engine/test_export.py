@@ -11,8 +11,8 @@ import pytest
 import torch
 from demucs.apply import BagOfModels
 from demucs.pretrained import get_model
-from tests.support.engine import RATE, STEMS, write
 
+from bench.reference import RATE, STEMS, write
 from splitjob.models import dump_registry
 from splitjob_worker.cli import models as models_cli
 from splitjob_worker.engine.export import export_th

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
-from tests.support.engine import CPU, Model
 
+from bench.reference import CPU, Model
 from splitjob.errors import ErrorCode, Failure
 from splitjob_worker.engine.bag import shares_of
 from splitjob_worker.engine.loading import build, read_blueprint

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from tests.support.engine import RATE, STEMS, write
 
 from bench.commands import run
+from bench.reference import RATE, STEMS, write
 
 COMMAND = [str(Path(sys.executable).with_name("track-tree-audio")), "separate"]
 

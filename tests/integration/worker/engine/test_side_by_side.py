@@ -7,8 +7,8 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import torch
-from tests.support.engine import Model, assert_same, demucs, separated, song
 
+from bench.reference import Model, assert_same, demucs, separated, song
 from splitjob_worker.engine.bag import Bag
 from splitjob_worker.engine.side_by_side import SideBySide, at_once
 

@@ -6,8 +6,8 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from tests.support.engine import CPU
 
+from bench.reference import CPU
 from splitjob_worker.engine import transfer
 from splitjob_worker.engine.transfer import PIECE_FRAMES, Downloads
 

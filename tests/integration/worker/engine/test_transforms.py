@@ -5,8 +5,8 @@ from typing import Any
 import pytest
 import torch
 from demucs import spec
-from tests.support.engine import CPU, Model
 
+from bench.reference import CPU, Model
 from splitjob_worker.engine import transforms
 from splitjob_worker.engine.loading import build, read_blueprint
 

@@ -10,8 +10,8 @@ from pathlib import Path
 import httpx
 import numpy as np
 import pytest
-from tests.support.worker import write_audio
 
+from bench.audio_files import write_audio
 from splitjob.signing import SignatureRefused, Signer
 from splitjob_local.demo import verify
 from splitjob_local.demo.asking import ask

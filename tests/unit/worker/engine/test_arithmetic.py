@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.support.normalising import normalisation
 
+from bench.normalising import normalisation
 from splitjob_worker.engine.segments import Geometry, Pass, Segment, context, in_order, passes
 from splitjob_worker.engine.windows import normalised, preceding, triangle
 from splitjob_worker.normalisation import EPSILON, Normalisation

@@ -1,4 +1,4 @@
-"""Tools for the engine's tests: small models of each class, and Demucs itself beside them."""
+"""Demucs itself, to compare the engine with, on small models of each class."""
 
 import json
 import random
@@ -17,8 +17,8 @@ from demucs.hdemucs import HDemucs
 from demucs.hf import load_safetensors_model
 from demucs.htdemucs import HTDemucs
 from safetensors.torch import save_file
-from tests.support.normalising import normalisation
 
+from bench.normalising import normalisation
 from splitjob_worker.cli.models import describe
 from splitjob_worker.engine import device, stream, weights
 from splitjob_worker.engine.bag import Bag

@@ -1,7 +1,6 @@
-"""Broken audio files, made by seeded mutation of small valid ones, and what the
-decoder makes of them.
+"""Broken audio files, made by seeded mutation of small valid ones, and the decoder on them.
 
-`python -m tests.support.fuzzing COUNT` decodes the first COUNT files of the corpus, each in a
+`python -m bench.broken_audio COUNT` decodes the first COUNT files of the corpus, each in a
 process of its own as the worker does, and prints a `Summary` as JSON. With `--keep FOLDER` it
 writes the files of these numbers instead, to look into.
 """
@@ -22,8 +21,8 @@ from typing import Literal
 
 import numpy as np
 import psutil
-from tests.support.worker import tones, write_audio
 
+from bench.audio_files import tones, write_audio
 from splitjob.errors import ErrorCode, Failure
 from splitjob_worker.source.audio import LOUDEST, Limits
 from splitjob_worker.source.decode import decode
@@ -328,7 +327,7 @@ def _open_files() -> int:
 
 def main() -> None:
     """Run the corpus, or keep some files of it."""
-    parser = argparse.ArgumentParser(prog="python -m tests.support.fuzzing", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m bench.broken_audio", description=__doc__)
     parser.add_argument("numbers", type=int, nargs="+", metavar="COUNT")
     parser.add_argument("--keep", type=Path, metavar="FOLDER")
     arguments = parser.parse_args()
