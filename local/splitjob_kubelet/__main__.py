@@ -9,13 +9,13 @@ import sys
 import aiohttp
 
 from splitjob.quantity import ceiling, parse_quantity
-from splitjob_kubelet.api.apiserver import Cluster
+from splitjob_kubelet.api.apiserver import ApiServer
 from splitjob_kubelet.api.events import EventRecorder
-from splitjob_kubelet.api.kubeconfig import AUTHORITY_FILE, KubeconfigError, load_access
+from splitjob_kubelet.api.kubeconfig import AUTHORITY_FILE, KubeconfigError, load_client_config
 from splitjob_kubelet.endpoint.server import Endpoint
 from splitjob_kubelet.node.addresses import address_pool
-from splitjob_kubelet.node.admission import GPU_RESOURCE, Gpus
-from splitjob_kubelet.node.node_context import Services
+from splitjob_kubelet.node.admission import GPU_RESOURCE, GpuAllocator
+from splitjob_kubelet.node.node_context import NodeContext
 from splitjob_kubelet.node.registration import keep_alive, machine_capacity, register
 from splitjob_kubelet.pods.agent import Agent
 from splitjob_kubelet.runtime import orphans
@@ -32,34 +32,34 @@ async def serve(settings: Settings) -> None:
         asyncio.get_running_loop().add_signal_handler(number, stopping.set)
     settings.root.mkdir(mode=0o700, parents=True, exist_ok=True)
     settings.pods_root.mkdir(exist_ok=True)
-    access = load_access(settings.kubeconfig)
-    (settings.root / AUTHORITY_FILE).write_text(access.authority, encoding="ascii")
-    orphans.end_left_over(directory.name for directory in settings.pods_root.iterdir())
+    config = load_client_config(settings.kubeconfig)
+    (settings.root / AUTHORITY_FILE).write_text(config.authority, encoding="ascii")
+    orphans.kill_left_over(directory.name for directory in settings.pods_root.iterdir())
     isolation = await find_isolation(settings)
     log.info("isolation of pods: %s", isolation.level)
     capacity = machine_capacity(settings.root) | settings.capacity
-    async with Cluster(access) as cluster, aiohttp.ClientSession() as http:
-        services = Services(
+    async with ApiServer(config) as api_server, aiohttp.ClientSession() as http:
+        node = NodeContext(
             settings=settings,
-            access=access,
-            cluster=cluster,
+            client_config=config,
+            api_server=api_server,
             capacity=capacity,
             addresses=address_pool(),
-            gpus=Gpus(ceiling(parse_quantity(capacity.get(GPU_RESOURCE, "0")))),
-            events=EventRecorder(cluster, settings.name),
+            gpus=GpuAllocator(ceiling(parse_quantity(capacity.get(GPU_RESOURCE, "0")))),
+            events=EventRecorder(api_server, settings.name),
             http=http,
             isolation=isolation,
         )
-        await _run(services, stopping)
+        await _run(node, stopping)
 
 
-async def _run(services: Services, stopping: asyncio.Event) -> None:
-    agent = Agent(services)
-    endpoint = Endpoint(services, agent)
+async def _run(node: NodeContext, stopping: asyncio.Event) -> None:
+    agent = Agent(node)
+    endpoint = Endpoint(node, agent)
     await endpoint.start()
     tasks = [
-        asyncio.create_task(_stay_registered(services)),
-        asyncio.create_task(services.events.run()),
+        asyncio.create_task(_stay_registered(node)),
+        asyncio.create_task(node.events.run()),
         asyncio.create_task(agent.run()),
         asyncio.create_task(stopping.wait()),
     ]
@@ -74,9 +74,9 @@ async def _run(services: Services, stopping: asyncio.Event) -> None:
         await endpoint.stop()
 
 
-async def _stay_registered(services: Services) -> None:
-    started = await register(services.cluster, services.settings, services.capacity)
-    await keep_alive(services.cluster, services.settings, started)
+async def _stay_registered(node: NodeContext) -> None:
+    started = await register(node.api_server, node.settings, node.capacity)
+    await keep_alive(node.api_server, node.settings, started)
 
 
 def main() -> None:

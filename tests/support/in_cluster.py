@@ -22,7 +22,7 @@ from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
 from splitjob_kubelet.objects import TOKEN_MOUNT_PATH
 from splitjob_kubelet.runtime import launcher
 from splitjob_kubelet.runtime.confinement import IMAGE_USER, Confinement, Identity, Mount
-from splitjob_kubelet.runtime.isolation import Isolation, Level
+from splitjob_kubelet.runtime.isolation import Isolation, IsolationLevel
 from splitjob_kubelet.runtime.root_filesystem import prepare
 from splitjob_local.cluster.controlplane import ISSUER
 from splitjob_local.cluster.local_cluster import LocalCluster
@@ -177,14 +177,14 @@ def start(
 
 
 def _confinement(root: Path, account: Account) -> Confinement:
-    level = Level.ROOT if os.geteuid() == 0 else Level.USER_NAMESPACE
+    level = IsolationLevel.ROOT if os.geteuid() == 0 else IsolationLevel.USER_NAMESPACE
     files = Mount(str(account.folder.resolve()), TOKEN_MOUNT_PATH, read_only=True)
     return Confinement(
         root=str(root),
         mounts=Isolation(level, (REPOSITORY,)).mounts(PROGRAMS, [files]),
         read_only_root=True,
         identity=Identity(IMAGE_USER, IMAGE_USER),
-        user_namespace=level is Level.USER_NAMESPACE,
+        user_namespace=level is IsolationLevel.USER_NAMESPACE,
         hostname="pod",
         directory="/",
     )

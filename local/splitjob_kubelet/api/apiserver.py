@@ -10,7 +10,7 @@ from typing import Any, Self, TypeVar
 
 import aiohttp
 
-from splitjob_kubelet.api.kubeconfig import Access
+from splitjob_kubelet.api.kubeconfig import ClientConfig
 from splitjob_kubelet.objects import Json, name_of, namespace_of, parse_timestamp, uid_of
 from splitjob_kubelet.runtime.volumes import TokenRequest
 
@@ -26,15 +26,15 @@ _STRATEGIC_MERGE = "application/strategic-merge-patch+json"
 _LEASES = "/apis/coordination.k8s.io/v1/namespaces/kube-node-lease/leases"
 
 
-class ClusterError(Exception):
+class ApiServerError(Exception):
     """The API server could not be asked, or said no."""
 
 
-class UnavailableError(ClusterError):
+class UnavailableError(ApiServerError):
     """No answer, or one that says to try later."""
 
 
-class RefusedError(ClusterError):
+class RefusedError(ApiServerError):
     """The API server's answer was an error."""
 
     def __init__(self, status: int, message: str) -> None:
@@ -42,14 +42,14 @@ class RefusedError(ClusterError):
         self.status = status
 
 
-class Cluster:
+class ApiServer:
     """A session with the API server, as the node."""
 
-    def __init__(self, access: Access) -> None:
-        self._access = access
+    def __init__(self, config: ClientConfig) -> None:
+        self._config = config
         self._session = aiohttp.ClientSession(
-            base_url=access.server,
-            connector=aiohttp.TCPConnector(ssl=access.tls, limit=64),
+            base_url=config.server,
+            connector=aiohttp.TCPConnector(ssl=config.tls, limit=64),
             read_bufsize=_LONGEST_EVENT,
         )
 
@@ -78,7 +78,7 @@ class Cluster:
             UnavailableError: no answer, 429 or 5xx.
             RefusedError: any other error.
         """
-        headers = self._access.headers() | {"Content-Type": content_type}
+        headers = self._config.headers() | {"Content-Type": content_type}
         data = None if body is None else json.dumps(body).encode()
         timeout = aiohttp.ClientTimeout(total=_REQUEST_SECONDS)
         try:
@@ -116,7 +116,7 @@ class Cluster:
         timeout = aiohttp.ClientTimeout(total=None, sock_connect=10, sock_read=_SILENCE_SECONDS)
         try:
             async with self._session.get(
-                "/api/v1/pods", params=params, headers=self._access.headers(), timeout=timeout
+                "/api/v1/pods", params=params, headers=self._config.headers(), timeout=timeout
             ) as response:
                 if response.status != 200:
                     _raise_for(response.status, await response.json(content_type=None))

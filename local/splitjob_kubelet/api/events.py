@@ -6,7 +6,7 @@ import secrets
 import time
 from datetime import UTC, datetime
 
-from splitjob_kubelet.api.apiserver import Cluster, ClusterError
+from splitjob_kubelet.api.apiserver import ApiServer, ApiServerError
 from splitjob_kubelet.objects import Json, name_of, namespace_of, timestamp, uid_of
 
 log = logging.getLogger(__name__)
@@ -18,8 +18,8 @@ _SAME_AGAIN_SECONDS = 60.0
 class EventRecorder:
     """Queues Events; one that says the same about the same pod within a minute is left out."""
 
-    def __init__(self, cluster: Cluster, node: str) -> None:
-        self._cluster = cluster
+    def __init__(self, api_server: ApiServer, node: str) -> None:
+        self._api_server = api_server
         self._node = node
         self._queue: asyncio.Queue[Json] = asyncio.Queue(_QUEUE_LENGTH)
         self._recent: dict[tuple[str, str, str], float] = {}
@@ -35,8 +35,8 @@ class EventRecorder:
         while True:
             event = await self._queue.get()
             try:
-                await self._cluster.create_event(event)
-            except ClusterError as error:
+                await self._api_server.create_event(event)
+            except ApiServerError as error:
                 log.debug("event %s: %s", event["reason"], error)
 
     def _add(self, pod: Json, kind: str, reason: str, message: str, container: str | None) -> None:

@@ -20,7 +20,7 @@ class KubeconfigError(Exception):
 
 
 @dataclass(frozen=True)
-class Access:
+class ClientConfig:
     """How to reach an API server, and as whom."""
 
     server: str
@@ -37,7 +37,7 @@ class Access:
         return {"Authorization": f"Bearer {token}"} if token else {}
 
 
-def load_access(path: Path) -> Access:
+def load_client_config(path: Path) -> ClientConfig:
     """Read the current context of a kubeconfig.
 
     Client certificates, tokens and token files are understood.
@@ -62,7 +62,7 @@ def load_access(path: Path) -> Access:
     if certificate and key:
         _load_certificate(tls, certificate, key)
     token_file = user.get("tokenFile")
-    return Access(
+    return ClientConfig(
         server=server,
         tls=tls,
         authority=authority,

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from splitjob_kubelet.api.apiserver import Cluster
+from splitjob_kubelet.api.apiserver import ApiServer
 from splitjob_kubelet.api.kubeconfig import AUTHORITY_FILE, pod_kubeconfig
 from splitjob_kubelet.node.admission import GPU_RESOURCE, gpu_variables
 from splitjob_kubelet.node.sandbox import ContainerDirectory, Sandbox
@@ -13,19 +13,19 @@ from splitjob_kubelet.objects import TOKEN_MOUNT_PATH, Json, namespace_of
 from splitjob_kubelet.runtime.confinement import Confinement, identity_of, security_context
 from splitjob_kubelet.runtime.container_process import Program
 from splitjob_kubelet.runtime.environment import (
-    Source,
+    ObjectReference,
     container_environment,
     expand,
+    referenced_objects,
     rewrite_path,
     rewritten,
     service_variables,
-    sources_of,
 )
-from splitjob_kubelet.runtime.isolation import Level
+from splitjob_kubelet.runtime.isolation import IsolationLevel
 from splitjob_kubelet.runtime.root_filesystem import prepare
 from splitjob_kubelet.runtime.volume_store import make_sub_paths
 from splitjob_kubelet.runtime.volumes import (
-    Binary,
+    ObjectData,
     mount_paths,
     object_bytes,
     token_volume,
@@ -41,12 +41,12 @@ class NoCommandError(Exception):
 
 
 async def fetch_objects(
-    cluster: Cluster, namespace: str, sources: Iterable[Source]
-) -> dict[Source, Binary | None]:
+    api_server: ApiServer, namespace: str, sources: Iterable[ObjectReference]
+) -> dict[ObjectReference, ObjectData | None]:
     """The data of Secrets and ConfigMaps, None for those that do not exist."""
     wanted = list(sources)
     manifests = await asyncio.gather(
-        *(cluster.data_object(source.kind, namespace, source.name) for source in wanted)
+        *(api_server.data_object(source.kind, namespace, source.name) for source in wanted)
     )
     return {
         source: None if manifest is None else object_bytes(source.kind, manifest)
@@ -76,11 +76,11 @@ async def container_program(
     Raises:
         ConfigurationError: it refers to something that is not there.
         NoCommandError: it has no command.
-        ClusterError: the API server could not be asked.
+        ApiServerError: the API server could not be asked.
     """
     pod = sandbox.pod
-    cluster = sandbox.services.cluster
-    found = await fetch_objects(cluster, namespace_of(pod), sources_of(container))
+    api_server = sandbox.node.api_server
+    found = await fetch_objects(api_server, namespace_of(pod), referenced_objects(container))
     objects = {source: _texts(data) for source, data in found.items()}
     variables = container_environment(container, pod, sandbox.facts, objects)
     mounts = mount_paths(container, pod, sandbox.volumes, directory.termination_message, variables)
@@ -92,12 +92,16 @@ async def container_program(
             "the container must have one"
         )
     command += [expand(part, variables) for part in container.get("args") or []]
-    start = _Start(container, sandbox, image, directory, container_id, variables, mounts, command)
-    return _confined(start) if sandbox.services.isolation.confines else _rewritten(start)
+    start = _ContainerStart(
+        container, sandbox, image, directory, container_id, variables, mounts, command
+    )
+    return (
+        _confined_program(start) if sandbox.node.isolation.confines else _unconfined_program(start)
+    )
 
 
 @dataclass(frozen=True)
-class _Start:
+class _ContainerStart:
     """One start of a container: everything that is known about it, paths as the container's."""
 
     container: Json
@@ -116,7 +120,7 @@ class _Start:
         return {
             "PATH": f"{self.image.bin_dir}:{_SYSTEM_PATH}",
             "HOSTNAME": self.hostname,
-            **gpu_variables(share, GPU_RESOURCE in self.sandbox.services.capacity),
+            **gpu_variables(share, GPU_RESOURCE in self.sandbox.node.capacity),
         }
 
     @property
@@ -124,10 +128,10 @@ class _Start:
         return str(self.sandbox.pod["spec"].get("hostname") or self.sandbox.record.name)
 
 
-def _confined(start: _Start) -> Program:
+def _confined_program(start: _ContainerStart) -> Program:
     """The program in a root file system of its own, where every path is what the pod says."""
     container, sandbox = start.container, start.sandbox
-    isolation = sandbox.services.isolation
+    isolation = sandbox.node.isolation
     identity = identity_of(container, sandbox.pod)
     prepare(start.directory.root, start.hostname, sandbox.record.pod_ip or "")
     confinement = Confinement(
@@ -137,11 +141,11 @@ def _confined(start: _Start) -> Program:
         ),
         read_only_root=bool(security_context(container, sandbox.pod).get("readOnlyRootFilesystem")),
         identity=identity,
-        user_namespace=isolation.level is Level.USER_NAMESPACE,
+        user_namespace=isolation.level is IsolationLevel.USER_NAMESPACE,
         hostname=start.hostname,
         directory=container.get("workingDir") or "/",
     )
-    services = service_variables(sandbox.services.access.server)
+    services = service_variables(sandbox.node.client_config.server)
     home = {"HOME": "/root" if identity.user == 0 else "/"}
     return Program(
         arguments=start.words,
@@ -153,33 +157,33 @@ def _confined(start: _Start) -> Program:
     )
 
 
-def _rewritten(start: _Start) -> Program:
+def _unconfined_program(start: _ContainerStart) -> Program:
     """The program among this machine's files, every path in it one of this machine."""
     mounts = start.mounts
     variables = {name: rewrite_path(value, mounts) for name, value in start.variables.items()}
     return Program(
         arguments=rewritten(start.words, mounts),
-        environment=start.basics | _places(start) | _kubeconfig(start) | variables,
+        environment=start.basics | _directory_variables(start) | _kubeconfig(start) | variables,
         directory=_working_directory(start),
         container_id=start.container_id,
         mounts=mounts,
     )
 
 
-def _places(start: _Start) -> dict[str, str]:
+def _directory_variables(start: _ContainerStart) -> dict[str, str]:
     scratch = rewrite_path("/tmp", start.mounts)  # noqa: S108
     own = scratch if scratch in start.mounts.values() else str(start.directory.scratch)
     return {"LANG": "C.UTF-8", "HOME": str(start.directory.home), "TMPDIR": own}
 
 
-def _kubeconfig(start: _Start) -> dict[str, str]:
+def _kubeconfig(start: _ContainerStart) -> dict[str, str]:
     """The kubeconfig in place of the mounted service account, for pods that have one mounted."""
     sandbox, file = start.sandbox, start.directory.kubeconfig
     if token_volume(start.container, sandbox.pod) is None:
         return {}
-    authority = sandbox.services.settings.root / AUTHORITY_FILE
+    authority = sandbox.node.settings.root / AUTHORITY_FILE
     token = rewrite_path(f"{TOKEN_MOUNT_PATH}/token", start.mounts)
-    server = sandbox.services.access.server
+    server = sandbox.node.client_config.server
     file.touch(mode=0o600)
     file.write_text(
         pod_kubeconfig(server, authority, token, namespace_of(sandbox.pod)), encoding="utf-8"
@@ -187,7 +191,7 @@ def _kubeconfig(start: _Start) -> dict[str, str]:
     return {"KUBECONFIG": str(file)}
 
 
-def _working_directory(start: _Start) -> Path:
+def _working_directory(start: _ContainerStart) -> Path:
     """The directory behind workingDir when that is mounted; the image's own does not exist here."""
     asked = start.container.get("workingDir")
     if asked:
@@ -197,7 +201,7 @@ def _working_directory(start: _Start) -> Path:
     return start.directory.home
 
 
-def _texts(data: Binary | None) -> dict[str, str] | None:
+def _texts(data: ObjectData | None) -> dict[str, str] | None:
     if data is None:
         return None
     return {key: value.decode(errors="replace") for key, value in data.items()}

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from functools import partial
 
 from splitjob.quantity import bytes_of
-from splitjob_kubelet.api.apiserver import ClusterError
+from splitjob_kubelet.api.apiserver import ApiServerError
 from splitjob_kubelet.containers.health import Health
 from splitjob_kubelet.containers.image_pull import ImagePull
 from splitjob_kubelet.containers.probes import ProbeError, Prober
@@ -16,7 +16,7 @@ from splitjob_kubelet.containers.program import NoCommandError, container_progra
 from splitjob_kubelet.containers.restarts import BackOff, NotStartableError, duration, starts_again
 from splitjob_kubelet.containers.termination import termination_message
 from splitjob_kubelet.node.records import Reason, Running, Terminated
-from splitjob_kubelet.node.sandbox import ContainerDirectory, Sandbox, pause
+from splitjob_kubelet.node.sandbox import ContainerDirectory, Sandbox, sleep_unless_stopping
 from splitjob_kubelet.objects import Json, limits_of
 from splitjob_kubelet.runtime import container_process, orphans
 from splitjob_kubelet.runtime.container_process import Process, Program, StartError
@@ -43,8 +43,8 @@ class ContainerRunner:
         self.started = asyncio.Event()
         self.log_writer: LogWriter | None = None
         self._sandbox = sandbox
-        self._services = sandbox.services
-        settings = sandbox.services.settings
+        self._node = sandbox.node
+        settings = sandbox.node.settings
         self._back_off = BackOff(settings.back_off_initial, settings.back_off_max)
         pull_back_off = BackOff(settings.back_off_initial, settings.back_off_max, free=0)
         self._image_pull = ImagePull(container, settings.environments, pull_back_off)
@@ -96,7 +96,7 @@ class ContainerRunner:
         self._warn(kind, f"{problem.reason}: {problem.message}")
         self.entry.wait_for(problem.reason, problem.message)
         self._sandbox.changed()
-        await pause(problem.seconds, self._stopping)
+        await sleep_unless_stopping(problem.seconds, self._stopping)
 
     async def _run_once(self) -> None:
         """Start the container, as soon as that can be done, and see it through to its end."""
@@ -131,7 +131,7 @@ class ContainerRunner:
             reason, message = Reason.CREATE_CONTAINER_CONFIG_ERROR, str(error)
         except (NoCommandError, OSError) as error:
             reason, message = Reason.CREATE_CONTAINER_ERROR, str(error)
-        except ClusterError as error:
+        except ApiServerError as error:
             # No fault of the pod: the API server is away, or does not know yet that it is here.
             message = f"API server: {error}"
             raise NotStartableError(
@@ -157,7 +157,7 @@ class ContainerRunner:
         self._out_of_memory = False
         running = Running(started_at=datetime.now(UTC), container_id=container_id)
         self.entry.run(running)
-        self._services.events.normal(
+        self._node.events.normal(
             self._sandbox.pod, "Started", f"Started container {self.name}", self.name
         )
         watchers = [asyncio.create_task(self._health().watch())]
@@ -170,7 +170,7 @@ class ContainerRunner:
         if self._stopping.is_set():
             self._end(self._grace)
         code = await process.wait()
-        orphans.end_visitors(container_id)
+        orphans.kill_visitors(container_id)
         for watcher in watchers:
             watcher.cancel()
         if self._ending is not None:
@@ -212,7 +212,7 @@ class ContainerRunner:
         hook = (self.container.get("lifecycle") or {}).get("preStop")
         if self._ending is None:
             text = f"Stopping container {self.name}"
-            self._services.events.normal(self._sandbox.pod, "Killing", text, self.name)
+            self._node.events.normal(self._sandbox.pod, "Killing", text, self.name)
             if hook and grace > 0:
                 self._ending = asyncio.create_task(self._pre_stop(hook, grace))
                 return
@@ -232,7 +232,7 @@ class ContainerRunner:
         return Prober(
             container=self.container,
             pod_ip=self._sandbox.record.pod_ip or "",
-            http=self._services.http,
+            http=self._node.http,
             run_command=self._run_command,
         )
 
@@ -284,8 +284,8 @@ class ContainerRunner:
         if grace is None:
             grace = spec.get("terminationGracePeriodSeconds", 30)
         text = f"Container {self.name} failed {kind.lower()} probe, will be restarted"
-        self._services.events.normal(self._sandbox.pod, "Killing", text, self.name)
+        self._node.events.normal(self._sandbox.pod, "Killing", text, self.name)
         self._process.terminate(float(grace))
 
     def _warn(self, reason: str, message: str) -> None:
-        self._services.events.warning(self._sandbox.pod, reason, message, self.name)
+        self._node.events.warning(self._sandbox.pod, reason, message, self.name)

@@ -10,11 +10,11 @@ from datetime import UTC, datetime, timedelta
 
 from aiohttp import web
 
-from splitjob_kubelet.api.apiserver import ClusterError
+from splitjob_kubelet.api.apiserver import ApiServerError
 from splitjob_kubelet.containers.runner import ContainerRunner
-from splitjob_kubelet.endpoint.execution import execute
+from splitjob_kubelet.endpoint.exec_session import execute
 from splitjob_kubelet.endpoint.port_forward import forward_ports
-from splitjob_kubelet.node.node_context import Services
+from splitjob_kubelet.node.node_context import NodeContext
 from splitjob_kubelet.objects import parse_timestamp
 from splitjob_kubelet.pods.agent import Agent
 from splitjob_kubelet.pods.pod_worker import PodWorker
@@ -23,7 +23,7 @@ from splitjob_kubelet.runtime.logs import LogQuery, read_log
 _MASTERS = "system:masters"
 _CHANGING = ("/exec/", "/portForward/")
 _AGENT = web.AppKey("agent", Agent)
-_SERVICES = web.AppKey("services", Services)
+_NODE = web.AppKey("node", NodeContext)
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -31,11 +31,11 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 class Endpoint:
     """A running HTTPS server."""
 
-    def __init__(self, services: Services, agent: Agent) -> None:
-        self._services = services
+    def __init__(self, node: NodeContext, agent: Agent) -> None:
+        self._node = node
         app = web.Application(middlewares=[_authorize])
         app[_AGENT] = agent
-        app[_SERVICES] = services
+        app[_NODE] = node
         app.router.add_get("/healthz", _healthz)
         app.router.add_get("/pods", _pods)
         app.router.add_get("/containerLogs/{namespace}/{pod}/{container}", _container_logs)
@@ -50,7 +50,7 @@ class Endpoint:
         Raises:
             OSError: the port is taken, or a certificate cannot be read.
         """
-        settings = self._services.settings
+        settings = self._node.settings
         tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH, cafile=str(settings.client_ca))
         tls.load_cert_chain(settings.serving_cert, settings.serving_key)
         tls.verify_mode = ssl.CERT_REQUIRED
@@ -76,17 +76,17 @@ def client_of(request: web.Request) -> tuple[str, list[str]]:
 @web.middleware
 async def _authorize(request: web.Request, handler: Handler) -> web.StreamResponse:
     user, groups = client_of(request)
-    services = request.app[_SERVICES]
+    node = request.app[_NODE]
     if _MASTERS not in groups:
         attributes = {
             "verb": "create" if request.path.startswith(_CHANGING) else "get",
             "resource": "nodes",
             "subresource": "proxy",
-            "name": services.settings.name,
+            "name": node.settings.name,
         }
         try:
-            allowed = bool(user) and await services.cluster.may(user, groups, attributes)
-        except ClusterError as error:
+            allowed = bool(user) and await node.api_server.may(user, groups, attributes)
+        except ApiServerError as error:
             return web.Response(status=503, text=f"authorization: {error}\n")
         if not allowed:
             return web.Response(status=403, text=f'user "{user}" may not use nodes/proxy\n')

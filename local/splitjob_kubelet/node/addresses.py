@@ -22,24 +22,24 @@ class AddressesExhaustedError(Exception):
 class AddressPool(Protocol):
     """Where pods get their addresses from."""
 
-    def take(self) -> str:
+    def allocate(self) -> str:
         """An address that no other pod has.
 
         Raises:
             AddressesExhaustedError: none is left.
         """
 
-    def give_back(self, address: str) -> None:
+    def release(self, address: str) -> None:
         """Return an address; it is used again as late as possible."""
 
 
 class SharedAddress:
     """One address for all pods, where the system has only 127.0.0.1."""
 
-    def take(self) -> str:
+    def allocate(self) -> str:
         return "127.0.0.1"
 
-    def give_back(self, address: str) -> None:
+    def release(self, address: str) -> None:
         pass
 
 
@@ -77,12 +77,12 @@ class LoopbackRange:
             return cls(network, claim)
         raise OSError(errno.EADDRINUSE, "every range of loopback addresses is in use")
 
-    def take(self) -> str:
+    def allocate(self) -> str:
         if not self._free:
             raise AddressesExhaustedError("no loopback address is left for another pod")
         return self._free.popleft()
 
-    def give_back(self, address: str) -> None:
+    def release(self, address: str) -> None:
         self._free.append(address)
 
 

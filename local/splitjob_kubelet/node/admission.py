@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 from decimal import Decimal
 
 from splitjob.quantity import parse_quantity
-from splitjob_kubelet.node.records import Verdict
+from splitjob_kubelet.node.records import PodFailure
 from splitjob_kubelet.objects import (
     Json,
     init_containers,
@@ -30,7 +30,9 @@ def pod_requests(pod: Json) -> dict[str, Decimal]:
     return total
 
 
-def refusal(pod: Json, others: Iterable[Json], allocatable: Mapping[str, str]) -> Verdict | None:
+def admission_failure(
+    pod: Json, others: Iterable[Json], allocatable: Mapping[str, str]
+) -> PodFailure | None:
     """Why a pod cannot be taken, as the kubelet's admission says it.
 
     Args:
@@ -49,7 +51,7 @@ def refusal(pod: Json, others: Iterable[Json], allocatable: Mapping[str, str]) -
         capacity = parse_quantity(allocatable.get(name, "0"))
         taken = used.get(name, Decimal(0))
         if asked > 0 and asked + taken > capacity:
-            return Verdict(
+            return PodFailure(
                 reason=f"OutOf{name}",
                 message=f"Node didn't have enough resource: {name}, requested: {asked:f}, "
                 f"used: {taken:f}, capacity: {capacity:f}",
@@ -57,14 +59,14 @@ def refusal(pod: Json, others: Iterable[Json], allocatable: Mapping[str, str]) -
     return None
 
 
-class Gpus:
+class GpuAllocator:
     """The GPUs of this machine by index, each lent to one pod at a time."""
 
     def __init__(self, count: int) -> None:
         self._count = count
         self._holders: dict[int, str] = {}
 
-    def lend(self, uid: str, pod: Json) -> dict[str, list[int]]:
+    def allocate(self, uid: str, pod: Json) -> dict[str, list[int]]:
         """Choose GPUs for each container; init containers share those of the main ones.
 
         Returns:
@@ -82,7 +84,7 @@ class Gpus:
         self._holders |= dict.fromkeys(lent, uid)
         return shares
 
-    def give_back(self, uid: str) -> None:
+    def release(self, uid: str) -> None:
         """Free whatever the pod holds."""
         self._holders = {index: who for index, who in self._holders.items() if who != uid}
 

@@ -114,7 +114,7 @@ class ContainerRecord(BaseModel):
         self.ready = False
 
 
-class Verdict(BaseModel):
+class PodFailure(BaseModel):
     """Why the node itself ended the pod: it then fails, whatever its containers returned."""
 
     reason: str
@@ -131,8 +131,8 @@ class PodRecord(BaseModel):
     containers: dict[str, ContainerRecord] = Field(default_factory=dict)
     pod_ip: str | None = None
     volumes_ready: bool = False
-    over: bool = Field(default=False, description="every process is gone and none will start")
-    verdict: Verdict | None = None
+    finished: bool = Field(default=False, description="every process is gone and none will start")
+    failure: PodFailure | None = None
 
     def container(self, name: str) -> ContainerRecord:
         """The record of a container, made at first sight."""

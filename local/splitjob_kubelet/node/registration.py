@@ -13,7 +13,7 @@ from pathlib import Path
 
 import psutil
 
-from splitjob_kubelet.api.apiserver import Cluster, ClusterError, until_answered
+from splitjob_kubelet.api.apiserver import ApiServer, ApiServerError, until_answered
 from splitjob_kubelet.objects import Json, timestamp
 from splitjob_kubelet.settings import Settings
 
@@ -117,7 +117,7 @@ def node_lease(settings: Settings, now: datetime) -> Json:
     }
 
 
-async def register(cluster: Cluster, settings: Settings, capacity: dict[str, str]) -> datetime:
+async def register(api_server: ApiServer, settings: Settings, capacity: dict[str, str]) -> datetime:
     """Put the node into the cluster, Ready, as soon as the API server answers.
 
     Returns:
@@ -125,19 +125,19 @@ async def register(cluster: Cluster, settings: Settings, capacity: dict[str, str
     """
     started = datetime.now(UTC)
     node = node_object(settings, capacity, started)
-    await until_answered("registering the node", lambda: cluster.register_node(node))
+    await until_answered("registering the node", lambda: api_server.register_node(node))
     log.info("node %s is ready", settings.name)
     return started
 
 
-async def keep_alive(cluster: Cluster, settings: Settings, started: datetime) -> None:
+async def keep_alive(api_server: ApiServer, settings: Settings, started: datetime) -> None:
     """Renew the lease and the conditions four times in the lease's span; never returns."""
     while True:
         now = datetime.now(UTC)
         try:
-            await cluster.renew_lease(settings.name, node_lease(settings, now))
+            await api_server.renew_lease(settings.name, node_lease(settings, now))
             status = {"conditions": node_conditions(started, now)}
-            await cluster.patch_node_status(settings.name, status)
-        except ClusterError as error:
+            await api_server.patch_node_status(settings.name, status)
+        except ApiServerError as error:
             log.warning("heartbeat: %s", error)
         await asyncio.sleep(settings.lease_seconds / 4)

@@ -7,12 +7,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import ClassVar
 
-from splitjob_kubelet.node.node_context import Services
+from splitjob_kubelet.node.node_context import NodeContext
 from splitjob_kubelet.node.records import PodRecord
 from splitjob_kubelet.objects import Json
 from splitjob_kubelet.runtime.confinement import VolumeOwner, volume_owner
 from splitjob_kubelet.runtime.environment import PodFacts
-from splitjob_kubelet.runtime.isolation import Level
+from splitjob_kubelet.runtime.isolation import IsolationLevel
 
 
 @dataclass
@@ -21,7 +21,7 @@ class Sandbox:
 
     RECORD: ClassVar[str] = "record.json"
 
-    services: Services
+    node: NodeContext
     pod: Json
     record: PodRecord
     changed: Callable[[], None]
@@ -29,7 +29,7 @@ class Sandbox:
 
     @property
     def directory(self) -> Path:
-        return self.services.settings.pods_root / self.record.uid
+        return self.node.settings.pods_root / self.record.uid
 
     @property
     def volumes(self) -> Path:
@@ -46,7 +46,7 @@ class Sandbox:
     @property
     def volume_owner(self) -> VolumeOwner | None:
         """For whom volumes are made; None where every pod runs as the node's own user."""
-        if self.services.isolation.level is not Level.ROOT:
+        if self.node.isolation.level is not IsolationLevel.ROOT:
             return None
         return volume_owner(self.pod)
 
@@ -54,8 +54,8 @@ class Sandbox:
     def facts(self) -> PodFacts:
         return PodFacts(
             pod_ip=self.record.pod_ip or "",
-            host_ip=self.services.settings.address,
-            allocatable=self.services.capacity,
+            host_ip=self.node.settings.address,
+            allocatable=self.node.capacity,
         )
 
 
@@ -107,7 +107,7 @@ class ContainerDirectory:
         self.kubeconfig.unlink(missing_ok=True)
 
 
-async def pause(seconds: float, stopping: asyncio.Event) -> bool:
+async def sleep_unless_stopping(seconds: float, stopping: asyncio.Event) -> bool:
     """Wait, but no longer than until the pod is to stop; returns whether it is."""
     try:
         await asyncio.wait_for(stopping.wait(), seconds)

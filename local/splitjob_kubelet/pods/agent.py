@@ -4,8 +4,8 @@ import asyncio
 import logging
 import shutil
 
-from splitjob_kubelet.api.apiserver import ClusterError
-from splitjob_kubelet.node.node_context import Services
+from splitjob_kubelet.api.apiserver import ApiServerError
+from splitjob_kubelet.node.node_context import NodeContext
 from splitjob_kubelet.objects import Json, name_of, namespace_of, uid_of
 from splitjob_kubelet.pods.pod_worker import PodWorker
 
@@ -19,8 +19,8 @@ _SHUTDOWN_SECONDS = 3.0
 class Agent:
     """All pods of the node."""
 
-    def __init__(self, services: Services) -> None:
-        self._services = services
+    def __init__(self, node: NodeContext) -> None:
+        self._node = node
         self._workers: dict[str, PodWorker] = {}
         self._tasks: dict[str, asyncio.Task[None]] = {}
 
@@ -40,13 +40,13 @@ class Agent:
 
     async def run(self) -> None:
         """List and watch for ever, over every outage of the API server."""
-        node = self._services.settings.name
+        node = self._node.settings.name
         while True:
             try:
-                pods, version = await self._services.cluster.pods_of(node)
+                pods, version = await self._node.api_server.pods_of(node)
                 self._adopt(pods)
                 await self._watch(version)
-            except ClusterError as error:
+            except ApiServerError as error:
                 log.info("pods are listed again: %s", error)
                 await asyncio.sleep(_RETRY_SECONDS)
 
@@ -59,9 +59,9 @@ class Agent:
 
     async def _watch(self, version: str) -> None:
         """Follow the changes until the watch ends, going on from the last version seen."""
-        node = self._services.settings.name
+        node = self._node.settings.name
         while True:
-            async for kind, pod in self._services.cluster.watch_pods_of(node, version):
+            async for kind, pod in self._node.api_server.watch_pods_of(node, version):
                 version = pod["metadata"]["resourceVersion"]
                 if kind == "DELETED":
                     self._remove(uid_of(pod))
@@ -75,7 +75,7 @@ class Agent:
             self._remove(uid)
         for pod in pods:
             self._take(pod)
-        for directory in self._services.settings.pods_root.iterdir():
+        for directory in self._node.settings.pods_root.iterdir():
             if directory.name not in listed and directory.name not in self._tasks:
                 shutil.rmtree(directory, ignore_errors=True)
 
@@ -85,7 +85,7 @@ class Agent:
         if worker is not None:
             worker.update(pod)
             return
-        worker = PodWorker(pod, self._services, lambda: self._active_beside(uid))
+        worker = PodWorker(pod, self._node, lambda: self._active_beside(uid))
         self._workers[uid] = worker
         task = asyncio.create_task(worker.run(), name=f"pod {name_of(pod)}")
         self._tasks[uid] = task

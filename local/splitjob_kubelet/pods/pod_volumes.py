@@ -5,12 +5,12 @@ import logging
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 
-from splitjob_kubelet.api.apiserver import ClusterError
+from splitjob_kubelet.api.apiserver import ApiServerError
 from splitjob_kubelet.containers.program import fetch_objects
-from splitjob_kubelet.node.sandbox import Sandbox, pause
+from splitjob_kubelet.node.sandbox import Sandbox, sleep_unless_stopping
 from splitjob_kubelet.objects import Json, name_of, namespace_of
 from splitjob_kubelet.runtime.environment import ConfigurationError
-from splitjob_kubelet.runtime.volume_store import make_directories, shows, write_files
+from splitjob_kubelet.runtime.volume_store import is_current, make_directories, write_files
 from splitjob_kubelet.runtime.volumes import (
     File,
     TokenRequest,
@@ -18,7 +18,7 @@ from splitjob_kubelet.runtime.volumes import (
     token_requests,
     unsupported_volume,
     volume_files,
-    volume_sources,
+    volume_objects,
 )
 
 log = logging.getLogger(__name__)
@@ -47,15 +47,15 @@ class PodVolumes:
         while not stopping.is_set():
             try:
                 await self._fill_once()
-            except ClusterError as error:
+            except ApiServerError as error:
                 # The API server is away, or does not know yet that the pod is here.
                 log.info("volumes of pod %s: %s", name_of(self._sandbox.pod), error)
             except (ConfigurationError, OSError) as error:
                 message = f"MountVolume.SetUp failed: {error}"
-                self._sandbox.services.events.warning(self._sandbox.pod, "FailedMount", message)
+                self._sandbox.node.events.warning(self._sandbox.pod, "FailedMount", message)
             else:
                 return True
-            await pause(delay, stopping)
+            await sleep_unless_stopping(delay, stopping)
             delay = min(delay * 2, _LONGEST_RETRY_SECONDS)
         return False
 
@@ -67,7 +67,7 @@ class PodVolumes:
             for volume in volumes:
                 try:
                     await self._write(volume)
-                except (ConfigurationError, ClusterError, OSError) as error:
+                except (ConfigurationError, ApiServerError, OSError) as error:
                     log.warning("pod %s: %s", name_of(self._sandbox.pod), error)
 
     async def _fill_once(self) -> None:
@@ -83,15 +83,15 @@ class PodVolumes:
         return [volume for volume in volumes if projections(volume) is not None]
 
     async def _write(self, volume: Json) -> None:
-        pod, services = self._sandbox.pod, self._sandbox.services
-        sources = volume_sources(volume)
+        pod, services = self._sandbox.pod, self._sandbox.node
+        sources = volume_objects(volume)
         objects, tokens = await asyncio.gather(
-            fetch_objects(services.cluster, namespace_of(pod), sources),
+            fetch_objects(services.api_server, namespace_of(pod), sources),
             self._fresh_tokens(volume),
         )
         files: Mapping[str, File] = volume_files(volume, pod, self._sandbox.facts, objects, tokens)
         directory = self._sandbox.volumes / volume["name"]
-        if not shows(directory, files):
+        if not is_current(directory, files):
             write_files(directory, files, self._sandbox.volume_owner)
 
     async def _fresh_tokens(self, volume: Json) -> dict[TokenRequest, str]:
@@ -100,7 +100,7 @@ class PodVolumes:
         for request in token_requests(volume):
             now = datetime.now(UTC)
             if request not in self._tokens or self._tokens[request][1] <= now:
-                token, expires = await self._sandbox.services.cluster.request_token(
+                token, expires = await self._sandbox.node.api_server.request_token(
                     self._sandbox.pod, request
                 )
                 use = min((expires - now) * _TOKEN_REFRESH_AFTER, _LONGEST_TOKEN_USE)

@@ -8,9 +8,9 @@ from datetime import UTC, datetime
 
 from splitjob_kubelet.api.apiserver import until_answered
 from splitjob_kubelet.containers.runner import ContainerRunner
-from splitjob_kubelet.node.admission import refusal
-from splitjob_kubelet.node.node_context import Services
-from splitjob_kubelet.node.records import PodRecord, Reason, Verdict, load
+from splitjob_kubelet.node.admission import admission_failure
+from splitjob_kubelet.node.node_context import NodeContext
+from splitjob_kubelet.node.records import PodFailure, PodRecord, Reason, load
 from splitjob_kubelet.node.sandbox import ContainerDirectory, Sandbox
 from splitjob_kubelet.objects import (
     Json,
@@ -25,7 +25,7 @@ from splitjob_kubelet.objects import (
     termination_grace_seconds,
     uid_of,
 )
-from splitjob_kubelet.pods.disk import has_storage_limits, storage_verdict
+from splitjob_kubelet.pods.ephemeral_storage import eviction, has_storage_limits
 from splitjob_kubelet.pods.pod_volumes import PodVolumes
 from splitjob_kubelet.pods.recovery import recovered
 from splitjob_kubelet.pods.reporting import Reporter
@@ -41,25 +41,25 @@ _EVICTION_GRACE = 1.0
 class PodWorker:
     """Runs one pod and reports on it, until it is gone from the API."""
 
-    def __init__(self, pod: Json, services: Services, active: Callable[[], list[Json]]) -> None:
+    def __init__(self, pod: Json, node: NodeContext, active: Callable[[], list[Json]]) -> None:
         """Take up a pod.
 
         Args:
             pod: as the API server has it.
-            services: of the node.
+            node: the settings and connections of the node.
             active: gives the other pods that hold resources of the node.
         """
         self.pod = pod
         self.runners: dict[str, ContainerRunner] = {}
-        self._services = services
+        self._node = node
         self._active = active
         self._stopping = asyncio.Event()
         self._delete = asyncio.Event()
         self._gone = False
         self._leaving = False
         self._admitted = False
-        self.sandbox = Sandbox(services, pod, _open_record(pod, services), self._changed)
-        self.reporter = Reporter(services, self.sandbox)
+        self.sandbox = Sandbox(node, pod, _open_record(pod, node), self._changed)
+        self.reporter = Reporter(node, self.sandbox)
         self.update(pod)
 
     @property
@@ -68,7 +68,7 @@ class PodWorker:
 
     @property
     def holds_resources(self) -> bool:
-        return self._admitted and not self.record.over
+        return self._admitted and not self.record.finished
 
     def update(self, pod: Json) -> None:
         """Take notice of a change to the pod in the API."""
@@ -76,7 +76,7 @@ class PodWorker:
         if is_deleted(pod):
             self._delete.set()
             self.stop(termination_grace_seconds(pod))
-        elif is_terminal(pod) and not self.record.over:
+        elif is_terminal(pod) and not self.record.finished:
             self.stop(termination_grace_seconds(pod))
 
     def removed(self) -> None:
@@ -86,16 +86,16 @@ class PodWorker:
         self._delete.set()
         self.stop(min(termination_grace_seconds(self.pod), 1))
 
-    def stop(self, grace: float, verdict: Verdict | None = None) -> None:
+    def stop(self, grace: float, failure: PodFailure | None = None) -> None:
         """End the pod; a later call can only shorten the grace period.
 
         Args:
             grace: seconds between SIGTERM and SIGKILL.
-            verdict: why, when it is the node that wants it.
+            failure: why, when it is the node that wants it.
         """
-        if self.record.over:
+        if self.record.finished:
             return
-        self.record.verdict = self.record.verdict or verdict
+        self.record.failure = self.record.failure or failure
         self._stopping.set()
         for runner in self.runners.values():
             runner.stop(grace)
@@ -111,14 +111,14 @@ class PodWorker:
         """See the pod through its whole life on this node."""
         reporting = asyncio.create_task(self.reporter.run())
         try:
-            if self.record.over and not is_terminal(self.pod):
+            if self.record.finished and not is_terminal(self.pod):
                 self._changed()  # the node died before it could report the end
-            if not self.record.over:
+            if not self.record.finished:
                 await self._live()
                 if self._leaving:
                     return
                 await self._release()
-                self.record.over = True
+                self.record.finished = True
                 self._changed()
             await self._delete.wait()
             if self._leaving:
@@ -127,7 +127,7 @@ class PodWorker:
                 await self.reporter.flush()
                 await until_answered(
                     f"deleting pod {name_of(self.pod)}",
-                    lambda: self._services.cluster.delete_pod(self.pod),
+                    lambda: self._node.api_server.delete_pod(self.pod),
                 )
         finally:
             reporting.cancel()
@@ -137,17 +137,17 @@ class PodWorker:
         self.reporter.changed()
 
     async def _live(self) -> None:
-        settings = self._services.settings
-        self.record.verdict = refusal(self.pod, self._active(), self._services.capacity)
-        if self.record.verdict:
-            self._services.events.warning(
-                self.pod, self.record.verdict.reason, self.record.verdict.message
+        settings = self._node.settings
+        self.record.failure = admission_failure(self.pod, self._active(), self._node.capacity)
+        if self.record.failure:
+            self._node.events.warning(
+                self.pod, self.record.failure.reason, self.record.failure.message
             )
             return
         self._admitted = True
         shared = self.pod["spec"].get("hostNetwork")
-        self.record.pod_ip = settings.address if shared else self._services.addresses.take()
-        self.sandbox.gpu_shares = self._services.gpus.lend(self.record.uid, self.pod)
+        self.record.pod_ip = settings.address if shared else self._node.addresses.allocate()
+        self.sandbox.gpu_shares = self._node.gpus.allocate(self.record.uid, self.pod)
         self._changed()
         helpers = [asyncio.create_task(self._enforce_deadline())]
         try:
@@ -213,42 +213,42 @@ class PodWorker:
         age = (datetime.now(UTC) - self.record.start_time).total_seconds()
         await asyncio.sleep(max(seconds - age, 0))
         message = "Pod was active on the node longer than the specified deadline"
-        verdict = Verdict(reason=Reason.DEADLINE_EXCEEDED, message=message)
-        self._services.events.normal(self.pod, verdict.reason, message)
-        self.stop(termination_grace_seconds(self.pod), verdict)
+        failure = PodFailure(reason=Reason.DEADLINE_EXCEEDED, message=message)
+        self._node.events.normal(self.pod, failure.reason, message)
+        self.stop(termination_grace_seconds(self.pod), failure)
 
     async def _enforce_storage(self) -> None:
         while True:
-            verdict = await asyncio.to_thread(
-                storage_verdict, self.pod, self.sandbox.volumes, self.sandbox.containers
+            failure = await asyncio.to_thread(
+                eviction, self.pod, self.sandbox.volumes, self.sandbox.containers
             )
-            if verdict:
-                self._services.events.warning(self.pod, verdict.reason, verdict.message)
-                self.stop(_EVICTION_GRACE, verdict)
+            if failure:
+                self._node.events.warning(self.pod, failure.reason, failure.message)
+                self.stop(_EVICTION_GRACE, failure)
                 return
             await asyncio.sleep(_STORAGE_SECONDS)
 
     async def _release(self) -> None:
         """Give back what the pod held; its logs stay until it is deleted."""
         if self.record.pod_ip and not self.pod["spec"].get("hostNetwork"):
-            self._services.addresses.give_back(self.record.pod_ip)
-        self._services.gpus.give_back(self.record.uid)
+            self._node.addresses.release(self.record.pod_ip)
+        self._node.gpus.release(self.record.uid)
         await asyncio.to_thread(empty_volumes, self.sandbox.volumes)
         for container in all_containers(self.pod):
             ContainerDirectory(self.sandbox.containers / container["name"]).empty()
 
 
-def _open_record(pod: Json, services: Services) -> PodRecord:
+def _open_record(pod: Json, node: NodeContext) -> PodRecord:
     """The record of the pod from an earlier life of the node, or a new one."""
-    directory = services.settings.pods_root / uid_of(pod)
+    directory = node.settings.pods_root / uid_of(pod)
     directory.mkdir(parents=True, exist_ok=True)
     stored = load(directory / Sandbox.RECORD)
     if stored is not None:
-        return stored if stored.over else recovered(stored)
+        return stored if stored.finished else recovered(stored)
     return PodRecord(
         uid=uid_of(pod),
         namespace=namespace_of(pod),
         name=name_of(pod),
         start_time=datetime.now(UTC).replace(microsecond=0),
-        over=is_terminal(pod),
+        finished=is_terminal(pod),
     )

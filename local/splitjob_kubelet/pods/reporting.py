@@ -5,7 +5,7 @@ import logging
 from datetime import UTC, datetime
 
 from splitjob_kubelet.api.apiserver import RefusedError, until_answered
-from splitjob_kubelet.node.node_context import Services
+from splitjob_kubelet.node.node_context import NodeContext
 from splitjob_kubelet.node.records import save
 from splitjob_kubelet.node.sandbox import Sandbox
 from splitjob_kubelet.objects import Json, is_terminal, name_of
@@ -17,11 +17,11 @@ log = logging.getLogger(__name__)
 class Reporter:
     """Writes the newest status of one pod; what changes during a write goes into the next one."""
 
-    def __init__(self, services: Services, sandbox: Sandbox) -> None:
-        self._services = services
+    def __init__(self, node: NodeContext, sandbox: Sandbox) -> None:
+        self._node = node
         self._sandbox = sandbox
         self._conditions: list[Json] = sandbox.pod.get("status", {}).get("conditions") or []
-        self._news = asyncio.Event()
+        self._pending = asyncio.Event()
         self._idle = asyncio.Event()
         self._idle.set()
         self._sent: Json | None = None
@@ -31,12 +31,12 @@ class Reporter:
         """Save the record and have its status written soon."""
         save(self._sandbox.record, self._sandbox.record_file)
         self._idle.clear()
-        self._news.set()
+        self._pending.set()
 
     def close(self) -> None:
         """Write no more: the pod is gone from the API."""
         self._closed = True
-        self._news.set()
+        self._pending.set()
 
     async def flush(self) -> None:
         """Wait until the API has the newest status, or the pod is gone."""
@@ -45,23 +45,23 @@ class Reporter:
     async def run(self) -> None:
         """Write whenever something has changed; ends by being cancelled."""
         while True:
-            await self._news.wait()
-            self._news.clear()
+            await self._pending.wait()
+            self._pending.clear()
             if not self._closed:
                 await self._write()
-            if self._closed or not self._news.is_set():
+            if self._closed or not self._pending.is_set():
                 self._idle.set()
 
     async def _write(self) -> None:
         pod, record = self._sandbox.pod, self._sandbox.record
-        host_ip = self._services.settings.address
+        host_ip = self._node.settings.address
         status = pod_status(pod, record, host_ip, self._conditions, datetime.now(UTC))
-        if status == self._sent or (is_terminal(pod) and not record.over):
+        if status == self._sent or (is_terminal(pod) and not record.finished):
             return
         try:
             await until_answered(
                 f"status of pod {name_of(pod)}",
-                lambda: self._services.cluster.patch_pod_status(pod, status),
+                lambda: self._node.api_server.patch_pod_status(pod, status),
             )
         except RefusedError as error:
             if error.status not in (404, 409):

@@ -42,14 +42,14 @@ def pod_status(
         A PodStatus for a strategic merge patch: what must not stay is None.
     """
     phase = pod_phase(pod, record)
-    verdict = record.verdict if record.over else None
+    failure = record.failure if record.finished else None
     status: Json = {
         "phase": phase,
         "hostIP": host_ip,
         "hostIPs": [{"ip": host_ip}],
         "startTime": timestamp(record.start_time),
-        "reason": verdict.reason if verdict else None,
-        "message": verdict.message if verdict else None,
+        "reason": failure.reason if failure else None,
+        "message": failure.message if failure else None,
         "conditions": pod_conditions(pod, record, phase, earlier, now),
         "containerStatuses": _container_statuses(main_containers(pod), pod, record, now),
     }
@@ -69,8 +69,8 @@ def pod_phase(pod: Json, record: PodRecord) -> str:
     A pod whose containers have ended stays Running until the node is done with it: as with a
     kubelet, a final phase promises that no process is left.
     """
-    if record.over:
-        return "Failed" if record.verdict else _final_phase(pod, record)
+    if record.finished:
+        return "Failed" if record.failure else _final_phase(pod, record)
     if not initialized(pod, record):
         return "Pending"
     mains = _records(main_containers(pod), record)
@@ -127,7 +127,7 @@ def pod_conditions(
         if not unready and gates:
             ready = _condition("Ready", ok=False, reason="ReadinessGatesNotReady", message=gates)
     conditions = [
-        _condition("PodReadyToStartContainers", record.volumes_ready and not record.over),
+        _condition("PodReadyToStartContainers", record.volumes_ready and not record.finished),
         _initialized_condition(missing, phase),
         ready,
         contained | {"type": "ContainersReady"},
@@ -231,7 +231,7 @@ def _reported_state(
     if not initialized(pod, record):
         is_main = container in main_containers(pod)
         return Waiting(reason=Reason.POD_INITIALIZING) if is_main else entry.state
-    if not record.over:
+    if not record.finished:
         return entry.state
     return entry.last or Terminated(
         exit_code=137,

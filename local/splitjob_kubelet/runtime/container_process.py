@@ -138,7 +138,7 @@ class Process:
             return list(self._seen.values())
         self._looked_at = time.monotonic()
         found: dict[int, psutil.Process] = {}
-        for root in [*self._seen.values(), *orphans.of(self.container_id)]:
+        for root in [*self._seen.values(), *orphans.left_by(self.container_id)]:
             if root.pid in found or not _lives(root):
                 continue
             found[root.pid] = root

@@ -23,7 +23,7 @@ class ConfigurationError(Exception):
 
 
 @dataclass(frozen=True)
-class Source:
+class ObjectReference:
     """A Secret or ConfigMap that a container takes values from."""
 
     kind: str
@@ -92,17 +92,19 @@ def service_variables(server: str) -> dict[str, str]:
     }
 
 
-def sources_of(container: Json) -> set[Source]:
+def referenced_objects(container: Json) -> set[ObjectReference]:
     """The Secrets and ConfigMaps that the container's environment is made from."""
     found = set()
     for entry in container.get("envFrom") or []:
         for kind in ("configMapRef", "secretRef"):
             if kind in entry:
-                found.add(Source(kind.removesuffix("Ref"), entry[kind]["name"]))
+                found.add(ObjectReference(kind.removesuffix("Ref"), entry[kind]["name"]))
     for entry in container.get("env") or []:
         for kind in ("configMapKeyRef", "secretKeyRef"):
             if kind in (entry.get("valueFrom") or {}):
-                found.add(Source(kind.removesuffix("KeyRef"), entry["valueFrom"][kind]["name"]))
+                found.add(
+                    ObjectReference(kind.removesuffix("KeyRef"), entry["valueFrom"][kind]["name"])
+                )
     return found
 
 
@@ -110,7 +112,7 @@ def container_environment(
     container: Json,
     pod: Json,
     facts: PodFacts,
-    objects: Mapping[Source, Mapping[str, str] | None],
+    objects: Mapping[ObjectReference, Mapping[str, str] | None],
 ) -> dict[str, str]:
     """The variables that the container asks for, references resolved, paths not yet rewritten.
 
@@ -118,7 +120,8 @@ def container_environment(
         container: the container's spec.
         pod: the pod it belongs to.
         facts: addresses and the node's resources.
-        objects: the data of each of `sources_of(container)`, None where there is no such object.
+        objects: the data of each of `referenced_objects(container)`; None where there is no such
+            object.
 
     Returns:
         name -> value.
@@ -140,13 +143,13 @@ def container_environment(
 
 
 def _all_of(
-    entry: Json, objects: Mapping[Source, Mapping[str, str] | None], namespace: str
+    entry: Json, objects: Mapping[ObjectReference, Mapping[str, str] | None], namespace: str
 ) -> dict[str, str]:
     for kind in ("configMapRef", "secretRef"):
         if kind not in entry:
             continue
         reference = entry[kind]
-        data = objects[Source(kind.removesuffix("Ref"), reference["name"])]
+        data = objects[ObjectReference(kind.removesuffix("Ref"), reference["name"])]
         if data is None:
             if reference.get("optional"):
                 return {}
@@ -165,7 +168,7 @@ def _value_from(
     container: Json,
     pod: Json,
     facts: PodFacts,
-    objects: Mapping[Source, Mapping[str, str] | None],
+    objects: Mapping[ObjectReference, Mapping[str, str] | None],
 ) -> str | None:
     if "fieldRef" in source:
         return field_value(source["fieldRef"]["fieldPath"], pod, facts)
@@ -180,12 +183,12 @@ def _value_from(
 def _key_of(
     kind: str,
     reference: Json,
-    objects: Mapping[Source, Mapping[str, str] | None],
+    objects: Mapping[ObjectReference, Mapping[str, str] | None],
     namespace: str,
 ) -> str | None:
     kind = kind.removesuffix("KeyRef")
     name, key = reference["name"], reference["key"]
-    data = objects[Source(kind, name)]
+    data = objects[ObjectReference(kind, name)]
     if data is not None and key in data:
         return data[key]
     if reference.get("optional"):

@@ -19,7 +19,7 @@ log = logging.getLogger(__name__)
 _TRIAL_SECONDS = 20.0
 
 
-class Level(StrEnum):
+class IsolationLevel(StrEnum):
     """From the most that a machine may allow to the least."""
 
     ROOT = "root"
@@ -40,13 +40,13 @@ class IsolationError(Exception):
 class Isolation:
     """What the containers of the node are given."""
 
-    level: Level
+    level: IsolationLevel
     shared: tuple[Path, ...] = ()
 
     @property
     def confines(self) -> bool:
         """Whether containers have a root file system of their own."""
-        return self.level is not Level.NONE
+        return self.level is not IsolationLevel.NONE
 
     def mounts(self, programs: Path, volumes: Sequence[Mount]) -> tuple[Mount, ...]:
         """Everything that a container sees.
@@ -71,9 +71,13 @@ async def find_isolation(settings: Settings) -> Isolation:
     asked = settings.isolation
     if asked == "auto":
         as_root = os.geteuid() == 0
-        levels = [Level.ROOT, Level.USER_NAMESPACE] if as_root else [Level.USER_NAMESPACE]
+        levels = (
+            [IsolationLevel.ROOT, IsolationLevel.USER_NAMESPACE]
+            if as_root
+            else [IsolationLevel.USER_NAMESPACE]
+        )
     else:
-        levels = [Level(asked)]
+        levels = [IsolationLevel(asked)]
     problems = []
     for level in levels if sys.platform == "linux" else []:
         isolation = Isolation(level, tuple(settings.shared))
@@ -81,11 +85,11 @@ async def find_isolation(settings: Settings) -> Isolation:
         if problem is None:
             return isolation
         problems.append(f"{level}: {problem}")
-    if asked not in ("auto", Level.NONE):
+    if asked not in ("auto", IsolationLevel.NONE):
         raise IsolationError("; ".join(problems) or f"{asked} exists on Linux only")
     if problems:
         log.warning("pods share this machine's files: %s", "; ".join(problems))
-    return Isolation(Level.NONE)
+    return Isolation(IsolationLevel.NONE)
 
 
 async def _problem(isolation: Isolation, settings: Settings) -> str | None:
@@ -114,7 +118,7 @@ def _trial(isolation: Isolation, programs: Path, root: Path) -> Program:
         mounts=isolation.mounts(programs, ()),
         read_only_root=True,
         identity=Identity(IMAGE_USER, IMAGE_USER),
-        user_namespace=isolation.level is Level.USER_NAMESPACE,
+        user_namespace=isolation.level is IsolationLevel.USER_NAMESPACE,
         hostname="trial",
         directory="/",
     )

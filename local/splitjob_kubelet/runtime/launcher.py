@@ -83,9 +83,9 @@ def _confine(spec: Spec) -> None:
     """Enter the namespaces of the container, or make them; become its user."""
     os.umask(0o022)
     if spec["join"]:
-        _join(spec["join"], user_namespace=spec["user_namespace"])
+        _enter_namespaces(spec["join"], user_namespace=spec["user_namespace"])
     else:
-        _leave(spec)
+        _unshare_namespaces(spec)
         _build_root(spec)
         _call("setting the host name", "sethostname", *_sized(spec["hostname"]))
     os.makedirs(spec["directory"], exist_ok=True)  # noqa: PTH103
@@ -97,7 +97,7 @@ def _sized(text: str) -> tuple[bytes, int]:
     return text.encode(), len(text.encode())
 
 
-def _join(pid: int, *, user_namespace: bool) -> None:
+def _enter_namespaces(pid: int, *, user_namespace: bool) -> None:
     """Enter the namespaces that the container's first process lives in."""
     kinds = ["user", "mnt", "uts"] if user_namespace else ["mnt", "uts"]
     opened = [os.open(f"/proc/{pid}/ns/{kind}", os.O_RDONLY) for kind in kinds]
@@ -106,7 +106,7 @@ def _join(pid: int, *, user_namespace: bool) -> None:
         os.close(descriptor)
 
 
-def _leave(spec: Spec) -> None:
+def _unshare_namespaces(spec: Spec) -> None:
     """Get namespaces of our own: whatever is mounted from here on, the machine does not see."""
     user, group = os.geteuid(), os.getegid()
     kinds = _CLONE_NEWNS | _CLONE_NEWUTS

@@ -33,7 +33,7 @@ class LogWriter:
         self._file: BinaryIO = path.open("ab", buffering=0)
         self._size = self._file.tell()
         self._rest: dict[str, bytes] = {}
-        self._news = asyncio.Event()
+        self._changed = asyncio.Event()
         self.closed = False
 
     def write(self, stream: str, data: bytes) -> None:
@@ -76,12 +76,12 @@ class LogWriter:
         self._size = 0
 
     def _announce(self) -> None:
-        news, self._news = self._news, asyncio.Event()
-        news.set()
+        change, self._changed = self._changed, asyncio.Event()
+        change.set()
 
-    def news(self) -> asyncio.Event:
+    def next_change(self) -> asyncio.Event:
         """An event that is set when something is added or the log is closed."""
-        return self._news
+        return self._changed
 
 
 def _entry(stamp: bytes, stream: str, tag: bytes, content: bytes) -> bytes:
@@ -157,12 +157,12 @@ async def _entries(
         for entry in _selected(reader, query):
             yield entry
         while query.follow and writer is not None:
-            news, closed = writer.news(), writer.closed
+            change, closed = writer.next_change(), writer.closed
             for entry in reader.entries():
                 yield entry
             if closed:
                 return
-            await news.wait()
+            await change.wait()
     finally:
         reader.close()
 

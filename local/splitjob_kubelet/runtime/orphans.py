@@ -23,7 +23,7 @@ def id_prefix(uid: str) -> str:
     return f"process://{uid}/"
 
 
-def end_left_over(uids: Iterable[str]) -> None:
+def kill_left_over(uids: Iterable[str]) -> None:
     """Kill what an earlier process of the node left running.
 
     The first process of each container died with it, but not those that it had started.
@@ -58,7 +58,7 @@ def _adopted() -> list[psutil.Process]:
     return [child for child in psutil.Process().children() if child.pid not in _expected]
 
 
-def of(container_id: str) -> list[psutil.Process]:
+def left_by(container_id: str) -> list[psutil.Process]:
     """The adopted processes that a container left behind."""
     found = []
     for child in _adopted():
@@ -68,7 +68,7 @@ def of(container_id: str) -> list[psutil.Process]:
     return found
 
 
-def end_visitors(container_id: str) -> None:
+def kill_visitors(container_id: str) -> None:
     """Kill the probes, hooks and exec sessions of a container that has ended."""
     for child in psutil.Process().children():
         with contextlib.suppress(psutil.Error, OSError):

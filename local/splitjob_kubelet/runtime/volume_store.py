@@ -35,12 +35,12 @@ def make_directories(pod: Json, volumes: Path, owner: VolumeOwner | None = None)
             directory = volumes / volume["name"]
             directory.mkdir(parents=True, exist_ok=True)
             if owner is not None and "emptyDir" in volume:
-                _open_to(directory, owner)
+                _allow_writing(directory, owner)
         else:
             _check_host_path(volume["name"], **volume["hostPath"])
 
 
-def _open_to(directory: Path, owner: VolumeOwner) -> None:
+def _allow_writing(directory: Path, owner: VolumeOwner) -> None:
     directory.chmod(_ANYBODY)
     if owner.group is not None:
         os.chown(directory, -1, owner.group)
@@ -94,17 +94,17 @@ def write_files(
         target.write_bytes(file.content)
         target.chmod(file.mode)
         if owner is not None:
-            _give(target, file, owner)
+            _set_owner(target, file, owner)
     fresh.mkdir(exist_ok=True)
     current = directory / _CURRENT
     stale = Path(os.readlink(current)) if current.is_symlink() else None  # noqa: PTH115
-    _turn(current, fresh.name)
-    _show(directory, {path.split("/", 1)[0] for path in files})
+    _point_link(current, fresh.name)
+    _link_files(directory, {path.split("/", 1)[0] for path in files})
     if stale is not None:
         shutil.rmtree(directory / stale, ignore_errors=True)
 
 
-def _give(path: Path, file: File, owner: VolumeOwner) -> None:
+def _set_owner(path: Path, file: File, owner: VolumeOwner) -> None:
     """Change owner and mode of a file as a kubelet does for runAsUser and fsGroup."""
     mode, user = file.mode, None
     if file.private:
@@ -116,14 +116,14 @@ def _give(path: Path, file: File, owner: VolumeOwner) -> None:
     path.chmod(mode)
 
 
-def _turn(link: Path, target: str) -> None:
+def _point_link(link: Path, target: str) -> None:
     partial = link.with_name("..partial")
     partial.unlink(missing_ok=True)
     partial.symlink_to(target)
     partial.replace(link)
 
 
-def _show(directory: Path, names: set[str]) -> None:
+def _link_files(directory: Path, names: set[str]) -> None:
     for entry in directory.iterdir():
         if entry.is_symlink() and entry.name != _CURRENT and entry.name not in names:
             entry.unlink()
@@ -132,7 +132,7 @@ def _show(directory: Path, names: set[str]) -> None:
             (directory / name).symlink_to(f"{_CURRENT}/{name}")
 
 
-def shows(directory: Path, files: Mapping[str, File]) -> bool:
+def is_current(directory: Path, files: Mapping[str, File]) -> bool:
     """Whether a volume already shows exactly these files."""
     try:
         shown = {

@@ -14,8 +14,8 @@ from splitjob_kubelet.objects import (
 from splitjob_kubelet.runtime.confinement import Mount
 from splitjob_kubelet.runtime.environment import (
     ConfigurationError,
+    ObjectReference,
     PodFacts,
-    Source,
     expand,
     field_value,
     resource_value,
@@ -42,7 +42,7 @@ class TokenRequest:
     seconds: int
 
 
-Binary = Mapping[str, bytes]
+ObjectData = Mapping[str, bytes]
 
 
 def object_bytes(kind: str, manifest: Json) -> dict[str, bytes]:
@@ -75,11 +75,11 @@ def projections(volume: Json) -> tuple[list[Json], int] | None:
     return None
 
 
-def volume_sources(volume: Json) -> set[Source]:
+def volume_objects(volume: Json) -> set[ObjectReference]:
     """The Secrets and ConfigMaps that a volume shows."""
     parts, _ = projections(volume) or ([], 0)
     return {
-        Source(kind, part[kind]["name"])
+        ObjectReference(kind, part[kind]["name"])
         for part in parts
         for kind in ("secret", "configMap")
         if kind in part
@@ -104,7 +104,7 @@ def volume_files(
     volume: Json,
     pod: Json,
     facts: PodFacts,
-    objects: Mapping[Source, Binary | None],
+    objects: Mapping[ObjectReference, ObjectData | None],
     tokens: Mapping[TokenRequest, str],
 ) -> dict[str, File]:
     """The files of a secret, configMap, downwardAPI or projected volume.
@@ -113,7 +113,7 @@ def volume_files(
         volume: entry of the pod's volumes.
         pod: the pod.
         facts: for the downward API.
-        objects: data of each of `volume_sources(volume)`, None where there is no such object.
+        objects: data of each of `volume_objects(volume)`, None where there is no such object.
         tokens: one for each of `token_requests(volume)`.
 
     Returns:
@@ -144,12 +144,12 @@ def volume_files(
 def _object_files(
     kind: str,
     reference: Json,
-    objects: Mapping[Source, Binary | None],
+    objects: Mapping[ObjectReference, ObjectData | None],
     pod: Json,
     default_mode: int,
 ) -> dict[str, File]:
     name, optional = reference["name"], reference.get("optional", False)
-    data = objects[Source(kind, name)]
+    data = objects[ObjectReference(kind, name)]
     if data is None:
         if optional:
             return {}

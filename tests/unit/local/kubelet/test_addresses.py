@@ -25,7 +25,7 @@ def test_two_nodes_never_share_a_range(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(addresses, "_FIRST", int(first.network_address))
     monkeypatch.setattr(addresses, "_LAST", int(first.network_address) + 2 * first.num_addresses)
     one, other = LoopbackRange.claim(), LoopbackRange.claim()
-    assert network_of(one.take()) != network_of(other.take())
+    assert network_of(one.allocate()) != network_of(other.allocate())
     with pytest.raises(OSError, match="every range"):
         LoopbackRange.claim()
 
@@ -36,14 +36,14 @@ def test_a_program_that_listens_on_all_addresses_is_not_in_the_way() -> None:
         with suppress(OSError):  # there is one already
             kubelet.bind(("0.0.0.0", 10250))
             kubelet.listen()
-        assert ipaddress.ip_address(LoopbackRange.claim().take()).is_loopback
+        assert ipaddress.ip_address(LoopbackRange.claim().allocate()).is_loopback
 
 
 def test_an_address_belongs_to_one_pod() -> None:
     pool = LoopbackRange.claim()
-    taken = [pool.take() for _ in range(4094)]
+    taken = [pool.allocate() for _ in range(4094)]
     assert len(set(taken)) == len(taken)
     with pytest.raises(AddressesExhaustedError):
-        pool.take()
-    pool.give_back(taken[7])
-    assert pool.take() == taken[7]
+        pool.allocate()
+    pool.release(taken[7])
+    assert pool.allocate() == taken[7]

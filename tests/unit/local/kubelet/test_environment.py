@@ -10,8 +10,8 @@ from splitjob.quantity import binary_quantity, bytes_of, parse_quantity
 from splitjob_kubelet.containers.image_pull import is_valid_image
 from splitjob_kubelet.runtime.environment import (
     ConfigurationError,
+    ObjectReference,
     PodFacts,
-    Source,
     container_environment,
     expand,
     field_value,
@@ -98,7 +98,9 @@ def test_later_variables_see_earlier_ones() -> None:
             {"name": "EMPTY"},
         ],
     }
-    found = container_environment(container, pod(), FACTS, {Source("secret", "s"): {"K": "k"}})
+    found = container_environment(
+        container, pod(), FACTS, {ObjectReference("secret", "s"): {"K": "k"}}
+    )
     assert found == {"P_K": "k", "A": "1", "B": "1k$(LATER)", "LATER": "x", "EMPTY": ""}
 
 
@@ -107,9 +109,9 @@ def test_a_missing_key_is_named() -> None:
     container = {"env": [{"name": "A", "valueFrom": reference}]}
 
     with pytest.raises(ConfigurationError, match="couldn't find key k in Secret ns/s"):
-        container_environment(container, pod(), FACTS, {Source("secret", "s"): {}})
+        container_environment(container, pod(), FACTS, {ObjectReference("secret", "s"): {}})
     with pytest.raises(ConfigurationError, match='secret "s" not found'):
-        container_environment(container, pod(), FACTS, {Source("secret", "s"): None})
+        container_environment(container, pod(), FACTS, {ObjectReference("secret", "s"): None})
 
 
 def test_fields_of_the_pod() -> None:
@@ -177,7 +179,7 @@ def test_a_projected_volume() -> None:
         volume,
         pod(),
         FACTS,
-        {Source("configMap", "ca"): {"ca.crt": b"PEM", "other": b""}},
+        {ObjectReference("configMap", "ca"): {"ca.crt": b"PEM", "other": b""}},
         {TokenRequest(None, 3607): "secret"},
     )
 
@@ -188,7 +190,7 @@ def test_a_missing_item_is_named() -> None:
     items = [{"key": "x", "path": "x"}]
     volume = {"name": "v", "secret": {"secretName": "s", "items": items}}
     with pytest.raises(ConfigurationError, match="non-existent secret key: x"):
-        volume_files(volume, pod(), FACTS, {Source("secret", "s"): {}}, {})
+        volume_files(volume, pod(), FACTS, {ObjectReference("secret", "s"): {}}, {})
 
 
 def test_a_sub_path_cannot_leave_its_volume(tmp_path: Any) -> None:

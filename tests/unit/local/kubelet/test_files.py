@@ -11,11 +11,11 @@ from hypothesis import strategies as st
 
 from splitjob_kubelet.containers.probes import ProbeError, follow
 from splitjob_kubelet.containers.termination import termination_message
-from splitjob_kubelet.pods.disk import has_storage_limits, storage_verdict
+from splitjob_kubelet.pods.ephemeral_storage import eviction, has_storage_limits
 from splitjob_kubelet.runtime import logs
 from splitjob_kubelet.runtime.logs import LogQuery, LogWriter, last_output, read_log, tail_offset
 from splitjob_kubelet.runtime.memory import seconds_to_next_look
-from splitjob_kubelet.runtime.volume_store import shows, write_files
+from splitjob_kubelet.runtime.volume_store import is_current, write_files
 from splitjob_kubelet.runtime.volumes import File
 from splitjob_kubelet.settings import parse
 
@@ -92,7 +92,7 @@ def test_the_tail_is_the_last_lines(
 def test_volumes_are_replaced_in_one_step(tmp_path: Path) -> None:
     write_files(tmp_path, {"a": File(b"1", 0o644), "sub/b": File(b"2", 0o400)})
     assert (tmp_path / "sub" / "b").read_bytes() == b"2"
-    assert shows(tmp_path, {"a": File(b"1", 0), "sub/b": File(b"2", 0)})
+    assert is_current(tmp_path, {"a": File(b"1", 0), "sub/b": File(b"2", 0)})
 
     write_files(tmp_path, {"a": File(b"new", 0o644)})
 
@@ -139,11 +139,11 @@ def test_storage_limits(tmp_path: Path) -> None:
 
     assert has_storage_limits(limited("1Mi"))
     assert not has_storage_limits({"spec": {"containers": [{"name": "main"}]}})
-    assert storage_verdict(limited("1Mi"), volumes, containers) is None
-    full = storage_verdict(limited("100Ki"), volumes, containers)
+    assert eviction(limited("1Mi"), volumes, containers) is None
+    full = eviction(limited("100Ki"), volumes, containers)
     assert full is not None
     assert full.message == 'Usage of EmptyDir volume "v" exceeds the limit "100Ki". '
-    total = storage_verdict(limited("1Mi", storage="100Ki"), volumes, containers)
+    total = eviction(limited("1Mi", storage="100Ki"), volumes, containers)
     assert total is not None
     assert "exceeds the total limit of containers 100Ki" in total.message
 

@@ -6,13 +6,13 @@ from typing import Any
 import pytest
 
 from splitjob_kubelet.containers.restarts import BackOff, duration, starts_again
-from splitjob_kubelet.node.admission import Gpus, refusal
+from splitjob_kubelet.node.admission import GpuAllocator, admission_failure
 from splitjob_kubelet.node.records import (
     ContainerRecord,
+    PodFailure,
     PodRecord,
     Running,
     Terminated,
-    Verdict,
     load,
     save,
 )
@@ -100,7 +100,7 @@ def test_a_final_phase_waits_until_the_node_is_done() -> None:
     entries = record(main=ContainerRecord(name="main", state=ended(1)))
     assert status(pod(), entries)["phase"] == "Running"
 
-    entries.over = True
+    entries.finished = True
     assert status(pod(), entries)["phase"] == "Failed"
     entries.containers["main"].state = ended(0)
     assert status(pod(), entries)["phase"] == "Succeeded"
@@ -108,10 +108,10 @@ def test_a_final_phase_waits_until_the_node_is_done() -> None:
 
 def test_a_verdict_of_the_node_fails_the_pod() -> None:
     entries = record(main=ContainerRecord(name="main", state=ended(0)))
-    entries.verdict = Verdict(reason="Evicted", message="too full")
+    entries.failure = PodFailure(reason="Evicted", message="too full")
     assert status(pod(), entries)["reason"] is None
 
-    entries.over = True
+    entries.finished = True
     found = status(pod(), entries)
     assert (found["phase"], found["reason"], found["message"]) == ("Failed", "Evicted", "too full")
 
@@ -137,7 +137,7 @@ def test_waiting_for_a_restart_shows_the_last_end() -> None:
 
 def test_a_container_that_was_never_seen_to_end() -> None:
     entries = record()
-    entries.over = True
+    entries.finished = True
 
     ending = status(pod(), entries)["containerStatuses"][0]["state"]["terminated"]
 
@@ -209,9 +209,9 @@ def gpu_pod(count: int) -> dict[str, Any]:
 
 def test_a_pod_that_does_not_fit_is_refused() -> None:
     capacity = {"nvidia.com/gpu": "2", "pods": "10"}
-    assert refusal(gpu_pod(1), [gpu_pod(1)], capacity) is None
+    assert admission_failure(gpu_pod(1), [gpu_pod(1)], capacity) is None
 
-    verdict = refusal(gpu_pod(2), [gpu_pod(1)], capacity)
+    verdict = admission_failure(gpu_pod(2), [gpu_pod(1)], capacity)
 
     assert verdict is not None
     assert verdict.reason == "OutOfnvidia.com/gpu"
@@ -219,8 +219,8 @@ def test_a_pod_that_does_not_fit_is_refused() -> None:
 
 
 def test_gpus_are_lent_to_one_pod_each() -> None:
-    gpus = Gpus(2)
-    assert gpus.lend("a", gpu_pod(1)) == {"main": [0]}
-    assert gpus.lend("b", gpu_pod(1)) == {"main": [1]}
-    gpus.give_back("a")
-    assert gpus.lend("c", gpu_pod(1)) == {"main": [0]}
+    gpus = GpuAllocator(2)
+    assert gpus.allocate("a", gpu_pod(1)) == {"main": [0]}
+    assert gpus.allocate("b", gpu_pod(1)) == {"main": [1]}
+    gpus.release("a")
+    assert gpus.allocate("c", gpu_pod(1)) == {"main": [0]}

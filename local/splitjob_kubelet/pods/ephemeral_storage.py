@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from splitjob.quantity import binary_quantity, bytes_of, parse_quantity
-from splitjob_kubelet.node.records import Reason, Verdict
+from splitjob_kubelet.node.records import PodFailure, Reason
 from splitjob_kubelet.objects import Json, limits_of, main_containers
 
 _BLOCK_BYTES = 512
@@ -22,7 +22,7 @@ def has_storage_limits(pod: Json) -> bool:
     return empty_dirs or any(_STORAGE in limits_of(one) for one in main_containers(pod))
 
 
-def storage_verdict(pod: Json, volumes: Path, containers: Path) -> Verdict | None:
+def eviction(pod: Json, volumes: Path, containers: Path) -> PodFailure | None:
     """Why the pod must be evicted, or None.
 
     Args:
@@ -57,8 +57,8 @@ def storage_verdict(pod: Json, volumes: Path, containers: Path) -> Verdict | Non
     return None
 
 
-def _evicted(message: str) -> Verdict:
-    return Verdict(reason=Reason.EVICTED, message=message)
+def _evicted(message: str) -> PodFailure:
+    return PodFailure(reason=Reason.EVICTED, message=message)
 
 
 def _empty_dir_limits(pod: Json) -> list[tuple[str, str | None]]:
