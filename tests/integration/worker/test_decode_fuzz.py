@@ -11,7 +11,6 @@ from typing import Any
 import pytest
 
 from bench import broken_audio
-from bench.broken_audio import Seed
 
 FILES = 82  # two rounds through the kinds of file; 14 s of CPU time, nearly all to start Python
 MEMORY = 512 << 20
