@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 
 from splitjob import conditions
 from splitjob.conditions import ConditionType, Reason
+from splitjob.lifecycle import attempt_under_way, verdict
 from splitjob.resource import Attempt, ConditionStatus, Request, SplitJobStatus
 from splitjob_operator.core.diagnosis import AttemptDeadlines
 from splitjob_operator.core.lookups import Lookup
@@ -53,9 +54,8 @@ class ReconcileContext:
 
     @property
     def finished(self) -> bool:
-        """Whether the verdict was given."""
-        succeeded = conditions.find(self.status.conditions, ConditionType.SUCCEEDED)
-        return succeeded is not None and succeeded.status != "Unknown"
+        """Whether the job has ended."""
+        return verdict(self.status.conditions) is not None
 
     @property
     def request(self) -> Request | None:
@@ -83,8 +83,7 @@ class ReconcileContext:
     @property
     def attempt(self) -> Attempt | None:
         """The attempt under way."""
-        last = self.status.attempts[-1] if self.status.attempts else None
-        return last if last and last.finished_at is None else None
+        return attempt_under_way(self.status)
 
     @property
     def own_jobs(self) -> list[KubeJob]:

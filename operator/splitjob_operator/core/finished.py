@@ -2,9 +2,9 @@
 
 from datetime import datetime, timedelta
 
-from splitjob import conditions
+from splitjob import conditions, lifecycle
 from splitjob.conditions import ConditionType, Reason
-from splitjob.errors import ErrorCode, reason_of
+from splitjob.lifecycle import LifecycleState
 from splitjob.resource import ConditionStatus, EventName, SplitJobStatus, WebhookStatus
 from splitjob_operator.core import outbox
 from splitjob_operator.core.context import ReconcileContext
@@ -17,6 +17,11 @@ __all__ = ["DELIVERY_RETRY_SECONDS", "expires_at", "notified", "reconcile_finish
 # absence cut short before it began has not, and nothing else would bring it back.
 DELIVERY_RETRY_SECONDS = 30
 
+_EVENTS: dict[LifecycleState, EventName] = {
+    LifecycleState.COMPLETED: "completed",
+    LifecycleState.FAILED: "failed",
+    LifecycleState.CANCELED: "canceled",
+}
 _NOTIFIED: dict[str, tuple[ConditionStatus, Reason, str]] = {
     "Pending": ("False", Reason.PENDING, "The final event is being delivered."),
     "Delivered": ("True", Reason.DELIVERED, "The final event was delivered."),
@@ -80,12 +85,10 @@ def reconcile_finished(ctx: ReconcileContext) -> Plan:
 
 def _restore_outbox(ctx: ReconcileContext) -> None:
     """Put back an outbox that an older CustomResourceDefinition dropped: same event, same id."""
-    verdict = conditions.find(ctx.status.conditions, ConditionType.SUCCEEDED)
-    if ctx.status.webhook is not None or verdict is None or verdict.status == "Unknown":
+    ended = lifecycle.verdict(ctx.status.conditions)
+    if ctx.status.webhook is not None or ended is None:
         return
-    canceled = verdict.reason == reason_of(ErrorCode.CANCELED)
-    ended: EventName = "canceled" if canceled else "failed"
-    event: EventName = "completed" if verdict.status == "True" else ended
+    event = _EVENTS[ended]
     hook = outbox.open_outbox(ctx.observed.splitjob.uid, ctx.request, event, ctx.now)
     told = conditions.find(ctx.status.conditions, ConditionType.NOTIFIED)
     if told is not None and told.status == "True":

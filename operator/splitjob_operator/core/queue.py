@@ -12,7 +12,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
-from splitjob.conditions import ConditionType
+from splitjob.lifecycle import LifecycleState, lifecycle_of
 from splitjob.resource import Queue, read_status
 from splitjob_operator.core.observed import QueueDecision, moment
 
@@ -21,7 +21,6 @@ __all__ = [
     "BlockedReason",
     "CachedSplitJob",
     "QueuePlace",
-    "Stage",
     "cached_splitjob",
     "places",
     "queue_status",
@@ -33,16 +32,6 @@ NOTICEABLE = 0.1
 ETA_STEP_SECONDS = 15
 
 Order = tuple[int, datetime, str]
-
-
-class Stage(StrEnum):
-    """How far a SplitJob is, as the queue sees it."""
-
-    HELD = "held"  # suspended, or to be canceled: takes no turn
-    WAITING = "waiting"  # no attempt under way
-    PENDING = "pending"  # an attempt is under way, its container does not run yet
-    RUNNING = "running"
-    FINISHED = "finished"
 
 
 class BlockedReason(StrEnum):
@@ -72,7 +61,7 @@ class CachedSplitJob:
     resource_version: str
     created_at: datetime
     priority: int
-    stage: Stage
+    state: LifecycleState
     model: str = ""
     secret: str = ""
     pod: str = ""
@@ -94,7 +83,13 @@ class CachedSplitJob:
     @property
     def active(self) -> bool:
         """Whether an attempt is under way."""
-        return self.stage in {Stage.PENDING, Stage.RUNNING}
+        return self.state.active
+
+    @property
+    def has_place(self) -> bool:
+        """Whether it is to be told its place: it waits, or its worker does not run yet."""
+        waits = self.state is LifecycleState.QUEUED
+        return waits or (self.active and self.state is not LifecycleState.RUNNING)
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +113,7 @@ def cached_splitjob(raw: Mapping[str, Any]) -> CachedSplitJob:
         resource_version=metadata["resourceVersion"],
         created_at=moment(metadata["creationTimestamp"]) or datetime.min,  # noqa: DTZ901 - never
         priority=spec.get("priority", 0),
-        stage=_stage(spec, status, attempt),
+        state=lifecycle_of(raw),
         model=request.get("model", ""),
         secret=request.get("secretName", ""),
         pod=attempt.get("podName", "") if attempt else "",
@@ -131,18 +126,6 @@ def cached_splitjob(raw: Mapping[str, Any]) -> CachedSplitJob:
         processing_ms=result.get("processingTimeMs", 0),
         needs_bucket=not request.get("uploads"),
     )
-
-
-def _stage(
-    spec: Mapping[str, Any], status: Mapping[str, Any], attempt: Mapping[str, Any] | None
-) -> Stage:
-    conditions = {c["type"]: c["status"] for c in status.get("conditions", [])}
-    if conditions.get(ConditionType.SUCCEEDED, "Unknown") != "Unknown":
-        return Stage.FINISHED
-    if attempt is not None:
-        started = conditions.get(ConditionType.STARTED) == "True"
-        return Stage.RUNNING if started else Stage.PENDING
-    return Stage.HELD if spec.get("suspend") or spec.get("canceled") else Stage.WAITING
 
 
 class AdmissionQueue:
@@ -174,7 +157,7 @@ class AdmissionQueue:
 
     def may_start(self, entry: CachedSplitJob) -> bool:
         """Return whether it is an entry's turn; one with a hold is asked as if it had none."""
-        if entry.stage is not Stage.WAITING:
+        if entry.state is not LifecycleState.QUEUED:
             return False
         ahead = (
             self._ahead(entry.order) if entry.needs_bucket else self._ahead_storeless(entry.order)
@@ -213,7 +196,7 @@ class AdmissionQueue:
         return turn - stuck + behind
 
     def _parts(self, entry: CachedSplitJob) -> list[list[Order]]:
-        if entry.stage is not Stage.WAITING or entry.blocked is BlockedReason.JOB:
+        if entry.state is not LifecycleState.QUEUED or entry.blocked is BlockedReason.JOB:
             return []
         parts = [self._waiting]
         if not entry.needs_bucket:
@@ -241,11 +224,9 @@ def places(
         device: what the workers run on.
     """
     known = list(entries)
-    running = sum(entry.stage is Stage.RUNNING for entry in known)
+    running = sum(entry.state is LifecycleState.RUNNING for entry in known)
     slots = max(1, max_active or running)
-    line = sorted(
-        (e for e in known if e.stage in {Stage.WAITING, Stage.PENDING}), key=lambda e: e.order
-    )
+    line = sorted((entry for entry in known if entry.has_place), key=lambda e: e.order)
     ahead: float | None = 0.0
     found: dict[str, QueuePlace] = {}
     position = 1
@@ -254,7 +235,7 @@ def places(
         known_time = ahead is not None and own is not None
         eta = math.ceil((ahead or 0) / slots + (own or 0)) if known_time else None
         found[entry.name] = QueuePlace(position, eta)
-        if entry.stage is Stage.WAITING and entry.blocked:
+        if entry.state is LifecycleState.QUEUED and entry.blocked:
             continue
         position += 1
         ahead = (ahead or 0) + (own or 0) if known_time else None

@@ -7,11 +7,11 @@ reconcile ─┬─ reconcile_pending   no attempt is under way: check, queue, s
 
 from datetime import datetime
 
+from splitjob.lifecycle import phase_of
 from splitjob_operator.core.context import ReconcileContext
 from splitjob_operator.core.finished import reconcile_finished
 from splitjob_operator.core.observed import Observed
 from splitjob_operator.core.pending import reconcile_pending
-from splitjob_operator.core.phase import phase_of
 from splitjob_operator.core.plan import Plan
 from splitjob_operator.core.running import reconcile_running
 from splitjob_operator.core.settings import Settings
@@ -39,5 +39,5 @@ def reconcile(observed: Observed, settings: Settings, now: datetime) -> Plan:
         plan = reconcile_pending(ctx)
     else:
         plan = reconcile_running(ctx, ctx.attempt)
-    ctx.status.phase = phase_of(ctx)
+    ctx.status.phase = phase_of(observed.splitjob.spec, ctx.status)
     return plan

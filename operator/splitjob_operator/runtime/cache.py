@@ -7,13 +7,13 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
+from splitjob.lifecycle import LifecycleState
 from splitjob_operator.core.observed import QueueDecision
 from splitjob_operator.core.queue import (
     AdmissionQueue,
     BlockedReason,
     CachedSplitJob,
     QueuePlace,
-    Stage,
     cached_splitjob,
     places,
 )
@@ -69,7 +69,7 @@ class SplitJobCache:
         """Count a SplitJob as active from now on, before the write that makes it so."""
         known = self._entries.get(name)
         if known:
-            self._set(replace(known, stage=Stage.PENDING))
+            self._set(replace(known, state=LifecycleState.PENDING))
 
     def set_blocked(self, name: str, blocked: BlockedReason | None) -> bool:
         """Remember what keeps a SplitJob from starting; return whether that is new."""

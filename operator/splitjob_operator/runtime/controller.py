@@ -14,7 +14,7 @@ from splitjob_io.storage import StorageError
 from splitjob_operator.adapters.kubernetes import Cluster, ClusterError, Conflict, NotFound
 from splitjob_operator.core.observed import KubeJob, KubePod, Observed, SplitJob
 from splitjob_operator.core.plan import Plan
-from splitjob_operator.core.queue import BlockedReason, Stage
+from splitjob_operator.core.queue import BlockedReason
 from splitjob_operator.core.reconcile import reconcile
 from splitjob_operator.core.settings import Settings
 from splitjob_operator.runtime.cache import SplitJobCache
@@ -92,7 +92,7 @@ class Controller:
         after = self.cache.put(raw)
         if before and before.active and not after.active:
             self.wake_next()
-        if after.stage is Stage.FINISHED and not after.counted:
+        if after.state.finished and not after.counted:
             self.counter.wake()
 
     def wake_next(self) -> None:

@@ -242,9 +242,8 @@ class Executor:
 
 
 def _summary(status: SplitJobStatus) -> str:
-    succeeded = next((c for c in status.conditions if c.type == "Succeeded"), None)
-    if succeeded and succeeded.status != "Unknown":
-        return f"{status.phase} ({succeeded.reason})"
+    if status.finished_at:
+        return f"{status.phase} ({status.failure.code})" if status.failure else str(status.phase)
     return f"{status.phase}, attempt {len(status.attempts)}"
 
 

@@ -4,7 +4,8 @@ from collections.abc import Iterable
 
 from prometheus_client import Counter, Gauge, Histogram
 
-from splitjob_operator.core.queue import CachedSplitJob, Stage
+from splitjob.lifecycle import LifecycleState
+from splitjob_operator.core.queue import CachedSplitJob
 
 __all__ = [
     "ATTEMPTS",
@@ -34,11 +35,24 @@ WAIT_SECONDS = Histogram(
     "splitjob_wait_seconds", "From a job's creation to its worker's start.", buckets=_BUCKETS
 )
 
+STAGES = ("held", "waiting", "pending", "running", "finished")
+
 
 def observe_stages(entries: Iterable[CachedSplitJob]) -> None:
     """Set how many SplitJobs are at each stage."""
-    counts = dict.fromkeys(Stage, 0)
+    counts = dict.fromkeys(STAGES, 0)
     for entry in entries:
-        counts[entry.stage] += 1
+        counts[_stage(entry.state)] += 1
     for stage, count in counts.items():
-        JOBS.labels(stage.value).set(count)
+        JOBS.labels(stage).set(count)
+
+
+def _stage(state: LifecycleState) -> str:
+    """Return the label of a lifecycle state: dashboards tell fewer apart."""
+    if state.finished:
+        return "finished"
+    if state is LifecycleState.RUNNING:
+        return "running"
+    if state.active:
+        return "pending"
+    return "waiting" if state is LifecycleState.QUEUED else "held"

@@ -5,9 +5,10 @@ import logging
 import time
 
 from splitjob import workload
+from splitjob.lifecycle import LifecycleState
 from splitjob.result import ProgressLine
 from splitjob_operator.adapters.kubernetes import Cluster, ClusterError
-from splitjob_operator.core.queue import CachedSplitJob, Stage
+from splitjob_operator.core.queue import CachedSplitJob
 from splitjob_operator.runtime.cache import SplitJobCache
 from splitjob_operator.runtime.threads import Threads
 from splitjob_operator.runtime.work_queue import WorkQueue
@@ -58,7 +59,7 @@ class Progress:
 
     def _due(self) -> list[CachedSplitJob]:
         now = time.monotonic()
-        running = {e.pod: e for e in self._cache if e.stage is Stage.RUNNING and e.pod}
+        running = {e.pod: e for e in self._cache if e.state is LifecycleState.RUNNING and e.pod}
         for pod in self._read_at.keys() - running.keys():
             del self._read_at[pod]
             self._lines.pop(pod, None)

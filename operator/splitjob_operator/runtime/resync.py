@@ -7,10 +7,11 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from splitjob.lifecycle import LifecycleState
 from splitjob.resource import LABEL_SPLITJOB, Queue
 from splitjob_kube.preconditions import Unready, UnreadyReason
 from splitjob_operator.adapters.kubernetes import ClusterError
-from splitjob_operator.core.queue import CachedSplitJob, QueuePlace, Stage, worth_writing
+from splitjob_operator.core.queue import CachedSplitJob, QueuePlace, worth_writing
 from splitjob_operator.runtime.controller import Controller
 from splitjob_operator.runtime.metrics import RESYNC_AGE, observe_stages
 from splitjob_operator.runtime.readiness import Readiness
@@ -145,7 +146,7 @@ class Resync:
         places = c.cache.places()
         for entry in c.cache:
             changed = c.reconciled.get(entry.name) != versions.get(entry.name)
-            left_jobs = entry.stage is Stage.FINISHED and entry.name in c.job_names
+            left_jobs = entry.state.finished and entry.name in c.job_names
             if changed or entry.active or left_jobs or _moved(entry, places.get(entry.name)):
                 c.queue.add(entry.name)
         c.wake_next()
@@ -180,7 +181,7 @@ def _secret(raw: Mapping[str, Any]) -> tuple[str, str, datetime, bool]:
 
 def _moved(entry: CachedSplitJob, place: QueuePlace | None) -> bool:
     """Whether somebody's place in the queue is noticeably another than their status says."""
-    if entry.stage is not Stage.WAITING or entry.blocked or place is None:
+    if entry.state is not LifecycleState.QUEUED or entry.blocked or place is None:
         return False
     before = entry.queue or Queue()
     after = before.model_copy(update={"position": place.position, "eta_seconds": place.eta_seconds})

@@ -13,7 +13,7 @@ from splitjob_operator.adapters.kubernetes import (
     Conflict,
     NotFound,
 )
-from splitjob_operator.core.queue import CachedSplitJob, Stage, cached_splitjob
+from splitjob_operator.core.queue import CachedSplitJob, cached_splitjob
 from splitjob_operator.core.settings import Settings
 from splitjob_operator.runtime.cache import SplitJobCache
 from splitjob_operator.runtime.readiness import Readiness
@@ -153,4 +153,4 @@ class Counter:
 
 def candidates(entries: Iterable[CachedSplitJob]) -> list[CachedSplitJob]:
     """Return the finished SplitJobs that are not marked as counted."""
-    return [e for e in entries if e.stage is Stage.FINISHED and not e.counted and e.event]
+    return [e for e in entries if e.state.finished and not e.counted and e.event]

@@ -21,6 +21,7 @@ from tests.support.operator_samples import (
 from splitjob.allowlist import Allowlist
 from splitjob.errors import ErrorCode
 from splitjob.intent import intent_of
+from splitjob.lifecycle import LifecycleState
 from splitjob.models import load_registry
 from splitjob.resource import SECRET_TYPE, Request, SplitJobStatus
 from splitjob.result import Manifest
@@ -29,7 +30,7 @@ from splitjob_operator.core.events import event_manifest, events_between
 from splitjob_operator.core.lookups import ClaimTombstone, ManifestState
 from splitjob_operator.core.manifest import classify, tombstone
 from splitjob_operator.core.observed import SplitJob
-from splitjob_operator.core.queue import CachedSplitJob, Stage
+from splitjob_operator.core.queue import CachedSplitJob
 from splitjob_operator.core.reconcile import reconcile
 from splitjob_operator.core.request_check import Rules, judge, urls_in
 from splitjob_operator.core.status_json import dump
@@ -148,7 +149,7 @@ def finished(uid: str, event: str, *, counted: bool = False) -> CachedSplitJob:
         resource_version="1",
         created_at=NOW,
         priority=0,
-        stage=Stage.FINISHED,
+        state=LifecycleState.COMPLETED,
         model="demo",
         event=event,
         counted=counted,

@@ -9,12 +9,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.support.operator_samples import NOW, after, raw_splitjob, stamp
 
+from splitjob.lifecycle import LifecycleState
 from splitjob.resource import Queue
 from splitjob_operator.core.queue import (
     AdmissionQueue,
     BlockedReason,
     CachedSplitJob,
-    Stage,
     cached_splitjob,
     places,
     worth_writing,
@@ -26,7 +26,7 @@ from splitjob_operator.runtime.work_queue import WorkQueue
 
 def entry(
     name: str,
-    stage: Stage = Stage.WAITING,
+    state: LifecycleState = LifecycleState.QUEUED,
     age: int = 0,
     priority: int = 0,
     blocked: BlockedReason | None = None,
@@ -38,7 +38,7 @@ def entry(
         resource_version="1",
         created_at=NOW - timedelta(seconds=age),
         priority=priority,
-        stage=stage,
+        state=state,
         model="demo",
         blocked=blocked,
         needs_bucket=needs_bucket,
@@ -62,7 +62,12 @@ def test_priority_then_age() -> None:
 
 
 def test_the_bound_counts_what_is_under_way() -> None:
-    line = [entry("a", Stage.PENDING), entry("b", Stage.RUNNING), entry("c"), entry("d", age=1)]
+    line = [
+        entry("a", LifecycleState.PENDING),
+        entry("b", LifecycleState.RUNNING),
+        entry("c"),
+        entry("d", age=1),
+    ]
     assert next_up(line, 3) == ["d"]
     assert next_up(line, 2) == []
     assert next_up(line, 1) == []
@@ -76,7 +81,7 @@ def test_who_cannot_start_is_passed_and_keeps_its_place() -> None:
     line = line_of([retrying, entry("young")], 1)
     assert line.next_up() == ["young"]
     assert line.may_start(retrying), "once it asks again it goes first"
-    line.add(entry("urgent", Stage.PENDING, priority=5))
+    line.add(entry("urgent", LifecycleState.PENDING, priority=5))
     assert not line.may_start(retrying), "unless the place is taken"
 
 
@@ -102,7 +107,7 @@ entries = st.lists(
     st.builds(
         entry,
         st.uuids().map(str),
-        st.sampled_from(Stage),
+        st.sampled_from(LifecycleState),
         st.integers(0, 100),
         st.integers(-100, 100),
         st.none() | st.sampled_from(BlockedReason),
@@ -121,7 +126,7 @@ def test_never_more_than_the_bound(line: list[CachedSplitJob], bound: int) -> No
     for one in line:
         if under_way.may_start(one):
             under_way.remove(one)
-            under_way.add(replace(one, stage=Stage.PENDING))
+            under_way.add(replace(one, state=LifecycleState.PENDING))
             active += 1
     assert active <= max(bound, before)
 
@@ -131,7 +136,7 @@ def test_a_free_place_is_offered_to_somebody_who_can_take_it(
     line: list[CachedSplitJob], bound: int
 ) -> None:
     free = bound - sum(e.active for e in line)
-    able = [e for e in line if e.stage is Stage.WAITING and e.blocked is None]
+    able = [e for e in line if e.state is LifecycleState.QUEUED and e.blocked is None]
     if not any(e.blocked is BlockedReason.STORAGE for e in line):
         first = sorted(able, key=lambda e: e.order)[: max(0, free)]
         assert next_up(line, bound) == [e.name for e in first]
@@ -158,7 +163,7 @@ def test_places_are_one_line(line: list[CachedSplitJob], bound: int) -> None:
 
 
 def _passed(entry: CachedSplitJob) -> bool:
-    return entry.stage is Stage.WAITING and entry.blocked is not None
+    return entry.state is LifecycleState.QUEUED and entry.blocked is not None
 
 
 def test_who_is_passed_counts_for_nobody() -> None:
@@ -183,20 +188,21 @@ def test_far_back_only_noticeable_moves_are_written() -> None:
     assert worth_writing(Queue(position=1000), Queue(position=899))
 
 
-def test_stages() -> None:
-    def stage(**parts: Any) -> Stage:
-        return cached_splitjob(raw_splitjob(**parts)).stage
+def test_the_cache_holds_the_lifecycle_state_of_a_splitjob() -> None:
+    def state(**parts: Any) -> LifecycleState:
+        return cached_splitjob(raw_splitjob(**parts)).state
 
     attempt = {"number": 1, "jobName": "x-1"}
-    started = [{"type": "Started", "status": "True"}]
-    assert stage() is Stage.WAITING
-    assert stage(spec={"suspend": True}) is Stage.HELD
-    assert stage(status={"attempts": [attempt]}) is Stage.PENDING
-    assert stage(status={"attempts": [attempt], "conditions": started}) is Stage.RUNNING
+    rest = {"reason": "Because", "message": "", "lastTransitionTime": stamp(NOW)}
+    started = [{"type": "Started", "status": "True", **rest}]
+    assert state() is LifecycleState.QUEUED
+    assert state(spec={"suspend": True}) is LifecycleState.SUSPENDED
+    assert state(status={"attempts": [attempt]}) is LifecycleState.PENDING
+    assert state(status={"attempts": [attempt], "conditions": started}) is LifecycleState.RUNNING
     ended = {**attempt, "finishedAt": stamp(NOW)}
-    assert stage(status={"attempts": [ended]}) is Stage.WAITING
-    done = [{"type": "Succeeded", "status": "False"}]
-    assert stage(status={"conditions": done}) is Stage.FINISHED
+    assert state(status={"attempts": [ended]}) is LifecycleState.QUEUED
+    done = [{"type": "Succeeded", "status": "False", **rest}]
+    assert state(status={"conditions": done}) is LifecycleState.FAILED
 
 
 def test_older_news_changes_nothing() -> None:
@@ -205,7 +211,7 @@ def test_older_news_changes_nothing() -> None:
     new["metadata"]["resourceVersion"] = "10"
     index.put(new)
     index.put(old)
-    assert [e.stage for e in index] == [Stage.PENDING]
+    assert [e.state for e in index] == [LifecycleState.PENDING]
 
 
 def test_a_reserved_place_is_taken() -> None:
