@@ -6,7 +6,6 @@ import sys
 from collections.abc import Sequence
 
 import uvicorn
-from kubernetes.config import ConfigException
 from starlette.types import ASGIApp
 
 from splitjob import jsonlog
@@ -16,6 +15,7 @@ from splitjob_api.http_protocol import PatientProtocol
 from splitjob_api.middleware.signature import MAX_HEAD_BYTES
 from splitjob_api.settings import Settings
 from splitjob_io.listening import listen
+from splitjob_kube.errors import UnconfiguredError
 
 EXIT_MISCONFIGURED = 2
 EXIT_NOT_STARTED = 3
@@ -34,8 +34,8 @@ def main() -> int:
         app = create_app(settings)
     except ConfigurationError as error:
         return _give_up(error.problems)
-    except ConfigException as error:
-        return _give_up([f"the way to the Kubernetes API is not known: {error}"])
+    except UnconfiguredError as error:
+        return _give_up([str(error)])
     try:
         listening = listen(settings.host, settings.port)
     except OSError as error:

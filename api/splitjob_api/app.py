@@ -32,7 +32,7 @@ def create_app(settings: Settings) -> FastAPI:
 
     Raises:
         splitjob.signing.TokenMissing: there is no token; nothing could be let in.
-        kubernetes.config.ConfigException: there is no way to a cluster.
+        splitjob_kube.errors.UnconfiguredError: there is no way to a cluster.
     """
     signer = Signer(parse_tokens(settings.demucssvc_token.get_secret_value()))
     services = _services(settings)

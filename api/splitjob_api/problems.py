@@ -12,7 +12,7 @@ from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
 
 from splitjob.request_policy import FieldProblem
-from splitjob_api.kubernetes import ClusterUnavailable
+from splitjob_api.kubernetes import ClusterUnavailableError
 from splitjob_kube.preconditions import Unready
 
 MEDIA_TYPE = "application/problem+json"
@@ -95,7 +95,7 @@ def fields_invalid(errors: Sequence[FieldProblem]) -> ApiProblem:
     return ApiProblem(422, "request_invalid", f"not acceptable: {names}", errors=errors)
 
 
-def cluster_unavailable(error: ClusterUnavailable) -> ApiProblem:
+def cluster_unavailable(error: ClusterUnavailableError) -> ApiProblem:
     """Return the 503 for a cluster that cannot serve us now."""
     return ApiProblem(
         503,
@@ -118,7 +118,7 @@ def not_ready(unready: Sequence[Unready]) -> ApiProblem:
 def install_handlers(app: FastAPI) -> None:
     """Make an app answer every error as problem+json."""
     app.add_exception_handler(ApiProblem, _api_problem)
-    app.add_exception_handler(ClusterUnavailable, _cluster)
+    app.add_exception_handler(ClusterUnavailableError, _cluster)
     app.add_exception_handler(HTTPException, _http)
     app.add_exception_handler(RequestValidationError, _validation)
     app.add_exception_handler(Exception, _defect)
@@ -136,7 +136,7 @@ async def _api_problem(_request: Request, error: Exception) -> JSONResponse:
 
 
 async def _cluster(_request: Request, error: Exception) -> JSONResponse:
-    assert isinstance(error, ClusterUnavailable)  # noqa: S101 - by registration
+    assert isinstance(error, ClusterUnavailableError)  # noqa: S101 - by registration
     logger.warning("the Kubernetes API %s", error.reason)
     return cluster_unavailable(error).response()
 

@@ -5,7 +5,7 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 
-from splitjob_api.kubernetes import ClusterUnavailable
+from splitjob_api.kubernetes import ClusterUnavailableError
 from splitjob_api.queue_stats import Tally
 from splitjob_kube.preconditions import Unready, UnreadyReason
 
@@ -23,7 +23,7 @@ class Readiness:
     """Answers `/readyz`; each change of the answer is logged once.
 
     Args:
-        probe: raises ClusterUnavailable where the cluster cannot serve us.
+        probe: raises ClusterUnavailableError where the cluster cannot serve us.
         unmet: returns what of the cluster is not as we need it; raises the same.
         tally: must have seen all SplitJobs once.
         report: is told what is in the way, for the metrics.
@@ -84,7 +84,7 @@ class Readiness:
                 self._unmet_until = 0.0  # it may be put right any moment
                 return self._unmet
             self._probe()
-        except ClusterUnavailable as error:
+        except ClusterUnavailableError as error:
             self._unmet_until = 0.0
             return (Unready(UnreadyReason.CLUSTER_UNAVAILABLE, str(error)),)
         return () if self._tally.complete else (UNLISTED,)

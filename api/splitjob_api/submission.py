@@ -15,7 +15,7 @@ from splitjob import resource
 from splitjob.intent import LABEL_LENGTH, generation_of, intent_of, name_of, name_of_key
 from splitjob.lifecycle import lifecycle_of
 from splitjob.request import Converted
-from splitjob_api.kubernetes import ClusterUnavailable, SplitJobObject
+from splitjob_api.kubernetes import ClusterUnavailableError, SplitJobObject
 
 MAX_ROUNDS = 8
 MANAGED_BY = {"app.kubernetes.io/managed-by": "track-tree-audio"}
@@ -103,7 +103,7 @@ class Submission:
 
         Raises:
             KeyConflict: its idempotency key stands for another request.
-            ClusterUnavailable: the cluster cannot serve us; the same request may be sent again.
+            ClusterUnavailableError: the same request may be sent again later.
         """
         key = self._request.idempotency_key
         return self._by_intent() if key is None else self._by_key(key)
@@ -114,13 +114,13 @@ class Submission:
             found = self._store.get(name)
             if found is not None:
                 if "deletionTimestamp" in found["metadata"]:
-                    raise ClusterUnavailable(f"is still deleting the former job {name}")
+                    raise ClusterUnavailableError(f"is still deleting the former job {name}")
                 if found["spec"]["request"].get("intent") != self._intent:
                     raise KeyConflict(name)
                 return Submitted(found, created=False)
             if created := self._create(name, {}, {}):
                 return Submitted(created, created=True)
-        raise ClusterUnavailable("changed too often while this request was taken")
+        raise ClusterUnavailableError("changed too often while this request was taken")
 
     def _by_intent(self) -> Submitted:
         label = self._intent[:LABEL_LENGTH]
@@ -141,7 +141,7 @@ class Submission:
                 return Submitted(max(serving, key=generation_of), created=False)
             if created := self._create_generation(1 + max(map(generation_of, former), default=-1)):
                 return Submitted(created, created=True)
-        raise ClusterUnavailable("changed too often while this request was taken")
+        raise ClusterUnavailableError("changed too often while this request was taken")
 
     def _create_generation(self, number: int) -> SplitJobObject | None:
         return self._create(

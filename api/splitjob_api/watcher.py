@@ -4,8 +4,9 @@ import logging
 import threading
 from itertools import chain
 
-from splitjob_api.kubernetes import Cluster, ClusterUnavailable, WatchExpired
+from splitjob_api.kubernetes import Cluster, ClusterUnavailableError
 from splitjob_api.queue_stats import Tally
+from splitjob_kube.errors import ExpiredError
 
 FIRST_PAUSE_SECONDS = 0.25
 LAST_PAUSE_SECONDS = 3.0
@@ -44,9 +45,9 @@ class Watcher(threading.Thread):
                 pause, said = FIRST_PAUSE_SECONDS, ""
                 while not self._stopped.is_set():
                     version = self._follow(version)
-            except WatchExpired:
+            except ExpiredError:
                 continue
-            except ClusterUnavailable as error:
+            except ClusterUnavailableError as error:
                 if str(error) != said:  # once, and not at each try of an outage
                     logger.warning("the watch of SplitJobs was lost: %s", error)
                 said = str(error)
@@ -57,17 +58,15 @@ class Watcher(threading.Thread):
             pause = min(2 * pause, LAST_PAUSE_SECONDS)
 
     def _list(self) -> str:
-        pages, version = [], ""
-        for items, version in self._cluster.list_all():  # noqa: B007 - the last one counts
-            pages.append(items)
-        self._tally.replace(chain.from_iterable(pages))
-        return version
+        pages = list(self._cluster.list_all())
+        self._tally.replace(chain.from_iterable(page.items for page in pages))
+        return pages[-1].resource_version
 
     def _follow(self, version: str) -> str:
         for event in self._cluster.watch(version):
-            version = event["object"]["metadata"]["resourceVersion"]
-            if event["type"] != "BOOKMARK":
-                self._tally.apply(event["type"], event["object"])
+            version = event.resource_version
+            if event.type != "BOOKMARK":
+                self._tally.apply(event.type, event.object)
             if self._stopped.is_set():
                 break
         return version

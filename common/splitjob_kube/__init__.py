@@ -1,1 +1,1 @@
-"""What the API and the operator ask of the Kubernetes API alike."""
+"""The Kubernetes API, as API and operator both use it: connection, client, errors, checks."""

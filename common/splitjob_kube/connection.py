@@ -1,49 +1,129 @@
 """The way to the API server: KUBECONFIG's first, the pod's service account's second.
 
-Tokens are replaced while a program runs, so both are read again and again: the service account's
-file by the library, once a minute, a KUBECONFIG by the hook here.
+Tokens are replaced while a program runs, and live an hour: what names them, and the files that hold
+them, is read again every few seconds, and at once where the API server no longer takes the one read
+before.
 """
 
 import os
+import threading
 import time
-from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
+import yaml
 from kubernetes import client, config
 
-__all__ = ["configure"]
+from splitjob_kube.errors import UnconfiguredError
+
+__all__ = ["Connection", "Credentials"]
 
 RELOAD_SECONDS = 10.0
 NAMESPACE_FILE = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
+API_KEY = "BearerToken"  # what the library calls the header with the token
+UNREADABLE = (config.ConfigException, OSError, ValueError, yaml.YAMLError)
 
 
-def configure(configuration: client.Configuration) -> str:
-    """Fill in where the cluster is and who we are; return the namespace that goes with it.
+@dataclass(frozen=True)
+class Connection:
+    """How to reach the API server, for a client that is not ours.
+
+    Attributes:
+        server: its URL.
+        ca_path: the file with its authority's certificate.
+        verify: whether its certificate is to be checked.
+        token: ours, bare.
+        certificate_path, key_path: the files of our own certificate.
+    """
+
+    server: str
+    ca_path: str | None
+    verify: bool
+    token: str | None
+    certificate_path: str | None
+    key_path: str | None
+
+
+class Credentials:
+    """Where the API server is and who we are, kept current in a client's configuration.
+
+    Args:
+        configuration: is filled in, and again whenever it is used and has not been for a while.
+
+    Attributes:
+        namespace: the service account's own, or that of KUBECONFIG's context.
 
     Raises:
-        kubernetes.config.ConfigException: neither says where the API server is.
+        UnconfiguredError: neither a KUBECONFIG nor a service account says where the API server is.
     """
-    kubeconfig = os.environ.get("KUBECONFIG")
-    if not kubeconfig and os.environ.get("KUBERNETES_SERVICE_HOST"):
-        config.load_incluster_config(client_configuration=configuration)
-        return NAMESPACE_FILE.read_text().strip() if NAMESPACE_FILE.exists() else "default"
-    config.load_kube_config(kubeconfig, client_configuration=configuration)
-    configuration.refresh_api_key_hook = _reloader(kubeconfig)
-    _, active = config.list_kube_config_contexts(kubeconfig)
-    namespace: str = active["context"].get("namespace") or "default"
-    return namespace
 
+    def __init__(self, configuration: client.Configuration) -> None:
+        self._configuration = configuration
+        self._kubeconfig = os.environ.get("KUBECONFIG")
+        self._in_cluster = not self._kubeconfig and bool(os.environ.get("KUBERNETES_SERVICE_HOST"))
+        self._lock = threading.Lock()
+        self._due = 0.0
+        try:
+            self._load()
+            self.namespace = self._own_namespace()
+        except UNREADABLE as error:
+            raise UnconfiguredError(f"the API server's address is not known: {error}") from None
 
-def _reloader(kubeconfig: str | None) -> Callable[[client.Configuration], None]:
-    """Return a hook that reads a KUBECONFIG again; the library reads its tokenFile once."""
-    due = time.monotonic() + RELOAD_SECONDS
+    def renew(self, refused: str | None) -> bool:
+        """Read the credentials again now; return whether the token is another one.
 
-    def reload(configuration: client.Configuration) -> None:
-        nonlocal due
-        if time.monotonic() < due:
-            return
-        due = time.monotonic() + RELOAD_SECONDS
-        config.load_kube_config(kubeconfig, client_configuration=configuration)
-        configuration.refresh_api_key_hook = reload
+        Args:
+            refused: the token that the API server did not take.
+        """
+        with self._lock:
+            if self.token == refused:
+                self._read_again()
+            return self.token != refused
 
-    return reload
+    @property
+    def token(self) -> str | None:
+        """The token as it was last read, without its scheme; None where a certificate is used.
+
+        KUBECONFIG's loader writes `Bearer TOKEN`, the in-cluster one `bearer TOKEN`: the scheme's
+        case means nothing (RFC 9110, section 11.1).
+        """
+        header: str | None = self._configuration.api_key.get(API_KEY)
+        return header.split(maxsplit=1)[-1].strip() if header else None
+
+    def connection(self) -> Connection:
+        """Return what was read, for another client."""
+        return Connection(
+            server=self._configuration.host,
+            ca_path=self._configuration.ssl_ca_cert,
+            verify=self._configuration.verify_ssl,
+            token=self.token,
+            certificate_path=self._configuration.cert_file,
+            key_path=self._configuration.key_file,
+        )
+
+    def _load(self) -> None:
+        self._due = time.monotonic() + RELOAD_SECONDS
+        if self._in_cluster:
+            config.load_incluster_config(client_configuration=self._configuration)
+        else:
+            config.load_kube_config(self._kubeconfig, client_configuration=self._configuration)
+        self._configuration.refresh_api_key_hook = self._refresh  # the library calls it each time
+
+    def _refresh(self, _: client.Configuration) -> None:
+        with self._lock:
+            if time.monotonic() >= self._due:
+                self._read_again()
+
+    def _read_again(self) -> None:
+        """Read again; what cannot be read, as while it is being replaced, stays as it was."""
+        try:
+            self._load()
+        except UNREADABLE:
+            self._configuration.refresh_api_key_hook = self._refresh
+
+    def _own_namespace(self) -> str:
+        if self._in_cluster:
+            return NAMESPACE_FILE.read_text().strip() if NAMESPACE_FILE.exists() else "default"
+        _, active = config.list_kube_config_contexts(self._kubeconfig)
+        namespace: str = active["context"].get("namespace") or "default"
+        return namespace

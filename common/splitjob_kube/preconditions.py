@@ -8,10 +8,9 @@ from collections.abc import Sequence
 from enum import StrEnum
 from typing import NamedTuple
 
-from kubernetes import client
-from kubernetes.client.exceptions import ApiException
-
 from splitjob.resource import GROUP, PLURAL, VERSION
+from splitjob_kube.client import KubernetesClient
+from splitjob_kube.errors import ForbiddenError, NotFoundError
 from splitjob_kube.rights import Right, missing_rights, rights
 from splitjob_kube.served_schema import CrdMissingError, ServedSchema
 
@@ -62,27 +61,30 @@ class Preconditions:
     """Looks at the cluster on behalf of one component.
 
     Args:
-        api: a client of the cluster.
+        kubernetes: a client of the cluster.
         namespace: the namespace served.
         needed: the rights that the component needs there.
         release: this installation's name; blank: it has none, and others are not asked about.
     """
 
     def __init__(
-        self, api: client.ApiClient, namespace: str, needed: Sequence[Right], release: str = ""
+        self,
+        kubernetes: KubernetesClient,
+        namespace: str,
+        needed: Sequence[Right],
+        release: str = "",
     ) -> None:
-        self._api = api
+        self._kubernetes = kubernetes
         self._namespace = namespace
         self._release = release
         self._needed = (*needed, *(_READ_INSTALLATION if release else ()))
-        self._schema = ServedSchema(api)
+        self._schema = ServedSchema(kubernetes)
 
     def unmet(self) -> tuple[Unready, ...]:
         """Return what is in the way now. It blocks.
 
         Raises:
-            kubernetes.client.exceptions.ApiException: the API server failed.
-            urllib3.exceptions.HTTPError: it could not be reached.
+            splitjob_kube.errors.KubernetesError: the API server failed, or could not be reached.
         """
         found = (self._other_release(), self._crd(), self._rights())
         return tuple(one for one in found if one is not None)
@@ -91,14 +93,16 @@ class Preconditions:
         if not self._release:
             return None
         try:
-            installation = client.CoreV1Api(self._api).read_namespaced_config_map(
-                INSTALLATION_CONFIGMAP, self._namespace, _request_timeout=TIMEOUT
+            installation = self._kubernetes.call(
+                f"read ConfigMap {INSTALLATION_CONFIGMAP}",
+                self._kubernetes.core.read_namespaced_config_map,
+                name=INSTALLATION_CONFIGMAP,
+                namespace=self._namespace,
+                _request_timeout=TIMEOUT,
             )
-        except ApiException as error:
-            if error.status in {403, 404}:  # not there; or not ours to read: `_rights` says so
-                return None
-            raise
-        serving = (installation.data or {}).get("release", "")
+        except (ForbiddenError, NotFoundError):  # not there; or not ours to read: `_rights` says so
+            return None
+        serving = (installation.get("data") or {}).get("release", "")
         if serving in {"", self._release}:
             return None
         return Unready(
@@ -128,7 +132,7 @@ class Preconditions:
         )
 
     def _rights(self) -> Unready | None:
-        missing = missing_rights(self._api, self._namespace, self._needed)
+        missing = missing_rights(self._kubernetes, self._namespace, self._needed)
         if not missing:
             return None
         return Unready(

@@ -4,10 +4,10 @@ Every account may ask about itself (the ClusterRole `system:basic-user`), so thi
 Source: https://kubernetes.io/docs/reference/access-authn-authz/authorization/
 """
 
-from collections.abc import Iterable, Mapping
-from typing import Any, NamedTuple
+from collections.abc import Iterable
+from typing import NamedTuple
 
-from kubernetes import client
+from splitjob_kube.client import Json, KubernetesClient
 
 __all__ = ["Right", "missing_rights", "rights"]
 
@@ -42,7 +42,7 @@ def rights(resource: str, *verbs: str, group: str = "", name: str = "") -> tuple
 
 
 def missing_rights(
-    api: client.ApiClient, namespace: str, needed: Iterable[Right]
+    kubernetes: KubernetesClient, namespace: str, needed: Iterable[Right]
 ) -> tuple[Right, ...]:
     """Return those of the needed rights that this account has not got in a namespace.
 
@@ -50,28 +50,30 @@ def missing_rights(
     RBAC decides as well, so what is not on it is asked for by itself.
 
     Raises:
-        kubernetes.client.exceptions.ApiException: the API server does not say.
+        splitjob_kube.errors.KubernetesError: the API server does not say.
     """
-    authorization = client.AuthorizationV1Api(api)
-    review = authorization.create_self_subject_rules_review(
-        {"spec": {"namespace": namespace}}, _request_timeout=TIMEOUT
+    review = kubernetes.call(
+        "ask for its own rights",
+        kubernetes.authorization.create_self_subject_rules_review,
+        body={"spec": {"namespace": namespace}},
+        _request_timeout=TIMEOUT,
     )
-    rules = [rule.to_dict() for rule in review.status.resource_rules]
+    rules = review["status"].get("resourceRules") or []
     doubtful = [right for right in needed if not any(_grants(rule, right) for rule in rules)]
-    return tuple(right for right in doubtful if not _may(authorization, namespace, right))
+    return tuple(right for right in doubtful if not _may(kubernetes, namespace, right))
 
 
-def _grants(rule: Mapping[str, Any], right: Right) -> bool:
-    names = rule["resource_names"]
+def _grants(rule: Json, right: Right) -> bool:
+    names = rule.get("resourceNames")
     return (
         bool({"*", right.verb} & set(rule["verbs"]))
-        and bool({"*", right.group} & set(rule["api_groups"] or ()))
-        and bool({"*", right.resource} & set(rule["resources"] or ()))
+        and bool({"*", right.group} & set(rule.get("apiGroups") or ()))
+        and bool({"*", right.resource} & set(rule.get("resources") or ()))
         and (not names or right.name in names)
     )
 
 
-def _may(authorization: client.AuthorizationV1Api, namespace: str, right: Right) -> bool:
+def _may(kubernetes: KubernetesClient, namespace: str, right: Right) -> bool:
     resource, _, subresource = right.resource.partition("/")
     asked = {
         "namespace": namespace,
@@ -81,7 +83,10 @@ def _may(authorization: client.AuthorizationV1Api, namespace: str, right: Right)
         "subresource": subresource,
         "name": right.name,
     }
-    review = authorization.create_self_subject_access_review(
-        {"spec": {"resourceAttributes": asked}}, _request_timeout=TIMEOUT
+    review = kubernetes.call(
+        f"ask whether it may {right}",
+        kubernetes.authorization.create_self_subject_access_review,
+        body={"spec": {"resourceAttributes": asked}},
+        _request_timeout=TIMEOUT,
     )
-    return bool(review.status.allowed)
+    return bool(review["status"].get("allowed"))

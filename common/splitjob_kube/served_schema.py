@@ -6,15 +6,13 @@ OpenAPI document of the group, which every account may read (the ClusterRole `sy
 Source: https://kubernetes.io/docs/concepts/overview/kubernetes-api/#openapi-v3
 """
 
-import json
 from collections.abc import Iterator
 from typing import Any
 
-from kubernetes import client
-from kubernetes.client.exceptions import ApiException
-
 from splitjob.crd import root_schema
 from splitjob.resource import GROUP, KIND, PLURAL, VERSION
+from splitjob_kube.client import KubernetesClient
+from splitjob_kube.errors import KubernetesError
 
 __all__ = ["CrdMissingError", "ServedSchema", "differences"]
 
@@ -44,11 +42,11 @@ class ServedSchema:
     """Compares what is served with what this version needs; again only when it has changed.
 
     Args:
-        api: a client of the cluster.
+        kubernetes: a client of the cluster.
     """
 
-    def __init__(self, api: client.ApiClient) -> None:
-        self._api = api
+    def __init__(self, kubernetes: KubernetesClient) -> None:
+        self._kubernetes = kubernetes
         self._compared = ""
         self._missing: tuple[str, ...] = ()
 
@@ -57,7 +55,7 @@ class ServedSchema:
 
         Raises:
             CrdMissingError: the resource is not there, or not in this version.
-            kubernetes.client.exceptions.ApiException: the API server failed.
+            splitjob_kube.errors.KubernetesError: the API server failed.
         """
         try:
             paths = self._get(INDEX)["paths"]
@@ -67,7 +65,7 @@ class ServedSchema:
             if address != self._compared:
                 self._missing = tuple(differences(root_schema(), _served(self._get(address))))
                 self._compared = address
-        except ApiException as error:
+        except KubernetesError as error:
             if error.status not in NOT_SAID:
                 raise
             return ()
@@ -81,7 +79,7 @@ class ServedSchema:
         """
         try:
             served = self._get(f"/{PATH}")["resources"]
-        except ApiException as error:
+        except KubernetesError as error:
             if error.status not in NOT_SAID:
                 raise
             served = []
@@ -89,19 +87,8 @@ class ServedSchema:
             raise CrdMissingError(_versions(paths))
         return ()
 
-    def _get(self, address: str) -> Schema:
-        path, _, query = address.partition("?")
-        response = self._api.call_api(
-            path,
-            "GET",
-            query_params=[tuple(one.split("=", 1)) for one in query.split("&") if one],
-            header_params={"Accept": "application/json"},
-            auth_settings=["BearerToken"],
-            _preload_content=False,
-            _request_timeout=TIMEOUT,
-        )
-        document: Schema = json.loads(response.data)
-        return document
+    def _get(self, path: str) -> Schema:
+        return self._kubernetes.read(f"read {path}", path, _request_timeout=TIMEOUT)
 
 
 def differences(needed: Schema, served: Schema, path: str = "") -> Iterator[str]:

@@ -8,7 +8,7 @@ from pydantic import BaseModel, Field
 
 from splitjob.totals import Totals, TotalsError
 from splitjob_api.deps import Services, ServicesDep
-from splitjob_api.kubernetes import ClusterUnavailable
+from splitjob_api.kubernetes import ClusterUnavailableError
 from splitjob_api.problems import documented
 from splitjob_api.queue_stats import Snapshot
 
@@ -36,7 +36,7 @@ class QueueStatus(BaseModel):
 def queue_status(services: ServicesDep) -> QueueStatus:
     """Answer from counts that a watch keeps current, whatever the number of jobs."""
     if not services.tally.wait_until_current(LISTED_SECONDS):
-        raise ClusterUnavailable("has not listed all SplitJobs yet")
+        raise ClusterUnavailableError("has not listed all SplitJobs yet")
     # In this order: a job that is counted in between is then in the batch, and not missed.
     now = services.tally.snapshot(time.time())
     finished = _totals(services, now)
@@ -58,6 +58,6 @@ def _totals(services: Services, now: Snapshot) -> Totals:
     try:
         return Totals.parse(counted).with_uncounted(now.uncounted)
     except TotalsError:
-        raise ClusterUnavailable(
+        raise ClusterUnavailableError(
             f"holds totals that cannot be read: mend or delete the ConfigMap {name}"
         ) from None

@@ -5,7 +5,7 @@ from http import HTTPStatus
 import aiohttp
 import kopf
 
-from splitjob_operator.adapters.kubernetes import Connection
+from splitjob_kube.connection import Connection
 
 __all__ = ["session"]
 

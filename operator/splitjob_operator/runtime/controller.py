@@ -11,7 +11,8 @@ from typing import Any
 from splitjob.jsonlog import log_context
 from splitjob.resource import LABEL_SPLITJOB
 from splitjob_io.storage import StorageError
-from splitjob_operator.adapters.kubernetes import Cluster, ClusterError, Conflict, NotFound
+from splitjob_kube.errors import ConflictError, KubernetesError, NotFoundError
+from splitjob_operator.adapters.kubernetes import Cluster
 from splitjob_operator.core.observed import KubeJob, KubePod, Observed, SplitJob
 from splitjob_operator.core.plan import Plan
 from splitjob_operator.core.queue import BlockedReason
@@ -119,7 +120,7 @@ class Controller:
     async def _attempt(self, name: str) -> str:
         try:
             await self.process(name)
-        except Conflict:
+        except ConflictError:
             self.queue.add(name)  # it changed under our hands: look again
             return "conflict"
         except Exception as error:
@@ -135,7 +136,7 @@ class Controller:
         """Read one SplitJob, reconcile it, carry the plan out."""
         try:
             raw = await self.threads.run(self.cluster.splitjob, name)
-        except NotFound:
+        except NotFoundError:
             self._gone(name)
             return
         self.cache.restore(raw)
@@ -246,9 +247,9 @@ def _starts(plan: Plan, seen: Observed) -> bool:
 
 def _of_this_one(error: Exception) -> bool:
     """Whether an error is no outage, which would meet whoever comes next as well."""
-    return not isinstance(error, ClusterError) or error.status in OF_THIS_ONE
+    return not isinstance(error, KubernetesError) or error.status in OF_THIS_ONE
 
 
 def _unforeseen(error: Exception) -> bool:
     """Whether an error deserves its stack in the log: not what networks and servers do."""
-    return not isinstance(error, ClusterError | StorageError)
+    return not isinstance(error, KubernetesError | StorageError)

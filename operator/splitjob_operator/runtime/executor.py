@@ -8,7 +8,8 @@ from datetime import datetime
 from typing import Any
 
 from splitjob.resource import SplitJobStatus
-from splitjob_operator.adapters.kubernetes import AlreadyExists, Cluster, ClusterError, NotFound
+from splitjob_kube.errors import AlreadyExistsError, KubernetesError, NotFoundError
+from splitjob_operator.adapters.kubernetes import Cluster
 from splitjob_operator.adapters.manifest_store import ManifestStore
 from splitjob_operator.core.events import event_manifest, events_between
 from splitjob_operator.core.lookups import (
@@ -127,9 +128,9 @@ class Executor:
             The SplitJob as it is now.
 
         Raises:
-            Conflict: the SplitJob has changed since it was read; nothing after that was done.
+            ConflictError: the SplitJob has changed since it was read; nothing after that was done.
             Obstacle: the attempt's Job cannot be created.
-            ClusterError: the API server could not be reached, or refused.
+            KubernetesError: the API server could not be reached, or refused.
         """
         for action in plan.before:
             self._do(action, splitjob)
@@ -162,7 +163,7 @@ class Executor:
         for item in events_between(splitjob.status, status):
             try:
                 self._cluster.create_event(event_manifest(splitjob, item, now))
-            except ClusterError as error:
+            except KubernetesError as error:
                 log.warning("An event could not be posted: %s", error)
 
     def _do(self, action: Action, splitjob: SplitJob) -> None:
@@ -193,12 +194,12 @@ class Executor:
     def _create_job(self, splitjob: SplitJob, action: CreateJob) -> None:
         try:
             raw = self._cluster.create_job(build(splitjob, action.attempt, self._settings))
-        except AlreadyExists:
+        except AlreadyExistsError:
             raw = self._cluster.job(action.attempt.job_name)
             job = KubeJob.of(raw)
             if not job.belongs_to(splitjob):
                 raise _name_taken(job) from None
-        except ClusterError as error:
+        except KubernetesError as error:
             if error.status in REFUSED:
                 raise _job_refused(str(error)) from None
             raise
@@ -210,9 +211,9 @@ class Executor:
         if spec is None:
             return
         try:
-            with suppress(AlreadyExists):
+            with suppress(AlreadyExistsError):
                 self._cluster.create_network_policy(network_policy(job, spec))
-        except ClusterError as error:
+        except KubernetesError as error:
             log.warning("A Job has no NetworkPolicy but the chart's: %s", error)
 
     def _check(self, splitjob: SplitJob, so_far: LookupResults, now: datetime) -> LookupResults:
@@ -221,7 +222,7 @@ class Executor:
         request = splitjob.spec.request
         secret = None
         if request.secret_name:
-            with suppress(NotFound):
+            with suppress(NotFoundError):
                 secret = self._cluster.secret(request.secret_name)
         return replace(so_far, checked=True, problem=judge(request, secret, self._rules, now))
 

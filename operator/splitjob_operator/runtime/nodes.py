@@ -5,7 +5,8 @@ from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-from splitjob_operator.adapters.kubernetes import Cluster, Forbidden, NotFound
+from splitjob_kube.errors import ForbiddenError, NotFoundError
+from splitjob_operator.adapters.kubernetes import Cluster
 from splitjob_operator.core.observed import moment
 from splitjob_operator.runtime.threads import Threads
 
@@ -51,9 +52,9 @@ class Nodes:
     async def _since(self, name: str) -> datetime | None:
         try:
             return away_since(await self._threads.run(self._cluster.node, name))
-        except NotFound:
+        except NotFoundError:
             return self.lost.get(name, datetime.now(UTC))
-        except Forbidden as error:
+        except ForbiddenError as error:
             if not self._forbidden:
                 log.warning("Lost nodes are recognised late, by their pods only: %s", error)
                 self._forbidden = True

@@ -7,7 +7,8 @@ import time
 from splitjob import workload
 from splitjob.lifecycle import LifecycleState
 from splitjob.result import ProgressLine
-from splitjob_operator.adapters.kubernetes import Cluster, ClusterError
+from splitjob_kube.errors import KubernetesError
+from splitjob_operator.adapters.kubernetes import Cluster
 from splitjob_operator.core.queue import CachedSplitJob
 from splitjob_operator.runtime.cache import SplitJobCache
 from splitjob_operator.runtime.threads import Threads
@@ -71,7 +72,7 @@ class Progress:
     async def _read(self, entry: CachedSplitJob) -> None:
         try:
             tail = await self._threads.run(self._cluster.log_tail, entry.pod, workload.CONTAINER)
-        except ClusterError as error:
+        except KubernetesError as error:
             log.debug("Progress of %s: %s", entry.name, error)
             return
         line = ProgressLine.last_in(tail)

@@ -9,8 +9,8 @@ from typing import Any
 
 from splitjob.lifecycle import LifecycleState
 from splitjob.resource import LABEL_SPLITJOB, Queue
+from splitjob_kube.errors import KubernetesError
 from splitjob_kube.preconditions import Unready, UnreadyReason
-from splitjob_operator.adapters.kubernetes import ClusterError
 from splitjob_operator.core.queue import CachedSplitJob, QueuePlace, worth_writing
 from splitjob_operator.runtime.controller import Controller
 from splitjob_operator.runtime.metrics import RESYNC_AGE, observe_stages
@@ -86,7 +86,7 @@ class Resync:
                 c.guard.excuse()
                 return unmet
             await self.once()
-        except ClusterError as error:
+        except KubernetesError as error:
             c.guard.excuse()
             return unmet or (Unready(UnreadyReason.CLUSTER_UNAVAILABLE, str(error)),)
         except Exception as error:
@@ -107,7 +107,7 @@ class Resync:
         """List everything once.
 
         Raises:
-            ClusterError: it could not be listed.
+            KubernetesError: it could not be listed.
         """
         c = self._controller
         versions = await self._splitjobs()

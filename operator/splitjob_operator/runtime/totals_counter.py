@@ -6,13 +6,8 @@ from collections.abc import Iterable
 from typing import Any
 
 from splitjob.totals import Totals
-from splitjob_operator.adapters.kubernetes import (
-    AlreadyExists,
-    Cluster,
-    ClusterError,
-    Conflict,
-    NotFound,
-)
+from splitjob_kube.errors import AlreadyExistsError, ConflictError, KubernetesError, NotFoundError
+from splitjob_operator.adapters.kubernetes import Cluster
 from splitjob_operator.core.queue import CachedSplitJob, cached_splitjob
 from splitjob_operator.core.settings import Settings
 from splitjob_operator.runtime.cache import SplitJobCache
@@ -69,7 +64,7 @@ class Counter:
             try:
                 while await self.count_batch():
                     pass
-            except (ClusterError, ValueError) as error:
+            except (KubernetesError, ValueError) as error:
                 log.warning("Totals: %s; trying again", error)
                 await asyncio.sleep(RETRY_SECONDS)
                 self._wanted.set()
@@ -78,7 +73,7 @@ class Counter:
         """Finish the last batch and add the next one; return whether there was one.
 
         Raises:
-            ClusterError: the API server could not be reached, or another operator was faster.
+            KubernetesError: the API server could not be reached, or another operator was faster.
         """
         configmap = await self._threads.run(
             self._cluster.configmap, self._settings.totals_configmap
@@ -107,7 +102,7 @@ class Counter:
             configmap = await self._threads.run(self._cluster.configmap, name)
             totals = Totals.parse((configmap or {}).get("data") or {})
             self._cache.run_seconds = totals.run_seconds
-        except (ClusterError, ValueError) as error:
+        except (KubernetesError, ValueError) as error:
             log.warning("Totals could not be read at the start: %s", error)
         self._wanted.set()
 
@@ -122,13 +117,13 @@ class Counter:
         }
         try:
             self._cluster.write_configmap({**body, "data": totals.data()})
-        except AlreadyExists as error:
-            raise Conflict(str(error)) from None
+        except AlreadyExistsError as error:
+            raise ConflictError(str(error)) from None
 
     async def _still_uncounted(self, entry: CachedSplitJob) -> bool:
         try:
             raw = await self._threads.run(self._cluster.splitjob, entry.name)
-        except NotFound:
+        except NotFoundError:
             self._cache.drop(entry.name)
             return False
         known = self._cache.put(raw)
@@ -144,9 +139,9 @@ class Counter:
                     return
                 status = {**raw["status"], "counted": True}
                 self._cache.put(await self._threads.run(self._cluster.write_status, raw, status))
-            except Conflict:
+            except ConflictError:
                 continue
-            except NotFound:
+            except NotFoundError:
                 self._cache.drop(entry.name)
             return
 

@@ -14,7 +14,8 @@ from splitjob.jsonlog import log_context
 from splitjob.resource import SECRET_TYPE, WebhookStatus
 from splitjob.webhook import encode, final_event
 from splitjob_io.webhook_sender import DeliveryOutcome, WebhookSender
-from splitjob_operator.adapters.kubernetes import Cluster, ClusterError, Conflict, NotFound
+from splitjob_kube.errors import ConflictError, KubernetesError, NotFoundError
+from splitjob_operator.adapters.kubernetes import Cluster
 from splitjob_operator.core import outbox
 from splitjob_operator.core.finished import with_outbox
 from splitjob_operator.core.observed import SplitJob
@@ -79,9 +80,9 @@ class WebhookDelivery:
         with log_context(job_id=name):
             try:
                 await self._deliver(name)
-            except NotFound:
+            except NotFoundError:
                 return
-            except ClusterError as error:
+            except KubernetesError as error:
                 log.warning("Delivery postponed: %s", error)
             except Exception:
                 log.exception("Delivery failed by a defect; it is tried again")
@@ -132,7 +133,7 @@ class WebhookDelivery:
             return request.webhook.url
         try:
             secret = self._cluster.secret(request.secret_name or "")
-        except NotFound:
+        except NotFoundError:
             return None
         if secret.get("type") != SECRET_TYPE:
             return None
@@ -159,11 +160,11 @@ class WebhookDelivery:
                 )
                 new = await self._threads.run(self._cluster.write_status, raw, dump(after))
                 self._written(new)
-            except Conflict:
+            except ConflictError:
                 continue
-            except NotFound:
+            except NotFoundError:
                 return
-            except ClusterError as error:
+            except KubernetesError as error:
                 log.warning("The outcome of a delivery could not be written yet: %s", error)
                 await asyncio.sleep(WRITE_RETRY_SECONDS)
             else:

@@ -24,7 +24,7 @@ from tests.support.api_harness import (
 from splitjob import resource
 from splitjob.intent import LABEL_LENGTH
 from splitjob.request import SplitRequest
-from splitjob_api.kubernetes import Cluster, ClusterUnavailable, SplitJobObject
+from splitjob_api.kubernetes import Cluster, ClusterUnavailableError, SplitJobObject
 from splitjob_api.submission import Submission
 from splitjob_local.cluster.local_cluster import LocalCluster
 
@@ -267,8 +267,8 @@ def test_readiness_asks_for_the_resource(
     monkeypatch.setenv("KUBECONFIG", str(kube.kubeconfig))
     cluster = Cluster(NAMESPACE)
     cluster.probe()
-    monkeypatch.setitem(cluster._where, "plural", "nonesuch")
-    with pytest.raises(ClusterUnavailable, match="CustomResourceDefinition"):
+    monkeypatch.setitem(cluster._splitjobs, "plural", "nonesuch")
+    with pytest.raises(ClusterUnavailableError, match="CustomResourceDefinition"):
         cluster.probe()
 
 

@@ -12,7 +12,8 @@ from tests.support.operator_samples import raw_splitjob, settings, stamp
 
 from splitjob.allowlist import Allowlist
 from splitjob.models import load_registry
-from splitjob_operator.adapters.kubernetes import Cluster, ClusterError
+from splitjob_kube.errors import KubernetesError
+from splitjob_operator.adapters.kubernetes import Cluster
 from splitjob_operator.adapters.manifest_store import ManifestStore
 from splitjob_operator.core.lookups import ManifestLookup, ManifestState
 from splitjob_operator.core.request_check import Rules
@@ -168,7 +169,7 @@ def test_a_storage_that_is_away_lets_those_start_that_need_none() -> None:
 
 def test_one_that_cannot_be_worked_on_lets_the_others_start() -> None:
     site = Site()
-    site.cluster.broken["old"] = ClusterError("cannot write the status: 422 too long", 422)
+    site.cluster.broken["old"] = KubernetesError("cannot write the status: 422 too long", 422)
     site.cluster.broken["older"] = TypeError("a defect")
     site.add("young", 1)
     site.add("old", 8)
@@ -182,6 +183,6 @@ def test_while_the_api_server_is_away_nobody_is_passed() -> None:
     site = Site()
     for number in range(9):
         site.add(f"job-{number}", number)
-        site.cluster.broken[f"job-{number}"] = ClusterError("cannot write: refused", 0)
+        site.cluster.broken[f"job-{number}"] = KubernetesError("cannot write: refused", 0)
     assert site.work() == []
     assert all(entry.blocked is None for entry in site.controller.cache)

@@ -1,0 +1,314 @@
+"""The one client of the Kubernetes API, for the API and the operator alike.
+
+Its methods take one of the library's generated methods (`client.core.read_namespaced_pod`) and its
+arguments, and answer with the API server's own JSON. Each call has a timeout and blocks. All that
+goes wrong is raised as one of `splitjob_kube.errors`.
+"""
+
+import json
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any, NamedTuple
+
+import urllib3
+from kubernetes import client
+from kubernetes.client.exceptions import ApiException
+
+from splitjob.resource import GROUP, PLURAL, VERSION
+from splitjob_kube.connection import Connection, Credentials
+from splitjob_kube.errors import (
+    KubernetesError,
+    UnauthorizedError,
+    UnreachableError,
+    answer_error,
+    no_answer_error,
+    status_error,
+)
+
+__all__ = ["ClientPolicy", "Json", "KubernetesClient", "Page", "WatchEvent", "splitjobs_in"]
+
+Json = dict[str, Any]
+PAGE_SIZE = 500  # objects
+POOL_SIZE = 64  # connections: more than the threads that call
+# One more try where the connection broke or the server says "later" (429 with Retry-After), and of
+# reads only: urllib3 repeats no POST that it has sent.
+ONE_MORE_TRY = urllib3.Retry(
+    total=2,
+    connect=1,
+    read=1,
+    status=1,
+    redirect=0,
+    backoff_factor=0.1,
+    retry_after_max=2,
+    raise_on_status=False,
+)
+
+
+class ClientPolicy(NamedTuple):
+    """How patient a client is.
+
+    Attributes:
+        connect_seconds: to reach the API server.
+        read_seconds: between two pieces of an answer.
+        tries_again: whether a call that broke is made once more before it fails.
+    """
+
+    connect_seconds: float
+    read_seconds: float
+    tries_again: bool
+
+
+class Page(NamedTuple):
+    """A part of a listing.
+
+    Attributes:
+        items: the objects.
+        resource_version: from which a watch goes on.
+    """
+
+    items: list[Json]
+    resource_version: str
+
+
+class WatchEvent(NamedTuple):
+    """One change that a watch brings.
+
+    Attributes:
+        type: ADDED, MODIFIED, DELETED; or BOOKMARK, which only says how far the watch is.
+        object: as it is now, or was.
+    """
+
+    type: str
+    object: Json
+
+    @property
+    def resource_version(self) -> str:
+        """From which a watch goes on after it."""
+        return str(self.object["metadata"]["resourceVersion"])
+
+
+class KubernetesClient:
+    """The Kubernetes API, as one program sees it; may be used from any thread.
+
+    Args:
+        policy: how patient it is.
+
+    Attributes:
+        namespace: the service account's own, or that of KUBECONFIG's context.
+        core, batch, networking, custom, authorization, version: the library's methods, to hand to
+            `call`, `send`, `pages` and `watch`.
+
+    Raises:
+        splitjob_kube.errors.UnconfiguredError: nobody says where the API server is.
+    """
+
+    def __init__(self, policy: ClientPolicy) -> None:
+        configuration = client.Configuration()
+        configuration.connection_pool_maxsize = POOL_SIZE
+        configuration.retries = ONE_MORE_TRY if policy.tries_again else False
+        self._policy = policy
+        self._credentials = Credentials(configuration)
+        self._api = client.ApiClient(configuration)
+        self.namespace = self._credentials.namespace
+        self.core = client.CoreV1Api(self._api)
+        self.batch = client.BatchV1Api(self._api)
+        self.networking = client.NetworkingV1Api(self._api)
+        self.custom = client.CustomObjectsApi(self._api)
+        self.authorization = client.AuthorizationV1Api(self._api)
+        self.version = client.VersionApi(self._api)
+
+    def connection(self) -> Connection:
+        """Return how to reach the API server, for another client."""
+        return self._credentials.connection()
+
+    def call(
+        self,
+        purpose: str,
+        method: Callable[..., Any],
+        **arguments: Any,  # noqa: ANN401 - handed to the library as they are
+    ) -> Json:
+        """Call a method; return its answer.
+
+        Args:
+            purpose: what is attempted, for messages: "read Job a".
+            method: one of the library's.
+            arguments: its own, and `_request_timeout` where the policy's does not fit.
+
+        Raises:
+            splitjob_kube.errors.KubernetesError: the API server refused, or gave no answer.
+        """
+        return self._json(purpose, self.send(purpose, method, **arguments))
+
+    def read(self, purpose: str, path: str, **arguments: Any) -> Json:  # noqa: ANN401 - as above
+        """Return the JSON document at a path of the API server; the rest is as with `call`."""
+        address, _, query = path.partition("?")
+
+        def get(**arguments: Any) -> Any:  # noqa: ANN401 - as the library's methods
+            return self._api.call_api(
+                address,
+                "GET",
+                query_params=[tuple(one.split("=", 1)) for one in query.split("&") if one],
+                header_params={"Accept": "application/json"},
+                auth_settings=["BearerToken"],
+                **arguments,
+            )
+
+        return self.call(purpose, get, **arguments)
+
+    def send(
+        self,
+        purpose: str,
+        method: Callable[..., Any],
+        **arguments: Any,  # noqa: ANN401 - handed to the library as they are
+    ) -> urllib3.HTTPResponse:
+        """Call a method; return its answer before it is read. See `call`.
+
+        A token that has ended is read again, and what it was refused for sent once more.
+        """
+        arguments.setdefault("_request_timeout", self._policy[:2])
+        token = self._credentials.token
+        try:
+            return self._send(purpose, method, **arguments)
+        except UnauthorizedError:
+            if not self._credentials.renew(token):
+                raise
+        return self._send(purpose, method, **arguments)
+
+    def text(
+        self,
+        purpose: str,
+        method: Callable[..., Any],
+        **arguments: Any,  # noqa: ANN401 - handed to the library as they are
+    ) -> str:
+        """Call a method whose answer is text, not JSON; the rest is as with `call`."""
+        response = self.send(purpose, method, **arguments)
+        with translating(purpose):
+            return bytes(response.data).decode("utf-8", errors="replace")
+
+    def pages(
+        self,
+        purpose: str,
+        method: Callable[..., Any],
+        **arguments: Any,  # noqa: ANN401 - handed to the library as they are
+    ) -> Iterator[Page]:
+        """List objects, page by page; the rest is as with `call`.
+
+        Raises:
+            splitjob_kube.errors.ExpiredError: it took so long that the listing must begin anew.
+        """
+        token = ""
+        while True:
+            more = {"_continue": token} if token else {}
+            listing = self.call(purpose, method, limit=PAGE_SIZE, **more, **arguments)
+            metadata = listing.get("metadata", {})
+            yield Page(listing.get("items", []), metadata.get("resourceVersion", ""))
+            token = metadata.get("continue", "")
+            if not token:
+                return
+
+    def items(
+        self,
+        purpose: str,
+        method: Callable[..., Any],
+        **arguments: Any,  # noqa: ANN401 - handed to the library as they are
+    ) -> Iterator[Json]:
+        """List objects one by one, asking for pages as they are needed; see `pages`."""
+        for page in self.pages(purpose, method, **arguments):
+            yield from page.items
+
+    def watch(
+        self,
+        purpose: str,
+        method: Callable[..., Any],
+        resource_version: str,
+        seconds: int,
+        **arguments: Any,  # noqa: ANN401 - handed to the library as they are
+    ) -> Iterator[WatchEvent]:
+        """Yield the changes after a resourceVersion, bookmarks among them.
+
+        Args:
+            purpose: what is attempted, for messages: "watch SplitJobs".
+            method: a list method of the library's.
+            resource_version: of a `Page` or a `WatchEvent`.
+            seconds: the server ends the watch after this; one that is silent for longer, and the
+                policy's read_seconds, has broken.
+            arguments: the method's own.
+
+        Raises:
+            splitjob_kube.errors.ExpiredError: list again.
+            splitjob_kube.errors.KubernetesError: the connection was lost or refused.
+        """
+        response = self.send(
+            purpose,
+            method,
+            watch=True,
+            resource_version=resource_version,
+            allow_watch_bookmarks=True,
+            timeout_seconds=seconds,
+            _request_timeout=(self._policy.connect_seconds, seconds + self._policy.read_seconds),
+            **arguments,
+        )
+        try:
+            yield from _events(purpose, response)
+        finally:
+            response.close()
+            response.release_conn()
+
+    def _send(
+        self,
+        purpose: str,
+        method: Callable[..., Any],
+        **arguments: Any,  # noqa: ANN401 - handed to the library as they are
+    ) -> urllib3.HTTPResponse:
+        with translating(purpose):
+            response: urllib3.HTTPResponse = method(_preload_content=False, **arguments)
+            return response
+
+    def _json(self, purpose: str, response: urllib3.HTTPResponse) -> Json:
+        with translating(purpose):
+            content = response.data
+        try:
+            answer: Json = json.loads(content)
+        except ValueError:
+            raise UnreachableError(
+                f"cannot {purpose}: the answer is not JSON", "not JSON"
+            ) from None
+        return answer
+
+
+def splitjobs_in(namespace: str) -> dict[str, str]:
+    """Return the arguments that make a method for custom objects one for SplitJobs."""
+    return {"group": GROUP, "version": VERSION, "namespace": namespace, "plural": PLURAL}
+
+
+@contextmanager
+def translating(purpose: str) -> Iterator[None]:
+    """Turn what the library and urllib3 raise into `splitjob_kube.errors`."""
+    try:
+        yield
+    except ApiException as error:
+        raise answer_error(purpose, error) from None
+    except (urllib3.exceptions.HTTPError, OSError) as error:
+        raise no_answer_error(purpose, error) from None
+
+
+def _events(purpose: str, response: urllib3.HTTPResponse) -> Iterator[WatchEvent]:
+    """Yield the events of a watch: one JSON object a line."""
+    pending = b""
+    for chunk in _chunks(purpose, response):
+        *lines, pending = (pending + chunk).split(b"\n")
+        for line in filter(None, lines):
+            event = WatchEvent(**json.loads(line))
+            if event.type == "ERROR":
+                raise _ended(purpose, event.object)
+            yield event
+
+
+def _chunks(purpose: str, response: urllib3.HTTPResponse) -> Iterator[bytes]:
+    with translating(purpose):
+        yield from response.stream(amt=None, decode_content=False)
+
+
+def _ended(purpose: str, status: Json) -> KubernetesError:
+    reason = str(status.get("reason", ""))
+    return status_error(purpose, int(status.get("code", 0)), reason, status.get("message", reason))
