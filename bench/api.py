@@ -21,8 +21,8 @@ from bench.figures import Figure, at_least, at_most, note
 from splitjob import resource
 from splitjob.crd import custom_resource_definition
 from splitjob.signing import Signer
-from splitjob_local.cluster.local_cluster import LocalCluster, Options
-from splitjob_local.processes.ports import Leases
+from splitjob_local.cluster.local_cluster import ClusterOptions, LocalCluster
+from splitjob_local.processes.ports import PortLeases
 
 COMMAND = "make bench ONLY=api"
 TOKEN = "a-token-for-this-benchmark"
@@ -70,8 +70,8 @@ class Replica:
 
 def measure() -> list[Figure]:
     """Return the figures of the API."""
-    options = Options(install=False)
-    with LocalCluster(options, print) as cluster, Leases() as leases:
+    options = ClusterOptions(install=False)
+    with LocalCluster(options, print) as cluster, PortLeases() as leases:
         cluster.kubectl("apply", "-f", "-", text=yaml.safe_dump(custom_resource_definition()))
         cluster.kubectl("wait", "--for=condition=Established", "crd", "--all", "--timeout=20s")
         cluster.cluster.create_namespace(NAMESPACE)

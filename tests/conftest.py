@@ -18,9 +18,9 @@ import yaml
 from tests.support.chart_tools import HELM3, UNITTEST, find_tool
 
 from splitjob.crd import custom_resource_definition
-from splitjob_local.cluster.local_cluster import LocalCluster, Options
+from splitjob_local.cluster.local_cluster import ClusterOptions, LocalCluster
 from splitjob_local.cluster.service import Service
-from splitjob_local.kinds import cluster_class
+from splitjob_local.node_kinds import cluster_class
 from splitjob_local.programs.binaries import find_binaries
 from splitjob_local.programs.gobuild import GoBuildError
 
@@ -72,7 +72,7 @@ def on_containers(pytestconfig: pytest.Config) -> bool:
 @pytest.fixture(scope="session")
 def cluster(on_containers: bool) -> Iterator[LocalCluster]:
     """A cluster without the service; two GPUs, so that two workers can run at once."""
-    options = Options(install=False, gpus=2, namespace=NAMESPACE)
+    options = ClusterOptions(install=False, gpus=2, namespace=NAMESPACE)
     with cluster_class(containers=on_containers)(options, say) as started:
         yield started
 

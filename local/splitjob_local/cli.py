@@ -20,21 +20,21 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from splitjob_local.cluster.kubectl import ClusterError
+from splitjob_local.cluster.kubectl import KubectlError
 from splitjob_local.cluster.lifetime import (
-    Ended,
+    EndRequested,
     end_on_signals,
     ignore_further_signals,
-    keep_up,
+    keep_running,
     say,
 )
-from splitjob_local.cluster.local_cluster import LocalCluster, Options
-from splitjob_local.cluster.own_values import OwnValueError
+from splitjob_local.cluster.local_cluster import ClusterOptions, LocalCluster
+from splitjob_local.cluster.reserved_values import ReservedValueError
 from splitjob_local.containers.requirements import RequirementError
 from splitjob_local.images.engine import ImageError
-from splitjob_local.kinds import cluster_class
+from splitjob_local.node_kinds import cluster_class
 from splitjob_local.paths import TOOLS
-from splitjob_local.processes.ports import NothingFreeError
+from splitjob_local.processes.ports import NoFreePortError
 from splitjob_local.processes.supervised import ProcessError
 from splitjob_local.processes.supervisor import die_with_parent
 from splitjob_local.programs.binaries import find_binaries
@@ -49,11 +49,11 @@ GREETING = """a shell on the cluster, which ends with it: type exit, or Ctrl-D
 INTERRUPTED = 130
 
 EXPECTED_ERRORS = (
-    ClusterError,
+    KubectlError,
     GoBuildError,
     ImageError,
-    NothingFreeError,
-    OwnValueError,
+    NoFreePortError,
+    ReservedValueError,
     ProcessError,
     RequirementError,
 )
@@ -81,7 +81,7 @@ def main(argv: Sequence[str]) -> int:
             return demo(arguments)
         else:
             run(arguments)
-    except Ended:
+    except EndRequested:
         return INTERRUPTED if arguments.command == "demo" else 0
     except EXPECTED_ERRORS as error:
         say(str(error))
@@ -93,7 +93,7 @@ def run(arguments: argparse.Namespace) -> None:
     """Start the cluster, and keep it for as long as the command is meant to run."""
     if arguments.command == "shell":
         die_with_parent(signal.SIGTERM)  # with `make cluster`, however that ends
-    options = Options(
+    options = ClusterOptions(
         install=not arguments.bare,
         namespace=arguments.namespace,
         values=arguments.values,
@@ -107,7 +107,7 @@ def run(arguments: argparse.Namespace) -> None:
             if arguments.command == "shell" and sys.stdin.isatty():
                 shell(cluster)
             else:
-                keep_up(cluster)
+                keep_running(cluster)
         finally:
             ignore_further_signals()
 
@@ -172,9 +172,11 @@ def _add_chart_options(command: argparse.ArgumentParser) -> None:
 
 def _add_cluster_options(command: argparse.ArgumentParser) -> None:
     _add_chart_options(command)
-    command.add_argument("--namespace", default=Options.namespace, help="where the service goes")
     command.add_argument(
-        "--gpus", type=int, default=Options.gpus, help="GPUs the node pretends to have"
+        "--namespace", default=ClusterOptions.namespace, help="where the service goes"
+    )
+    command.add_argument(
+        "--gpus", type=int, default=ClusterOptions.gpus, help="GPUs the node pretends to have"
     )
     command.add_argument(
         "--share",

@@ -16,7 +16,7 @@ from tests.containers.rotating import READ_TOKEN, Rotating, expiry, short_tokens
 from tests.containers.world import World, service_address, song_of
 from tests.support.web import web_server
 
-from splitjob_local.cluster.local_cluster import LocalCluster, Options
+from splitjob_local.cluster.local_cluster import ClusterOptions, LocalCluster
 from splitjob_local.cluster.service import Service
 from splitjob_local.containers.container_cluster import ContainerCluster
 from splitjob_local.demo.client import SignedClient
@@ -52,7 +52,7 @@ def report(pytestconfig: pytest.Config) -> Report:
 def cluster(report: Report) -> Iterator[LocalCluster]:
     """A bare cluster whose node runs containers."""
     started = time.monotonic()
-    options = Options(install=False, namespace=NAMESPACE)
+    options = ClusterOptions(install=False, namespace=NAMESPACE)
     with ContainerCluster(options, report.say) as cluster:
         report.figure("cluster up", time.monotonic() - started, 40)
         yield cluster

@@ -8,7 +8,7 @@ from datetime import datetime
 from tests.containers.report import Report
 from tests.containers.world import World, repeat
 
-from splitjob_local.cluster.kubectl import ClusterError
+from splitjob_local.cluster.kubectl import KubectlError
 from splitjob_local.containers.containerd import Containerd
 from splitjob_local.containers.service_images import PREFIX
 
@@ -70,4 +70,4 @@ def first_segment(log: str) -> float:
         stamp, _, said = line.partition(" ")
         if said.startswith("{") and json.loads(said).get("stage") == "separate":
             return datetime.fromisoformat(stamp[:26] + "+00:00").timestamp()
-    raise ClusterError(f"no separation in the log:\n{log}")
+    raise KubectlError(f"no separation in the log:\n{log}")

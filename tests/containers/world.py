@@ -18,7 +18,7 @@ from tests.support.web import Handler, in_turn
 from tests.support.whole_path import WholePath, eventually
 
 from bench.audio_files import tones, write_audio
-from splitjob_local.cluster.kubectl import ClusterError
+from splitjob_local.cluster.kubectl import KubectlError
 from splitjob_local.cluster.local_cluster import LocalCluster
 from splitjob_local.cluster.service import CHART, RELEASE, Service
 from splitjob_local.containers.container_cluster import ContainerCluster
@@ -160,7 +160,7 @@ class World(WholePath):
         """Whether there is such an object in the namespace."""
         try:
             self.kubectl("get", kind, name)
-        except ClusterError as error:
+        except KubectlError as error:
             if "NotFound" in str(error):
                 return False
             raise

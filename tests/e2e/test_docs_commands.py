@@ -15,8 +15,8 @@ import yaml
 from tests.support.web import web_server
 
 from bench.audio_files import tones, write_audio
-from splitjob_local.cluster.local_cluster import LocalCluster, Options
-from splitjob_local.processes.ports import Leases
+from splitjob_local.cluster.local_cluster import ClusterOptions, LocalCluster
+from splitjob_local.processes.ports import PortLeases
 from splitjob_local.processes.supervised import clean_environment
 
 pytestmark = pytest.mark.timeout(600)  # a cluster, and waiting as long as a reader would
@@ -119,7 +119,11 @@ def reader(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Reader]:
     folder = tmp_path_factory.mktemp("reader")
     (folder / "charts").symlink_to(ROOT / "charts")
     song = write_audio(folder / "song.wav", tones(44100, 2.0, 2))
-    with LocalCluster(Options(install=False)) as kube, web_server() as web, Leases() as leases:
+    with (
+        LocalCluster(ClusterOptions(install=False)) as kube,
+        web_server() as web,
+        PortLeases() as leases,
+    ):
         service, s3 = kube.service, kube.s3
         local = yaml.safe_load((ROOT / "charts/track-tree-audio/values-local.yaml").read_text())
         local["api"]["port"] = service.api_port

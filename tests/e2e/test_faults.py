@@ -14,7 +14,7 @@ import pytest
 from tests.support.web import Handler, answer, give
 from tests.support.whole_path import PATIENCE, WholePath, eventually
 
-from splitjob_local.cluster.kubectl import ClusterError
+from splitjob_local.cluster.kubectl import KubectlError
 
 QUERY = "do-not-tell-anybody"
 
@@ -241,7 +241,7 @@ def test_55_a_deleted_splitjob_takes_everything_along(path: WholePath) -> None:
 def is_gone(path: WholePath, kind: str, name: str) -> bool:
     try:
         path.cluster.kubectl("get", kind, name, "-n", path.service.namespace)
-    except ClusterError as error:
+    except KubectlError as error:
         return "NotFound" in str(error)
     return False
 
@@ -250,7 +250,7 @@ def test_56_the_request_cannot_be_edited(path: WholePath) -> None:
     name = path.ask(path.song_url())
     patch = '{"spec":{"request":{"model":"other"}}}'
     namespace = path.service.namespace
-    with pytest.raises(ClusterError, match=r"immutable|cannot"):
+    with pytest.raises(KubectlError, match=r"immutable|cannot"):
         path.cluster.kubectl(
             "patch", "splitjob", name, "-n", namespace, "--type=merge", "-p", patch
         )

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import yaml
 
-from splitjob_local.cluster.kubectl import Cluster
+from splitjob_local.cluster.kubectl import KubectlClient
 from splitjob_local.processes.supervised import clean_environment
 
 CHART = Path(__file__).parents[2] / "charts" / "track-tree-audio"
@@ -86,7 +86,7 @@ def refusal(render: Render, *settings: str) -> str:
     return str(refused.value)
 
 
-def apply(kube: Cluster, namespace: str, *manifests: Manifest, dry_run: bool = True) -> str:
+def apply(kube: KubectlClient, namespace: str, *manifests: Manifest, dry_run: bool = True) -> str:
     """Give manifests to the API server, by default only to see whether it takes them."""
     flags = ["--dry-run=server"] if dry_run else []
     text = yaml.safe_dump_all(manifests)

@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 import psutil
 from tests.support.web import Web
 
-from splitjob_local.cluster.kubectl import Cluster
+from splitjob_local.cluster.kubectl import KubectlClient
 from splitjob_local.cluster.local_cluster import LocalCluster
 from splitjob_local.cluster.service import Service
 from splitjob_local.demo.client import SignedClient
@@ -34,7 +34,7 @@ class WholePath:
     deliveries: list[Delivery] = field(default_factory=list)
 
     @property
-    def cluster(self) -> Cluster:
+    def cluster(self) -> KubectlClient:
         return self.kube.cluster
 
     def listen(self) -> None:

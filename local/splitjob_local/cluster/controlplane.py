@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from splitjob_local.cluster.pki import Authority, KeyPair, signing_keys
-from splitjob_local.processes.ports import Leases
+from splitjob_local.processes.ports import PortLeases
 from splitjob_local.processes.supervised import ProcessSpec, clean_environment
 
 LOOPBACK = "127.0.0.1"
@@ -49,7 +49,7 @@ class ControlPlane:
     extra_api_flags: tuple[str, ...] = ()
 
     @classmethod
-    def prepare(cls, folder: Path, leases: Leases) -> "ControlPlane":
+    def prepare(cls, folder: Path, leases: PortLeases) -> "ControlPlane":
         """Lease the ports and make the certificate authority."""
         authority = Authority(folder / "pki")
         return cls(folder, authority, leases.port(), leases.port(), leases.port())

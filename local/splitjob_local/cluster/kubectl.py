@@ -14,12 +14,12 @@ from splitjob_local.processes.supervisor import die_with_parent
 COMMAND_SECONDS = 120.0
 
 
-class ClusterError(Exception):
+class KubectlError(Exception):
     """A request to the cluster failed; the message is what kubectl or helm said."""
 
 
 @dataclass(frozen=True)
-class Cluster:
+class KubectlClient:
     """A cluster as seen through one kubeconfig."""
 
     kubeconfig: Path
@@ -29,7 +29,7 @@ class Cluster:
         """Run kubectl and return what it printed; `text` goes to its standard input.
 
         Raises:
-            ClusterError: it failed.
+            KubectlError: it failed.
         """
         return self._run("kubectl", arguments, text)
 
@@ -37,7 +37,7 @@ class Cluster:
         """Run helm and return what it printed.
 
         Raises:
-            ClusterError: it failed.
+            KubectlError: it failed.
         """
         return self._run("helm", arguments, None)
 
@@ -56,9 +56,9 @@ class Cluster:
                 preexec_fn=die_with_parent,
             )
         except subprocess.TimeoutExpired:
-            raise ClusterError(f"{what}: no answer within {COMMAND_SECONDS:g} s") from None
+            raise KubectlError(f"{what}: no answer within {COMMAND_SECONDS:g} s") from None
         if answer.returncode != 0:
-            raise ClusterError(f"{what}: {(answer.stderr or answer.stdout).strip()}")
+            raise KubectlError(f"{what}: {(answer.stderr or answer.stdout).strip()}")
         return answer.stdout
 
     def environment(self) -> dict[str, str]:
@@ -82,14 +82,14 @@ class Cluster:
         """Whether the API server says that it is ready."""
         try:
             return self.kubectl("get", "--raw", "/readyz", "--request-timeout=2s") == "ok"
-        except ClusterError:
+        except KubectlError:
             return False
 
     def wait_until_node_ready(self, name: str, seconds: float) -> None:
         """Wait until a node has registered itself and says it is ready.
 
         Raises:
-            ClusterError: it is not by then.
+            KubectlError: it is not by then.
         """
         timeout = f"--timeout={seconds:g}s"
         self.kubectl("wait", "--for=create", f"node/{name}", timeout)
@@ -107,7 +107,7 @@ class Cluster:
                 no pod that names no other can be created.
 
         Raises:
-            ClusterError: it is there already, or could not be created.
+            KubectlError: it is there already, or could not be created.
         """
         labels = {"pod-security.kubernetes.io/enforce": pod_security}
         namespace = {"apiVersion": "v1", "kind": "Namespace"}
@@ -121,7 +121,7 @@ class Cluster:
         """Wait until every Deployment of a namespace is available.
 
         Raises:
-            ClusterError: one is not by then; with the state and the last words of its pods.
+            KubectlError: one is not by then; with the state and the last words of its pods.
         """
         deadline = time.monotonic() + seconds
         try:
@@ -131,8 +131,8 @@ class Cluster:
                 self.kubectl(
                     "rollout", "status", "-n", namespace, f"deployment/{name}", f"--timeout={left}s"
                 )
-        except ClusterError as error:
-            raise ClusterError(f"{error}\n{self.describe_pods(namespace)}") from None
+        except KubectlError as error:
+            raise KubectlError(f"{error}\n{self.describe_pods(namespace)}") from None
 
     def describe_pods(self, namespace: str) -> str:
         """Return the state of a namespace's pods, its warnings and the ends of the logs."""
@@ -149,7 +149,7 @@ class Cluster:
         for part in parts:
             try:
                 said.append(self.kubectl(*part))
-            except ClusterError as error:
+            except KubectlError as error:
                 said.append(str(error))
         return "\n".join(said)
 

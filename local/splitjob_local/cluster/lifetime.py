@@ -14,12 +14,12 @@ CHECK_SECONDS = 1.0
 RESTARTS_PER_MINUTE = 5
 
 
-class Ended(BaseException):
+class EndRequested(BaseException):
     """The user asked for the end; like KeyboardInterrupt, not an error that anything may handle."""
 
 
 def end_on_signals() -> None:
-    """Raise `Ended` where a signal asks for the end."""
+    """Raise `EndRequested` where a signal asks for the end."""
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, _end)
     if signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:  # nohup means to outlive its terminal
@@ -28,7 +28,7 @@ def end_on_signals() -> None:
 
 def _end(_number: int, _frame: FrameType | None) -> None:
     ignore_further_signals()
-    raise Ended
+    raise EndRequested
 
 
 def ignore_further_signals() -> None:
@@ -37,7 +37,7 @@ def ignore_further_signals() -> None:
         signal.signal(number, signal.SIG_IGN)
 
 
-def keep_up(cluster: LocalCluster) -> NoReturn:
+def keep_running(cluster: LocalCluster) -> NoReturn:
     """Keep every process of the cluster running until somebody ends the command.
 
     Raises:

@@ -16,11 +16,11 @@ from typing import IO, Any, Self
 
 from splitjob_local.cluster import s3server
 from splitjob_local.cluster.controlplane import HOSTS, LOOPBACK, ControlPlane
-from splitjob_local.cluster.kubectl import Cluster
-from splitjob_local.cluster.own_values import refuse_own_values
+from splitjob_local.cluster.kubectl import KubectlClient
+from splitjob_local.cluster.reserved_values import refuse_reserved_values
 from splitjob_local.cluster.service import Service
 from splitjob_local.paths import REPOSITORY
-from splitjob_local.processes.ports import Leases
+from splitjob_local.processes.ports import PortLeases
 from splitjob_local.processes.supervised import (
     ProcessError,
     Processes,
@@ -40,7 +40,7 @@ SOURCES = ("api", "cli", "common", "job_image", "local", "operator")
 
 
 @dataclass(frozen=True)
-class Options:
+class ClusterOptions:
     """What a cluster is to be like.
 
     Attributes:
@@ -53,7 +53,7 @@ class Options:
         node_arguments: more arguments for the node.
 
     Raises:
-        OwnValueError: a chart value is given that the cluster sets itself.
+        ReservedValueError: a chart value is given that the cluster sets itself.
     """
 
     install: bool = True
@@ -66,7 +66,7 @@ class Options:
 
     def __post_init__(self) -> None:
         """Check the values."""
-        refuse_own_values(self.values, self.settings)
+        refuse_reserved_values(self.values, self.settings)
 
 
 def silent(_text: str) -> None:
@@ -103,8 +103,10 @@ class LocalCluster:
     node_name = NODE
     node_process = "node"
 
-    def __init__(self, options: Options | None = None, say: Callable[[str], None] = silent) -> None:
-        self.options = options or Options()
+    def __init__(
+        self, options: ClusterOptions | None = None, say: Callable[[str], None] = silent
+    ) -> None:
+        self.options = options or ClusterOptions()
         self._say = say
         self._stack = ExitStack()
 
@@ -126,7 +128,7 @@ class LocalCluster:
 
     def _start(self, programs: dict[str, Path]) -> None:
         started = time.monotonic()
-        leases = self._stack.enter_context(Leases())
+        leases = self._stack.enter_context(PortLeases())
         self.folder = Path(tempfile.mkdtemp(prefix="track-tree-audio-"))
         # The supervisor deletes the folder; this is for when it could not even be started.
         self._stack.callback(shutil.rmtree, self.folder, ignore_errors=True)
@@ -134,7 +136,7 @@ class LocalCluster:
         self._stack.callback(self.processes.close)
         self._control_plane = self._prepare(leases)
         self.kubeconfig = self._control_plane.kubeconfig("admin", "admin", "system:masters")
-        self.cluster = Cluster(self.kubeconfig, programs)
+        self.cluster = KubectlClient(self.kubeconfig, programs)
         self.s3 = self._new_s3(leases)
         self.service = self._new_service(leases)
         with ThreadPoolExecutor(2) as pool:
@@ -157,14 +159,14 @@ class LocalCluster:
         """Return files that stay open until the last process of the cluster has ended."""
         return ()
 
-    def _prepare(self, leases: Leases) -> ControlPlane:
+    def _prepare(self, leases: PortLeases) -> ControlPlane:
         """Prepare the control plane, and what it needs to be there."""
         return ControlPlane.prepare(self.folder, leases)
 
-    def _new_s3(self, leases: Leases) -> s3server.S3Access:
+    def _new_s3(self, leases: PortLeases) -> s3server.S3Access:
         return s3server.S3Access.new(f"http://{LOOPBACK}:{leases.port()}")
 
-    def _new_service(self, leases: Leases) -> Service:
+    def _new_service(self, leases: PortLeases) -> Service:
         return Service(
             cluster=self.cluster,
             namespace=self.options.namespace,
@@ -189,7 +191,7 @@ class LocalCluster:
         s3server.wait_until_ready(self.processes, self.s3)
         s3server.create_bucket(self.s3)
 
-    def _start_node(self, leases: Leases) -> None:
+    def _start_node(self, leases: PortLeases) -> None:
         self.processes.start(self._node(leases.port(), NODE))
 
     def add_node(self, name: str, *arguments: str) -> None:
@@ -204,7 +206,7 @@ class LocalCluster:
         Raises:
             ProcessError: it does not become ready.
         """
-        port = self._stack.enter_context(Leases()).port()
+        port = self._stack.enter_context(PortLeases()).port()
         self.processes.start(self._node(port, name, *arguments))
         self.cluster.wait_until_node_ready(name, READY_SECONDS)
 

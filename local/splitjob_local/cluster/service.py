@@ -8,7 +8,7 @@ from typing import Any
 import yaml
 
 from splitjob_local.cluster.controlplane import LOOPBACK
-from splitjob_local.cluster.kubectl import Cluster
+from splitjob_local.cluster.kubectl import KubectlClient
 from splitjob_local.cluster.pki import KeyPair
 from splitjob_local.cluster.s3server import S3Access
 from splitjob_local.paths import REPOSITORY
@@ -34,7 +34,7 @@ class Service:
         receiver_identity: what a receiver proves itself with, where webhooks go over TLS.
     """
 
-    cluster: Cluster
+    cluster: KubectlClient
     namespace: str
     s3: S3Access
     token: str
@@ -62,7 +62,7 @@ class Service:
             folder: where the values with the secrets of this cluster are written.
 
         Raises:
-            ClusterError: the chart does not install.
+            KubectlError: the chart does not install.
         """
         own = folder / f"values-{self.namespace}.yaml"
         own.touch(mode=0o600)
@@ -87,7 +87,7 @@ class Service:
         """Wait until the Deployments of the service are available.
 
         Raises:
-            ClusterError: one does not come up; with the last words of its pods.
+            KubectlError: one does not come up; with the last words of its pods.
         """
         self.cluster.wait_until_available(self.namespace, READY_SECONDS)
 

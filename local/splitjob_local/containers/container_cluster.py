@@ -12,7 +12,7 @@ from typing import IO, Self
 
 from splitjob_local.cluster import s3server
 from splitjob_local.cluster.controlplane import ControlPlane
-from splitjob_local.cluster.local_cluster import LocalCluster, Options, silent
+from splitjob_local.cluster.local_cluster import ClusterOptions, LocalCluster, silent
 from splitjob_local.cluster.pki import Authority
 from splitjob_local.containers import network
 from splitjob_local.containers.archive import import_image, pause_image
@@ -33,10 +33,10 @@ from splitjob_local.containers.network import (
 from splitjob_local.containers.node_binaries import PAUSE, find_node_programs
 from splitjob_local.containers.node_processes import CGROUP, KUBELET, NODE, NodePrograms
 from splitjob_local.containers.requirements import RequirementError, check_requirements
-from splitjob_local.containers.service_images import Images
+from splitjob_local.containers.service_images import ServiceImages
 from splitjob_local.paths import cache_root
 from splitjob_local.processes.locks import try_lock
-from splitjob_local.processes.ports import Leases
+from splitjob_local.processes.ports import PortLeases
 from splitjob_local.processes.supervised import ProcessSpec, clean_environment
 
 # How long an earlier cluster may take to end after its command was killed.
@@ -62,7 +62,7 @@ class ContainerCluster(LocalCluster):
 
     def __init__(
         self,
-        options: Options | None = None,
+        options: ClusterOptions | None = None,
         say: Callable[[str], None] = silent,
         api_flags: tuple[str, ...] = (),
     ) -> None:
@@ -79,14 +79,14 @@ class ContainerCluster(LocalCluster):
     def _held(self) -> list[IO[str]]:
         return [self._lock]
 
-    def _prepare(self, leases: Leases) -> ControlPlane:
+    def _prepare(self, leases: PortLeases) -> ControlPlane:
         remove_cgroups(CGROUP)
         make_cgroups(CGROUP)
         self.namespaces = network.create(self.processes)
         store = cache_root() / "containers"
         self.containerd = Containerd(self.folder / "node", store / "containerd", self.namespaces)
         self._start_containerd()
-        self.images = Images(self.containerd, store, self._say)
+        self.images = ServiceImages(self.containerd, store, self._say)
         authority = Authority(self.folder / "pki")
         self._stack.enter_context(trusting(authority.certificate))
         return ControlPlane(
@@ -109,13 +109,13 @@ class ContainerCluster(LocalCluster):
             manifest = pause_image(self._node_programs[PAUSE], blobs)
             import_image(self.containerd, manifest, blobs, PAUSE_IMAGE)
 
-    def _new_s3(self, _leases: Leases) -> s3server.S3Access:
+    def _new_s3(self, _leases: PortLeases) -> s3server.S3Access:
         authority = self._control_plane.authority
         identity = authority.server("s3", [MACHINE])
         endpoint = f"https://{MACHINE}:{S3_PORT}"
         return s3server.S3Access.new(endpoint, identity, authority.certificate)
 
-    def _new_service(self, leases: Leases) -> ContainerService:
+    def _new_service(self, leases: PortLeases) -> ContainerService:
         return ContainerService(
             cluster=self.cluster,
             namespace=self.options.namespace,
@@ -129,7 +129,7 @@ class ContainerCluster(LocalCluster):
             trust=self._control_plane.authority.certificate,
         )
 
-    def _start_node(self, _leases: Leases) -> None:
+    def _start_node(self, _leases: PortLeases) -> None:
         node = NodePrograms(
             self.folder / "node",
             self._node_programs,

@@ -12,7 +12,7 @@ from splitjob_local.containers.network import (
     WEBHOOK_PORT,
     WORLD,
 )
-from splitjob_local.containers.service_images import PREFIX, Images
+from splitjob_local.containers.service_images import PREFIX, ServiceImages
 
 VALUES = Path(__file__).with_name("values.yaml")
 CA_CONFIG_MAP, CA_KEY = "cluster-ca", "ca.crt"
@@ -27,7 +27,7 @@ class ContainerService(Service):
         trust: the certificate of the authority behind bucket and receivers.
     """
 
-    images: Images
+    images: ServiceImages
     trust: Path
 
     @property
@@ -44,7 +44,7 @@ class ContainerService(Service):
         """Hand the cluster's authority to the namespace, as a platform team would.
 
         Raises:
-            ClusterError: the cluster does not take it.
+            KubectlError: the cluster does not take it.
         """
         source = f"--from-file={CA_KEY}={self.trust}"
         namespace = f"--namespace={self.namespace}"

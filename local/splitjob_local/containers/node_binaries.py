@@ -6,7 +6,7 @@ import time
 from pathlib import Path
 
 from splitjob_local.paths import TOOLS, cache_root
-from splitjob_local.programs.binaries import Programs, Say, fill_in_one_step
+from splitjob_local.programs.binaries import Programs, Say, fill_atomically
 from splitjob_local.programs.gobuild import compile_program, find_go
 from splitjob_local.programs.versions import KUBERNETES, platform_name
 
@@ -24,7 +24,7 @@ def find_node_programs(say: Say) -> Programs:
     """
     folder = node_programs_folder()
     if not is_complete(folder):
-        fill_in_one_step(folder, is_complete, build, say)
+        fill_atomically(folder, is_complete, build, say)
     return {name: folder / name for name in (*NAMES, PAUSE)}
 
 

@@ -30,7 +30,7 @@ SOURCES = (
 
 
 @dataclass(frozen=True)
-class Images:
+class ServiceImages:
     """Brings images into the store of a node.
 
     Attributes:

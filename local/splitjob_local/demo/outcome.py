@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from splitjob.resource import LABEL_SPLITJOB
-from splitjob_local.cluster.kubectl import ClusterError
+from splitjob_local.cluster.kubectl import KubectlError
 from splitjob_local.cluster.local_cluster import LocalCluster
 from splitjob_local.demo.examine import Separation
 from splitjob_local.demo.narrate import Check
@@ -33,7 +33,7 @@ def logs(cluster: LocalCluster, selector: str = "") -> list[str]:
         name = pod["metadata"]["name"]
         try:
             texts.append(cluster.kubectl("logs", "-n", namespace, name, "--all-containers"))
-        except ClusterError:  # a worker's pod that is just being cleaned up
+        except KubectlError:  # a worker's pod that is just being cleaned up
             continue
     return texts
 

@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
-from splitjob_local.cluster.lifetime import Ended, keep_up
-from splitjob_local.cluster.local_cluster import LocalCluster, Options
+from splitjob_local.cluster.lifetime import EndRequested, keep_running
+from splitjob_local.cluster.local_cluster import ClusterOptions, LocalCluster
 from splitjob_local.demo import outcome
 from splitjob_local.demo.asking import ask
 from splitjob_local.demo.audio import UnreadableError
@@ -24,7 +24,7 @@ from splitjob_local.demo.narrate import Narrator
 from splitjob_local.demo.receiver import Receiver
 from splitjob_local.demo.song import Song, synthesise, take
 from splitjob_local.demo.watch import Watch, wait_for
-from splitjob_local.kinds import cluster_class
+from splitjob_local.node_kinds import cluster_class
 
 STEPS = 8
 INTERRUPTED = 130  # as a shell says it
@@ -56,7 +56,7 @@ def run(arguments: argparse.Namespace) -> int:
         except UnreadableError as error:
             print(f"track-tree-audio: {error}", file=sys.stderr)
             return 1
-        except Ended:
+        except EndRequested:
             return INTERRUPTED
         except StoryEndedError:
             pass
@@ -118,7 +118,7 @@ class Demo:
 
     def start(self, song: Song | None, model: Choice) -> tuple[LocalCluster, Song]:
         """Start the cluster; compose the song meanwhile."""
-        options = Options(
+        options = ClusterOptions(
             values=self.arguments.values,
             settings=[*model.chart_settings, *self.arguments.set],
             shared=model.folders,
@@ -281,8 +281,8 @@ class Demo:
         if self.cluster is None:
             return
         print(outcome.tour(self.cluster, self.job), flush=True)
-        with suppress(Ended):
-            keep_up(self.cluster)
+        with suppress(EndRequested):
+            keep_running(self.cluster)
 
     def end(self, cluster: LocalCluster) -> None:
         """End the cluster and see that nothing of it is left."""

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Self
 
 from splitjob.resource import LABEL_SPLITJOB
-from splitjob_local.cluster.kubectl import Cluster, ClusterError
+from splitjob_local.cluster.kubectl import KubectlClient, KubectlError
 from splitjob_local.processes.supervisor import die_with_parent
 
 LAST_ROW_SECONDS = 0.5
@@ -28,7 +28,12 @@ class Watch:
     """
 
     def __init__(
-        self, cluster: Cluster, namespace: str, name: str, show: Callable[[str], None], log: Path
+        self,
+        cluster: KubectlClient,
+        namespace: str,
+        name: str,
+        show: Callable[[str], None],
+        log: Path,
     ) -> None:
         self._cluster = cluster
         self._namespace = namespace
@@ -73,7 +78,7 @@ class Watch:
 
     def _follow(self) -> None:
         """Show the Job and its pod, and collect the worker's log: all three go when it is done."""
-        with suppress(ClusterError):
+        with suppress(KubectlError):
             for line in self._cluster.kubectl(
                 "get", "jobs,pods", "-n", self._namespace, self._selector
             ).splitlines():
@@ -92,14 +97,16 @@ class Watch:
             )
 
 
-def wait_for(cluster: Cluster, namespace: str, name: str, condition: str, seconds: float) -> bool:
+def wait_for(
+    cluster: KubectlClient, namespace: str, name: str, condition: str, seconds: float
+) -> bool:
     """Wait until a condition of a SplitJob is True; returns whether it is by then."""
     deadline = time.monotonic() + seconds
     what = ("-n", namespace, f"--for=condition={condition}", f"splitjob/{name}")
     while (left := deadline - time.monotonic()) > 0:
         try:
             cluster.kubectl("wait", *what, f"--timeout={min(left, SLICE_SECONDS):.0f}s")
-        except ClusterError:
+        except KubectlError:
             time.sleep(0.2)
         else:
             return True

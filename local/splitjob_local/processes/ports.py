@@ -16,11 +16,11 @@ from splitjob_local.processes.locks import try_lock
 FIRST_PORT, LAST_PORT = 20000, 21999
 
 
-class NothingFreeError(Exception):
+class NoFreePortError(Exception):
     """Every port in the range is taken."""
 
 
-class Leases:
+class PortLeases:
     """The ports of one cluster; given back by `close`."""
 
     def __init__(self, folder: Path | None = None) -> None:
@@ -31,14 +31,14 @@ class Leases:
         """Lease a TCP port that nothing on 127.0.0.1 listens on.
 
         Raises:
-            NothingFreeError: none is left.
+            NoFreePortError: none is left.
         """
         for port in _shuffled(FIRST_PORT, LAST_PORT):
             if self._lease(str(port)):
                 if is_free(port):
                     return port
                 self._locks.pop().close()
-        raise NothingFreeError(f"no TCP port between {FIRST_PORT} and {LAST_PORT} is free")
+        raise NoFreePortError(f"no TCP port between {FIRST_PORT} and {LAST_PORT} is free")
 
     def _lease(self, name: str) -> bool:
         lock = try_lock(self._folder / name)

@@ -84,10 +84,10 @@ def is_complete(folder: Path) -> bool:
 
 def fill_cache(folder: Path, say: Say) -> None:
     """Download or build the programs, and put them at `folder` in one step."""
-    fill_in_one_step(folder, is_complete, fetch, say)
+    fill_atomically(folder, is_complete, fetch, say)
 
 
-def fill_in_one_step(
+def fill_atomically(
     folder: Path,
     complete: Callable[[Path], bool],
     fill: Callable[[Path, Say], None],

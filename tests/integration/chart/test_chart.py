@@ -15,8 +15,8 @@ from tests.support.chart import CHART, NEEDED, OWN_REGISTRY, RELEASE, Manifest, 
 from tests.support.operator_harness import eventually
 
 from splitjob.resource import API_VERSION, KIND, PLURAL, Attempt
-from splitjob_local.cluster.kubectl import Cluster, ClusterError
-from splitjob_local.cluster.local_cluster import LocalCluster, Options
+from splitjob_local.cluster.kubectl import KubectlClient, KubectlError
+from splitjob_local.cluster.local_cluster import ClusterOptions, LocalCluster
 from splitjob_operator.core.observed import SplitJob
 from splitjob_operator.core.settings import Settings
 from splitjob_operator.core.worker_job import build
@@ -159,7 +159,7 @@ def test_a_careless_pod_is_refused_there(cluster: LocalCluster, restricted: str)
         "metadata": {"name": "careless"},
         "spec": {"containers": [{"name": "x", "image": "x"}]},
     }
-    with pytest.raises(ClusterError, match="violates PodSecurity"):
+    with pytest.raises(KubectlError, match="violates PodSecurity"):
         apply(cluster.cluster, restricted, pod, dry_run=True)
 
 
@@ -223,7 +223,7 @@ def test_pods_without_users_and_groups_are_accepted_as_openshift_wants_them(
     deployments = [m for m in render(*unnamed) if m["kind"] == "Deployment"]
 
     def refused() -> bool:  # the policy takes a moment to be in force
-        with suppress(ClusterError):
+        with suppress(KubectlError):
             apply(cluster.cluster, own_range, pod_of(fixed), dry_run=True)
             return False
         return True
@@ -263,7 +263,7 @@ def test_a_quota_on_everything_lets_every_pod_in(
     eventually(counted)
     apply(cluster.cluster, restricted, *pods, dry_run=True)
     careless = pod_of(worker_job(render, monkeypatch))
-    with pytest.raises(ClusterError, match=r"must specify limits\.cpu"):
+    with pytest.raises(KubectlError, match=r"must specify limits\.cpu"):
         apply(cluster.cluster, restricted, careless, dry_run=True)
 
 
@@ -321,28 +321,28 @@ def test_the_accounts_can_do_this_and_nothing_else(
 
 
 @pytest.fixture(scope="module")
-def own_cluster() -> Iterator[Cluster]:
+def own_cluster() -> Iterator[KubectlClient]:
     """A cluster to install on and remove from: the CustomResourceDefinition is cluster-wide."""
-    with LocalCluster(Options(install=False)) as started:
+    with LocalCluster(ClusterOptions(install=False)) as started:
         started.cluster.create_namespace("audio")
         yield started.cluster
 
 
-def release(kube: Cluster, command: str, *settings: str, source: Path = CHART) -> str:
+def release(kube: KubectlClient, command: str, *settings: str, source: Path = CHART) -> str:
     """Install or upgrade; the pods fit on no node, for here nothing needs to run."""
     nowhere = ("api.nodeSelector.never=here", "operator.nodeSelector.never=here")
     values = [f"--set={setting}" for setting in (*NEEDED, *nowhere, *settings)]
     return kube.helm(command, RELEASE, str(source), "--namespace=audio", *values)
 
 
-def exists(kube: Cluster, *what: str) -> dict[str, Any] | None:
+def exists(kube: KubectlClient, *what: str) -> dict[str, Any] | None:
     try:
         return kube.get(*what)
-    except ClusterError:
+    except KubectlError:
         return None
 
 
-def test_upgrade_and_uninstall(own_cluster: Cluster, tmp_path: Path) -> None:
+def test_upgrade_and_uninstall(own_cluster: KubectlClient, tmp_path: Path) -> None:
     """Acceptance 67."""
     definition = f"customresourcedefinition/{PLURAL}.audio.track-tree.com"
     deployment = f"deployment/{RELEASE}-track-tree-audio-api"

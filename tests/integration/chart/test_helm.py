@@ -12,8 +12,8 @@ from tests.support.chart import CHART, LOCAL
 from tests.support.chart_tools import HELM3, find_tool
 
 from splitjob.resource import API_VERSION, KIND, PLURAL
-from splitjob_local.cluster.kubectl import Cluster, ClusterError
-from splitjob_local.cluster.local_cluster import LocalCluster, Options
+from splitjob_local.cluster.kubectl import KubectlClient, KubectlError
+from splitjob_local.cluster.local_cluster import ClusterOptions, LocalCluster
 from splitjob_local.programs.gobuild import GoBuildError
 
 RELEASE = "demo"
@@ -29,18 +29,18 @@ KINDS = (
 @pytest.fixture(scope="module")
 def local() -> Iterator[LocalCluster]:
     """A cluster to install on and remove from: the CustomResourceDefinition is cluster-wide."""
-    with LocalCluster(Options(install=False, namespace="audio")) as started:
+    with LocalCluster(ClusterOptions(install=False, namespace="audio")) as started:
         started.cluster.create_namespace("audio")
         yield started
 
 
 @pytest.fixture(scope="module")
-def helm4(local: LocalCluster) -> Cluster:
+def helm4(local: LocalCluster) -> KubectlClient:
     return local.cluster
 
 
 @pytest.fixture(scope="module")
-def helm3(local: LocalCluster) -> Cluster:
+def helm3(local: LocalCluster) -> KubectlClient:
     """The same cluster, with Helm 3."""
     try:
         program = find_tool(HELM3, print)
@@ -57,24 +57,24 @@ def values(local: LocalCluster, tmp_path: Path) -> tuple[str, ...]:
     return f"--values={LOCAL}", f"--values={own}", "--set=api.replicas=1"
 
 
-def run(helm: Cluster, command: str, name: str, *arguments: str) -> str:
+def run(helm: KubectlClient, command: str, name: str, *arguments: str) -> str:
     chart = [str(CHART)] if command in {"install", "upgrade", "template"} else []
     return helm.helm(command, name, *chart, "--namespace=audio", *arguments)
 
 
-def setting(kube: Cluster, name: str) -> str:
+def setting(kube: KubectlClient, name: str) -> str:
     """Return what the operator's pod was started with."""
     found = kube.get("configmap", f"{RELEASE}-track-tree-audio-operator", "-n", "audio")
     return str(found["data"][name])
 
 
-def ready_replicas(kube: Cluster) -> int:
+def ready_replicas(kube: KubectlClient) -> int:
     """Return how many pods of the API are ready, at this moment."""
     found = kube.get("deployment", f"{RELEASE}-track-tree-audio-api", "-n", "audio")
     return int(found["status"].get("readyReplicas", 0))
 
 
-def left_over(kube: Cluster, release: str = RELEASE) -> list[str]:
+def left_over(kube: KubectlClient, release: str = RELEASE) -> list[str]:
     """Return what is still there of a release, but for pods that are going."""
     chosen = f"app.kubernetes.io/instance={release}"
     found = kube.get(KINDS, "-n", "audio", "-l", chosen)["items"]
@@ -86,7 +86,7 @@ def left_over(kube: Cluster, release: str = RELEASE) -> list[str]:
 
 
 @pytest.fixture
-def clean(helm4: Cluster) -> Iterator[None]:
+def clean(helm4: KubectlClient) -> Iterator[None]:
     """Nothing of a release is left to the next test, whatever became of this one."""
     yield
     for release in json.loads(helm4.helm("list", "--all-namespaces", "--output=json")):
@@ -98,13 +98,13 @@ def clean(helm4: Cluster) -> Iterator[None]:
 @pytest.mark.timeout(600)
 @pytest.mark.usefixtures("clean")
 def test_install_upgrade_rollback_and_removal(
-    first: str, helm4: Cluster, values: tuple[str, ...], request: pytest.FixtureRequest
+    first: str, helm4: KubectlClient, values: tuple[str, ...], request: pytest.FixtureRequest
 ) -> None:
     """Begun with either, upgraded by the same, then by Helm 4; every step waited for.
 
     With the chart's own two replicas of the API: what is waited for is both of them.
     """
-    helm: Cluster = request.getfixturevalue(first)
+    helm: KubectlClient = request.getfixturevalue(first)
     run(helm, "install", RELEASE, *values, "--set=api.replicas=2", *WAIT)
     assert ready_replicas(helm) == 2
     run(helm, "upgrade", RELEASE, *values, "--set=queue.maxActiveJobs=3", *WAIT)
@@ -120,7 +120,7 @@ def test_install_upgrade_rollback_and_removal(
 
 @pytest.mark.usefixtures("clean")
 def test_helm_test_says_what_it_found_and_leaves_nothing(
-    helm4: Cluster, local: LocalCluster, values: tuple[str, ...]
+    helm4: KubectlClient, local: LocalCluster, values: tuple[str, ...]
 ) -> None:
     run(helm4, "install", RELEASE, *values, *WAIT)
     (address,) = local.service.api_urls()
@@ -133,7 +133,7 @@ def test_helm_test_says_what_it_found_and_leaves_nothing(
 
 @pytest.mark.usefixtures("clean")
 def test_another_field_manager_finds_nothing_to_change(
-    helm4: Cluster, values: tuple[str, ...], tmp_path: Path
+    helm4: KubectlClient, values: tuple[str, ...], tmp_path: Path
 ) -> None:
     """As Argo CD and Flux compare: what is rendered again is what is there, to the last field."""
     options = ("api.autoscaling.enabled=true", "ingress.enabled=true", "ingress.hosts={a.example}")
@@ -156,10 +156,10 @@ def test_another_field_manager_finds_nothing_to_change(
 
 @pytest.mark.usefixtures("clean")
 def test_a_second_release_in_the_namespace_is_refused_in_words(
-    helm4: Cluster, values: tuple[str, ...]
+    helm4: KubectlClient, values: tuple[str, ...]
 ) -> None:
     run(helm4, "install", RELEASE, *values)
-    with pytest.raises(ClusterError, match="Namespace audio has the release demo already") as said:
+    with pytest.raises(KubectlError, match="Namespace audio has the release demo already") as said:
         run(helm4, "install", "second", *values, "--set=crds.enabled=false")
     assert "Install into another namespace, or uninstall demo first" in str(said.value)
     assert left_over(helm4, "second") == []
@@ -168,7 +168,7 @@ def test_a_second_release_in_the_namespace_is_refused_in_words(
 
 
 @pytest.mark.usefixtures("clean")
-def test_what_was_kept_is_taken_over(helm4: Cluster, values: tuple[str, ...]) -> None:
+def test_what_was_kept_is_taken_over(helm4: KubectlClient, values: tuple[str, ...]) -> None:
     """By a release of the same name as it is, by another with Helm's flag for it."""
     splitjob = {
         "apiVersion": API_VERSION,
@@ -191,7 +191,7 @@ def test_what_was_kept_is_taken_over(helm4: Cluster, values: tuple[str, ...]) ->
     run(helm4, "uninstall", RELEASE, "--wait")
     run(helm4, "install", RELEASE, *values)
     run(helm4, "uninstall", RELEASE, "--wait")
-    with pytest.raises(ClusterError, match="cannot be imported into the current release"):
+    with pytest.raises(KubectlError, match="cannot be imported into the current release"):
         run(helm4, "install", "other", *values)
     run(helm4, "install", "other", *values, "--take-ownership")
     assert helm4.get(PLURAL, "kept", "-n", "audio")["metadata"]["uid"] == uid
@@ -203,19 +203,19 @@ def test_what_was_kept_is_taken_over(helm4: Cluster, values: tuple[str, ...]) ->
 
 
 def test_custom_resources_of_others_that_are_missing_are_named(
-    helm4: Cluster, values: tuple[str, ...]
+    helm4: KubectlClient, values: tuple[str, ...]
 ) -> None:
     """Helm says so itself, before anything is made."""
     for option, kind in (
         ("metrics.serviceMonitor.enabled=true", "ServiceMonitor"),
         ("httpRoute.enabled=true,httpRoute.parentRefs[0].name=public", "HTTPRoute"),
     ):
-        with pytest.raises(ClusterError, match=f'no matches for kind "{kind}"'):
+        with pytest.raises(KubectlError, match=f'no matches for kind "{kind}"'):
             run(helm4, "install", RELEASE, *values, f"--set={option}")
     assert left_over(helm4) == []
 
 
-def test_it_passes_helms_own_linter(helm4: Cluster, values: tuple[str, ...]) -> None:
+def test_it_passes_helms_own_linter(helm4: KubectlClient, values: tuple[str, ...]) -> None:
     assert "1 chart(s) linted, 0 chart(s) failed" in helm4.helm(
         "lint", "--strict", str(CHART), *values
     )

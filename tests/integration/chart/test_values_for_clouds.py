@@ -20,7 +20,7 @@ from tests.support import chart
 from tests.support.chart import CHART, Manifest, Render, apply
 
 from splitjob.resource import API_VERSION, KIND, Attempt
-from splitjob_local.cluster.kubectl import Cluster, ClusterError
+from splitjob_local.cluster.kubectl import KubectlClient, KubectlError
 from splitjob_local.cluster.local_cluster import LocalCluster
 from splitjob_operator.core import worker_job
 from splitjob_operator.core.observed import SplitJob
@@ -192,7 +192,7 @@ def gpu_node(crd: LocalCluster) -> Iterator[Callable[[Cloud], str]]:
     crd.kubectl("delete", "node", name, "--ignore-not-found", "--wait=false")
 
 
-def node_of(kube: Cluster, namespace: str, pod: str) -> str:
+def node_of(kube: KubectlClient, namespace: str, pod: str) -> str:
     until = time.monotonic() + SECONDS
     while time.monotonic() < until:
         found: str = kube.get("pod", pod, "-n", namespace)["spec"].get("nodeName", "")
@@ -260,13 +260,13 @@ def like_restricted_v2(crd: LocalCluster, restricted: str) -> Iterator[None]:
     crd.kubectl("delete", "-f", "-", "--wait=false", text=text)
 
 
-def refused(kube: Cluster, namespace: str, pod: Manifest) -> str:
+def refused(kube: KubectlClient, namespace: str, pod: Manifest) -> str:
     """Return why a pod is refused; the policy takes a moment until it counts."""
     until = time.monotonic() + SECONDS
     while time.monotonic() < until:
         try:
             apply(kube, namespace, pod)
-        except ClusterError as error:
+        except KubectlError as error:
             return str(error)
         time.sleep(0.2)
     return ""

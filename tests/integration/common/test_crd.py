@@ -10,7 +10,7 @@ import yaml
 
 from splitjob.crd import root_schema
 from splitjob.resource import API_VERSION, KIND, PLURAL
-from splitjob_local.cluster.kubectl import Cluster, ClusterError
+from splitjob_local.cluster.kubectl import KubectlClient, KubectlError
 from splitjob_local.cluster.local_cluster import LocalCluster
 
 SHA = "sha256:" + "0" * 64
@@ -27,7 +27,7 @@ UPLOADS = {
 
 
 @pytest.fixture(scope="module")
-def kube(crd: LocalCluster) -> Cluster:
+def kube(crd: LocalCluster) -> KubectlClient:
     return crd.cluster
 
 
@@ -41,7 +41,9 @@ def splitjob(name: str = "one", /, **request: object) -> dict[str, Any]:
     }
 
 
-def create(kube: Cluster, namespace: str, document: dict[str, Any], *flags: str) -> dict[str, Any]:
+def create(
+    kube: KubectlClient, namespace: str, document: dict[str, Any], *flags: str
+) -> dict[str, Any]:
     answer: dict[str, Any] = json.loads(
         kube.kubectl(
             "create", "-n", namespace, "-o", "json", *flags, "-f", "-", text=yaml.dump(document)
@@ -50,12 +52,12 @@ def create(kube: Cluster, namespace: str, document: dict[str, Any], *flags: str)
     return answer
 
 
-def try_to_create(kube: Cluster, document: dict[str, Any]) -> dict[str, Any]:
+def try_to_create(kube: KubectlClient, document: dict[str, Any]) -> dict[str, Any]:
     """Ask the API server for all of its verdict; nothing is kept, so one namespace does for all."""
     return create(kube, "default", document, "--dry-run=server")
 
 
-def patch(kube: Cluster, namespace: str, change: dict[str, Any], *flags: str) -> str:
+def patch(kube: KubectlClient, namespace: str, change: dict[str, Any], *flags: str) -> str:
     return kube.kubectl(
         "patch", PLURAL, "one", "-n", namespace, "--type=merge", "-p", json.dumps(change), *flags
     )
@@ -87,7 +89,7 @@ ACCEPTED: dict[str, dict[str, Any]] = {
 
 
 @pytest.mark.parametrize("case", ACCEPTED)
-def test_accepts(kube: Cluster, case: str) -> None:
+def test_accepts(kube: KubectlClient, case: str) -> None:
     try_to_create(kube, splitjob(**ACCEPTED[case]))
 
 
@@ -151,18 +153,18 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
 
 
 @pytest.mark.parametrize("case", REFUSED)
-def test_refuses(kube: Cluster, case: str) -> None:
+def test_refuses(kube: KubectlClient, case: str) -> None:
     request, message = REFUSED[case]
-    with pytest.raises(ClusterError, match="is invalid") as refusal:
+    with pytest.raises(KubectlError, match="is invalid") as refusal:
         try_to_create(kube, splitjob(**request))
     assert message in str(refusal.value)
 
 
 @pytest.mark.parametrize("field", ["versionId", "model", "source", "webhook"])
-def test_refuses_a_request_without(kube: Cluster, field: str) -> None:
+def test_refuses_a_request_without(kube: KubectlClient, field: str) -> None:
     document = splitjob()
     del document["spec"]["request"][field]
-    with pytest.raises(ClusterError, match=f"spec.request.{field}: Required value"):
+    with pytest.raises(KubectlError, match=f"spec.request.{field}: Required value"):
         try_to_create(kube, document)
 
 
@@ -170,16 +172,16 @@ def test_refuses_a_request_without(kube: Cluster, field: str) -> None:
     ("name", "message"),
     [("x" * 53, "at most 52 characters"), ("a.b", "must not contain a dot")],
 )
-def test_refuses_a_name(kube: Cluster, name: str, message: str) -> None:
-    with pytest.raises(ClusterError, match=message):
+def test_refuses_a_name(kube: KubectlClient, name: str, message: str) -> None:
+    with pytest.raises(KubectlError, match=message):
         try_to_create(kube, splitjob(name))
 
 
-def test_the_longest_name_is_accepted(kube: Cluster) -> None:
+def test_the_longest_name_is_accepted(kube: KubectlClient) -> None:
     try_to_create(kube, splitjob("x" * 52))
 
 
-def test_defaults_are_those_of_the_seed(kube: Cluster) -> None:
+def test_defaults_are_those_of_the_seed(kube: KubectlClient) -> None:
     made = try_to_create(kube, splitjob())
     assert made["spec"]["canceled"] is False
     assert made["spec"]["priority"] == 0
@@ -198,37 +200,37 @@ IMMUTABLE: dict[str, dict[str, Any]] = {
 
 
 @pytest.mark.parametrize("case", IMMUTABLE)
-def test_the_request_is_immutable(kube: Cluster, namespace: str, case: str) -> None:
+def test_the_request_is_immutable(kube: KubectlClient, namespace: str, case: str) -> None:
     """Acceptance 56."""
     create(kube, namespace, splitjob(idempotencyKey="k"))
-    with pytest.raises(ClusterError, match="the request cannot be changed"):
+    with pytest.raises(KubectlError, match="the request cannot be changed"):
         patch(kube, namespace, {"spec": {"request": IMMUTABLE[case]}}, "--dry-run=server")
 
 
-def test_the_request_cannot_be_dropped_and_put_back(kube: Cluster, namespace: str) -> None:
+def test_the_request_cannot_be_dropped_and_put_back(kube: KubectlClient, namespace: str) -> None:
     """Acceptance 56: being required, it is always there to be compared."""
     create(kube, namespace, splitjob())
-    with pytest.raises(ClusterError, match=r"spec.request: Required value"):
+    with pytest.raises(KubectlError, match=r"spec.request: Required value"):
         patch(kube, namespace, {"spec": {"request": None}})
 
 
-def test_what_may_change_changes(kube: Cluster, namespace: str) -> None:
+def test_what_may_change_changes(kube: KubectlClient, namespace: str) -> None:
     create(kube, namespace, splitjob())
     change = {"suspend": True, "priority": 7, "ttlSecondsAfterFinished": 60, "redeliveries": 2}
     patch(kube, namespace, {"spec": change})
     spec = kube.get(PLURAL, "one", "-n", namespace)["spec"]
     assert change.items() <= spec.items()
-    with pytest.raises(ClusterError, match="redeliveries only grows"):
+    with pytest.raises(KubectlError, match="redeliveries only grows"):
         patch(kube, namespace, {"spec": {"redeliveries": 1}})
-    with pytest.raises(ClusterError, match="less than or equal to 100"):
+    with pytest.raises(KubectlError, match="less than or equal to 100"):
         patch(kube, namespace, {"spec": {"priority": 101}})
 
 
 @pytest.mark.parametrize("unset", [False, None])
-def test_canceled_stays_canceled(kube: Cluster, namespace: str, unset: bool | None) -> None:
+def test_canceled_stays_canceled(kube: KubectlClient, namespace: str, unset: bool | None) -> None:
     create(kube, namespace, splitjob())
     patch(kube, namespace, {"spec": {"canceled": True}})
-    with pytest.raises(ClusterError, match="a canceled SplitJob stays canceled"):
+    with pytest.raises(KubectlError, match="a canceled SplitJob stays canceled"):
         patch(kube, namespace, {"spec": {"canceled": unset}})
 
 
@@ -273,11 +275,11 @@ FINISHED: dict[str, Any] = {
 }
 
 
-def write_status(kube: Cluster, namespace: str, status: dict[str, Any]) -> str:
+def write_status(kube: KubectlClient, namespace: str, status: dict[str, Any]) -> str:
     return patch(kube, namespace, {"status": status}, "--subresource=status")
 
 
-def test_columns_and_selectors(kube: Cluster, namespace: str) -> None:
+def test_columns_and_selectors(kube: KubectlClient, namespace: str) -> None:
     create(kube, namespace, splitjob())
     write_status(kube, namespace, FINISHED)
     listed = kube.kubectl("get", "splits", "-n", namespace, "-o", "wide").splitlines()
@@ -310,14 +312,14 @@ def test_columns_and_selectors(kube: Cluster, namespace: str) -> None:
     ],
 )
 def test_the_status_has_a_schema_too(
-    kube: Cluster, namespace: str, status: dict[str, Any], message: str
+    kube: KubectlClient, namespace: str, status: dict[str, Any], message: str
 ) -> None:
     create(kube, namespace, splitjob())
-    with pytest.raises(ClusterError, match=message):
+    with pytest.raises(KubectlError, match=message):
         write_status(kube, namespace, status)
 
 
-def test_the_status_is_a_subresource(kube: Cluster, namespace: str) -> None:
+def test_the_status_is_a_subresource(kube: KubectlClient, namespace: str) -> None:
     create(kube, namespace, {**splitjob(), "status": {"phase": "Completed"}})
     patch(kube, namespace, {"status": {"phase": "Completed"}})
     assert "status" not in kube.get(PLURAL, "one", "-n", namespace)
@@ -332,11 +334,11 @@ def test_the_status_is_a_subresource(kube: Cluster, namespace: str) -> None:
         ("splitjob.status.conditions.lastTransitionTime", "When the status last changed"),
     ],
 )
-def test_explain_reads_as_documentation(kube: Cluster, field: str, words: str) -> None:
+def test_explain_reads_as_documentation(kube: KubectlClient, field: str, words: str) -> None:
     assert words in " ".join(kube.kubectl("explain", field).split())
 
 
-def test_explain_knows_every_field(kube: Cluster) -> None:
+def test_explain_knows_every_field(kube: KubectlClient) -> None:
     text = kube.kubectl("explain", "splitjob", "--recursive")
     walk: Callable[[dict[str, Any]], set[str]] = lambda node: set().union(  # noqa: E731
         *({name} | walk(child) for name, child in node.get("properties", {}).items())

@@ -16,7 +16,7 @@ import pytest
 from botocore.config import Config
 from tests.support.waiting import wait_for
 
-from splitjob_local.cluster.kubectl import Cluster, ClusterError
+from splitjob_local.cluster.kubectl import KubectlClient, KubectlError
 from splitjob_local.cluster.local_cluster import LocalCluster
 from splitjob_local.cluster.s3server import S3Access
 from splitjob_local.cluster.service import Service
@@ -41,7 +41,7 @@ def test_authorization_is_real(cluster: LocalCluster, namespace: str) -> None:
     account = f"--as=system:serviceaccount:{namespace}:default"
 
     assert cluster.kubectl("get", "configmaps", "-n", namespace)
-    with pytest.raises(ClusterError, match="forbidden"):
+    with pytest.raises(KubectlError, match="forbidden"):
         cluster.kubectl("get", "configmaps", "-n", namespace, account)
 
 
@@ -49,7 +49,7 @@ def test_pod_security_is_enforced(cluster: LocalCluster, namespace: str) -> None
     label = "pod-security.kubernetes.io/enforce=restricted"
     cluster.kubectl("label", "namespace", namespace, label, "--overwrite")
 
-    with pytest.raises(ClusterError, match="violates PodSecurity"):
+    with pytest.raises(KubectlError, match="violates PodSecurity"):
         cluster.kubectl("run", "root", "-n", namespace, "--image=track-tree-audio/x")
 
 
@@ -217,7 +217,7 @@ def test_a_second_cluster_says_where_everything_is_and_keeps_it_running(
 def test_nothing_survives_kill_9(cluster: LocalCluster, command: subprocess.Popen[str]) -> None:
     """Not the control plane, not the pods, and not what a pod has set adrift."""
     connection, folder = connection_of(command)
-    second = Cluster(Path(str(connection["kubeconfig"])), cluster.cluster.programs)
+    second = KubectlClient(Path(str(connection["kubeconfig"])), cluster.cluster.programs)
     second.create_namespace("adrift", pod_security="privileged")
     script = "setsid sleep 4321.25 & (setsid sleep 4321.25 &); sleep 4321.25"
     words = ("--image=track-tree-audio/x", "--command", "--", "sh", "-c", script)

@@ -25,7 +25,7 @@ from splitjob.crd import custom_resource_definition
 from splitjob.resource import GROUP, PLURAL
 from splitjob_kube.preconditions import INSTALLATION_CONFIGMAP
 from splitjob_kube.rights import Right
-from splitjob_local.cluster.local_cluster import LocalCluster, Options
+from splitjob_local.cluster.local_cluster import ClusterOptions, LocalCluster
 from splitjob_operator.adapters import kubernetes as operator_kubernetes
 
 CRD = f"{PLURAL}.{GROUP}"
@@ -37,7 +37,7 @@ QUICK = {"RESYNC_SECONDS": "1", "MISSED_WATCH_SECONDS": "6"}
 @pytest.fixture(scope="module")
 def bare() -> Iterator[LocalCluster]:
     """A cluster that has never heard of SplitJobs."""
-    with LocalCluster(Options(install=False), say) as started:
+    with LocalCluster(ClusterOptions(install=False), say) as started:
         yield started
 
 

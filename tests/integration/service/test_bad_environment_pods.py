@@ -19,7 +19,7 @@ from tests.support.operator_harness import TOKEN, WORKER, Site, eventually, site
 from tests.support.ports import free_port
 
 from splitjob_kube.preconditions import INSTALLATION_CONFIGMAP
-from splitjob_local.cluster.kubectl import ClusterError
+from splitjob_local.cluster.kubectl import KubectlError
 from splitjob_local.cluster.local_cluster import LocalCluster
 
 RELEASE = "first"
@@ -330,7 +330,7 @@ def test_rights_that_are_cut_by_hand_are_named(release: Release) -> None:
         rules[at]["verbs"] = [verb for verb in rules[at]["verbs"] if verb != "create"] or ["get"]
         change(place, f"role/{release.name(program)}", {"rules": rules})
         account = f"--as=system:serviceaccount:{place.namespace}:{release.name(program)}"
-        with pytest.raises(ClusterError, match="no"):
+        with pytest.raises(KubectlError, match="no"):
             place.kubectl("auth", "can-i", "create", resource, account)
     for program, (*_, missing) in CUT.items():
         words = (f"lacks rights in namespace {place.namespace}: {missing}.", "Restore the chart's")
@@ -353,7 +353,7 @@ def identity(pods: list[dict[str, Any]]) -> list[tuple[str, int]]:
 
 def test_a_second_release_past_helm_takes_over_and_nothing_runs_twice(release: Release) -> None:
     place = release.place
-    with pytest.raises(ClusterError, match=f"has the release {RELEASE} already"):
+    with pytest.raises(KubectlError, match=f"has the release {RELEASE} already"):
         release.command("install", "second")
     before = place.ask("sleep 12; complete")
     place.running(before)

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from splitjob_local.processes.locks import try_lock
-from splitjob_local.processes.ports import FIRST_PORT, LAST_PORT, Leases, is_free
+from splitjob_local.processes.ports import FIRST_PORT, LAST_PORT, PortLeases, is_free
 from splitjob_local.programs import binaries, gobuild
 from splitjob_local.programs.binaries import (
     cache_folder,
@@ -198,7 +198,7 @@ def script(folder: Path, text: str) -> Path:
 
 
 def test_clusters_never_share_a_port(tmp_path: Path) -> None:
-    with Leases(tmp_path) as one, Leases(tmp_path) as two:
+    with PortLeases(tmp_path) as one, PortLeases(tmp_path) as two:
         ports = [leases.port() for leases in (one, two) for _ in range(20)]
 
         assert len(set(ports)) == len(ports)
@@ -206,7 +206,7 @@ def test_clusters_never_share_a_port(tmp_path: Path) -> None:
 
 
 def test_ports_come_back_when_a_cluster_ends(tmp_path: Path) -> None:
-    with Leases(tmp_path) as leases:
+    with PortLeases(tmp_path) as leases:
         port = leases.port()
         assert try_lock(tmp_path / str(port)) is None
 

@@ -7,7 +7,7 @@ from typing import Any
 import httpx
 import pytest
 
-from splitjob_local.cluster.kubectl import ClusterError
+from splitjob_local.cluster.kubectl import KubectlError
 from splitjob_local.cluster.local_cluster import LocalCluster
 
 
@@ -60,7 +60,7 @@ def test_the_container_before(pods: Any) -> None:
     pods.shell("again", "echo run; exit 1", spec={"restartPolicy": "OnFailure"})
     pods.run("first", "sleep", "60")
     pods.wait_until_ready("first")
-    with pytest.raises(ClusterError, match="previous terminated container"):
+    with pytest.raises(KubectlError, match="previous terminated container"):
         kubectl_logs(pods, "first", "--previous")
 
     pods.wait("again", lambda pod: pods.state(pod).get("restartCount") == 1)
@@ -72,7 +72,7 @@ def test_before_the_start(pods: Any) -> None:
     pods.run("never", "true", image="example.com/none")
     pods.wait("never", pods.waiting)
 
-    with pytest.raises(ClusterError, match="is waiting to start"):
+    with pytest.raises(KubectlError, match="is waiting to start"):
         kubectl_logs(pods, "never")
 
 

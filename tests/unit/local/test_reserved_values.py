@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 
 from splitjob_local import cli
-from splitjob_local.cluster.kubectl import Cluster
-from splitjob_local.cluster.own_values import OwnValueError, refuse_own_values
+from splitjob_local.cluster.kubectl import KubectlClient
+from splitjob_local.cluster.reserved_values import ReservedValueError, refuse_reserved_values
 from splitjob_local.cluster.s3server import S3Access
 from splitjob_local.cluster.service import Service
 
@@ -24,10 +24,12 @@ def test_all_that_the_cluster_sets_but_for_the_ports() -> None:
     """The ports are read from the pods, so what is printed holds for any."""
     s3 = S3Access("http://127.0.0.1:1", "id", "key", "stems")
     base = "http://127.0.0.1:2/webhooks/"
-    service = Service(Cluster(Path(), {}), "n", s3, "token", base, api_port=3, operator_port=4)
+    service = Service(
+        KubectlClient(Path(), {}), "n", s3, "token", base, api_port=3, operator_port=4
+    )
     for key in keys(service.values()) - {"api.port", "operator.port"}:
-        with pytest.raises(OwnValueError):
-            refuse_own_values([], [f"{key}=mine"])
+        with pytest.raises(ReservedValueError):
+            refuse_reserved_values([], [f"{key}=mine"])
 
 
 @pytest.mark.parametrize(
@@ -41,16 +43,16 @@ def test_all_that_the_cluster_sets_but_for_the_ports() -> None:
     ],
 )
 def test_set_is_refused(setting: str, name: str) -> None:
-    with pytest.raises(OwnValueError, match=f"^{name}: the cluster sets this itself"):
-        refuse_own_values([], [setting])
+    with pytest.raises(ReservedValueError, match=f"^{name}: the cluster sets this itself"):
+        refuse_reserved_values([], [setting])
 
 
 @pytest.mark.parametrize("text", ["secrets: {token: mine}", "secrets:", "webhooks: none", "a: ["])
 def test_a_file_is_refused(tmp_path: Path, text: str) -> None:
     file = tmp_path / "values.yaml"
     file.write_text(text)
-    with pytest.raises(OwnValueError):
-        refuse_own_values([file], [])
+    with pytest.raises(ReservedValueError):
+        refuse_reserved_values([file], [])
 
 
 def test_others_are_the_users(tmp_path: Path) -> None:
@@ -59,7 +61,7 @@ def test_others_are_the_users(tmp_path: Path) -> None:
     empty = tmp_path / "empty.yaml"
     empty.write_text("# nothing\n")
     settings = ["queue.maxActiveJobs=2", "storage.prefix=b", "models.offered={a,b}"]
-    refuse_own_values([file, empty], settings)
+    refuse_reserved_values([file, empty], settings)
 
 
 @pytest.mark.parametrize("command", ["up", "demo"])

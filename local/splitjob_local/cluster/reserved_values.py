@@ -10,7 +10,7 @@ from pathlib import Path
 
 import yaml
 
-OWN_VALUES = (
+RESERVED_VALUES = (
     "secrets",
     "storage.endpoint",
     "storage.region",
@@ -19,11 +19,11 @@ OWN_VALUES = (
 )
 
 
-class OwnValueError(Exception):
+class ReservedValueError(Exception):
     """A chart value that is the cluster's own was to be set; the message says which."""
 
 
-def refuse_own_values(files: Sequence[Path], settings: Sequence[str]) -> None:
+def refuse_reserved_values(files: Sequence[Path], settings: Sequence[str]) -> None:
     """See that the user's chart values leave those of the cluster alone.
 
     Args:
@@ -31,18 +31,18 @@ def refuse_own_values(files: Sequence[Path], settings: Sequence[str]) -> None:
         settings: `key=value`, several of them with commas between, as for `helm --set`.
 
     Raises:
-        OwnValueError: one of them is set, or a file is not YAML.
+        ReservedValueError: one of them is set, or a file is not YAML.
     """
     documents = [_read(file) for file in files]
     keys = [key for setting in settings for key in re.findall(r"(?:^|,)([^=,]+)=", setting)]
     refused = [
         name
-        for name in OWN_VALUES
+        for name in RESERVED_VALUES
         if any(_is_in(name, document) for document in documents)
         or any(_is_meant(name, key) for key in keys)
     ]
     if refused:
-        raise OwnValueError(
+        raise ReservedValueError(
             f"{', '.join(refused)}: the cluster sets this itself and prints it, so it cannot come "
             "from --set or --values"
         )
@@ -52,7 +52,7 @@ def _read(file: Path) -> object:
     try:
         return yaml.safe_load(file.read_text())
     except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise OwnValueError(f"{file} is not YAML: {error}") from None
+        raise ReservedValueError(f"{file} is not YAML: {error}") from None
 
 
 def _is_in(name: str, document: object) -> bool:
