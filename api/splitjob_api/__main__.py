@@ -11,7 +11,7 @@ from starlette.types import ASGIApp
 from splitjob import jsonlog
 from splitjob.configuration import ConfigurationError
 from splitjob_api.app import create_app
-from splitjob_api.http_protocol import PatientProtocol
+from splitjob_api.http_protocol import TimedRequestProtocol
 from splitjob_api.middleware.signature import MAX_HEAD_BYTES
 from splitjob_api.settings import Settings
 from splitjob_io.listening import listen
@@ -49,7 +49,7 @@ def main() -> int:
 def _configuration(app: ASGIApp, settings: Settings) -> uvicorn.Config:
     return uvicorn.Config(
         app,
-        http=PatientProtocol,
+        http=TimedRequestProtocol,
         ws="none",
         log_config=None,
         access_log=False,

@@ -11,11 +11,11 @@ from splitjob.signing import Signer, parse_tokens
 from splitjob_api.deps import Services
 from splitjob_api.kubernetes import Cluster
 from splitjob_api.metrics import Metrics
-from splitjob_api.middleware.access_log import Access
-from splitjob_api.middleware.signature import OPEN_PATHS, Gate
+from splitjob_api.middleware.access_log import AccessLogMiddleware
+from splitjob_api.middleware.signature import OPEN_PATHS, SignatureMiddleware
 from splitjob_api.openapi import describe
 from splitjob_api.problems import install_handlers
-from splitjob_api.queue_stats import Tally
+from splitjob_api.queue_stats import QueueStats
 from splitjob_api.readiness import Readiness
 from splitjob_api.routes import health, jobs, models, queue, split
 from splitjob_api.settings import Settings
@@ -31,7 +31,7 @@ def create_app(settings: Settings) -> FastAPI:
         settings: `Settings.from_environment()`, or others.
 
     Raises:
-        splitjob.signing.TokenMissing: there is no token; nothing could be let in.
+        splitjob.signing.TokenError: there is no token; nothing could be let in.
         splitjob_kube.errors.UnconfiguredError: there is no way to a cluster.
     """
     signer = Signer(parse_tokens(settings.demucssvc_token.get_secret_value()))
@@ -51,22 +51,27 @@ def create_app(settings: Settings) -> FastAPI:
     install_handlers(app)
     public = OPEN_PATHS | {QUEUE_STATUS} if settings.queue_status_public else OPEN_PATHS
     app.add_middleware(
-        Gate, signer=signer, open_paths=public, body_seconds=settings.body_timeout_seconds
+        SignatureMiddleware,
+        signer=signer,
+        open_paths=public,
+        body_seconds=settings.body_timeout_seconds,
     )
-    app.add_middleware(Access, metrics=services.metrics)  # the last one added is the outermost
+    app.add_middleware(
+        AccessLogMiddleware, metrics=services.metrics
+    )  # the last one added is the outermost
     return app
 
 
 def _services(settings: Settings) -> Services:
-    tally = Tally()
-    metrics = Metrics(tally)
+    stats = QueueStats()
+    metrics = Metrics(stats)
     cluster = Cluster(settings.namespace, settings.totals_configmap, settings.release)
     return Services(
         settings=settings,
         rules=settings.rules(),
         cluster=cluster,
-        tally=tally,
-        readiness=Readiness(cluster.probe, cluster.unmet, tally, metrics.unready),
+        queue_stats=stats,
+        readiness=Readiness(cluster.probe, cluster.unmet, stats, metrics.unready),
         metrics=metrics,
     )
 
@@ -74,7 +79,7 @@ def _services(settings: Settings) -> Services:
 @asynccontextmanager
 async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     services: Services = app.state.services
-    watcher = Watcher(services.cluster, services.tally)
+    watcher = Watcher(services.cluster, services.queue_stats)
     watcher.start()
     try:
         yield

@@ -9,7 +9,7 @@ from splitjob.request import SplitRequest
 from splitjob.request_policy import Rules
 from splitjob_api.kubernetes import Cluster
 from splitjob_api.metrics import Metrics
-from splitjob_api.queue_stats import Tally
+from splitjob_api.queue_stats import QueueStats
 from splitjob_api.readiness import Readiness
 from splitjob_api.request_body import parse_object, validate
 from splitjob_api.settings import Settings
@@ -23,7 +23,7 @@ class Services:
         settings: as it was started with.
         rules: what the installation allows.
         cluster: the way to Kubernetes.
-        tally: what waits, runs and has ended.
+        queue_stats: what waits, runs and has ended.
         readiness: whether requests can be served.
         metrics: what Prometheus is told.
     """
@@ -31,7 +31,7 @@ class Services:
     settings: Settings
     rules: Rules
     cluster: Cluster
-    tally: Tally
+    queue_stats: QueueStats
     readiness: Readiness
     metrics: Metrics
 
@@ -44,7 +44,7 @@ async def services(request: Request) -> Services:
 
 
 async def split_request(request: Request) -> SplitRequest:
-    """Return the body of POST /split; its size and signature have been checked by the gate."""
+    """Return the body of POST /split; its size and signature have been checked before."""
     return validate(SplitRequest, parse_object(await request.body()))
 
 

@@ -8,12 +8,12 @@ import asyncio
 import h11
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-from splitjob_api.problems import ApiProblem
+from splitjob_api.problems import ApiError
 
 HEAD_SECONDS = 10.0
 
 
-class PatientProtocol(H11Protocol):
+class TimedRequestProtocol(H11Protocol):
     """Closes a connection on which the head of a request has not arrived in time.
 
     Between two requests, uvicorn's own keep-alive timeout counts; this one begins with the
@@ -46,7 +46,7 @@ class PatientProtocol(H11Protocol):
 
     def send_400_response(self, msg: str) -> None:
         """Answer what is no HTTP in the form of every other error."""
-        answer = ApiProblem(400, "http_invalid", msg).response()
+        answer = ApiError(400, "http_invalid", msg).response()
         headers = [*answer.raw_headers, (b"connection", b"close")]
         for event in (
             h11.Response(status_code=400, headers=headers, reason=b"Bad Request"),

@@ -1,4 +1,4 @@
-"""What Prometheus is told: requests, and the queue as the tally sees it."""
+"""What Prometheus is told: requests, and how busy the queue is."""
 
 import time
 from collections.abc import Iterator, Sequence
@@ -7,23 +7,23 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
-from splitjob_api.queue_stats import Tally
+from splitjob_api.queue_stats import QueueStats
 from splitjob_kube.preconditions import Unready, UnreadyReason
 
 _KNOWN_METHODS = frozenset({"GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"})
 
 
 class QueueCollector(Collector):
-    """Reads the tally each time Prometheus asks."""
+    """Reads the queue's statistics each time Prometheus asks."""
 
-    def __init__(self, tally: Tally) -> None:
-        self._tally = tally
+    def __init__(self, stats: QueueStats) -> None:
+        self._stats = stats
 
     def collect(self) -> Iterator[GaugeMetricFamily]:
         """Yield the gauges; none before the first full list."""
-        if not self._tally.complete:
+        if not self._stats.complete:
             return
-        now = self._tally.snapshot(time.time())
+        now = self._stats.snapshot(time.time())
         for name, text, value in (
             ("track_tree_audio_queue_depth", "Jobs no worker has started on.", now.queued),
             ("track_tree_audio_active_workers", "Jobs that a worker runs.", now.running),
@@ -40,16 +40,16 @@ class Metrics:
     """The metrics of one app, in a registry of their own.
 
     Args:
-        tally: what waits and runs.
+        stats: what waits and runs.
 
     Attributes:
         registry: for the exposition at /metrics.
         submissions: jobs by outcome: created, repeated.
     """
 
-    def __init__(self, tally: Tally) -> None:
+    def __init__(self, stats: QueueStats) -> None:
         self.registry = CollectorRegistry()
-        self.registry.register(QueueCollector(tally))
+        self.registry.register(QueueCollector(stats))
         self._requests = Counter(
             "track_tree_audio_api_requests",
             "Requests answered.",

@@ -41,7 +41,7 @@ class Problem(BaseModel):
     jobId: str | None = Field(default=None, description="With 409: the job of this key.")  # noqa: N815
 
 
-class ApiProblem(Exception):  # noqa: N818 - RFC 9457's word
+class ApiError(Exception):
     """A request is answered with an error.
 
     Args:
@@ -89,15 +89,15 @@ class ApiProblem(Exception):  # noqa: N818 - RFC 9457's word
         )
 
 
-def fields_invalid(errors: Sequence[FieldProblem]) -> ApiProblem:
+def fields_invalid(errors: Sequence[FieldProblem]) -> ApiError:
     """Return the 422 that names each wrong field."""
     names = ", ".join(dict.fromkeys(error.field for error in errors))
-    return ApiProblem(422, "request_invalid", f"not acceptable: {names}", errors=errors)
+    return ApiError(422, "request_invalid", f"not acceptable: {names}", errors=errors)
 
 
-def cluster_unavailable(error: ClusterUnavailableError) -> ApiProblem:
+def cluster_unavailable(error: ClusterUnavailableError) -> ApiError:
     """Return the 503 for a cluster that cannot serve us now."""
-    return ApiProblem(
+    return ApiError(
         503,
         "cluster_unavailable",
         f"the Kubernetes API {error.reason}; try again in {RETRY_SECONDS} seconds",
@@ -105,9 +105,9 @@ def cluster_unavailable(error: ClusterUnavailableError) -> ApiProblem:
     )
 
 
-def not_ready(unready: Sequence[Unready]) -> ApiProblem:
+def not_ready(unready: Sequence[Unready]) -> ApiError:
     """Return the 503 that says what keeps us from serving requests."""
-    return ApiProblem(
+    return ApiError(
         503,
         "not_ready",
         "; ".join(one.message for one in unready),
@@ -117,7 +117,7 @@ def not_ready(unready: Sequence[Unready]) -> ApiProblem:
 
 def install_handlers(app: FastAPI) -> None:
     """Make an app answer every error as problem+json."""
-    app.add_exception_handler(ApiProblem, _api_problem)
+    app.add_exception_handler(ApiError, _api_problem)
     app.add_exception_handler(ClusterUnavailableError, _cluster)
     app.add_exception_handler(HTTPException, _http)
     app.add_exception_handler(RequestValidationError, _validation)
@@ -131,7 +131,7 @@ def documented(*statuses: int) -> dict[int | str, dict[str, Any]]:
 
 
 async def _api_problem(_request: Request, error: Exception) -> JSONResponse:
-    assert isinstance(error, ApiProblem)  # noqa: S101 - by registration
+    assert isinstance(error, ApiError)  # noqa: S101 - by registration
     return error.response()
 
 
@@ -148,7 +148,7 @@ async def _http(_request: Request, error: Exception) -> JSONResponse:
         404: "there is nothing at this path; GET /docs lists what there is",
         405: "this path does not take this method; GET /docs lists what there is",
     }.get(error.status_code, _title(error.status_code))
-    return ApiProblem(error.status_code, code, detail, headers=error.headers).response()
+    return ApiError(error.status_code, code, detail, headers=error.headers).response()
 
 
 async def _validation(_request: Request, error: Exception) -> JSONResponse:
@@ -162,9 +162,7 @@ async def _validation(_request: Request, error: Exception) -> JSONResponse:
 
 async def _defect(_request: Request, _error: Exception) -> JSONResponse:
     """Answer for a defect of ours; what happened is in the log."""
-    return ApiProblem(
-        500, "internal_error", "a defect of this service; its log says more"
-    ).response()
+    return ApiError(500, "internal_error", "a defect of this service; its log says more").response()
 
 
 def _title(status: int) -> str:

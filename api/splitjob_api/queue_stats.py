@@ -57,7 +57,7 @@ class Snapshot:
     drain_seconds: int | None
 
 
-class Tally:
+class QueueStats:
     """Follows the SplitJobs of a namespace; may be used from any thread.
 
     Attributes:
@@ -83,7 +83,7 @@ class Tally:
 
     def replace(self, splitjobs: Iterable[dict[str, Any]]) -> None:
         """Forget all, and take these SplitJobs for what there is."""
-        fresh = Tally()
+        fresh = QueueStats()
         for splitjob in splitjobs:
             fresh.apply("ADDED", splitjob)
         with self._lock:

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Sequence
 
 from splitjob_api.kubernetes import ClusterUnavailableError
-from splitjob_api.queue_stats import Tally
+from splitjob_api.queue_stats import QueueStats
 from splitjob_kube.preconditions import Unready, UnreadyReason
 
 PROBE_SECONDS = 1.0  # how old an answer of the cluster may be
@@ -25,7 +25,7 @@ class Readiness:
     Args:
         probe: raises ClusterUnavailableError where the cluster cannot serve us.
         unmet: returns what of the cluster is not as we need it; raises the same.
-        tally: must have seen all SplitJobs once.
+        stats: must have seen all SplitJobs once.
         report: is told what is in the way, for the metrics.
     """
 
@@ -33,12 +33,12 @@ class Readiness:
         self,
         probe: Callable[[], None],
         unmet: Callable[[], Sequence[Unready]],
-        tally: Tally,
+        stats: QueueStats,
         report: Callable[[Sequence[Unready]], None],
     ) -> None:
         self._probe = probe
         self._look = unmet
-        self._tally = tally
+        self._stats = stats
         self._report = report
         self._lock = threading.Lock()
         self._unmet: tuple[Unready, ...] = ()
@@ -87,7 +87,7 @@ class Readiness:
         except ClusterUnavailableError as error:
             self._unmet_until = 0.0
             return (Unready(UnreadyReason.CLUSTER_UNAVAILABLE, str(error)),)
-        return () if self._tally.complete else (UNLISTED,)
+        return () if self._stats.complete else (UNLISTED,)
 
     def _take_in(self, unready: tuple[Unready, ...]) -> None:
         before, self._unready = self._unready, unready

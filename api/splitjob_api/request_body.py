@@ -7,7 +7,7 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from splitjob.request_policy import FieldProblem
-from splitjob_api.problems import ApiProblem, fields_invalid
+from splitjob_api.problems import ApiError, fields_invalid
 
 T = TypeVar("T", bound=BaseModel)
 
@@ -30,7 +30,7 @@ def parse_object(body: bytes) -> dict[str, Any]:
     """Return the JSON object in a body.
 
     Raises:
-        ApiProblem: 400; it is not UTF-8, not JSON, not an object, names a key twice, or holds text
+        ApiError: 400; it is not UTF-8, not JSON, not an object, names a key twice, or holds text
             that is not Unicode (a lone surrogate).
     """
     try:
@@ -55,7 +55,7 @@ def validate(model: type[T], content: dict[str, Any]) -> T:
     """Return the content as a model.
 
     Raises:
-        ApiProblem: 422, naming each field that is wrong.
+        ApiError: 422, naming each field that is wrong.
     """
     try:
         return model.model_validate(content)
@@ -82,5 +82,5 @@ def _no_constant(name: str) -> NoReturn:
     raise ValueError(f"{name} is not JSON")
 
 
-def _not_json(reason: str) -> ApiProblem:
-    return ApiProblem(400, "json_invalid", f"the body cannot be read: {reason}")
+def _not_json(reason: str) -> ApiError:
+    return ApiError(400, "json_invalid", f"the body cannot be read: {reason}")

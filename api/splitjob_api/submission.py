@@ -14,7 +14,7 @@ from typing import Any, Protocol
 from splitjob import resource
 from splitjob.intent import LABEL_LENGTH, generation_of, intent_of, name_of, name_of_key
 from splitjob.lifecycle import lifecycle_of
-from splitjob.request import Converted
+from splitjob.request import ResourceDraft
 from splitjob_api.kubernetes import ClusterUnavailableError, SplitJobObject
 
 MAX_ROUNDS = 8
@@ -37,7 +37,7 @@ class Store(Protocol):
         """Create a Secret."""
 
 
-class KeyConflict(Exception):  # noqa: N818 - reads as what happened
+class IdempotencyConflictError(Exception):
     """An idempotency key stands for another request already.
 
     Attributes:
@@ -72,7 +72,7 @@ class Submission:
 
     Args:
         store: the cluster.
-        converted: the checked request and its secrets.
+        draft: the checked request and its secrets.
         priority: its priority.
         retried: whether there may be a later SplitJob than the first of an intent (given by its
             label). While there is none, reading the first by name tells all, and is spared the
@@ -83,7 +83,7 @@ class Submission:
     def __init__(
         self,
         store: Store,
-        converted: Converted,
+        draft: ResourceDraft,
         priority: int,
         *,
         retried: Callable[[str], bool],
@@ -91,18 +91,18 @@ class Submission:
     ) -> None:
         self._store = store
         self._retried = retried
-        self._secrets = converted.secrets
+        self._secrets = draft.secrets
         self._priority = priority
         self._admit = admit
-        self._intent = intent_of(converted.request, priority)
-        self._request = converted.request.model_copy(update={"intent": self._intent})
+        self._intent = intent_of(draft.request, priority)
+        self._request = draft.request.model_copy(update={"intent": self._intent})
         self._secret_name: str | None = None
 
     def submit(self) -> Submitted:
         """Return the SplitJob that serves the request, made now or before.
 
         Raises:
-            KeyConflict: its idempotency key stands for another request.
+            IdempotencyConflictError: its idempotency key stands for another request.
             ClusterUnavailableError: the same request may be sent again later.
         """
         key = self._request.idempotency_key
@@ -116,7 +116,7 @@ class Submission:
                 if "deletionTimestamp" in found["metadata"]:
                     raise ClusterUnavailableError(f"is still deleting the former job {name}")
                 if found["spec"]["request"].get("intent") != self._intent:
-                    raise KeyConflict(name)
+                    raise IdempotencyConflictError(name)
                 return Submitted(found, created=False)
             if created := self._create(name, {}, {}):
                 return Submitted(created, created=True)

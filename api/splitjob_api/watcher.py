@@ -1,11 +1,11 @@
-"""Keeps the tally current: list, then watch, for ever, in a thread of its own."""
+"""Keeps the queue's statistics current: list, then watch, for ever, in a thread of its own."""
 
 import logging
 import threading
 from itertools import chain
 
 from splitjob_api.kubernetes import Cluster, ClusterUnavailableError
-from splitjob_api.queue_stats import Tally
+from splitjob_api.queue_stats import QueueStats
 from splitjob_kube.errors import ExpiredError
 
 FIRST_PAUSE_SECONDS = 0.25
@@ -15,20 +15,20 @@ logger = logging.getLogger(__name__)
 
 
 class Watcher(threading.Thread):
-    """Feeds a tally from a cluster.
+    """Feeds the statistics from a cluster.
 
     A watch ends after a minute by the server's clock, a little later by ours, and goes on from the
     last change seen: one that has gone silent costs that minute and no change.
 
     Args:
         cluster: what to watch.
-        tally: what to keep current.
+        stats: what to keep current.
     """
 
-    def __init__(self, cluster: Cluster, tally: Tally) -> None:
+    def __init__(self, cluster: Cluster, stats: QueueStats) -> None:
         super().__init__(name="splitjob-watch", daemon=True)
         self._cluster = cluster
-        self._tally = tally
+        self._stats = stats
         self._stopped = threading.Event()
 
     def stop(self) -> None:
@@ -53,20 +53,20 @@ class Watcher(threading.Thread):
                 said = str(error)
             except Exception:
                 logger.exception("the watch of SplitJobs met a defect")
-            self._tally.lost()
+            self._stats.lost()
             self._stopped.wait(pause)
             pause = min(2 * pause, LAST_PAUSE_SECONDS)
 
     def _list(self) -> str:
         pages = list(self._cluster.list_all())
-        self._tally.replace(chain.from_iterable(page.items for page in pages))
+        self._stats.replace(chain.from_iterable(page.items for page in pages))
         return pages[-1].resource_version
 
     def _follow(self, version: str) -> str:
         for event in self._cluster.watch(version):
             version = event.resource_version
             if event.type != "BOOKMARK":
-                self._tally.apply(event.type, event.object)
+                self._stats.apply(event.type, event.object)
             if self._stopped.is_set():
                 break
         return version

@@ -5,12 +5,12 @@ from dataclasses import dataclass
 from ipaddress import ip_address
 from typing import Self
 
-from splitjob.urls import UrlRefused, WebUrl, parse
+from splitjob.urls import UrlError, WebUrl, parse
 
 DEFAULT_ALLOWLIST = "https://api.track-tree.com/webhooks/demucs"
 
 
-class NotAllowed(Exception):  # noqa: N818 - reads as what happened
+class NotAllowedError(Exception):
     """A URL is not one that webhooks may go to.
 
     Attributes:
@@ -46,7 +46,7 @@ class Allowlist:
         for entry in allowlist.entries:
             try:
                 allowlist._refuse_http(entry)
-            except NotAllowed as refused:
+            except NotAllowedError as refused:
                 where = f"API_WEBHOOK_URL_ALLOWLIST: {entry.scheme}://{entry.host}{entry.path}"
                 raise ValueError(f"{where}: {refused.reason}") from None
         return allowlist
@@ -55,15 +55,15 @@ class Allowlist:
         """Check a webhook URL.
 
         Raises:
-            NotAllowed: it is not on the list, or not a URL webhooks may go to at all.
+            NotAllowedError: it is not on the list, or not a URL webhooks may go to at all.
         """
         try:
             wanted = parse(url)
-        except UrlRefused as refused:
-            raise NotAllowed(f"this webhook URL cannot be used: {refused}") from None
+        except UrlError as refused:
+            raise NotAllowedError(f"this webhook URL cannot be used: {refused}") from None
         self._refuse_http(wanted)
         if not any(_covers(entry, wanted) for entry in self.entries):
-            raise NotAllowed(
+            raise NotAllowedError(
                 f"webhooks to {wanted.scheme}://{wanted.host}:{wanted.port} at this path are not "
                 "allowed here: the operator of this service lists what is in "
                 "API_WEBHOOK_URL_ALLOWLIST"
@@ -71,7 +71,7 @@ class Allowlist:
 
     def _refuse_http(self, url: WebUrl) -> None:
         if url.scheme == "http" and not (self.local and _is_loopback(url.host)):
-            raise NotAllowed(
+            raise NotAllowedError(
                 "webhooks go to https URLs (http only to this machine, with ENVIRONMENT=local)"
             )
 
@@ -79,7 +79,7 @@ class Allowlist:
 def _entry(text: str) -> WebUrl:
     try:
         entry = parse(text)
-    except UrlRefused as refused:
+    except UrlError as refused:
         raise ValueError(f"API_WEBHOOK_URL_ALLOWLIST: an entry is refused: {refused}") from None
     if entry.has_query:
         raise ValueError("API_WEBHOOK_URL_ALLOWLIST: an entry must not have a query (?)")

@@ -27,9 +27,9 @@ from splitjob.resource import (
     Request,
     Webhook,
 )
-from splitjob.urls import MAX_URL_LENGTH, UrlRefused, parse, plain_url
+from splitjob.urls import MAX_URL_LENGTH, UrlError, parse, plain_url
 
-__all__ = ["Converted", "SplitRequest", "problems"]
+__all__ = ["ResourceDraft", "SplitRequest", "problems"]
 
 MAX_SEED = 2**53 - 1  # what every JSON library can hold exactly
 _TEXT = r"^[^\x00-\x1f\x7f]*$"  # no control characters
@@ -38,7 +38,7 @@ _TEXT = r"^[^\x00-\x1f\x7f]*$"  # no control characters
 def _web_url(url: str) -> str:
     try:
         plain_url(parse(url))
-    except UrlRefused as refused:
+    except UrlError as refused:
         raise ValueError(f"this URL cannot be used: {refused}") from None
     return url
 
@@ -50,7 +50,7 @@ MetadataValue = Annotated[str, Field(max_length=1024)]
 EVENT_ORDER: tuple[EventName, ...] = ("started", "progress", "completed", "failed", "canceled")
 
 
-class Converted(NamedTuple):
+class ResourceDraft(NamedTuple):
     """A request as the cluster holds it.
 
     Attributes:
@@ -164,7 +164,7 @@ class SplitRequest(BaseModel):
             raise ValueError("at most three decimals")
         return overlap
 
-    def to_resource(self) -> Converted:
+    def to_resource_draft(self) -> ResourceDraft:
         """Return this request as the cluster holds it, its bearer secrets apart."""
         secrets: dict[str, str] = {}
         source = _locate(self.audio_url, workload.SECRET_KEY_SOURCE, secrets)
@@ -199,7 +199,7 @@ class SplitRequest(BaseModel):
             queue_deadline_seconds=self.queue_deadline_seconds,
             run_deadline_seconds=self.run_deadline_seconds,
         )
-        return Converted(request, secrets)
+        return ResourceDraft(request, secrets)
 
 
 def problems(

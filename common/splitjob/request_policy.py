@@ -10,11 +10,11 @@ from typing import NamedTuple
 
 from splitjob import formats, workload
 from splitjob.addresses import Network, parse_host, refusal
-from splitjob.allowlist import Allowlist, NotAllowed
+from splitjob.allowlist import Allowlist, NotAllowedError
 from splitjob.models import ModelRecord
 from splitjob.resource import Location, Request
 from splitjob.result import remainder_name
-from splitjob.urls import UrlRefused, WebUrl, parse, plain_url
+from splitjob.urls import UrlError, WebUrl, parse, plain_url
 
 MANIFEST = "manifest"
 MAX_METADATA_BYTES = 1024
@@ -149,7 +149,7 @@ def _transfer_problems(
     for field, (location, key) in places.items():
         try:
             url = _resolve(location, key, secrets)
-        except UrlRefused as refused:
+        except UrlError as refused:
             yield FieldProblem(field, "invalid", f"this URL cannot be used: {refused}")
             continue
         if url.scheme == "http" and not rules.local:
@@ -173,9 +173,9 @@ def _webhook_problems(
     try:
         _resolve(request.webhook, workload.SECRET_KEY_WEBHOOK, secrets)
         allowlist.check(_whole(request.webhook, secrets))
-    except UrlRefused as refused:
+    except UrlError as refused:
         yield FieldProblem("webhook", "invalid", f"this URL cannot be used: {refused}")
-    except NotAllowed as refused:
+    except NotAllowedError as refused:
         yield FieldProblem("webhook", NOT_ALLOWED, refused.reason)
 
 
@@ -183,17 +183,17 @@ def _resolve(location: Location, key: str, secrets: Mapping[str, str]) -> WebUrl
     """Return the URL behind a location.
 
     Raises:
-        UrlRefused: it is none, or the Secret does not hold what the location says.
+        UrlError: it is none, or the Secret does not hold what the location says.
     """
     if location.secret_key is not None:
         if location.secret_key != key:
-            raise UrlRefused(f"its secretKey must be {key}")
+            raise UrlError(f"its secretKey must be {key}")
         if key not in secrets:
-            raise UrlRefused(f"the Secret of this request has no key {key}")
+            raise UrlError(f"the Secret of this request has no key {key}")
     url = parse(_whole(location, secrets))
     plain = plain_url(url)
     if location.secret_key is not None and plain != plain_url(parse(location.url)):
-        raise UrlRefused("it is not the one that stands in the Secret")
+        raise UrlError("it is not the one that stands in the Secret")
     return url
 
 

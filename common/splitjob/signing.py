@@ -25,11 +25,11 @@ _TIMESTAMP = re.compile(r"[0-9]{10}", re.ASCII)
 _SIGNATURE = re.compile(r"sha256=[0-9a-f]{64}", re.ASCII)
 
 
-class TokenMissing(ValueError):  # noqa: N818 - reads as what is wrong
+class TokenError(ValueError):
     """No usable signing token is configured: the process must not start."""
 
 
-class SignatureRefused(Exception):  # noqa: N818 - reads as what happened
+class SignatureError(Exception):
     """A signature does not hold.
 
     Attributes:
@@ -51,21 +51,21 @@ def parse_tokens(text: str | None) -> list[str]:
         At least one token; the first signs, all verify.
 
     Raises:
-        TokenMissing: there is none, one is empty or has a line break inside, or a `whsec_` token is
+        TokenError: there is none, one is empty or has a line break inside, or a `whsec_` token is
             not base64.
     """
     if text is None or not text.strip():
-        raise TokenMissing(
+        raise TokenError(
             "DEMUCSSVC_TOKEN is empty. Set it to the secret shared with the callers "
             "(several, separated by commas, while a secret is being replaced)."
         )
     tokens = [token.strip() for token in text.split(",")]
     if not all(tokens):
-        raise TokenMissing(
+        raise TokenError(
             "DEMUCSSVC_TOKEN holds an empty token: remove the comma at its end, or the doubled one."
         )
     if any(_CONTROL.search(token) for token in tokens):
-        raise TokenMissing(
+        raise TokenError(
             "DEMUCSSVC_TOKEN holds a line break, a tab or another control character: it is one "
             "line, tokens separated by commas."
         )
@@ -96,12 +96,12 @@ class Signer:
         tokens: at least one, none of them empty (`parse_tokens`).
 
     Raises:
-        TokenMissing: there is no token, or an empty one.
+        TokenError: there is no token, or an empty one.
     """
 
     def __init__(self, tokens: Sequence[str]) -> None:
         if not tokens or not all(tokens):
-            raise TokenMissing("there is no token to sign with: set DEMUCSSVC_TOKEN")
+            raise TokenError("there is no token to sign with: set DEMUCSSVC_TOKEN")
         self._keys = [token.encode() for token in tokens]
         self._standard_key = _standard_key(tokens[0])
 
@@ -132,17 +132,17 @@ class Signer:
             now: Unix time in seconds.
 
         Raises:
-            SignatureRefused: a header is missing or malformed, the timestamp is more than 300 s
+            SignatureError: a header is missing or malformed, the timestamp is more than 300 s
                 off, or no token gives this signature.
         """
         if timestamp_header is None or signature_header is None:
-            raise SignatureRefused("the headers X-Signature and X-Timestamp are both required")
+            raise SignatureError("the headers X-Signature and X-Timestamp are both required")
         if not _TIMESTAMP.fullmatch(timestamp_header):
-            raise SignatureRefused("X-Timestamp must be Unix time in seconds, ten digits")
+            raise SignatureError("X-Timestamp must be Unix time in seconds, ten digits")
         if not _SIGNATURE.fullmatch(signature_header):
-            raise SignatureRefused("X-Signature must be sha256= and 64 lower-case hex digits")
+            raise SignatureError("X-Signature must be sha256= and 64 lower-case hex digits")
         if abs(now - int(timestamp_header)) > WINDOW_SECONDS:
-            raise SignatureRefused("X-Timestamp is more than 300 s away from the service's clock")
+            raise SignatureError("X-Timestamp is more than 300 s away from the service's clock")
         given = signature_header.removeprefix("sha256=").encode()
         # Every key is tried, also after a match: the time must not tell which one it was.
         matches = [
@@ -150,7 +150,7 @@ class Signer:
             for key in self._keys
         ]
         if not any(matches):
-            raise SignatureRefused(
+            raise SignatureError(
                 "X-Signature does not match: sign the raw body, byte for byte, then '|' and the "
                 "timestamp (a request without a body signs 'METHOD path?query')"
             )
@@ -188,5 +188,5 @@ def _standard_key(token: str) -> bytes:
     except binascii.Error:
         key = b""
     if not key:
-        raise TokenMissing("a token that begins with whsec_ must go on with base64")
+        raise TokenError("a token that begins with whsec_ must go on with base64")
     return key

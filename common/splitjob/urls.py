@@ -19,7 +19,7 @@ _HOST_NAME = re.compile(r"[a-z0-9_-]{1,63}(\.[a-z0-9_-]{1,63})*", re.ASCII)
 _AUTHORITY = re.compile(r"[a-z]+://([^/?#]+)", re.IGNORECASE)
 
 
-class UrlRefused(ValueError):  # noqa: N818 - reads as what happened
+class UrlError(ValueError):
     """A URL cannot be used; the message says why, and holds no part of its query."""
 
 
@@ -51,18 +51,18 @@ def parse(url: str) -> WebUrl:
     """Return an http(s) URL in its normal form.
 
     Raises:
-        UrlRefused: it is no such URL, names a user, has a fragment, climbs with `..` (in any
+        UrlError: it is no such URL, names a user, has a fragment, climbs with `..` (in any
             encoding), or holds characters that parsers disagree about.
     """
     _refuse_ambiguity(url)
     try:
         parsed = httpx.URL(url)
     except (httpx.InvalidURL, UnicodeError):
-        raise UrlRefused("it is not a valid URL") from None
+        raise UrlError("it is not a valid URL") from None
     if parsed.scheme not in DEFAULT_PORTS:
-        raise UrlRefused("only http:// and https:// URLs are taken")
+        raise UrlError("only http:// and https:// URLs are taken")
     if parsed.port is not None and not 0 < parsed.port < 65536:
-        raise UrlRefused("its port is not between 1 and 65535")
+        raise UrlError("its port is not between 1 and 65535")
     path = parsed.raw_path.partition(b"?")[0].decode("ascii")
     _refuse_climbing(re.split(r"[?#]", url, maxsplit=1)[0])
     return WebUrl(
@@ -78,28 +78,28 @@ def plain_url(url: WebUrl) -> str:
     """Return a URL without its query, normalised, as the resource holds it.
 
     Raises:
-        UrlRefused: it is longer than the resource takes; percent-encoding may have made it so.
+        UrlError: it is longer than the resource takes; percent-encoding may have made it so.
     """
     host = f"[{url.host}]" if ":" in url.host else url.host
     port = "" if url.port == DEFAULT_PORTS[url.scheme] else f":{url.port}"
     plain = f"{url.scheme}://{host}{port}{url.path}"
     if len(plain) > MAX_PLAIN_URL_LENGTH:
-        raise UrlRefused(f"without its query it is longer than {MAX_PLAIN_URL_LENGTH} characters")
+        raise UrlError(f"without its query it is longer than {MAX_PLAIN_URL_LENGTH} characters")
     return plain
 
 
 def _refuse_ambiguity(url: str) -> None:
     if len(url) > MAX_URL_LENGTH:
-        raise UrlRefused(f"it is longer than {MAX_URL_LENGTH} characters")
+        raise UrlError(f"it is longer than {MAX_URL_LENGTH} characters")
     if re.search(r"[\x00-\x20\x7f\\]|\s", url):
-        raise UrlRefused("it holds a space, a control character or a backslash: percent-encode it")
+        raise UrlError("it holds a space, a control character or a backslash: percent-encode it")
     if "#" in url:
-        raise UrlRefused("it has a fragment (#), which is never sent")
+        raise UrlError("it has a fragment (#), which is never sent")
     authority = _AUTHORITY.match(url)
     if authority is None:
-        raise UrlRefused("it is not of the form https://host/path")
+        raise UrlError("it is not of the form https://host/path")
     if "@" in authority[1]:
-        raise UrlRefused("it names a user (user@host)")
+        raise UrlError("it names a user (user@host)")
 
 
 def _refuse_climbing(url: str) -> None:
@@ -109,7 +109,7 @@ def _refuse_climbing(url: str) -> None:
         path = decoded
     for segment in re.split(r"[/\\]", path):
         if segment.partition(";")[0].strip() in {".", ".."}:  # servers drop what follows a ;
-            raise UrlRefused("its path climbs with '.' or '..'")
+            raise UrlError("its path climbs with '.' or '..'")
 
 
 def _host(raw: str) -> str:
@@ -117,9 +117,9 @@ def _host(raw: str) -> str:
     try:
         address = parse_host(host)
     except ValueError:
-        raise UrlRefused("its host is neither a name nor an address") from None
+        raise UrlError("its host is neither a name nor an address") from None
     if address is not None:
         return str(address)
     if not _HOST_NAME.fullmatch(host) or len(host) > 253:
-        raise UrlRefused("its host is not a valid name")
+        raise UrlError("its host is not a valid name")
     return host

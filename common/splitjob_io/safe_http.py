@@ -6,10 +6,10 @@ changes nothing. TLS is verified against the host's name as ever. No proxy is us
 resolve the name again, out of reach of the check.
 
 Errors besides httpx's own:
-  ForbiddenAddress    the host is, or resolves to, an address that must not be contacted
-  ForbiddenRedirect   too many redirects, or one from https to http or to something else
+  ForbiddenAddressError    the host is, or resolves to, an address that must not be contacted
+  ForbiddenRedirectError   too many redirects, or one from https to http or to something else
 
-Both are `Forbidden`; `Forbidden.failure` gives the job-level failure `source_forbidden`.
+Both are a `ForbiddenTargetError`, whose `failure` gives the job-level failure `source_forbidden`.
 """
 
 import socket
@@ -27,7 +27,7 @@ import httpx
 
 from splitjob.addresses import Address, Network, parse_host, refusal
 from splitjob.errors import ErrorCode, Failure
-from splitjob.urls import UrlRefused, parse
+from splitjob.urls import UrlError, parse
 
 MAX_REDIRECTS = 3
 MAX_ADDRESSES = 4  # of one answer that are tried
@@ -63,7 +63,7 @@ class Deadline:
         return left if timeout is None else min(left, timeout)
 
 
-class Forbidden(Exception):  # noqa: N818 - reads as what happened
+class ForbiddenTargetError(Exception):
     """A place that must not be contacted was asked for. The message holds no query."""
 
     def failure(self) -> Failure:
@@ -71,11 +71,11 @@ class Forbidden(Exception):  # noqa: N818 - reads as what happened
         return Failure(ErrorCode.SOURCE_FORBIDDEN, str(self))
 
 
-class ForbiddenAddress(Forbidden):
+class ForbiddenAddressError(ForbiddenTargetError):
     """The host is, or resolves to, an address that must not be contacted."""
 
 
-class ForbiddenRedirect(Forbidden):
+class ForbiddenRedirectError(ForbiddenTargetError):
     """A redirect that is not followed."""
 
 
@@ -124,13 +124,13 @@ def stream(
         The first answer that is no redirect, its body not read yet.
 
     Raises:
-        Forbidden: the URL is refused, or an address or a redirect on the way is.
+        ForbiddenTargetError: the URL is refused, or an address or a redirect on the way is.
         httpx.HTTPError: as httpx raises it.
     """
     try:
         parse(url)
-    except UrlRefused as refused:
-        raise Forbidden(f"the source's URL is refused: {refused}") from None
+    except UrlError as refused:
+        raise ForbiddenTargetError(f"the source's URL is refused: {refused}") from None
     for _hop in range(MAX_REDIRECTS + 1):
         with http.stream("GET", url, headers=headers) as response:
             if not response.has_redirect_location:
@@ -138,7 +138,7 @@ def stream(
                 return
             target = response.headers["Location"]
         url = redirect_target(url, target)
-    raise ForbiddenRedirect(f"the source redirects more than {MAX_REDIRECTS} times")
+    raise ForbiddenRedirectError(f"the source redirects more than {MAX_REDIRECTS} times")
 
 
 def resolve(host: str, port: int, timeout: float | None = None) -> list[Address]:
@@ -185,7 +185,7 @@ def check_addresses(
     """Check every address a host resolves to.
 
     Raises:
-        ForbiddenAddress: one of them must not be contacted.
+        ForbiddenAddressError: one of them must not be contacted.
     """
     for address in addresses:
         reason = refusal(address, allowed_networks)
@@ -193,7 +193,7 @@ def check_addresses(
             reason = "an address of this machine"
         if reason is not None:
             where = host if str(address) == host else f"{host} ({address})"
-            raise ForbiddenAddress(f"{where} is {reason}, which is not contacted")
+            raise ForbiddenAddressError(f"{where} is {reason}, which is not contacted")
 
 
 def _within(address: Address, networks: Sequence[Network]) -> bool:
@@ -215,7 +215,7 @@ def _literal(host: str) -> Address | None:
     try:
         return parse_host(host)
     except ValueError:
-        raise ForbiddenAddress(f"{host} is neither a name nor an address") from None
+        raise ForbiddenAddressError(f"{host} is neither a name nor an address") from None
 
 
 def redirect_target(url: str, location: str) -> str:
@@ -226,20 +226,22 @@ def redirect_target(url: str, location: str) -> str:
         location: its Location header.
 
     Raises:
-        ForbiddenRedirect: it leads from https to http, or to no http(s) URL at all.
+        ForbiddenRedirectError: it leads from https to http, or to no http(s) URL at all.
     """
     try:
         target = httpx.URL(url).join(location)
         target = target.copy_with(fragment=None)
         before, after = parse(url), parse(str(target))
-    except UrlRefused as refused:
-        raise ForbiddenRedirect(
+    except UrlError as refused:
+        raise ForbiddenRedirectError(
             f"the source redirects to a URL that is refused: {refused}"
         ) from None
     except (httpx.InvalidURL, ValueError):
-        raise ForbiddenRedirect("the source redirects to something that is not a URL") from None
+        raise ForbiddenRedirectError(
+            "the source redirects to something that is not a URL"
+        ) from None
     if before.scheme == "https" and after.scheme != "https":
-        raise ForbiddenRedirect("the source redirects from https to http")
+        raise ForbiddenRedirectError("the source redirects from https to http")
     return str(target)
 
 

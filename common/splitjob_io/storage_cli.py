@@ -35,7 +35,7 @@ HINTS = {
 }
 
 
-class Mismatch(Exception):  # noqa: N818 - the storage answered, but wrongly
+class MismatchError(Exception):
     """The storage answered, but not with what had been stored."""
 
 
@@ -57,7 +57,7 @@ class Trial:
         """Do one operation, print what came of it; blank `needed_for` means optional."""
         try:
             deed()
-        except (StorageError, Mismatch, httpx.HTTPError) as error:
+        except (StorageError, MismatchError, httpx.HTTPError) as error:
             kind = f"needed for {needed_for}" if needed_for else "not needed by the service"
             print(f"  FAILED  {name} ({kind})\n          {explain(error)}")
             (self.failed_required if needed_for else self.failed_optional).append(name)
@@ -192,14 +192,14 @@ def _download(trial: Trial) -> None:
 def _list(trial: Trial) -> None:
     keys = [one["key"] for one in trial.storage.list_objects(trial.prefix)]
     if trial.key("small") not in keys:
-        raise Mismatch("the listing does not name an object that was just written")
+        raise MismatchError("the listing does not name an object that was just written")
 
 
 def _put_if_absent(trial: Trial) -> None:
     key = trial.key("once.json")
     _expect(trial.storage.put_if_absent(key, b'{"first": true}'), True)
     if trial.storage.put_if_absent(key, b'{"first": false}'):
-        raise Mismatch("a second write went through although the object was there")
+        raise MismatchError("a second write went through although the object was there")
     _expect(trial.storage.get_json(key), {"first": True})
 
 
@@ -244,7 +244,7 @@ def _clean_up(trial: Trial) -> None:
 
 def _expect(found: object, expected: object) -> None:
     if found != expected:
-        raise Mismatch("the storage did not give back what had been stored")
+        raise MismatchError("the storage did not give back what had been stored")
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -10,10 +10,10 @@ from email.utils import parsedate_to_datetime
 import httpx
 
 from splitjob.addresses import Network
-from splitjob.allowlist import Allowlist, NotAllowed
+from splitjob.allowlist import Allowlist, NotAllowedError
 from splitjob.signing import Signer
 from splitjob_io.certificates import certificate_trouble
-from splitjob_io.safe_http import Deadline, Forbidden, client
+from splitjob_io.safe_http import Deadline, ForbiddenTargetError, client
 
 TIMEOUT_SECONDS = 15.0
 MAX_RETRY_AFTER_SECONDS = 24 * 3600
@@ -74,9 +74,9 @@ class WebhookSender:
         try:
             self._allowlist.check(url)
             response = self._post(url, event_id, body, timeout)
-        except NotAllowed as refused:
+        except NotAllowedError as refused:
             return DeliveryOutcome(delivered=False, blocked=True, error=refused.reason)
-        except Forbidden as refused:
+        except ForbiddenTargetError as refused:
             return DeliveryOutcome(delivered=False, blocked=True, error=f"not sent: {refused}")
         except httpx.TimeoutException:
             return DeliveryOutcome(

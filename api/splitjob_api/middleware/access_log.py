@@ -19,7 +19,7 @@ _MAX_PATH = 200
 logger = logging.getLogger(__name__)
 
 
-class Access:
+class AccessLogMiddleware:
     """Logs and measures what an app answers. Of a path, the query is never logged.
 
     Args:

@@ -15,11 +15,11 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from splitjob.signing import (
     SIGNATURE_HEADER,
     TIMESTAMP_HEADER,
-    SignatureRefused,
+    SignatureError,
     Signer,
     request_payload,
 )
-from splitjob_api.problems import ApiProblem
+from splitjob_api.problems import ApiError
 
 MAX_BODY_BYTES = 64 * 1024
 MAX_HEAD_BYTES = 32 * 1024
@@ -30,11 +30,11 @@ _METHODS_WITH_BODY = frozenset({"POST", "PUT", "PATCH"})
 _CLOSE = {"Connection": "close"}
 
 
-class ClientGone(Exception):  # noqa: N818 - reads as what happened
+class ClientDisconnectedError(Exception):
     """The client closed the connection before its request was complete."""
 
 
-class Gate:
+class SignatureMiddleware:
     """Lets requests through to an app that are small enough, whole, and signed.
 
     Args:
@@ -66,9 +66,9 @@ class Gate:
             return
         try:
             admitted = await self._admit(scope, receive)
-        except ClientGone:
+        except ClientDisconnectedError:
             return
-        except ApiProblem as problem:
+        except ApiError as problem:
             await problem.response()(scope, receive, send)
             return
         await self._app(scope, admitted, send)
@@ -90,7 +90,7 @@ class Gate:
             async with asyncio.timeout(self._body_seconds):
                 return await _collect(receive)
         except TimeoutError:
-            raise ApiProblem(
+            raise ApiError(
                 408,
                 "body_timeout",
                 f"the body was not complete after {self._body_seconds:g} seconds",
@@ -108,8 +108,8 @@ class Gate:
                 _single(headers, SIGNATURE_HEADER),
                 self._clock(),
             )
-        except SignatureRefused as refused:
-            raise ApiProblem(
+        except SignatureError as refused:
+            raise ApiError(
                 401,
                 "signature_invalid",
                 refused.reason,
@@ -122,7 +122,7 @@ def _refuse_large_head(scope: Scope) -> None:
     size = len(scope["query_string"]) + len(scope["path"])
     size += sum(len(name) + len(value) for name, value in scope["headers"])
     if size > MAX_HEAD_BYTES:
-        raise ApiProblem(
+        raise ApiError(
             431,
             "headers_too_large",
             f"path and headers may have {MAX_HEAD_BYTES} bytes",
@@ -136,7 +136,7 @@ async def _collect(receive: Receive) -> bytes:
     while more:
         message = await receive()
         if message["type"] == "http.disconnect":
-            raise ClientGone
+            raise ClientDisconnectedError
         body += message.get("body", b"")
         if len(body) > MAX_BODY_BYTES:
             raise _too_large()
@@ -169,7 +169,7 @@ def _exceeds(stated: str) -> bool:
     return len(digits) > 9 or int(digits or "0") > MAX_BODY_BYTES
 
 
-def _too_large() -> ApiProblem:
-    return ApiProblem(
+def _too_large() -> ApiError:
+    return ApiError(
         413, "body_too_large", f"a body may have {MAX_BODY_BYTES} bytes", headers=_CLOSE
     )

@@ -7,7 +7,7 @@ from fastapi import APIRouter
 from splitjob.resource import MAX_NAME_LENGTH
 from splitjob_api.deps import ServicesDep
 from splitjob_api.job_response import JobResponse, job_response
-from splitjob_api.problems import ApiProblem, documented
+from splitjob_api.problems import ApiError, documented
 
 # The names that a SplitJob can have: DNS subdomains that leave room for a Job's suffix.
 _NAME = re.compile(r"[a-z0-9]([a-z0-9.-]*[a-z0-9])?", re.ASCII)
@@ -20,7 +20,7 @@ def job(job_id: str, services: ServicesDep) -> JobResponse:
     """Answer with the job's state, and what came of it."""
     found = services.cluster.get(job_id) if _is_name(job_id) else None
     if found is None:
-        raise ApiProblem(404, "job_not_found", "there is no such job")
+        raise ApiError(404, "job_not_found", "there is no such job")
     return job_response(found)
 
 

@@ -35,10 +35,10 @@ class QueueStatus(BaseModel):
 @router.get("/queue/status", summary="The queue and the totals", responses=documented(401, 503))
 def queue_status(services: ServicesDep) -> QueueStatus:
     """Answer from counts that a watch keeps current, whatever the number of jobs."""
-    if not services.tally.wait_until_current(LISTED_SECONDS):
+    if not services.queue_stats.wait_until_current(LISTED_SECONDS):
         raise ClusterUnavailableError("has not listed all SplitJobs yet")
     # In this order: a job that is counted in between is then in the batch, and not missed.
-    now = services.tally.snapshot(time.time())
+    now = services.queue_stats.snapshot(time.time())
     finished = _totals(services, now)
     return QueueStatus(
         queue_depth=now.queued,

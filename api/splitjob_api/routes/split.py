@@ -8,19 +8,19 @@ from fastapi import APIRouter, Response
 
 from splitjob.jsonlog import log_context
 from splitjob.presigned import expiry
-from splitjob.request import Converted, SplitRequest
+from splitjob.request import ResourceDraft, SplitRequest
 from splitjob.request_policy import NOT_ALLOWED, FieldProblem, check
 from splitjob_api.deps import Services, ServicesDep, SplitRequestDep
 from splitjob_api.job_response import ResponsePart
 from splitjob_api.openapi import SPLIT_BODY
 from splitjob_api.problems import (
     RETRY_SECONDS,
-    ApiProblem,
+    ApiError,
     documented,
     fields_invalid,
     not_ready,
 )
-from splitjob_api.submission import KeyConflict, Submission, Submitted
+from splitjob_api.submission import IdempotencyConflictError, Submission, Submitted
 
 BODY_FIELDS = {"model": "aiModel", "source": "audioUrl"}
 
@@ -50,20 +50,18 @@ def split(body: SplitRequestDep, services: ServicesDep, response: Response) -> S
     """Answer 202 once the job is durable in the cluster, 200 where the request has one already."""
     if unready := services.readiness.forbids_work():
         raise not_ready([unready])
-    converted = _checked(body, services)
+    draft = _checked(body, services)
     submission = Submission(
         services.cluster,
-        converted,
+        draft,
         body.priority,
-        retried=services.tally.may_be_retried,
+        retried=services.queue_stats.may_be_retried,
         admit=lambda: _admit(body, services),
     )
     try:
         submitted = submission.submit()
-    except KeyConflict as conflict:
-        raise ApiProblem(
-            409, "idempotency_conflict", str(conflict), job_id=conflict.job_id
-        ) from None
+    except IdempotencyConflictError as conflict:
+        raise ApiError(409, "idempotency_conflict", str(conflict), job_id=conflict.job_id) from None
     warnings = _warnings(body, services) if submitted.created else []
     _note(submitted, body, services)
     response.status_code = 202 if submitted.created else 200
@@ -71,20 +69,20 @@ def split(body: SplitRequestDep, services: ServicesDep, response: Response) -> S
     return SplitAnswer(job_id=submitted.job_id, warnings=warnings or None)
 
 
-def _checked(body: SplitRequest, services: Services) -> Converted:
+def _checked(body: SplitRequest, services: Services) -> ResourceDraft:
     """Return the request as the cluster will hold it.
 
     Raises:
-        ApiProblem: 422; first what is wrong with the fields, then what the allowlist says.
+        ApiError: 422; first what is wrong with the fields, then what the allowlist says.
     """
-    converted = body.to_resource()
-    found = check(converted.request, converted.secrets, services.rules)
+    draft = body.to_resource_draft()
+    found = check(draft.request, draft.secrets, services.rules)
     fields = [_in_body(problem) for problem in found if problem.code != NOT_ALLOWED]
     if fields:
         raise fields_invalid(fields)
     for problem in found:
-        raise ApiProblem(422, "webhook_not_allowed", problem.message, errors=[problem])
-    return converted
+        raise ApiError(422, "webhook_not_allowed", problem.message, errors=[problem])
+    return draft
 
 
 def _expired(body: SplitRequest) -> list[FieldProblem]:
@@ -97,7 +95,7 @@ def _expired(body: SplitRequest) -> list[FieldProblem]:
 
 
 def _warnings(body: SplitRequest, services: Services) -> list[str]:
-    drain = services.tally.snapshot(time.time()).drain_seconds
+    drain = services.queue_stats.snapshot(time.time()).drain_seconds
     if drain is None:
         return []
     turn = time.time() + drain
@@ -120,13 +118,13 @@ def _admit(body: SplitRequest, services: Services) -> None:
     """Refuse what no new job can be made of; one that is there already serves it all the same.
 
     Raises:
-        ApiProblem: 422 where a presigned URL has expired, 429 where too many jobs wait.
+        ApiError: 422 where a presigned URL has expired, 429 where too many jobs wait.
     """
     if expired := _expired(body):
         raise fields_invalid(expired)
     limit = services.settings.max_queued_jobs
-    if limit and services.tally.snapshot(time.time()).queued >= limit:
-        raise ApiProblem(
+    if limit and services.queue_stats.snapshot(time.time()).queued >= limit:
+        raise ApiError(
             429,
             "queue_full",
             f"{limit} jobs wait already; try again later",
@@ -136,7 +134,7 @@ def _admit(body: SplitRequest, services: Services) -> None:
 
 def _note(submitted: Submitted, body: SplitRequest, services: Services) -> None:
     if submitted.created:
-        services.tally.accepted(submitted.splitjob)
+        services.queue_stats.accepted(submitted.splitjob)
     outcome = "created" if submitted.created else "repeated"
     services.metrics.submissions.labels(outcome).inc()
     with log_context(

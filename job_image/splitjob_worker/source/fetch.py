@@ -12,9 +12,9 @@ import httpx
 from splitjob.addresses import Network
 from splitjob.errors import ErrorCode, Failure
 from splitjob.presigned import expiry
-from splitjob.urls import UrlRefused, parse
+from splitjob.urls import UrlError, parse
 from splitjob_io.certificates import certificate_trouble
-from splitjob_io.safe_http import Deadline, Forbidden, client, stream
+from splitjob_io.safe_http import Deadline, ForbiddenTargetError, client, stream
 from splitjob_worker.scratch import Scratch, check_source
 from splitjob_worker.stopping import Stop
 
@@ -158,7 +158,7 @@ class Download:
             before = self._size
             try:
                 self._attempt()
-            except Forbidden as refused:
+            except ForbiddenTargetError as refused:
                 raise refused.failure() from None
             except (_Broken, httpx.HTTPError) as error:
                 failure = self._failure_of(error)
@@ -178,7 +178,7 @@ class Download:
     def _check_url(self) -> None:
         try:
             scheme = parse(self._url).scheme
-        except UrlRefused as refused:
+        except UrlError as refused:
             raise Failure(
                 ErrorCode.SOURCE_FORBIDDEN, f"the source's URL cannot be used: {refused}"
             ) from None

@@ -17,7 +17,7 @@ from splitjob.addresses import Network
 from splitjob.errors import ErrorCode, Failure
 from splitjob.result import Manifest
 from splitjob_io.certificates import certificate_trouble
-from splitjob_io.safe_http import Deadline, Forbidden, client
+from splitjob_io.safe_http import Deadline, ForbiddenTargetError, client
 from splitjob_io.storage import S3Service, StorageError
 from splitjob_worker.stems.encode import EncodedStem
 from splitjob_worker.stopping import Stop, Superseded
@@ -188,7 +188,7 @@ class PresignedUrls:
                 self._stop.wait(FIRST_WAIT * 2**attempt)
             try:
                 status = self._send(url, size, body(), deadline)
-            except Forbidden as refused:
+            except ForbiddenTargetError as refused:
                 raise _refused(what, str(refused), retryable=False) from None
             except httpx.HTTPError as error:
                 if not deadline.left:

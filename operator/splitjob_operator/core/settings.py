@@ -298,7 +298,7 @@ class Settings(BaseSettings):
         """The active tokens, the signing one first.
 
         Raises:
-            splitjob.signing.TokenMissing: there is none, or one cannot be used.
+            splitjob.signing.TokenError: there is none, or one cannot be used.
         """
         return parse_tokens(self.demucssvc_token)
 

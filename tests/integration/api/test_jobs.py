@@ -187,7 +187,7 @@ def test_16_and_17_a_crash_between_the_writes_and_the_answer(
     crashing = Crashing(NAMESPACE, after=after)
     with pytest.raises(SystemExit):
         Submission(
-            crashing, request.to_resource(), 0, retried=lambda _: False, admit=lambda: None
+            crashing, request.to_resource_draft(), 0, retried=lambda _: False, admit=lambda: None
         ).submit()
     answer = api.post(body(version_id))
     assert answer.status_code == (200 if after else 202)

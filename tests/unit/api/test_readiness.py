@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import pytest
 
 from splitjob_api import readiness
-from splitjob_api.queue_stats import Tally
+from splitjob_api.queue_stats import QueueStats
 from splitjob_api.readiness import LATE, Readiness
 from splitjob_kube.preconditions import Unready, UnreadyReason
 
@@ -38,7 +38,7 @@ def slow(monkeypatch: pytest.MonkeyPatch) -> SlowCluster:
 
 
 def test_a_request_does_not_wait_for_the_question_of_another(slow: SlowCluster) -> None:
-    ready = Readiness(lambda: None, slow.unmet, Tally(), lambda _: None)
+    ready = Readiness(lambda: None, slow.unmet, QueueStats(), lambda _: None)
     assert ready.unready() == (OUTDATED,)
     asking = threading.Thread(target=ready.unready)
     asking.start()
@@ -53,6 +53,6 @@ def test_a_request_does_not_wait_for_the_question_of_another(slow: SlowCluster) 
 
 
 def test_a_request_asks_where_nobody_else_has(slow: SlowCluster) -> None:
-    ready = Readiness(lambda: None, slow.unmet, Tally(), lambda _: None)
+    ready = Readiness(lambda: None, slow.unmet, QueueStats(), lambda _: None)
     assert ready.forbids_work() == OUTDATED
     assert slow.asked == 1

@@ -3,7 +3,7 @@
 import pytest
 
 from splitjob.configuration import ConfigurationError, read_settings
-from splitjob.signing import TokenMissing, parse_tokens
+from splitjob.signing import TokenError, parse_tokens
 from splitjob_api.settings import Settings as ApiSettings
 from splitjob_io.storage import S3Service, StorageSettings
 from splitjob_operator.core.settings import Settings as OperatorSettings
@@ -124,5 +124,5 @@ def test_the_newline_at_a_files_end_is_dropped(environment: pytest.MonkeyPatch) 
 
 
 def test_two_lines_are_not_one_token() -> None:
-    with pytest.raises(TokenMissing, match="line break"):
+    with pytest.raises(TokenError, match="line break"):
         parse_tokens("first\nsecond")

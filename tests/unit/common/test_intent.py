@@ -21,7 +21,7 @@ BODY = {
 
 def intent(**fields: Any) -> str:
     body = SplitRequest.model_validate({**BODY, **fields})
-    return intent_of(body.to_resource().request, body.priority)
+    return intent_of(body.to_resource_draft().request, body.priority)
 
 
 @pytest.mark.parametrize(

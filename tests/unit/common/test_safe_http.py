@@ -119,7 +119,7 @@ def test_forbidden_addresses_are_never_dialled(host: str) -> None:
     dialled: list[str] = []
     with (
         server(lambda handler: dialled.append(handler.path)) as port,
-        pytest.raises(safe_http.Forbidden) as refused,
+        pytest.raises(safe_http.ForbiddenTargetError) as refused,
     ):
         get(f"http://{host}:{port}/?secret", networks=())
     assert dialled == []
@@ -130,7 +130,7 @@ def test_forbidden_addresses_are_never_dialled(host: str) -> None:
 def test_a_name_that_points_inside(names: dict[str, list[list[str]]]) -> None:
     """Acceptance 22: one forbidden address among the answers is enough."""
     names["rebind.example"] = [["8.8.8.8", "10.0.0.1"]]
-    with pytest.raises(safe_http.ForbiddenAddress, match="10\\.0\\.0\\.1"):
+    with pytest.raises(safe_http.ForbiddenAddressError, match="10\\.0\\.0\\.1"):
         get("http://rebind.example/", networks=())
 
 
@@ -190,7 +190,7 @@ def test_three_redirects_are_followed_and_no_more() -> None:
 
     with server(answer) as port:
         assert get(f"http://127.0.0.1:{port}/3") == b"there"
-        with pytest.raises(safe_http.ForbiddenRedirect, match="more than 3"):
+        with pytest.raises(safe_http.ForbiddenRedirectError, match="more than 3"):
             get(f"http://127.0.0.1:{port}/4")
 
 
@@ -202,7 +202,7 @@ def test_redirects_inside(location: str) -> None:
     """Acceptance 22: a redirect is checked like the first URL."""
     with (
         server(redirect(lambda _: location)) as port,
-        pytest.raises(safe_http.ForbiddenAddress),
+        pytest.raises(safe_http.ForbiddenAddressError),
     ):
         get(f"http://127.0.0.1:{port}/", networks=parse_networks("127.0.0.1/32"))
 
@@ -214,14 +214,14 @@ def test_redirects_to_something_else(location: str) -> None:
     """Acceptance 21, 23."""
     with (
         server(redirect(lambda _: location)) as port,
-        pytest.raises(safe_http.ForbiddenRedirect),
+        pytest.raises(safe_http.ForbiddenRedirectError),
     ):
         get(f"http://127.0.0.1:{port}/")
 
 
 def test_redirect_from_https_to_http() -> None:
     """Acceptance 23."""
-    with pytest.raises(safe_http.ForbiddenRedirect, match="https to http"):
+    with pytest.raises(safe_http.ForbiddenRedirectError, match="https to http"):
         safe_http.redirect_target("https://a.example/x", "http://a.example/x")
     assert safe_http.redirect_target("https://a.example/x?s=1", "y?t=2") == (
         "https://a.example/y?t=2"

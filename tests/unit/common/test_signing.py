@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from splitjob.signing import SignatureRefused, Signer, TokenMissing, parse_tokens, request_payload
+from splitjob.signing import SignatureError, Signer, TokenError, parse_tokens, request_payload
 
 NOW = 1_790_000_000
 BODY = b'{"versionId":"v1"}'
@@ -50,7 +50,7 @@ def test_plain_token_is_the_standard_webhooks_key_itself() -> None:
 @pytest.mark.parametrize("text", [None, "", "  \n", ",", "a,", ",a", "a,,b", "whsec_", "whsec_%%"])
 def test_refuses_to_start_without_tokens(text: str | None) -> None:
     """Acceptance 9."""
-    with pytest.raises(TokenMissing):
+    with pytest.raises(TokenError):
         parse_tokens(text)
 
 
@@ -64,7 +64,7 @@ def test_both_tokens_of_a_rotation_verify() -> None:
     verify(rotating, Signer(["new"]).sign(BODY, NOW))
     verify(rotating, Signer(["old"]).sign(BODY, NOW))
     assert rotating.sign(BODY, NOW) == Signer(["new"]).sign(BODY, NOW)
-    with pytest.raises(SignatureRefused):
+    with pytest.raises(SignatureError):
         verify(Signer(["new"]), Signer(["old"]).sign(BODY, NOW))
 
 
@@ -77,7 +77,7 @@ def test_inside_the_window(off: int) -> None:
 @pytest.mark.parametrize("off", [-301, 301, 10_000])
 def test_outside_the_window(off: int) -> None:
     """Acceptance 3."""
-    with pytest.raises(SignatureRefused, match="300 s"):
+    with pytest.raises(SignatureError, match="300 s"):
         verify(Signer(["t"]), Signer(["t"]).sign(BODY, NOW + off))
 
 
@@ -99,7 +99,7 @@ def test_outside_the_window(off: int) -> None:
 def test_malformed_timestamps(stamp: str) -> None:
     """Acceptance 4."""
     digest = hmac.new(b"t", BODY + b"|" + stamp.encode(), hashlib.sha256).hexdigest()
-    with pytest.raises(SignatureRefused, match="ten digits"):
+    with pytest.raises(SignatureError, match="ten digits"):
         verify(Signer(["t"]), {"X-Timestamp": stamp, "X-Signature": f"sha256={digest}"})
 
 
@@ -110,21 +110,21 @@ def test_malformed_signatures(change: Callable[[str], str]) -> None:
     """Acceptance 1."""
     headers = Signer(["t"]).sign(BODY, NOW)
     headers["X-Signature"] = change(headers["X-Signature"])
-    with pytest.raises(SignatureRefused):
+    with pytest.raises(SignatureError):
         verify(Signer(["t"]), headers)
 
 
 def test_missing_headers() -> None:
     """Acceptance 1."""
     for headers in ({}, {"X-Timestamp": str(NOW)}, {"X-Signature": "sha256=" + "0" * 64}):
-        with pytest.raises(SignatureRefused, match="required"):
+        with pytest.raises(SignatureError, match="required"):
             verify(Signer(["t"]), headers)
 
 
 def test_bytes_moved_across_the_bar() -> None:
     """Acceptance 5: the same signed bytes, cut elsewhere."""
     headers = Signer(["t"]).sign(BODY + b"|1", NOW)
-    with pytest.raises(SignatureRefused):
+    with pytest.raises(SignatureError):
         verify(Signer(["t"]), headers | {"X-Timestamp": f"1|{NOW}"}, BODY)
 
 
@@ -141,11 +141,11 @@ def test_only_the_signed_payload_verifies(payload: bytes, other: bytes, now: int
     headers = signer.sign(payload, now)
     verify(signer, headers, payload, now)
     if other != payload:
-        with pytest.raises(SignatureRefused):
+        with pytest.raises(SignatureError):
             verify(signer, headers, other, now)
 
 
 @given(st.text(), st.text())
 def test_hostile_headers_are_refused_not_raised(stamp: str, signature: str) -> None:
-    with pytest.raises(SignatureRefused):
+    with pytest.raises(SignatureError):
         Signer(["t"]).verify(BODY, stamp, signature, NOW)

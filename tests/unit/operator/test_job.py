@@ -10,7 +10,7 @@ from tests.support.operator_samples import NAME, UID, manifest_job, settings, sp
 from splitjob import workload
 from splitjob.configuration import ConfigurationError
 from splitjob.resource import LABEL_SPLITJOB, Attempt, Request
-from splitjob.signing import TokenMissing, parse_tokens
+from splitjob.signing import TokenError, parse_tokens
 from splitjob_api.settings import Settings as ApiSettings
 from splitjob_kubelet.runtime.environment import expand
 from splitjob_operator.core.settings import Settings
@@ -212,7 +212,7 @@ class TestSettings:
         """Acceptance 9: it says what the API says, in one line."""
         monkeypatch.setenv("DEMUCSSVC_TOKEN", text)
         monkeypatch.setenv("WORKER_IMAGE", "w:1")
-        with pytest.raises(TokenMissing) as refused:
+        with pytest.raises(TokenError) as refused:
             parse_tokens(text)
         with pytest.raises(ConfigurationError) as ours:
             Settings.from_environment()

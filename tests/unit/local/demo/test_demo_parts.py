@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from bench.audio_files import write_audio
-from splitjob.signing import SignatureRefused, Signer
+from splitjob.signing import SignatureError, Signer
 from splitjob_local.demo import verify
 from splitjob_local.demo.asking import ask
 from splitjob_local.demo.audio import (
@@ -66,7 +66,7 @@ def answer(request: httpx.Request, *, forgetful: bool) -> httpx.Response:
     now = float(stamp or 0) if forgetful else time.time()
     try:
         Signer(["t"]).verify(request.content, stamp, request.headers.get("X-Signature"), now)
-    except SignatureRefused:
+    except SignatureError:
         return httpx.Response(401)
     if b"/elsewhere" in request.content:
         return httpx.Response(422)

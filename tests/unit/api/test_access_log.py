@@ -8,8 +8,8 @@ from starlette.testclient import TestClient
 from starlette.types import Receive, Scope, Send
 
 from splitjob_api.metrics import Metrics
-from splitjob_api.middleware.access_log import Access
-from splitjob_api.queue_stats import Tally
+from splitjob_api.middleware.access_log import AccessLogMiddleware
+from splitjob_api.queue_stats import QueueStats
 
 
 async def defect(scope: Scope, receive: Receive, send: Send) -> None:
@@ -17,8 +17,8 @@ async def defect(scope: Scope, receive: Receive, send: Send) -> None:
 
 
 def test_a_defect_counts_as_the_500_that_it_becomes(caplog: pytest.LogCaptureFixture) -> None:
-    metrics = Metrics(Tally())
-    client = TestClient(Access(defect, metrics))
+    metrics = Metrics(QueueStats())
+    client = TestClient(AccessLogMiddleware(defect, metrics))
     with caplog.at_level(logging.INFO), pytest.raises(RuntimeError):
         client.get("/jobs/x")
     (line,) = [one for one in caplog.records if one.name == "splitjob_api.middleware.access_log"]

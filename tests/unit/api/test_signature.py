@@ -1,4 +1,4 @@
-"""The gate: size, time, signature, in this order, before anything else."""
+"""What a request passes first: size, time, signature, in this order, before anything else."""
 
 import asyncio
 from typing import Any
@@ -10,7 +10,7 @@ from starlette.testclient import TestClient
 from starlette.types import Message, Receive, Scope, Send
 
 from splitjob.signing import Signer
-from splitjob_api.middleware.signature import MAX_BODY_BYTES, Gate
+from splitjob_api.middleware.signature import MAX_BODY_BYTES, SignatureMiddleware
 
 NOW = 1_800_000_000
 SIGNER = Signer(["new-token", "old-token"])
@@ -25,7 +25,7 @@ async def echo(scope: Scope, receive: Receive, send: Send) -> None:
 
 @pytest.fixture
 def client() -> TestClient:
-    return TestClient(Gate(echo, SIGNER, clock=lambda: NOW))
+    return TestClient(SignatureMiddleware(echo, SIGNER, clock=lambda: NOW))
 
 
 def signed(payload: bytes, *, token: str = "new-token", timestamp: int = NOW) -> dict[str, str]:
@@ -124,7 +124,7 @@ def test_open_paths_need_no_signature(client: TestClient) -> None:
 
 
 def run(headers: dict[str, str], messages: list[Message], seconds: float = 5) -> list[Message]:
-    """Hand one request to the gate as a server would; return what it sent."""
+    """Hand one request to the middleware as a server would; return what it sent."""
     sent: list[Message] = []
     rest = iter(messages)
 
@@ -145,7 +145,11 @@ def run(headers: dict[str, str], messages: list[Message], seconds: float = 5) ->
         "query_string": b"",
         "headers": [(name.lower().encode(), value.encode()) for name, value in headers.items()],
     }
-    asyncio.run(Gate(echo, SIGNER, body_seconds=seconds, clock=lambda: NOW)(scope, receive, send))
+    asyncio.run(
+        SignatureMiddleware(echo, SIGNER, body_seconds=seconds, clock=lambda: NOW)(
+            scope, receive, send
+        )
+    )
     return sent
 
 

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from splitjob.request import SplitRequest
-from splitjob_api.problems import ApiProblem
+from splitjob_api.problems import ApiError
 from splitjob_api.request_body import parse_object, validate
 
 
@@ -40,7 +40,7 @@ from splitjob_api.request_body import parse_object, validate
 )
 def test_12_what_is_not_one_plain_json_object_is_refused(body: bytes) -> None:
     """Acceptance 12."""
-    with pytest.raises(ApiProblem) as refused:
+    with pytest.raises(ApiError) as refused:
         parse_object(body)
     assert (refused.value.status, refused.value.code) == (400, "json_invalid")
     refused.value.response()
@@ -52,7 +52,7 @@ def test_12_what_is_not_one_plain_json_object_is_refused(body: bytes) -> None:
 def test_any_bytes_give_an_object_or_a_400(body: bytes) -> None:
     try:
         content = parse_object(body)
-    except ApiProblem as problem:
+    except ApiError as problem:
         answer = problem.response()
     else:
         assert content == json.loads(body)
@@ -61,7 +61,7 @@ def test_any_bytes_give_an_object_or_a_400(body: bytes) -> None:
 
 
 def test_each_wrong_field_is_named() -> None:
-    with pytest.raises(ApiProblem) as refused:
+    with pytest.raises(ApiError) as refused:
         validate(SplitRequest, {"versionId": 1, "stems": ["ok", 2], "x" * 5000: 1})
     problem = refused.value
     assert problem.status == 422
@@ -71,6 +71,6 @@ def test_each_wrong_field_is_named() -> None:
 
 
 def test_values_are_not_repeated() -> None:
-    with pytest.raises(ApiProblem) as refused:
+    with pytest.raises(ApiError) as refused:
         validate(SplitRequest, {"audioUrl": "https://u:p@x/?token=hush", "format": "hush"})
     assert b"hush" not in refused.value.response().body

@@ -10,7 +10,7 @@ from starlette.types import Receive, Scope, Send
 from uvicorn.server import ServerState
 
 from splitjob_api import http_protocol
-from splitjob_api.http_protocol import PatientProtocol
+from splitjob_api.http_protocol import TimedRequestProtocol
 
 SECONDS = 0.4
 HEAD = b"GET /healthz HTTP/1.1\r\nHost: x\r\n"
@@ -28,7 +28,7 @@ async def connection() -> AsyncIterator[tuple[asyncio.StreamReader, asyncio.Stre
     config = uvicorn.Config(answer_at_once, log_config=None, lifespan="off")
     loop = asyncio.get_running_loop()
     server = await loop.create_server(
-        lambda: PatientProtocol(config, ServerState(), {}), "127.0.0.1", 0
+        lambda: TimedRequestProtocol(config, ServerState(), {}), "127.0.0.1", 0
     )
     reader, writer = await asyncio.open_connection(*server.sockets[0].getsockname())
     yield reader, writer

@@ -1,4 +1,4 @@
-"""Counting without asking: what the tally makes of a watch."""
+"""Counting without asking: what the statistics make of a watch."""
 
 import time
 from datetime import UTC, datetime, timedelta
@@ -9,7 +9,7 @@ import pytest
 from splitjob.lifecycle import LifecycleState, lifecycle_of
 from splitjob.resource import ANNOTATION_GENERATION, LABEL_INTENT
 from splitjob.totals import Totals
-from splitjob_api.queue_stats import Tally
+from splitjob_api.queue_stats import QueueStats
 
 
 def splitjob(uid: str, *, age: float = 0, eta: int | None = None, **given: Any) -> dict[str, Any]:
@@ -55,54 +55,54 @@ def test_a_job_nobody_has_looked_at_is_queued() -> None:
 
 
 def test_changes_are_followed() -> None:
-    tally = Tally()
-    tally.replace([splitjob("a", age=60), splitjob("b"), splitjob("c", Succeeded="True")])
-    first = tally.snapshot(time.time())
+    stats = QueueStats()
+    stats.replace([splitjob("a", age=60), splitjob("b"), splitjob("c", Succeeded="True")])
+    first = stats.snapshot(time.time())
     assert (first.queued, first.running, first.uncounted) == (2, 0, {"c": LifecycleState.COMPLETED})
     assert 58 <= first.oldest_seconds <= 62
-    tally.apply("MODIFIED", splitjob("a", Started="True"))
-    tally.apply("MODIFIED", splitjob("c", Succeeded="True", counted=True))
-    tally.apply("DELETED", splitjob("b"))
-    second = tally.snapshot(time.time())
+    stats.apply("MODIFIED", splitjob("a", Started="True"))
+    stats.apply("MODIFIED", splitjob("c", Succeeded="True", counted=True))
+    stats.apply("DELETED", splitjob("b"))
+    second = stats.snapshot(time.time())
     assert (second.queued, second.running, second.uncounted) == (0, 1, {})
     assert second.oldest_seconds == 0
 
 
 def test_a_job_just_created_counts_at_once_and_once() -> None:
-    tally = Tally()
-    tally.replace([])
-    tally.accepted(splitjob("a"))
-    assert tally.snapshot(time.time()).queued == 1
-    tally.apply("ADDED", splitjob("a"))
-    assert tally.snapshot(time.time()).queued == 1
-    tally.apply("DELETED", splitjob("a"))
-    assert tally.snapshot(time.time()).queued == 0
+    stats = QueueStats()
+    stats.replace([])
+    stats.accepted(splitjob("a"))
+    assert stats.snapshot(time.time()).queued == 1
+    stats.apply("ADDED", splitjob("a"))
+    assert stats.snapshot(time.time()).queued == 1
+    stats.apply("DELETED", splitjob("a"))
+    assert stats.snapshot(time.time()).queued == 0
 
 
 def test_one_never_seen_again_is_forgotten() -> None:
-    tally = Tally()
-    tally.accepted(splitjob("a"))
-    assert tally.snapshot(time.time() + 60).queued == 0
+    stats = QueueStats()
+    stats.accepted(splitjob("a"))
+    assert stats.snapshot(time.time() + 60).queued == 0
 
 
 def test_the_drain_is_known_only_where_every_waiting_job_has_an_estimate() -> None:
-    tally = Tally()
-    assert tally.snapshot(time.time()).drain_seconds == 0
-    tally.replace([splitjob("a", eta=100), splitjob("b", Started="True")])
-    assert tally.snapshot(time.time()).drain_seconds in {99, 100}
-    tally.apply("ADDED", splitjob("just-come"))
-    assert tally.snapshot(time.time()).drain_seconds in {99, 100}
-    tally.apply("ADDED", splitjob("c", age=60))
-    assert tally.snapshot(time.time()).drain_seconds is None
+    stats = QueueStats()
+    assert stats.snapshot(time.time()).drain_seconds == 0
+    stats.replace([splitjob("a", eta=100), splitjob("b", Started="True")])
+    assert stats.snapshot(time.time()).drain_seconds in {99, 100}
+    stats.apply("ADDED", splitjob("just-come"))
+    assert stats.snapshot(time.time()).drain_seconds in {99, 100}
+    stats.apply("ADDED", splitjob("c", age=60))
+    assert stats.snapshot(time.time()).drain_seconds is None
 
 
 def test_an_estimate_repeated_runs_down() -> None:
-    tally = Tally()
-    tally.replace([splitjob("a", eta=100)])
-    before = tally.snapshot(time.time() + 50).drain_seconds
-    tally.apply("MODIFIED", splitjob("a", eta=100))
+    stats = QueueStats()
+    stats.replace([splitjob("a", eta=100)])
+    before = stats.snapshot(time.time() + 50).drain_seconds
+    stats.apply("MODIFIED", splitjob("a", eta=100))
     assert before in {49, 50}
-    assert tally.snapshot(time.time() + 50).drain_seconds == before
+    assert stats.snapshot(time.time() + 50).drain_seconds == before
 
 
 def test_no_finished_job_is_counted_twice() -> None:
@@ -120,30 +120,30 @@ def test_no_finished_job_is_counted_twice() -> None:
 
 
 def test_later_generations_are_remembered_until_they_are_gone() -> None:
-    tally = Tally()
-    assert tally.may_be_retried("abc")  # nothing is known yet
-    tally.replace([])
-    assert not tally.may_be_retried("abc")
+    stats = QueueStats()
+    assert stats.may_be_retried("abc")  # nothing is known yet
+    stats.replace([])
+    assert not stats.may_be_retried("abc")
     later = splitjob("b", Succeeded="True", counted=True)
     later["metadata"] |= {
         "labels": {LABEL_INTENT: "abc"},
         "annotations": {ANNOTATION_GENERATION: "1"},
     }
-    tally.accepted(later)
-    assert tally.may_be_retried("abc")
-    tally.apply("ADDED", later)
-    assert tally.may_be_retried("abc")
-    assert not tally.may_be_retried("other")
-    tally.apply("DELETED", later)
-    assert not tally.may_be_retried("abc")
-    tally.lost()
-    assert tally.may_be_retried("abc")
+    stats.accepted(later)
+    assert stats.may_be_retried("abc")
+    stats.apply("ADDED", later)
+    assert stats.may_be_retried("abc")
+    assert not stats.may_be_retried("other")
+    stats.apply("DELETED", later)
+    assert not stats.may_be_retried("abc")
+    stats.lost()
+    assert stats.may_be_retried("abc")
 
 
 def test_10000_jobs_are_counted_in_no_time() -> None:
     """Acceptance 57, the API's part: a bound far above what it takes."""
-    tally = Tally()
-    tally.replace(splitjob(str(number), eta=number) for number in range(10_000))
+    stats = QueueStats()
+    stats.replace(splitjob(str(number), eta=number) for number in range(10_000))
     started = time.perf_counter()
-    assert tally.snapshot(time.time()).queued == 10_000
+    assert stats.snapshot(time.time()).queued == 10_000
     assert time.perf_counter() - started < 0.25
