@@ -26,7 +26,7 @@ class ManifestStore:
         self._service = service
         self._prefix = prefix
 
-    def look(self, splitjob: SplitJob, request: Request) -> ManifestLookup:
+    def read(self, splitjob: SplitJob, request: Request) -> ManifestLookup:
         """Return what stands in the place of a job's manifest."""
         try:
             return self._look(self._key(splitjob, request), splitjob.uid, request)
@@ -54,7 +54,7 @@ class ManifestStore:
             ManifestState.UNREACHABLE, message=f"{self._service.url(key)} keeps changing"
         )
 
-    def clear(self, splitjob: SplitJob, request: Request) -> None:
+    def delete_foreign(self, splitjob: SplitJob, request: Request) -> None:
         """Delete what a former job of the same name left in the manifest's place.
 
         Raises:

@@ -99,7 +99,6 @@ class LookupResults:
         manifest: the answer to ReadManifest.
         claim: the answer to ClaimTombstone; OUR_TOMBSTONE where it stands now.
         job_warning: the answer to ReadJobWarning; blank where there was none.
-        job_refused: why the API server just refused the attempt's Job; blank where it did not.
     """
 
     checked: bool = False
@@ -107,4 +106,3 @@ class LookupResults:
     manifest: ManifestLookup | None = None
     claim: ManifestLookup | None = None
     job_warning: str | None = None
-    job_refused: str = ""

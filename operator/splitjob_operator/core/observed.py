@@ -20,6 +20,7 @@ from splitjob_operator.core.lookups import LookupResults
 
 __all__ = [
     "ContainerTermination",
+    "JobCreationError",
     "KubeJob",
     "KubePod",
     "Observed",
@@ -230,6 +231,19 @@ class KubePod:
 
 
 @dataclass(frozen=True, slots=True)
+class JobCreationError:
+    """Why the Job of an attempt was not created just now.
+
+    Attributes:
+        message: what the API server said, or whose Job is in the way.
+        occupied_by: a Job of the wanted name that is not ours; None: the API server refused.
+    """
+
+    message: str
+    occupied_by: KubeJob | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class QueueDecision:
     """What the queue says to one SplitJob.
 
@@ -253,7 +267,8 @@ class Observed:
         pods: every pod that carries it.
         lost_nodes: nodes that are not ready, or gone, and since when.
         progress: the last progress line of the running pod, where one was read.
-        answers: what was looked up because an earlier round asked for it.
+        lookups: what was looked up because an earlier plan named it.
+        job_creation_error: why the attempt's Job could not be created just now.
     """
 
     splitjob: SplitJob
@@ -263,6 +278,7 @@ class Observed:
     queue_decision: QueueDecision = QueueDecision()
     progress: ProgressLine | None = None
     lookups: LookupResults = field(default_factory=LookupResults)
+    job_creation_error: JobCreationError | None = None
 
 
 def _conditions(raw: Raw) -> dict[str, Raw]:

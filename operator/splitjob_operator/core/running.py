@@ -28,8 +28,8 @@ def reconcile_running(ctx: ReconcileContext, attempt: Attempt) -> Plan:
     """Return what an attempt under way needs."""
     delete_ended_jobs(ctx)
     job = ctx.job_of(attempt)
-    if job is None and (other := _namesake(ctx, attempt)):
-        return _blocked_by(ctx, attempt, other)
+    if job is None and (other := _occupying_job(ctx, attempt)):
+        return _wait_for_name(ctx, other)
     if job is None and attempt.job_uid is None and not attempt.reason and not ctx.canceled:
         return _create(ctx, attempt)
     pods = ctx.pods_of(attempt)
@@ -56,13 +56,13 @@ def _create(ctx: ReconcileContext, attempt: Attempt) -> Plan:
     why = ctx.status.queue.message if ctx.status.queue else ""
     if found := diagnosis.no_capacity(why, deadlines, ctx.now):
         return _end(ctx, attempt, found)
-    refused = ctx.observed.lookups.job_refused
-    if not refused:
+    error = ctx.observed.job_creation_error
+    if error is None:
         return ctx.plan([CreateJob(attempt)])
     ctx.requeue_at(deadlines.queued_since + timedelta(seconds=deadlines.queue))
     ctx.requeue_after(JOB_REFUSED_RETRY_SECONDS)
-    quota = _QUOTA.search(refused)
-    return _pending(ctx, Reason.QUOTA_EXCEEDED if quota else Reason.JOB_REFUSED, refused)
+    quota = _QUOTA.search(error.message)
+    return _pending(ctx, Reason.QUOTA_EXCEEDED if quota else Reason.JOB_REFUSED, error.message)
 
 
 def _end(ctx: ReconcileContext, attempt: Attempt, found: diagnosis.Diagnosis) -> Plan:
@@ -72,13 +72,16 @@ def _end(ctx: ReconcileContext, attempt: Attempt, found: diagnosis.Diagnosis) ->
     return outcome.end(ctx, attempt)
 
 
-def _namesake(ctx: ReconcileContext, attempt: Attempt) -> KubeJob | None:
+def _occupying_job(ctx: ReconcileContext, attempt: Attempt) -> KubeJob | None:
     """Return a Job that has this attempt's name and is not ours."""
-    return next((job for job in ctx.observed.jobs if job.name == attempt.job_name), None)
+    error = ctx.observed.job_creation_error
+    found = error.occupied_by if error else None
+    others = (*ctx.observed.jobs, *([found] if found else []))
+    return next((job for job in others if job.name == attempt.job_name), None)
 
 
-def _blocked_by(ctx: ReconcileContext, attempt: Attempt, other: KubeJob) -> Plan:
-    """Wait for the garbage collector where a former SplitJob left it; else fail clearly."""
+def _wait_for_name(ctx: ReconcileContext, other: KubeJob) -> Plan:
+    """Wait for the garbage collector where a former SplitJob left a Job; else fail clearly."""
     if other.owner_kind != KIND:
         return outcome.fail(
             ctx,

@@ -46,7 +46,9 @@ class App:
         rules = Rules(allowlist, settings.registry(), local, networks)
         cluster = Cluster(settings.namespace, _rights(settings), settings.release)
         readiness = Readiness()
-        bucket = ManifestStore(S3Service(), settings.storage_prefix) if settings.s3_bucket else None
+        manifests = (
+            ManifestStore(S3Service(), settings.storage_prefix) if settings.s3_bucket else None
+        )
         self._threads = Threads(2 * settings.concurrency, "cluster")
         cache = SplitJobCache(settings.max_active_jobs, settings.device, time.monotonic)
         queue = WorkQueue()
@@ -60,7 +62,7 @@ class App:
         loop = asyncio.get_running_loop()
         executor = Executor(
             cluster,
-            bucket,
+            manifests,
             rules,
             settings,
             lambda name: loop.call_soon_threadsafe(self._deliverer.start, name),
@@ -69,7 +71,7 @@ class App:
         self._counter = Counter(cluster, self._threads, cache, settings, readiness)
         self.controller = Controller(
             settings=settings,
-            cluster=cluster,
+            kubernetes=cluster,
             executor=executor,
             cache=cache,
             queue=queue,
@@ -80,7 +82,7 @@ class App:
             nodes=Nodes(cluster, self._threads),
             readiness=readiness,
         )
-        self.resync = Resync(self.controller, readiness, _end_process)
+        self.resync = Resync(self.controller, cluster, readiness, _end_process)
         self._tasks: list[asyncio.Task[None]] = []
         self._http: web.AppRunner | None = None
 

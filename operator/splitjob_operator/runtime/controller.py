@@ -12,16 +12,16 @@ from splitjob.jsonlog import log_context
 from splitjob.resource import LABEL_SPLITJOB
 from splitjob_io.storage import StorageError
 from splitjob_kube.errors import ConflictError, KubernetesError, NotFoundError
-from splitjob_operator.adapters.kubernetes import Cluster
-from splitjob_operator.core.observed import KubeJob, KubePod, Observed, SplitJob
+from splitjob_operator.core.observed import JobCreationError, KubeJob, KubePod, Observed, SplitJob
 from splitjob_operator.core.plan import Plan
 from splitjob_operator.core.queue import BlockedReason
 from splitjob_operator.core.reconcile import reconcile
 from splitjob_operator.core.settings import Settings
 from splitjob_operator.runtime.cache import SplitJobCache
-from splitjob_operator.runtime.executor import Executor, Obstacle
+from splitjob_operator.runtime.executor import Executor
 from splitjob_operator.runtime.metrics import RECONCILES
 from splitjob_operator.runtime.nodes import Nodes
+from splitjob_operator.runtime.ports import KubernetesPort
 from splitjob_operator.runtime.progress import Progress
 from splitjob_operator.runtime.readiness import Readiness
 from splitjob_operator.runtime.threads import Threads
@@ -33,6 +33,7 @@ __all__ = ["Controller"]
 
 log = logging.getLogger(__name__)
 
+Json = dict[str, Any]
 MAX_LOOKUPS = 6
 OF_THIS_ONE = {400, 404, 413, 422}  # what the API server answers because of what it was sent
 
@@ -47,7 +48,7 @@ class Controller:
     """
 
     settings: Settings
-    cluster: Cluster
+    kubernetes: KubernetesPort
     executor: Executor
     cache: SplitJobCache
     queue: WorkQueue
@@ -135,7 +136,7 @@ class Controller:
     async def process(self, name: str) -> None:
         """Read one SplitJob, reconcile it, carry the plan out."""
         try:
-            raw = await self.threads.run(self.cluster.splitjob, name)
+            raw = await self.threads.run(self.kubernetes.splitjob, name)
         except NotFoundError:
             self._gone(name)
             return
@@ -146,13 +147,15 @@ class Controller:
             version_id=request.version_id if request else None,
             correlation_id=request.correlation_id if request else None,
         ):
-            seen = await self._observe(splitjob)
-            try:
-                await self._round(raw, seen)
-            except Obstacle as obstacle:
-                raw = await self.threads.run(self.cluster.splitjob, name)
-                seen = await self._observe(SplitJob.of(raw))
-                await self._round(raw, obstacle.shown_in(seen))
+            error = await self._reconcile(raw, await self._observe(splitjob))
+            if error:  # a fact like any other: `reconcile` decides what comes of it
+                raw = await self.threads.run(self.kubernetes.splitjob, name)
+                observed = await self._observe(SplitJob.of(raw))
+                error = await self._reconcile(raw, replace(observed, job_creation_error=error))
+            if error:
+                raise RuntimeError(
+                    f"cannot create the Job at the second try either: {error.message}"
+                )
 
     async def _observe(self, splitjob: SplitJob) -> Observed:
         """Read what belongs to a SplitJob; nothing where it cannot have anything."""
@@ -161,10 +164,10 @@ class Controller:
         pods: tuple[KubePod, ...] = ()
         under_way = bool(status.attempts) and status.finished_at is None
         if under_way or self.job_names.get(name):
-            found = await self.threads.run(lambda: list(self.cluster.jobs(name)))
+            found = await self.threads.run(lambda: list(self.kubernetes.jobs(name)))
             jobs = tuple(KubeJob.of(job) for job in found)
         if under_way or (jobs and self.settings.keep_finished_jobs_seconds):
-            found = await self.threads.run(lambda: list(self.cluster.pods(name)))
+            found = await self.threads.run(lambda: list(self.kubernetes.pods(name)))
             pods = tuple(KubePod.of(pod) for pod in found)
         progress = next((line for pod in pods if (line := self.progress.of(pod.name))), None)
         return Observed(
@@ -176,37 +179,42 @@ class Controller:
             progress=progress,
         )
 
-    async def _round(self, raw: dict[str, Any], seen: Observed) -> None:
-        name = seen.splitjob.name
-        plan = await self._plan(seen)
-        if _starts(plan, seen):
+    async def _reconcile(self, raw: Json, observed: Observed) -> JobCreationError | None:
+        """Make a plan and carry it out; return why the attempt's Job could not be created."""
+        name = observed.splitjob.name
+        plan = await self._plan(observed)
+        if _starts(plan, observed):
             # No await lies between this look at the queue and the reservation of the place.
             if not self.cache.queue_decision(name).may_start:
                 self.queue.add(name)
-                return
+                return None
             self.cache.reserve(name)
         now = datetime.now(UTC)
         # Where this fails the place stays reserved: the status may be written, its Job not yet.
         # The next look at this SplitJob, which the failure causes, puts the index right.
-        raw = await self.threads.run(self.executor.carry_out, raw, seen.splitjob, plan, now)
-        self.written(raw)
+        done = await self.threads.run(self.executor.execute, raw, observed.splitjob, plan, now)
+        if done.job_creation_error:
+            return done.job_creation_error
+        self.written(done.splitjob)
         self._set_blocked(name, plan.blocked)
         if plan.requeue_at:
             self.queue.add_at(name, plan.requeue_at)
+        return None
 
-    async def _plan(self, seen: Observed) -> Plan:
+    async def _plan(self, observed: Observed) -> Plan:
+        """Return the plan, once all was looked up that it depends on."""
+        splitjob = observed.splitjob
         for _ in range(MAX_LOOKUPS):
             now = datetime.now(UTC)
-            plan = reconcile(seen, self.settings, now)
+            plan = reconcile(observed, self.settings, now)
             if plan.lookup is None:
                 return plan
-            answers = await self.threads.run(
-                self.executor.answer, plan.lookup, seen.splitjob, seen.lookups, now
+            results = await self.threads.run(
+                self.executor.look_up, plan.lookup, splitjob, observed.lookups, now
             )
-            seen = replace(
-                seen, lookups=answers, queue_decision=self.cache.queue_decision(seen.splitjob.name)
-            )
-        raise RuntimeError(f"reconcile keeps asking: {plan.lookup}")
+            decision = self.cache.queue_decision(splitjob.name)
+            observed = replace(observed, lookups=results, queue_decision=decision)
+        raise RuntimeError(f"reconcile wants the same looked up again and again: {plan.lookup}")
 
     def _set_blocked(self, name: str, blocked: BlockedReason | None) -> None:
         """Let others pass one that cannot start, and have it back in its place once it can."""
@@ -216,19 +224,19 @@ class Controller:
     async def _step_aside(self, name: str) -> None:
         """Let others pass one that failed, once it is known whether it has taken a place."""
         try:
-            self.cache.restore(await self.threads.run(self.cluster.splitjob, name))
+            self.cache.restore(await self.threads.run(self.kubernetes.splitjob, name))
         except Exception as error:  # noqa: BLE001 - it must not end the worker
             log.debug("Its next look has to put the index right: %s", error)
             return
         self.cache.set_blocked(name, BlockedReason.JOB)
         self.wake_next()
 
-    def written(self, raw: dict[str, Any]) -> None:
+    def written(self, raw: Json) -> None:
         """Take in a SplitJob as it was just written, so that its echo is not worked on again."""
         self.reconciled[raw["metadata"]["name"]] = raw["metadata"]["resourceVersion"]
         self.know(raw)
 
-    def delivered(self, raw: dict[str, Any]) -> None:
+    def delivered(self, raw: Json) -> None:
         """Take in a SplitJob whose outbox was written: its next attempt or its end is planned."""
         self.know(raw)
         self.queue.add(raw["metadata"]["name"])
@@ -239,9 +247,9 @@ class Controller:
         self.wake_next()
 
 
-def _starts(plan: Plan, seen: Observed) -> bool:
+def _starts(plan: Plan, observed: Observed) -> bool:
     """Whether a plan begins an attempt that was not under way."""
-    before = len(seen.splitjob.status.attempts)
+    before = len(observed.splitjob.status.attempts)
     return plan.status is not None and len(plan.status.attempts) > before
 
 

@@ -5,6 +5,8 @@ from collections.abc import Iterable
 from prometheus_client import Counter, Gauge, Histogram
 
 from splitjob.lifecycle import LifecycleState
+from splitjob.resource import SplitJobStatus
+from splitjob_operator.core.observed import SplitJob
 from splitjob_operator.core.queue import CachedSplitJob
 
 __all__ = [
@@ -16,6 +18,7 @@ __all__ = [
     "RUN_SECONDS",
     "UNREADY",
     "WAIT_SECONDS",
+    "observe_change",
     "observe_stages",
 ]
 
@@ -56,3 +59,24 @@ def _stage(state: LifecycleState) -> str:
     if state.active:
         return "pending"
     return "waiting" if state is LifecycleState.QUEUED else "held"
+
+
+def observe_change(splitjob: SplitJob, status: SplitJobStatus) -> None:
+    """Count what a status that was just written tells anew.
+
+    Args:
+        splitjob: as it was before.
+        status: what was written.
+    """
+    before = splitjob.status
+    if len(status.attempts) > len(before.attempts):
+        ATTEMPTS.inc()
+    if status.started_at and not before.started_at:
+        waited = (status.started_at - splitjob.created_at).total_seconds()
+        WAIT_SECONDS.observe(max(0, waited))
+    if status.finished_at and not before.finished_at and status.webhook:
+        code = status.failure.code if status.failure else ""
+        FINISHED.labels(status.webhook.event, code).inc()
+        if status.started_at and splitjob.spec:
+            ran = (status.finished_at - status.started_at).total_seconds()
+            RUN_SECONDS.labels(splitjob.spec.request.model).observe(max(0, ran))

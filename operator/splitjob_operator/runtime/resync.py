@@ -11,6 +11,7 @@ from splitjob.lifecycle import LifecycleState
 from splitjob.resource import LABEL_SPLITJOB, Queue
 from splitjob_kube.errors import KubernetesError
 from splitjob_kube.preconditions import Unready, UnreadyReason
+from splitjob_operator.adapters.kubernetes import Cluster
 from splitjob_operator.core.queue import CachedSplitJob, QueuePlace, worth_writing
 from splitjob_operator.runtime.controller import Controller
 from splitjob_operator.runtime.metrics import RESYNC_AGE, observe_stages
@@ -30,14 +31,20 @@ class Resync:
 
     Args:
         controller: is told what there is.
+        cluster: the namespace.
         readiness: is told what is in the way.
         exit_process: ends the process, so that it is started afresh; called when a watch is deaf.
     """
 
     def __init__(
-        self, controller: Controller, readiness: Readiness, exit_process: Callable[[], None]
+        self,
+        controller: Controller,
+        cluster: Cluster,
+        readiness: Readiness,
+        exit_process: Callable[[], None],
     ) -> None:
         self._controller = controller
+        self._cluster = cluster
         self._exit = exit_process
         self._started = time.monotonic()
         self._last: float | None = None
@@ -79,7 +86,7 @@ class Resync:
         unmet: tuple[Unready, ...] = ()
         c = self._controller
         try:
-            unmet = await c.threads.run(c.cluster.unmet)
+            unmet = await c.threads.run(self._cluster.unmet)
             if unmet:
                 self._answered = time.monotonic()
             if any(one.forbids_work for one in unmet):
@@ -113,7 +120,7 @@ class Resync:
         versions = await self._splitjobs()
         c.guard.listed("SplitJob", versions)
         c.guard.listed("Job", await self._jobs())
-        pods = await c.threads.run(lambda: [_version(pod) for pod in c.cluster.pods()])
+        pods = await c.threads.run(lambda: [_version(pod) for pod in self._cluster.pods()])
         c.guard.listed("Pod", dict(pods))
         await c.nodes.look({e.node for e in c.cache if e.active and e.node})
         self._enqueue(versions)
@@ -123,7 +130,7 @@ class Resync:
     async def _splitjobs(self) -> dict[str, str]:
         c = self._controller
         versions: dict[str, str] = {}
-        pages = iter(c.cluster.splitjobs())
+        pages = iter(self._cluster.splitjobs())
         while batch := await c.threads.run(_take, pages, 200):
             for raw in batch:
                 versions.update([_version(raw)])
@@ -134,7 +141,7 @@ class Resync:
 
     async def _jobs(self) -> dict[str, str]:
         c = self._controller
-        jobs = await c.threads.run(lambda: list(c.cluster.jobs()))
+        jobs = await c.threads.run(lambda: list(self._cluster.jobs()))
         c.job_names.clear()
         for job in jobs:
             c.job_names[job["metadata"]["labels"][LABEL_SPLITJOB]].add(job["metadata"]["name"])
@@ -155,13 +162,13 @@ class Resync:
         """Delete Secrets of requests that never became SplitJobs."""
         c = self._controller
         before = datetime.now(UTC) - timedelta(seconds=c.settings.orphan_secret_seconds)
-        secrets = await c.threads.run(lambda: [_secret(s) for s in c.cluster.source_secrets()])
+        secrets = await c.threads.run(lambda: [_secret(s) for s in self._cluster.source_secrets()])
         used = {entry.secret for entry in c.cache}
         for name, uid, created_at, owned in secrets:
             if owned or name in used or created_at > before:
                 continue
             log.info("Deleting Secret %s: no SplitJob refers to it", name)
-            await c.threads.run(c.cluster.delete_secret, name, uid)
+            await c.threads.run(self._cluster.delete_secret, name, uid)
 
 
 def _take(pages: Any, count: int) -> list[dict[str, Any]]:  # noqa: ANN401 - an iterator of JSON

@@ -13,13 +13,12 @@ from tests.support.operator_samples import raw_splitjob, settings, stamp
 from splitjob.allowlist import Allowlist
 from splitjob.models import load_registry
 from splitjob_kube.errors import KubernetesError
-from splitjob_operator.adapters.kubernetes import Cluster
-from splitjob_operator.adapters.manifest_store import ManifestStore
 from splitjob_operator.core.lookups import ManifestLookup, ManifestState
 from splitjob_operator.core.request_check import Rules
 from splitjob_operator.runtime.cache import SplitJobCache
 from splitjob_operator.runtime.controller import Controller
 from splitjob_operator.runtime.executor import Executor
+from splitjob_operator.runtime.ports import KubernetesPort, ManifestStorePort
 from splitjob_operator.runtime.readiness import Readiness
 from splitjob_operator.runtime.work_queue import WorkQueue
 
@@ -71,7 +70,7 @@ class FakeBucket:
 
     away = False
 
-    def look(self, *_: object) -> ManifestLookup:
+    def read(self, *_: object) -> ManifestLookup:
         state = ManifestState.UNREACHABLE if self.away else ManifestState.ABSENT
         return ManifestLookup(state, message="cannot read s3://stems/x" if self.away else "")
 
@@ -92,10 +91,11 @@ class Site:
     def __init__(self) -> None:
         self.cluster, self.bucket = FakeCluster(), FakeBucket()
         options = settings(max_active_jobs=1, retry_delay_seconds=600)
-        cluster, bucket = cast("Cluster", self.cluster), cast("ManifestStore", self.bucket)
+        cluster = cast("KubernetesPort", self.cluster)
+        bucket = cast("ManifestStorePort", self.bucket)
         self.controller = Controller(
             settings=options,
-            cluster=cluster,
+            kubernetes=cluster,
             executor=Executor(cluster, bucket, RULES, options, lambda _: None),
             cache=SplitJobCache(1, "cpu", partial(next, count())),
             queue=WorkQueue(),

@@ -39,7 +39,7 @@ from splitjob_operator.core.lookups import (
     ManifestState,
     ReadJobWarning,
 )
-from splitjob_operator.core.observed import KubeJob, KubePod
+from splitjob_operator.core.observed import JobCreationError, KubeJob, KubePod
 from splitjob_operator.core.plan import (
     CreateJob,
     DeleteJob,
@@ -139,7 +139,7 @@ def test_a_job_that_is_refused_waits_says_why_and_ends_at_the_queue_deadline() -
     """Acceptance 42: a quota on Jobs, or a policy that does not admit them."""
     view = started(queueDeadlineSeconds=60)
     refused = "cannot create Job split-abc-1: 403 denied by the policy images"
-    plan = plan_of(seen(view, lookups=replace(SERVABLE, job_refused=refused)), 5)
+    plan = plan_of(seen(view, job_creation_error=JobCreationError(refused)), 5)
     assert plan.after == ()
     assert plan.requeue_at == after(15)
     assert reason(plan, ConditionType.ADMITTED) == ("False", "JobRefused")
@@ -157,7 +157,7 @@ def test_a_job_that_is_refused_waits_says_why_and_ends_at_the_queue_deadline() -
 def test_a_job_that_meets_a_quota_says_so() -> None:
     """Acceptance 42."""
     refused = "cannot create Job split-abc-1: 403 jobs.batch is forbidden: exceeded quota: x"
-    plan = plan_of(seen(started(), lookups=replace(SERVABLE, job_refused=refused)), 5)
+    plan = plan_of(seen(started(), job_creation_error=JobCreationError(refused)), 5)
     assert reason(plan, ConditionType.ADMITTED) == ("False", "QuotaExceeded")
 
 

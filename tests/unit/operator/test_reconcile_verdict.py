@@ -132,7 +132,7 @@ def test_preempted_again_and_again_it_is_given_up_after_five_more_attempts() -> 
         view = written(view, plan_of(seen(view), at))
         number = len(view.status.attempts)
         pods = (ended_pod(137, number=number, disruption="PreemptionByScheduler"),)
-        found = seen(view, jobs=(job(number),), pods=pods, answers=CLAIMED)
+        found = seen(view, jobs=(job(number),), pods=pods, lookups=CLAIMED)
         view = written(view, plan_of(found, at + 1))
         at += 1000
     assert len(view.status.attempts) == 6

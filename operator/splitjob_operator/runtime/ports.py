@@ -1,0 +1,111 @@
+"""What reconciling needs of the world outside: adapters fill these ports, in tests fakes do.
+
+Objects are the API server's own JSON. Every call blocks. Where a method says nothing else it raises
+`KubernetesError` when the API server refuses or cannot be reached.
+"""
+
+from collections.abc import Iterator, Mapping
+from typing import Any, Protocol
+
+from splitjob.resource import Request
+from splitjob_operator.core.lookups import ClaimTombstone, ManifestLookup
+from splitjob_operator.core.observed import SplitJob
+
+__all__ = ["KubernetesPort", "ManifestStorePort"]
+
+Json = dict[str, Any]
+
+
+class KubernetesPort(Protocol):
+    """One namespace of a cluster; `splitjob_operator.adapters.kubernetes` is the real one."""
+
+    def splitjob(self, name: str) -> Json:
+        """Return a SplitJob.
+
+        Raises:
+            NotFoundError: there is none of that name.
+        """
+
+    def jobs(self, splitjob: str) -> Iterator[Json]:
+        """Yield the Jobs that carry a SplitJob's label."""
+
+    def pods(self, splitjob: str) -> Iterator[Json]:
+        """Yield the pods that carry a SplitJob's label."""
+
+    def job(self, name: str) -> Json:
+        """Return a Job.
+
+        Raises:
+            NotFoundError: there is none of that name.
+        """
+
+    def secret(self, name: str) -> Json:
+        """Return a Secret.
+
+        Raises:
+            NotFoundError: there is none of that name.
+        """
+
+    def warnings(self, kind: str, name: str) -> list[Json]:
+        """Return the warning events about an object."""
+
+    def write_status(self, seen: Mapping[str, Any], status: Json) -> Json:
+        """Replace the status of a SplitJob, under the resourceVersion that was read.
+
+        Args:
+            seen: the SplitJob as it was read.
+            status: what its status is to be.
+
+        Returns:
+            The SplitJob as it is now.
+
+        Raises:
+            ConflictError: it has changed since it was read.
+            NotFoundError: it is gone.
+        """
+
+    def create_job(self, manifest: Json) -> Json:
+        """Create a Job and return it.
+
+        Raises:
+            AlreadyExistsError: there is one of that name.
+        """
+
+    def create_network_policy(self, manifest: Json) -> None:
+        """Create a NetworkPolicy.
+
+        Raises:
+            AlreadyExistsError: there is one of that name.
+        """
+
+    def create_event(self, event: Json) -> None:
+        """Create a Kubernetes Event."""
+
+    def own_secret(self, secret: Mapping[str, Any], owner: Json) -> None:
+        """Add an owner reference to a Secret as it was read."""
+
+    def delete_job(self, name: str, uid: str, propagation: str) -> None:
+        """Delete the Job of this name and uid; one that is gone is fine."""
+
+    def delete_pod(self, name: str, uid: str, *, force: bool) -> None:
+        """Delete the pod of this name and uid; by force without waiting for its node."""
+
+    def delete_splitjob(self, name: str, uid: str) -> None:
+        """Delete the SplitJob of this name and uid, and behind it all that it owns."""
+
+
+class ManifestStorePort(Protocol):
+    """The manifests in the bucket; `splitjob_operator.adapters.manifest_store` is the real one."""
+
+    def read(self, splitjob: SplitJob, request: Request) -> ManifestLookup:
+        """Return what stands at the key of a job's manifest; a bucket that is away is a state."""
+
+    def claim(self, splitjob: SplitJob, request: Request, wanted: ClaimTombstone) -> ManifestLookup:
+        """Write a tombstone unless a manifest is there; return what stands there now."""
+
+    def delete_foreign(self, splitjob: SplitJob, request: Request) -> None:
+        """Delete the manifest of another job from the key of this one's.
+
+        Raises:
+            StorageError: it could not be deleted.
+        """
