@@ -1,19 +1,11 @@
-"""How the benchmarks run commands and look at them."""
+"""Commands that the benchmarks run: their memory and their failures."""
 
-import importlib
 import subprocess
 import sys
-import time
-import wave
-from pathlib import Path
-from typing import Any
 
-import numpy as np
 import pytest
 
-from bench import probe
 from bench.commands import run
-from bench.material import steps_apart
 
 MEGABYTES = 150
 
@@ -33,74 +25,3 @@ def test_a_command_that_fails_says_why(capsys: pytest.CaptureFixture[str]) -> No
     with pytest.raises(subprocess.CalledProcessError):
         run([sys.executable, "-c", "raise SystemExit('the reason')"])
     assert "the reason" in capsys.readouterr().err
-
-
-class Model:
-    """As much of a torch module as the stopwatch needs."""
-
-    def register_forward_pre_hook(self, hook: Any) -> None:
-        self.before = hook
-
-    def register_forward_hook(self, hook: Any) -> None:
-        self.after = hook
-
-    def __call__(self) -> None:
-        self.before(self, ())
-        time.sleep(0.02)
-        self.after(self, (), None)
-
-
-def test_the_stopwatch_is_put_in_when_the_module_is_imported(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    (tmp_path / "module_of_this_test.py").write_text("def build(model):\n    return model\n")
-    # pytest has one loader for all modules of such names: the others must not notice.
-    (tmp_path / "other_of_this_test.py").write_text("")
-    monkeypatch.syspath_prepend(tmp_path)
-    monkeypatch.setattr(probe, "LOADER", "module_of_this_test")
-    stopwatch = probe.Stopwatch()
-    monkeypatch.setattr(sys, "meta_path", [probe.Finder(stopwatch), *sys.meta_path])
-    module = importlib.import_module("module_of_this_test")
-    monkeypatch.delitem(sys.modules, "module_of_this_test")
-    importlib.import_module("other_of_this_test")
-    monkeypatch.delitem(sys.modules, "other_of_this_test")
-    model = module.build(Model())
-    began = time.time()
-    model()
-    first = stopwatch.first
-    model()
-    assert first is not None
-    assert first >= began
-    assert stopwatch.first == first
-    assert stopwatch.forwards >= 0.04
-
-
-def test_the_first_segment_is_told_once() -> None:
-    told: list[float | None] = []
-    stopwatch, model = probe.Stopwatch(lambda: told.append(stopwatch.first)), Model()
-    stopwatch.watching(lambda: model)()
-    model()
-    model()
-    assert told == [stopwatch.first]
-
-
-def test_passes_at_once_count_once() -> None:
-    stopwatch, model = probe.Stopwatch(), Model()
-    stopwatch.watching(lambda: model)()
-    began = time.perf_counter()
-    model.before(model, ())
-    model()
-    model.after(model, (), None)
-    assert 0.02 <= stopwatch.forwards <= time.perf_counter() - began
-
-
-def test_by_how_much_two_files_differ(tmp_path: Path) -> None:
-    one = np.arange(-1000, 1000, dtype="<i2")
-    other = one.copy()
-    other[700] += 3
-    for name, samples in (("one", one), ("other", other)):
-        with wave.open(str(tmp_path / name), "wb") as file:
-            file.setparams((2, 2, 44100, 0, "NONE", ""))
-            file.writeframes(samples.tobytes())
-    assert steps_apart(tmp_path / "one", tmp_path / "one") == 0
-    assert steps_apart(tmp_path / "one", tmp_path / "other") == 3

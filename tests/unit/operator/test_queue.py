@@ -1,13 +1,11 @@
-"""Order, turns, places and expected times; and the work queue behind the workers."""
+"""Order, turns, places and expected times of the SplitJobs that wait."""
 
-import asyncio
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
-from typing import Any
+from datetime import timedelta
 
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.support.operator_samples import NOW, after, raw_splitjob, stamp
+from tests.support.operator_samples import NOW, after, raw_splitjob
 
 from splitjob.lifecycle import LifecycleState
 from splitjob.resource import Queue
@@ -19,9 +17,6 @@ from splitjob_operator.core.queue import (
     places,
     worth_writing,
 )
-from splitjob_operator.runtime.cache import SplitJobCache
-from splitjob_operator.runtime.watch_guard import WatchGuard
-from splitjob_operator.runtime.work_queue import WorkQueue
 
 
 def entry(
@@ -186,142 +181,6 @@ def test_far_back_only_noticeable_moves_are_written() -> None:
     assert worth_writing(Queue(position=3), Queue(position=2))
     assert not worth_writing(Queue(position=1000), Queue(position=999))
     assert worth_writing(Queue(position=1000), Queue(position=899))
-
-
-def test_the_cache_holds_the_lifecycle_state_of_a_splitjob() -> None:
-    def state(**parts: Any) -> LifecycleState:
-        return cached_splitjob(raw_splitjob(**parts)).state
-
-    attempt = {"number": 1, "jobName": "x-1"}
-    rest = {"reason": "Because", "message": "", "lastTransitionTime": stamp(NOW)}
-    started = [{"type": "Started", "status": "True", **rest}]
-    assert state() is LifecycleState.QUEUED
-    assert state(spec={"suspend": True}) is LifecycleState.SUSPENDED
-    assert state(status={"attempts": [attempt]}) is LifecycleState.PENDING
-    assert state(status={"attempts": [attempt], "conditions": started}) is LifecycleState.RUNNING
-    ended = {**attempt, "finishedAt": stamp(NOW)}
-    assert state(status={"attempts": [ended]}) is LifecycleState.QUEUED
-    done = [{"type": "Succeeded", "status": "False", **rest}]
-    assert state(status={"conditions": done}) is LifecycleState.FAILED
-
-
-def test_older_news_changes_nothing() -> None:
-    index = SplitJobCache(1, "cpu", lambda: 0.0)
-    new, old = raw_splitjob(status={"attempts": [{"number": 1, "jobName": "x"}]}), raw_splitjob()
-    new["metadata"]["resourceVersion"] = "10"
-    index.put(new)
-    index.put(old)
-    assert [e.state for e in index] == [LifecycleState.PENDING]
-
-
-def test_a_reserved_place_is_taken() -> None:
-    index = SplitJobCache(1, "cpu", lambda: 0.0)
-    index.put(raw_splitjob())
-    name = raw_splitjob()["metadata"]["name"]
-    assert index.queue_decision(name).may_start
-    index.reserve(name)
-    assert index.next_up() == []
-    index.put(raw_splitjob())  # a listing, while the write that starts it is under way
-    assert index.next_up() == []
-    index.restore(raw_splitjob())
-    assert index.queue_decision(name).may_start
-
-
-def test_a_hold_outlasts_a_look_but_not_its_splitjob() -> None:
-    index = SplitJobCache(1, "cpu", lambda: 0.0)
-    raw = raw_splitjob()
-    index.put(raw)
-    name = raw["metadata"]["name"]
-    assert index.set_blocked(name, BlockedReason.JOB)
-    assert not index.set_blocked(name, BlockedReason.JOB), "that is nothing new"
-    index.restore(raw)
-    assert index.next_up() == []
-    raw["metadata"]["uid"] = "another"
-    index.restore(raw)
-    assert index.next_up() == [name]
-
-
-class TestWorkQueue:
-    def test_asked_twice_is_done_once(self) -> None:
-        async def run() -> list[str]:
-            queue = WorkQueue()
-            for name in ("a", "b", "a"):
-                queue.add(name)
-            return [await queue.take(), await queue.take(), str(len(queue))]
-
-        assert asyncio.run(run()) == ["a", "b", "0"]
-
-    def test_added_while_worked_on_comes_again_afterwards(self) -> None:
-        async def run() -> str:
-            queue = WorkQueue()
-            queue.add("a")
-            name = await queue.take()
-            queue.add("a")
-            waiting = asyncio.create_task(queue.take())
-            await asyncio.sleep(0.01)
-            assert not waiting.done()
-            queue.done(name)
-            return await waiting
-
-        assert asyncio.run(run()) == "a"
-
-    def test_later_comes_later_and_the_earlier_time_wins(self) -> None:
-        now = [datetime(2026, 1, 1, tzinfo=UTC)]
-
-        async def run() -> None:
-            queue = WorkQueue(lambda: now[0])
-            queue.add_at("a", now[0] + timedelta(hours=2))
-            queue.add_at("a", now[0] + timedelta(hours=1))
-            queue.add_at("a", now[0] + timedelta(hours=3))
-            now[0] += timedelta(hours=1)
-            assert await queue.take() == "a"
-            queue.done("a")
-            now[0] += timedelta(hours=9)
-            queue.add("b")
-            assert await queue.take() == "b"
-            assert len(queue) == 0
-
-        asyncio.run(run())
-
-    def test_failures_come_back_later_and_later(self) -> None:
-        async def run() -> list[float]:
-            queue = WorkQueue(lambda: NOW)
-            delays = [queue.add_after_failure("a") for _ in range(20)]
-            queue.forget_failures("a")
-            return [*delays[:3], delays[-1], queue.add_after_failure("a")]
-
-        assert asyncio.run(run()) == [0.2, 0.4, 0.8, 30.0, 0.2]
-
-
-class TestWatchGuard:
-    def test_a_deaf_watch_is_noticed(self) -> None:
-        """Acceptance 53."""
-        now = [0.0]
-        guard = WatchGuard(60, lambda: now[0])
-        guard.watched("Pod", "p", "1")
-        guard.listed("Pod", {"p": "1"})
-        guard.listed("Pod", {"p": "2"})
-        now[0] = 61
-        guard.listed("Pod", {"p": "3"})
-        assert guard.deaf() == ("Pod", "p")
-
-    def test_while_the_api_server_is_away_no_watch_is_deaf(self) -> None:
-        now = [0.0]
-        guard = WatchGuard(60, lambda: now[0])
-        guard.listed("Pod", {"p": "2"})
-        guard.excuse()
-        now[0] = 200
-        guard.listed("Pod", {"p": "2"})
-        assert guard.deaf() is None
-
-    def test_late_news_are_news(self) -> None:
-        now = [0.0]
-        guard = WatchGuard(60, lambda: now[0])
-        guard.listed("Pod", {"p": "2", "q": "1"})
-        guard.watched("Pod", "p", "2")
-        guard.listed("Pod", {"p": "2"})
-        now[0] = 100
-        assert guard.deaf() is None
 
 
 def test_times_of_the_api_server_are_read() -> None:

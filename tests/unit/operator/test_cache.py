@@ -1,0 +1,65 @@
+"""The cache of SplitJobs: older news changes nothing, and what was reserved stays reserved."""
+
+from typing import Any
+
+from tests.support.operator_samples import NOW, raw_splitjob, stamp
+
+from splitjob.lifecycle import LifecycleState
+from splitjob_operator.core.queue import (
+    BlockedReason,
+    cached_splitjob,
+)
+from splitjob_operator.runtime.cache import SplitJobCache
+
+
+def test_the_cache_holds_the_lifecycle_state_of_a_splitjob() -> None:
+    def state(**parts: Any) -> LifecycleState:
+        return cached_splitjob(raw_splitjob(**parts)).state
+
+    attempt = {"number": 1, "jobName": "x-1"}
+    rest = {"reason": "Because", "message": "", "lastTransitionTime": stamp(NOW)}
+    started = [{"type": "Started", "status": "True", **rest}]
+    assert state() is LifecycleState.QUEUED
+    assert state(spec={"suspend": True}) is LifecycleState.SUSPENDED
+    assert state(status={"attempts": [attempt]}) is LifecycleState.PENDING
+    assert state(status={"attempts": [attempt], "conditions": started}) is LifecycleState.RUNNING
+    ended = {**attempt, "finishedAt": stamp(NOW)}
+    assert state(status={"attempts": [ended]}) is LifecycleState.QUEUED
+    done = [{"type": "Succeeded", "status": "False", **rest}]
+    assert state(status={"conditions": done}) is LifecycleState.FAILED
+
+
+def test_older_news_changes_nothing() -> None:
+    index = SplitJobCache(1, "cpu", lambda: 0.0)
+    new, old = raw_splitjob(status={"attempts": [{"number": 1, "jobName": "x"}]}), raw_splitjob()
+    new["metadata"]["resourceVersion"] = "10"
+    index.put(new)
+    index.put(old)
+    assert [e.state for e in index] == [LifecycleState.PENDING]
+
+
+def test_a_reserved_place_is_taken() -> None:
+    index = SplitJobCache(1, "cpu", lambda: 0.0)
+    index.put(raw_splitjob())
+    name = raw_splitjob()["metadata"]["name"]
+    assert index.queue_decision(name).may_start
+    index.reserve(name)
+    assert index.next_up() == []
+    index.put(raw_splitjob())  # a listing, while the write that starts it is under way
+    assert index.next_up() == []
+    index.restore(raw_splitjob())
+    assert index.queue_decision(name).may_start
+
+
+def test_a_hold_outlasts_a_look_but_not_its_splitjob() -> None:
+    index = SplitJobCache(1, "cpu", lambda: 0.0)
+    raw = raw_splitjob()
+    index.put(raw)
+    name = raw["metadata"]["name"]
+    assert index.set_blocked(name, BlockedReason.JOB)
+    assert not index.set_blocked(name, BlockedReason.JOB), "that is nothing new"
+    index.restore(raw)
+    assert index.next_up() == []
+    raw["metadata"]["uid"] = "another"
+    index.restore(raw)
+    assert index.next_up() == [name]

@@ -1,0 +1,55 @@
+"""A manifest in the bucket: whose it is, and what it says about this SplitJob."""
+
+from typing import Any
+
+from tests.support.operator_samples import (
+    UID,
+    completed_report,
+    splitjob,
+)
+
+from splitjob.errors import ErrorCode
+from splitjob.intent import intent_of
+from splitjob.resource import Request
+from splitjob.result import Manifest
+from splitjob_operator.core.lookups import ClaimTombstone, ManifestState
+from splitjob_operator.core.manifest import classify, tombstone
+
+
+def request(**changed: Any) -> Request:
+    spec = splitjob(**changed).spec
+    assert spec
+    return spec.request
+
+
+def manifest_of_another_job() -> Manifest:
+    """A completed job of another uid that asked for the same."""
+    return Manifest(
+        job_id="x",
+        job_uid="other",
+        version_id="v",
+        intent=intent_of(request()),
+        status="completed",
+        result=completed_report().result(request(), "stems", "p"),
+    )
+
+
+class TestManifest:
+    def test_completed_is_completed_whoever_wrote_it(self) -> None:
+        whole = manifest_of_another_job()
+        assert classify(whole, UID, request()).state is ManifestState.COMPLETED
+        half = whole.model_copy(update={"result": None})
+        assert classify(half, UID, request()).state is ManifestState.FOREIGN
+
+    def test_another_request_of_the_same_name_has_to_run(self) -> None:
+        former = manifest_of_another_job()
+        asked = request().model_copy(update={"format": "flac"})
+        assert classify(former, UID, asked).state is ManifestState.FOREIGN
+        assert classify(former, "other", asked).state is ManifestState.COMPLETED
+
+    def test_a_tombstone_binds_its_own_job_alone(self) -> None:
+        wanted = ClaimTombstone("failed", ErrorCode.WORKER_LOST)
+        stone = tombstone(splitjob(), request(), 3, wanted)
+        assert classify(stone, UID, request()).state is ManifestState.OUR_TOMBSTONE
+        assert classify(stone, "later", request()).state is ManifestState.FOREIGN
+        assert Manifest.model_validate_json(stone.model_dump_json(by_alias=True)) == stone

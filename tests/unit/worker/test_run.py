@@ -1,0 +1,39 @@
+"""How a worker's process ends: its exit status, and what a defect tells of itself."""
+
+import os
+
+import pytest
+
+from splitjob.errors import ErrorCode
+from splitjob.result import WorkerReport
+from splitjob_worker import run as entry
+
+
+@pytest.mark.parametrize(
+    ("finished", "status"),
+    [
+        (WorkerReport(outcome="completed"), 0),
+        (WorkerReport(outcome="terminated"), 12),
+        (WorkerReport(outcome="failed", code=ErrorCode.AUDIO_UNREADABLE), 10),
+        (WorkerReport(outcome="failed", code=ErrorCode.GPU_ERROR, retryable=True), 11),
+        (WorkerReport(outcome="failed", code=ErrorCode.INTERNAL_ERROR, retryable=True), 1),
+    ],
+)
+def test_exit_statuses(finished: WorkerReport, status: int) -> None:
+    assert entry._exit_status(finished) == status
+
+
+def test_a_defect_tells_its_place_and_not_its_text() -> None:
+    with pytest.raises(KeyError) as caught:
+        os.environ["SECRET?X-AMZ-SIGNATURE=SECRET"]
+    failure = entry._failure_of(caught.value)
+    assert failure.code is ErrorCode.INTERNAL_ERROR
+    assert failure.message.startswith("a defect of this service: KeyError at ")
+    assert "SECRET" not in failure.message
+
+
+@pytest.mark.parametrize("number", [28, 122, 27, 5, 30])
+def test_a_full_or_broken_disk_is_no_defect(number: int) -> None:
+    """Acceptance 50."""
+    failure = entry._failure_of(OSError(number, "x"))
+    assert failure.code is ErrorCode.WORKER_STORAGE
