@@ -1,4 +1,4 @@
-"""Diagnosis a failure: each shape Kubernetes gives it, and which of two wins."""
+"""Diagnosing a failure: each shape Kubernetes gives it, and which of two wins."""
 
 from dataclasses import replace
 from datetime import datetime, timedelta
