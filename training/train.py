@@ -25,7 +25,7 @@ from torch import Tensor, nn
 from torch.multiprocessing.spawn import spawn
 from torch.nn.utils import parameters_to_vector, vector_to_parameters
 
-from splitjob_local.processes.supervisor import die_with_parent
+from splitjob_local.processes.prctl import die_with_parent
 from training.checkpoint import cache_folder, load_checkpoint, save_checkpoint
 from training.dataset import Mixer, audio_samples, hours, render_all
 from training.export import NAME, WEIGHTS, load_exported, load_spent

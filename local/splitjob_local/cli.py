@@ -26,17 +26,17 @@ from splitjob_local.cluster.lifetime import (
     end_on_signals,
     ignore_further_signals,
     keep_running,
-    say,
 )
 from splitjob_local.cluster.local_cluster import ClusterOptions, LocalCluster
 from splitjob_local.cluster.reserved_values import ReservedValueError
+from splitjob_local.console import say
 from splitjob_local.containers.requirements import RequirementError
 from splitjob_local.images.engine import ImageError
 from splitjob_local.node_kinds import cluster_class
 from splitjob_local.paths import TOOLS
 from splitjob_local.processes.ports import NoFreePortError
+from splitjob_local.processes.prctl import die_with_parent
 from splitjob_local.processes.supervised import ProcessError
-from splitjob_local.processes.supervisor import die_with_parent
 from splitjob_local.programs.binaries import find_binaries
 from splitjob_local.programs.gobuild import GoBuildError
 

@@ -26,7 +26,7 @@ from tests.support.ports import free_port
 from splitjob.resource import API_VERSION, KIND, SECRET_TYPE
 from splitjob.result import storage_prefix
 from splitjob_local.cluster.local_cluster import LocalCluster
-from splitjob_local.processes.supervisor import die_with_parent
+from splitjob_local.processes.prctl import die_with_parent
 
 WORKER = Path(__file__).parent / "scripted_worker.py"
 TOKEN = "a-token-of-these-tests"
@@ -164,7 +164,7 @@ class Site:
                 env=self._environment(port) | changed,
                 stdout=out,
                 stderr=out,
-                preexec_fn=die_with_parent,  # noqa: PLW1509 - the main thread starts it
+                preexec_fn=die_with_parent,
             )
         operator = Operator(process, f"http://127.0.0.1:{port}", log)
         self.operators.append(operator)

@@ -36,7 +36,7 @@ _OLD_ROOT = "/.machine"
 _SHARED_MEMORY = b"mode=1777,size=64m"
 
 
-def _libc() -> Any:  # noqa: ANN401 - there is no type for it
+def _libc() -> ctypes.CDLL:
     library = ctypes.CDLL(None, use_errno=True)
     if sys.platform == "linux":
         text = ctypes.c_char_p
@@ -68,7 +68,7 @@ def _die_with(parent: int) -> None:
 def _prefer_for_out_of_memory() -> None:
     with (
         contextlib.suppress(OSError),
-        open("/proc/self/oom_score_adj", "w", encoding="ascii") as score,  # noqa: PTH123
+        open("/proc/self/oom_score_adj", "w", encoding="ascii") as score,
     ):
         score.write(_KILLED_BEFORE_THE_NODE)
 
@@ -88,7 +88,7 @@ def _confine(spec: Spec) -> None:
         _unshare_namespaces(spec)
         _build_root(spec)
         _call("setting the host name", "sethostname", *_sized(spec["hostname"]))
-    os.makedirs(spec["directory"], exist_ok=True)  # noqa: PTH103
+    os.makedirs(spec["directory"], exist_ok=True)
     _drop_privileges(spec)
     os.chdir(spec["directory"])
 
@@ -121,7 +121,7 @@ def _unshare_namespaces(spec: Spec) -> None:
 
 
 def _write(path: str, text: str) -> None:
-    with open(path, "w", encoding="ascii") as file:  # noqa: PTH123
+    with open(path, "w", encoding="ascii") as file:
         file.write(text)
 
 
@@ -134,7 +134,7 @@ def _build_root(spec: Spec) -> None:
     root = spec["root"]
     _mount("mounting the root", root, root, _MS_BIND | _MS_REC)
     old = root + _OLD_ROOT
-    os.mkdir(old)  # noqa: PTH102
+    os.mkdir(old)
     os.chdir(root)
     _call("changing the root", "pivot_root", root.encode(), old.encode())
     os.chdir("/")
@@ -145,7 +145,7 @@ def _build_root(spec: Spec) -> None:
         if read_only:
             _make_read_only(target)
     _call("letting go of the machine's files", "umount2", _OLD_ROOT.encode(), _MNT_DETACH)
-    os.rmdir(_OLD_ROOT)  # noqa: PTH106
+    os.rmdir(_OLD_ROOT)
     if spec["read_only_root"]:
         _make_read_only("/")
 
@@ -153,21 +153,21 @@ def _build_root(spec: Spec) -> None:
 def _mount_one(source: str, target: str) -> None:
     what = f"mounting {source or 'memory'} at {target}"
     if not source:
-        os.makedirs(target, exist_ok=True)  # noqa: PTH103
+        os.makedirs(target, exist_ok=True)
         flags = _MS_NOSUID | _MS_NODEV | _MS_NOEXEC
         _call(what, "mount", b"shm", target.encode(), b"tmpfs", flags, _SHARED_MEMORY)
         return
     there = _OLD_ROOT + source
-    _make_mount_point(target, directory=os.path.isdir(there))  # noqa: PTH112
+    _make_mount_point(target, directory=os.path.isdir(there))
     _mount(what, there, target, _MS_BIND | _MS_REC)
 
 
 def _make_mount_point(target: str, *, directory: bool) -> None:
     """Create what is to be mounted over, where nothing is there yet."""
     if directory:
-        os.makedirs(target, exist_ok=True)  # noqa: PTH103
+        os.makedirs(target, exist_ok=True)
     elif not os.path.lexists(target):
-        os.makedirs(os.path.dirname(target), exist_ok=True)  # noqa: PTH103, PTH120
+        os.makedirs(os.path.dirname(target), exist_ok=True)
         os.close(os.open(target, os.O_CREAT | os.O_WRONLY, 0o644))
 
 

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from splitjob_local.processes.prctl import die_with_parent
 from splitjob_local.processes.supervised import clean_environment
-from splitjob_local.processes.supervisor import die_with_parent
 
 COMMAND_SECONDS = 120.0
 

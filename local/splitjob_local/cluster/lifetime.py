@@ -1,12 +1,12 @@
 """How long a command's cluster lives: until somebody ends it, and no process of it dies before."""
 
 import signal
-import sys
 import time
 from types import FrameType
 from typing import NoReturn
 
 from splitjob_local.cluster.local_cluster import LocalCluster
+from splitjob_local.console import say
 from splitjob_local.processes.supervised import ProcessError
 
 CHECK_SECONDS = 1.0
@@ -56,8 +56,3 @@ def keep_running(cluster: LocalCluster) -> NoReturn:
             code = cluster.processes.exit_code(name)
             say(f"{name} ended with status {code}; starting it again, as a machine's init would")
             cluster.processes.restart(name)
-
-
-def say(text: str) -> None:
-    """Tell a person, on stderr: stdout is for the one line of JSON."""
-    print(f"track-tree-audio: {text}", file=sys.stderr, flush=True)

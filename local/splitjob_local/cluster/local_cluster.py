@@ -7,7 +7,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -19,15 +19,16 @@ from splitjob_local.cluster.controlplane import HOSTS, LOOPBACK, ControlPlane
 from splitjob_local.cluster.kubectl import KubectlClient
 from splitjob_local.cluster.reserved_values import refuse_reserved_values
 from splitjob_local.cluster.service import Service
+from splitjob_local.console import Say, silent
 from splitjob_local.paths import REPOSITORY
 from splitjob_local.processes.ports import PortLeases
+from splitjob_local.processes.prctl import die_with_parent
 from splitjob_local.processes.supervised import (
     ProcessError,
     Processes,
     ProcessSpec,
     clean_environment,
 )
-from splitjob_local.processes.supervisor import die_with_parent
 from splitjob_local.programs.binaries import find_binaries
 
 NODE = "local"
@@ -69,10 +70,6 @@ class ClusterOptions:
         refuse_reserved_values(self.values, self.settings)
 
 
-def silent(_text: str) -> None:
-    """Say nothing."""
-
-
 def compile_sources() -> None:
     """Compile the project's own modules once: pods cannot write beside them, as in an image."""
     folders = (str(REPOSITORY / folder) for folder in SOURCES)
@@ -103,9 +100,7 @@ class LocalCluster:
     node_name = NODE
     node_process = "node"
 
-    def __init__(
-        self, options: ClusterOptions | None = None, say: Callable[[str], None] = silent
-    ) -> None:
+    def __init__(self, options: ClusterOptions | None = None, say: Say = silent) -> None:
         self.options = options or ClusterOptions()
         self._say = say
         self._stack = ExitStack()

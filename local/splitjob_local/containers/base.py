@@ -8,13 +8,12 @@ shipping it.
 import re
 import shutil
 import socket
-import subprocess
-from collections.abc import Callable
 from pathlib import Path
 
+from splitjob_local.console import Say
 from splitjob_local.containers.builder import Builder
 from splitjob_local.containers.requirements import RequirementError
-from splitjob_local.processes.supervised import ProcessError
+from splitjob_local.processes.commands import run
 
 OFFICIAL = "docker.io/library/python:3.13-slim"
 STAND_IN = "localhost/track-tree-audio/python:3.13-debian"
@@ -30,8 +29,6 @@ CMD ["python3"]
 """
 # What `python:slim` has not either.
 LEFT_OUT = ("var/lib/apt/lists", "var/cache/apt", "usr/share/doc", "usr/share/man")
-
-Say = Callable[[str], None]
 
 
 def find_base(builder: Builder, say: Say) -> str:
@@ -76,7 +73,7 @@ def make_stand_in(builder: Builder) -> None:
     try:
         _bootstrap(root)
         _tidy(root)
-        _run("tar", "--create", "--numeric-owner", f"--directory={root}", "--file",
+        run("tar", "--create", "--numeric-owner", f"--directory={root}", "--file",
              str(context / "rootfs.tar"), ".")  # fmt: skip
         shutil.rmtree(root)
         (context / "Dockerfile").write_text(DOCKERFILE)
@@ -88,7 +85,7 @@ def make_stand_in(builder: Builder) -> None:
 def _bootstrap(root: Path) -> None:
     mirror = debian_mirror(_apt_sources())
     command = ["debootstrap", "--variant=minbase", f"--include={PACKAGES}", SUITE, str(root)]
-    _run(*command, *([mirror] if mirror else []))
+    run(*command, *([mirror] if mirror else []))
 
 
 def _tidy(root: Path) -> None:
@@ -115,10 +112,3 @@ def debian_mirror(sources: str) -> str | None:
     """
     found = re.search(r"^(?:URIs:|deb(?:\s+\[[^\]]*\])?)\s+(\S+)", sources, re.MULTILINE)
     return found[1] if found else None
-
-
-def _run(*command: str) -> None:
-    answer = subprocess.run(command, check=False, capture_output=True, text=True)
-    if answer.returncode != 0:
-        said = (answer.stdout + answer.stderr)[-2000:]
-        raise ProcessError(f"{command[0]} failed:\n{said}")

@@ -5,15 +5,16 @@ import secrets
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Self
 
 from splitjob_local.cluster import s3server
 from splitjob_local.cluster.controlplane import ControlPlane
-from splitjob_local.cluster.local_cluster import ClusterOptions, LocalCluster, silent
+from splitjob_local.cluster.local_cluster import ClusterOptions, LocalCluster
 from splitjob_local.cluster.pki import Authority
+from splitjob_local.console import Say, silent
 from splitjob_local.containers import network
 from splitjob_local.containers.archive import import_image, pause_image
 from splitjob_local.containers.cgroups import make_cgroups, remove_cgroups
@@ -63,7 +64,7 @@ class ContainerCluster(LocalCluster):
     def __init__(
         self,
         options: ClusterOptions | None = None,
-        say: Callable[[str], None] = silent,
+        say: Say = silent,
         api_flags: tuple[str, ...] = (),
     ) -> None:
         super().__init__(options, say)

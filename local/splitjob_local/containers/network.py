@@ -8,12 +8,12 @@ and bridges go with it.
 """
 
 import os
-import subprocess
 import time
 from dataclasses import dataclass
 from pathlib import Path
 
 from splitjob_local.cluster.controlplane import SERVICE_NETWORK
+from splitjob_local.processes.commands import run
 from splitjob_local.processes.supervised import (
     ProcessError,
     Processes,
@@ -101,16 +101,3 @@ def _connect(namespaces: Namespaces) -> None:
     inside("sysctl", "-qw", "net.ipv4.ip_forward=1", "net.bridge.bridge-nf-call-iptables=1")
     for network in (POD_NETWORK, SERVICE_NETWORK):
         run("ip", "route", "add", network, "via", NODE_ADDRESS)
-
-
-def run(*command: str) -> str:
-    """Run a command of the machine and return what it printed.
-
-    Raises:
-        ProcessError: it failed; with what it said.
-    """
-    answer = subprocess.run(command, check=False, capture_output=True, text=True)
-    if answer.returncode != 0:
-        said = (answer.stderr or answer.stdout).strip()
-        raise ProcessError(f"{' '.join(command)}: {said}")
-    return answer.stdout

@@ -1,14 +1,14 @@
 """The programs of the node, built once from the Go modules pinned in `local/tools/node`."""
 
 import hashlib
-import re
 import time
 from pathlib import Path
 
+from splitjob_local.console import Say
 from splitjob_local.paths import TOOLS, cache_root
-from splitjob_local.programs.binaries import Programs, Say, fill_atomically
-from splitjob_local.programs.gobuild import compile_program, find_go
-from splitjob_local.programs.versions import KUBERNETES, platform_name
+from splitjob_local.programs.binaries import Programs, fill_atomically
+from splitjob_local.programs.gobuild import compile_program, find_go, kubernetes_variables
+from splitjob_local.programs.versions import KUBERNETES, pinned_version, platform_name
 
 SOURCE = TOOLS / "node"
 COMBINED = "node-programs"
@@ -40,11 +40,7 @@ def node_programs_folder() -> Path:
 
 def kubernetes_version() -> str:
     """Return the version of Kubernetes that the node's modules pin, without the leading v."""
-    text = (SOURCE / "go.mod").read_text()
-    pin = re.search(rf"^\s*{re.escape(KUBERNETES)} v(\S+)", text, re.MULTILINE)
-    if pin is None:
-        raise ValueError(f"{SOURCE} pins no version of {KUBERNETES}")
-    return pin[1]
+    return pinned_version(KUBERNETES, SOURCE)
 
 
 def is_complete(folder: Path) -> bool:
@@ -57,15 +53,7 @@ def build(folder: Path, say: Say) -> None:
     go = find_go(cache_root(), say)
     say("building the node's programs from source: 5 to 10 minutes on two cores, once")
     started = time.monotonic()
-    version = kubernetes_version()
-    major, minor, _ = version.split(".")
-    package = "k8s.io/component-base/version"
-    variables = {
-        f"{package}.gitVersion": f"v{version}",
-        f"{package}.gitMajor": major,
-        f"{package}.gitMinor": minor,
-        f"{package}.gitTreeState": "clean",
-    }
+    variables = kubernetes_variables(kubernetes_version())
     compile_program(go, SOURCE, ".", folder / COMBINED, variables, say)
     compile_program(go, SOURCE, "./pause", folder / PAUSE, {}, say)
     for name in NAMES:

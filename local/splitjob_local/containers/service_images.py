@@ -5,10 +5,11 @@ neither built nor imported again. Of a changed one only the steps and layers tha
 """
 
 import tempfile
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+from splitjob_local.console import Say
 from splitjob_local.containers.archive import import_image
 from splitjob_local.containers.base import find_base
 from splitjob_local.containers.builder import Builder
@@ -19,7 +20,6 @@ from splitjob_local.paths import REPOSITORY
 
 PREFIX = "docker.io/track-tree-audio"
 
-Say = Callable[[str], None]
 
 # Weights come from where there is no way to from everywhere; the demo model is in the code.
 SOURCES = (

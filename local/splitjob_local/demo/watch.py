@@ -10,7 +10,7 @@ from typing import Self
 
 from splitjob.resource import LABEL_SPLITJOB
 from splitjob_local.cluster.kubectl import KubectlClient, KubectlError
-from splitjob_local.processes.supervisor import die_with_parent
+from splitjob_local.processes.prctl import die_with_parent
 
 LAST_ROW_SECONDS = 0.5
 SLICE_SECONDS = 60.0  # below the time limit of a kubectl command
@@ -48,7 +48,7 @@ class Watch:
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
             text=True,
-            preexec_fn=die_with_parent,  # noqa: PLW1509 - one system call, looked up before
+            preexec_fn=die_with_parent,
         )
         self._reader = threading.Thread(target=self._read, daemon=True)
 
@@ -93,7 +93,7 @@ class Watch:
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.DEVNULL,
-                preexec_fn=die_with_parent,  # noqa: PLW1509 - as above
+                preexec_fn=die_with_parent,
             )
 
 

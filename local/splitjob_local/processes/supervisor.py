@@ -15,7 +15,6 @@ descendants known when the end begins are what is ended.
 Requests and answers are JSON objects, one a line; `operations` lists them.
 """
 
-import ctypes
 import json
 import os
 import select
@@ -32,13 +31,10 @@ from typing import Any
 
 import psutil
 
+from splitjob_local.processes.prctl import IS_LINUX, become_subreaper, die_with_parent
+
 TICK_SECONDS = 0.2
 KILL_SECONDS = 10.0
-IS_LINUX = sys.platform == "linux"
-PR_SET_PDEATHSIG = 1
-PR_SET_CHILD_SUBREAPER = 36
-# Looked up now: between fork and exec of a program with threads the loader may be locked for good.
-_prctl = ctypes.CDLL(None, use_errno=True).prctl if IS_LINUX else None
 
 Message = dict[str, Any]
 
@@ -85,7 +81,7 @@ class Supervisor:
                 stdout=output,
                 stderr=output,
                 start_new_session=True,
-                preexec_fn=die_with_parent if IS_LINUX else None,  # noqa: PLW1509 one thread only
+                preexec_fn=die_with_parent if IS_LINUX else None,
             )
         self.graces[name] = grace
         return {"pid": self.processes[name].pid}
@@ -152,21 +148,6 @@ class Supervisor:
                     process.kill()
             self.reap()
             time.sleep(0.02)
-
-
-def die_with_parent(number: int = signal.SIGKILL) -> None:
-    """Have the kernel send this process a signal when its parent dies; Linux only.
-
-    What counts is the thread of the parent that started this process.
-    """
-    if _prctl is not None:
-        _prctl(PR_SET_PDEATHSIG, int(number), 0, 0, 0)
-
-
-def become_subreaper() -> None:
-    """Become the parent of all descendants that lose theirs; Linux only."""
-    if _prctl is not None:
-        _prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
 
 
 def serve(supervisor: Supervisor, owner: int, connection: socket.socket) -> None:

@@ -10,6 +10,7 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
+from splitjob_local.console import Say
 from splitjob_local.paths import cache_root
 from splitjob_local.processes.locks import locked
 from splitjob_local.programs.gobuild import build_programs
@@ -26,7 +27,6 @@ from splitjob_local.programs.versions import (
     platform_name,
 )
 
-Say = Callable[[str], None]
 Programs = dict[str, Path]
 
 

@@ -16,8 +16,9 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from splitjob_local.console import Say
 from splitjob_local.paths import TOOLS
-from splitjob_local.processes.supervisor import die_with_parent
+from splitjob_local.processes.prctl import die_with_parent
 from splitjob_local.programs.versions import (
     HELM,
     KUBERNETES,
@@ -27,7 +28,6 @@ from splitjob_local.programs.versions import (
     version_in,
 )
 
-Say = Callable[[str], None]
 # What to say of a command that has written these lines so far.
 Progress = Callable[[Sequence[str]], str]
 
@@ -60,7 +60,9 @@ def build_programs(folder: Path, cache: Path, say: Say) -> None:
     started = time.monotonic()
     pins = pinned_versions()
     combined = folder / "control-plane"
-    compile_program(go, TOOLS, ".", combined, control_plane_variables(pins), say)
+    helm_variable = {f"{HELM}/internal/version.version": f"v{pins[HELM]}"}
+    variables = kubernetes_variables(pins[KUBERNETES]) | helm_variable
+    compile_program(go, TOOLS, ".", combined, variables, say)
     s3_variables = {"main.Version": f"v{pins[VERSITYGW]}"}
     compile_program(go, TOOLS / "s3", VERSITYGW_PACKAGE, folder / "versitygw", s3_variables, say)
     for program in PROGRAMS:
@@ -69,16 +71,19 @@ def build_programs(folder: Path, cache: Path, say: Say) -> None:
     say(f"built in {(time.monotonic() - started) / 60:.1f} minutes")
 
 
-def control_plane_variables(pins: dict[str, str]) -> dict[str, str]:
-    """Return the version variables that the release builds of Kubernetes and Helm set."""
-    major, minor, _ = pins[KUBERNETES].split(".")
-    version = "k8s.io/component-base/version"
+def kubernetes_variables(version: str) -> dict[str, str]:
+    """Return the variables of the linker that release builds of Kubernetes set.
+
+    Args:
+        version: of Kubernetes, without the leading v.
+    """
+    major, minor, _ = version.split(".")
+    package = "k8s.io/component-base/version"
     return {
-        f"{version}.gitVersion": f"v{pins[KUBERNETES]}",
-        f"{version}.gitMajor": major,
-        f"{version}.gitMinor": minor,
-        f"{version}.gitTreeState": "clean",
-        f"{HELM}/internal/version.version": f"v{pins[HELM]}",
+        f"{package}.gitVersion": f"v{version}",
+        f"{package}.gitMajor": major,
+        f"{package}.gitMinor": minor,
+        f"{package}.gitTreeState": "clean",
     }
 
 
@@ -162,7 +167,7 @@ def run_go(go: Path, module: Path, arguments: Sequence[str], progress: Progress,
             stdout=output,
             stderr=subprocess.PIPE,
             text=True,
-            preexec_fn=die_with_parent,  # noqa: PLW1509 it makes one system call
+            preexec_fn=die_with_parent,
         ) as process,
     ):
         reporter.start()

@@ -7,13 +7,14 @@ within seconds and not after the first hundred megabytes.
 
 import hashlib
 import tarfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
 import httpx
 
+from splitjob_local.console import Say
 from splitjob_local.programs.versions import (
     ETCD,
     HELM,
@@ -25,8 +26,6 @@ from splitjob_local.programs.versions import (
 
 CONNECT_SECONDS = 4.0
 READ_SECONDS = 30.0
-
-Say = Callable[[str], None]
 
 
 class ReleaseUnavailableError(Exception):

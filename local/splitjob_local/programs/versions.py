@@ -47,14 +47,22 @@ PROGRAMS = (
 
 def pinned_versions() -> dict[str, str]:
     """Return the version of each Go module in PROGRAMS, as `local/tools` pins it (no leading v)."""
-    text = (TOOLS / "go.mod").read_text() + (TOOLS / "s3" / "go.mod").read_text()
-    pins = {}
-    for module in {program.module for program in PROGRAMS}:
-        match = re.search(rf"^(?:require )?\s*{re.escape(module)} v(\S+)", text, re.MULTILINE)
-        if match is None:
-            raise ValueError(f"{TOOLS} pins no version of {module}")
-        pins[module] = match[1]
-    return pins
+    folders = {VERSITYGW: TOOLS / "s3"}
+    modules = {program.module for program in PROGRAMS}
+    return {module: pinned_version(module, folders.get(module, TOOLS)) for module in modules}
+
+
+def pinned_version(module: str, folder: Path) -> str:
+    """Return the version of a Go module, without the leading v, as the go.mod of a folder pins it.
+
+    Raises:
+        ValueError: it pins none.
+    """
+    text = (folder / "go.mod").read_text()
+    match = re.search(rf"^(?:require )?\s*{re.escape(module)} v(\S+)", text, re.MULTILINE)
+    if match is None:
+        raise ValueError(f"{folder} pins no version of {module}")
+    return match[1]
 
 
 def platform_name() -> tuple[str, str]:

@@ -1,0 +1,30 @@
+"""What a process can ask of Linux about the death of its relatives (prctl(2)).
+
+Elsewhere these functions do nothing.
+"""
+
+import ctypes
+import signal
+import sys
+
+_PR_SET_PDEATHSIG = 1
+_PR_SET_CHILD_SUBREAPER = 36
+
+IS_LINUX = sys.platform == "linux"
+# Looked up now: between fork and exec of a program with threads the loader may be locked for good.
+_prctl = ctypes.CDLL(None, use_errno=True).prctl if IS_LINUX else None
+
+
+def die_with_parent(number: int = signal.SIGKILL) -> None:
+    """Have the kernel send this process a signal when its parent dies.
+
+    What counts is the thread of the parent that started this process.
+    """
+    if _prctl is not None:
+        _prctl(_PR_SET_PDEATHSIG, int(number), 0, 0, 0)
+
+
+def become_subreaper() -> None:
+    """Become the parent of all descendants that lose theirs."""
+    if _prctl is not None:
+        _prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
