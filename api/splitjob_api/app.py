@@ -7,7 +7,7 @@ from importlib.metadata import version
 
 from fastapi import FastAPI
 
-from splitjob.signing import Signer, parse_tokens
+from splitjob.signing import Signer
 from splitjob_api.deps import Services
 from splitjob_api.kubernetes import Cluster
 from splitjob_api.metrics import Metrics
@@ -34,7 +34,7 @@ def create_app(settings: Settings) -> FastAPI:
         splitjob.signing.TokenError: there is no token; nothing could be let in.
         splitjob_kube.errors.UnconfiguredError: there is no way to a cluster.
     """
-    signer = Signer(parse_tokens(settings.demucssvc_token.get_secret_value()))
+    signer = Signer(settings.tokens)
     services = _services(settings)
     app = FastAPI(
         title="Track Tree Audio",
@@ -68,7 +68,7 @@ def _services(settings: Settings) -> Services:
     cluster = Cluster(settings.namespace, settings.totals_configmap, settings.release)
     return Services(
         settings=settings,
-        rules=settings.rules(),
+        policy=settings.request_policy(),
         cluster=cluster,
         queue_stats=stats,
         readiness=Readiness(cluster.probe, cluster.unmet, stats, metrics.unready),

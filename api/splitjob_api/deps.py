@@ -6,7 +6,7 @@ from typing import Annotated
 from fastapi import Depends, Request
 
 from splitjob.request import SplitRequest
-from splitjob.request_policy import Rules
+from splitjob.request_policy import RequestPolicy
 from splitjob_api.kubernetes import Cluster
 from splitjob_api.metrics import Metrics
 from splitjob_api.queue_stats import QueueStats
@@ -21,7 +21,7 @@ class Services:
 
     Attributes:
         settings: as it was started with.
-        rules: what the installation allows.
+        policy: what the installation allows.
         cluster: the way to Kubernetes.
         queue_stats: what waits, runs and has ended.
         readiness: whether requests can be served.
@@ -29,7 +29,7 @@ class Services:
     """
 
     settings: Settings
-    rules: Rules
+    policy: RequestPolicy
     cluster: Cluster
     queue_stats: QueueStats
     readiness: Readiness

@@ -51,8 +51,8 @@ class Allowlist:
                 raise ValueError(f"{where}: {refused.reason}") from None
         return allowlist
 
-    def check(self, url: str) -> None:
-        """Check a webhook URL.
+    def admit(self, url: str) -> WebUrl:
+        """Return a webhook URL that is allowed.
 
         Raises:
             NotAllowedError: it is not on the list, or not a URL webhooks may go to at all.
@@ -61,10 +61,19 @@ class Allowlist:
             wanted = parse(url)
         except UrlError as refused:
             raise NotAllowedError(f"this webhook URL cannot be used: {refused}") from None
-        self._refuse_http(wanted)
-        if not any(_covers(entry, wanted) for entry in self.entries):
+        self.check(wanted)
+        return wanted
+
+    def check(self, url: WebUrl) -> None:
+        """Check a webhook URL.
+
+        Raises:
+            NotAllowedError: it is not on the list, or http where only https may be.
+        """
+        self._refuse_http(url)
+        if not any(_covers(entry, url) for entry in self.entries):
             raise NotAllowedError(
-                f"webhooks to {wanted.scheme}://{wanted.host}:{wanted.port} at this path are not "
+                f"webhooks to {url.scheme}://{url.host}:{url.port} at this path are not "
                 "allowed here: the operator of this service lists what is in "
                 "API_WEBHOOK_URL_ALLOWLIST"
             )

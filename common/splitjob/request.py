@@ -1,20 +1,15 @@
 """The body of `POST /split`, and what becomes of it: a resource and the secrets beside it.
 
-`SplitRequest` knows shapes (types, ranges, lengths); what depends on the installation stands in
-`splitjob.request_policy`.
+`SplitRequest` knows shapes (types, ranges, lengths); what depends on the installation is
+`splitjob.request_policy`'s.
 """
 
-from collections.abc import Mapping
 from typing import Annotated, Literal, NamedTuple
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 from pydantic.alias_generators import to_camel
 
 from splitjob import workload
-from splitjob.addresses import Network
-from splitjob.allowlist import Allowlist
-from splitjob.models import ModelRecord
-from splitjob.request_policy import Rules, check
 from splitjob.resource import (
     DEFAULT_EVENTS,
     MODEL_PATTERN,
@@ -27,23 +22,14 @@ from splitjob.resource import (
     Request,
     Webhook,
 )
-from splitjob.urls import MAX_URL_LENGTH, UrlError, parse, plain_url
+from splitjob.urls import WebUrl, plain_url
 
-__all__ = ["ResourceDraft", "SplitRequest", "problems"]
+__all__ = ["ResourceDraft", "SplitRequest"]
 
 MAX_SEED = 2**53 - 1  # what every JSON library can hold exactly
 _TEXT = r"^[^\x00-\x1f\x7f]*$"  # no control characters
 
 
-def _web_url(url: str) -> str:
-    try:
-        plain_url(parse(url))
-    except UrlError as refused:
-        raise ValueError(f"this URL cannot be used: {refused}") from None
-    return url
-
-
-Url = Annotated[str, Field(min_length=1, max_length=MAX_URL_LENGTH), AfterValidator(_web_url)]
 Stem = Annotated[str, Field(pattern=STEM_PATTERN)]
 MetadataName = Annotated[str, Field(min_length=1, max_length=128, pattern=_TEXT)]
 MetadataValue = Annotated[str, Field(max_length=1024)]
@@ -56,10 +42,12 @@ class ResourceDraft(NamedTuple):
     Attributes:
         request: for `spec.request`; without `secretName` and `intent`, which come with the names.
         secrets: whole URLs that must stand in a Secret, by key.
+        urls: all its URLs, by field as the resource names it.
     """
 
     request: Request
     secrets: dict[str, str]
+    urls: dict[str, WebUrl]
 
 
 class SplitRequest(BaseModel):
@@ -80,11 +68,11 @@ class SplitRequest(BaseModel):
         description="Your name of the song's version: 1 to 128 letters, digits, dots, hyphens and "
         "underscores, beginning with a letter or digit. Part of the storage keys.",
     )
-    audio_url: Url = Field(description="Where the audio is, usually a presigned GET URL.")
+    audio_url: WebUrl = Field(description="Where the audio is, usually a presigned GET URL.")
     ai_model: str = Field(
         pattern=MODEL_PATTERN, max_length=63, description="The model, one of GET /models."
     )
-    webhook: Url = Field(description="Where events go; it must be on the service's allowlist.")
+    webhook: WebUrl = Field(description="Where events go; it must be on the service's allowlist.")
     correlation_id: str | None = Field(
         default=None,
         max_length=256,
@@ -125,7 +113,7 @@ class SplitRequest(BaseModel):
     seed: int | None = Field(
         default=None, ge=0, le=MAX_SEED, description="Of the shifts; by default from the jobId."
     )
-    uploads: dict[Stem, Url] | None = Field(
+    uploads: dict[Stem, WebUrl] | None = Field(
         default=None,
         min_length=1,
         max_length=18,
@@ -199,35 +187,15 @@ class SplitRequest(BaseModel):
             queue_deadline_seconds=self.queue_deadline_seconds,
             run_deadline_seconds=self.run_deadline_seconds,
         )
-        return ResourceDraft(request, secrets)
+        return ResourceDraft(request, secrets, self._urls())
+
+    def _urls(self) -> dict[str, WebUrl]:
+        uploads = {f"uploads.{name}": url for name, url in (self.uploads or {}).items()}
+        return {"source": self.audio_url, **uploads, "webhook": self.webhook}
 
 
-def problems(
-    request: Request,
-    urls: Mapping[str, str],
-    *,
-    allowlist: Allowlist,
-    registry: Mapping[str, ModelRecord],
-    local: bool,
-    networks: tuple[Network, ...] = (),
-) -> list[str]:
-    """Return what the API would have refused in a request, as sentences; nothing where it is fine.
-
-    Args:
-        request: `spec.request` of a SplitJob.
-        urls: the whole URLs in its Secret, by key (`source`, `webhook`, `upload.<stem>`).
-        allowlist: where webhooks may go.
-        registry: the models that are offered, by name.
-        local: ENVIRONMENT=local.
-        networks: address ranges exempt from the address rules.
-    """
-    found = check(request, urls, Rules(allowlist, registry, local, networks))
-    return [f"{problem.field}: {problem.message}" for problem in found]
-
-
-def _locate(url: str, key: str, secrets: dict[str, str]) -> Location:
-    parsed = parse(url)
-    if not parsed.has_query:
-        return Location(url=plain_url(parsed))
-    secrets[key] = url
-    return Location(url=plain_url(parsed), secret_key=key)
+def _locate(url: WebUrl, key: str, secrets: dict[str, str]) -> Location:
+    if not url.has_query:
+        return Location(url=plain_url(url))
+    secrets[key] = url.whole
+    return Location(url=plain_url(url), secret_key=key)

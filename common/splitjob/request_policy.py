@@ -1,6 +1,6 @@
 """What a request must fulfil beyond the types of its fields: models, formats, URLs, metadata.
 
-The API runs these checks on what it is sent, the operator on every SplitJob, whoever wrote it.
+The API asks the policy about what it is sent, the operator about every SplitJob, whoever wrote it.
 Fields are named as the resource names them (`model`, `source`, `uploads.drums`).
 """
 
@@ -35,9 +35,18 @@ class FieldProblem(NamedTuple):
     code: str
     message: str
 
+    @property
+    def sentence(self) -> str:
+        """Field and message, for people."""
+        return f"{self.field}: {self.message}"
+
+
+ResolvedUrls = Mapping[str, WebUrl | UrlError]
+"""The URL behind each field that has one, or why there is none that can be used."""
+
 
 @dataclass(frozen=True)
-class Rules:
+class RequestPolicy:
     """What an installation allows.
 
     Attributes:
@@ -52,22 +61,56 @@ class Rules:
     local: bool
     networks: tuple[Network, ...] = ()
 
+    def problems(self, request: Request, urls: ResolvedUrls) -> list[FieldProblem]:
+        """Return all that is wrong with a request, nothing where it can be served.
 
-def check(request: Request, secrets: Mapping[str, str], rules: Rules) -> list[FieldProblem]:
-    """Return all that is wrong with a request, nothing where it can be served.
+        Args:
+            request: what was asked.
+            urls: its URLs, by field: from `resolve`, or of a `splitjob.request.ResourceDraft`.
+        """
+        return [
+            *_model_problems(request, self.registry),
+            *_format_problems(request, self.registry),
+            *_metadata_problems(request),
+            *self._transfer_problems(urls),
+            *self._webhook_problems(urls["webhook"]),
+        ]
+
+    def _transfer_problems(self, urls: ResolvedUrls) -> Iterator[FieldProblem]:
+        for field, url in urls.items():
+            if field == "webhook":
+                continue
+            if isinstance(url, UrlError):
+                yield _unusable(field, url)
+                continue
+            if url.scheme == "http" and not self.local:
+                yield FieldProblem(field, "forbidden", "only https:// URLs are taken")
+            yield from _address_problems(field, url, self.networks)
+
+    def _webhook_problems(self, url: WebUrl | UrlError) -> Iterator[FieldProblem]:
+        if isinstance(url, UrlError):
+            yield _unusable("webhook", url)
+            return
+        try:
+            self.allowlist.check(url)
+        except NotAllowedError as refused:
+            yield FieldProblem("webhook", NOT_ALLOWED, refused.reason)
+
+
+def resolve(request: Request, secrets: Mapping[str, str]) -> ResolvedUrls:
+    """Return the URLs of a request as the cluster holds it.
 
     Args:
-        request: what was asked.
-        secrets: the whole URLs that its Secret holds, by key.
-        rules: what this installation allows.
+        request: `spec.request` of a SplitJob.
+        secrets: the whole URLs that its Secret holds, by key (`source`, `upload.<stem>`).
     """
-    return [
-        *_model_problems(request, rules.registry),
-        *_format_problems(request, rules.registry),
-        *_metadata_problems(request),
-        *_transfer_problems(request, secrets, rules),
-        *_webhook_problems(request, secrets, rules.allowlist),
-    ]
+    found: dict[str, WebUrl | UrlError] = {}
+    for field, (location, key) in _locations(request).items():
+        try:
+            found[field] = _resolve(location, key, secrets)
+        except UrlError as refused:
+            found[field] = refused
+    return found
 
 
 def outputs(request: Request, model: ModelRecord) -> list[str]:
@@ -140,23 +183,6 @@ def _metadata_problems(request: Request) -> Iterator[FieldProblem]:
         )
 
 
-def _transfer_problems(
-    request: Request, secrets: Mapping[str, str], rules: Rules
-) -> Iterator[FieldProblem]:
-    places = {"source": (request.source, workload.SECRET_KEY_SOURCE)}
-    for name, location in (request.uploads or {}).items():
-        places[f"uploads.{name}"] = (location, workload.SECRET_KEY_UPLOAD + name)
-    for field, (location, key) in places.items():
-        try:
-            url = _resolve(location, key, secrets)
-        except UrlError as refused:
-            yield FieldProblem(field, "invalid", f"this URL cannot be used: {refused}")
-            continue
-        if url.scheme == "http" and not rules.local:
-            yield FieldProblem(field, "forbidden", "only https:// URLs are taken")
-        yield from _address_problems(field, url, rules.networks)
-
-
 def _address_problems(
     field: str, url: WebUrl, networks: Iterable[Network]
 ) -> Iterator[FieldProblem]:
@@ -167,16 +193,20 @@ def _address_problems(
         yield FieldProblem(field, "forbidden", f"its host is {reason}")
 
 
-def _webhook_problems(
-    request: Request, secrets: Mapping[str, str], allowlist: Allowlist
-) -> Iterator[FieldProblem]:
-    try:
-        _resolve(request.webhook, workload.SECRET_KEY_WEBHOOK, secrets)
-        allowlist.check(_whole(request.webhook, secrets))
-    except UrlError as refused:
-        yield FieldProblem("webhook", "invalid", f"this URL cannot be used: {refused}")
-    except NotAllowedError as refused:
-        yield FieldProblem("webhook", NOT_ALLOWED, refused.reason)
+def _unusable(field: str, refused: UrlError) -> FieldProblem:
+    return FieldProblem(field, "invalid", f"this URL cannot be used: {refused}")
+
+
+def _locations(request: Request) -> dict[str, tuple[Location, str]]:
+    """Return each URL of a request by its field, with the key it may have in the Secret."""
+    return {
+        "source": (request.source, workload.SECRET_KEY_SOURCE),
+        **{
+            f"uploads.{name}": (location, workload.SECRET_KEY_UPLOAD + name)
+            for name, location in (request.uploads or {}).items()
+        },
+        "webhook": (request.webhook, workload.SECRET_KEY_WEBHOOK),
+    }
 
 
 def _resolve(location: Location, key: str, secrets: Mapping[str, str]) -> WebUrl:
@@ -185,17 +215,15 @@ def _resolve(location: Location, key: str, secrets: Mapping[str, str]) -> WebUrl
     Raises:
         UrlError: it is none, or the Secret does not hold what the location says.
     """
-    if location.secret_key is not None:
-        if location.secret_key != key:
-            raise UrlError(f"its secretKey must be {key}")
-        if key not in secrets:
-            raise UrlError(f"the Secret of this request has no key {key}")
-    url = parse(_whole(location, secrets))
-    plain = plain_url(url)
-    if location.secret_key is not None and plain != plain_url(parse(location.url)):
+    if location.secret_key is None:
+        url = parse(location.url)
+        plain_url(url)
+        return url
+    if location.secret_key != key:
+        raise UrlError(f"its secretKey must be {key}")
+    if key not in secrets:
+        raise UrlError(f"the Secret of this request has no key {key}")
+    url = parse(secrets[key])
+    if plain_url(url) != plain_url(parse(location.url)):
         raise UrlError("it is not the one that stands in the Secret")
     return url
-
-
-def _whole(location: Location, secrets: Mapping[str, str]) -> str:
-    return location.url if location.secret_key is None else secrets[location.secret_key]

@@ -1,13 +1,16 @@
 """Reading URLs that callers wrote: strictly, and with the parser that will also dial them.
 
-A URL that two parsers could read in two ways is refused, not repaired.
+A URL that two parsers could read in two ways is refused, not repaired. What is taken becomes a
+`WebUrl`, once, and is handed on as that: in a pydantic model it is a field's type.
 """
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from urllib.parse import unquote
 
 import httpx
+from pydantic import GetCoreSchemaHandler
+from pydantic_core import CoreSchema, core_schema
 
 from splitjob.addresses import parse_host
 
@@ -32,19 +35,41 @@ class WebUrl:
         host: lower case, IDNA-encoded, no dot at its end; an address in its canonical notation.
         port: always given.
         path: as sent, at least `/`; percent-encoding untouched.
-        has_query: whether a query (a bearer secret, perhaps) follows.
+        whole: as it was given, with its query: a bearer secret, perhaps.
     """
 
     scheme: str
     host: str
     port: int
     path: str
-    has_query: bool
+    whole: str = field(repr=False)
+
+    @property
+    def has_query(self) -> bool:
+        """Whether a query follows the path."""
+        return "?" in self.whole
 
     @property
     def origin(self) -> tuple[str, str, int]:
         """Scheme, host and port."""
         return self.scheme, self.host, self.port
+
+    @classmethod
+    def __get_pydantic_core_schema__(
+        cls, _source: object, _handler: GetCoreSchemaHandler
+    ) -> CoreSchema:
+        """Let a model take a URL as a string, where the resource can hold it."""
+        text = core_schema.str_schema(min_length=1, max_length=MAX_URL_LENGTH, strict=True)
+        return core_schema.no_info_after_validator_function(cls._from_body, text)
+
+    @classmethod
+    def _from_body(cls, text: str) -> "WebUrl":
+        try:
+            url = parse(text)
+            plain_url(url)
+        except UrlError as refused:
+            raise ValueError(f"this URL cannot be used: {refused}") from None
+        return url
 
 
 def parse(url: str) -> WebUrl:
@@ -70,7 +95,7 @@ def parse(url: str) -> WebUrl:
         host=_host(parsed.raw_host.decode("ascii")),
         port=parsed.port or DEFAULT_PORTS[parsed.scheme],
         path=path or "/",
-        has_query="?" in url,
+        whole=url,
     )
 
 

@@ -72,7 +72,7 @@ class WebhookSender:
             timeout: seconds for the whole attempt, also when the answer trickles in.
         """
         try:
-            self._allowlist.check(url)
+            self._allowlist.admit(url)
             response = self._post(url, event_id, body, timeout)
         except NotAllowedError as refused:
             return DeliveryOutcome(delivered=False, blocked=True, error=refused.reason)

@@ -35,6 +35,6 @@ async def models(services: ServicesDep) -> ModelList:
                 sample_rate=record.sample_rate,
                 license_note=record.license_note,
             )
-            for record in services.rules.registry.values()
+            for record in services.policy.registry.values()
         ]
     )

@@ -9,7 +9,7 @@ from fastapi import APIRouter, Response
 from splitjob.jsonlog import log_context
 from splitjob.presigned import expiry
 from splitjob.request import ResourceDraft, SplitRequest
-from splitjob.request_policy import NOT_ALLOWED, FieldProblem, check
+from splitjob.request_policy import NOT_ALLOWED, FieldProblem
 from splitjob_api.deps import Services, ServicesDep, SplitRequestDep
 from splitjob_api.job_response import ResponsePart
 from splitjob_api.openapi import SPLIT_BODY
@@ -76,7 +76,7 @@ def _checked(body: SplitRequest, services: Services) -> ResourceDraft:
         ApiError: 422; first what is wrong with the fields, then what the allowlist says.
     """
     draft = body.to_resource_draft()
-    found = check(draft.request, draft.secrets, services.rules)
+    found = services.policy.problems(draft.request, draft.urls)
     fields = [_in_body(problem) for problem in found if problem.code != NOT_ALLOWED]
     if fields:
         raise fields_invalid(fields)
@@ -110,7 +110,7 @@ def _expiries(body: SplitRequest) -> dict[str, datetime]:
     """Return when each presigned URL of a request ends, in UTC."""
     urls = {"audioUrl": body.audio_url}
     urls |= {f"uploads.{name}": url for name, url in (body.uploads or {}).items()}
-    ends = {field: expiry(url) for field, url in urls.items()}
+    ends = {field: expiry(url.whole) for field, url in urls.items()}
     return {field: end.astimezone(UTC) for field, end in ends.items() if end is not None}
 
 

@@ -3,38 +3,17 @@
 import base64
 import binascii
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 from splitjob import workload
-from splitjob.addresses import Network
-from splitjob.allowlist import Allowlist
 from splitjob.errors import ErrorCode
-from splitjob.models import ModelRecord
 from splitjob.presigned import expiry
-from splitjob.request import problems
+from splitjob.request_policy import RequestPolicy, resolve
 from splitjob.resource import SECRET_TYPE, Request
 from splitjob_operator.core.lookups import Problem
 
-__all__ = ["Rules", "judge", "urls_in"]
-
-
-@dataclass(frozen=True)
-class Rules:
-    """What an installation allows.
-
-    Attributes:
-        allowlist: where webhooks may go.
-        registry: the models offered.
-        local: whether plain http may be used.
-        networks: address ranges exempt from the address rules.
-    """
-
-    allowlist: Allowlist
-    registry: Mapping[str, ModelRecord]
-    local: bool
-    networks: tuple[Network, ...] = ()
+__all__ = ["judge", "urls_in"]
 
 
 def urls_in(secret: Mapping[str, Any]) -> dict[str, str]:
@@ -49,14 +28,14 @@ def urls_in(secret: Mapping[str, Any]) -> dict[str, str]:
 
 
 def judge(
-    request: Request, secret: Mapping[str, Any] | None, rules: Rules, now: datetime
+    request: Request, secret: Mapping[str, Any] | None, policy: RequestPolicy, now: datetime
 ) -> Problem | None:
     """Return why a request cannot be served, or None where it can.
 
     Args:
         request: what was asked.
         secret: the Secret it refers to, None where there is none of that name.
-        rules: what the installation allows.
+        policy: what the installation allows.
         now: the time.
     """
     if request.secret_name and secret is None:
@@ -71,16 +50,11 @@ def judge(
             f"The Secret {request.secret_name} is not of type {SECRET_TYPE}; no other is read.",
         )
     urls = urls_in(secret) if secret else {}
-    found = problems(
-        request,
-        urls,
-        allowlist=rules.allowlist,
-        registry=rules.registry,
-        local=rules.local,
-        networks=rules.networks,
-    )
+    found = policy.problems(request, resolve(request, urls))
     if found:
-        return Problem(ErrorCode.REQUEST_INVALID, "; ".join(found)[:1000])
+        return Problem(
+            ErrorCode.REQUEST_INVALID, "; ".join(problem.sentence for problem in found)[:1000]
+        )
     return _expired(urls.get(workload.SECRET_KEY_SOURCE, ""), now)
 
 

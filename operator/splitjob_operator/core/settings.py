@@ -4,19 +4,14 @@ Lists and maps are JSON. What a worker's pod gets beyond them is in `worker_job.
 """
 
 import json
-from collections.abc import Mapping
-from pathlib import Path
 from typing import Any, Literal, Self, get_args, get_origin
 
 from pydantic import BaseModel, Field, ValidationInfo, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from splitjob.addresses import Network, parse_networks
-from splitjob.allowlist import Allowlist
 from splitjob.configuration import read_settings
-from splitjob.models import ModelRecord, load_registry, offered
 from splitjob.quantity import binary_quantity, bytes_of
-from splitjob.signing import parse_tokens
+from splitjob.service_settings import SERVICE_CHECKS, ServiceSettings
 from splitjob_io.storage import StorageSettings
 from splitjob_operator.core.additions import Additions, refuse_clashes
 from splitjob_operator.core.setting_types import (
@@ -73,21 +68,16 @@ class PriorityClass(BaseModel):
     name: ObjectName
 
 
-class Settings(BaseSettings):
+class Settings(ServiceSettings, BaseSettings):
     """Everything an installation can set."""
 
     # Lists and maps are decoded here and not by the library, which ends at the first wrong one.
-    model_config = SettingsConfigDict(
-        extra="ignore", hide_input_in_errors=True, enable_decoding=False
-    )
+    model_config = SettingsConfigDict(enable_decoding=False)
 
     # The process itself
     namespace: str = Field(default="default", description="The namespace served.")
-    release: str = Field(default="", description="The Helm release this belongs to.")
     host: str = Field(default="::", description="Where /healthz and /metrics listen; ::: all.")
     port: int = Field(default=8081, ge=0, le=65535)
-    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
-    environment: Literal["local", "prod"] = "local"
     concurrency: int = Field(default=8, ge=1, le=64, description="SplitJobs worked on at once.")
     delivery_concurrency: int = Field(default=64, ge=1, le=512, description="Webhooks at once.")
     resync_seconds: float = Field(default=30, gt=0, le=3600)
@@ -139,17 +129,6 @@ class Settings(BaseSettings):
         description="At 0 a finished job would be gone before anybody could ask for it.",
     )
     priority_classes: list[PriorityClass] = []
-
-    # Requests
-    secret_name: str = Field(default="", description="The Secret of the token, for messages.")
-    secret_keys: str = Field(default="", description="What its keys are called, for messages.")
-    demucssvc_token: str = Field(default="", repr=False, description="See `tokens`.")
-    api_webhook_url_allowlist: str = "https://api.track-tree.com/webhooks/demucs"
-    source_allowed_networks: str = ""
-    model_registry: Path | None = Field(default=None, description="A registry file of our own.")
-    models: str = Field(
-        default="", description="Names of the models offered, separated by commas; blank: all."
-    )
 
     # The worker's pod
     worker_image: ImageReference
@@ -225,9 +204,7 @@ class Settings(BaseSettings):
     s3_bucket: BucketName = ""
     storage_prefix: StoragePrefix = ""
 
-    @field_validator(
-        "worker_model_volume", "worker_network_policy", "model_registry", mode="before"
-    )
+    @field_validator("worker_model_volume", "worker_network_policy", mode="before")
     @classmethod
     def _blank_is_none(cls, value: object) -> object:
         return None if value in ("", b"") else value
@@ -273,34 +250,7 @@ class Settings(BaseSettings):
         Raises:
             splitjob.configuration.ConfigurationError: some cannot be used.
         """
-        checks = {
-            "DEMUCSSVC_TOKEN": lambda found: found.tokens,
-            "API_WEBHOOK_URL_ALLOWLIST": cls.allowlist,
-            "SOURCE_ALLOWED_NETWORKS": cls.networks,
-            "MODEL_REGISTRY": cls.registry,
-        }
-        return read_settings(cls, checks, [StorageSettings])
-
-    def allowlist(self) -> Allowlist:
-        """Return who may be called back."""
-        return Allowlist.parse(self.api_webhook_url_allowlist, local=self.environment == "local")
-
-    def networks(self) -> tuple[Network, ...]:
-        """Return the networks that are exempt from the address rules."""
-        return parse_networks(self.source_allowed_networks)
-
-    def registry(self) -> Mapping[str, ModelRecord]:
-        """Return the models offered."""
-        return offered(load_registry(self.model_registry), self.models)
-
-    @property
-    def tokens(self) -> list[str]:
-        """The active tokens, the signing one first.
-
-        Raises:
-            splitjob.signing.TokenError: there is none, or one cannot be used.
-        """
-        return parse_tokens(self.demucssvc_token)
+        return read_settings(cls, SERVICE_CHECKS, [StorageSettings])
 
     @property
     def device(self) -> str:

@@ -15,7 +15,6 @@ from splitjob_io.webhook_sender import WebhookSender
 from splitjob_kube.rights import Right
 from splitjob_operator.adapters.kubernetes import Cluster, rights_needed
 from splitjob_operator.adapters.manifest_store import ManifestStore
-from splitjob_operator.core.request_check import Rules
 from splitjob_operator.core.settings import Settings
 from splitjob_operator.runtime import health_server
 from splitjob_operator.runtime.cache import SplitJobCache
@@ -41,9 +40,7 @@ class App:
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
-        allowlist, networks = settings.allowlist(), settings.networks()
-        local = settings.environment == "local"
-        rules = Rules(allowlist, settings.registry(), local, networks)
+        policy = settings.request_policy()
         cluster = Cluster(settings.namespace, _rights(settings), settings.release)
         readiness = Readiness()
         manifests = (
@@ -55,7 +52,7 @@ class App:
         self._deliverer = WebhookDelivery(
             cluster,
             self._threads,
-            WebhookSender(settings.tokens, allowlist, networks),
+            WebhookSender(settings.tokens, policy.allowlist, policy.networks),
             settings.delivery_concurrency,
             lambda raw: self.controller.delivered(raw),  # noqa: PLW0108 - it comes later
         )
@@ -63,7 +60,7 @@ class App:
         executor = Executor(
             cluster,
             manifests,
-            rules,
+            policy,
             settings,
             lambda name: loop.call_soon_threadsafe(self._deliverer.start, name),
         )

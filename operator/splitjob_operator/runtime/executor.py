@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
+from splitjob.request_policy import RequestPolicy
 from splitjob.resource import SplitJobStatus
 from splitjob_kube.errors import AlreadyExistsError, KubernetesError, NotFoundError
 from splitjob_operator.core.events import event_manifest, events_between
@@ -37,7 +38,7 @@ from splitjob_operator.core.plan import (
     OwnSecret,
     Plan,
 )
-from splitjob_operator.core.request_check import Rules, judge
+from splitjob_operator.core.request_check import judge
 from splitjob_operator.core.settings import Settings
 from splitjob_operator.core.status_json import dump
 from splitjob_operator.core.worker_job import build, network_policy, owner_reference
@@ -76,7 +77,7 @@ class Executor:
     Args:
         kubernetes: the namespace.
         manifests: the manifests in the bucket; None where no bucket is configured.
-        rules: what this installation allows a request.
+        policy: what this installation allows a request.
         settings: the installation's.
         deliver: starts the delivery of a SplitJob's final event, by the SplitJob's name.
     """
@@ -85,13 +86,13 @@ class Executor:
         self,
         kubernetes: KubernetesPort,
         manifests: ManifestStorePort | None,
-        rules: Rules,
+        policy: RequestPolicy,
         settings: Settings,
         deliver: Callable[[str], object],
     ) -> None:
         self._kubernetes = kubernetes
         self._manifests = manifests
-        self._rules = rules
+        self._policy = policy
         self._settings = settings
         self._deliver = deliver
 
@@ -223,7 +224,7 @@ class Executor:
         if request.secret_name:
             with suppress(NotFoundError):
                 secret = self._kubernetes.secret(request.secret_name)
-        return replace(so_far, checked=True, problem=judge(request, secret, self._rules, now))
+        return replace(so_far, checked=True, problem=judge(request, secret, self._policy, now))
 
     def _manifest(self, splitjob: SplitJob) -> ManifestLookup:
         if self._manifests is None or splitjob.spec is None:

@@ -30,7 +30,7 @@ LOCAL = Allowlist.parse("http://127.0.0.1:9000/hooks,http://localhost:9000", loc
 )
 def test_allowed(url: str) -> None:
     """Acceptance 19: upper case and the default port are the same place."""
-    LIST.check(url)
+    LIST.admit(url)
 
 
 @pytest.mark.parametrize(
@@ -73,19 +73,19 @@ def test_allowed(url: str) -> None:
 def test_refused(url: str) -> None:
     """Acceptance 19."""
     with pytest.raises(NotAllowedError):
-        LIST.check(url)
+        LIST.admit(url)
 
 
 def test_http_only_to_this_machine_in_local_mode() -> None:
     """Acceptance 20."""
-    LOCAL.check("http://127.0.0.1:9000/hooks/1")
-    LOCAL.check("http://0x7f.1:9000/hooks")
-    LOCAL.check("http://localhost:9000/x")
+    LOCAL.admit("http://127.0.0.1:9000/hooks/1")
+    LOCAL.admit("http://0x7f.1:9000/hooks")
+    LOCAL.admit("http://localhost:9000/x")
     for url in ("http://127.0.0.1:9001/hooks", "http://127.0.0.2:9000/hooks"):
         with pytest.raises(NotAllowedError):
-            LOCAL.check(url)
+            LOCAL.admit(url)
     with pytest.raises(NotAllowedError, match="https"):
-        Allowlist(LOCAL.entries, local=False).check("http://127.0.0.1:9000/hooks")
+        Allowlist(LOCAL.entries, local=False).admit("http://127.0.0.1:9000/hooks")
 
 
 @pytest.mark.parametrize(
@@ -107,15 +107,15 @@ def test_bad_settings_stop_the_start(text: str, local: bool) -> None:
 
 def test_empty_list_allows_nothing() -> None:
     with pytest.raises(NotAllowedError):
-        Allowlist.parse(" , ", local=False).check("https://ok.com/")
-    Allowlist.parse(DEFAULT_ALLOWLIST, local=False).check(DEFAULT_ALLOWLIST + "/1")
+        Allowlist.parse(" , ", local=False).admit("https://ok.com/")
+    Allowlist.parse(DEFAULT_ALLOWLIST, local=False).admit(DEFAULT_ALLOWLIST + "/1")
 
 
 def test_entry_with_a_slash_at_its_end_means_below_it() -> None:
     below = Allowlist.parse("https://ok.com/hooks/", local=False)
-    below.check("https://ok.com/hooks/a")
+    below.admit("https://ok.com/hooks/a")
     with pytest.raises(NotAllowedError):
-        below.check("https://ok.com/hooks")
+        below.admit("https://ok.com/hooks")
 
 
 @given(st.text(max_size=60))
@@ -123,7 +123,7 @@ def test_nothing_hostile_passes(tail: str) -> None:
     """Whatever follows the host, only paths below the entry pass; else NotAllowedError."""
     url = f"https://ok.com{tail}"
     with contextlib.suppress(NotAllowedError):
-        LIST.check(url)
+        LIST.admit(url)
         normal = parse(url)
         assert normal.origin == ("https", "ok.com", 443)
         assert normal.path.startswith("/webhooks/demucs")
@@ -133,7 +133,7 @@ def test_nothing_hostile_passes(tail: str) -> None:
 def test_messages_hold_no_query(secret: str) -> None:
     url = f"https://evil.com/x?SECRET{secret}"
     with pytest.raises(NotAllowedError) as refused:
-        LIST.check(url)
+        LIST.admit(url)
     assert "SECRET" not in refused.value.reason
 
 

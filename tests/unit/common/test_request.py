@@ -13,12 +13,12 @@ from splitjob import resource
 from splitjob.addresses import parse_networks
 from splitjob.allowlist import Allowlist
 from splitjob.models import load_registry
-from splitjob.request import SplitRequest, problems
-from splitjob.request_policy import Rules, check, outputs
+from splitjob.request import SplitRequest
+from splitjob.request_policy import RequestPolicy, outputs, resolve
 from splitjob.urls import UrlError, parse
 
 REGISTRY = load_registry()
-RULES = Rules(
+POLICY = RequestPolicy(
     allowlist=Allowlist.parse("https://hooks.example.com/demucs", local=False),
     registry=REGISTRY,
     local=False,
@@ -35,9 +35,9 @@ def request(**fields: Any) -> SplitRequest:
     return SplitRequest.model_validate({**BODY, **fields})
 
 
-def found(rules: Rules = RULES, **fields: Any) -> dict[str, str]:
-    converted = request(**fields).to_resource_draft()
-    return {one.field: one.message for one in check(converted.request, converted.secrets, rules)}
+def found(policy: RequestPolicy = POLICY, **fields: Any) -> dict[str, str]:
+    draft = request(**fields).to_resource_draft()
+    return {one.field: one.message for one in policy.problems(draft.request, draft.urls)}
 
 
 def refused_fields(**fields: Any) -> set[str]:
@@ -47,19 +47,19 @@ def refused_fields(**fields: Any) -> set[str]:
 
 
 def test_the_seeds_request_is_taken_with_the_seeds_defaults() -> None:
-    converted = request().to_resource_draft()
+    draft = request().to_resource_draft()
     assert found() == {}
-    assert converted.request.format == "wav"
-    assert converted.request.overlap_permille == 250
-    assert converted.request.webhook.events == ["completed", "failed", "canceled"]
+    assert draft.request.format == "wav"
+    assert draft.request.overlap_permille == 250
+    assert draft.request.webhook.events == ["completed", "failed", "canceled"]
 
 
 def test_whole_urls_with_a_query_stand_in_the_secret_only() -> None:
     uploads = {name: f"https://s3.example.com/{name}?sig=secret" for name in ("vocals", "manifest")}
-    converted = request(stems=["vocals"], uploads=uploads).to_resource_draft()
-    assert set(converted.secrets) == {"source", "upload.vocals", "upload.manifest"}
-    assert "?" not in converted.request.model_dump_json()
-    assert converted.request.source.url == "https://audio.example.com/song.wav"
+    draft = request(stems=["vocals"], uploads=uploads).to_resource_draft()
+    assert set(draft.secrets) == {"source", "upload.vocals", "upload.manifest"}
+    assert "?" not in draft.request.model_dump_json()
+    assert draft.request.source.url == "https://audio.example.com/song.wav"
 
 
 @pytest.mark.parametrize("version_id", ["../x", "a/b", "x" * 300, "", ".a", "a b", "a\n", "ä"])
@@ -181,13 +181,13 @@ def test_22_forbidden_addresses_are_refused_in_any_notation(host: str) -> None:
 
 
 def test_an_exempt_network_may_be_used() -> None:
-    rules = replace(RULES, networks=parse_networks("10.1.0.0/16"))
-    assert found(rules, audioUrl="https://10.1.2.3/song.wav") == {}
+    policy = replace(POLICY, networks=parse_networks("10.1.0.0/16"))
+    assert found(policy, audioUrl="https://10.1.2.3/song.wav") == {}
 
 
 def test_http_sources_are_for_local_use() -> None:
     assert "source" in found(audioUrl="http://audio.example.com/song.wav")
-    local = replace(RULES, local=True)
+    local = replace(POLICY, local=True)
     assert found(local, audioUrl="http://audio.example.com/song.wav") == {}
 
 
@@ -218,9 +218,9 @@ def test_what_the_installation_cannot_do_is_named(fields: dict[str, Any], field:
 @pytest.mark.parametrize(("form", "rate"), [("mp3", 96_000), ("mp3", 40_000), ("m4a", 40_000)])
 def test_a_model_whose_rate_the_format_does_not_have_is_refused(form: str, rate: int) -> None:
     odd = REGISTRY["htdemucs"].model_copy(update={"sample_rate": rate})
-    rules = replace(RULES, registry={"htdemucs": odd})
-    assert "wav" in found(rules, format=form)["format"]
-    assert found(rules, format="flac") == {}
+    policy = replace(POLICY, registry={"htdemucs": odd})
+    assert "wav" in found(policy, format=form)["format"]
+    assert found(policy, format="flac") == {}
 
 
 @pytest.mark.parametrize(
@@ -255,7 +255,7 @@ def test_a_hand_written_resource_is_judged_by_the_same_rules() -> None:
     kept = request(webhook="https://hooks.example.com/demucs?key=1").to_resource_draft()
 
     def complaints(changed: resource.Request, urls: dict[str, str]) -> list[str]:
-        return problems(changed, urls, allowlist=RULES.allowlist, registry=REGISTRY, local=False)
+        return [one.sentence for one in POLICY.problems(changed, resolve(changed, urls))]
 
     assert complaints(kept.request, kept.secrets) == []
     assert any("no key" in one for one in complaints(kept.request, {}))
@@ -268,10 +268,10 @@ def test_a_hand_written_resource_is_judged_by_the_same_rules() -> None:
 
 
 def test_no_message_holds_a_query() -> None:
-    converted = request(
+    draft = request(
         audioUrl="https://10.0.0.1/a?token=hush", webhook="https://evil.example.com/?token=hush"
     ).to_resource_draft()
-    for one in check(converted.request, converted.secrets, RULES):
+    for one in POLICY.problems(draft.request, draft.urls):
         assert "hush" not in one.message
 
 
@@ -290,8 +290,12 @@ def test_any_url_is_taken_or_refused(beginning: str, rest: str) -> None:
         accepted = request(audioUrl=beginning + rest)
     except ValidationError:
         return
-    converted = accepted.to_resource_draft()
-    check(converted.request, converted.secrets, RULES)
+    draft = accepted.to_resource_draft()
+    POLICY.problems(draft.request, draft.urls)
+    read_again = resolve(draft.request, draft.secrets)
+    assert {field: str(url) for field, url in read_again.items()} == {
+        field: str(url) for field, url in draft.urls.items()
+    }
 
 
 @given(st.dictionaries(fields | st.text(max_size=8), anything, max_size=6))
@@ -301,6 +305,10 @@ def test_any_content_is_taken_or_refused(content: dict[str, Any]) -> None:
     except ValidationError as refused:
         json.dumps(refused.errors(include_input=False, include_context=False))
         return
-    converted = accepted.to_resource_draft()
-    check(converted.request, converted.secrets, RULES)
-    resource.Request.model_validate(converted.request.model_dump(by_alias=True))
+    draft = accepted.to_resource_draft()
+    POLICY.problems(draft.request, draft.urls)
+    read_again = resolve(draft.request, draft.secrets)
+    assert {field: str(url) for field, url in read_again.items()} == {
+        field: str(url) for field, url in draft.urls.items()
+    }
+    resource.Request.model_validate(draft.request.model_dump(by_alias=True))

@@ -12,9 +12,9 @@ from tests.support.operator_samples import raw_splitjob, settings, stamp
 
 from splitjob.allowlist import Allowlist
 from splitjob.models import load_registry
+from splitjob.request_policy import RequestPolicy
 from splitjob_kube.errors import KubernetesError
 from splitjob_operator.core.lookups import ManifestLookup, ManifestState
-from splitjob_operator.core.request_check import Rules
 from splitjob_operator.runtime.cache import SplitJobCache
 from splitjob_operator.runtime.controller import Controller
 from splitjob_operator.runtime.executor import Executor
@@ -27,7 +27,7 @@ UPLOADS = {
     name: {"url": f"https://put.example.com/{name}"}
     for name in ("drums", "bass", "other", "vocals", "manifest")
 }
-RULES = Rules(
+POLICY = RequestPolicy(
     Allowlist.parse("https://hooks.example.com", local=False), load_registry(None), local=False
 )
 
@@ -96,7 +96,7 @@ class Site:
         self.controller = Controller(
             settings=options,
             kubernetes=cluster,
-            executor=Executor(cluster, bucket, RULES, options, lambda _: None),
+            executor=Executor(cluster, bucket, POLICY, options, lambda _: None),
             cache=SplitJobCache(1, "cpu", partial(next, count())),
             queue=WorkQueue(),
             progress=cast("Any", SimpleNamespace(of=lambda _: None)),

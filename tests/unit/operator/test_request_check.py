@@ -12,10 +12,11 @@ from tests.support.operator_samples import (
 from splitjob.allowlist import Allowlist
 from splitjob.errors import ErrorCode
 from splitjob.models import load_registry
+from splitjob.request_policy import RequestPolicy
 from splitjob.resource import SECRET_TYPE, Request
-from splitjob_operator.core.request_check import Rules, judge, urls_in
+from splitjob_operator.core.request_check import judge, urls_in
 
-RULES = Rules(
+POLICY = RequestPolicy(
     Allowlist.parse("https://hooks.example.com", local=False), load_registry(None), local=False
 )
 
@@ -38,7 +39,7 @@ class TestCheck:
     source = {"url": "https://audio.example.com/song.wav", "secretKey": "source"}  # noqa: RUF012
 
     def test_a_request_that_can_be_served(self) -> None:
-        assert judge(request(), None, RULES, NOW) is None
+        assert judge(request(), None, POLICY, NOW) is None
 
     def test_what_the_api_would_have_refused(self) -> None:
         """Acceptance 19, 21."""
@@ -48,16 +49,16 @@ class TestCheck:
             {"webhook": {"url": "https://hooks.example.com.evil.com/x"}},
             {"format": "mp3", "bitDepth": 24},
         ):
-            problem = judge(request(**changed), None, RULES, NOW)
+            problem = judge(request(**changed), None, POLICY, NOW)
             assert problem
             assert problem.code == ErrorCode.REQUEST_INVALID
 
     def test_the_secret_must_be_of_the_type(self) -> None:
         asked = request(secretName="s", source=self.source)
-        problem = judge(asked, secret("Opaque", source=WHOLE.format(9)), RULES, NOW)
+        problem = judge(asked, secret("Opaque", source=WHOLE.format(9)), POLICY, NOW)
         assert problem
         assert problem.code == ErrorCode.REQUEST_INVALID
-        missing = judge(asked, None, RULES, NOW)
+        missing = judge(asked, None, POLICY, NOW)
         assert missing
         assert (missing.code, missing.missing) == (ErrorCode.WORKER_CONFIG, "s")
 
@@ -77,8 +78,8 @@ class TestCheck:
     def test_an_expired_url(self) -> None:
         """Acceptance 24."""
         asked = request(secretName="s", source=self.source)
-        assert judge(asked, secret(source=WHOLE.format(7200)), RULES, NOW) is None
-        problem = judge(asked, secret(source=WHOLE.format(60)), RULES, NOW)
+        assert judge(asked, secret(source=WHOLE.format(7200)), POLICY, NOW) is None
+        problem = judge(asked, secret(source=WHOLE.format(60)), POLICY, NOW)
         assert problem
         assert problem.code == ErrorCode.SOURCE_EXPIRED
         assert "X-Amz" not in problem.message
