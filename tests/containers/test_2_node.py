@@ -5,7 +5,7 @@ import signal
 from tests.containers.report import Report
 from tests.containers.rotating import Rotating
 from tests.containers.world import World
-from tests.support.whole_path import eventually
+from tests.support.waiting import eventually
 
 from splitjob_local.containers.node_processes import KUBELET, NODE
 

@@ -6,8 +6,8 @@ import pytest
 from tests.containers.memory import kill_by_memory, memory_group
 from tests.containers.report import Report
 from tests.containers.world import World, song_of, trickle
+from tests.support.waiting import eventually
 from tests.support.web import in_turn
-from tests.support.whole_path import eventually
 
 KILLED = 128 + 9
 

@@ -5,7 +5,7 @@ from typing import Any
 
 from tests.containers.report import Report
 from tests.containers.world import World
-from tests.support.whole_path import eventually
+from tests.support.waiting import eventually
 
 IDENTITY = """
 import os, pathlib, pwd

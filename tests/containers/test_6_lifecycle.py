@@ -7,7 +7,7 @@ from typing import Any
 import yaml
 from tests.containers.report import Report
 from tests.containers.world import World, repeat
-from tests.support.whole_path import eventually
+from tests.support.waiting import eventually
 
 from splitjob_local.cluster.service import RELEASE
 from splitjob_local.paths import REPOSITORY

@@ -9,13 +9,13 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import Any, cast
 
 from tests.containers.report import Report
-from tests.support.web import Handler, in_turn
-from tests.support.whole_path import WholePath, eventually
+from tests.support.waiting import eventually
+from tests.support.web import Handler, Request, in_turn
+from tests.support.whole_path import WholePath
 
 from bench.audio_files import tones, write_audio
 from splitjob_local.cluster.kubectl import KubectlError
@@ -181,7 +181,7 @@ def trickle(content: bytes, seconds: float) -> Handler:
     pieces = max(1, round(seconds * 2))
     size = -(-len(content) // pieces)
 
-    def handle(request: BaseHTTPRequestHandler) -> None:
+    def handle(request: Request) -> None:
         request.send_response(200)
         request.send_header("Content-Length", str(len(content)))
         request.end_headers()

@@ -5,14 +5,14 @@ import secrets
 import signal
 import time
 from functools import partial
-from http.server import BaseHTTPRequestHandler
 from io import BytesIO
 from typing import Any
 
 import httpx
 import pytest
-from tests.support.web import Handler, answer, give
-from tests.support.whole_path import PATIENCE, WholePath, eventually
+from tests.support.waiting import eventually
+from tests.support.web import Handler, Request, answer, give
+from tests.support.whole_path import PATIENCE, WholePath
 
 from splitjob_local.cluster.kubectl import KubectlError
 
@@ -73,7 +73,7 @@ def test_a_url_that_expires_in_the_queue(path: WholePath) -> None:
 
 
 def dawdle(content: bytes, seconds: float) -> Handler:
-    def handle(request: BaseHTTPRequestHandler) -> None:
+    def handle(request: Request) -> None:
         time.sleep(seconds)
         give(request, content)
 
@@ -84,7 +84,7 @@ def test_three_503s_then_a_song(path: WholePath) -> None:
     """Acceptance 25."""
     left = [503, 503, 503]
 
-    def flaky(request: BaseHTTPRequestHandler) -> None:
+    def flaky(request: Request) -> None:
         if left:
             answer(left.pop())(request)
         else:

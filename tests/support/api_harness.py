@@ -5,7 +5,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +13,7 @@ from typing import Any
 
 import httpx
 from tests.support.ports import free_port
+from tests.support.waiting import eventually
 
 from splitjob.signing import Signer
 from splitjob_local.cluster.local_cluster import LocalCluster
@@ -44,7 +45,7 @@ class Api:
 def started(cluster: LocalCluster, log: Path, **more: str) -> Iterator[Api]:
     """Run a replica until the block ends; it is ready when the block begins."""
     with launched(cluster, log, **more) as api:
-        wait_for(lambda: httpx.get(f"{api.url}/readyz").status_code == 200)
+        eventually(lambda: httpx.get(f"{api.url}/readyz").status_code == 200)
         yield api
 
 
@@ -73,18 +74,6 @@ def launched(cluster: LocalCluster, log: Path, **more: str) -> Iterator[Api]:
     finally:
         process.terminate()
         assert process.wait(20) is not None
-
-
-def wait_for(condition: Callable[[], bool], seconds: float = 20) -> None:
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
-        try:
-            if condition():
-                return
-        except httpx.TransportError:
-            pass
-        time.sleep(0.05)
-    raise AssertionError(f"not within {seconds} s")
 
 
 def body(version_id: str, **fields: Any) -> dict[str, Any]:

@@ -33,7 +33,6 @@ class Flaky:
         with self._lock:
             self.asked.append(f"{request.command} {request.path}")
             failure = self.failures.pop(0) if self.failures else 0
-        body = request.server.web.requests[-1][2]
         if failure is None:
             request.close_connection = True
             request.connection.close()
@@ -42,7 +41,7 @@ class Flaky:
             request.send_header("Content-Length", "0")
             request.end_headers()
         else:
-            self._pass_on(request, body)
+            self._pass_on(request, request.body)
 
     def _pass_on(self, request: Any, body: bytes) -> None:
         headers = {k: v for k, v in request.headers.items() if k.lower() != "connection"}

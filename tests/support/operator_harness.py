@@ -10,18 +10,17 @@ import os
 import secrets
 import subprocess
 import sys
-import threading
-import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import httpx
 import yaml
 from tests.support.ports import free_port
+from tests.support.receiver import Received, Receiver, receiving
+from tests.support.waiting import PATIENCE, eventually
 
 from splitjob.resource import API_VERSION, KIND, SECRET_TYPE
 from splitjob.result import storage_prefix
@@ -30,68 +29,6 @@ from splitjob_local.processes.prctl import die_with_parent
 
 WORKER = Path(__file__).parent / "scripted_worker.py"
 TOKEN = "a-token-of-these-tests"
-PATIENCE = 40.0
-Found = TypeVar("Found")
-
-
-def eventually(look: Callable[[], Found], seconds: float = PATIENCE) -> Found:
-    """Return what a look gives once it gives something."""
-    deadline = time.monotonic() + seconds
-    while True:
-        try:
-            if found := look():
-                return found
-            trouble: Exception | None = None
-        except (AssertionError, KeyError, IndexError, httpx.HTTPError) as error:
-            trouble = error
-        if time.monotonic() > deadline:
-            raise AssertionError(f"not within {seconds} s") from trouble
-        time.sleep(0.1)
-
-
-@dataclass
-class Received:
-    """One webhook as it came in."""
-
-    path: str
-    body: dict[str, Any]
-    headers: dict[str, str]
-    at: float
-
-
-class Receiver:
-    """Hears webhooks; `answers` says what it replies, by path."""
-
-    def __init__(self) -> None:
-        self.heard: list[Received] = []
-        self.answers: dict[str, Callable[[], tuple[int, dict[str, str]]]] = {}
-        receiver = self
-
-        class Handler(BaseHTTPRequestHandler):
-            def do_POST(self) -> None:
-                body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-                headers = {name.lower(): value for name, value in self.headers.items()}
-                receiver.heard.append(Received(self.path, body, headers, time.time()))
-                status, more = receiver.answers.get(self.path, lambda: (204, {}))()
-                self.send_response(status)
-                for name, value in more.items():
-                    self.send_header(name, value)
-                self.end_headers()
-
-            def log_message(self, *_: object) -> None:
-                pass
-
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self._server.daemon_threads = True
-        self.base = f"http://127.0.0.1:{self._server.server_port}/hooks/"
-        threading.Thread(target=self._server.serve_forever, daemon=True).start()
-
-    def of(self, name: str) -> list[Received]:
-        return [one for one in self.heard if one.body["jobId"] == name]
-
-    def close(self) -> None:
-        self._server.shutdown()
-        self._server.server_close()
 
 
 @dataclass
@@ -122,8 +59,8 @@ class Site:
     cluster: LocalCluster
     namespace: str
     folder: Path
-    receiver: Receiver = field(default_factory=Receiver)
-    other: Receiver = field(default_factory=Receiver)
+    receiver: Receiver
+    other: Receiver
     operators: list[Operator] = field(default_factory=list)
 
     def prepare(self) -> None:
@@ -205,8 +142,6 @@ class Site:
     def close(self) -> None:
         for operator in self.operators:
             operator.stop()
-        self.receiver.close()
-        self.other.close()
 
     # SplitJobs
 
@@ -313,10 +248,11 @@ def site(cluster: LocalCluster, folder: Path) -> Iterator[Site]:
     """Give a namespace with its receiver; what was started in it ends with the block."""
     namespace = f"operator-{secrets.token_hex(4)}"
     cluster.cluster.create_namespace(namespace, pod_security="restricted")
-    place = Site(cluster, namespace, folder)
-    try:
-        place.prepare()
-        yield place
-    finally:
-        place.close()
-        cluster.kubectl("delete", "namespace", namespace, "--wait=false", "--ignore-not-found")
+    with receiving() as receiver, receiving() as other:
+        place = Site(cluster, namespace, folder, receiver, other)
+        try:
+            place.prepare()
+            yield place
+        finally:
+            place.close()
+            cluster.kubectl("delete", "namespace", namespace, "--wait=false", "--ignore-not-found")

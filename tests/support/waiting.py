@@ -2,11 +2,43 @@
 
 import time
 from collections.abc import Callable
+from typing import TypeVar
+
+import httpx
+from tests.support.machine import slowness
+
+Found = TypeVar("Found")
+
+PATIENCE = 60.0
+NOT_YET = (AssertionError, LookupError, httpx.HTTPError)
 
 
-def wait_for(condition: Callable[[], bool], seconds: float = 20.0) -> None:
-    """Wait until a condition holds; it must within so many seconds."""
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "not within the time"
-        time.sleep(0.05)
+def patience(seconds: float = PATIENCE) -> float:
+    """Return so many seconds of a machine that is idle, in seconds of this one."""
+    return seconds * slowness()
+
+
+def eventually(look: Callable[[], Found], seconds: float = PATIENCE, pause: float = 0.05) -> Found:
+    """Return what a look gives once it gives something.
+
+    Args:
+        look: what is waited for; while it gives nothing, or fails as on what is not there yet, it
+            is called again.
+        seconds: for how long, on a machine that is idle.
+        pause: between two looks, in seconds.
+
+    Raises:
+        AssertionError: it did not come; with the last failure as its cause.
+    """
+    allowed = patience(seconds)
+    deadline = time.monotonic() + allowed
+    while True:
+        trouble: Exception | None = None
+        try:
+            if found := look():
+                return found
+        except NOT_YET as error:
+            trouble = error
+        if time.monotonic() > deadline:
+            raise AssertionError(f"not within {allowed:.0f} s") from trouble
+        time.sleep(pause)

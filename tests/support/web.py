@@ -11,7 +11,31 @@ from splitjob_local.demo.receiver import speak_tls
 
 QUERY = "X-Amz-Signature=do-not-tell-anybody"
 
-Handler = Callable[[BaseHTTPRequestHandler], None]
+
+class Request(BaseHTTPRequestHandler):
+    """One request, whose body is read before it is handled."""
+
+    protocol_version = "HTTP/1.1"
+    server: "_Server"
+    body: bytes
+
+    def do_GET(self) -> None:
+        self.body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        path = self.path.partition("?")[0]
+        web = self.server.web
+        web.requests.append((f"{self.command} {path}", dict(self.headers), self.body))
+        try:
+            web.routes.get(path, web.otherwise)(self)
+        except OSError:
+            self.close_connection = True
+
+    do_HEAD = do_DELETE = do_POST = do_PUT = do_GET  # noqa: N815 - the standard library's names
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+Handler = Callable[[Request], None]
 
 
 @dataclass
@@ -19,6 +43,7 @@ class Web:
     """A real HTTP server of which each path does what a test says."""
 
     url: str
+    otherwise: Handler
     routes: dict[str, Handler] = field(default_factory=dict)
     requests: list[tuple[str, dict[str, str], bytes]] = field(default_factory=list)
 
@@ -32,7 +57,7 @@ class Web:
         return self.serve(path, lambda request: give(request, content))
 
 
-def give(request: BaseHTTPRequestHandler, content: bytes, *, cut: int | None = None) -> None:
+def give(request: Request, content: bytes, *, cut: int | None = None) -> None:
     """Answer with a file, or with the range asked for; break off after `cut` bytes."""
     begin = 0
     wanted = request.headers.get("Range", "")
@@ -53,7 +78,7 @@ def give(request: BaseHTTPRequestHandler, content: bytes, *, cut: int | None = N
 def answer(status: int, **headers: str) -> Handler:
     """A handler that answers with a status and headers, and no body."""
 
-    def handle(request: BaseHTTPRequestHandler) -> None:
+    def handle(request: Request) -> None:
         request.send_response(status)
         for name, value in headers.items():
             request.send_header(name, value)
@@ -67,45 +92,36 @@ def in_turn(*handlers: Handler) -> Handler:
     """Each request is answered by the next of these; the last one stays."""
     left = list(handlers)
 
-    def handle(request: BaseHTTPRequestHandler) -> None:
+    def handle(request: Request) -> None:
         (left.pop(0) if len(left) > 1 else left[0])(request)
 
     return handle
 
 
 @contextmanager
-def web_server(host: str = "127.0.0.1", identity: KeyPair | None = None) -> Iterator[Web]:
-    """Run such a server on a port of its own; over TLS where it has an identity."""
+def web_server(
+    host: str = "127.0.0.1", identity: KeyPair | None = None, otherwise: Handler | None = None
+) -> Iterator[Web]:
+    """Run such a server on a port of its own.
 
-    class Server(ThreadingHTTPServer):
-        daemon_threads = True
-        web: Web
-
-    class Requests(BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
-
-        def do_GET(self) -> None:
-            body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
-            path = self.path.partition("?")[0]
-            here.requests.append((f"{self.command} {path}", dict(self.headers), body))
-            try:
-                here.routes.get(path, answer(404))(self)
-            except OSError:
-                self.close_connection = True
-
-        do_HEAD = do_DELETE = do_POST = do_PUT = do_GET  # noqa: N815 - the standard library's names
-
-        def log_message(self, *_: object) -> None:
-            pass
-
-    server = Server((host, 0), Requests)
+    Args:
+        host: the address that it listens on.
+        identity: that it speaks TLS with, if any.
+        otherwise: what paths do that have no handler; 404 without one.
+    """
+    server = _Server((host, 0), Request)
     if identity is not None:
         speak_tls(server, identity)
     scheme = "https" if identity else "http"
-    here = server.web = Web(f"{scheme}://{host}:{server.server_port}")
-    threading.Thread(target=server.serve_forever, daemon=True).start()
+    web = server.web = Web(f"{scheme}://{host}:{server.server_port}", otherwise or answer(404))
+    threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
     try:
-        yield here
+        yield web
     finally:
         server.shutdown()
         server.server_close()
+
+
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+    web: Web

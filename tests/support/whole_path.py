@@ -2,10 +2,8 @@
 
 import json
 import secrets
-import time
-from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from typing import Any
 
 import psutil
 from tests.support.web import Web
@@ -18,7 +16,6 @@ from splitjob_local.demo.receiver import Delivery, Receiver
 from splitjob_local.demo.verify import signature_holds, standard_signature_holds
 
 PATIENCE = 120.0
-Answer = TypeVar("Answer")
 
 
 @dataclass
@@ -116,12 +113,3 @@ class WholePath:
         label = f"--selector=audio.track-tree.com/splitjob={name}"
         pods = self.cluster.get("pods", "-n", self.service.namespace, label)["items"]
         return [pod["metadata"]["name"] for pod in pods]
-
-
-def eventually(what: Callable[[], Answer], seconds: float = 30.0) -> Answer:
-    """Return the first true answer of a function; fail when there is none in time."""
-    deadline = time.monotonic() + seconds
-    while not (answer := what()):
-        assert time.monotonic() < deadline, "it did not come"
-        time.sleep(0.2)
-    return answer

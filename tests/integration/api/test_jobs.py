@@ -10,16 +10,8 @@ from typing import Any
 
 import httpx
 import pytest
-from tests.support.api_harness import (
-    NAMESPACE,
-    QUERY,
-    Api,
-    body,
-    finish,
-    splitjobs,
-    started,
-    wait_for,
-)
+from tests.support.api_harness import NAMESPACE, QUERY, Api, body, finish, splitjobs, started
+from tests.support.waiting import eventually
 
 from splitjob import resource
 from splitjob.intent import LABEL_LENGTH
@@ -212,7 +204,7 @@ def test_15_the_kubernetes_api_down(kube: LocalCluster, api: Api) -> None:
     """Acceptance 15: 503 with Retry-After, and the retry works."""
     kube.kill("kube-apiserver")
     try:
-        wait_for(lambda: httpx.get(f"{api.url}/readyz").status_code == 503, 10)
+        eventually(lambda: httpx.get(f"{api.url}/readyz").status_code == 503, 10)
         assert httpx.get(f"{api.url}/healthz").json() == {"ok": True}
         answer = api.post(body("outage"))
         assert (answer.status_code, answer.json()["code"]) == (503, "cluster_unavailable")
@@ -221,11 +213,11 @@ def test_15_the_kubernetes_api_down(kube: LocalCluster, api: Api) -> None:
         assert api.get("/jobs/split-a").status_code == 503
     finally:
         kube.start("kube-apiserver")
-    wait_for(lambda: api.post(body("outage")).status_code == 202)
+    eventually(lambda: api.post(body("outage")).status_code == 202)
     assert len(splitjobs(kube, "outage")) == 1
     before = api.get("/queue/status").json()["queue_depth"]
     assert api.post(body("after the outage".replace(" ", "-"))).status_code == 202
-    wait_for(lambda: api.get("/queue/status").json()["queue_depth"] > before)
+    eventually(lambda: api.get("/queue/status").json()["queue_depth"] > before)
 
 
 def test_a_job_is_shown_as_it_stands(kube: LocalCluster, api: Api) -> None:
@@ -310,7 +302,7 @@ def test_queue_status_has_the_seeds_keys_first(kube: LocalCluster, tmp_path: Pat
         after = httpx.get(f"{public.url}/queue/status").json()
         assert after["queue_depth"] == before["queue_depth"] + 1
         finish(kube, job_id, "False", "Canceled")
-        wait_for(
+        eventually(
             lambda: (
                 httpx.get(f"{public.url}/queue/status").json()["canceled_jobs"]
                 == before["canceled_jobs"] + 1
@@ -343,7 +335,7 @@ def test_24_a_url_that_ends_before_its_turn_is_warned_of(
             *("--subresource=status", "--type=merge"),
             *("-p", json.dumps({"status": {"queue": {"etaSeconds": 3600}}})),
         )
-        wait_for(lambda: (api.get("/queue/status").json()["estimated_drain_seconds"] or 0) > 3000)
+        eventually(lambda: (api.get("/queue/status").json()["estimated_drain_seconds"] or 0) > 3000)
         late = api.post(body("late", audioUrl=url))
         assert late.status_code == 202
         (warning,) = late.json()["warnings"]

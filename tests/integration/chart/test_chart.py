@@ -12,7 +12,7 @@ import pytest
 import yaml
 from tests.support import chart
 from tests.support.chart import CHART, NEEDED, OWN_REGISTRY, RELEASE, Manifest, Render, apply, one
-from tests.support.operator_harness import eventually
+from tests.support.waiting import eventually
 
 from splitjob.resource import API_VERSION, KIND, PLURAL, Attempt
 from splitjob_local.cluster.kubectl import KubectlClient, KubectlError

@@ -1,14 +1,15 @@
 """Webhooks to a real receiver: docs/contract.md, section 4; acceptance 59 to 63."""
 
-import http.server
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 
 import pytest
+from tests.support.receiver import Receiver, receiving
+from tests.support.web import Request, answer
 
 from splitjob.addresses import parse_networks
 from splitjob.allowlist import Allowlist
@@ -20,56 +21,29 @@ TOKENS = ["new-token", "old-token"]
 BODY = b'{"versionId":"v1"}'
 
 
-class Receiver:
-    """A web server that keeps what it gets and answers as it is told."""
-
-    def __init__(self) -> None:
-        self.requests: list[tuple[str, dict[str, str], bytes]] = []
-        self.status = 200
-        self.headers: dict[str, str] = {}
-        self.before_answer: Callable[[http.server.BaseHTTPRequestHandler], None] = lambda _: None
-        receiver = self
-
-        class Handler(http.server.BaseHTTPRequestHandler):
-            def do_POST(self) -> None:
-                body = self.rfile.read(int(self.headers["Content-Length"]))
-                receiver.requests.append((self.path, dict(self.headers), body))
-                receiver.before_answer(self)
-                self.send_response(receiver.status)
-                for name, value in receiver.headers.items():
-                    self.send_header(name, value)
-                self.end_headers()
-
-            def log_message(self, *_: object) -> None:
-                pass
-
-        self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.url = f"http://127.0.0.1:{self.server.server_port}/hooks"
-        threading.Thread(target=self.server.serve_forever, args=(0.02,), daemon=True).start()
-
-    def close(self) -> None:
-        self.server.shutdown()
-        self.server.server_close()
-
-
 @pytest.fixture
 def receiver() -> Iterator[Receiver]:
-    running = Receiver()
-    yield running
-    running.close()
+    with receiving() as running:
+        running.otherwise = answer(200)
+        yield running
 
 
 def sender(receiver: Receiver) -> WebhookSender:
-    return WebhookSender(TOKENS, Allowlist.parse(receiver.url, local=True), NETWORKS)
+    return WebhookSender(TOKENS, Allowlist.parse(receiver.base, local=True), NETWORKS)
 
 
 def test_delivered_with_both_signature_families(receiver: Receiver) -> None:
-    outcome = sender(receiver).send(receiver.url + "/1?key=x", "evt-1", BODY)
+    outcome = sender(receiver).send(receiver.base + "1?key=x", "evt-1", BODY)
     assert outcome == DeliveryOutcome(delivered=True, status=200)
-    [(path, headers, body)] = receiver.requests
-    assert (path, body, headers["Content-Type"]) == ("/hooks/1?key=x", BODY, "application/json")
+    [heard] = receiver.heard
+    body, headers = heard.raw, heard.headers
+    assert (heard.path, body, headers["content-type"]) == (
+        "/hooks/1?key=x",
+        BODY,
+        "application/json",
+    )
     now = time.time()
-    Signer(["new-token"]).verify(body, headers["X-Timestamp"], headers["X-Signature"], now)
+    Signer(["new-token"]).verify(body, headers["x-timestamp"], headers["x-signature"], now)
     stamp = int(headers["webhook-timestamp"])
     assert headers["webhook-id"] == "evt-1"
     assert (
@@ -80,39 +54,39 @@ def test_delivered_with_both_signature_families(receiver: Receiver) -> None:
 
 @pytest.mark.parametrize("status", [200, 201, 202, 204, 299])
 def test_any_2xx_delivers(receiver: Receiver, status: int) -> None:
-    receiver.status = status
-    assert sender(receiver).send(receiver.url, "e", BODY).delivered
+    receiver.otherwise = answer(status)
+    assert sender(receiver).send(receiver.base, "e", BODY).delivered
 
 
 def test_redirects_are_not_followed(receiver: Receiver) -> None:
     """Acceptance 61."""
-    receiver.status, receiver.headers = 307, {"Location": receiver.url + "/elsewhere?secret=1"}
-    outcome = sender(receiver).send(receiver.url, "e", BODY)
-    assert (outcome.delivered, outcome.status, len(receiver.requests)) == (False, 307, 1)
+    receiver.otherwise = answer(307, Location=receiver.base + "elsewhere?secret=1")
+    outcome = sender(receiver).send(receiver.base, "e", BODY)
+    assert (outcome.delivered, outcome.status, len(receiver.heard)) == (False, 307, 1)
     assert "redirects are not followed" in outcome.error
     assert "secret" not in outcome.error
 
 
 def test_gone_and_retry_after(receiver: Receiver) -> None:
     """Acceptance 61."""
-    receiver.status = 410
-    assert sender(receiver).send(receiver.url, "e", BODY).gone
-    receiver.status, receiver.headers = 503, {"Retry-After": "120"}
-    outcome = sender(receiver).send(receiver.url, "e", BODY)
+    receiver.otherwise = answer(410)
+    assert sender(receiver).send(receiver.base, "e", BODY).gone
+    receiver.otherwise = answer(503, **{"Retry-After": "120"})
+    outcome = sender(receiver).send(receiver.base, "e", BODY)
     assert (outcome.retry_after_seconds, outcome.error) == (120, "the receiver answered 503")
 
 
 def test_allowlist_and_address_are_checked_at_each_attempt(receiver: Receiver) -> None:
     """Acceptance 63."""
     narrowed = WebhookSender(TOKENS, Allowlist.parse("https://ok.com/", local=True), NETWORKS)
-    outcome = narrowed.send(receiver.url + "?secret=1", "e", BODY)
+    outcome = narrowed.send(receiver.base + "?secret=1", "e", BODY)
     assert outcome.blocked
     assert "secret" not in outcome.error
-    inside = WebhookSender(TOKENS, Allowlist.parse(receiver.url, local=True))
-    outcome = inside.send(receiver.url, "e", BODY)
+    inside = WebhookSender(TOKENS, Allowlist.parse(receiver.base, local=True))
+    outcome = inside.send(receiver.base, "e", BODY)
     assert outcome.blocked
     assert "loopback" in outcome.error
-    assert receiver.requests == []
+    assert receiver.heard == []
 
 
 @pytest.mark.parametrize(
@@ -133,10 +107,10 @@ def test_what_is_no_url_is_blocked(receiver: Receiver, url: str) -> None:
     assert "secret" not in outcome.error
 
 
-def test_nobody_there(receiver: Receiver) -> None:
-    sending = sender(receiver)
-    receiver.close()
-    outcome = sending.send(receiver.url + "?secret=1", "e", BODY)
+def test_nobody_there() -> None:
+    with receiving() as gone:
+        sending = sender(gone)
+    outcome = sending.send(gone.base + "?secret=1", "e", BODY)
     assert (outcome.delivered, outcome.status, outcome.blocked) == (False, None, False)
     assert outcome.error.startswith(("the receiver could not be reached", "the receiver broke off"))
     assert "secret" not in outcome.error
@@ -162,7 +136,7 @@ def echo(server: socket.socket, prefix: bytes) -> None:
 
 
 def test_trickled_answer(receiver: Receiver) -> None:
-    def trickle(handler: http.server.BaseHTTPRequestHandler) -> None:
+    def trickle(handler: Request) -> None:
         handler.wfile.write(b"HTTP/1.1 200 OK\r\nX-Slow: ")
         try:
             for _ in range(400):
@@ -171,15 +145,15 @@ def test_trickled_answer(receiver: Receiver) -> None:
         except OSError:
             pass
 
-    receiver.before_answer = trickle
+    receiver.otherwise = trickle
     started = time.monotonic()
-    outcome = sender(receiver).send(receiver.url, "e", BODY, timeout=0.5)
+    outcome = sender(receiver).send(receiver.base, "e", BODY, timeout=0.5)
     assert time.monotonic() - started < 10
     assert outcome.error == "the receiver did not answer within 0.5 s"
 
 
 def test_endless_body_after_2xx_is_delivered(receiver: Receiver) -> None:
-    def endless(handler: http.server.BaseHTTPRequestHandler) -> None:
+    def endless(handler: Request) -> None:
         handler.wfile.write(b"HTTP/1.1 200 OK\r\n\r\n")
         try:
             while True:
@@ -187,23 +161,24 @@ def test_endless_body_after_2xx_is_delivered(receiver: Receiver) -> None:
         except OSError:
             pass
 
-    receiver.before_answer = endless
-    assert sender(receiver).send(receiver.url, "e", BODY, timeout=5).delivered
+    receiver.otherwise = endless
+    assert sender(receiver).send(receiver.base, "e", BODY, timeout=5).delivered
 
 
 def test_a_hanging_receiver_delays_no_other(receiver: Receiver) -> None:
     """Acceptance 62: one sender, many threads."""
     release = threading.Event()
 
-    def hang(handler: http.server.BaseHTTPRequestHandler) -> None:
+    def hang(handler: Request) -> None:
         if handler.path.endswith("hang"):
             release.wait(30)
+        answer(200)(handler)
 
-    receiver.before_answer = hang
+    receiver.otherwise = hang
     sending = sender(receiver)
     with ThreadPoolExecutor(9) as pool:
-        hanging = pool.submit(sending.send, receiver.url + "/hang", "e0", BODY)
-        quick = [pool.submit(sending.send, receiver.url, f"e{n}", BODY) for n in range(1, 9)]
+        hanging = pool.submit(sending.send, receiver.base + "hang", "e0", BODY)
+        quick = [pool.submit(sending.send, receiver.base, f"e{n}", BODY) for n in range(1, 9)]
         assert all(one.result(timeout=20).delivered for one in quick)
         assert not hanging.done()
         release.set()

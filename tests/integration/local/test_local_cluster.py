@@ -14,7 +14,7 @@ import httpx
 import psutil
 import pytest
 from botocore.config import Config
-from tests.support.waiting import wait_for
+from tests.support.waiting import eventually
 
 from splitjob_local.cluster.kubectl import KubectlClient, KubectlError
 from splitjob_local.cluster.local_cluster import LocalCluster
@@ -206,7 +206,7 @@ def test_a_second_cluster_says_where_everything_is_and_keeps_it_running(
 
     before = etcd()[0]
     before.kill()
-    wait_for(lambda: bool(etcd()) and etcd()[0].pid != before.pid)
+    eventually(lambda: bool(etcd()) and etcd()[0].pid != before.pid)
 
     command.send_signal(signal.SIGTERM)
     assert command.wait(20) == 0
@@ -227,9 +227,9 @@ def test_nothing_survives_kill_9(cluster: LocalCluster, command: subprocess.Pope
         wanted = ["sleep", "4321.25"]
         return [p for p in psutil.process_iter(["cmdline"]) if p.info["cmdline"] == wanted]
 
-    wait_for(lambda: len(sleepers()) == 3)
+    eventually(lambda: len(sleepers()) == 3)
     assert len(processes_of(folder)) >= 6
 
     command.kill()
 
-    wait_for(lambda: not folder.exists() and not processes_of(folder) and not sleepers())
+    eventually(lambda: not folder.exists() and not processes_of(folder) and not sleepers())

@@ -11,7 +11,9 @@ from pathlib import Path
 
 import pytest
 import yaml
-from tests.support.operator_harness import Site, eventually, site
+from tests.support.operator_harness import Site, site
+from tests.support.waiting import eventually
+from tests.support.web import answer
 
 from splitjob_local.cluster.local_cluster import LocalCluster
 
@@ -284,7 +286,7 @@ def test_a_strangers_job_is_in_the_way(here: Site) -> None:
 
 def test_the_allowlist_was_narrowed_while_an_event_waited(here: Site) -> None:
     """Acceptance 63: blocked, and said so."""
-    here.receiver.answers["/hooks/late"] = lambda: (503, {})
+    here.receiver.answers["/hooks/late"] = answer(503)
     operator = here.start()
     here.ask("complete", name="late")
     eventually(lambda: here.status("late")["webhook"]["attempts"] == 1)

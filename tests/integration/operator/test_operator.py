@@ -6,7 +6,9 @@ import time
 from collections.abc import Iterator
 
 import pytest
-from tests.support.operator_harness import Site, eventually, site
+from tests.support.operator_harness import Site, site
+from tests.support.waiting import eventually
+from tests.support.web import Request, answer, in_turn
 
 from splitjob_local.cluster.local_cluster import LocalCluster
 
@@ -21,8 +23,7 @@ def here(crd: LocalCluster, tmp_path_factory: pytest.TempPathFactory) -> Iterato
 @pytest.fixture(scope="module", autouse=True)
 def slow(here: Site) -> dict[str, str]:
     """Jobs that take their time, asked for first, so that they run beside the other tests."""
-    flaky: Iterator[tuple[int, dict[str, str]]] = iter([(500, {})])
-    here.receiver.answers["/hooks/flaky"] = lambda: next(flaky, (204, {}))
+    here.receiver.answers["/hooks/flaky"] = in_turn(answer(500), answer(204))
     return {
         "fill": here.ask("fill 64"),
         "eat": here.ask("eat 400"),
@@ -286,9 +287,9 @@ def test_a_receiver_that_hangs_delays_no_other(here: Site) -> None:
     """Acceptance 62."""
     slow, heard = [f"slow-{number}" for number in range(12)], threading.Event()
 
-    def hang() -> tuple[int, dict[str, str]]:
+    def hang(request: Request) -> None:
         heard.wait(14)  # a little less than a receiver has
-        return 204, {}
+        answer(204)(request)
 
     for name in slow:
         here.receiver.answers[f"/hooks/{name}"] = hang
@@ -314,12 +315,9 @@ def test_errors_then_delivered(here: Site, slow: dict[str, str]) -> None:
 
 def test_redirects_gone_and_retry_after(here: Site) -> None:
     """Acceptance 61; then redelivery by hand (60)."""
-    here.receiver.answers["/hooks/gone"] = lambda: (410, {})
-    here.receiver.answers["/hooks/moved"] = lambda: (
-        307,
-        {"Location": f"{here.receiver.base}there"},
-    )
-    here.receiver.answers["/hooks/later"] = lambda: (503, {"Retry-After": "3600"})
+    here.receiver.answers["/hooks/gone"] = answer(410)
+    here.receiver.answers["/hooks/moved"] = answer(307, Location=f"{here.receiver.base}there")
+    here.receiver.answers["/hooks/later"] = answer(503, **{"Retry-After": "3600"})
     for name in ("gone", "moved", "later"):
         here.ask("fail audio_too_long", name=name)
     eventually(lambda: here.status("gone")["webhook"]["state"] == "GivenUp")
@@ -336,7 +334,7 @@ def test_redirects_gone_and_retry_after(here: Site) -> None:
 
 def test_time_to_live(here: Site) -> None:
     """Acceptance 58."""
-    here.receiver.answers["/hooks/kept"] = lambda: (503, {})
+    here.receiver.answers["/hooks/kept"] = answer(503)
     kept = here.ask("fail audio_too_long", name="kept", spec={"ttlSecondsAfterFinished": 1})
     name = here.ask("fail audio_too_long", spec={"ttlSecondsAfterFinished": 1})
     eventually(lambda: name not in here.kubectl("get", "splitjobs", "-o=name"))

@@ -18,7 +18,8 @@ import yaml
 from tests.conftest import say
 from tests.support.accounts import account, grant
 from tests.support.api_harness import TOKEN, Api, body, launched
-from tests.support.operator_harness import Operator, Site, eventually, site
+from tests.support.operator_harness import Operator, Site, site
+from tests.support.waiting import eventually
 
 import splitjob_api.kubernetes
 from splitjob.crd import custom_resource_definition

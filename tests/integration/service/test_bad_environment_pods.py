@@ -15,8 +15,9 @@ import httpx
 import pytest
 import yaml
 from tests.support.chart import CHART, LOCAL
-from tests.support.operator_harness import TOKEN, WORKER, Site, eventually, site
+from tests.support.operator_harness import TOKEN, WORKER, Site, site
 from tests.support.ports import free_port
+from tests.support.waiting import eventually
 
 from splitjob_kube.preconditions import INSTALLATION_CONFIGMAP
 from splitjob_local.cluster.kubectl import KubectlError

@@ -15,8 +15,9 @@ import httpx
 import pytest
 import yaml
 from tests.support.in_cluster import Account, Way, start, ways
-from tests.support.operator_harness import TOKEN, Site, eventually, site
+from tests.support.operator_harness import TOKEN, Site, site
 from tests.support.ports import free_port
+from tests.support.waiting import eventually
 
 from splitjob.signing import Signer
 from splitjob_kubelet.runtime.environment import service_variables

@@ -8,7 +8,8 @@ from pathlib import Path
 import httpx
 import pytest
 from tests.support.api_harness import started
-from tests.support.operator_harness import Site, eventually, site
+from tests.support.operator_harness import Site, site
+from tests.support.waiting import eventually
 
 from splitjob_local.cluster.local_cluster import LocalCluster
 

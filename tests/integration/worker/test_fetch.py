@@ -1,12 +1,11 @@
 """Downloading from real servers: what is fetched, what is refused, how much of it."""
 
 from datetime import UTC, datetime, timedelta
-from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 
 import pytest
 from tests.support.downloading import CONTENT, FAST, download, refused
-from tests.support.web import QUERY, Web, answer, give, in_turn
+from tests.support.web import QUERY, Request, Web, answer, give, in_turn
 
 from splitjob.errors import ErrorCode
 from splitjob_worker.scratch import Scratch
@@ -68,7 +67,7 @@ def test_an_expired_url_is_not_even_tried(web: Web, tmp_path: Path) -> None:
 def test_a_store_that_says_expired(web: Web, tmp_path: Path) -> None:
     """Acceptance 24."""
 
-    def expired(request: BaseHTTPRequestHandler) -> None:
+    def expired(request: Request) -> None:
         body = b"<Error><Code>AccessDenied</Code><Message>Request has expired</Message></Error>"
         request.send_response(403)
         request.send_header("Content-Length", str(len(body)))
@@ -109,7 +108,7 @@ def test_nobody_there(tmp_path: Path) -> None:
 def test_an_announced_giant_is_refused_at_once(web: Web, tmp_path: Path) -> None:
     """Acceptance 26."""
 
-    def giant(request: BaseHTTPRequestHandler) -> None:
+    def giant(request: Request) -> None:
         request.send_response(200)
         request.send_header("Content-Length", str(1 << 40))
         request.end_headers()
@@ -137,7 +136,7 @@ def test_a_source_that_the_limit_of_the_scratch_disk_cannot_take(web: Web, tmp_p
 def test_a_source_that_the_disk_cannot_take(web: Web, tmp_path: Path) -> None:
     """Acceptance 50: another attempt may find a disk with more room."""
 
-    def giant(request: BaseHTTPRequestHandler) -> None:
+    def giant(request: Request) -> None:
         request.send_response(200)
         request.send_header("Content-Length", str(1 << 60))
         request.end_headers()
@@ -155,7 +154,7 @@ def test_what_is_there_already_counts_once(web: Web, tmp_path: Path) -> None:
     folder.mkdir()
     content = bytes(1_000_000)
 
-    def anew(request: BaseHTTPRequestHandler) -> None:
+    def anew(request: Request) -> None:
         del request.headers["Range"]
         give(request, content)
 
@@ -172,7 +171,7 @@ def test_what_is_there_already_counts_once(web: Web, tmp_path: Path) -> None:
 def test_an_endless_body_is_cut_at_the_limit(web: Web, tmp_path: Path) -> None:
     """Acceptance 26."""
 
-    def endless(request: BaseHTTPRequestHandler) -> None:
+    def endless(request: Request) -> None:
         request.send_response(200)
         request.send_header("Transfer-Encoding", "chunked")
         request.end_headers()
@@ -186,7 +185,7 @@ def test_an_endless_body_is_cut_at_the_limit(web: Web, tmp_path: Path) -> None:
 def test_a_body_longer_than_announced(web: Web, tmp_path: Path) -> None:
     """Acceptance 26: what was announced is taken, the rest is not."""
 
-    def liar(request: BaseHTTPRequestHandler) -> None:
+    def liar(request: Request) -> None:
         request.send_response(200)
         request.send_header("Content-Length", "1000")
         request.end_headers()

@@ -1,11 +1,10 @@
 """Downloads that break off and go on, of sources that stay the same or do not."""
 
-from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 
 import pytest
 from tests.support.downloading import CONTENT, FAST, download, refused
-from tests.support.web import Web, give, in_turn
+from tests.support.web import Request, Web, give, in_turn
 
 from splitjob.errors import ErrorCode
 
@@ -24,7 +23,7 @@ def test_an_answer_may_be_shorter_than_the_range_that_was_asked_for(
 ) -> None:
     """Acceptance 27: caches do so (RFC 9110, section 15.3.7); it is not the end."""
 
-    def piece(request: BaseHTTPRequestHandler) -> None:
+    def piece(request: Request) -> None:
         start = int(request.headers["Range"].removeprefix("bytes=").rstrip("-"))
         body = CONTENT[start : start + 30_000]
         request.send_response(206)
@@ -44,7 +43,7 @@ def test_an_answer_may_be_shorter_than_the_range_that_was_asked_for(
 def test_cut_off_where_nothing_can_be_resumed(web: Web, tmp_path: Path) -> None:
     """Acceptance 27."""
 
-    def cut(request: BaseHTTPRequestHandler) -> None:
+    def cut(request: Request) -> None:
         request.send_response(200)
         request.send_header("Content-Length", str(len(CONTENT)))
         request.end_headers()
@@ -61,7 +60,7 @@ def test_cut_off_where_nothing_can_be_resumed(web: Web, tmp_path: Path) -> None:
 def test_a_validator_that_cannot_be_sent_back(web: Web, tmp_path: Path, name: str) -> None:
     """Acceptance 27: headers outside ASCII are no defect of ours."""
 
-    def cut(request: BaseHTTPRequestHandler) -> None:
+    def cut(request: Request) -> None:
         request.send_response(200)
         request.send_header(name, '"\xe9"')
         request.send_header("Content-Length", str(len(CONTENT)))
@@ -79,7 +78,7 @@ def test_a_validator_that_cannot_be_sent_back(web: Web, tmp_path: Path, name: st
 def test_a_range_of_a_length_that_is_no_number(web: Web, tmp_path: Path, complete: str) -> None:
     """Acceptance 26: such a length is not known."""
 
-    def rest(request: BaseHTTPRequestHandler) -> None:
+    def rest(request: Request) -> None:
         request.send_response(206)
         request.send_header("Content-Range", f"bytes 5000-{len(CONTENT) - 1}/{complete}")
         request.send_header("Content-Length", str(len(CONTENT) - 5000))
@@ -94,7 +93,7 @@ def test_a_range_of_a_length_that_is_no_number(web: Web, tmp_path: Path, complet
 def test_a_source_that_changes_meanwhile_is_begun_anew(web: Web, tmp_path: Path) -> None:
     other = bytes(reversed(CONTENT))
 
-    def changed(request: BaseHTTPRequestHandler) -> None:
+    def changed(request: Request) -> None:
         del request.headers["Range"]
         give(request, other)
 
@@ -121,7 +120,7 @@ def test_two_versions_are_never_joined(
     """Acceptance 27: a server that ignores If-Range goes on with another file."""
     other = bytes(reversed(CONTENT))[:1] * length
 
-    def give_version(request: BaseHTTPRequestHandler, body: bytes, says: dict[str, str]) -> None:
+    def give_version(request: Request, body: bytes, says: dict[str, str]) -> None:
         begin = int(request.headers.get("Range", "bytes=0-").removeprefix("bytes=").rstrip("-"))
         request.send_response(206 if begin else 200)
         if begin:
@@ -147,7 +146,7 @@ def test_a_source_that_changes_all_the_time(web: Web, tmp_path: Path) -> None:
     """Acceptance 27: each beginning is a try, and tries are counted."""
     versions = iter(range(1000))
 
-    def restless(request: BaseHTTPRequestHandler) -> None:
+    def restless(request: Request) -> None:
         ranged = "Range" in request.headers
         request.send_response(206 if ranged else 200)
         if ranged:
@@ -166,7 +165,7 @@ def test_a_source_that_changes_all_the_time(web: Web, tmp_path: Path) -> None:
 def test_a_piece_without_the_whole_length_is_not_the_end(web: Web, tmp_path: Path) -> None:
     """Acceptance 27: the first answer has said how long the source is."""
 
-    def piece(request: BaseHTTPRequestHandler) -> None:
+    def piece(request: Request) -> None:
         begin = int(request.headers["Range"].removeprefix("bytes=").rstrip("-"))
         body = CONTENT[begin : begin + 50_000]
         request.send_response(206)
@@ -181,7 +180,7 @@ def test_a_piece_without_the_whole_length_is_not_the_end(web: Web, tmp_path: Pat
 
 
 def test_a_part_that_nobody_asked_for_is_not_put_behind_old_bytes(web: Web, tmp_path: Path) -> None:
-    def part(request: BaseHTTPRequestHandler) -> None:
+    def part(request: Request) -> None:
         request.send_response(206)
         request.send_header("Content-Range", f"bytes 0-{len(CONTENT) - 1}/{len(CONTENT)}")
         request.send_header("Content-Length", str(len(CONTENT)))

@@ -2,19 +2,18 @@
 
 import threading
 import time
-from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 
 import pytest
 from tests.support.downloading import download, refused
-from tests.support.web import Handler, Web
+from tests.support.web import Handler, Request, Web
 
 from splitjob.errors import ErrorCode
 from splitjob_worker.source.fetch import Limits
 from splitjob_worker.stopping import Stop, Stopped
 
 
-def trickle(request: BaseHTTPRequestHandler) -> None:
+def trickle(request: Request) -> None:
     """One byte each tenth of a second."""
     request.send_response(200)
     request.send_header("Content-Length", "100000")
@@ -32,23 +31,23 @@ def test_a_trickle_is_not_borne(web: Web, tmp_path: Path) -> None:
     assert failure.retryable
 
 
-def drip(request: BaseHTTPRequestHandler, text: bytes, times: int = 100) -> None:
+def drip(request: Request, text: bytes, times: int = 100) -> None:
     """Say something again and again, ten times a second."""
     for _ in range(times):
         request.wfile.write(text)
         time.sleep(0.1)
 
 
-def headers_drip(request: BaseHTTPRequestHandler) -> None:
+def headers_drip(request: Request) -> None:
     request.wfile.write(b"HTTP/1.1 200 OK\r\nX-Long: ")
     drip(request, b"x")
 
 
-def hints_drip(request: BaseHTTPRequestHandler) -> None:
+def hints_drip(request: Request) -> None:
     drip(request, b"HTTP/1.1 103 Early Hints\r\n\r\n")
 
 
-def refusal_drips(request: BaseHTTPRequestHandler) -> None:
+def refusal_drips(request: Request) -> None:
     request.wfile.write(b"HTTP/1.1 403 Forbidden\r\nContent-Length: 1000\r\n\r\n")
     drip(request, b"x")
 
@@ -72,7 +71,7 @@ def test_what_is_said_between_the_bytes_of_a_body_gives_it_no_more_time(
 ) -> None:
     """Acceptance 28: a chunk's header may be as long as the server likes."""
 
-    def framing_drips(request: BaseHTTPRequestHandler) -> None:
+    def framing_drips(request: Request) -> None:
         request.wfile.write(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5;")
         drip(request, b"x")
 
@@ -83,7 +82,7 @@ def test_what_is_said_between_the_bytes_of_a_body_gives_it_no_more_time(
 
 
 def test_a_slow_body_has_more_time_than_its_headers(web: Web, tmp_path: Path) -> None:
-    def slow(request: BaseHTTPRequestHandler) -> None:
+    def slow(request: Request) -> None:
         request.send_response(200)
         request.send_header("Content-Length", "1000")
         request.end_headers()

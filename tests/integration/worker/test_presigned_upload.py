@@ -3,11 +3,10 @@
 import socket
 import time
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 
 import pytest
-from tests.support.web import Web, answer
+from tests.support.web import Request, Web, answer
 
 from splitjob.addresses import parse_networks
 from splitjob.errors import ErrorCode, Failure
@@ -26,7 +25,7 @@ def put(url: str, folder: Path, size: int = 5000) -> None:
 
 @pytest.mark.timeout(20)
 def test_an_answer_without_end_is_not_read(web: Web, tmp_path: Path) -> None:
-    def endless(request: BaseHTTPRequestHandler) -> None:
+    def endless(request: Request) -> None:
         request.send_response(200)
         request.send_header("Transfer-Encoding", "chunked")
         request.end_headers()
@@ -59,7 +58,7 @@ def hurried(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_an_answer_that_trickles_in_is_not_borne(web: Web, tmp_path: Path) -> None:
     """Acceptance 49: no step takes long, all of them together do."""
 
-    def trickle(request: BaseHTTPRequestHandler) -> None:
+    def trickle(request: Request) -> None:
         request.wfile.write(b"HTTP/1.1 200 OK\r\nX-Long: ")
         while True:
             request.wfile.write(b"x")
@@ -100,7 +99,7 @@ def test_a_large_file_has_more_time(
 ) -> None:
     monkeypatch.setattr(upload, "MIN_BYTES_PER_SECOND", 1000)  # five seconds for 5000 bytes
 
-    def slow(request: BaseHTTPRequestHandler) -> None:
+    def slow(request: Request) -> None:
         time.sleep(1)
         answer(200)(request)
 

@@ -6,11 +6,12 @@ import subprocess
 import sys
 import textwrap
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import psutil
 import pytest
+from tests.support.waiting import eventually
 
 from splitjob_local.processes.supervised import (
     ProcessError,
@@ -46,16 +47,9 @@ def sleepers(seconds: str) -> list[psutil.Process]:
     return [p for p in psutil.process_iter(["cmdline"]) if p.info["cmdline"] == command]
 
 
-def wait_for(condition: Callable[[], bool], seconds: float = 10.0) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "not within the time"
-        time.sleep(0.02)
-
-
 def test_output_exit_codes_and_restarts(processes: Processes) -> None:
     processes.start(shell("echo hello; exit 3"))
-    wait_for(lambda: processes.exit_code("shell") == 3)
+    eventually(lambda: processes.exit_code("shell") == 3)
 
     assert processes.last_words("shell") == "hello"
     assert processes.ended() == ["shell"]
@@ -63,7 +57,7 @@ def test_output_exit_codes_and_restarts(processes: Processes) -> None:
         processes.check("shell")
 
     processes.restart("shell")
-    wait_for(lambda: processes.last_words("shell") == "hello\nhello")
+    eventually(lambda: processes.last_words("shell") == "hello\nhello")
 
 
 def test_a_signal_ends_a_process(processes: Processes) -> None:
@@ -96,7 +90,7 @@ def test_closing_ends_every_descendant_and_deletes_the_folder(tmp_path: Path) ->
     seconds = "1000.25"
     processes = Processes(tmp_path / "cluster")
     processes.start(shell(STUBBORN.format(seconds=seconds), grace=0.3))
-    wait_for(lambda: len(sleepers(seconds)) == 3)
+    eventually(lambda: len(sleepers(seconds)) == 3)
 
     processes.close()
 
@@ -125,7 +119,7 @@ def start_owner(folder: Path, seconds: str) -> tuple[subprocess.Popen[str], int]
     )
     assert owner.stdout is not None
     supervisor = int(owner.stdout.readline())
-    wait_for(lambda: len(sleepers(seconds)) == 3)
+    eventually(lambda: len(sleepers(seconds)) == 3)
     return owner, supervisor
 
 
@@ -136,7 +130,7 @@ def test_nothing_survives_kill_9_of_the_owner_and_its_process_group(tmp_path: Pa
 
     os.killpg(owner.pid, signal.SIGKILL)
 
-    wait_for(lambda: not folder.exists() and not sleepers(seconds))
+    eventually(lambda: not folder.exists() and not sleepers(seconds))
     owner.communicate()
 
 

@@ -14,7 +14,7 @@ from typing import Any
 import psutil
 import pytest
 from tests.integration.local.kubelet.conftest import Pods
-from tests.support.waiting import wait_for
+from tests.support.waiting import eventually
 
 from splitjob_local.cluster.local_cluster import LocalCluster
 
@@ -286,14 +286,14 @@ def test_pods_die_with_their_node_and_start_again(level: str, pods: Pods) -> Non
         return [one[1] for one in found if one in (["sleep", "873"], ["sleep", "874"])]
 
     pods.cluster.kill(f"node-{level}")
-    wait_for(lambda: "874" not in sleepers())
+    eventually(lambda: "874" not in sleepers())
     pods.cluster.start(f"node-{level}")
 
     pods.wait("dies", lambda pod: pods.state(pod)["restartCount"] == 1)
     pods.wait_until_ready("dies")
-    wait_for(lambda: sorted(sleepers()) == ["873", "874"])
+    eventually(lambda: sorted(sleepers()) == ["873", "874"])
     pods.delete("dies", grace=0)
-    wait_for(lambda: not sleepers())
+    eventually(lambda: not sleepers())
 
 
 def test_too_much_memory_is_seen(pods: Pods) -> None:

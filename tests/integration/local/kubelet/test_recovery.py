@@ -6,7 +6,7 @@ from typing import Any
 
 import psutil
 import pytest
-from tests.support.waiting import wait_for
+from tests.support.waiting import eventually
 
 from splitjob_local.cluster.local_cluster import LocalCluster
 
@@ -33,7 +33,7 @@ def test_the_node_is_killed(node: LocalCluster, pods: Any) -> None:
         pods.wait_until_ready(name)
 
     node.kill("node")
-    wait_for(lambda: not running("sleep", "742"))
+    eventually(lambda: not running("sleep", "742"))
     node.start("node")
 
     failed = pods.wait_for_phase("once", "Failed")
