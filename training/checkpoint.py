@@ -1,18 +1,18 @@
 """Checkpoints of a training run, in the cache outside the checkout."""
 
-import os
 from pathlib import Path
 from typing import Any
 
 import torch
 
+from splitjob_local.paths import cache_root
+
 _NAME = "checkpoint.pt"
 
 
 def cache_folder() -> Path:
-    """Where songs and checkpoints lie unless told otherwise; XDG_CACHE_HOME is honoured."""
-    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(base) / "track-tree-audio" / "demo-model"
+    """Where songs and checkpoints lie unless told otherwise."""
+    return cache_root() / "demo-model"
 
 
 def save_checkpoint(folder: Path, state: dict[str, Any]) -> None:

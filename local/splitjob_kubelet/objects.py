@@ -6,7 +6,7 @@ from typing import Any
 Json = dict[str, Any]
 """A Kubernetes object, or a part of one, as decoded JSON."""
 
-TOKEN_MOUNT_PATH = "/var/run/secrets/kubernetes.io/serviceaccount"  # noqa: S105 - a directory
+SERVICE_ACCOUNT_MOUNT = "/var/run/secrets/kubernetes.io/serviceaccount"
 DEFAULT_TERMINATION_MESSAGE_PATH = "/dev/termination-log"
 
 

@@ -48,6 +48,16 @@ def parse(arguments: list[str]) -> Settings:
         description="A small kubelet that runs pods as processes of this machine.",
         allow_abbrev=False,
     )
+    _add_identity(parser)
+    _add_resources(parser)
+    _add_timing(parser)
+    values = vars(parser.parse_args(arguments))
+    values |= {key: dict(values[key]) for key in ("capacity", "labels")}
+    return Settings(**values)
+
+
+def _add_identity(parser: argparse.ArgumentParser) -> None:
+    """Who the node is, where it listens, and what it proves itself with."""
     parser.add_argument("--kubeconfig", type=_file, required=True, metavar="FILE")
     parser.add_argument("--root", type=_absolute, required=True, metavar="DIR")
     parser.add_argument("--name", required=True)
@@ -56,6 +66,13 @@ def parse(arguments: list[str]) -> Settings:
     parser.add_argument("--serving-cert", type=_file, required=True, metavar="FILE")
     parser.add_argument("--serving-key", type=_file, required=True, metavar="FILE")
     parser.add_argument("--client-ca", type=_file, required=True, metavar="FILE")
+    parser.add_argument(
+        "--label", type=_pair, action="append", default=[], metavar="KEY=VALUE", dest="labels"
+    )
+
+
+def _add_resources(parser: argparse.ArgumentParser) -> None:
+    """What pods find on the node."""
     parser.add_argument(
         "--environment",
         type=_environment,
@@ -68,20 +85,17 @@ def parse(arguments: list[str]) -> Settings:
         "--capacity", type=_capacity, action="append", default=[], metavar="RESOURCE=N"
     )
     parser.add_argument(
-        "--label", type=_pair, action="append", default=[], metavar="KEY=VALUE", dest="labels"
-    )
-    parser.add_argument("--lease-seconds", type=int, default=40, metavar="SECONDS")
-    parser.add_argument("--back-off-initial", type=float, default=10.0, metavar="SECONDS")
-    parser.add_argument("--back-off-max", type=float, default=300.0, metavar="SECONDS")
-    parser.add_argument(
         "--isolation", default="auto", choices=("auto", "root", "user-namespace", "none")
     )
     parser.add_argument(
         "--share", type=_shareable, action="append", default=[], metavar="DIR", dest="shared"
     )
-    values = vars(parser.parse_args(arguments))
-    values |= {key: dict(values[key]) for key in ("capacity", "labels")}
-    return Settings(**values)
+
+
+def _add_timing(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--lease-seconds", type=int, default=40, metavar="SECONDS")
+    parser.add_argument("--back-off-initial", type=float, default=10.0, metavar="SECONDS")
+    parser.add_argument("--back-off-max", type=float, default=300.0, metavar="SECONDS")
 
 
 def _file(text: str) -> Path:

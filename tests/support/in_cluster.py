@@ -19,7 +19,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
 
-from splitjob_kubelet.objects import TOKEN_MOUNT_PATH
+from splitjob_kubelet.objects import SERVICE_ACCOUNT_MOUNT
 from splitjob_kubelet.runtime import launcher
 from splitjob_kubelet.runtime.confinement import IMAGE_USER, Confinement, Identity, Mount
 from splitjob_kubelet.runtime.isolation import Isolation, IsolationLevel
@@ -42,8 +42,8 @@ def nameless(uid):
 
 pwd.getpwuid = nameless
 folder = pathlib.Path(sys.argv[1])
-assert incluster_config.SERVICE_TOKEN_FILENAME == "{TOKEN_MOUNT_PATH}/token"
-assert str(connection.NAMESPACE_FILE) == "{TOKEN_MOUNT_PATH}/namespace"
+assert incluster_config.SERVICE_TOKEN_FILENAME == "{SERVICE_ACCOUNT_MOUNT}/token"
+assert str(connection.NAMESPACE_FILE) == "{SERVICE_ACCOUNT_MOUNT}/namespace"
 incluster_config.SERVICE_TOKEN_FILENAME = str(folder / "token")
 incluster_config.SERVICE_CERT_FILENAME = str(folder / "ca.crt")
 connection.NAMESPACE_FILE = folder / "namespace"
@@ -178,7 +178,7 @@ def start(
 
 def _confinement(root: Path, account: Account) -> Confinement:
     level = IsolationLevel.ROOT if os.geteuid() == 0 else IsolationLevel.USER_NAMESPACE
-    files = Mount(str(account.folder.resolve()), TOKEN_MOUNT_PATH, read_only=True)
+    files = Mount(str(account.folder.resolve()), SERVICE_ACCOUNT_MOUNT, read_only=True)
     return Confinement(
         root=str(root),
         mounts=Isolation(level, (REPOSITORY,)).mounts(PROGRAMS, [files]),

@@ -9,7 +9,7 @@ from splitjob_kubelet.api.apiserver import ApiServer
 from splitjob_kubelet.api.kubeconfig import AUTHORITY_FILE, pod_kubeconfig
 from splitjob_kubelet.node.admission import GPU_RESOURCE, gpu_variables
 from splitjob_kubelet.node.sandbox import ContainerDirectory, Sandbox
-from splitjob_kubelet.objects import TOKEN_MOUNT_PATH, Json, namespace_of
+from splitjob_kubelet.objects import SERVICE_ACCOUNT_MOUNT, Json, namespace_of
 from splitjob_kubelet.runtime.confinement import Confinement, identity_of, security_context
 from splitjob_kubelet.runtime.container_process import Program
 from splitjob_kubelet.runtime.environment import (
@@ -182,7 +182,7 @@ def _kubeconfig(start: _ContainerStart) -> dict[str, str]:
     if token_volume(start.container, sandbox.pod) is None:
         return {}
     authority = sandbox.node.settings.root / AUTHORITY_FILE
-    token = rewrite_path(f"{TOKEN_MOUNT_PATH}/token", start.mounts)
+    token = rewrite_path(f"{SERVICE_ACCOUNT_MOUNT}/token", start.mounts)
     server = sandbox.node.client_config.server
     file.touch(mode=0o600)
     file.write_text(

@@ -172,13 +172,32 @@ async def start(
         StartError: it cannot be executed; the message says why.
     """
     report, reported = os.pipe()
-    handed = [reported]
+    with os.fdopen(report, "rb", buffering=0) as stream:
+        popen = _launch(program, reported, stdin, terminal)
+        orphans.expect(popen.pid)
+        process = Process(popen, program.container_id, sink)
+        problem = bytearray()
+        await _forward(stream, "report", lambda _name, data: problem.extend(data))
+    if problem:
+        await process.wait()
+        raise StartError(problem.decode(errors="replace"))
+    return process
+
+
+def _launch(
+    program: Program, report: int, stdin: int, terminal: int | None
+) -> subprocess.Popen[bytes]:
+    """Start the launcher, which becomes the program or writes to `report` why it cannot.
+
+    Its end of `report` is closed here, in whatever way this ends.
+    """
+    handed = [report]
     if program.confinement is not None:
         handed.append(program.confinement.descriptor())
     confinement = handed[1] if len(handed) > 1 else 0
-    words = [str(reported), str(os.getpid()), str(confinement), *program.arguments]
+    words = [str(report), str(os.getpid()), str(confinement), *program.arguments]
     try:
-        popen = subprocess.Popen(  # noqa: ASYNC220 - forks in a millisecond, by vfork
+        return subprocess.Popen(
             [*_INTERPRETER, _LAUNCHER, *words],
             env=program.environment | {orphans.MARKER: program.container_id},
             cwd=program.directory,
@@ -189,20 +208,10 @@ async def start(
             start_new_session=True,
         )
     except (OSError, ValueError) as error:
-        os.close(report)
         raise StartError(str(error)) from None
     finally:
         for descriptor in handed:
             os.close(descriptor)
-    orphans.expect(popen.pid)
-    process = Process(popen, program.container_id, sink)
-    problem = bytearray()
-    with os.fdopen(report, "rb", buffering=0) as stream:
-        await _forward(stream, "report", lambda _name, data: problem.extend(data))
-    if problem:
-        await process.wait()
-        raise StartError(problem.decode(errors="replace"))
-    return process
 
 
 async def run(program: Program, seconds: float) -> tuple[int, str]:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
 from splitjob.quantity import ceiling, parse_quantity
-from splitjob_kubelet.objects import Json, limits_of, requests_of
+from splitjob_kubelet.objects import Json, all_containers, limits_of, requests_of
 
 _REFERENCE = re.compile(r"\$\$|\$\(([^()]*)\)")
 _FLAG = re.compile(r"(?P<flag>-{1,2}[A-Za-z0-9][\w.-]*=)(?P<value>/.*)", re.DOTALL)
@@ -240,8 +240,7 @@ def resource_value(reference: Json, container: Json, pod: Json, facts: PodFacts)
     """
     name = reference.get("containerName")
     if name:
-        everyone = [*(pod["spec"].get("initContainers") or []), *pod["spec"]["containers"]]
-        named = [entry for entry in everyone if entry["name"] == name]
+        named = [entry for entry in all_containers(pod) if entry["name"] == name]
         if not named:
             raise ConfigurationError(f"resourceFieldRef to container {name}, which is not there")
         container = named[0]

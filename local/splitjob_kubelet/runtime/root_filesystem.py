@@ -65,9 +65,7 @@ def prepare(root: Path, hostname: str, address: str) -> None:
 def _system_links() -> dict[str, str]:
     """`/bin` and its like, where this system has links in their places."""
     return {
-        name: os.readlink(f"/{name}")  # noqa: PTH115
-        for name in _SYSTEM
-        if Path("/", name).is_symlink()
+        name: str(Path("/", name).readlink()) for name in _SYSTEM if Path("/", name).is_symlink()
     }
 
 

@@ -37,7 +37,7 @@ def make_directories(pod: Json, volumes: Path, owner: VolumeOwner | None = None)
             if owner is not None and "emptyDir" in volume:
                 _allow_writing(directory, owner)
         else:
-            _check_host_path(volume["name"], **volume["hostPath"])
+            _check_host_path(volume["name"], volume["hostPath"])
 
 
 def _allow_writing(directory: Path, owner: VolumeOwner) -> None:
@@ -47,15 +47,17 @@ def _allow_writing(directory: Path, owner: VolumeOwner) -> None:
         directory.chmod(_ANYBODY | _SET_GROUP)
 
 
-def _check_host_path(name: str, path: str, type: str = "") -> None:  # noqa: A002 - the API's name
-    there = Path(path)
-    if type == "DirectoryOrCreate":
-        there.mkdir(parents=True, exist_ok=True)
-    elif type == "FileOrCreate":
-        there.touch()
-    fits = {"Directory": there.is_dir, "File": there.is_file}.get(type, lambda: True)
+def _check_host_path(volume: str, host_path: Json) -> None:
+    """Create what a hostPath volume allows to be created, and check that the rest is there."""
+    path, kind = Path(host_path["path"]), host_path.get("type", "")
+    if kind == "DirectoryOrCreate":
+        path.mkdir(parents=True, exist_ok=True)
+    elif kind == "FileOrCreate":
+        path.touch()
+    fits = {"Directory": path.is_dir, "File": path.is_file}.get(kind, lambda: True)
     if not fits():
-        raise ConfigurationError(f'volume "{name}": {path} is not a {type.lower()} of this machine')
+        message = f"{host_path['path']} is not a {kind.lower()} of this machine"
+        raise ConfigurationError(f'volume "{volume}": {message}')
 
 
 def make_sub_paths(container: Json, paths: Mapping[str, str]) -> None:
@@ -97,7 +99,7 @@ def write_files(
             _set_owner(target, file, owner)
     fresh.mkdir(exist_ok=True)
     current = directory / _CURRENT
-    stale = Path(os.readlink(current)) if current.is_symlink() else None  # noqa: PTH115
+    stale = current.readlink() if current.is_symlink() else None
     _point_link(current, fresh.name)
     _link_files(directory, {path.split("/", 1)[0] for path in files})
     if stale is not None:

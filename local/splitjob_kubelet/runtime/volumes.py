@@ -8,7 +8,7 @@ from pathlib import Path
 
 from splitjob_kubelet.objects import (
     DEFAULT_TERMINATION_MESSAGE_PATH,
-    TOKEN_MOUNT_PATH,
+    SERVICE_ACCOUNT_MOUNT,
     Json,
 )
 from splitjob_kubelet.runtime.confinement import Mount
@@ -250,7 +250,7 @@ def token_volume(container: Json, pod: Json) -> Json | None:
     names = {
         mount["name"]
         for mount in container.get("volumeMounts") or []
-        if mount["mountPath"].rstrip("/") == TOKEN_MOUNT_PATH
+        if mount["mountPath"].rstrip("/") == SERVICE_ACCOUNT_MOUNT
     }
     for volume in pod["spec"].get("volumes") or []:
         if volume["name"] in names and token_requests(volume):

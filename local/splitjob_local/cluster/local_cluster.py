@@ -250,13 +250,9 @@ class LocalCluster:
         Raises:
             ProcessError: it has ended, or is not ready by then.
         """
-        deadline = time.monotonic() + seconds
-        while not self.cluster.is_ready():
-            self.processes.check("etcd", API_SERVER)
-            if time.monotonic() > deadline:
-                words = self.processes.last_words(API_SERVER)
-                raise ProcessError(f"the API server is not ready after {seconds:g} s:\n{words}")
-            time.sleep(0.05)
+        self.processes.wait_until(
+            self.cluster.is_ready, seconds, "the API server is not ready", "etcd", API_SERVER
+        )
 
     def kubectl(self, *arguments: str, text: str | None = None) -> str:
         """Run kubectl with full access; see `Cluster.kubectl`."""

@@ -6,7 +6,6 @@ uploads and `If-None-Match`, so what works with it works with a real bucket.
 
 import secrets
 import ssl
-import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,7 +15,6 @@ from pydantic import SecretStr
 
 from splitjob_local.cluster.pki import KeyPair
 from splitjob_local.processes.supervised import (
-    ProcessError,
     Processes,
     ProcessSpec,
     clean_environment,
@@ -118,21 +116,19 @@ def wait_until_ready(processes: Processes, access: S3Access) -> None:
     """
     verify = ssl.create_default_context(cafile=access.trust) if access.trust else True
     with httpx.Client(timeout=2, trust_env=False, verify=verify) as client:
-        _wait_for_answer(client, processes, access)
+        processes.wait_until(
+            lambda: _is_healthy(client, access),
+            START_SECONDS,
+            "the S3 server does not answer",
+            NAME,
+        )
 
 
-def _wait_for_answer(client: httpx.Client, processes: Processes, access: S3Access) -> None:
-    deadline = time.monotonic() + START_SECONDS
-    while True:
-        processes.check(NAME)
-        try:
-            if client.get(access.endpoint + HEALTH_PATH).is_success:
-                return
-        except httpx.HTTPError:
-            if time.monotonic() > deadline:
-                words = processes.last_words(NAME)
-                raise ProcessError(f"the S3 server does not answer:\n{words}") from None
-        time.sleep(0.05)
+def _is_healthy(client: httpx.Client, access: S3Access) -> bool:
+    try:
+        return client.get(access.endpoint + HEALTH_PATH).is_success
+    except httpx.HTTPError:
+        return False
 
 
 def create_bucket(access: S3Access) -> None:

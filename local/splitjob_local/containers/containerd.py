@@ -6,7 +6,6 @@ cluster left in the store is removed before the kubelet sees it.
 
 import json
 import subprocess
-import time
 from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass
@@ -100,18 +99,14 @@ class Containerd:
         Raises:
             ProcessError: it has ended, or does not answer in time.
         """
-        deadline = time.monotonic() + START_SECONDS
-        while True:
-            processes.check(NAME)
-            try:
-                self.ctr("version")
-            except ProcessError as error:
-                if time.monotonic() > deadline:
-                    words = processes.last_words(NAME)
-                    raise ProcessError(f"containerd does not answer: {error}\n{words}") from None
-                time.sleep(0.1)
-            else:
-                return
+        processes.wait_until(self._answers, START_SECONDS, "containerd does not answer", NAME)
+
+    def _answers(self) -> bool:
+        try:
+            self.ctr("version")
+        except ProcessError:
+            return False
+        return True
 
     def ctr(self, *arguments: str) -> str:
         """Run containerd's client in the kubelet's namespace; returns what it printed.
@@ -164,11 +159,19 @@ class Containerd:
         if answer.returncode != 0:
             raise ProcessError(f"containerd does not take {digest}: {answer.stderr.strip()}")
 
-    def import_archive(self) -> subprocess.Popen[bytes]:
-        """Start the import of an archive that is written to the process's standard input."""
-        return subprocess.Popen(
+    def import_archive(self, archive: bytes) -> str:
+        """Import an image whose blobs are in the store; returns why it was refused, or blank.
+
+        Args:
+            archive: an OCI layout in a tar archive, its blobs but for the manifest left out.
+        """
+        answer = subprocess.run(
             self.namespaces.inside(*self._ctr(["images", "import", "-"])),
-            stdin=subprocess.PIPE,
+            check=False,
+            input=archive,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
         )
+        if answer.returncode == 0:
+            return ""
+        return answer.stdout.decode(errors="replace").strip() or "it said nothing"

@@ -8,14 +8,12 @@ and bridges go with it.
 """
 
 import os
-import time
 from dataclasses import dataclass
 from pathlib import Path
 
 from splitjob_local.cluster.controlplane import SERVICE_NETWORK
 from splitjob_local.processes.commands import run
 from splitjob_local.processes.supervised import (
-    ProcessError,
     Processes,
     ProcessSpec,
     clean_environment,
@@ -64,7 +62,7 @@ def create(processes: Processes) -> Namespaces:
     """
     unshare = ("unshare", "--net", "--mount", "--propagation=private", "--", "sleep", "infinity")
     pid = processes.start(ProcessSpec(NAME, unshare, clean_environment()))
-    _wait_until_apart(processes, pid)
+    processes.wait_until(lambda: _is_apart(pid), START_SECONDS, "no namespaces", NAME)
     namespaces = Namespaces(pid)
     _connect(namespaces)
     for folder in PRIVATE_FOLDERS:
@@ -73,13 +71,9 @@ def create(processes: Processes) -> Namespaces:
     return namespaces
 
 
-def _wait_until_apart(processes: Processes, pid: int) -> None:
-    deadline = time.monotonic() + START_SECONDS
-    while any(_namespace(pid, kind) == _namespace(os.getpid(), kind) for kind in ("net", "mnt")):
-        processes.check(NAME)
-        if time.monotonic() > deadline:
-            raise ProcessError(f"no namespaces after {START_SECONDS:g} s")
-        time.sleep(0.01)
+def _is_apart(pid: int) -> bool:
+    """Whether a process has network and mount namespaces of its own."""
+    return all(_namespace(pid, kind) != _namespace(os.getpid(), kind) for kind in ("net", "mnt"))
 
 
 def _namespace(pid: int, kind: str) -> str:

@@ -14,8 +14,8 @@ from splitjob_local.containers.archive import import_image
 from splitjob_local.containers.base import find_base
 from splitjob_local.containers.builder import Builder
 from splitjob_local.containers.containerd import Containerd
-from splitjob_local.containers.inputs import ImageSource, inputs_hash
 from splitjob_local.images.engine import TARGETS, Build
+from splitjob_local.images.inputs import ImageSource, inputs_hash
 from splitjob_local.paths import REPOSITORY
 
 PREFIX = "docker.io/track-tree-audio"

@@ -5,11 +5,12 @@ import wave
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
 
 import av
 import numpy as np
 import numpy.typing as npt
+from av import AudioStream
+from av.container import InputContainer
 from av.stream import Disposition
 
 Signal = npt.NDArray[np.float32]
@@ -52,12 +53,12 @@ def decode(file: Path, rate: int) -> Signal:
     return np.repeat(signal, 2, axis=0) if mono else signal
 
 
-def _default_track(container: Any) -> Any:  # noqa: ANN401 - av has no types here
+def _default_track(container: InputContainer) -> AudioStream:
     tracks = container.streams.audio
     return next((one for one in tracks if one.disposition & Disposition.default), tracks[0])
 
 
-def _frames(container: Any, track: Any) -> Iterator[Any]:  # noqa: ANN401
+def _frames(container: InputContainer, track: AudioStream) -> Iterator[av.AudioFrame]:
     """Yield what can be decoded; the end of a file is often something else, such as a tag."""
     begun = False
     try:
@@ -80,11 +81,15 @@ def _said_length(file: Path, rate: int) -> int | None:
         track = _default_track(container)
         if not container.format.name.startswith("mov") or not track.duration:
             return None
-        packets = [one for one in container.demux(track) if one.pts is not None and one.duration]
-    end = (track.start_time or 0) + track.duration
-    if packets and packets[-1].duration < packets[0].duration:
-        end = packets[-1].pts + packets[-1].duration
-    return int(end * track.time_base * rate)
+        packets = [
+            (one.pts, one.duration)
+            for one in container.demux(track)
+            if one.pts is not None and one.duration
+        ]
+        end, unit = (track.start_time or 0) + track.duration, track.time_base
+    if packets and packets[-1][1] < packets[0][1]:
+        end = sum(packets[-1])
+    return int(end * unit * rate) if unit else None
 
 
 def _samples(frame: av.AudioFrame) -> Signal:

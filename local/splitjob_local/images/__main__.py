@@ -15,11 +15,10 @@ from splitjob_local.images.engine import (
     build,
     describe,
 )
+from splitjob_local.images.inputs import context_files
 from splitjob_local.images.layers import changed_layers, layer_sizes
 from splitjob_local.paths import REPOSITORY
 
-CONTEXT = ("common", "api", "operator", "job_image", "local", "cli")
-FILES = ("pyproject.toml", "requirements.lock", "README.md", "LICENSE", ".dockerignore")
 CHANGED_FILE = Path("common/splitjob/errors.py")  # all programs have it
 CHANGED_MEGABYTES = 5.0
 
@@ -70,7 +69,7 @@ def changed(engine: Engine, arguments: argparse.Namespace) -> bool:
     good = True
     with tempfile.TemporaryDirectory() as folder:
         copy = Path(folder)
-        _copy_sources(copy)
+        _copy_inputs(copy)
         for name in arguments.images:
             before, after = f"{_tag(arguments, name)}", f"{_tag(arguments, name)}-changed"
             build(engine, TARGETS[name], before, build_of(arguments, copy))
@@ -96,9 +95,8 @@ def reproducible(engine: Engine, arguments: argparse.Namespace) -> bool:
     for name in arguments.images:
         tags = [f"{_tag(arguments, name)}-{time_}" for time_ in ("first", "second")]
         for tag in tags:
-            # Another folder each time, in which nobody works meanwhile.
-            with tempfile.TemporaryDirectory() as folder:
-                _copy_sources(Path(folder))
+            with tempfile.TemporaryDirectory() as folder:  # another one each time
+                _copy_inputs(Path(folder))
                 build(engine, TARGETS[name], tag, build_of(arguments, Path(folder), cached=False))
         first, second = (describe(engine, tag) for tag in tags)
         same = [a == b for a, b in zip(first.layers, second.layers, strict=True)]
@@ -108,12 +106,16 @@ def reproducible(engine: Engine, arguments: argparse.Namespace) -> bool:
     return good
 
 
-def _copy_sources(to: Path) -> None:
-    ignored = shutil.ignore_patterns("__pycache__", "*.egg-info")
-    for name in CONTEXT:
-        shutil.copytree(REPOSITORY / name, to / name, ignore=ignored)
-    for name in (*FILES, *{target.file for target in TARGETS.values()}):
-        shutil.copyfile(REPOSITORY / name, to / name)
+def _copy_inputs(to: Path) -> None:
+    """Copy what the images are built from, in which nobody works meanwhile."""
+    dockerfiles = {REPOSITORY / target.file for target in TARGETS.values()}
+    inputs = {REPOSITORY / ".dockerignore", *dockerfiles}
+    for dockerfile in dockerfiles:
+        inputs.update(context_files(REPOSITORY, dockerfile.read_text()))
+    for file in inputs:
+        copy = to / file.relative_to(REPOSITORY)
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(file, copy)
 
 
 def _tag(arguments: argparse.Namespace, name: str) -> str:

@@ -9,12 +9,13 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any
 
 END_SECONDS = 40.0
+POLL_SECONDS = 0.05
 
 
 class ProcessError(Exception):
@@ -133,6 +134,28 @@ class Processes:
             code = self.exit_code(name)
             if code is not None:
                 raise ProcessError(f"{name} ended with status {code}:\n{self.last_words(name)}")
+
+    def wait_until(
+        self, is_so: Callable[[], bool], seconds: float, otherwise: str, *names: str
+    ) -> None:
+        """Ask again and again until something is so.
+
+        Args:
+            is_so: asked twenty times a second.
+            seconds: the longest wait.
+            otherwise: what to say when it is not so by then, such as "the server does not answer".
+            names: processes that must not end meanwhile; the last one's log explains a failure.
+
+        Raises:
+            ProcessError: one of them has ended, or it is not so in time.
+        """
+        deadline = time.monotonic() + seconds
+        while not is_so():
+            self.check(*names)
+            if time.monotonic() > deadline:
+                words = self.last_words(names[-1])
+                raise ProcessError(f"{otherwise} after {seconds:g} s:\n{words}")
+            time.sleep(POLL_SECONDS)
 
     def last_words(self, name: str, lines: int = 15) -> str:
         """Return the end of a process's log."""

@@ -4,14 +4,14 @@ from pathlib import Path
 
 import pytest
 
-from splitjob_local.containers.inputs import (
+from splitjob_local.images.engine import Target
+from splitjob_local.images.inputs import (
     ImageSource,
     context_files,
     copied_paths,
     inputs_hash,
     is_ignored,
 )
-from splitjob_local.images.engine import Target
 
 DOCKERFILE = """ARG BASE=python:3.13-slim
 FROM ${BASE} AS build
