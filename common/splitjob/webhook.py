@@ -1,12 +1,34 @@
-"""The bodies of webhooks, field by field as docs/contract.md, section 4, lists them."""
+"""Webhooks: what came of one, and bodies whose fields docs/contract.md, section 4, lists."""
 
 import json
+from dataclasses import dataclass
 from typing import Any, Literal
 
 from splitjob.errors import ErrorCode
 from splitjob.resource import Audio, EventName, Request, Result, Stem
 
 CourtesyEvent = Literal["started", "progress"]
+
+
+@dataclass(frozen=True)
+class DeliveryOutcome:
+    """What came of one attempt.
+
+    Attributes:
+        delivered: the receiver answered with 2xx.
+        status: its HTTP status, None where there was no answer.
+        gone: it answered 410: it wants nothing more.
+        blocked: the URL or its address is not allowed; nothing was sent.
+        retry_after_seconds: how long it asked to be left alone, at most 24 h.
+        error: a sentence for people, empty where delivered. It holds no query string.
+    """
+
+    delivered: bool
+    status: int | None = None
+    gone: bool = False
+    blocked: bool = False
+    retry_after_seconds: int | None = None
+    error: str = ""
 
 
 def final_event(

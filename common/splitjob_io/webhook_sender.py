@@ -3,7 +3,6 @@
 import math
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 
@@ -12,33 +11,13 @@ import httpx
 from splitjob.addresses import Network
 from splitjob.allowlist import Allowlist, NotAllowedError
 from splitjob.signing import Signer
+from splitjob.webhook import DeliveryOutcome
 from splitjob_io.certificates import certificate_trouble
 from splitjob_io.safe_http import Deadline, ForbiddenTargetError, client
 
 TIMEOUT_SECONDS = 15.0
 MAX_RETRY_AFTER_SECONDS = 24 * 3600
 _MAX_ANSWER_BYTES = 16 * 1024
-
-
-@dataclass(frozen=True)
-class DeliveryOutcome:
-    """What came of one attempt.
-
-    Attributes:
-        delivered: the receiver answered with 2xx.
-        status: its HTTP status, None where there was no answer.
-        gone: it answered 410: it wants nothing more.
-        blocked: the URL or its address is not allowed; nothing was sent.
-        retry_after_seconds: how long it asked to be left alone, at most 24 h.
-        error: a sentence for people, empty where delivered. It holds no query string.
-    """
-
-    delivered: bool
-    status: int | None = None
-    gone: bool = False
-    blocked: bool = False
-    retry_after_seconds: int | None = None
-    error: str = ""
 
 
 class WebhookSender:

@@ -15,9 +15,8 @@ from splitjob import conditions
 from splitjob.conditions import ConditionType
 from splitjob.resource import KIND, SplitJobStatus
 from splitjob.result import Manifest
-from splitjob_io.webhook_sender import DeliveryOutcome
+from splitjob.webhook import DeliveryOutcome
 from splitjob_operator.core import outbox
-from splitjob_operator.core.finished import with_outbox
 from splitjob_operator.core.lookups import (
     CheckRequest,
     ClaimTombstone,
@@ -29,7 +28,14 @@ from splitjob_operator.core.lookups import (
     ReadManifest,
 )
 from splitjob_operator.core.manifest import classify, tombstone
-from splitjob_operator.core.observed import KubeJob, KubePod, Observed, QueueDecision, SplitJob
+from splitjob_operator.core.observed import (
+    DeliveryReport,
+    KubeJob,
+    KubePod,
+    Observed,
+    QueueDecision,
+    SplitJob,
+)
 from splitjob_operator.core.plan import (
     Action,
     CreateJob,
@@ -57,6 +63,7 @@ class World:
         workers: pods whose process runs, heard or not, by name.
         sent: the final events a receiver got: webhook-id and event.
         away: whether the storage is unreachable.
+        delivery: what came of the last delivery, as long as the operator knows it alone.
         looked_in_vain: whether a verdict had to be given without the bucket.
     """
 
@@ -70,6 +77,7 @@ class World:
     bucket: Manifest | None = None
     sent: list[tuple[str, str]] = field(default_factory=list)
     receiver_works: bool = True
+    delivery: DeliveryReport | None = None
     away: bool = False
     looked_in_vain: bool = False
     may_start: bool = True
@@ -109,6 +117,7 @@ class World:
             pods=tuple(self.pods.values()),
             lost_nodes=dict(self.lost_nodes),
             queue_decision=QueueDecision(may_start=self.may_start, position=1),
+            delivery=self.delivery,
         )
 
     def plan(self, seen: Observed) -> Plan:
@@ -141,6 +150,8 @@ class World:
         seen = self.observe()
         plan = self.plan(seen)
         self.carry_out(seen, plan, crash_after)
+        if crash_after is not None or self.delivery is seen.delivery:
+            self.delivery = None  # lost with the process, or written
         return plan
 
     def change_spec(self, **changed: Any) -> None:
@@ -322,5 +333,4 @@ class World:
             outcome = DeliveryOutcome(delivered=True, status=200)
         else:
             outcome = DeliveryOutcome(delivered=False, status=500, error="500")
-        after = outbox.apply(hook, outcome, self.now, 0.5)
-        self._write(with_outbox(self.status, after, self.now, 1))
+        self.delivery = DeliveryReport(UID, hook.attempts, hook.redeliveries, outcome, 0.5)

@@ -7,9 +7,9 @@ import time
 from contextlib import suppress
 
 from splitjob.resource import Result
-from splitjob.webhook import CourtesyEvent, courtesy_event, encode, final_event
+from splitjob.webhook import CourtesyEvent, DeliveryOutcome, courtesy_event, encode, final_event
 from splitjob.workload import courtesy_event_id, event_id
-from splitjob_io.webhook_sender import DeliveryOutcome, WebhookSender
+from splitjob_io.webhook_sender import WebhookSender
 from splitjob_worker.settings import WorkerSettings
 from splitjob_worker.stopping import Stop
 

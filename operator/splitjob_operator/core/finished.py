@@ -3,55 +3,22 @@
 from datetime import datetime, timedelta
 
 from splitjob import conditions, lifecycle
-from splitjob.conditions import ConditionType, Reason
+from splitjob.conditions import ConditionType
 from splitjob.lifecycle import LifecycleState
-from splitjob.resource import ConditionStatus, EventName, SplitJobStatus, WebhookStatus
+from splitjob.resource import EventName, SplitJobStatus
 from splitjob_operator.core import outbox
 from splitjob_operator.core.context import ReconcileContext
 from splitjob_operator.core.ended_jobs import delete_ended_jobs
-from splitjob_operator.core.plan import DeleteSplitJob, Deliver, Plan
+from splitjob_operator.core.notify import deliver_when_due, set_outbox
+from splitjob_operator.core.plan import DeleteSplitJob, Plan
 
-__all__ = ["DELIVERY_RETRY_SECONDS", "expires_at", "notified", "reconcile_finished"]
-
-# When to look whether a delivery that was begun has left its mark: one that the API server's
-# absence cut short before it began has not, and nothing else would bring it back.
-DELIVERY_RETRY_SECONDS = 30
+__all__ = ["expires_at", "reconcile_finished"]
 
 _EVENTS: dict[LifecycleState, EventName] = {
     LifecycleState.COMPLETED: "completed",
     LifecycleState.FAILED: "failed",
     LifecycleState.CANCELED: "canceled",
 }
-_NOTIFIED: dict[str, tuple[ConditionStatus, Reason, str]] = {
-    "Pending": ("False", Reason.PENDING, "The final event is being delivered."),
-    "Delivered": ("True", Reason.DELIVERED, "The final event was delivered."),
-    "NotWanted": ("False", Reason.NOT_WANTED, "The request does not ask for this event."),
-    "Blocked": ("False", Reason.BLOCKED, "The webhook may not be sent there."),
-    "GivenUp": ("False", Reason.GIVEN_UP, "The final event could not be delivered."),
-}
-
-
-def notified(hook: WebhookStatus) -> tuple[ConditionType, ConditionStatus, Reason, str]:
-    """Return the condition Notified that an outbox amounts to."""
-    status, reason, message = _NOTIFIED[hook.state]
-    if hook.last_error and hook.state != "Delivered":
-        message = f"{message} Last: {hook.last_error}"
-    return ConditionType.NOTIFIED, status, reason, message
-
-
-def with_outbox(
-    status: SplitJobStatus, hook: WebhookStatus, now: datetime, generation: int
-) -> SplitJobStatus:
-    """Return a status with another state of its outbox."""
-    kind, value, reason, message = notified(hook)
-    return status.model_copy(
-        update={
-            "webhook": hook,
-            "conditions": conditions.set_condition(
-                status.conditions, kind, value, reason, message, now, generation
-            ),
-        }
-    )
 
 
 def expires_at(status: SplitJobStatus, ttl_seconds: int) -> datetime | None:
@@ -72,13 +39,9 @@ def reconcile_finished(ctx: ReconcileContext) -> Plan:
     """Return what a finished SplitJob still needs."""
     delete_ended_jobs(ctx)
     _restore_outbox(ctx)
+    _record_delivery(ctx)
     _redeliver(ctx)
-    hook = ctx.status.webhook
-    if hook and outbox.due(hook, ctx.now):
-        ctx.after.append(Deliver())
-        ctx.requeue_after(DELIVERY_RETRY_SECONDS)
-    elif hook and hook.next_attempt_at:
-        ctx.requeue_at(hook.next_attempt_at)
+    deliver_when_due(ctx)
     _expire(ctx)
     return ctx.plan()
 
@@ -94,16 +57,20 @@ def _restore_outbox(ctx: ReconcileContext) -> None:
     if told is not None and told.status == "True":
         hook.state, hook.next_attempt_at = "Delivered", None
         hook.delivered_at = told.last_transition_time
-    ctx.status.webhook = hook
-    ctx.condition(*notified(hook))
+    set_outbox(ctx, hook)
+
+
+def _record_delivery(ctx: ReconcileContext) -> None:
+    """Write down what came of a delivery, unless the outbox has moved on meanwhile."""
+    report, hook = ctx.observed.delivery, ctx.status.webhook
+    if report and hook and report.is_news_of(ctx.observed.splitjob):
+        set_outbox(ctx, outbox.apply(hook, report.outcome, ctx.now, report.jitter))
 
 
 def _redeliver(ctx: ReconcileContext) -> None:
     hook, spec = ctx.status.webhook, ctx.observed.splitjob.spec
     if hook and spec and spec.redeliveries > hook.redeliveries:
-        hook = outbox.redeliver(hook, spec.redeliveries, ctx.now)
-        ctx.status.webhook = hook
-        ctx.condition(*notified(hook))
+        set_outbox(ctx, outbox.redeliver(hook, spec.redeliveries, ctx.now))
 
 
 def _expire(ctx: ReconcileContext) -> None:

@@ -16,10 +16,12 @@ from pydantic import ValidationError
 from splitjob import workload
 from splitjob.resource import KIND, SplitJobSpec, SplitJobStatus, read_status
 from splitjob.result import ProgressLine, WorkerReport
+from splitjob.webhook import DeliveryOutcome
 from splitjob_operator.core.lookups import LookupResults
 
 __all__ = [
     "ContainerTermination",
+    "DeliveryReport",
     "JobCreationError",
     "KubeJob",
     "KubePod",
@@ -244,6 +246,33 @@ class JobCreationError:
 
 
 @dataclass(frozen=True, slots=True)
+class DeliveryReport:
+    """What came of one attempt to deliver the final event; no status says it yet.
+
+    Attributes:
+        splitjob_uid: whose event it was.
+        attempts, redeliveries: as the outbox said when the event was sent.
+        outcome: what came of it.
+        jitter: 0 to 1, where within its jitter the next gap falls: chance is handed in like time.
+    """
+
+    splitjob_uid: str
+    attempts: int
+    redeliveries: int
+    outcome: DeliveryOutcome
+    jitter: float
+
+    def is_news_of(self, splitjob: SplitJob) -> bool:
+        """Whether the outbox is still as it was when the event was sent."""
+        outbox = splitjob.status.webhook
+        return (
+            outbox is not None
+            and splitjob.uid == self.splitjob_uid
+            and (outbox.attempts, outbox.redeliveries) == (self.attempts, self.redeliveries)
+        )
+
+
+@dataclass(frozen=True, slots=True)
 class QueueDecision:
     """What the queue says to one SplitJob.
 
@@ -269,6 +298,7 @@ class Observed:
         progress: the last progress line of the running pod, where one was read.
         lookups: what was looked up because an earlier plan named it.
         job_creation_error: why the attempt's Job could not be created just now.
+        delivery: what came of the last delivery, where that is not known to be in the status.
     """
 
     splitjob: SplitJob
@@ -279,6 +309,7 @@ class Observed:
     progress: ProgressLine | None = None
     lookups: LookupResults = field(default_factory=LookupResults)
     job_creation_error: JobCreationError | None = None
+    delivery: DeliveryReport | None = None
 
 
 def _conditions(raw: Raw) -> dict[str, Raw]:

@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from splitjob import workload
 from splitjob.resource import EventName, Request, WebhookStatus
 from splitjob.result import WorkerReport
-from splitjob_io.webhook_sender import DeliveryOutcome
+from splitjob.webhook import DeliveryOutcome
 
 __all__ = [
     "GAPS",

@@ -14,18 +14,18 @@ from splitjob.conditions import ConditionType, Reason
 from splitjob.errors import ErrorCode, code_of, reason_of, retry_rule
 from splitjob.resource import Attempt, FailureStatus, Progress, Queue, Result
 from splitjob.result import storage_prefix
-from splitjob_io.webhook_sender import DeliveryOutcome
+from splitjob.webhook import DeliveryOutcome
 from splitjob_operator.core import outbox
 from splitjob_operator.core.context import ReconcileContext
 from splitjob_operator.core.ended_jobs import delete_ended_jobs
-from splitjob_operator.core.finished import DELIVERY_RETRY_SECONDS, notified
 from splitjob_operator.core.lookups import (
     ClaimTombstone,
     ManifestLookup,
     ManifestState,
     ReadManifest,
 )
-from splitjob_operator.core.plan import DeleteJob, DeletePod, Deliver, Plan
+from splitjob_operator.core.notify import deliver_when_due, set_outbox
+from splitjob_operator.core.plan import DeleteJob, DeletePod, Plan
 
 __all__ = ["adopt_stored_outcome", "cancel", "complete", "end", "fail"]
 
@@ -130,13 +130,8 @@ def _finish(
     ctx.status.queue = None
     _started(ctx, Reason.ENDED, "No worker runs any more.")
     hook = outbox.open_outbox(ctx.observed.splitjob.uid, ctx.request, event, ctx.now, by_worker)
-    ctx.status.webhook = hook
-    ctx.condition(*notified(hook))
-    if outbox.due(hook, ctx.now):
-        ctx.after.append(Deliver())
-        ctx.requeue_after(DELIVERY_RETRY_SECONDS)
-    elif hook.next_attempt_at:
-        ctx.requeue_at(hook.next_attempt_at)
+    set_outbox(ctx, hook)
+    deliver_when_due(ctx)
     delete_ended_jobs(ctx)
     return ctx.plan()
 

@@ -49,12 +49,12 @@ class App:
         self._threads = Threads(2 * settings.concurrency, "cluster")
         cache = SplitJobCache(settings.max_active_jobs, settings.device, time.monotonic)
         queue = WorkQueue()
-        self._deliverer = WebhookDelivery(
+        self._delivery = WebhookDelivery(
             cluster,
             self._threads,
             WebhookSender(settings.tokens, policy.allowlist, policy.networks),
             settings.delivery_concurrency,
-            lambda raw: self.controller.delivered(raw),  # noqa: PLW0108 - it comes later
+            queue.add,
         )
         loop = asyncio.get_running_loop()
         executor = Executor(
@@ -62,7 +62,7 @@ class App:
             manifests,
             policy,
             settings,
-            lambda name: loop.call_soon_threadsafe(self._deliverer.start, name),
+            lambda name: loop.call_soon_threadsafe(self._delivery.start, name),
         )
         self._progress = Progress(cluster, cache, queue)
         self._counter = Counter(cluster, self._threads, cache, settings, readiness)
@@ -74,6 +74,7 @@ class App:
             queue=queue,
             progress=self._progress,
             counter=self._counter,
+            delivery=self._delivery,
             threads=self._threads,
             guard=WatchGuard(settings.missed_watch_seconds, time.monotonic),
             nodes=Nodes(cluster, self._threads),
@@ -95,7 +96,7 @@ class App:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
-        await self._deliverer.close()
+        await self._delivery.close()
         self._progress.close()
         self._threads.close()
         if self._http:

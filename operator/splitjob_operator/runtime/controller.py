@@ -27,6 +27,7 @@ from splitjob_operator.runtime.readiness import Readiness
 from splitjob_operator.runtime.threads import Threads
 from splitjob_operator.runtime.totals_counter import Counter
 from splitjob_operator.runtime.watch_guard import WatchGuard
+from splitjob_operator.runtime.webhook_delivery import WebhookDelivery
 from splitjob_operator.runtime.work_queue import WorkQueue
 
 __all__ = ["Controller"]
@@ -54,6 +55,7 @@ class Controller:
     queue: WorkQueue
     progress: Progress
     counter: Counter
+    delivery: WebhookDelivery
     threads: Threads
     guard: WatchGuard
     nodes: Nodes
@@ -177,6 +179,7 @@ class Controller:
             lost_nodes=await self.nodes.confirm({pod.node for pod in pods if not pod.over}),
             queue_decision=self.cache.queue_decision(name),
             progress=progress,
+            delivery=self.delivery.report(name),
         )
 
     async def _reconcile(self, raw: Json, observed: Observed) -> JobCreationError | None:
@@ -193,6 +196,7 @@ class Controller:
         # Where this fails the place stays reserved: the status may be written, its Job not yet.
         # The next look at this SplitJob, which the failure causes, puts the index right.
         done = await self.threads.run(self.executor.execute, raw, observed.splitjob, plan, now)
+        self.delivery.forget(name, observed.delivery)
         if done.job_creation_error:
             return done.job_creation_error
         self.written(done.splitjob)
@@ -236,14 +240,10 @@ class Controller:
         self.reconciled[raw["metadata"]["name"]] = raw["metadata"]["resourceVersion"]
         self.know(raw)
 
-    def delivered(self, raw: Json) -> None:
-        """Take in a SplitJob whose outbox was written: its next attempt or its end is planned."""
-        self.know(raw)
-        self.queue.add(raw["metadata"]["name"])
-
     def _gone(self, name: str) -> None:
         self.cache.drop(name)
         self.reconciled.pop(name, None)
+        self.delivery.forget(name, self.delivery.report(name))
         self.wake_next()
 
 

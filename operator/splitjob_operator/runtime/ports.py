@@ -8,10 +8,11 @@ from collections.abc import Iterator, Mapping
 from typing import Any, Protocol
 
 from splitjob.resource import Request
+from splitjob.webhook import DeliveryOutcome
 from splitjob_operator.core.lookups import ClaimTombstone, ManifestLookup
 from splitjob_operator.core.observed import SplitJob
 
-__all__ = ["KubernetesPort", "ManifestStorePort"]
+__all__ = ["KubernetesPort", "ManifestStorePort", "WebhookSenderPort"]
 
 Json = dict[str, Any]
 
@@ -108,4 +109,17 @@ class ManifestStorePort(Protocol):
 
         Raises:
             StorageError: it could not be deleted.
+        """
+
+
+class WebhookSenderPort(Protocol):
+    """The way to receivers; `splitjob_io.webhook_sender` is the real one."""
+
+    def send(self, url: str, event_id: str, body: bytes) -> DeliveryOutcome:
+        """POST an event once, signed.
+
+        Args:
+            url: the receiver, its query included.
+            event_id: the same in every attempt of one event.
+            body: the event as JSON.
         """

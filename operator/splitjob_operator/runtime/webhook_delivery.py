@@ -1,4 +1,4 @@
-"""Sends final events, each in a thread of its own, and writes down what came of it."""
+"""Sends final events, each in a thread of its own, and reports what came of it."""
 
 import asyncio
 import logging
@@ -12,16 +12,13 @@ from urllib.parse import urlsplit
 from splitjob.errors import ErrorCode
 from splitjob.jsonlog import log_context
 from splitjob.resource import SECRET_TYPE, WebhookStatus
-from splitjob.webhook import encode, final_event
-from splitjob_io.webhook_sender import DeliveryOutcome, WebhookSender
-from splitjob_kube.errors import ConflictError, KubernetesError, NotFoundError
-from splitjob_operator.adapters.kubernetes import Cluster
+from splitjob.webhook import DeliveryOutcome, encode, final_event
+from splitjob_kube.errors import KubernetesError, NotFoundError
 from splitjob_operator.core import outbox
-from splitjob_operator.core.finished import with_outbox
-from splitjob_operator.core.observed import SplitJob
+from splitjob_operator.core.observed import DeliveryReport, SplitJob
 from splitjob_operator.core.request_check import urls_in
-from splitjob_operator.core.status_json import dump
 from splitjob_operator.runtime.metrics import DELIVERIES
+from splitjob_operator.runtime.ports import KubernetesPort, WebhookSenderPort
 from splitjob_operator.runtime.threads import Threads
 
 __all__ = ["WebhookDelivery"]
@@ -29,38 +26,50 @@ __all__ = ["WebhookDelivery"]
 log = logging.getLogger(__name__)
 
 AT_ONCE_TO_ONE_HOST = 8  # so that a receiver that hangs delays no other
-WRITE_RETRY_SECONDS = 2.0
 NO_URL = f"no Secret of type {SECRET_TYPE} holds the webhook's URL (any more)"
 
 
 class WebhookDelivery:
-    """Delivers the final events that are due.
+    """Sends the final events that are due, and reports what came of them.
+
+    A report is kept until `reconcile` has written it into the status, which decides what follows.
+    What a process had not written when it ended is sent once more by the next one.
 
     Args:
-        cluster: where the outboxes are.
+        kubernetes: where the outboxes are.
         threads: where calls to the API server run.
         sender: sends one webhook.
         concurrency: webhooks under way at once.
-        written: is told of every SplitJob as it was written.
+        reported: is told the name of each SplitJob that there is a report about.
     """
 
     def __init__(
         self,
-        cluster: Cluster,
+        kubernetes: KubernetesPort,
         threads: Threads,
-        sender: WebhookSender,
+        sender: WebhookSenderPort,
         concurrency: int,
-        written: Callable[[dict[str, Any]], object],
+        reported: Callable[[str], object],
     ) -> None:
-        self._cluster = cluster
+        self._kubernetes = kubernetes
         self._threads = threads
         self._senders = Threads(concurrency, "deliver")
         self._sender = sender
-        self._written = written
+        self._reported = reported
         self._under_way: dict[str, asyncio.Task[None]] = {}
+        self._reports: dict[str, DeliveryReport] = {}
         self._hosts: defaultdict[str, asyncio.Semaphore] = defaultdict(
             lambda: asyncio.Semaphore(AT_ONCE_TO_ONE_HOST)
         )
+
+    def report(self, name: str) -> DeliveryReport | None:
+        """Return what came of the last delivery of a SplitJob, until that is forgotten."""
+        return self._reports.get(name)
+
+    def forget(self, name: str, report: DeliveryReport | None) -> None:
+        """Drop a report that was dealt with; a newer one stays."""
+        if report is not None and self._reports.get(name) is report:
+            del self._reports[name]
 
     def start(self, name: str) -> None:
         """Deliver the event of a SplitJob, unless that is under way."""
@@ -88,10 +97,11 @@ class WebhookDelivery:
                 log.exception("Delivery failed by a defect; it is tried again")
 
     async def _deliver(self, name: str) -> None:
-        raw = await self._threads.run(self._cluster.splitjob, name)
-        splitjob = SplitJob.of(raw)
-        hook = splitjob.status.webhook
+        splitjob = SplitJob.of(await self._threads.run(self._kubernetes.splitjob, name))
+        hook, unwritten = splitjob.status.webhook, self._reports.get(name)
         if hook is None or not outbox.due(hook, datetime.now(UTC)):
+            return
+        if unwritten and unwritten.is_news_of(splitjob):
             return
         outcome = await self._attempt(splitjob, hook)
         DELIVERIES.labels("delivered" if outcome.delivered else "failed").inc()
@@ -101,10 +111,14 @@ class WebhookDelivery:
             hook.attempts + 1,
             "delivered" if outcome.delivered else outcome.error,
         )
-        await self._record(name, splitjob.uid, hook, outcome)
+        jitter = random.random()  # noqa: S311 - spreads load, protects nothing
+        self._reports[name] = DeliveryReport(
+            splitjob.uid, hook.attempts, hook.redeliveries, outcome, jitter
+        )
+        self._reported(name)
 
     async def _attempt(self, splitjob: SplitJob, hook: WebhookStatus) -> DeliveryOutcome:
-        """Try once, and say what came of it, our own defects too: what is recorded has an end."""
+        """Try once, and say what came of it, our own defects too: what is reported has an end."""
         if splitjob.spec is None:
             return DeliveryOutcome(delivered=False, gone=True, error=splitjob.spec_error)
         url = await self._threads.run(self._url, splitjob)
@@ -132,43 +146,12 @@ class WebhookDelivery:
         if key is None:
             return request.webhook.url
         try:
-            secret = self._cluster.secret(request.secret_name or "")
+            secret = self._kubernetes.secret(request.secret_name or "")
         except NotFoundError:
             return None
         if secret.get("type") != SECRET_TYPE:
             return None
         return urls_in(secret).get(key)
-
-    async def _record(
-        self, name: str, uid: str, sent: WebhookStatus, outcome: DeliveryOutcome
-    ) -> None:
-        """Write down an outcome; it is tried until the API server takes it."""
-        jitter = random.random()  # noqa: S311 - spreads load, protects nothing
-        while True:
-            try:
-                raw = await self._threads.run(self._cluster.splitjob, name)
-                splitjob = SplitJob.of(raw)
-                hook = splitjob.status.webhook
-                if splitjob.uid != uid or hook is None or _moved_on(hook, sent):
-                    return
-                now = datetime.now(UTC).replace(microsecond=0)
-                after = with_outbox(
-                    splitjob.status,
-                    outbox.apply(hook, outcome, now, jitter),
-                    now,
-                    splitjob.generation,
-                )
-                new = await self._threads.run(self._cluster.write_status, raw, dump(after))
-                self._written(new)
-            except ConflictError:
-                continue
-            except NotFoundError:
-                return
-            except KubernetesError as error:
-                log.warning("The outcome of a delivery could not be written yet: %s", error)
-                await asyncio.sleep(WRITE_RETRY_SECONDS)
-            else:
-                return
 
 
 def _host(url: str) -> str:
@@ -177,11 +160,6 @@ def _host(url: str) -> str:
         return urlsplit(url).netloc
     except ValueError:
         return ""
-
-
-def _moved_on(hook: WebhookStatus, sent: WebhookStatus) -> bool:
-    """Whether another attempt was recorded, or a redelivery asked for, in the meantime."""
-    return (hook.attempts, hook.redeliveries) != (sent.attempts, sent.redeliveries)
 
 
 def _body(splitjob: SplitJob, hook: WebhookStatus) -> dict[str, Any]:

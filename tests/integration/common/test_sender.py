@@ -14,7 +14,8 @@ from tests.support.web import Request, answer
 from splitjob.addresses import parse_networks
 from splitjob.allowlist import Allowlist
 from splitjob.signing import Signer
-from splitjob_io.webhook_sender import DeliveryOutcome, WebhookSender, retry_after
+from splitjob.webhook import DeliveryOutcome
+from splitjob_io.webhook_sender import WebhookSender, retry_after
 
 NETWORKS = parse_networks("127.0.0.0/8")
 TOKENS = ["new-token", "old-token"]

@@ -101,6 +101,7 @@ class Site:
             queue=WorkQueue(),
             progress=cast("Any", SimpleNamespace(of=lambda _: None)),
             counter=cast("Any", SimpleNamespace(wake=lambda: None)),
+            delivery=cast("Any", SimpleNamespace(report=lambda _: None, forget=lambda *_: None)),
             threads=cast("Any", FakeThreads()),
             guard=cast("Any", SimpleNamespace(watched=lambda *_: None)),
             nodes=cast("Any", FakeNodes()),

@@ -20,7 +20,7 @@ from tests.support.reconcile_situations import plan_of, running
 
 from splitjob.resource import Request, WebhookStatus
 from splitjob.result import WorkerReport
-from splitjob_io.webhook_sender import DeliveryOutcome
+from splitjob.webhook import DeliveryOutcome
 from splitjob_operator.core import outbox
 from splitjob_operator.core.plan import Deliver
 

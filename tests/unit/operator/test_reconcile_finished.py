@@ -18,7 +18,7 @@ from tests.support.reconcile_situations import (
 )
 
 from splitjob.conditions import ConditionType
-from splitjob_operator.core.finished import DELIVERY_RETRY_SECONDS
+from splitjob_operator.core.notify import DELIVERY_RETRY_SECONDS
 from splitjob_operator.core.observed import SplitJob
 from splitjob_operator.core.plan import (
     DeleteJob,

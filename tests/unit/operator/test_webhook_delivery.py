@@ -1,14 +1,19 @@
-"""Whatever happens while an event is sent is recorded: only what is recorded comes to an end."""
+"""Whatever happens while an event is sent is reported: only what is reported comes to an end."""
 
 import asyncio
 from typing import Any
 
 import pytest
-from tests.support.operator_samples import NAME, NOW, UID, raw_splitjob, stamp
+from tests.support.operator_samples import NAME, NOW, UID, raw_splitjob, seen, settings, stamp
 
 from splitjob.allowlist import Allowlist
-from splitjob_io.webhook_sender import DeliveryOutcome, WebhookSender
+from splitjob.webhook import DeliveryOutcome
+from splitjob_io.webhook_sender import WebhookSender
 from splitjob_operator.adapters.kubernetes import Cluster
+from splitjob_operator.core.observed import DeliveryReport, SplitJob
+from splitjob_operator.core.plan import Deliver
+from splitjob_operator.core.reconcile import reconcile
+from splitjob_operator.core.status_json import dump
 from splitjob_operator.runtime.threads import Threads
 from splitjob_operator.runtime.webhook_delivery import WebhookDelivery
 
@@ -20,6 +25,15 @@ class OneSplitJob(Cluster):
         self.raw = raw_splitjob(
             status={
                 "finishedAt": stamp(NOW),
+                "conditions": [
+                    {
+                        "type": "Succeeded",
+                        "status": "False",
+                        "reason": "RequestInvalid",
+                        "message": "It cannot be served.",
+                        "lastTransitionTime": stamp(NOW),
+                    }
+                ],
                 "failure": {"code": failure, "message": "It cannot be served."},
                 "webhook": {
                     "eventId": f"{UID}.failed",
@@ -35,10 +49,6 @@ class OneSplitJob(Cluster):
         assert name == NAME
         return self.raw
 
-    def write_status(self, seen: Any, status: dict[str, Any]) -> dict[str, Any]:
-        self.raw = {**seen, "status": status}
-        return self.raw
-
 
 class BrokenSender(WebhookSender):
     """A sender with a defect."""
@@ -50,20 +60,30 @@ class BrokenSender(WebhookSender):
         raise RuntimeError("at https://hooks.example.com/x?token=secret")
 
 
-def hook_after(cluster: OneSplitJob, sender: WebhookSender | None = None) -> dict[str, Any]:
-    """Return the outbox once the event was tried."""
+def report_of(cluster: OneSplitJob, sender: WebhookSender | None = None) -> DeliveryReport:
+    """Return what came of one delivery."""
     allowlist = Allowlist.parse("https://hooks.example.com", local=False)
 
-    async def deliver() -> None:
-        written = asyncio.Event()
+    async def deliver() -> DeliveryReport:
+        reported = asyncio.Event()
         to = sender or WebhookSender(["token"], allowlist)
-        deliverer = WebhookDelivery(cluster, Threads(1, "cluster"), to, 1, lambda _: written.set())
-        deliverer.start(NAME)
-        await asyncio.wait_for(written.wait(), 10)
-        await deliverer.close()
+        delivery = WebhookDelivery(cluster, Threads(1, "cluster"), to, 1, lambda _: reported.set())
+        delivery.start(NAME)
+        await asyncio.wait_for(reported.wait(), 10)
+        report = delivery.report(NAME)
+        await delivery.close()
+        assert report
+        return report
 
-    asyncio.run(deliver())
-    found: dict[str, Any] = cluster.raw["status"]["webhook"]
+    return asyncio.run(deliver())
+
+
+def hook_after(cluster: OneSplitJob, sender: WebhookSender | None = None) -> dict[str, Any]:
+    """Return the outbox once the event was tried and `reconcile` has seen what came of it."""
+    report = report_of(cluster, sender)
+    plan = reconcile(seen(SplitJob.of(cluster.raw), delivery=report), settings(), NOW)
+    assert plan.status
+    found: dict[str, Any] = dump(plan.status)["webhook"]
     return found
 
 
@@ -89,3 +109,44 @@ def test_a_request_that_is_not_understood_any_more_is_given_up() -> None:
     hook = hook_after(OneSplitJob(webhook={"url": "gopher://hooks.example.com"}))
     assert hook["state"] == "GivenUp"
     assert hook["lastError"].endswith("request.webhook.url")
+
+
+async def others_end() -> None:
+    """Wait for whatever was begun beside this."""
+    await asyncio.gather(*(asyncio.all_tasks() - {asyncio.current_task()}))
+
+
+def test_nothing_is_sent_again_before_the_report_of_the_last_attempt_is_written() -> None:
+    cluster, sent = OneSplitJob(), list[str]()
+
+    class Receiver(BrokenSender):
+        def send(self, url: str, event_id: str, *_: Any, **__: Any) -> DeliveryOutcome:
+            sent.append(event_id)
+            return DeliveryOutcome(delivered=False, status=500, error="500")
+
+    async def deliver() -> None:
+        delivery = WebhookDelivery(cluster, Threads(1, "cluster"), Receiver(), 1, lambda _: None)
+        delivery.start(NAME)
+        await others_end()
+        report = delivery.report(NAME)
+        delivery.start(NAME)
+        await others_end()
+        assert delivery.report(NAME) is report
+        delivery.forget(NAME, report)
+        delivery.start(NAME)
+        await others_end()
+        await delivery.close()
+
+    asyncio.run(deliver())
+    assert sent == [f"{UID}.failed"] * 2
+
+
+def test_a_report_that_comes_after_a_redelivery_was_asked_for_changes_nothing() -> None:
+    cluster = OneSplitJob()
+    report = report_of(cluster, BrokenSender())
+    cluster.raw["status"]["webhook"]["redeliveries"] = 1
+    plan = reconcile(seen(SplitJob.of(cluster.raw), delivery=report), settings(), NOW)
+    assert plan.status
+    assert plan.status.webhook
+    assert plan.status.webhook.attempts == 0
+    assert plan.after == (Deliver(),)
