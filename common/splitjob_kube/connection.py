@@ -21,7 +21,16 @@ __all__ = ["Connection", "Credentials"]
 RELOAD_SECONDS = 10.0
 NAMESPACE_FILE = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
 API_KEY = "BearerToken"  # what the library calls the header with the token
-UNREADABLE = (config.ConfigException, OSError, ValueError, yaml.YAMLError)
+# What the library raises over files that are not there, half written, or something else.
+UNREADABLE = (
+    config.ConfigException,
+    yaml.YAMLError,
+    OSError,
+    ValueError,
+    TypeError,
+    AttributeError,
+    LookupError,
+)
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,131 @@
+"""A server that answers as the Kubernetes API server would, as a test has scripted it."""
+
+import json
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+
+@dataclass(frozen=True)
+class Answer:
+    """One answer.
+
+    Attributes:
+        status: the HTTP status.
+        body: sent as it is.
+        broken: whether the connection ends before the answer is complete.
+        chunked: whether its length is not said beforehand, as with a watch.
+    """
+
+    status: int = 200
+    body: bytes = b"{}"
+    broken: bool = False
+    chunked: bool = False
+
+    @classmethod
+    def json(cls, content: object, status: int = 200) -> "Answer":
+        """Return an answer that holds JSON."""
+        return cls(status, json.dumps(content).encode())
+
+    @classmethod
+    def refusal(cls, status: int, reason: str, message: str = "") -> "Answer":
+        """Return a refusal as the API server words it."""
+        return cls.json({"kind": "Status", "reason": reason, "message": message}, status)
+
+
+@dataclass
+class ScriptedApiServer:
+    """What is answered, and what was asked.
+
+    Attributes:
+        url: where it listens.
+        tokens: those it takes; empty: any, or none.
+        answers: to come, the next one first; then empty objects.
+        asked: method, path with its query, and token of each request.
+    """
+
+    url: str
+    tokens: set[str] = field(default_factory=set)
+    answers: list[Answer] = field(default_factory=list)
+    asked: list[tuple[str, str, str]] = field(default_factory=list)
+
+    def next(self, method: str, path: str, token: str) -> Answer:
+        self.asked.append((method, path, token))
+        if self.tokens and token not in self.tokens:
+            return Answer.refusal(401, "Unauthorized")
+        return self.answers.pop(0) if self.answers else Answer()
+
+    def kubeconfig(self, folder: Path, user: dict[str, Any]) -> Path:
+        """Write a KUBECONFIG that leads here; return its path."""
+        path = folder / "kubeconfig"
+        path.write_text(
+            yaml.safe_dump(
+                {
+                    "apiVersion": "v1",
+                    "kind": "Config",
+                    "clusters": [{"name": "here", "cluster": {"server": self.url}}],
+                    "users": [{"name": "somebody", "user": user}],
+                    "contexts": [
+                        {
+                            "name": "it",
+                            "context": {
+                                "cluster": "here",
+                                "user": "somebody",
+                                "namespace": "music",
+                            },
+                        }
+                    ],
+                    "current-context": "it",
+                }
+            )
+        )
+        return path
+
+
+@contextmanager
+def scripted_api_server() -> Iterator[ScriptedApiServer]:
+    """Serve on a port of this machine."""
+
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def do_GET(self) -> None:
+            length = int(self.headers.get("Content-Length", 0))
+            self.rfile.read(length)
+            token = self.headers.get("Authorization", "").partition(" ")[2]
+            answer = script.next(self.command, self.path, token)
+            self.send_response(answer.status)
+            if answer.chunked:
+                self._send_chunk(answer)
+            else:
+                self.send_header("Content-Length", str(len(answer.body) + answer.broken))
+                self.end_headers()
+                self.wfile.write(answer.body)
+            self.close_connection = self.close_connection or answer.broken
+
+        def _send_chunk(self, answer: Answer) -> None:
+            self.send_header("Transfer-Encoding", "chunked")
+            self.end_headers()
+            self.wfile.write(b"%x\r\n%b\r\n" % (len(answer.body), answer.body))
+            if not answer.broken:
+                self.wfile.write(b"0\r\n\r\n")
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    script = ScriptedApiServer(f"http://127.0.0.1:{server.server_port}")
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
+    thread.start()
+    try:
+        yield script
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
