@@ -4,11 +4,8 @@ import time
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-import pytest
-
-from splitjob.lifecycle import LifecycleState, lifecycle_of
+from splitjob.lifecycle import LifecycleState
 from splitjob.resource import ANNOTATION_GENERATION, LABEL_INTENT
-from splitjob.totals import Totals
 from splitjob_api.queue_stats import QueueStats
 
 
@@ -30,28 +27,6 @@ def splitjob(uid: str, *, age: float = 0, eta: int | None = None, **given: Any) 
         "spec": {},
         "status": status,
     }
-
-
-@pytest.mark.parametrize(
-    ("given", "state"),
-    [
-        ({}, LifecycleState.QUEUED),
-        ({"Admitted": "False"}, LifecycleState.QUEUED),
-        ({"Admitted": "True"}, LifecycleState.STARTING),
-        ({"Admitted": "True", "Started": "True", "Succeeded": "Unknown"}, LifecycleState.RUNNING),
-        ({"Started": "True", "Succeeded": "True"}, LifecycleState.COMPLETED),
-        ({"Started": "True", "Succeeded": "False"}, LifecycleState.FAILED),
-        ({"Succeeded": "False", "reason": "Canceled"}, LifecycleState.CANCELED),
-    ],
-)
-def test_a_job_stands_where_its_conditions_say(
-    given: dict[str, Any], state: LifecycleState
-) -> None:
-    assert lifecycle_of(splitjob("a", **given)) is state
-
-
-def test_a_job_nobody_has_looked_at_is_queued() -> None:
-    assert lifecycle_of({"metadata": {}, "spec": {}}) is LifecycleState.QUEUED
 
 
 def test_changes_are_followed() -> None:
@@ -103,20 +78,6 @@ def test_an_estimate_repeated_runs_down() -> None:
     stats.apply("MODIFIED", splitjob("a", eta=100))
     assert before in {49, 50}
     assert stats.snapshot(time.time() + 50).drain_seconds == before
-
-
-def test_no_finished_job_is_counted_twice() -> None:
-    """The batch the operator counted last may not be marked as counted yet."""
-    uncounted = {
-        "a": LifecycleState.COMPLETED,
-        "b": LifecycleState.COMPLETED,
-        "c": LifecycleState.FAILED,
-    }
-    counted = {"completed": "10", "failed": "2", "canceled": "1", "batch": '["a"]'}
-    assert Totals.parse(counted).with_uncounted(uncounted) == Totals(
-        completed=11, failed=3, canceled=1
-    )
-    assert Totals.parse({}).with_uncounted(uncounted) == Totals(completed=2, failed=1, canceled=0)
 
 
 def test_later_generations_are_remembered_until_they_are_gone() -> None:

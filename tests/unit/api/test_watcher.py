@@ -1,0 +1,146 @@
+"""The watch of SplitJobs: it lists, follows, and begins anew after whatever interrupts it."""
+
+import logging
+import threading
+import time
+from collections.abc import Iterator
+from typing import Any, cast
+
+import pytest
+from tests.support.waiting import eventually
+
+from splitjob_api import watcher
+from splitjob_api.kubernetes import Cluster, ClusterUnavailableError
+from splitjob_api.queue_stats import QueueStats
+from splitjob_api.watcher import Watcher
+from splitjob_kube.client import Page, WatchEvent
+from splitjob_kube.errors import ExpiredError
+
+
+def splitjob(uid: str, version: str) -> dict[str, Any]:
+    return {
+        "metadata": {
+            "uid": uid,
+            "name": uid,
+            "resourceVersion": version,
+            "creationTimestamp": "2026-01-01T00:00:00Z",
+        },
+        "spec": {},
+    }
+
+
+class ScriptedCluster:
+    """Gives what a test has put in; a watch ends where nothing more is said.
+
+    Attributes:
+        listings: pages of each listing to come; then the last one for ever.
+        watches: what each watch to come brings: events, and at its end perhaps an error.
+        watched_from: the resourceVersion of each watch.
+    """
+
+    def __init__(self) -> None:
+        self.listings: list[list[Page] | Exception] = []
+        self.watches: list[list[WatchEvent | Exception]] = []
+        self.watched_from: list[str] = []
+        self.listed = 0
+
+    def list_all(self) -> Iterator[Page]:
+        self.listed += 1
+        listing = self.listings.pop(0) if len(self.listings) > 1 else self.listings[0]
+        if isinstance(listing, Exception):
+            raise listing
+        yield from listing
+
+    def watch(self, resource_version: str) -> Iterator[WatchEvent]:
+        self.watched_from.append(resource_version)
+        if not self.watches:
+            time.sleep(0.01)
+            return
+        for event in self.watches.pop(0):
+            if isinstance(event, Exception):
+                raise event
+            yield event
+
+
+@pytest.fixture
+def cluster(monkeypatch: pytest.MonkeyPatch) -> ScriptedCluster:
+    monkeypatch.setattr(watcher, "FIRST_PAUSE_SECONDS", 0.01)
+    monkeypatch.setattr(watcher, "LAST_PAUSE_SECONDS", 0.02)
+    return ScriptedCluster()
+
+
+@pytest.fixture
+def stats(cluster: ScriptedCluster) -> Iterator[QueueStats]:
+    """What a watcher makes of the cluster; it starts once the test has listed something."""
+    found = QueueStats()
+    watching = Watcher(cast("Cluster", cluster), found)
+
+    def start() -> None:
+        eventually(lambda: bool(cluster.listings))
+        watching.start()
+
+    starting = threading.Thread(target=start)
+    starting.start()
+    yield found
+    starting.join()
+    watching.stop()
+    watching.join(20)
+    assert not watching.is_alive()
+
+
+def test_all_pages_are_taken_in_and_the_watch_goes_on_from_there(
+    cluster: ScriptedCluster, stats: QueueStats
+) -> None:
+    cluster.watches = [[WatchEvent("ADDED", splitjob("c", "9"))]]
+    cluster.listings = [[Page([splitjob("a", "3")], "7"), Page([splitjob("b", "4")], "7")]]
+    eventually(lambda: stats.snapshot(0).queued == 3)
+    eventually(lambda: len(cluster.watched_from) > 1)
+    assert cluster.watched_from[:2] == ["7", "9"]
+    assert cluster.listed == 1
+
+
+def test_a_bookmark_moves_the_watch_on_and_changes_nothing(
+    cluster: ScriptedCluster, stats: QueueStats
+) -> None:
+    bookmark = WatchEvent("BOOKMARK", {"metadata": {"resourceVersion": "50"}})
+    cluster.watches = [[bookmark]]
+    cluster.listings = [[Page([splitjob("a", "3")], "7")]]
+    eventually(lambda: len(cluster.watched_from) > 1)
+    assert cluster.watched_from[:2] == ["7", "50"]
+    assert stats.snapshot(0).queued == 1
+
+
+def test_what_is_gone_in_between_is_listed_anew(
+    cluster: ScriptedCluster, stats: QueueStats
+) -> None:
+    cluster.watches = [[ExpiredError("too old", 410)]]
+    cluster.listings = [[Page([splitjob("a", "3")], "7")], [Page([], "20")]]
+    eventually(lambda: "20" in cluster.watched_from)
+    assert stats.snapshot(0).queued == 0
+    assert cluster.listed == 2
+
+
+def test_an_outage_is_said_once_and_outlived(
+    cluster: ScriptedCluster, stats: QueueStats, caplog: pytest.LogCaptureFixture
+) -> None:
+    """While it lasts, what is known counts as old."""
+    away = ClusterUnavailableError("cannot be reached (ReadTimeoutError)")
+    with caplog.at_level(logging.WARNING):
+        cluster.listings = [away]
+        eventually(lambda: cluster.listed > 3)
+        assert not stats.wait_until_current(0)
+        cluster.listings = [[Page([splitjob("a", "3")], "7")]]
+        assert stats.wait_until_current(20)
+    assert [one.getMessage() for one in caplog.records] == [
+        "the watch of SplitJobs was lost: the Kubernetes API cannot be reached (ReadTimeoutError)"
+    ]
+
+
+def test_a_defect_does_not_end_the_watch(
+    cluster: ScriptedCluster, stats: QueueStats, caplog: pytest.LogCaptureFixture
+) -> None:
+    cluster.watches = [[WatchEvent("ADDED", {"metadata": {"resourceVersion": "8"}})]]
+    cluster.listings = [[Page([splitjob("a", "3")], "7")]]
+    eventually(lambda: cluster.listed > 1)
+    assert stats.wait_until_current(20)
+    assert "met a defect" in caplog.text
