@@ -42,14 +42,16 @@ class ErrorCode(StrEnum):
 
 
 class RetryRule(NamedTuple):
-    """How often the operator may start another attempt after a failure of one code.
+    """Whether, when and how the operator tries again after a failure of one code.
 
     Attributes:
         attempts: how many further attempts this code alone may cause.
-        more_memory: whether the next attempt gets a higher memory limit.
+        immediate: the failure was not the job's own: the next attempt need not wait.
+        more_memory: all later attempts get the higher memory limit (`WORKER_MEMORY_RETRY`).
     """
 
     attempts: int
+    immediate: bool = False
     more_memory: bool = False
 
 
@@ -65,15 +67,15 @@ RETRY_RULES: dict[ErrorCode, RetryRule] = {
     ErrorCode.WORKER_IMAGE: RetryRule(1),
     ErrorCode.WORKER_CONFIG: RetryRule(1),
     ErrorCode.WORKER_STORAGE: RetryRule(1),
-    ErrorCode.WORKER_LOST: RetryRule(1),
-    ErrorCode.WORKER_DISRUPTED: RetryRule(5),
+    ErrorCode.WORKER_LOST: RetryRule(1, immediate=True),
+    ErrorCode.WORKER_DISRUPTED: RetryRule(5, immediate=True),
     ErrorCode.UPLOAD_FAILED: TRANSIENT,  # where the worker says so: 5xx, never 4xx
     ErrorCode.INTERNAL_ERROR: RetryRule(1),
 }
 
 
 def retry_rule(code: ErrorCode) -> RetryRule:
-    """Return how often a failure of this code may be tried again by the operator."""
+    """Return whether, when and how the operator tries again after a failure of this code."""
     return RETRY_RULES.get(code, NEVER)
 
 

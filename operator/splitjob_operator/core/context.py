@@ -48,7 +48,7 @@ class ReconcileContext:
         self.status.observed_generation = splitjob.generation
 
     @property
-    def first_sight(self) -> bool:
+    def first_reconcile(self) -> bool:
         """Whether this SplitJob had no status yet."""
         return not self.observed.splitjob.status.conditions
 

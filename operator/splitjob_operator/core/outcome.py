@@ -11,7 +11,7 @@ from typing import Literal
 from pydantic import ValidationError
 
 from splitjob.conditions import ConditionType, Reason
-from splitjob.errors import ErrorCode, code_of, reason_of, retry_rule
+from splitjob.errors import ErrorCode, code_of, reason_of
 from splitjob.resource import Attempt, FailureStatus, Progress, Queue, Result
 from splitjob.result import storage_prefix
 from splitjob.webhook import DeliveryOutcome
@@ -26,6 +26,7 @@ from splitjob_operator.core.lookups import (
 )
 from splitjob_operator.core.notify import deliver_when_due, set_outbox
 from splitjob_operator.core.plan import DeleteJob, DeletePod, Plan
+from splitjob_operator.core.retry import may_retry
 
 __all__ = ["adopt_stored_outcome", "cancel", "complete", "end", "fail"]
 
@@ -43,7 +44,7 @@ def end(ctx: ReconcileContext, attempt: Attempt) -> Plan:
     if ctx.canceled:
         return cancel(ctx)
     code = code_of(attempt.reason)
-    if not _may_retry(ctx, attempt, code):
+    if not may_retry(ctx.status.attempts):
         return fail(ctx, code, attempt.message)
     if not ctx.needs_bucket:
         return _retry(ctx, attempt)
@@ -198,12 +199,6 @@ def _wait_for_storage(ctx: ReconcileContext, answer: ManifestLookup) -> Plan | N
         return None
     ctx.requeue_after(STORAGE_RETRY_SECONDS)
     return ctx.plan()
-
-
-def _may_retry(ctx: ReconcileContext, attempt: Attempt, code: ErrorCode) -> bool:
-    """Whether this failure may be followed by another attempt: each code has its own bound."""
-    same = sum(1 for past in ctx.status.attempts if past.reason == attempt.reason)
-    return attempt.retryable and same <= retry_rule(code).attempts
 
 
 def _retry(ctx: ReconcileContext, attempt: Attempt) -> Plan:

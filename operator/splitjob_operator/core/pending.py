@@ -3,8 +3,7 @@
 from datetime import datetime, timedelta
 
 from splitjob.conditions import ConditionType, Reason
-from splitjob.errors import ErrorCode, reason_of
-from splitjob.quantity import bytes_of
+from splitjob.errors import ErrorCode
 from splitjob.resource import Attempt, Queue
 from splitjob_operator.core import outcome
 from splitjob_operator.core.context import ReconcileContext
@@ -13,61 +12,60 @@ from splitjob_operator.core.lookups import CheckRequest, ManifestState, Problem,
 from splitjob_operator.core.observed import QueueDecision
 from splitjob_operator.core.plan import CreateJob, DeleteForeignManifest, OwnSecret, Plan
 from splitjob_operator.core.queue import BlockedReason, queue_status
+from splitjob_operator.core.retry import memory_bytes, retry_at
 
 __all__ = ["reconcile_pending"]
 
 STORAGE_RETRY_SECONDS = 5
 SECRET_RETRY_SECONDS = 2
-AT_ONCE = {reason_of(ErrorCode.WORKER_DISRUPTED), reason_of(ErrorCode.WORKER_LOST)}
 
 
 def reconcile_pending(ctx: ReconcileContext) -> Plan:
     """Return what a SplitJob without an attempt under way needs."""
     if ctx.canceled:
-        return (ctx.first_sight and _verdict_in_bucket(ctx)) or outcome.cancel(ctx)
+        return (ctx.first_reconcile and _stored_outcome(ctx)) or outcome.cancel(ctx)
     if ctx.request is None:
         return outcome.fail(ctx, ErrorCode.REQUEST_INVALID, ctx.observed.splitjob.spec_error)
-    if not ctx.suspended and (ctx.status.queue is None or ctx.status.queue.since is None):
-        ctx.status.queue = Queue(
-            since=ctx.observed.splitjob.created_at if ctx.first_sight else ctx.now
-        )
-    unchecked = ctx.first_sight or _waits_for_secret(ctx)
-    if unchecked and (plan := _look(ctx)):
+    _begin_to_wait(ctx)
+    unchecked = ctx.first_reconcile or _waits_for_secret(ctx)
+    if unchecked and (plan := _stored_outcome(ctx) or _check_request(ctx)):
         return plan
-    delete_ended_jobs(ctx)  # whose deletion may have been missed
-    if hold := _held(ctx):
-        return hold
-    looked = None if unchecked else _look(ctx)
-    return looked or _start(ctx)
+    delete_ended_jobs(ctx)  # a deletion may have been missed
+    if plan := _not_yet(ctx):
+        return plan
+    # A completed job stays completed, also when its URLs have expired since: the bucket goes first.
+    checked = None if unchecked else _stored_outcome(ctx) or _check_request(ctx)
+    return checked or _start(ctx)
 
 
-def _look(ctx: ReconcileContext) -> Plan | None:
-    """Look at the bucket, then check the request; a plan where that decides, or must be asked.
+def _begin_to_wait(ctx: ReconcileContext) -> None:
+    """Note since when the job waits, from which its queue deadline counts."""
+    waits = ctx.status.queue is not None and ctx.status.queue.since is not None
+    if not ctx.suspended and not waits:
+        created_at = ctx.observed.splitjob.created_at
+        ctx.status.queue = Queue(since=created_at if ctx.first_reconcile else ctx.now)
 
-    In this order: a job that is completed stays so, also when its URLs have expired since.
-    """
-    return _verdict_in_bucket(ctx) or _check(ctx)
 
-
-def _verdict_in_bucket(ctx: ReconcileContext) -> Plan | None:
+def _stored_outcome(ctx: ReconcileContext) -> Plan | None:
+    """Return the plan of a job whose outcome stands in the bucket already."""
     if not ctx.needs_bucket:
         return None
-    answer = ctx.observed.lookups.manifest
-    if answer is None:
+    stored = ctx.observed.lookups.manifest
+    if stored is None:
         return ctx.look_up(ReadManifest())
-    if answer.state in {ManifestState.COMPLETED, ManifestState.OUR_TOMBSTONE}:
-        return outcome.adopt_stored_outcome(ctx, answer)
+    if stored.state in {ManifestState.COMPLETED, ManifestState.OUR_TOMBSTONE}:
+        return outcome.adopt_stored_outcome(ctx, stored)
     return None
 
 
-def _check(ctx: ReconcileContext) -> Plan | None:
-    answers = ctx.observed.lookups
-    if not answers.checked:
+def _check_request(ctx: ReconcileContext) -> Plan | None:
+    """Return the plan of a job whose request cannot be served, or not yet."""
+    lookups = ctx.observed.lookups
+    if not lookups.checked:
         return ctx.look_up(CheckRequest())
-    if answers.problem and (hold := _wait_for_secret(ctx, answers.problem)):
-        return hold
-    if answers.problem:
-        return outcome.fail(ctx, answers.problem.code, answers.problem.message)
+    if lookups.problem:
+        waiting = _wait_for_secret(ctx, lookups.problem)
+        return waiting or outcome.fail(ctx, lookups.problem.code, lookups.problem.message)
     if ctx.request and ctx.request.secret_name:
         ctx.before.append(OwnSecret(ctx.request.secret_name))
     return None
@@ -78,7 +76,7 @@ def _waits_for_secret(ctx: ReconcileContext) -> bool:
 
 
 def _wait_for_secret(ctx: ReconcileContext, problem: Problem) -> Plan | None:
-    """Give a Secret that was written after its SplitJob, as by `kubectl apply`, time to come."""
+    """Wait for a Secret that is written after its SplitJob, as `kubectl apply` may do."""
     grace = timedelta(seconds=ctx.settings.waiting_grace_seconds)
     until = min(ctx.observed.splitjob.created_at + grace, _queue_deadline(ctx))
     if not problem.missing or until <= ctx.now:
@@ -87,33 +85,34 @@ def _wait_for_secret(ctx: ReconcileContext, problem: Problem) -> Plan | None:
     ctx.requeue_after(SECRET_RETRY_SECONDS)
     ctx.blocked = BlockedReason.JOB
     message = f"{problem.message} It is waited for until {until:%Y-%m-%dT%H:%M:%SZ}."
-    return _hold(ctx, Reason.SECRET_MISSING, message)
+    return _wait(ctx, Reason.SECRET_MISSING, message)
 
 
-def _held(ctx: ReconcileContext) -> Plan | None:
-    """Return the plan of a job that must not start now."""
+def _not_yet(ctx: ReconcileContext) -> Plan | None:
+    """Return the plan of a job that must not start now; None where it may."""
     if ctx.suspended:
-        ctx.status.queue = Queue()  # the time held back does not count as waiting
-        return _hold(ctx, Reason.SUSPENDED, "spec.suspend is true.")
+        ctx.status.queue = Queue()  # suspended time does not count towards the queue deadline
+        return _wait(ctx, Reason.SUSPENDED, "spec.suspend is true.")
     deadline = _queue_deadline(ctx)
     if deadline <= ctx.now:
         return _out_of_time(ctx)
     ctx.requeue_at(deadline)
     if ctx.settings.paused:
-        return _hold(ctx, Reason.INSTALLATION_PAUSED, "This installation is paused.")
-    retry_at = _retry_at(ctx)
-    if retry_at > ctx.now:
-        ctx.requeue_at(retry_at)
+        return _wait(ctx, Reason.INSTALLATION_PAUSED, "This installation is paused.")
+    retry = retry_at(ctx.status.attempts, ctx.settings)
+    if retry and retry > ctx.now:
+        ctx.requeue_at(retry)
         ctx.blocked = BlockedReason.JOB
         return ctx.plan()
     if not ctx.observed.queue_decision.may_start:
-        return _hold(ctx, Reason.QUEUED, "Waiting for its turn.")
+        return _wait(ctx, Reason.QUEUED, "Waiting for its turn.")
     return None
 
 
-def _hold(ctx: ReconcileContext, reason: Reason, message: str) -> Plan:
-    turn = QueueDecision() if ctx.blocked else ctx.observed.queue_decision  # it stands in no line
-    ctx.status.queue = queue_status(ctx.status.queue, turn, reason, message)
+def _wait(ctx: ReconcileContext, reason: Reason, message: str) -> Plan:
+    # A blocked job has no position in the queue.
+    decision = QueueDecision() if ctx.blocked else ctx.observed.queue_decision
+    ctx.status.queue = queue_status(ctx.status.queue, decision, reason, message)
     ctx.condition(ConditionType.ADMITTED, "False", reason, message)
     return ctx.plan()
 
@@ -125,57 +124,45 @@ def _queue_deadline(ctx: ReconcileContext) -> datetime:
 
 
 def _out_of_time(ctx: ReconcileContext) -> Plan:
+    """Fail a job that did not start by its queue deadline, with what it waited for."""
     queue = ctx.status.queue
     if queue and queue.reason == Reason.STORAGE_UNAVAILABLE:
         return outcome.fail(ctx, ErrorCode.UPLOAD_FAILED, queue.message)
     why = f": {queue.message}" if queue and queue.message else "."
-    return outcome.fail(
-        ctx, ErrorCode.NO_CAPACITY, f"It was not started before its queue deadline{why}"
-    )
-
-
-def _retry_at(ctx: ReconcileContext) -> datetime:
-    """Return when the next attempt may start: a failure of the job's own waits longer each time."""
-    last = ctx.status.attempts[-1] if ctx.status.attempts else None
-    if last is None or last.finished_at is None or last.reason in AT_ONCE:
-        return ctx.now
-    delay = ctx.settings.retry_delay_seconds * 2 ** (last.number - 1)
-    return last.finished_at + timedelta(seconds=min(delay, 600))
+    message = f"It was not started before its queue deadline{why}"
+    return outcome.fail(ctx, ErrorCode.NO_CAPACITY, message)
 
 
 def _start(ctx: ReconcileContext) -> Plan:
     """Begin an attempt: its number stands in the status before its Job is created."""
-    answer = ctx.observed.lookups.manifest
-    if answer and answer.state == ManifestState.UNREACHABLE:
+    stored = ctx.observed.lookups.manifest
+    if stored and stored.state == ManifestState.UNREACHABLE:
         ctx.requeue_after(STORAGE_RETRY_SECONDS)
         ctx.blocked = BlockedReason.STORAGE
-        return _hold(ctx, Reason.STORAGE_UNAVAILABLE, answer.message)
-    if answer and answer.state == ManifestState.REFUSED:
-        return outcome.fail(ctx, ErrorCode.UPLOAD_FAILED, answer.message)
-    if answer and answer.state == ManifestState.FOREIGN:
+        return _wait(ctx, Reason.STORAGE_UNAVAILABLE, stored.message)
+    if stored and stored.state == ManifestState.REFUSED:
+        return outcome.fail(ctx, ErrorCode.UPLOAD_FAILED, stored.message)
+    if stored and stored.state == ManifestState.FOREIGN:
         ctx.before.append(DeleteForeignManifest())
     attempt = _next_attempt(ctx)
     ctx.status.attempts.append(attempt)
     ctx.status.job_name = attempt.job_name
     since = ctx.status.queue.since if ctx.status.queue else ctx.now
     ctx.status.queue = Queue(since=since, position=ctx.observed.queue_decision.position)
-    ctx.condition(
-        ConditionType.ADMITTED, "True", Reason.ADMITTED, f"Attempt {attempt.number} may start."
-    )
-    ctx.condition(
-        ConditionType.STARTED, "False", Reason.STARTING, f"Job {attempt.job_name} is starting."
-    )
+    admitted = f"Attempt {attempt.number} may start."
+    starting = f"Job {attempt.job_name} is starting."
+    ctx.condition(ConditionType.ADMITTED, "True", Reason.ADMITTED, admitted)
+    ctx.condition(ConditionType.STARTED, "False", Reason.STARTING, starting)
     ctx.requeue_after(ctx.settings.waiting_grace_seconds)
     return ctx.plan([CreateJob(attempt)])
 
 
 def _next_attempt(ctx: ReconcileContext) -> Attempt:
-    number = ctx.status.attempts[-1].number + 1 if ctx.status.attempts else 1
-    out_of_memory = reason_of(ErrorCode.WORKER_OOM)
-    more = any(past.reason == out_of_memory for past in ctx.status.attempts)
+    past = ctx.status.attempts
+    number = past[-1].number + 1 if past else 1
     return Attempt(
         number=number,
         job_name=f"{ctx.observed.splitjob.name}-{number}",
-        memory_bytes=bytes_of(ctx.settings.worker_memory_retry) if more else None,
+        memory_bytes=memory_bytes(past, ctx.settings),
         created_at=ctx.now,
     )

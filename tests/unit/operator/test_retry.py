@@ -1,0 +1,70 @@
+"""Whether, when and with how much memory a job is tried again, by the rules of the codes."""
+
+from datetime import timedelta
+
+import pytest
+from tests.support.operator_samples import NOW, settings
+
+from splitjob.errors import ErrorCode, reason_of, retry_rule
+from splitjob.resource import Attempt
+from splitjob_operator.core.retry import may_retry, memory_bytes, retry_at
+
+
+def failed(*codes: ErrorCode, retryable: bool = True) -> list[Attempt]:
+    """Attempts that ended with these codes, one after the other."""
+    return [
+        Attempt(
+            number=number,
+            job_name=f"x-{number}",
+            reason=reason_of(code),
+            retryable=retryable,
+            finished_at=NOW,
+        )
+        for number, code in enumerate(codes, start=1)
+    ]
+
+
+@pytest.mark.parametrize("code", list(ErrorCode))
+def test_each_code_is_tried_again_as_often_as_its_rule_says(code: ErrorCode) -> None:
+    bound = retry_rule(code).attempts
+    assert bound == 0 or may_retry(failed(*[code] * bound))
+    assert not may_retry(failed(*[code] * (bound + 1)))
+
+
+def test_retries_of_other_codes_do_not_count() -> None:
+    evictions = [ErrorCode.WORKER_DISRUPTED] * 5
+    assert may_retry(failed(*evictions, ErrorCode.WORKER_LOST))
+    assert not may_retry(failed(ErrorCode.WORKER_LOST, *evictions, ErrorCode.WORKER_LOST))
+
+
+def test_what_its_worker_called_hopeless_is_not_tried_again() -> None:
+    assert not may_retry(failed(ErrorCode.UPLOAD_FAILED, retryable=False))
+
+
+def test_a_failure_that_was_not_the_jobs_own_need_not_wait() -> None:
+    for code in (ErrorCode.WORKER_DISRUPTED, ErrorCode.WORKER_LOST):
+        assert retry_at(failed(code), settings()) is None
+    assert retry_at([], settings()) is None
+
+
+def test_each_further_attempt_waits_twice_as_long_up_to_ten_minutes() -> None:
+    options = settings(retry_delay_seconds=10)
+    waits = [
+        retry_at(failed(*[ErrorCode.SOURCE_TIMEOUT] * count), options) for count in (1, 2, 3, 9)
+    ]
+    assert waits == [NOW + timedelta(seconds=seconds) for seconds in (10, 20, 40, 600)]
+
+
+def test_once_it_ran_out_of_memory_all_later_attempts_get_more() -> None:
+    options = settings(worker_memory="1Gi", worker_memory_retry="2Gi")
+    assert memory_bytes([], options) is None
+    assert memory_bytes(failed(ErrorCode.SOURCE_TIMEOUT), options) is None
+    assert memory_bytes(failed(ErrorCode.WORKER_OOM), options) == 2 * 2**30
+    later = failed(ErrorCode.WORKER_OOM, ErrorCode.WORKER_LOST)
+    assert memory_bytes(later, options) == 2 * 2**30
+
+
+def test_an_attempt_whose_reason_is_no_code_of_ours_is_not_tried_again() -> None:
+    attempts = failed(ErrorCode.WORKER_LOST)
+    attempts[0].reason = "Invented"
+    assert not may_retry(attempts)
