@@ -17,7 +17,7 @@ IMAGE_OPTIONS = $(if $(REGISTRY),--registry '$(REGISTRY)') $(if $(TAG),--tag '$(
 ON_NODE := $(if $(filter containers,$(NODE)),--containers)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint format bench cluster e2e-containers release-check docs images audit \
+.PHONY: help demo test test-fast lint format bench cluster e2e-containers release-check docs images audit \
 	licences release train-demo-model generate lock clean
 
 help: ## explain the targets
@@ -31,8 +31,15 @@ help: ## explain the targets
 demo: $(READY) ## separate a song on a real cluster on this machine, and check every step
 	$(BIN)/track-tree-audio local demo --out demo-out $(if $(value SONG),--song='$(subst ','\'',$(value SONG))') $(if $(KEEP),--keep) $(ON_NODE)
 
-test: lint ## run every check and every test
-	$(BIN)/python -m pytest --numprocesses 3 --dist loadscope --no-loadscope-reorder
+# The checks run beside the tests, which mostly wait; what they find is told at the end.
+test: $(READY) ## run every check and every test, and name the twenty slowest
+	@$(MAKE) --no-print-directory --silent lint > $(VENV)/lint.log 2>&1 & lint=$$!; \
+	$(BIN)/python -m pytest --numprocesses 3 --dist loadscope --no-loadscope-reorder --durations 20; tests=$$?; \
+	wait $$lint; lint=$$?; [ $$lint = 0 ] && echo "checks: nothing found" || cat $(VENV)/lint.log; \
+	exit $$((tests | lint))
+
+test-fast: $(READY) ## try the code between two edits, within a minute: no cluster, helm, docs, types, slow songs
+	@TEST_EXAMPLES=0.2 $(BIN)/python -m pytest tests/unit -m 'not slow' --numprocesses 2 --dist worksteal --quiet
 
 lint: $(READY) ## check format, style, types, import rules and spelling
 	$(BIN)/ruff format --check .

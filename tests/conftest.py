@@ -16,6 +16,8 @@ import hypothesis
 import pytest
 import yaml
 from tests.support.chart_tools import HELM3, UNITTEST, find_tool
+from tests.support.examples import examples
+from tests.support.waiting import patience
 
 from splitjob.crd import custom_resource_definition
 from splitjob_local.cluster.local_cluster import ClusterOptions, LocalCluster
@@ -31,7 +33,7 @@ NAMESPACE = "track-tree-audio"
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 # How long an example takes says more about what else the machine does than about the code.
-hypothesis.settings.register_profile("project", deadline=None)
+hypothesis.settings.register_profile("project", deadline=None, max_examples=examples(100))
 hypothesis.settings.load_profile("project")
 
 
@@ -43,6 +45,13 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         default="processes",
         help="how the cluster's node runs pods; containers: a real kubelet (Linux, root)",
     )
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_configure(config: pytest.Config) -> None:
+    """Measure how fast the machine is, once and before its processors are busy with tests."""
+    limit = float(config.getini("timeout"))
+    os.environ.setdefault("PYTEST_TIMEOUT", f"{patience(limit):.0f}")
 
 
 def say(text: str) -> None:

@@ -15,6 +15,7 @@ from requests.auth import AuthBase
 from schemathesis import GenerationMode
 from schemathesis.checks import CHECKS
 from schemathesis.config import SchemathesisConfig
+from tests.support.examples import examples
 from tests.support.ports import free_port
 
 from splitjob.request import SplitRequest
@@ -88,7 +89,7 @@ def _try(operation: Any, url: str) -> None:
         GenerationMode.NEGATIVE
     )
 
-    @settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
+    @settings(max_examples=examples(40), deadline=None, suppress_health_check=list(HealthCheck))
     @given(sent)
     def run(case: Any) -> None:
         case.call_and_validate(base_url=url, auth=Signature(), excluded_checks=excluded)

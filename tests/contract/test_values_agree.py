@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 from pydantic import TypeAdapter, ValidationError
 from tests.support import chart
 from tests.support.chart import CHART
+from tests.support.examples import examples
 
 import splitjob_api.settings
 import splitjob_operator.core.settings
@@ -106,7 +107,7 @@ NASTY += [
     "/" + "a" * 256,
 ]
 texts = st.one_of(st.sampled_from(NASTY), st.text(max_size=70))
-some = partial(hypothesis_settings, max_examples=30, deadline=None, database=None)
+some = partial(hypothesis_settings, max_examples=examples(30), deadline=None, database=None)
 
 
 @cache
@@ -175,7 +176,7 @@ def test_the_same_quantities_are_taken(path: str) -> None:
             return True
         return least <= ceiling(parse_quantity(text) * scale) <= most
 
-    @some(max_examples=80)
+    @some(max_examples=examples(80))
     @given(spelled(path))
     def check(text: str) -> None:
         taken = chart_takes(path, text) and bounded(text)
@@ -212,14 +213,14 @@ def test_the_same_numbers_are_taken(path: str) -> None:
         assert chart_takes(path, number) == taken, number
 
 
-@some(max_examples=100)
+@some(max_examples=examples(100))
 @given(spelled("webhooks.allowlist[]"))
 def test_what_the_chart_takes_for_a_webhook_the_programs_take(text: str) -> None:
     if chart_takes("webhooks.allowlist[]", text) and text.startswith("https"):
         assert Allowlist.parse(text, local=False).entries
 
 
-@some(max_examples=100)
+@some(max_examples=examples(100))
 @given(spelled("storage.endpoint"))
 def test_what_the_chart_takes_for_an_endpoint_boto_takes(text: str) -> None:
     if chart_takes("storage.endpoint", text) and text:
@@ -229,7 +230,7 @@ def test_what_the_chart_takes_for_an_endpoint_boto_takes(text: str) -> None:
 IMAGE = ("registry", "repository", "tag", "digest")
 
 
-@some(max_examples=40)
+@some(max_examples=examples(40))
 @given(st.tuples(*(spelled(f"worker.image.{part}") for part in IMAGE)))
 def test_what_the_chart_takes_for_an_image_the_operator_takes(parts: tuple[str, ...]) -> None:
     if not all(chart_takes(f"worker.image.{n}", v) for n, v in zip(IMAGE, parts, strict=True)):

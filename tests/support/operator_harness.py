@@ -10,7 +10,7 @@ import os
 import secrets
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,11 +18,12 @@ from typing import Any
 
 import httpx
 import yaml
+from kubernetes.client import BatchV1Api, CoreV1Api, CustomObjectsApi, NetworkingV1Api
 from tests.support.ports import free_port
 from tests.support.receiver import Received, Receiver, receiving
 from tests.support.waiting import PATIENCE, eventually
 
-from splitjob.resource import API_VERSION, KIND, SECRET_TYPE
+from splitjob.resource import API_VERSION, GROUP, KIND, PLURAL, SECRET_TYPE
 from splitjob.result import storage_prefix
 from splitjob_local.cluster.local_cluster import LocalCluster
 from splitjob_local.processes.prctl import die_with_parent
@@ -62,6 +63,14 @@ class Site:
     receiver: Receiver
     other: Receiver
     operators: list[Operator] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        # What is looked at again and again is not asked for with kubectl: a process each time.
+        client = self.cluster.client()
+        self._splitjobs = CustomObjectsApi(client)
+        self._core = CoreV1Api(client)
+        self._batch = BatchV1Api(client)
+        self._networking = NetworkingV1Api(client)
 
     def prepare(self) -> None:
         """Give the namespace the installation's Secret, as the chart would."""
@@ -192,7 +201,10 @@ class Site:
         self.kubectl("patch", "splitjob", name, "--type=merge", "-p", patch)
 
     def job(self, name: str) -> dict[str, Any]:
-        return self.get(f"splitjob/{name}")
+        found: dict[str, Any] = self._splitjobs.get_namespaced_custom_object(
+            *API_VERSION.split("/"), self.namespace, PLURAL, name
+        )
+        return found
 
     def status(self, name: str) -> dict[str, Any]:
         found: dict[str, Any] = self.job(name).get("status", {})
@@ -215,14 +227,18 @@ class Site:
         return self.pods(name)[0]
 
     def pods(self, name: str) -> list[dict[str, Any]]:
-        return self.children("pods", name)
+        return self._belonging_to(name, self._core.list_namespaced_pod)
 
     def jobs(self, name: str) -> list[dict[str, Any]]:
-        return self.children("jobs", name)
+        return self._belonging_to(name, self._batch.list_namespaced_job)
 
-    def children(self, kind: str, name: str) -> list[dict[str, Any]]:
-        found = self.get(kind, f"-l=audio.track-tree.com/splitjob={name}")
-        items: list[dict[str, Any]] = found["items"]
+    def network_policies(self, name: str) -> list[dict[str, Any]]:
+        return self._belonging_to(name, self._networking.list_namespaced_network_policy)
+
+    def _belonging_to(self, name: str, listing: Callable[..., Any]) -> list[dict[str, Any]]:
+        selector = f"{GROUP}/splitjob={name}"
+        answer = listing(self.namespace, label_selector=selector, _preload_content=False)
+        items: list[dict[str, Any]] = json.loads(answer.data)["items"]
         return items
 
     def manifest(self, name: str) -> dict[str, Any] | None:

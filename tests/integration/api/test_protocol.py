@@ -10,13 +10,14 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from tests.support.api_harness import Api, body
+from tests.support.examples import examples
 
 from splitjob_local.cluster.local_cluster import LocalCluster
 
 odd_text = st.text(alphabet=st.characters(exclude_categories=["Cs"]), max_size=300)
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=examples(40), deadline=None, suppress_health_check=list(HealthCheck))
 @given(
     fields=st.fixed_dictionaries(
         {},

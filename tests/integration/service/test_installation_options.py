@@ -51,10 +51,10 @@ def test_the_log_of_a_finished_job_can_be_read_for_a_while(here: Site) -> None:
     (pod,) = here.pods(name)
     assert not job["metadata"].get("deletionTimestamp")
     assert "40" in here.kubectl("logs", pod["metadata"]["name"])
-    (policy,) = here.children("networkpolicies", name)
+    (policy,) = here.network_policies(name)
     assert policy["metadata"]["ownerReferences"][0]["uid"] == job["metadata"]["uid"]
     eventually(lambda: not here.jobs(name) and not here.pods(name), KEPT_SECONDS + 20)
-    eventually(lambda: not here.children("networkpolicies", name))
+    eventually(lambda: not here.network_policies(name))
 
 
 def test_a_retry_does_not_wait_until_the_former_job_is_gone(here: Site) -> None:

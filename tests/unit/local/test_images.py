@@ -200,6 +200,7 @@ def test_a_licence_that_nobody_looked_at_is_a_problem(package: Package, fine: bo
     assert (licences.problems([package], POLICY) == []) is fine
 
 
+@pytest.mark.slow
 def test_all_licences_were_looked_at_and_the_page_says_what_is_installed() -> None:
     packages, policy = licences.read_packages(), licences.read_policy()
     assert licences.problems(packages, policy) == []

@@ -9,6 +9,8 @@ import pytest
 from splitjob_synth import SAMPLERATE, STEMS, Family, render_song
 from splitjob_synth.palette import PALETTES
 
+pytestmark = pytest.mark.slow
+
 FAMILIES: tuple[Family, ...] = ("train", "heldout")
 
 

@@ -50,6 +50,7 @@ def test_a_token_that_was_replaced_is_read_anew(account: Path) -> None:
     assert connection().token == "second-token"
 
 
+@pytest.mark.slow
 def test_kopf_starts_for_a_user_without_a_name() -> None:
     """Acceptance 69."""
     script = f"{NAMELESS}\nfrom kopf.cli import main\nmain(sys.argv[1:])"

@@ -17,6 +17,7 @@ from hypothesis.stateful import (
     precondition,
     rule,
 )
+from tests.support.examples import examples
 from tests.support.operator_samples import completed_pod, ended_pod, failed_pod
 from tests.support.operator_samples import settings as operator_settings
 from tests.support.operator_world import World
@@ -241,7 +242,7 @@ class Life(RuleBasedStateMachine):
 
 TestLife = Life.TestCase
 TestLife.settings = settings(
-    max_examples=200,
+    max_examples=examples(200),
     stateful_step_count=50,
     deadline=None,
     suppress_health_check=[HealthCheck.filter_too_much, HealthCheck.too_slow],

@@ -6,6 +6,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import settings as settings_of_hypothesis
 from hypothesis import strategies as st
+from tests.support.examples import examples
 
 from splitjob_worker.spool import BLOCK_FRAMES, Blocks, Samples, SpoolWriter
 
@@ -23,7 +24,7 @@ def test_a_spool_gives_back_what_was_written(tmp_path: Path) -> None:
 
 
 @given(st.lists(st.integers(0, 2 * BLOCK_FRAMES), max_size=5))
-@settings_of_hypothesis(max_examples=20, deadline=None)
+@settings_of_hypothesis(max_examples=examples(20), deadline=None)
 def test_blocks_do_not_depend_on_the_pieces(pieces: list[int]) -> None:
     samples = np.arange(2 * sum(pieces), dtype=np.float32).reshape(-1, 2)
     found: list[Samples] = []

@@ -5,6 +5,7 @@ import pytest
 import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from tests.support.examples import examples
 
 from bench.reference import CPU, KINDS, Model, assert_same, demucs, separated, song
 from splitjob_worker.engine.bag import Bag, load_bag
@@ -36,7 +37,7 @@ def test_segments_of_another_length(
     batch=st.integers(1, 4),
 )
 @settings(
-    max_examples=8,
+    max_examples=examples(8),
     deadline=None,
     derandomize=True,
     suppress_health_check=[HealthCheck.function_scoped_fixture],

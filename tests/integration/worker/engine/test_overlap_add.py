@@ -4,6 +4,7 @@ import numpy as np
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.support.examples import examples
 
 from splitjob_worker.engine.overlap_add import OverlapAdd
 
@@ -16,7 +17,7 @@ CPU = torch.device("cpu")
     lengths=st.lists(st.integers(1, 40), min_size=20, max_size=20),
     seed=st.integers(0, 1000),
 )
-@settings(deadline=None, max_examples=60)
+@settings(deadline=None, max_examples=examples(60))
 def test_the_ring_gives_the_same_sums(
     frames: int, starts: list[int], lengths: list[int], seed: int
 ) -> None:
