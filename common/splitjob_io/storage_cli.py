@@ -16,8 +16,9 @@ from pathlib import Path
 import httpx
 from pydantic import ValidationError
 
+from splitjob.storage_settings import StorageSettings
 from splitjob_io.certificates import certificate_trouble
-from splitjob_io.storage import S3Service, StorageError, StorageSettings
+from splitjob_io.storage import S3Service, StorageError
 
 CONTENT = b"track-tree-audio storage test\n"
 TWO_PARTS = 9 * 1024 * 1024  # boto3 uploads in parts from 8 MiB on

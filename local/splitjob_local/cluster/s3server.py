@@ -64,7 +64,8 @@ class S3Access:
     def service(self) -> "S3Service":
         """Return the project's storage class for this bucket."""
         # It takes half a second to import, which passes while the control plane starts.
-        from splitjob_io.storage import S3Service, StorageSettings  # noqa: PLC0415
+        from splitjob.storage_settings import StorageSettings  # noqa: PLC0415
+        from splitjob_io.storage import S3Service  # noqa: PLC0415
 
         settings = StorageSettings(
             environment="local",

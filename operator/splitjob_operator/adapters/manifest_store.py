@@ -1,5 +1,9 @@
 """The only file that talks to the bucket: it looks for manifests and writes tombstones."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Self
+
 from pydantic import ValidationError
 
 from splitjob.resource import Request
@@ -8,6 +12,8 @@ from splitjob_io.storage import S3Service, StorageError
 from splitjob_operator.core.lookups import ClaimTombstone, ManifestLookup, ManifestState
 from splitjob_operator.core.manifest import classify, key_of, tombstone
 from splitjob_operator.core.observed import SplitJob
+from splitjob_operator.core.ports import ManifestStoreError
+from splitjob_operator.core.settings import Settings
 
 __all__ = ["ManifestStore"]
 
@@ -26,10 +32,22 @@ class ManifestStore:
         self._service = service
         self._prefix = prefix
 
+    @classmethod
+    def from_settings(cls, settings: Settings) -> Self | None:
+        """Return the store of an installation; None where no bucket is configured.
+
+        Raises:
+            ManifestStoreError: the storage cannot be used as it is configured.
+        """
+        if not settings.s3_bucket:
+            return None
+        with _translated():
+            return cls(S3Service(), settings.storage_prefix)
+
     def read(self, splitjob: SplitJob, request: Request) -> ManifestLookup:
         """Return what stands in the place of a job's manifest."""
         try:
-            return self._look(self._key(splitjob, request), splitjob.uid, request)
+            return self._read(self._key(splitjob, request), splitjob.uid, request)
         except StorageError as error:
             return _failed(error)
 
@@ -43,7 +61,7 @@ class ManifestStore:
             for _ in range(CLAIM_TRIES):
                 if self._service.put_if_absent(key, body):
                     return ManifestLookup(ManifestState.OUR_TOMBSTONE, stone)
-                there = self._look(key, splitjob.uid, request)
+                there = self._read(key, splitjob.uid, request)
                 if there.state in {ManifestState.COMPLETED, ManifestState.OUR_TOMBSTONE}:
                     return there
                 if there.state is ManifestState.FOREIGN:
@@ -58,16 +76,17 @@ class ManifestStore:
         """Delete what a former job of the same name left in the manifest's place.
 
         Raises:
-            StorageError: it could not be deleted.
+            ManifestStoreError: it could not be deleted.
         """
         key = self._key(splitjob, request)
-        if self._look(key, splitjob.uid, request).state is ManifestState.FOREIGN:
-            self._service.delete_file(key)
+        with _translated():
+            if self._read(key, splitjob.uid, request).state is ManifestState.FOREIGN:
+                self._service.delete_file(key)
 
     def _key(self, splitjob: SplitJob, request: Request) -> str:
         return key_of(storage_prefix(self._prefix, request.version_id, splitjob.name))
 
-    def _look(self, key: str, job_uid: str, request: Request) -> ManifestLookup:
+    def _read(self, key: str, job_uid: str, request: Request) -> ManifestLookup:
         try:
             raw = self._service.get_json(key)
             if raw is None:
@@ -79,6 +98,15 @@ class ManifestStore:
             if error.code == "NotJson":
                 return ManifestLookup(ManifestState.FOREIGN)
             raise
+
+
+@contextmanager
+def _translated() -> Iterator[None]:
+    """Turn what the storage raises into the error of the port."""
+    try:
+        yield
+    except StorageError as error:
+        raise ManifestStoreError(str(error)) from error
 
 
 def _failed(error: StorageError) -> ManifestLookup:

@@ -12,7 +12,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from splitjob.configuration import read_settings
 from splitjob.quantity import binary_quantity, bytes_of
 from splitjob.service_settings import SERVICE_CHECKS, ServiceSettings
-from splitjob_io.storage import StorageSettings
+from splitjob.storage_settings import StorageSettings
 from splitjob_operator.core.additions import Additions, refuse_clashes
 from splitjob_operator.core.setting_types import (
     AnnotationKey,

@@ -10,11 +10,10 @@ from typing import Any, Self
 
 from aiohttp import web
 
-from splitjob_io.storage import S3Service
-from splitjob_io.webhook_sender import WebhookSender
 from splitjob_kube.rights import Right
 from splitjob_operator.adapters.kubernetes import Cluster, rights_needed
 from splitjob_operator.adapters.manifest_store import ManifestStore
+from splitjob_operator.adapters.webhooks import webhook_sender
 from splitjob_operator.core.settings import Settings
 from splitjob_operator.runtime import health_server
 from splitjob_operator.runtime.cache import SplitJobCache
@@ -40,27 +39,23 @@ class App:
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
-        policy = settings.request_policy()
         cluster = Cluster(settings.namespace, _rights(settings), settings.release)
         readiness = Readiness()
-        manifests = (
-            ManifestStore(S3Service(), settings.storage_prefix) if settings.s3_bucket else None
-        )
         self._threads = Threads(2 * settings.concurrency, "cluster")
         cache = SplitJobCache(settings.max_active_jobs, settings.device, time.monotonic)
         queue = WorkQueue()
         self._delivery = WebhookDelivery(
             cluster,
             self._threads,
-            WebhookSender(settings.tokens, policy.allowlist, policy.networks),
+            webhook_sender(settings),
             settings.delivery_concurrency,
             queue.add,
         )
         loop = asyncio.get_running_loop()
         executor = Executor(
             cluster,
-            manifests,
-            policy,
+            ManifestStore.from_settings(settings),
+            settings.request_policy(),
             settings,
             lambda name: loop.call_soon_threadsafe(self._delivery.start, name),
         )

@@ -10,10 +10,10 @@ from typing import Any
 
 from splitjob.jsonlog import log_context
 from splitjob.resource import LABEL_SPLITJOB
-from splitjob_io.storage import StorageError
 from splitjob_kube.errors import ConflictError, KubernetesError, NotFoundError
 from splitjob_operator.core.observed import JobCreationError, KubeJob, KubePod, Observed, SplitJob
 from splitjob_operator.core.plan import Plan
+from splitjob_operator.core.ports import KubernetesPort, ManifestStoreError
 from splitjob_operator.core.queue import BlockedReason
 from splitjob_operator.core.reconcile import reconcile
 from splitjob_operator.core.settings import Settings
@@ -21,7 +21,6 @@ from splitjob_operator.runtime.cache import SplitJobCache
 from splitjob_operator.runtime.executor import Executor
 from splitjob_operator.runtime.metrics import RECONCILES
 from splitjob_operator.runtime.nodes import Nodes
-from splitjob_operator.runtime.ports import KubernetesPort
 from splitjob_operator.runtime.progress import Progress
 from splitjob_operator.runtime.readiness import Readiness
 from splitjob_operator.runtime.threads import Threads
@@ -260,4 +259,4 @@ def _of_this_one(error: Exception) -> bool:
 
 def _unforeseen(error: Exception) -> bool:
     """Whether an error deserves its stack in the log: not what networks and servers do."""
-    return not isinstance(error, KubernetesError | StorageError)
+    return not isinstance(error, KubernetesError | ManifestStoreError)

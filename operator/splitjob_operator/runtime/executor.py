@@ -38,12 +38,12 @@ from splitjob_operator.core.plan import (
     OwnSecret,
     Plan,
 )
+from splitjob_operator.core.ports import KubernetesPort, ManifestStorePort
 from splitjob_operator.core.request_check import judge
 from splitjob_operator.core.settings import Settings
 from splitjob_operator.core.status_json import dump
 from splitjob_operator.core.worker_job import build, network_policy, owner_reference
 from splitjob_operator.runtime import metrics
-from splitjob_operator.runtime.ports import KubernetesPort, ManifestStorePort
 
 __all__ = ["Execution", "Executor"]
 
@@ -126,7 +126,7 @@ class Executor:
         Raises:
             ConflictError: the SplitJob has changed since it was read; nothing after that was done.
             KubernetesError: the API server could not be reached, or refused.
-            StorageError: a foreign manifest could not be deleted.
+            ManifestStoreError: a foreign manifest could not be deleted.
         """
         for action in plan.before:
             self._do(action, splitjob)

@@ -16,9 +16,9 @@ from splitjob.webhook import DeliveryOutcome, encode, final_event
 from splitjob_kube.errors import KubernetesError, NotFoundError
 from splitjob_operator.core import outbox
 from splitjob_operator.core.observed import DeliveryReport, SplitJob
+from splitjob_operator.core.ports import KubernetesPort, WebhookSenderPort
 from splitjob_operator.core.request_check import urls_in
 from splitjob_operator.runtime.metrics import DELIVERIES
-from splitjob_operator.runtime.ports import KubernetesPort, WebhookSenderPort
 from splitjob_operator.runtime.threads import Threads
 
 __all__ = ["WebhookDelivery"]

@@ -12,9 +12,10 @@ from tests.support.web import Web, answer, web_server
 from splitjob.addresses import parse_networks
 from splitjob.allowlist import Allowlist
 from splitjob.errors import ErrorCode, Failure
+from splitjob.storage_settings import StorageSettings
 from splitjob.webhook import DeliveryOutcome
 from splitjob_io import storage_cli
-from splitjob_io.storage import S3Service, StorageError, StorageSettings
+from splitjob_io.storage import S3Service, StorageError
 from splitjob_io.webhook_sender import WebhookSender
 from splitjob_local.cluster.pki import Authority
 from splitjob_worker.source.fetch import Limits

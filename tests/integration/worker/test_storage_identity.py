@@ -18,7 +18,8 @@ import pytest
 from botocore.httpsession import URLLib3Session
 from tests.support.operator_samples import manifest_job
 
-from splitjob_io.storage import S3Service, StorageSettings
+from splitjob.storage_settings import StorageSettings
+from splitjob_io.storage import S3Service
 from splitjob_local.cluster.s3server import S3Access
 
 ROLE = "arn:aws:iam::123456789012:role/stems"

@@ -4,8 +4,9 @@ import pytest
 
 from splitjob.configuration import ConfigurationError, read_settings
 from splitjob.signing import TokenError, parse_tokens
+from splitjob.storage_settings import StorageSettings
 from splitjob_api.settings import Settings as ApiSettings
-from splitjob_io.storage import S3Service, StorageSettings
+from splitjob_io.storage import S3Service
 from splitjob_operator.core.settings import Settings as OperatorSettings
 
 SECRET = "a-very-secret-token"

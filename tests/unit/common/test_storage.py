@@ -5,7 +5,8 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 from pydantic import ValidationError
 
-from splitjob_io.storage import S3Service, StorageError, StorageSettings
+from splitjob.storage_settings import StorageSettings
+from splitjob_io.storage import S3Service, StorageError
 
 NAMES = (
     "ENVIRONMENT",

@@ -15,10 +15,10 @@ from splitjob.models import load_registry
 from splitjob.request_policy import RequestPolicy
 from splitjob_kube.errors import KubernetesError
 from splitjob_operator.core.lookups import ManifestLookup, ManifestState
+from splitjob_operator.core.ports import KubernetesPort, ManifestStorePort
 from splitjob_operator.runtime.cache import SplitJobCache
 from splitjob_operator.runtime.controller import Controller
 from splitjob_operator.runtime.executor import Executor
-from splitjob_operator.runtime.ports import KubernetesPort, ManifestStorePort
 from splitjob_operator.runtime.readiness import Readiness
 from splitjob_operator.runtime.work_queue import WorkQueue
 

@@ -12,9 +12,13 @@ from splitjob.webhook import DeliveryOutcome
 from splitjob_operator.core.lookups import ClaimTombstone, ManifestLookup
 from splitjob_operator.core.observed import SplitJob
 
-__all__ = ["KubernetesPort", "ManifestStorePort", "WebhookSenderPort"]
+__all__ = ["KubernetesPort", "ManifestStoreError", "ManifestStorePort", "WebhookSenderPort"]
 
 Json = dict[str, Any]
+
+
+class ManifestStoreError(Exception):
+    """The bucket refused, or could not be reached; the message says what was attempted."""
 
 
 class KubernetesPort(Protocol):
@@ -108,7 +112,7 @@ class ManifestStorePort(Protocol):
         """Delete the manifest of another job from the key of this one's.
 
         Raises:
-            StorageError: it could not be deleted.
+            ManifestStoreError: it could not be deleted.
         """
 
 
