@@ -45,7 +45,7 @@ def create_app(settings: Settings) -> FastAPI:
         lifespan=_lifespan,
     )
     app.state.services = services
-    app.openapi = partial(describe, app)  # type: ignore[method-assign]
+    app.openapi = partial(describe, app, OPEN_PATHS)  # type: ignore[method-assign]
     for module in (split, jobs, models, queue, health):
         app.include_router(module.router)
     install_handlers(app)

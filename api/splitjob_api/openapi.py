@@ -1,12 +1,12 @@
 """The description of the API: what FastAPI cannot know of it by itself."""
 
+from collections.abc import Collection
 from typing import Any
 
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
 from splitjob.request import SplitRequest
-from splitjob_api.middleware.signature import OPEN_PATHS
 from splitjob_api.problems import Problem
 
 DESCRIPTION = """\
@@ -75,8 +75,13 @@ _SCHEMES = {
 }
 
 
-def describe(app: FastAPI) -> dict[str, Any]:
-    """Return the OpenAPI document of an app, made once."""
+def describe(app: FastAPI, open_paths: Collection[str]) -> dict[str, Any]:
+    """Return the OpenAPI document of an app, made once.
+
+    Args:
+        app: with all its routes.
+        open_paths: need no signature.
+    """
     if app.openapi_schema is None:
         document = get_openapi(
             title=app.title, version=app.version, description=DESCRIPTION, routes=app.routes
@@ -87,7 +92,7 @@ def describe(app: FastAPI) -> dict[str, Any]:
             _add_schema(components.setdefault("schemas", {}), model)
         for path, operations in document["paths"].items():
             for operation in operations.values():
-                operation["security"] = [] if path in OPEN_PATHS else _SIGNED
+                operation["security"] = [] if path in open_paths else _SIGNED
         app.openapi_schema = document
     return app.openapi_schema
 

@@ -1,8 +1,7 @@
 """The bucket: everything this project does with S3, in one class.
 
 S3Service       the fifteen methods of docs/contract.md, section 6; two for manifests
-                (`put_if_absent`, `get_json`); four for objects in parts (`begin_parts`,
-                `put_part`, `complete_parts`, `abort_parts`)
+                (`put_if_absent`, `get_json`); four for multipart uploads
 StorageError    what went wrong, whether trying again may help; never a key or a signed URL
 
 Works with AWS S3, R2, MinIO, LocalStack, versitygw: signature version 4 always (botocore would
@@ -322,11 +321,11 @@ class S3Service:
         except ValueError:
             raise StorageError(f"{self.url(s3_key)} is not JSON", "NotJson", 422) from None
 
-    def begin_parts(self, s3_key: str, content_type: str = "") -> str:
+    def create_multipart_upload(self, s3_key: str, content_type: str = "") -> str:
         """Begin an object that comes in parts; return the upload's id.
 
         Parts may come in any order. All but the one of the highest number have the same size, at
-        least 5 MiB; nothing is seen of the object before `complete_parts`.
+        least 5 MiB; nothing is seen of the object before `complete_multipart_upload`.
         """
         with self._speaking_of("begin to upload", s3_key):
             answer = self.client.create_multipart_upload(
@@ -334,7 +333,7 @@ class S3Service:
             )
         return str(answer["UploadId"])
 
-    def put_part(self, s3_key: str, upload_id: str, number: int, body: bytes) -> str:
+    def upload_part(self, s3_key: str, upload_id: str, number: int, body: bytes) -> str:
         """Upload one part, 1 being the first; return its ETag."""
         with self._speaking_of(f"upload part {number} of", s3_key):
             answer = self.client.upload_part(
@@ -342,12 +341,14 @@ class S3Service:
             )
         return str(answer["ETag"])
 
-    def complete_parts(self, s3_key: str, upload_id: str, etags: Mapping[int, str]) -> None:
+    def complete_multipart_upload(
+        self, s3_key: str, upload_id: str, etags: Mapping[int, str]
+    ) -> None:
         """Make the object of its parts.
 
         Args:
             s3_key: the object.
-            upload_id: from `begin_parts`.
+            upload_id: from `create_multipart_upload`.
             etags: of every part, by its number.
         """
         parts = [{"PartNumber": number, "ETag": etags[number]} for number in sorted(etags)]
@@ -359,7 +360,7 @@ class S3Service:
                 MultipartUpload={"Parts": parts},
             )
 
-    def abort_parts(self, s3_key: str, upload_id: str) -> None:
+    def abort_multipart_upload(self, s3_key: str, upload_id: str) -> None:
         """Throw away the parts of an object that is not completed; none there is fine."""
         try:
             with self._speaking_of("abort the upload of", s3_key):

@@ -155,15 +155,15 @@ def _upload_parts(trial: Trial) -> None:
 
 def _upload_first_part_last(trial: Trial) -> None:
     key = trial.key("parts")
-    upload = trial.storage.begin_parts(key)
+    upload = trial.storage.create_multipart_upload(key)
     first, last = bytes(TWO_PARTS - len(CONTENT)), CONTENT
-    etags = {2: trial.storage.put_part(key, upload, 2, last)}
-    etags[1] = trial.storage.put_part(key, upload, 1, first)
-    trial.storage.complete_parts(key, upload, etags)
+    etags = {2: trial.storage.upload_part(key, upload, 2, last)}
+    etags[1] = trial.storage.upload_part(key, upload, 1, first)
+    trial.storage.complete_multipart_upload(key, upload, etags)
     _expect(trial.storage.get_object_metadata(key)["size"], TWO_PARTS)
-    upload = trial.storage.begin_parts(key)
-    trial.storage.put_part(key, upload, 1, CONTENT)
-    trial.storage.abort_parts(key, upload)
+    upload = trial.storage.create_multipart_upload(key)
+    trial.storage.upload_part(key, upload, 1, CONTENT)
+    trial.storage.abort_multipart_upload(key, upload)
 
 
 def _upload_fileobj(trial: Trial) -> None:

@@ -119,22 +119,22 @@ class BucketParts:
         self._storage, self._key = storage, key
         self._etags: dict[int, str] = {}
         with _as_failure():
-            self._upload = storage.begin_parts(key, content_type)
+            self._upload = storage.create_multipart_upload(key, content_type)
 
     def put(self, number: int, body: bytes) -> None:
         """Send a part."""
         with _as_failure(may_be_gone=True):
-            self._etags[number] = self._storage.put_part(self._key, self._upload, number, body)
+            self._etags[number] = self._storage.upload_part(self._key, self._upload, number, body)
 
     def complete(self) -> None:
         """Make one object of the parts."""
         with _as_failure(may_be_gone=True):
-            self._storage.complete_parts(self._key, self._upload, self._etags)
+            self._storage.complete_multipart_upload(self._key, self._upload, self._etags)
 
     def abort(self) -> None:
         """Give up: nothing of it is left."""
         with _as_failure():
-            self._storage.abort_parts(self._key, self._upload)
+            self._storage.abort_multipart_upload(self._key, self._upload)
 
 
 class PresignedUrls:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import httpx
 from pydantic import SecretStr
 
+from splitjob.storage_settings import StorageSettings
 from splitjob_local.cluster.pki import KeyPair
 from splitjob_local.processes.supervised import (
     Processes,
@@ -64,7 +65,6 @@ class S3Access:
     def service(self) -> "S3Service":
         """Return the project's storage class for this bucket."""
         # It takes half a second to import, which passes while the control plane starts.
-        from splitjob.storage_settings import StorageSettings  # noqa: PLC0415
         from splitjob_io.storage import S3Service  # noqa: PLC0415
 
         settings = StorageSettings(

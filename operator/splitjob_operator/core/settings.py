@@ -198,7 +198,7 @@ class Settings(ServiceSettings, BaseSettings):
     max_audio_seconds: int = Field(default=3600, ge=1, le=86_400)
     max_source_bytes: int = Field(default=2 * 2**30, ge=1, le=2**40)
 
-    # Storage: as splitjob_io.storage reads them; handed on to the worker
+    # Storage: as splitjob.storage_settings reads them; handed on to the worker
     s3_endpoint: str = ""
     s3_region: Region = "us-east-1"
     s3_bucket: BucketName = ""
