@@ -5,7 +5,8 @@ from contextlib import suppress
 from pathlib import Path
 
 import psutil
-from tests.containers.world import World, repeat
+from tests.containers.world import World
+from tests.support.waiting import comes_true
 
 from splitjob_local.containers.cgroups import MOUNT
 
@@ -56,7 +57,7 @@ def kill_by_memory(world: World, pod: str, victim: psutil.Process, group: Path) 
 def _give_room_after(ended: Callable[[], bool], group: Path) -> bool:
     """Wait for the victim's end and give room at once, or the worker would be next."""
     try:
-        return repeat(ended, 60, pause=0.01)  # the next one would be chosen within a moment
+        return comes_true(ended, 60, pause=0.01)  # the next one would be chosen within a moment
     finally:
         # The pod's before the container's; where the worker has ended already, there is none.
         for limit in (one / name for one in (group.parent, group) for name in LIMITS):

@@ -6,7 +6,8 @@ import time
 from datetime import datetime
 
 from tests.containers.report import Report
-from tests.containers.world import World, repeat
+from tests.containers.world import World
+from tests.support.waiting import comes_true
 
 from splitjob_local.cluster.kubectl import KubectlError
 from splitjob_local.containers.containerd import Containerd
@@ -32,7 +33,7 @@ def test_a_song(world: World, report: Report) -> None:
     def is_gone() -> bool:
         return not world.exists("job", f"{name}-1")
 
-    report.check("  its Job is cleaned up later", True, repeat(is_gone, 90))
+    report.check("  its Job is cleaned up later", True, comes_true(is_gone, 90))
 
 
 def test_how_soon_a_song_is_in_the_model(world: World, report: Report) -> None:

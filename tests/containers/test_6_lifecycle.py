@@ -6,8 +6,8 @@ from typing import Any
 
 import yaml
 from tests.containers.report import Report
-from tests.containers.world import World, repeat
-from tests.support.waiting import eventually
+from tests.containers.world import World
+from tests.support.waiting import comes_true, eventually
 
 from splitjob_local.cluster.service import RELEASE
 from splitjob_local.paths import REPOSITORY
@@ -54,10 +54,10 @@ def test_what_an_uninstall_leaves(world: World, report: Report) -> None:
 
     Jobs that are kept for their logs would stay, as it is the operator that cleans them up.
     """
-    assert repeat(lambda: not world.kubectl("get", "jobs", "-o", "name").strip(), 90)
+    eventually(lambda: not world.kubectl("get", "jobs", "-o", "name").strip(), 90, pause=0.3)
     world.cluster.helm("uninstall", RELEASE, f"--namespace={world.namespace}", "--wait")
     try:
-        report.check("pods after an uninstall", True, repeat(lambda: pods(world) == "", 60))
+        report.check("pods after an uninstall", True, comes_true(lambda: pods(world) == "", 60))
         report.check("  and other objects", [], leftovers(world))
     finally:
         world.install()

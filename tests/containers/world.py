@@ -6,14 +6,14 @@ import secrets
 import subprocess
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
 from tests.containers.report import Report
-from tests.support.waiting import eventually
+from tests.support.waiting import comes_true, eventually
 from tests.support.web import Handler, Request, in_turn
 from tests.support.whole_path import WholePath
 
@@ -56,11 +56,10 @@ class World(WholePath):
 
     def outcome(self, name: str, seconds: float = PATIENCE) -> str:
         """Wait for a job's end; return how its attempts ended, and it: `WorkerOom -> Failed`."""
-        deadline = time.monotonic() + seconds
-        while (status := self.status(name)).get("phase") not in FINAL:
-            if time.monotonic() > deadline:
-                return f"still {status.get('phase')} after {seconds:g} s: {status}"
-            time.sleep(0.5)
+        if not comes_true(lambda: self.status(name).get("phase") in FINAL, seconds):
+            status = self.status(name)
+            return f"still {status.get('phase')} after {seconds:g} s: {status}"
+        status = self.status(name)
         reasons = [str(one.get("reason")) for one in status.get("attempts", [])]
         return f"{' '.join(reasons)} -> {status['phase']}"
 
@@ -90,7 +89,7 @@ class World(WholePath):
     def upgrade(self, *settings: str) -> None:
         """`helm upgrade` to the values of this run and these, until all of it is up."""
         self.cluster.helm("upgrade", *self.release_arguments(), *_sets(settings), *_wait())
-        assert repeat(self._replaced_pods_are_gone, 60)
+        eventually(self._replaced_pods_are_gone, 60, pause=0.3)
 
     def _replaced_pods_are_gone(self) -> bool:
         """Whether no pod of the API is ending: the node's proxy may lead there a moment longer."""
@@ -196,16 +195,6 @@ def song_of(seconds: float) -> bytes:
     """Return a WAV file of two tones."""
     with tempfile.TemporaryDirectory() as folder:
         return write_audio(Path(folder) / "song.wav", tones(44100, seconds, 2)).read_bytes()
-
-
-def repeat(what: Callable[[], bool], seconds: float, pause: float = 0.3) -> bool:
-    """Whether a condition comes true within so many seconds; it is looked at after each pause."""
-    deadline = time.monotonic() + seconds
-    while not what():
-        if time.monotonic() > deadline:
-            return False
-        time.sleep(pause)
-    return True
 
 
 def service_address(cluster: LocalCluster, service: Service) -> str:

@@ -18,7 +18,16 @@ def patience(seconds: float = PATIENCE) -> float:
     return seconds * slowness()
 
 
-def eventually(look: Callable[[], Found], seconds: float = PATIENCE, pause: float = 0.05) -> Found:
+def comes_true(look: Callable[[], object], seconds: float, pause: float = 0.1) -> bool:
+    """Whether a look gives something within so many seconds of a machine that is idle."""
+    try:
+        eventually(look, seconds, pause)
+    except AssertionError:
+        return False
+    return True
+
+
+def eventually(look: Callable[[], Found], seconds: float = PATIENCE, pause: float = 0.1) -> Found:
     """Return what a look gives once it gives something.
 
     Args:

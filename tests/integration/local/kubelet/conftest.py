@@ -1,12 +1,12 @@
 """Pods on the process node of the shared cluster."""
 
-import time
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 from kubernetes.client import CoreV1Api, V1DeleteOptions
 from kubernetes.client.exceptions import ApiException
+from tests.support.waiting import eventually
 
 from splitjob_local.cluster.local_cluster import LocalCluster
 
@@ -56,13 +56,12 @@ class Pods:
         return True
 
     def wait(self, name: str, condition: Callable[[Json], Any], seconds: float = 20) -> Json:
-        deadline = time.monotonic() + seconds
-        while True:
+        def look() -> Json:
             pod = self.get(name)
-            if condition(pod):
-                return pod
-            assert time.monotonic() < deadline, pod["status"]
-            time.sleep(0.05)
+            assert condition(pod), pod["status"]
+            return pod
+
+        return eventually(look, seconds)
 
     def wait_for_phase(self, name: str, phase: str, seconds: float = 20) -> Json:
         return self.wait(name, lambda pod: pod["status"]["phase"] == phase, seconds)
@@ -73,10 +72,7 @@ class Pods:
         )
 
     def wait_until_gone(self, name: str, seconds: float = 20) -> None:
-        deadline = time.monotonic() + seconds
-        while self.exists(name):
-            assert time.monotonic() < deadline, self.get(name)["status"]
-            time.sleep(0.05)
+        eventually(lambda: not self.exists(name), seconds)
 
     def logs(self, name: str, **options: Any) -> str:
         answer = self.api.read_namespaced_pod_log(
