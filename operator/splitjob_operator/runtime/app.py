@@ -47,8 +47,8 @@ class App:
         self._delivery = WebhookDelivery(
             cluster,
             self._threads,
+            Threads(settings.delivery_concurrency, "deliver"),
             webhook_sender(settings),
-            settings.delivery_concurrency,
             queue.add,
         )
         loop = asyncio.get_running_loop()

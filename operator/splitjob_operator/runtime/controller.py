@@ -5,7 +5,6 @@ import time
 from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
 from typing import Any
 
 from splitjob.jsonlog import log_context
@@ -18,6 +17,7 @@ from splitjob_operator.core.queue import BlockedReason
 from splitjob_operator.core.reconcile import reconcile
 from splitjob_operator.core.settings import Settings
 from splitjob_operator.runtime.cache import SplitJobCache
+from splitjob_operator.runtime.clock import Clock, utc_now
 from splitjob_operator.runtime.executor import Executor
 from splitjob_operator.runtime.metrics import RECONCILES
 from splitjob_operator.runtime.nodes import Nodes
@@ -59,6 +59,7 @@ class Controller:
     guard: WatchGuard
     nodes: Nodes
     readiness: Readiness
+    clock: Clock = utc_now
     reconciled: dict[str, str] = field(default_factory=dict)
     job_names: defaultdict[str, set[str]] = field(default_factory=lambda: defaultdict(set))
 
@@ -191,7 +192,7 @@ class Controller:
                 self.queue.add(name)
                 return None
             self.cache.reserve(name)
-        now = datetime.now(UTC)
+        now = self.clock()
         # Where this fails the place stays reserved: the status may be written, its Job not yet.
         # The next look at this SplitJob, which the failure causes, puts the index right.
         done = await self.threads.run(self.executor.execute, raw, observed.splitjob, plan, now)
@@ -208,7 +209,7 @@ class Controller:
         """Return the plan, once all was looked up that it depends on."""
         splitjob = observed.splitjob
         for _ in range(MAX_LOOKUPS):
-            now = datetime.now(UTC)
+            now = self.clock()
             plan = reconcile(observed, self.settings, now)
             if plan.lookup is None:
                 return plan

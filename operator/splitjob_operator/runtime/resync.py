@@ -4,7 +4,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from splitjob.lifecycle import LifecycleState
@@ -13,6 +13,7 @@ from splitjob_kube.errors import KubernetesError
 from splitjob_kube.preconditions import Unready, UnreadyReason
 from splitjob_operator.adapters.kubernetes import Cluster
 from splitjob_operator.core.queue import CachedSplitJob, QueuePlace, worth_writing
+from splitjob_operator.runtime.clock import Clock, utc_now
 from splitjob_operator.runtime.controller import Controller
 from splitjob_operator.runtime.metrics import RESYNC_AGE, observe_stages
 from splitjob_operator.runtime.readiness import Readiness
@@ -34,6 +35,7 @@ class Resync:
         cluster: the namespace.
         readiness: is told what is in the way.
         exit_process: ends the process, so that it is started afresh; called when a watch is deaf.
+        clock: the time, in UTC.
     """
 
     def __init__(
@@ -42,10 +44,12 @@ class Resync:
         cluster: Cluster,
         readiness: Readiness,
         exit_process: Callable[[], None],
+        clock: Clock = utc_now,
     ) -> None:
         self._controller = controller
         self._cluster = cluster
         self._exit = exit_process
+        self._clock = clock
         self._started = time.monotonic()
         self._last: float | None = None
         self._answered = self._started
@@ -161,7 +165,7 @@ class Resync:
     async def _orphaned_secrets(self) -> None:
         """Delete Secrets of requests that never became SplitJobs."""
         c = self._controller
-        before = datetime.now(UTC) - timedelta(seconds=c.settings.orphan_secret_seconds)
+        before = self._clock() - timedelta(seconds=c.settings.orphan_secret_seconds)
         secrets = await c.threads.run(lambda: [_secret(s) for s in self._cluster.source_secrets()])
         used = {entry.secret for entry in c.cache}
         for name, uid, created_at, owned in secrets:

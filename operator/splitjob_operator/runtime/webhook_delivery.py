@@ -5,7 +5,6 @@ import logging
 import random
 from collections import defaultdict
 from collections.abc import Callable
-from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -18,6 +17,7 @@ from splitjob_operator.core import outbox
 from splitjob_operator.core.observed import DeliveryReport, SplitJob
 from splitjob_operator.core.ports import KubernetesPort, WebhookSenderPort
 from splitjob_operator.core.request_check import urls_in
+from splitjob_operator.runtime.clock import Clock, utc_now
 from splitjob_operator.runtime.metrics import DELIVERIES
 from splitjob_operator.runtime.threads import Threads
 
@@ -38,24 +38,27 @@ class WebhookDelivery:
     Args:
         kubernetes: where the outboxes are.
         threads: where calls to the API server run.
+        senders: where webhooks are sent: as many at once as it has threads; closed with this.
         sender: sends one webhook.
-        concurrency: webhooks under way at once.
         reported: is told the name of each SplitJob that there is a report about.
+        clock: the time, in UTC.
     """
 
     def __init__(
         self,
         kubernetes: KubernetesPort,
         threads: Threads,
+        senders: Threads,
         sender: WebhookSenderPort,
-        concurrency: int,
         reported: Callable[[str], object],
+        clock: Clock = utc_now,
     ) -> None:
         self._kubernetes = kubernetes
         self._threads = threads
-        self._senders = Threads(concurrency, "deliver")
+        self._senders = senders
         self._sender = sender
         self._reported = reported
+        self._clock = clock
         self._under_way: dict[str, asyncio.Task[None]] = {}
         self._reports: dict[str, DeliveryReport] = {}
         self._hosts: defaultdict[str, asyncio.Semaphore] = defaultdict(
@@ -99,7 +102,7 @@ class WebhookDelivery:
     async def _deliver(self, name: str) -> None:
         splitjob = SplitJob.of(await self._threads.run(self._kubernetes.splitjob, name))
         hook, unwritten = splitjob.status.webhook, self._reports.get(name)
-        if hook is None or not outbox.due(hook, datetime.now(UTC)):
+        if hook is None or not outbox.due(hook, self._clock()):
             return
         if unwritten and unwritten.is_news_of(splitjob):
             return

@@ -7,17 +7,14 @@ again afterwards; failures come back later and later.
 import asyncio
 import heapq
 from collections import deque
-from collections.abc import Callable
 from datetime import UTC, datetime
+
+from splitjob_operator.runtime.clock import Clock, utc_now
 
 __all__ = ["WorkQueue"]
 
 FIRST_BACKOFF = 0.2
 LAST_BACKOFF = 30.0
-
-
-def _utcnow() -> datetime:
-    return datetime.now(UTC)
 
 
 class WorkQueue:
@@ -27,7 +24,7 @@ class WorkQueue:
         clock: the time, in UTC.
     """
 
-    def __init__(self, clock: Callable[[], datetime] = _utcnow) -> None:
+    def __init__(self, clock: Clock = utc_now) -> None:
         self._clock = clock
         self._ready: deque[str] = deque()
         self._queued: set[str] = set()

@@ -67,7 +67,9 @@ def report_of(cluster: OneSplitJob, sender: WebhookSender | None = None) -> Deli
     async def deliver() -> DeliveryReport:
         reported = asyncio.Event()
         to = sender or WebhookSender(["token"], allowlist)
-        delivery = WebhookDelivery(cluster, Threads(1, "cluster"), to, 1, lambda _: reported.set())
+        delivery = WebhookDelivery(
+            cluster, Threads(1, "cluster"), Threads(1, "deliver"), to, lambda _: reported.set()
+        )
         delivery.start(NAME)
         await asyncio.wait_for(reported.wait(), 10)
         report = delivery.report(NAME)
@@ -125,7 +127,9 @@ def test_nothing_is_sent_again_before_the_report_of_the_last_attempt_is_written(
             return DeliveryOutcome(delivered=False, status=500, error="500")
 
     async def deliver() -> None:
-        delivery = WebhookDelivery(cluster, Threads(1, "cluster"), Receiver(), 1, lambda _: None)
+        delivery = WebhookDelivery(
+            cluster, Threads(1, "cluster"), Threads(1, "deliver"), Receiver(), lambda _: None
+        )
         delivery.start(NAME)
         await others_end()
         report = delivery.report(NAME)
