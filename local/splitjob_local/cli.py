@@ -1,11 +1,11 @@
 """`track-tree-audio local`: a whole cluster on this machine, for as long as the command runs.
 
-up     starts it with the service installed, prints one line of JSON when all is ready, and keeps
-       it up until it is ended (Ctrl-C, SIGTERM)
+up     starts a cluster with the service installed, prints one line of JSON when everything is
+       ready, and keeps it running until it is ended (Ctrl-C, SIGTERM)
 shell  the same with a shell on it: kubectl and helm on PATH, KUBECONFIG set; ends with the shell.
        Without a terminal it is `up`, ended also by the end of the process that started it
 demo   one song through the whole service, every step shown and checked; leaves an HTML page
-fetch  only downloads or builds the programs it needs, into the cache
+fetch  only downloads or builds the programs that a cluster needs, into the cache
 
 With --containers the node is a real one: kubelet and kube-proxy over containerd, the service from
 its own images, bucket and webhooks over TLS (docs/local-cluster.md).
@@ -45,7 +45,7 @@ GREETING = """a shell on the cluster, which ends with it: type exit, or Ctrl-D
   API_URL, API_URLS, DEMUCSSVC_TOKEN, WEBHOOK_BASE and NAMESPACE are set, and
   ENVIRONMENT and S3_ENDPOINT, S3_REGION, S3_BUCKET, S3_ACCESS_KEY_ID, S3_SECRET_ACCESS_KEY"""
 
-# What a shell reports for a command ended by Ctrl-C: a demo cut short has shown nothing.
+# As a shell reports a command that Ctrl-C ended: a demo that was interrupted has not succeeded.
 INTERRUPTED = 130
 
 EXPECTED_ERRORS = (
@@ -90,7 +90,7 @@ def main(argv: Sequence[str]) -> int:
 
 
 def run(arguments: argparse.Namespace) -> None:
-    """Start the cluster, and keep it for as long as the command is meant to run."""
+    """Start the cluster and keep it running until the command is ended."""
     if arguments.command == "shell":
         die_with_parent(signal.SIGTERM)  # with `make cluster`, however that ends
     options = ClusterOptions(

@@ -1,16 +1,16 @@
-"""What a command of this package tells the person who started it."""
+"""Progress messages for the person who started a command."""
 
 import sys
 from collections.abc import Callable
 
 Say = Callable[[str], None]
-"""Tells a person, in a sentence, what is being done; for whatever takes more than a moment."""
+"""Prints one message about a step that takes a while."""
 
 
 def say(text: str) -> None:
-    """Tell it on stderr: stdout is for the one line of JSON that programs read."""
+    """Print a message on stderr: stdout is for the line of JSON that programs read."""
     print(f"track-tree-audio: {text}", file=sys.stderr, flush=True)
 
 
 def silent(_text: str) -> None:
-    """Tell nobody."""
+    """Print nothing."""

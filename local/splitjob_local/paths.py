@@ -1,4 +1,4 @@
-"""Where the checkout and the cache of this project lie."""
+"""Where the checkout and the cache of this project are."""
 
 import os
 from pathlib import Path
@@ -9,6 +9,6 @@ TOOLS = REPOSITORY / "local" / "tools"
 
 
 def cache_root() -> Path:
-    """Return the folder under which this project caches, as the XDG base directory rules say."""
+    """Return the folder of this project's caches, by the XDG base directory specification."""
     base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
     return Path(base) / "track-tree-audio"

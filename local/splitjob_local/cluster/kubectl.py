@@ -1,4 +1,4 @@
-"""Everything this component asks of the Kubernetes API, by way of kubectl and helm."""
+"""What the local cluster and the demo do in Kubernetes, through kubectl and helm."""
 
 import json
 import subprocess
@@ -20,7 +20,7 @@ class KubectlError(Exception):
 
 @dataclass(frozen=True)
 class KubectlClient:
-    """A cluster as seen through one kubeconfig."""
+    """kubectl and helm with one kubeconfig."""
 
     kubeconfig: Path
     programs: dict[str, Path]
@@ -42,7 +42,7 @@ class KubectlClient:
         return self._run("helm", arguments, None)
 
     def _run(self, program: str, arguments: Sequence[str], text: str | None) -> str:
-        # Not the whole command: a chart value may be a secret.
+        # Only the first words: a chart value further on may be a secret.
         what = f"{program} {' '.join(arguments[:3])}"
         try:
             answer = subprocess.run(
@@ -135,7 +135,7 @@ class KubectlClient:
             raise KubectlError(f"{error}\n{self.describe_pods(namespace)}") from None
 
     def describe_pods(self, namespace: str) -> str:
-        """Return the state of a namespace's pods, its warnings and the ends of the logs."""
+        """Return the state of a namespace's pods, its warning events and the end of each log."""
         parts: list[tuple[str, ...]] = [
             ("get", "pods", "-n", namespace),
             ("events", "-n", namespace, "--types=Warning"),

@@ -1,4 +1,4 @@
-"""How long a command's cluster lives: until somebody ends it, and no process of it dies before."""
+"""Keeping the cluster of a command running until the user ends the command."""
 
 import signal
 import time
@@ -10,19 +10,19 @@ from splitjob_local.console import say
 from splitjob_local.processes.supervised import ProcessError
 
 CHECK_SECONDS = 1.0
-# A process that ends this often within a minute will not get better by being started again.
+# With more restarts than this within a minute, starting again does not help.
 RESTARTS_PER_MINUTE = 5
 
 
 class EndRequested(BaseException):
-    """The user asked for the end; like KeyboardInterrupt, not an error that anything may handle."""
+    """The user ended the command; like KeyboardInterrupt, not an error that `except` may catch."""
 
 
 def end_on_signals() -> None:
-    """Raise `EndRequested` where a signal asks for the end."""
+    """Raise `EndRequested` on SIGTERM, SIGINT and SIGHUP."""
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, _end)
-    if signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:  # nohup means to outlive its terminal
+    if signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:  # ignored under nohup
         signal.signal(signal.SIGHUP, _end)
 
 
@@ -32,16 +32,16 @@ def _end(_number: int, _frame: FrameType | None) -> None:
 
 
 def ignore_further_signals() -> None:
-    """Let nothing interrupt the end: it is short, and safe to wait for."""
+    """Ignore signals during the clean-up, which is short."""
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
 
 
 def keep_running(cluster: LocalCluster) -> NoReturn:
-    """Keep every process of the cluster running until somebody ends the command.
+    """Restart every process of the cluster that ends, until the command is ended.
 
     Raises:
-        ProcessError: one ends again and again.
+        ProcessError: too many ended within a minute.
     """
     restarts: list[float] = []
     while True:

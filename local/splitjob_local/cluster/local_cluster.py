@@ -42,19 +42,19 @@ SOURCES = ("api", "cli", "common", "job_image", "local", "operator")
 
 @dataclass(frozen=True)
 class ClusterOptions:
-    """What a cluster is to be like.
+    """Options of a cluster.
 
     Attributes:
-        install: put the service on it; without, it is a bare cluster.
+        install: whether the service is installed on it.
         namespace: where the service goes.
         values: files of chart values, later ones win.
         settings: single chart values, `key=value` as for `helm --set`; they win over `values`.
-        gpus: how many GPUs the node pretends to have; bounds the workers that run at once.
+        gpus: how many GPUs the node claims to have; limits how many workers run at once.
         shared: directories of this machine that every pod sees, read-only.
-        node_arguments: more arguments for the node.
+        node_arguments: further arguments of the node (`python -m splitjob_kubelet --help`).
 
     Raises:
-        ReservedValueError: a chart value is given that the cluster sets itself.
+        ReservedValueError: one of the chart values is set by the cluster itself.
     """
 
     install: bool = True
@@ -71,7 +71,7 @@ class ClusterOptions:
 
 
 def compile_sources() -> None:
-    """Compile the project's own modules once: pods cannot write beside them, as in an image."""
+    """Compile the project's modules once: pods see them read-only and cannot store bytecode."""
     folders = (str(REPOSITORY / folder) for folder in SOURCES)
     command = [sys.executable, "-m", "compileall", "-q", *folders]
     subprocess.run(command, check=False, env=clean_environment(), preexec_fn=die_with_parent)
@@ -80,12 +80,11 @@ def compile_sources() -> None:
 class LocalCluster:
     """A cluster that lives as long as the `with` block, or at most as long as this process.
 
-    Whatever way this process ends, also with `kill -9`, no process and no file of the cluster
-    stays behind.
+    However this process ends, even by `kill -9`, no process and no file of the cluster remains.
 
     Args:
-        options: what it is to be like.
-        say: is told, in words for a person, what is going on.
+        options: see `ClusterOptions`.
+        say: told the progress, in sentences for a person.
 
     Attributes:
         folder: everything of it on disk.
@@ -125,7 +124,7 @@ class LocalCluster:
         started = time.monotonic()
         leases = self._stack.enter_context(PortLeases())
         self.folder = Path(tempfile.mkdtemp(prefix="track-tree-audio-"))
-        # The supervisor deletes the folder; this is for when it could not even be started.
+        # Normally the supervisor deletes the folder; it may never have started.
         self._stack.callback(shutil.rmtree, self.folder, ignore_errors=True)
         self.processes = Processes(self.folder, self._held())
         self._stack.callback(self.processes.close)
@@ -151,11 +150,11 @@ class LocalCluster:
             self._say(f"the service is ready after {time.monotonic() - started:.1f} s")
 
     def _held(self) -> Sequence[IO[str]]:
-        """Return files that stay open until the last process of the cluster has ended."""
+        """Return locked files that stay open until the last process of the cluster has ended."""
         return ()
 
     def _prepare(self, leases: PortLeases) -> ControlPlane:
-        """Prepare the control plane, and what it needs to be there."""
+        """Prepare the control plane and whatever it needs; nothing is started yet."""
         return ControlPlane.prepare(self.folder, leases)
 
     def _new_s3(self, leases: PortLeases) -> s3server.S3Access:
@@ -177,7 +176,7 @@ class LocalCluster:
         self.processes.start(etcd)
         self.processes.start(api_server)
         self.wait_until_ready()
-        # Only now: started before the API server has its roles, they back off for seconds.
+        # Started earlier, before the API server has its RBAC roles, they would back off for seconds.
         for spec in rest:
             self.processes.start(spec)
 
@@ -192,11 +191,11 @@ class LocalCluster:
     def add_node(self, name: str, *arguments: str) -> None:
         """Start one more node that runs pods as processes, and wait until it is ready.
 
-        Pods come to it as to any other: by `nodeName`, or because the scheduler says so.
+        Pods get there through `nodeName` or the scheduler, as on any node.
 
         Args:
             name: of the node, and of its process.
-            arguments: for it, over those that the first one has.
+            arguments: added to those of the first node.
 
         Raises:
             ProcessError: it does not become ready.
@@ -255,11 +254,11 @@ class LocalCluster:
         )
 
     def kubectl(self, *arguments: str, text: str | None = None) -> str:
-        """Run kubectl with full access; see `Cluster.kubectl`."""
+        """Run kubectl with full access; see `KubectlClient.kubectl`."""
         return self.cluster.kubectl(*arguments, text=text)
 
     def helm(self, *arguments: str) -> str:
-        """Run helm with full access; see `Cluster.helm`."""
+        """Run helm with full access; see `KubectlClient.helm`."""
         return self.cluster.helm(*arguments)
 
     def kill(self, name: str) -> None:
@@ -267,7 +266,7 @@ class LocalCluster:
         self.processes.stop(name, signal.SIGKILL)
 
     def start(self, name: str) -> None:
-        """Start a process again as before: same address, same data."""
+        """Start a process again with its address and data as before."""
         self.processes.restart(name)
         if name == API_SERVER:
             self.wait_until_ready()
@@ -292,7 +291,7 @@ class LocalCluster:
         }
 
     def _trust(self) -> dict[str, str]:
-        """Say which certificates are the cluster's own, where it uses TLS towards its callers."""
+        """Return the certificates that callers need, where the cluster uses TLS towards them."""
         identity = self.service.receiver_identity
         if identity is None:
             return {}

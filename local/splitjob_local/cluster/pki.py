@@ -1,7 +1,7 @@
-"""The certificates, keys and kubeconfigs of one cluster, made new for each.
+"""The certificates, keys and kubeconfigs of one cluster, made anew for each cluster.
 
-One authority signs everything. Who a client is follows from its certificate, as Kubernetes reads
-it: the common name is the user, the organisations are the groups.
+One authority signs everything. Kubernetes takes a client's identity from its certificate: the
+common name is the user, the organisations are the groups.
 """
 
 import base64
@@ -50,7 +50,7 @@ class Authority:
     def server(self, name: str, hosts: Sequence[str]) -> KeyPair:
         """Issue a certificate for a server reachable under `hosts` (names or addresses).
 
-        It is good for a client as well: members of one etcd prove themselves with it.
+        It also works as a client certificate: etcd members authenticate to each other with it.
         """
         return self._issue(name, _name(name), hosts)
 
@@ -151,7 +151,7 @@ def _builder(
     key: ec.EllipticCurvePublicKey,
     issuer_key: ec.EllipticCurvePublicKey,
 ) -> x509.CertificateBuilder:
-    # The key identifiers are what Python 3.13 insists on by default.
+    # Python 3.13 requires the key identifiers by default.
     issuer_identifier = x509.AuthorityKeyIdentifier.from_issuer_public_key(issuer_key)
     now = datetime.datetime.now(datetime.UTC)
     return (

@@ -1,7 +1,7 @@
-"""Chart values that a local cluster sets itself, and tells its clients.
+"""Chart values that a local cluster sets itself and that its user cannot override.
 
-Set otherwise, what `track-tree-audio local up` prints would not hold, and the service would lose
-its bucket or sign with a token that nobody here knows.
+With other values, what `track-tree-audio local up` prints would be wrong: the service would use
+another bucket, or sign with a token that the cluster does not know.
 """
 
 import re
@@ -20,11 +20,11 @@ RESERVED_VALUES = (
 
 
 class ReservedValueError(Exception):
-    """A chart value that is the cluster's own was to be set; the message says which."""
+    """The user set a reserved chart value; the message says which."""
 
 
 def refuse_reserved_values(files: Sequence[Path], settings: Sequence[str]) -> None:
-    """See that the user's chart values leave those of the cluster alone.
+    """Check that the user's chart values do not set a reserved one.
 
     Args:
         files: of chart values.
@@ -56,9 +56,9 @@ def _read(file: Path) -> object:
 
 
 def _is_in(name: str, document: object) -> bool:
-    """Whether a document sets a value, or puts something else in place of what it is part of."""
+    """Whether a document sets a value, or replaces the mapping that contains it."""
     if not isinstance(document, dict):
-        return False  # helm says what is wrong with it
+        return False  # helm reports what is wrong with it
     for part in name.split("."):
         if not isinstance(document, dict):
             return True
@@ -69,6 +69,6 @@ def _is_in(name: str, document: object) -> bool:
 
 
 def _is_meant(name: str, key: str) -> bool:
-    """Whether a key of `--set` is this value, a part of it, or what it is part of."""
+    """Whether a key of `--set` is this value, a part of it, or a mapping that contains it."""
     parts = [part.partition("[")[0] for part in key.split(".")]
     return all(one == other for one, other in zip(parts, name.split("."), strict=False))

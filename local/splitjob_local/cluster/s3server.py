@@ -1,7 +1,7 @@
 """The S3 server of a local cluster: versitygw over a folder of this machine.
 
-It checks signatures and the expiry of presigned URLs, and knows ranges, tags, copies, multipart
-uploads and `If-None-Match`, so what works with it works with a real bucket.
+It checks signatures and the expiry of presigned URLs, and supports ranges, tags, copies, multipart
+uploads and `If-None-Match`, so that what works with it works with a real bucket.
 """
 
 import secrets
@@ -36,8 +36,8 @@ class S3Access:
     """What a client needs to use the bucket.
 
     Attributes:
-        identity: what the server proves itself with over TLS; none: it speaks plain HTTP.
-        trust: the certificates that a client has to trust then.
+        identity: the server's certificate; None: plain HTTP.
+        trust: the CA certificates that a client needs for it.
     """
 
     endpoint: str
@@ -52,7 +52,7 @@ class S3Access:
     def new(
         cls, endpoint: str, identity: KeyPair | None = None, trust: Path | None = None
     ) -> "S3Access":
-        """Choose keys for a new server at an address."""
+        """Return access to a new server at an address, with new keys."""
         return cls(
             endpoint=endpoint,
             access_key_id=f"LOCAL{secrets.token_hex(8).upper()}",
@@ -64,7 +64,7 @@ class S3Access:
 
     def service(self) -> "S3Service":
         """Return the project's storage class for this bucket."""
-        # It takes half a second to import, which passes while the control plane starts.
+        # boto3 takes half a second to import; here that passes while the control plane starts.
         from splitjob_io.storage import S3Service  # noqa: PLC0415
 
         settings = StorageSettings(
@@ -79,10 +79,10 @@ class S3Access:
 
 
 def process(program: Path, folder: Path, access: S3Access) -> ProcessSpec:
-    """Return the server's process; its keys are in its environment, out of sight of `ps`.
+    """Return the server's process; the keys go through its environment, where `ps` shows none.
 
-    The metadata of objects lies beside them in files of its own, because not every file system
-    keeps extended attributes.
+    The metadata of objects goes into separate files, because not every file system supports
+    extended attributes.
     """
     data, metadata = folder / "s3" / "data", folder / "s3" / "metadata"
     for path in (data, metadata):

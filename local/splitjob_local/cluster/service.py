@@ -1,4 +1,4 @@
-"""The service as installed on a local cluster: the chart, and the values only the cluster knows."""
+"""The service as installed on a local cluster: the chart and its cluster-specific values."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -23,15 +23,15 @@ class Service:
     """The service in one namespace of a local cluster.
 
     Attributes:
-        cluster: where it is.
+        cluster: kubectl and helm for it.
         namespace: the namespace of its Deployments and SplitJobs.
         s3: its bucket.
-        token: what requests and webhooks are signed with.
+        token: signs requests and webhooks.
         webhook_base: webhook URLs below this one are allowed; start a receiver on its port.
-        api_port: that its API listens on.
-        operator_port: that its operator listens on. Pods have addresses of their own, but a program
-            of this machine that listens on all addresses would stand in the way of any fixed port.
-        receiver_identity: what a receiver proves itself with, where webhooks go over TLS.
+        api_port: its API listens on it.
+        operator_port: its operator listens on it. Pods have addresses of their own, but a program
+            of this machine that listens on all addresses would block any fixed port.
+        receiver_identity: the certificate for webhook receivers, where webhooks use TLS.
     """
 
     cluster: KubectlClient
@@ -81,7 +81,7 @@ class Service:
         )
 
     def prepare(self) -> None:
-        """Put what the chart expects into the new namespace: on this kind of cluster nothing."""
+        """Create what the chart expects in the new namespace: nothing on this kind of cluster."""
 
     def wait_until_ready(self) -> None:
         """Wait until the Deployments of the service are available.
@@ -92,7 +92,7 @@ class Service:
         self.cluster.wait_until_available(self.namespace, READY_SECONDS)
 
     def values(self) -> dict[str, Any]:
-        """Return the chart values that follow from this cluster."""
+        """Return the chart values that depend on this cluster."""
         return {
             "secrets": {
                 "token": self.token,

@@ -1,4 +1,4 @@
-"""Images for containerd: their blobs one by one, then an archive that says what they make up."""
+"""Importing images into containerd: first each blob, then a small archive that lists them."""
 
 import hashlib
 import io
@@ -17,10 +17,10 @@ OCI_MANIFEST = "application/vnd.oci.image.manifest.v1+json"
 
 
 def import_image(containerd: Containerd, manifest: bytes, folder: Path, name: str) -> None:
-    """Import an image whose blobs lie in a folder, those that the store does not have.
+    """Import an image whose blobs are in a folder; only blobs that the store lacks are copied.
 
-    Until the image is there nothing refers to its blobs, and containerd's garbage collector may
-    take one of them meanwhile: then it is given again.
+    Until the image exists nothing refers to its blobs, so containerd's garbage collector may delete
+    one of them in between: then it is copied again.
 
     Raises:
         ProcessError: containerd refused it.
@@ -32,7 +32,7 @@ def import_image(containerd: Containerd, manifest: bytes, folder: Path, name: st
         if not refused:
             return
     with suppress(ProcessError):
-        containerd.ctr("images", "remove", name)  # named, but not whole
+        containerd.ctr("images", "remove", name)  # registered, but incomplete
     raise ProcessError(f"containerd does not take the image {name}: {refused}")
 
 

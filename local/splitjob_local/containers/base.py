@@ -1,7 +1,7 @@
-"""The image that the project's images start from.
+"""The base image of the project's images.
 
-Where a registry is reached it is the official one. Where none is, it is made from Debian's own
-packages: the same distribution and Python version, good for trying the service and not for
+Where a registry can be reached it is the official Python image. Elsewhere a stand-in is made from
+Debian's packages: the same distribution and Python version, for trying the service, not for
 shipping it.
 """
 
@@ -27,7 +27,7 @@ ADD rootfs.tar /
 ENV PATH=/usr/local/bin:/usr/local/sbin:/usr/bin:/usr/sbin:/bin:/sbin
 CMD ["python3"]
 """
-# What `python:slim` has not either.
+# Left out of `python:slim` as well.
 LEFT_OUT = ("var/lib/apt/lists", "var/cache/apt", "usr/share/doc", "usr/share/man")
 
 
@@ -51,7 +51,7 @@ def find_base(builder: Builder, say: Say) -> str:
 
 
 def is_reachable(host: str) -> bool:
-    """Whether a registry can be connected to; builders try for minutes before they say no."""
+    """Whether a registry accepts connections; builders retry for minutes before they give up."""
     try:
         with socket.create_connection((host, 443), timeout=CONNECT_SECONDS):
             return True
@@ -60,7 +60,7 @@ def is_reachable(host: str) -> bool:
 
 
 def make_stand_in(builder: Builder) -> None:
-    """Make a base image of Debian's packages."""
+    """Build the stand-in from Debian's packages."""
     if shutil.which("debootstrap") is None:
         raise RequirementError(
             f"{OFFICIAL} cannot be fetched, and there is no debootstrap to make a base image "
@@ -89,7 +89,7 @@ def _bootstrap(root: Path) -> None:
 
 
 def _tidy(root: Path) -> None:
-    """Leave it as the official image: pip may install, `python` is there, no package lists."""
+    """Make it like the official image: pip may install, `python` exists, no package lists."""
     for place in (root / "usr" / "lib").glob("python3*/EXTERNALLY-MANAGED"):
         place.unlink()
     for folder in LEFT_OUT:
@@ -108,7 +108,7 @@ def _apt_sources() -> str:
 def debian_mirror(sources: str) -> str | None:
     """Return the mirror that apt's configuration names first, in either of its formats.
 
-    None where it names none: debootstrap knows one of its own.
+    None where there is none: debootstrap then uses its default.
     """
     found = re.search(r"^(?:URIs:|deb(?:\s+\[[^\]]*\])?)\s+(\S+)", sources, re.MULTILINE)
     return found[1] if found else None

@@ -1,4 +1,4 @@
-"""Building images with buildah, podman or docker, whichever is there, and writing them out."""
+"""Building images with buildah, podman or docker, whichever is installed, and exporting them."""
 
 import json
 import shutil
@@ -17,7 +17,7 @@ from splitjob_local.images.engine import (
     describe,
 )
 
-# What lets pip and uv of a build find packages where this machine does.
+# Lets pip and uv inside a build use this machine's certificates and package index.
 CERTIFICATES = Path("/etc/ssl/certs")
 PIP_CONFIGURATION = Path("/etc/pip.conf")
 UV_CONFIGURATION = "system-certs = true\n"
@@ -26,7 +26,7 @@ LAST_LINES = 25
 
 @dataclass(frozen=True)
 class QuietEngine(Engine):
-    """A container engine whose words go to a file; standard output is for the command's answer."""
+    """A container engine that logs to a file: standard output belongs to the command's answer."""
 
     log: Path = field(kw_only=True)
 
@@ -53,11 +53,11 @@ class QuietEngine(Engine):
 
 @dataclass(frozen=True)
 class Builder:
-    """Builds and exports images, and keeps quiet about it.
+    """Builds and exports images; the engine's output goes to a log.
 
     Attributes:
-        engine: what does it.
-        folder: for logs and what a build needs beside the checkout.
+        engine: runs the builds.
+        folder: for the log and temporary files of a build.
     """
 
     engine: QuietEngine
@@ -101,7 +101,7 @@ class Builder:
         return answer.returncode == 0
 
     def build(self, target: Target, tag: str, how: Build) -> None:
-        """Build an image, with this machine's way to packages.
+        """Build an image, with this machine's certificates and package index.
 
         Raises:
             ImageError: it failed; with the end of what the engine said.
@@ -120,7 +120,7 @@ class Builder:
     def _options(self) -> Sequence[str]:
         if self.program == "docker":
             return ["--network=host"]
-        # Newer certificates and a mirror of the package index, where this machine has them.
+        # This machine may have newer certificates and a mirror of the package index.
         uv = self.folder / "uv.toml"
         uv.write_text(UV_CONFIGURATION)
         mounts = [f"--volume={uv}:/etc/uv/uv.toml:ro"]
@@ -132,7 +132,7 @@ class Builder:
     def export(self, image: str, folder: Path) -> Path:
         """Write an image's manifest, configuration and layers into a folder, uncompressed.
 
-        Each lies there under its SHA-256; what is there already is not written again.
+        Each file is named by its SHA-256; existing files are not written again.
 
         Returns:
             The manifest.

@@ -1,7 +1,7 @@
-"""The control group that all pods of the node are in, and its end.
+"""Creating and removing the control group that contains all pods of the node.
 
-A kubelet wants the group to be there, and leaves what is in it behind when it is ended without its
-pods. Version 1 has a tree for each controller, version 2 one tree.
+A kubelet expects the group to exist, and leaves its content behind when it ends before its pods.
+Version 1 has one tree per controller, version 2 has a single tree.
 """
 
 from collections.abc import Iterator
@@ -9,13 +9,13 @@ from contextlib import suppress
 from pathlib import Path
 
 MOUNT = Path("/sys/fs/cgroup")
-# Version 1 starts a new group of these empty, and a process in it could not run anywhere.
+# In version 1 a new group has no processors and no memory nodes: no process could run in it.
 INHERITED = ("cpuset.cpus", "cpuset.mems")
 DELEGATED = "cgroup.subtree_control"
 
 
 def make_cgroups(name: str, mount: Path = MOUNT) -> None:
-    """Make a control group in every tree, with all that its parent may use.
+    """Create a control group in every tree, with everything that its parent may use.
 
     Args:
         name: from the root of the trees, with a slash in front.
@@ -49,6 +49,6 @@ def _trees(mount: Path) -> Iterator[Path]:
         yield mount
         return
     for tree in sorted(mount.iterdir()) if mount.is_dir() else ():
-        # A tree may be mounted under two names, and the second is a link.
+        # A tree may have a second name, which is a symbolic link.
         if (tree / "cgroup.procs").exists() and not tree.is_symlink():
             yield tree

@@ -40,12 +40,12 @@ from splitjob_local.processes.locks import try_lock
 from splitjob_local.processes.ports import PortLeases
 from splitjob_local.processes.supervised import ProcessSpec, clean_environment
 
-# How long an earlier cluster may take to end after its command was killed.
+# The longest time that an earlier cluster needs to end after its command was killed.
 LOCK_SECONDS = 20.0
 
 
 class ContainerCluster(LocalCluster):
-    """A cluster whose node is a kubelet over containerd; otherwise as a LocalCluster.
+    """A LocalCluster whose node is a kubelet over containerd.
 
     Attributes:
         processes: as of a LocalCluster, with `containerd`, `kubelet`, `kube-proxy`,
@@ -55,7 +55,7 @@ class ContainerCluster(LocalCluster):
         images: brings the project's images to the node.
 
     Raises:
-        RequirementError: the machine cannot, or does already.
+        RequirementError: the machine cannot run it, or runs one already.
     """
 
     node_name = NODE
@@ -178,7 +178,7 @@ def take_lock(seconds: float) -> IO[str]:
 
 @contextmanager
 def trusting(certificate: Path) -> Iterator[None]:
-    """Let this process trust the cluster's authority when it uses the bucket."""
+    """Make boto3 in this process trust the cluster's authority, for access to the bucket."""
     before = os.environ.get("AWS_CA_BUNDLE")
     os.environ["AWS_CA_BUNDLE"] = str(certificate)
     try:

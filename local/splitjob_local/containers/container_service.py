@@ -23,8 +23,8 @@ class ContainerService(Service):
     """The service in one namespace of a cluster that runs containers.
 
     Attributes:
-        images: brings them to the node.
-        trust: the certificate of the authority behind bucket and receivers.
+        images: builds and imports its images.
+        trust: the CA certificate of the bucket and the webhook receivers.
     """
 
     images: ServiceImages
@@ -32,7 +32,7 @@ class ContainerService(Service):
 
     @property
     def source_host(self) -> str:
-        """Where songs can be served from, so that workers may fetch them."""
+        """The address of this machine from which workers may fetch songs."""
         return WORLD
 
     @property
@@ -41,7 +41,7 @@ class ContainerService(Service):
         return VALUES
 
     def prepare(self) -> None:
-        """Hand the cluster's authority to the namespace, as a platform team would.
+        """Store the cluster's CA certificate in the namespace, as a platform team would.
 
         Raises:
             KubectlError: the cluster does not take it.
@@ -51,14 +51,14 @@ class ContainerService(Service):
         self.cluster.kubectl("create", "configmap", CA_CONFIG_MAP, source, namespace)
 
     def values(self) -> dict[str, Any]:
-        """Return the chart values that follow from this cluster; its images are there then.
+        """Return the chart values that depend on this cluster, after its images were imported.
 
         Raises:
             RequirementError: there is nothing to build images with.
             ProcessError: an image could not be built or imported.
         """
         tags = self.images.provide()
-        # Not the whole address: the API server has it too.
+        # Single ports, because the API server has the same address.
         outside = [
             {
                 "to": [{"ipBlock": {"cidr": f"{MACHINE}/32"}}],

@@ -1,7 +1,7 @@
 """The container runtime of the node, and its store of images, which outlives the cluster.
 
-Images are worth keeping: the worker's is several gigabytes. Containers are not: what an earlier
-cluster left in the store is removed before the kubelet sees it.
+Images are kept, since the worker's is several gigabytes. Containers that an earlier cluster left in
+the store are removed before the kubelet sees them.
 """
 
 import json
@@ -73,7 +73,7 @@ class Containerd:
         return ProcessSpec(NAME, command, clean_environment())
 
     def configure_network(self, pod_network: str) -> None:
-        """Let pods have addresses on a bridge of the node, and reach the rest under its own."""
+        """Give pods addresses on a bridge of the node, with NAT for outgoing connections."""
         plugins = [
             {
                 "type": "bridge",
@@ -120,9 +120,9 @@ class Containerd:
         return ["ctr", f"--address={self.socket}", "--namespace=k8s.io", *arguments]
 
     def remove_containers(self) -> None:
-        """Remove what is left of the containers of an earlier cluster."""
+        """Remove the containers that an earlier cluster left behind."""
         for container in self.ctr("containers", "list", "--quiet").split():
-            # Its snapshot may be gone already, which is what is wanted.
+            # Its snapshot may be gone already.
             with suppress(ProcessError):
                 self.ctr("containers", "remove", container)
 
@@ -131,15 +131,15 @@ class Containerd:
         return set(self.ctr("images", "list", "--quiet").split())
 
     def blobs(self) -> set[str]:
-        """Return the digests of what is in the content store, `sha256:<hex>`."""
+        """Return the digests of the blobs in the content store, `sha256:<hex>`."""
         return set(self.ctr("content", "list", "--quiet").split())
 
     def take(self, digest: str, file: Path) -> None:
-        """Take a blob into the content store.
+        """Add a blob to the content store.
 
-        It is put where the store keeps it as a second name of the file: containerd takes one that
-        lies there as received, so that gigabytes are neither copied nor read. On another file
-        system they are.
+        The file is hard-linked to where the store keeps its blobs: containerd takes a blob that is
+        already there as received, so that gigabytes are neither copied nor read. On another file
+        system the link fails and the content is copied.
 
         Raises:
             ProcessError: containerd refused it.

@@ -1,9 +1,9 @@
-"""The names of a cluster's Services: a DNS server for the node's pods.
+"""A DNS server that resolves the names of the cluster's Services for the node's pods.
 
     python -m splitjob_local.containers.dns ADDRESS KUBECONFIG
 
-Knows `<service>.<namespace>.svc.cluster.local`, and that nothing else exists: pods here have no
-way to the world. Follows the Services with a watch.
+It resolves `<service>.<namespace>.svc.cluster.local` and answers NXDOMAIN to everything else, since
+pods here cannot reach the internet. It follows the Services with a watch.
 """
 
 import ipaddress
@@ -25,14 +25,14 @@ Names = dict[str, str]
 
 
 class MalformedError(Exception):
-    """A packet is no DNS query."""
+    """A packet is not a DNS query."""
 
 
 def question(query: bytes) -> tuple[str, int, bytes]:
-    """Return the name asked for in lower case, the type, and the question as it stands.
+    """Parse a query: the name in lower case, the record type, and the raw question section.
 
     Raises:
-        MalformedError: it is cut short.
+        MalformedError: the query is truncated.
     """
     labels = []
     at = HEADER_BYTES
@@ -47,17 +47,17 @@ def question(query: bytes) -> tuple[str, int, bytes]:
 
 
 def answer(query: bytes, names: Names) -> bytes:
-    """Return the answer to a query: the address of a Service, nothing, or that it does not exist.
+    """Return the response to a query: an address, an empty answer, or NXDOMAIN.
 
     Raises:
-        MalformedError: it is no query.
+        MalformedError: it is not a query.
     """
     name, kind, asked = question(query)
     address = names.get(name)
     record = b""
     if address and kind == TYPE_A:
         packed = ipaddress.IPv4Address(address).packed
-        # The name is the one at the start of the question.
+        # A pointer to the name in the question section (RFC 1035, 4.1.4).
         record = b"\xc0\x0c" + struct.pack(">HHIH", TYPE_A, CLASS_IN, TTL_SECONDS, 4) + packed
     flags = ANSWER if address else NO_SUCH_NAME
     header = struct.pack(">HHHHH", flags, 1, 1 if record else 0, 0, 0)
@@ -65,7 +65,7 @@ def answer(query: bytes, names: Names) -> bytes:
 
 
 def follow(kubeconfig: str, names: Names) -> None:
-    """Keep the names as the cluster's Services are, for ever."""
+    """Keep the names up to date with the cluster's Services, for ever."""
     from kubernetes import client, config, watch  # noqa: PLC0415 - takes a second to import
 
     api = client.CoreV1Api(config.new_client_from_config(kubeconfig))
@@ -75,8 +75,8 @@ def follow(kubeconfig: str, names: Names) -> None:
                 api.list_service_for_all_namespaces, timeout_seconds=WATCH_SECONDS
             ):
                 _note(event["type"], event["object"], names)
-        except Exception as error:  # noqa: BLE001 the API server may be gone for a while
-            print(f"no news of Services: {error}", file=sys.stderr, flush=True)
+        except Exception as error:  # noqa: BLE001 - any failure of the watch: try again
+            print(f"the watch of Services failed: {error}", file=sys.stderr, flush=True)
         time.sleep(PAUSE_SECONDS)
 
 

@@ -1,10 +1,10 @@
 """The node's namespaces and addresses.
 
-The node is a network namespace with one cable to the machine. The machine's end has the address of
-all that is outside the cluster's node: API server, bucket, receivers. The node's end is the node's
-address; it forwards to its pods, and routes on the machine lead there, so that services and pods
-can be called from the machine. When the last process in the namespace ends, cable, routes, rules
-and bridges go with it.
+The node is a network namespace, connected to the machine by one pair of virtual interfaces (veth).
+The machine's end has the address of everything outside the node: API server, bucket, webhook
+receivers. The other end has the node's address; the node forwards to its pods, and routes on the
+machine lead there, so that Services and pods can be called from the machine. Interfaces, routes,
+rules and bridges disappear with the last process in the namespace.
 """
 
 import os
@@ -22,29 +22,29 @@ from splitjob_local.processes.supervised import (
 MACHINE = "10.243.0.254"
 NODE_ADDRESS = "10.243.0.1"
 NODE_NETWORK_BITS = 24
-# The address is this cluster's alone, so the ports can be those that everybody knows.
+# Only this cluster uses the address, so the ports can be the usual ones.
 ETCD_PORT, ETCD_PEER_PORT, API_PORT, S3_PORT, WEBHOOK_PORT = 2379, 2380, 6443, 9000, 9443
 POD_NETWORK = "10.244.0.0/24"
-# Where clouds tell machines their secrets. Here something answers, to see that workers cannot ask.
+# Cloud metadata service. Something answers here, so that tests see workers cannot reach it.
 METADATA = "169.254.169.254"
-# An address that belongs to nobody (RFC 5737) and stands for the world outside.
+# A documentation address (RFC 5737) that stands for the internet.
 WORLD = "203.0.113.1"
 
 MACHINE_END, NODE_END = "tta-machine", "tta-node"
 NAME = "namespaces"
 START_SECONDS = 10.0
-# Folders that containerd, its shims, CNI and the kubelet insist on writing to.
+# Fixed paths that containerd, its shims, CNI and the kubelet write to.
 PRIVATE_FOLDERS = ("/run/netns", "/run/containerd", "/var/lib/cni", "/var/log/containers")
 
 
 @dataclass(frozen=True)
 class Namespaces:
-    """The network and mount namespaces of the node, held by a process that does nothing else."""
+    """The network and mount namespaces of the node, kept alive by a process that only sleeps."""
 
     pid: int
 
     def inside(self, *command: str | Path) -> tuple[str, ...]:
-        """Return a command line that runs this one inside."""
+        """Return the command line that runs a command inside."""
         folder = f"/proc/{self.pid}/ns"
         enter = ("nsenter", f"--net={folder}/net", f"--mount={folder}/mnt", "--")
         return (*enter, *map(str, command))
@@ -55,10 +55,10 @@ class Namespaces:
 
 
 def create(processes: Processes) -> Namespaces:
-    """Make the namespaces, and the cable between the machine and the node.
+    """Create the namespaces and the veth pair between machine and node.
 
     Raises:
-        ProcessError: the machine does not allow it, or has these addresses already.
+        ProcessError: the machine does not allow it, or uses these addresses already.
     """
     unshare = ("unshare", "--net", "--mount", "--propagation=private", "--", "sleep", "infinity")
     pid = processes.start(ProcessSpec(NAME, unshare, clean_environment()))

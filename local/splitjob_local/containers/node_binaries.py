@@ -29,7 +29,7 @@ def find_node_programs(say: Say) -> Programs:
 
 
 def node_programs_folder() -> Path:
-    """Return the folder in the cache for what is built from the source as it is now."""
+    """Return the folder in the cache for programs built from the present source."""
     digest = hashlib.sha256()
     for file in sorted(SOURCE.rglob("*")):
         if file.is_file():
@@ -44,7 +44,7 @@ def kubernetes_version() -> str:
 
 
 def is_complete(folder: Path) -> bool:
-    """Whether all programs are in a folder."""
+    """Whether a folder contains all programs."""
     return all((folder / name).exists() for name in (*NAMES, PAUSE))
 
 

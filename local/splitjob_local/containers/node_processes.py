@@ -19,11 +19,11 @@ KUBELET, PROXY, POLICIES = "kubelet", "kube-proxy", "network-policies"
 
 @dataclass(frozen=True)
 class NodePrograms:
-    """The programs of one node, as processes.
+    """The processes of one node and their configuration.
 
     Attributes:
-        folder: what the node keeps on disk.
-        programs: where the programs are.
+        folder: for the node's files.
+        programs: path by name.
         plane: the control plane that the node belongs to.
         containerd: its runtime.
         namespaces: where they run.
@@ -80,7 +80,7 @@ class NodePrograms:
             "volumePluginDir": str(self.folder / "plugins"),
             "nodeStatusUpdateFrequency": "2s",
             "nodeStatusReportFrequency": "2s",
-            # The cache of images belongs to the machine, not to this cluster.
+            # Never collect images: the store belongs to the machine and outlives this cluster.
             "imageGCHighThresholdPercent": 100,
             "evictionHard": {
                 "memory.available": "100Mi",
@@ -91,7 +91,7 @@ class NodePrograms:
         }
 
     def proxy(self) -> ProcessSpec:
-        """Return kube-proxy, which makes services reachable."""
+        """Return kube-proxy, which makes Services reachable."""
         kubeconfig = self.plane.kubeconfig("kube-proxy", "system:kube-proxy")
         configuration = {
             "apiVersion": "kubeproxy.config.k8s.io/v1alpha1",
@@ -103,7 +103,7 @@ class NodePrograms:
             "clusterCIDR": POD_NETWORK,
             "clientConnection": {"kubeconfig": str(kubeconfig)},
             "oomScoreAdj": 0,
-            # The limits of connections are the machine's, not the node's to set.
+            # 0: leave the machine's limits of connections as they are.
             "conntrack": {
                 "maxPerCore": 0,
                 "min": 0,
@@ -115,7 +115,7 @@ class NodePrograms:
         return self._process(PROXY, f"--config={file}", f"--hostname-override={NODE}")
 
     def policies(self) -> ProcessSpec:
-        """Return what enforces NetworkPolicies."""
+        """Return the controller that enforces NetworkPolicies."""
         kubeconfig = self.plane.kubeconfig("network-policies", "network-policies", "system:masters")
         return self._process(
             POLICIES,

@@ -1,4 +1,4 @@
-"""What a machine must have for a node that runs containers."""
+"""Checking that a machine can run a node with containers."""
 
 import os
 import shutil
@@ -8,7 +8,7 @@ from pathlib import Path
 
 from splitjob_local.images.engine import ENGINES
 
-# Each program, and the Debian package it is in.
+# Program -> Debian package.
 PACKAGES = {
     "containerd": "containerd",
     "ctr": "containerd",
@@ -33,7 +33,7 @@ class RequirementError(Exception):
 
 
 def check_requirements() -> None:
-    """See that this machine can run containers.
+    """Check that this machine can run containers.
 
     Raises:
         RequirementError: it is not Linux, we are not root, or a program is missing.
@@ -54,7 +54,7 @@ def check_requirements() -> None:
 
 
 def missing_packages(which: Which, has_cni_plugins: bool) -> list[str]:
-    """Return the Debian packages that bring what is missing, sorted, each once."""
+    """Return the Debian packages of missing programs, sorted, without repeats."""
     missing = {package for program, package in PACKAGES.items() if which(program) is None}
     if not has_cni_plugins:
         missing.add("containernetworking-plugins")

@@ -1,7 +1,7 @@
-"""The project's images in the node's store: built when their inputs changed, imported when new.
+"""The project's images in the node's store: built when their inputs change, imported when new.
 
-An image's tag is a hash of all that goes into it, so that an image whose inputs did not change is
-neither built nor imported again. Of a changed one only the steps and layers that changed are.
+An image's tag is a hash of its inputs, so that an image whose inputs did not change is neither
+built nor imported again. Of a changed image only the changed steps and layers are.
 """
 
 import tempfile
@@ -21,7 +21,7 @@ from splitjob_local.paths import REPOSITORY
 PREFIX = "docker.io/track-tree-audio"
 
 
-# Weights come from where there is no way to from everywhere; the demo model is in the code.
+# No weights: not every machine can download them, and the demo model is part of the code.
 SOURCES = (
     ImageSource(TARGETS["api"]),
     ImageSource(TARGETS["operator"]),
@@ -31,12 +31,12 @@ SOURCES = (
 
 @dataclass(frozen=True)
 class ServiceImages:
-    """Brings images into the store of a node.
+    """Builds images and imports them into the store of a node.
 
     Attributes:
         containerd: the node's runtime.
-        cache: beside the store, for what is on its way there.
-        say: is told what takes more than a moment.
+        cache: folder on the store's file system, for files on their way there.
+        say: told about steps that take a while.
         repository: the checkout to build from.
     """
 
@@ -46,13 +46,13 @@ class ServiceImages:
     repository: Path = REPOSITORY
 
     def provide(self, sources: Iterable[ImageSource] = SOURCES) -> dict[str, str]:
-        """See that the images are in the node's store.
+        """Make sure that the images are in the node's store.
 
         Returns:
             The tag of each, by its source's name.
 
         Raises:
-            RequirementError: there is nothing to build them with.
+            RequirementError: no engine can build them.
             ImageError: a build failed.
             ProcessError: an import failed.
         """

@@ -1,4 +1,4 @@
-"""Locks between processes: files held with `flock`, which the system frees when the holder dies."""
+"""Locks between processes: files held with `flock`, released by the system when the holder dies."""
 
 import fcntl
 from collections.abc import Callable, Iterator
@@ -8,7 +8,7 @@ from typing import IO
 
 
 def try_lock(path: Path) -> IO[str] | None:
-    """Take the lock at `path` if nobody holds it; it is held until the returned file is closed."""
+    """Take the lock at `path` unless it is held; closing the returned file releases it."""
     path.parent.mkdir(parents=True, exist_ok=True)
     file = path.open("a")
     try:
@@ -21,7 +21,7 @@ def try_lock(path: Path) -> IO[str] | None:
 
 @contextmanager
 def locked(path: Path, waiting: Callable[[], None]) -> Iterator[None]:
-    """Hold the lock at `path`; `waiting` is called once if somebody else has it."""
+    """Hold the lock at `path`; `waiting` is called once if another process holds it."""
     file = try_lock(path)
     if file is None:
         waiting()

@@ -1,8 +1,8 @@
 """Ports for clusters that share one machine.
 
 A port is leased with a lock file for as long as the cluster lives, so that two clusters never
-pick the same one, even while the server behind it is down for a restart. The ports lie
-below the range from which systems hand out ports for outgoing connections.
+pick the same one, even while the server behind it is down for a restart. The range lies below the
+ephemeral ports that systems use for outgoing connections.
 """
 
 import random
@@ -21,7 +21,7 @@ class NoFreePortError(Exception):
 
 
 class PortLeases:
-    """The ports of one cluster; given back by `close`."""
+    """The ports of one cluster; `close` releases them."""
 
     def __init__(self, folder: Path | None = None) -> None:
         self._folder = folder or cache_root() / "ports"
@@ -47,7 +47,7 @@ class PortLeases:
         return lock is not None
 
     def close(self) -> None:
-        """Give everything back."""
+        """Release all ports."""
         while self._locks:
             self._locks.pop().close()
 
@@ -59,7 +59,7 @@ class PortLeases:
 
 
 def is_free(port: int) -> bool:
-    """Whether a server could listen on this port of 127.0.0.1 now."""
+    """Whether a server could listen on this port of 127.0.0.1."""
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:

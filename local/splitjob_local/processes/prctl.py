@@ -1,6 +1,6 @@
-"""What a process can ask of Linux about the death of its relatives (prctl(2)).
+"""Process control of Linux (prctl(2)): signals on a parent's death, and adoption of orphans.
 
-Elsewhere these functions do nothing.
+On other systems these functions do nothing.
 """
 
 import ctypes
@@ -11,14 +11,14 @@ _PR_SET_PDEATHSIG = 1
 _PR_SET_CHILD_SUBREAPER = 36
 
 IS_LINUX = sys.platform == "linux"
-# Looked up now: between fork and exec of a program with threads the loader may be locked for good.
+# Looked up at import: between fork and exec of a threaded program the loader may be deadlocked.
 _prctl = ctypes.CDLL(None, use_errno=True).prctl if IS_LINUX else None
 
 
 def die_with_parent(number: int = signal.SIGKILL) -> None:
     """Have the kernel send this process a signal when its parent dies.
 
-    What counts is the thread of the parent that started this process.
+    The parent is the thread that started this process, not its whole process.
     """
     if _prctl is not None:
         _prctl(_PR_SET_PDEATHSIG, int(number), 0, 0, 0)

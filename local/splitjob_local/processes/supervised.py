@@ -1,4 +1,4 @@
-"""The owner's side of the supervisor: start it, and have it start, signal and end processes."""
+"""The client of the supervisor: starts it, and has it start, signal and end processes."""
 
 import json
 import os
@@ -24,7 +24,7 @@ class ProcessError(Exception):
 
 @dataclass(frozen=True)
 class ProcessSpec:
-    """A process to run: what, with which environment, and its seconds of grace at the end."""
+    """A process to run: command, environment, and seconds of grace between SIGTERM and SIGKILL."""
 
     name: str
     command: tuple[str, ...]
@@ -37,7 +37,7 @@ class Processes:
 
     Args:
         folder: everything of the cluster on disk.
-        held: files that stay open until the last of them has ended, for the locks on them.
+        held: locked files that stay open until the last process has ended.
 
     Attributes:
         folder: everything of the cluster on disk; deleted with it.
@@ -121,7 +121,7 @@ class Processes:
         return int(self._ask("status", name=name)["pid"])
 
     def ended(self) -> list[str]:
-        """Return the names of the processes that were started and do not run."""
+        """Return the names of the processes that were started and have ended."""
         return [name for name in self._specs if self.exit_code(name) is not None]
 
     def check(self, *names: str) -> None:
@@ -194,6 +194,6 @@ class Processes:
 
 
 def clean_environment(**extra: str) -> dict[str, str]:
-    """Return an environment with what any program needs and nothing of the user's settings."""
+    """Return an environment with what every program needs and none of the user's settings."""
     kept = ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "USER", "LD_LIBRARY_PATH")
     return {name: os.environ[name] for name in kept if name in os.environ} | extra

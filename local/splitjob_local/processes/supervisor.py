@@ -1,18 +1,18 @@
-"""The process that every process of a local cluster is a child of, and that outlives its owner.
+"""The parent of all processes of a local cluster: it outlives the command that started it.
 
     python -m splitjob_local.processes.supervisor FOLDER DESCRIPTOR
 
-The owner (`track-tree-audio local up`, the demo, a test run) may be killed in any way, also with
-`kill -9`. The supervisor then ends everything below it and deletes the cluster's FOLDER. It knows
-by the end of the socket it was given as DESCRIPTOR, and by its parent's process id; it sits in a
-session of its own, so that what is sent to the owner's process group does not reach it.
+The owner (`track-tree-audio local up`, the demo, a test run) may be killed in any way, even by
+`kill -9`. The supervisor then ends all its descendants and deletes the cluster's FOLDER. It notices
+by the end of file on the socket DESCRIPTOR and by its parent's process id. It has a session of its
+own, so that signals to the owner's process group do not reach it.
 
-On Linux it is also a subreaper: a descendant whose own parent dies becomes its child instead of
-getting lost, so nothing that a pod leaves behind can escape. Were the supervisor itself killed, its
-children would be killed by the kernel (PR_SET_PDEATHSIG). Other systems have neither; there the
-descendants known when the end begins are what is ended.
+On Linux it is also a subreaper: a descendant whose own parent dies becomes its child, so that
+nothing a pod leaves behind can escape. If the supervisor itself is killed, the kernel kills its
+children (PR_SET_PDEATHSIG). Other systems have neither; there it ends the descendants that it finds
+when the end begins.
 
-Requests and answers are JSON objects, one a line; `operations` lists them.
+Requests and answers are JSON objects, one per line; `Supervisor.handle` lists the operations.
 """
 
 import json
@@ -40,7 +40,7 @@ Message = dict[str, Any]
 
 
 class Supervisor:
-    """Starts, signals and watches named processes, and ends all of them at the end."""
+    """Starts, signals and watches named processes, and finally ends all of them."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -49,7 +49,7 @@ class Supervisor:
         self.ending = False
 
     def handle(self, request: Message) -> Message:
-        """Carry out one request; what goes wrong becomes the answer's `error`."""
+        """Carry out one request; a failure becomes the answer's `error`."""
         operations: dict[str, Callable[..., Message]] = {
             "start": self.start,
             "signal": self.signal,
@@ -66,8 +66,8 @@ class Supervisor:
     ) -> Message:
         """Start a process, its output appended to the file `log`.
 
-        `grace` is the time in seconds it gets between SIGTERM and SIGKILL when all ends; with 0
-        it is killed at once.
+        `grace` is the time in seconds between SIGTERM and SIGKILL when everything ends; with 0 it
+        is killed at once.
         """
         running = self.processes.get(name)
         if running is not None and running.poll() is None:
@@ -92,17 +92,17 @@ class Supervisor:
         return {}
 
     def status(self, name: str) -> Message:
-        """Tell the process id, and the exit code (negative: a signal) or None while it runs."""
+        """Return the process id, and the exit code (negative: a signal) or None while it runs."""
         process = self.processes[name]
         return {"pid": process.pid, "code": process.poll()}
 
     def end(self) -> Message:
-        """Ask for the end of everything."""
+        """Leave the loop of `serve`, which ends everything."""
         self.ending = True
         return {}
 
     def reap(self) -> None:
-        """Collect ended processes, those too that became ours when their parents died."""
+        """Reap ended processes, adopted ones included."""
         if not IS_LINUX:
             for process in self.processes.values():
                 process.poll()
@@ -121,7 +121,7 @@ class Supervisor:
                 os.waitpid(ended.si_pid, os.WNOHANG)
 
     def end_everything(self) -> None:
-        """End all processes, politely where a grace was asked for, and delete the folder."""
+        """End all processes, those with a grace period by SIGTERM first, and delete the folder."""
         remembered = psutil.Process().children(recursive=True)
         polite = [name for name, grace in self.graces.items() if grace > 0]
         for name in polite:
@@ -136,7 +136,7 @@ class Supervisor:
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def kill_descendants(self, remembered: list[psutil.Process]) -> None:
-        """Kill every process below this one until none is left, not even an ended one."""
+        """Kill all descendants until none is left, not even a zombie."""
         deadline = time.monotonic() + KILL_SECONDS
         while time.monotonic() < deadline:
             found = {*psutil.Process().children(recursive=True), *remembered}
@@ -168,7 +168,7 @@ def serve(supervisor: Supervisor, owner: int, connection: socket.socket) -> None
 
 
 def main() -> None:
-    """Run as the program described at the top of this file."""
+    """Run the supervisor."""
     owner = os.getppid()
     become_subreaper()
     supervisor = Supervisor(Path(sys.argv[1]))
@@ -179,7 +179,7 @@ def main() -> None:
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         signal.signal(number, end)
     with socket.socket(fileno=int(sys.argv[2])) as connection:
-        # The children must not hold the socket open when the owner looks for its end.
+        # Otherwise the children would keep the socket open after the supervisor has ended.
         connection.set_inheritable(False)
         try:
             serve(supervisor, owner, connection)

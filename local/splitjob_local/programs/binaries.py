@@ -1,8 +1,8 @@
-"""Where the programs of a local cluster come from.
+"""Finding the programs of a local cluster, or fetching them.
 
-In this order: programs that are installed already (`KUBEBUILDER_ASSETS`, then PATH) when all of
-them answer with a supported version; the cache; the official releases, each checked against the
-checksum its publisher put beside it; and where that fails, a build from source with Go.
+In this order: installed programs (`KUBEBUILDER_ASSETS`, then PATH), if all of them report a
+supported version; the cache; the official releases, each checked against its publisher's checksum;
+and where that fails, a build from source with Go.
 """
 
 import os
@@ -34,10 +34,10 @@ def find_binaries(say: Say) -> Programs:
     """Return the path of every program in PROGRAMS, fetching or building them where needed.
 
     Args:
-        say: is told, in words for a person, whatever takes more than a moment.
+        say: told about steps that take a while.
 
     Raises:
-        gobuild.GoBuildError: nothing worked; says what was tried last and what to do.
+        GoBuildError: nothing worked; says what was tried last and what to do.
     """
     folder = cache_folder()
     installed = installed_programs()
@@ -64,7 +64,7 @@ def cache_folder() -> Path:
 
 
 def installed_programs() -> Programs | None:
-    """Return the programs installed on this machine, or None unless all of them will do."""
+    """Return the programs installed on this machine, or None unless all are supported."""
     places = [os.environ.get("KUBEBUILDER_ASSETS", ""), *os.environ.get("PATH", "").split(":")]
     folders = [Path(place) for place in places if place]
     found: Programs = {}
@@ -78,12 +78,12 @@ def installed_programs() -> Programs | None:
 
 
 def is_complete(folder: Path) -> bool:
-    """Whether the cache holds every program; it is filled in one step, so all or nothing."""
+    """Whether a folder contains every program."""
     return all((folder / program.name).exists() for program in PROGRAMS)
 
 
 def fill_cache(folder: Path, say: Say) -> None:
-    """Download or build the programs, and put them at `folder` in one step."""
+    """Download or build the programs into `folder` of the cache."""
     fill_atomically(folder, is_complete, fetch, say)
 
 
@@ -93,15 +93,15 @@ def fill_atomically(
     fill: Callable[[Path, Say], None],
     say: Say,
 ) -> None:
-    """Fill a folder of the cache, so that it is there whole or not at all.
+    """Fill a folder of the cache atomically: it appears complete or not at all.
 
-    A second process that wants the same waits for the first instead of doing the work again.
+    A second process that wants the same waits for the first instead of repeating the work.
 
     Args:
-        folder: where it is to be.
-        complete: whether a folder holds what it should.
-        fill: puts it into an empty folder.
-        say: is told what takes more than a moment.
+        folder: the folder to fill.
+        complete: whether a folder has its full content.
+        fill: fills an empty folder.
+        say: told about steps that take a while.
     """
     folder.parent.mkdir(parents=True, exist_ok=True)
 
@@ -123,7 +123,7 @@ def fill_atomically(
 
 
 def fetch(folder: Path, say: Say) -> None:
-    """Fill `folder` with the official releases, or with a build where they cannot be had."""
+    """Fill `folder` with the official releases; without them, build from source."""
     try:
         download_programs(Releases(), folder, say)
     except ReleaseUnavailableError as error:

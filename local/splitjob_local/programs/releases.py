@@ -1,8 +1,8 @@
-"""Official release downloads of the control plane and the S3 server.
+"""Downloads of the official releases of the control plane and the S3 server.
 
-Every publisher puts a checksum beside its files; nothing is used that does not match it. All the
-checksums are asked for first: they are small, so a machine that cannot reach a publisher finds out
-within seconds and not after the first hundred megabytes.
+Every file is checked against the checksum that its publisher provides. All checksums are fetched
+first: they are small, so that a machine that cannot reach a publisher finds out within seconds and
+not after the first hundred megabytes.
 """
 
 import hashlib
@@ -29,7 +29,7 @@ READ_SECONDS = 30.0
 
 
 class ReleaseUnavailableError(Exception):
-    """A release cannot be had from here; the message names the address and the reason."""
+    """A release cannot be downloaded; the message names the address and the reason."""
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,7 @@ class Release:
 
 @dataclass(frozen=True)
 class Releases:
-    """The releases that make up a cluster, at the addresses their publishers use."""
+    """The releases of a cluster's programs, at their publishers' addresses."""
 
     kubernetes: str = "https://dl.k8s.io"
     etcd: str = "https://github.com/etcd-io/etcd/releases/download"
@@ -104,15 +104,15 @@ def download_programs(releases: Releases, folder: Path, say: Say) -> None:
 
     Args:
         releases: what to download, and from where.
-        folder: an existing folder; on failure it may hold some of the programs.
-        say: is told what is being downloaded.
+        folder: an existing folder; after a failure it may contain some of the programs.
+        say: told what is being downloaded.
 
     Raises:
-        ReleaseUnavailableError: a file cannot be had, or does not match its checksum.
+        ReleaseUnavailableError: a file cannot be downloaded, or does not match its checksum.
     """
     files = releases.files()
     timeout = httpx.Timeout(READ_SECONDS, connect=CONNECT_SECONDS)
-    # A server must not pack what is packed already: the checksum is over the file as published.
+    # No transfer compression: the checksum is over the file as published.
     headers = {"accept-encoding": "identity"}
     with httpx.Client(timeout=timeout, follow_redirects=True, headers=headers) as client:
         with ThreadPoolExecutor(len(files)) as pool:
@@ -140,7 +140,7 @@ def published_checksum(client: httpx.Client, release: Release) -> str:
 
 
 def checksum_in(text: str, file_name: str) -> str | None:
-    """Find the SHA-256 of `file_name` in a checksum file; a file of one bare sum is its sum."""
+    """Return the SHA-256 of `file_name` in a checksum file, which may be one bare sum; or None."""
     words = text.split()
     if len(words) == 1 and _is_sha256(words[0]):
         return words[0].lower()

@@ -1,4 +1,4 @@
-"""The programs a local cluster is made of, and the versions this project is built against."""
+"""The programs of a local cluster, and the versions of them that this project works with."""
 
 import platform
 import re
@@ -15,9 +15,9 @@ Version = tuple[int, int, int]
 
 @dataclass(frozen=True)
 class Program:
-    """One program: how it tells its version, and the oldest one that will do.
+    """One program: how to ask its version, and the oldest supported one.
 
-    `module` is the Go module whose pinned version is the one this project builds.
+    `module` is its Go module; this project builds the version pinned in `local/tools`.
     """
 
     name: str
@@ -31,7 +31,7 @@ ETCD = "go.etcd.io/etcd/server/v3"
 HELM = "helm.sh/helm/v4"
 VERSITYGW = "github.com/versity/versitygw"
 
-# 1.32 is the first Kubernetes with `selectableFields` of a CRD as a finished feature.
+# 1.32 is the first Kubernetes in which `selectableFields` of a CRD are stable.
 OLDEST_KUBERNETES = (1, 32, 0)
 
 PROGRAMS = (
@@ -73,13 +73,13 @@ def platform_name() -> tuple[str, str]:
 
 
 def version_in(text: str) -> Version | None:
-    """Return the first version number in what a program printed about itself."""
+    """Return the first version number in the output of a program."""
     match = re.search(r"v?(\d+)\.(\d+)\.(\d+)", text)
     return (int(match[1]), int(match[2]), int(match[3])) if match else None
 
 
 def version_of(path: Path, program: Program) -> Version | None:
-    """Ask the program at `path` for its version; None when it gives no usable answer."""
+    """Return the version of the program at `path`; None if it does not report one."""
     try:
         answer = subprocess.run(
             [path, *program.version_arguments],
@@ -95,7 +95,7 @@ def version_of(path: Path, program: Program) -> Version | None:
 
 
 def is_supported(path: Path, program: Program) -> bool:
-    """Whether the program at `path` answers with a version that this project works with."""
+    """Whether the program at `path` has a version that this project works with."""
     version = version_of(path, program)
     return version is not None and version >= program.oldest
 
