@@ -176,7 +176,7 @@ class LocalCluster:
         self.processes.start(etcd)
         self.processes.start(api_server)
         self.wait_until_ready()
-        # Started earlier, before the API server has its RBAC roles, they would back off for seconds.
+        # Not earlier: without the API server's RBAC roles they would back off for seconds.
         for spec in rest:
             self.processes.start(spec)
 

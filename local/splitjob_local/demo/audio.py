@@ -1,4 +1,4 @@
-"""Reading and writing sound, with FFmpeg's libraries through PyAV."""
+"""Reading and writing audio, with FFmpeg's libraries through PyAV."""
 
 import io
 import wave
@@ -23,13 +23,12 @@ class UnreadableError(Exception):
 def decode(file: Path, rate: int) -> Signal:
     """Return the audio of a file as float32 of shape (2, n), full scale 1.
 
-    Mono is on both sides at its own level; more than two channels are mixed down by FFmpeg. What
-    is damaged is left out, as players do.
+    Mono is copied to both channels; more than two channels are mixed down by FFmpeg. Damaged parts
+    are skipped, as players do.
 
     Args:
-        file: any format FFmpeg reads; the audio track that it marks as its default is taken, else
-            the first.
-        rate: the sample rate wanted, Hz; resampled where the file has another.
+        file: any format FFmpeg reads; its default audio track is used, else the first.
+        rate: sample rate of the result, Hz.
 
     Raises:
         UnreadableError: there is no audio in it.
@@ -44,7 +43,7 @@ def decode(file: Path, rate: int) -> Signal:
             for frame in _frames(container, track):
                 blocks += map(_samples, resampler.resample(frame))
             blocks += map(_samples, resampler.resample(None))
-        length = _said_length(file, rate)
+        length = _declared_length(file, rate)
     except (av.FFmpegError, IndexError, OSError, ValueError) as error:
         raise UnreadableError(f"{file} holds no audio that can be read: {error}") from None
     if not blocks:
@@ -59,7 +58,7 @@ def _default_track(container: InputContainer) -> AudioStream:
 
 
 def _frames(container: InputContainer, track: AudioStream) -> Iterator[av.AudioFrame]:
-    """Yield what can be decoded; the end of a file is often something else, such as a tag."""
+    """Yield the frames that can be decoded; many files end with other data, such as a tag."""
     begun = False
     try:
         for packet in container.demux(track):
@@ -72,10 +71,10 @@ def _frames(container: InputContainer, track: AudioStream) -> Iterator[av.AudioF
             raise
 
 
-def _said_length(file: Path, rate: int) -> int | None:
-    """Return how many samples an m4a or mp4 says it has: FFmpeg gives its last frame whole.
+def _declared_length(file: Path, rate: int) -> int | None:
+    """Return the length in samples that an m4a or mp4 declares; FFmpeg pads the last frame.
 
-    The sample table says so where its last entry is shorter than the first, else the edit list.
+    It is in the sample table if its last entry is shorter than the first, else in the edit list.
     """
     with av.open(str(file), metadata_errors="ignore") as container:
         track = _default_track(container)
@@ -107,7 +106,7 @@ def write_wav(file: Path, signal: Signal, rate: int) -> None:
 
 
 def to_webm(signal: Signal, rate: int, kbps: int) -> bytes:
-    """Return a signal of shape (2, n) as Opus in WebM: small, quick to make, played everywhere.
+    """Return a signal of shape (2, n) as Opus in WebM, which is small and plays in every browser.
 
     Args:
         signal: full scale 1.
@@ -116,7 +115,7 @@ def to_webm(signal: Signal, rate: int, kbps: int) -> bytes:
     """
     out = io.BytesIO()
     with av.open(out, "w", format="webm") as container:
-        # The fastest of the encoder's settings: this is for listening in a page, no more.
+        # The fastest setting of the encoder is good enough for a page.
         stream = container.add_stream("libopus", rate=48000, options={"compression_level": "0"})
         stream.bit_rate = kbps * 1000
         stream.layout = "stereo"

@@ -1,4 +1,4 @@
-"""A signed HTTP client, as somebody who calls the service would write it."""
+"""A signed HTTP client, as a caller of the service would write it."""
 
 import time
 from typing import Self
@@ -30,7 +30,7 @@ class SignedClient:
         return self._signer.sign(payload, int(time.time()) - seconds_ago)
 
     def post(self, path: str, body: bytes, headers: dict[str, str] | None = None) -> httpx.Response:
-        """POST a body: signed, or with the headers given instead."""
+        """POST a body, signed or with the given headers instead."""
         signed = self.headers("POST", path, body) if headers is None else headers
         content_type = {"Content-Type": "application/json"}
         return self._http.post(path, content=body, headers=signed | content_type)

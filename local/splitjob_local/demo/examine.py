@@ -1,4 +1,4 @@
-"""Looking at what came back: webhook, manifest, stems, and that no secret got anywhere."""
+"""The checks of the results: webhook, manifest and stems."""
 
 import json
 import time
@@ -10,7 +10,7 @@ from typing import Any
 from splitjob_io.storage import S3Service
 from splitjob_local.demo import verify
 from splitjob_local.demo.audio import Signal, decode, rms_dbfs
-from splitjob_local.demo.narrate import Narrator
+from splitjob_local.demo.narrator import Narrator
 from splitjob_local.demo.receiver import Delivery
 from splitjob_local.demo.song import Song
 
@@ -19,14 +19,14 @@ FRESH_SECONDS = 300
 
 @dataclass
 class Separation:
-    """What came back.
+    """The results of one separation.
 
     Attributes:
         body: of the webhook.
         manifest: of the bucket.
-        stems: as downloaded and decoded, by type.
-        files: where they are.
-        sdr: by stem: its SDR and that of the unseparated song, dB; empty where not known.
+        stems: downloaded and decoded, by type.
+        files: the downloaded files, by type.
+        sdr: by stem: its SDR and that of the unseparated song, dB; empty for a song of the user's.
         residual: mixture minus stems, dBFS.
     """
 
@@ -72,7 +72,7 @@ def examine_webhook(
 def examine_stems(
     narrator: Narrator, separation: Separation, storage: S3Service, song: Song, folder: Path
 ) -> None:
-    """Download the stems and hold them against the webhook, the manifest and the song."""
+    """Download the stems and compare them with the webhook, the manifest and the song."""
     _download(separation, storage, song, folder)
     stems = separation.body["stems"]
     narrator.check(
@@ -93,7 +93,7 @@ def examine_stems(
     )
     wanted = song.mixture.shape[1]
     narrator.check(
-        # One sample off where the song had to be resampled: that can be rounded either way.
+        # Resampling a song can round its length up or down by one sample.
         all(abs(stem.shape[1] - wanted) <= 1 for stem in separation.stems.values()),
         f"every stem is as long as the song, {wanted} samples",
     )

@@ -1,4 +1,4 @@
-"""Which model separates the demo's song."""
+"""The choice of the model that separates the demo's song."""
 
 import os
 from collections.abc import Sequence
@@ -12,13 +12,13 @@ BETTER = "htdemucs"
 
 @dataclass(frozen=True)
 class Choice:
-    """A model, and what the chart must be told for it.
+    """A model and its chart values.
 
     Attributes:
         name: as in `aiModel`.
         chart_settings: `key=value` for helm.
-        words: why this one.
-        folders: of this machine, that pods must see for it.
+        words: the reason, for the user.
+        folders: of this machine, with its weights; pods must see them.
     """
 
     name: str
@@ -28,7 +28,7 @@ class Choice:
 
 
 def choose(own_song: bool) -> Choice:
-    """Return the model for a song: `htdemucs` for the user's own where its weights are there.
+    """Return the model for a song: `htdemucs` for the user's own if MODEL_DIR has its weights.
 
     Args:
         own_song: whether the song is a file of the user's.

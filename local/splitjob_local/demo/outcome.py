@@ -1,4 +1,4 @@
-"""What the demo leaves: the page, the listing, and words about what went wrong or can be seen."""
+"""The demo's results: the page, the list of files, the reason for a failure, what to try next."""
 
 import json
 from collections.abc import Sequence
@@ -9,15 +9,15 @@ from splitjob.resource import LABEL_SPLITJOB
 from splitjob_local.cluster.kubectl import KubectlError
 from splitjob_local.cluster.local_cluster import LocalCluster
 from splitjob_local.demo.examine import Separation
-from splitjob_local.demo.narrate import Check
+from splitjob_local.demo.narrator import Check
 from splitjob_local.demo.page import Page, Track
 from splitjob_local.demo.song import Song
 
 LOG_LINES = 15
 
 
-def why_not(cluster: LocalCluster, splitjob: dict[str, Any]) -> str:
-    """Return why a SplitJob did not succeed: its failure, and the worker's last words."""
+def failure_report(cluster: LocalCluster, splitjob: dict[str, Any]) -> str:
+    """Return why a SplitJob did not succeed: its failure and the end of the worker's log."""
     failure = splitjob.get("status", {}).get("failure") or {}
     said = [f"{failure.get('code', 'not finished in time')}: {failure.get('message', '')}"]
     for text in logs(cluster, f"{LABEL_SPLITJOB}={splitjob['metadata']['name']}"):
@@ -33,7 +33,7 @@ def logs(cluster: LocalCluster, selector: str = "") -> list[str]:
         name = pod["metadata"]["name"]
         try:
             texts.append(cluster.kubectl("logs", "-n", namespace, name, "--all-containers"))
-        except KubectlError:  # a worker's pod that is just being cleaned up
+        except KubectlError:  # the pod was deleted in between
             continue
     return texts
 

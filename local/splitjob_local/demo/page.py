@@ -1,4 +1,4 @@
-"""One HTML page that holds everything: sounds, pictures, checks, documents. It needs no network."""
+"""A self-contained HTML page: players, waveforms, checks, documents."""
 
 import base64
 from collections.abc import Mapping, Sequence
@@ -11,11 +11,11 @@ from string import Template
 import numpy as np
 
 from splitjob_local.demo.audio import Signal, to_webm
-from splitjob_local.demo.narrate import Check
+from splitjob_local.demo.narrator import Check
 
 COLUMNS = 720
 HEIGHT = 76
-# Bit rates for listening; a long song gets a lower one, so that the page stays below some 40 MB.
+# A long song gets the lower bit rate, so that the page stays below some 40 MB.
 KBPS = 96
 LONG_KBPS = 64
 LONG_SECONDS = 240.0
@@ -31,7 +31,7 @@ MIXTURE_TINT = "#5a6375"
 
 @dataclass(frozen=True)
 class Track:
-    """A sound on the page.
+    """A player on the page.
 
     Attributes:
         name: as shown.
@@ -48,17 +48,17 @@ class Track:
 
 @dataclass(frozen=True)
 class Page:
-    """What the page shows.
+    """The content of the page.
 
     Attributes:
         title: the song's.
         subtitle: how it was separated.
         rate: sample rate of all tracks, Hz.
         mixture: the song.
-        stems: what came back.
-        measures: a table, its first row the header.
-        checks: what was looked at.
-        documents: texts by their titles.
+        stems: the separated stems.
+        measures: a table; its first row is the header.
+        checks: the results of the checks.
+        documents: texts by title.
     """
 
     title: str

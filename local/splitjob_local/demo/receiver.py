@@ -1,4 +1,4 @@
-"""A webhook receiver, as somebody who calls the service would run it."""
+"""A webhook receiver, as a caller of the service would run it."""
 
 import ssl
 import threading
@@ -29,11 +29,11 @@ class Delivery:
 
 
 class Receiver:
-    """Listens where webhooks may go and keeps what arrives, in a `with` block.
+    """Receives webhooks in a `with` block and keeps them.
 
     Args:
         base_url: `http://host:port/prefix`; listens on its host and port.
-        identity: what it proves itself with, for https.
+        identity: its certificate, for https.
     """
 
     def __init__(self, base_url: str, identity: KeyPair | None = None) -> None:
@@ -56,7 +56,7 @@ class Receiver:
         self._server.server_close()
 
     def wait(self, count: int, seconds: float) -> bool:
-        """Wait until so many webhooks have arrived; returns whether they have."""
+        """Wait until `count` webhooks have arrived; returns whether they have in time."""
         with self._arrived:
             return self._arrived.wait_for(lambda: len(self.deliveries) >= count, seconds)
 
@@ -78,21 +78,21 @@ class Receiver:
                 self.end_headers()
 
             def log_message(self, *_: object) -> None:
-                """Stay silent: the demo tells what arrives."""
+                """Log nothing: the demo prints what arrives."""
 
         return Handler
 
 
 def speak_tls(server: HTTPServer, identity: KeyPair) -> None:
-    """Let a server speak TLS, without one slow caller holding up the others.
+    """Make a server use TLS, so that one slow client does not block the others.
 
     Args:
-        server: one that has not taken a connection yet.
-        identity: what it proves itself with.
+        server: one that has not accepted a connection yet.
+        identity: its certificate.
     """
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(identity.certificate, identity.key)
-    # The handshake is left to the thread that serves the connection.
+    # The thread that serves a connection also does its handshake.
     server.socket = context.wrap_socket(
         server.socket, server_side=True, do_handshake_on_connect=False
     )

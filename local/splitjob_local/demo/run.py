@@ -1,4 +1,4 @@
-"""`track-tree-audio local demo`: the whole path, for real, told and checked step by step."""
+"""`track-tree-audio local demo`: the whole path on a real cluster, checked step by step."""
 
 import argparse
 import json
@@ -14,31 +14,31 @@ from urllib.parse import parse_qs, urlsplit
 from splitjob_local.cluster.lifetime import EndRequested, keep_running
 from splitjob_local.cluster.local_cluster import ClusterOptions, LocalCluster
 from splitjob_local.demo import outcome
-from splitjob_local.demo.asking import ask
 from splitjob_local.demo.audio import UnreadableError
 from splitjob_local.demo.client import SignedClient
 from splitjob_local.demo.examine import Separation, examine_stems, examine_webhook
-from splitjob_local.demo.leftovers import processes_of
 from splitjob_local.demo.models import Choice, choose
-from splitjob_local.demo.narrate import Narrator
+from splitjob_local.demo.narrator import Narrator
 from splitjob_local.demo.receiver import Receiver
 from splitjob_local.demo.song import Song, synthesise, take
+from splitjob_local.demo.stray_processes import processes_of
+from splitjob_local.demo.submit import submit
 from splitjob_local.demo.watch import Watch, wait_for
 from splitjob_local.node_kinds import cluster_class
 
 STEPS = 8
-INTERRUPTED = 130  # as a shell says it
-# The longest wait for a job: a start, and this many times the song's length.
+INTERRUPTED = 130  # as shells report SIGINT
+# The longest wait for a job: the start, plus this many seconds per second of the song.
 START_SECONDS = 120.0
 SECONDS_PER_SECOND = 20.0
 
 
-class StoryEndedError(Exception):
-    """The demo cannot go on; a check that does not hold has been noted already."""
+class DemoAbortedError(Exception):
+    """The demo cannot go on; the failed check has been recorded."""
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Play the demo.
+    """Run the demo.
 
     Args:
         arguments: `song`, `out`, `keep`, `containers`, and `values` and `set` for the chart.
@@ -52,13 +52,13 @@ def run(arguments: argparse.Namespace) -> int:
     with ExitStack() as stack:
         demo = Demo(narrator, out, stack, arguments)
         try:
-            demo.play()
+            demo.run()
         except UnreadableError as error:
             print(f"track-tree-audio: {error}", file=sys.stderr)
             return 1
         except EndRequested:
             return INTERRUPTED
-        except StoryEndedError:
+        except DemoAbortedError:
             pass
         holds = narrator.end()
         if arguments.keep:
@@ -67,12 +67,12 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 class Demo:
-    """The steps, and what one hands to the next.
+    """The steps of the demo.
 
     Args:
-        narrator: tells them.
+        narrator: prints them.
         out: the folder for the results.
-        stack: ends what was started, however the story ends.
+        stack: ends what was started, however the demo ends.
         arguments: of the command line.
 
     Attributes:
@@ -92,12 +92,12 @@ class Demo:
         self.kind = "containers" if arguments.containers else "processes"
         self.job = ""
 
-    def play(self) -> None:
-        """Play all steps.
+    def run(self) -> None:
+        """Run all steps.
 
         Raises:
             UnreadableError: the user's song cannot be used; nothing was started.
-            StoryEndedError: a step failed in a way that leaves nothing for the next.
+            DemoAbortedError: a step failed, so that the next one is impossible.
         """
         own: Path | None = self.arguments.song
         song = take(own, self.out) if own else None
@@ -117,7 +117,7 @@ class Demo:
             self.end(cluster)
 
     def start(self, song: Song | None, model: Choice) -> tuple[LocalCluster, Song]:
-        """Start the cluster; compose the song meanwhile."""
+        """Start the cluster, and compose the song in the meantime."""
         options = ClusterOptions(
             values=self.arguments.values,
             settings=[*model.chart_settings, *self.arguments.set],
@@ -177,9 +177,9 @@ class Demo:
                 SignedClient(urls[0], cluster.service.token) as first,
                 SignedClient(urls[-1], cluster.service.token) as last,
             ):
-                name = ask(self.narrator, first, last, json.dumps(request).encode())
+                name = submit(self.narrator, first, last, json.dumps(request).encode())
             if name is None:
-                raise StoryEndedError
+                raise DemoAbortedError
             return name
 
     def follow(self, cluster: LocalCluster, name: str, song: Song) -> dict[str, Any]:
@@ -203,8 +203,8 @@ class Demo:
                 )
             done = {one["type"] for one in conditions if one["status"] == "True"}
             if not self.narrator.check("Succeeded" in done, "the SplitJob succeeded"):
-                self.narrator.show(outcome.why_not(cluster, splitjob))
-                raise StoryEndedError
+                self.narrator.show(outcome.failure_report(cluster, splitjob))
+                raise DemoAbortedError
             self.narrator.check("Notified" in done, "and its receiver was notified")
             return splitjob
 
@@ -223,8 +223,8 @@ class Demo:
             if body is None or not self.narrator.check(
                 body["status"] == "completed", "it says: completed"
             ):
-                raise StoryEndedError
-            # The bytes that were signed, so that the signature can be tried on the file.
+                raise DemoAbortedError
+            # The raw bytes, so that the signature can be verified against the file.
             (self.out / "webhook.json").write_bytes(receiver.deliveries[0].body)
             return body
 
@@ -248,7 +248,7 @@ class Demo:
         splitjob: dict[str, Any],
         source: str,
     ) -> None:
-        """Leave everything in a folder, with a page to listen to."""
+        """Write all results into a folder, with a page to listen to."""
         with self.narrator.step(
             "Leave everything in a folder", "To listen, and to read at leisure."
         ):
@@ -277,7 +277,7 @@ class Demo:
             self.narrator.show(outcome.listing(self.out))
 
     def keep(self) -> None:
-        """Keep the cluster until Ctrl-C, and say how to look around."""
+        """Keep the cluster running until Ctrl-C, and print how to explore it."""
         if self.cluster is None:
             return
         print(outcome.tour(self.cluster, self.job), flush=True)
@@ -285,7 +285,7 @@ class Demo:
             keep_running(self.cluster)
 
     def end(self, cluster: LocalCluster) -> None:
-        """End the cluster and see that nothing of it is left."""
+        """End the cluster and check that nothing of it is left."""
         with self.narrator.step(
             "End the cluster", "Everything ran below one folder and one process, and goes with it."
         ):

@@ -18,10 +18,10 @@ class Song:
 
     Attributes:
         file: in the demo's folder.
-        title: for people.
+        title: for display.
         rate: sample rate of `mixture`, Hz.
         mixture: shape (2, n), decoded by the demo itself.
-        stems: what it was mixed from, where that is known.
+        stems: what it was mixed from; None for a song of the user's.
     """
 
     file: Path
@@ -32,13 +32,13 @@ class Song:
 
     @property
     def seconds(self) -> float:
-        """Its length."""
+        """Its length in seconds."""
         return float(self.mixture.shape[1]) / self.rate
 
 
 def synthesise(folder: Path) -> Song:
-    """Compose a song the demo model has never heard, and write its mixture as WAV."""
-    # Imported here, in the background: scipy takes a second or two.
+    """Compose a song that the demo model was not trained on, and write its mixture as WAV."""
+    # scipy takes a second or two to import; here that passes while the cluster starts.
     from splitjob_synth import render_song  # noqa: PLC0415
 
     stems = render_song(SEED, SECONDS, "heldout")

@@ -1,7 +1,7 @@
-"""The demo's checks, done from the documentation and not with the service's own code.
+"""Verification by the documentation alone, without the service's code.
 
-Signatures are computed with the standard library as a receiver in any language would, checksums
-over the files as they were downloaded, sums of samples from stems decoded again.
+Signatures are computed with the standard library, as a receiver in any language would; checksums
+over the downloaded files; sums of samples from stems that are decoded again.
 """
 
 import base64
@@ -15,10 +15,10 @@ import numpy as np
 from splitjob_local.demo.audio import Signal, rms_dbfs, sdr
 from splitjob_local.demo.receiver import Delivery
 
-# Between the residual the worker reports and the one computed here: 16 bit rounding, resampling.
+# The residual computed here may differ from the reported one by 16 bit rounding and resampling.
 RESIDUAL_TOLERANCE_DB = 1.0
 ROUNDING_DBFS = -80.0
-# Of the energy of a synthesised song, what the stems may miss together.
+# The share of a synthesised song's energy that may be missing from its stems.
 MAX_MISSING_PERCENT = 25.0
 
 
@@ -53,7 +53,7 @@ def residual_dbfs(
     Args:
         mixture: shape (2, n).
         stems: as decoded from the files.
-        gains: the gain against clipping that each stem was written with; taken back here.
+        gains: the gain against clipping of each written stem; undone here.
     """
     length = min(mixture.shape[1], *(stem.shape[1] for stem in stems.values()))
     rest = mixture[:, :length].astype(np.float64)
@@ -63,7 +63,7 @@ def residual_dbfs(
 
 
 def residuals_agree(ours: float, theirs: float) -> bool:
-    """Whether the residual computed here is the one reported, down to the rounding of 16 bits."""
+    """Whether two residuals in dBFS agree; below the rounding of 16 bits any two do."""
     both_tiny = max(ours, theirs) < ROUNDING_DBFS
     return both_tiny or abs(ours - theirs) <= RESIDUAL_TOLERANCE_DB
 

@@ -17,14 +17,14 @@ SLICE_SECONDS = 60.0  # below the time limit of a kubectl command
 
 
 class Watch:
-    """Follows the work on one SplitJob in a `with` block: the table, the Job, the worker's log.
+    """Follows one SplitJob in a `with` block: the table of SplitJobs, the Job, the worker's log.
 
     Args:
-        cluster: where to look.
+        cluster: kubectl for it.
         namespace: of the SplitJobs.
         name: the SplitJob.
-        show: is given each line that says something new.
-        log: the file that collects the worker's log.
+        show: called with each changed row.
+        log: the file for the worker's log.
     """
 
     def __init__(
@@ -77,7 +77,7 @@ class Watch:
                 self._follow()
 
     def _follow(self) -> None:
-        """Show the Job and its pod, and collect the worker's log: all three go when it is done."""
+        """Show the Job and its pod, and copy the worker's log: all are deleted after the job."""
         with suppress(KubectlError):
             for line in self._cluster.kubectl(
                 "get", "jobs,pods", "-n", self._namespace, self._selector

@@ -1,13 +1,13 @@
-"""The project's container images: built, measured and released with the engine that is there.
+"""Building, measuring and releasing the project's container images with the installed engine.
 
-What other parts of the project use:
+The interface for other parts of the project:
 
     from splitjob_local.images import TARGETS, Build, Engine, build, changed_layers, describe
 
     engine = Engine.find()                            buildah, podman or docker, else ImageError
     build(engine, TARGETS["api"], "localhost/api:x")  Build(...) holds base, arguments, options
     describe(engine, "localhost/api:x")               layers, labels, user, environment, ...
-    changed_layers(engine, before, after)             what a node that has one pulls for the other
+    changed_layers(engine, before, after)             what a node pulls for an upgrade
 
 By hand: `python -m splitjob_local.images --help`, or `make images`.
 """

@@ -1,4 +1,4 @@
-"""`python -m splitjob_local.images`: build the images, and measure what changes of them."""
+"""`python -m splitjob_local.images`: build the images, measure them and what changes in them."""
 
 import argparse
 import shutil
@@ -19,12 +19,12 @@ from splitjob_local.images.inputs import context_files
 from splitjob_local.images.layers import changed_layers, layer_sizes
 from splitjob_local.paths import REPOSITORY
 
-CHANGED_FILE = Path("common/splitjob/errors.py")  # all programs have it
+CHANGED_FILE = Path("common/splitjob/errors.py")  # part of every program
 CHANGED_MEGABYTES = 5.0
 
 
 def main() -> int:
-    """Run one of the commands; 0: done, 1: it failed or a figure is not met."""
+    """Run one of the commands; 0: success, 1: it failed or a limit is exceeded."""
     arguments = _parser().parse_args()
     try:
         engine = Engine.find(arguments.engine)
@@ -36,7 +36,7 @@ def main() -> int:
 
 
 def build_all(engine: Engine, arguments: argparse.Namespace) -> bool:
-    """Build images, print what their layers weigh, push them if asked to."""
+    """Build images, print the sizes of their layers, push them if asked to."""
     for name in arguments.images:
         image, started = _tag(arguments, name), time.monotonic()
         build(engine, TARGETS[name], image, build_of(arguments))
@@ -48,7 +48,7 @@ def build_all(engine: Engine, arguments: argparse.Namespace) -> bool:
 
 
 def sizes(engine: Engine, arguments: argparse.Namespace) -> bool:
-    """Print what the layers of images weigh, compressed as well."""
+    """Print the sizes of the layers of images, also compressed."""
     for name in arguments.images:
         _print_layers(engine, _tag(arguments, name), compress=True)
     return True
@@ -65,7 +65,7 @@ def _print_layers(engine: Engine, image: str, *, compress: bool) -> None:
 
 
 def changed(engine: Engine, arguments: argparse.Namespace) -> bool:
-    """Build images, change one Python file, build again, print what moved; false: too much."""
+    """Build images before and after a change of one Python file; print the changed layers."""
     good = True
     with tempfile.TemporaryDirectory() as folder:
         copy = Path(folder)
@@ -107,7 +107,7 @@ def reproducible(engine: Engine, arguments: argparse.Namespace) -> bool:
 
 
 def _copy_inputs(to: Path) -> None:
-    """Copy what the images are built from, in which nobody works meanwhile."""
+    """Copy the inputs of all images, so that edits in the checkout do not disturb a build."""
     dockerfiles = {REPOSITORY / target.file for target in TARGETS.values()}
     inputs = {REPOSITORY / ".dockerignore", *dockerfiles}
     for dockerfile in dockerfiles:

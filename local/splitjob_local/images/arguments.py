@@ -1,4 +1,4 @@
-"""What the commands that build images are told: which images, with what, how they are called."""
+"""The arguments that the commands for images share: which images, build options, names."""
 
 import argparse
 import os
@@ -15,11 +15,11 @@ EPILOG = "BUILD_OPTIONS in the environment goes to the engine's build command as
 
 
 def add_arguments(parser: argparse.ArgumentParser, tag: str = "") -> None:
-    """Add the arguments that all of these commands have.
+    """Add the shared arguments.
 
     Args:
         parser: of one command.
-        tag: the tag of the images where none is given; blank: the command knows one.
+        tag: the default tag; blank: the command has its own.
     """
     parser.add_argument("images", nargs="*", default=IMAGES, metavar="IMAGE", help="default: all")
     parser.add_argument("--engine", default="", help="buildah, podman or docker")
@@ -39,12 +39,12 @@ def add_arguments(parser: argparse.ArgumentParser, tag: str = "") -> None:
 def build_of(
     arguments: argparse.Namespace, root: Path = REPOSITORY, *, cached: bool = True
 ) -> Build:
-    """Return how images are to be built; see `Build` for `root` and `cached`."""
+    """Return the options of a build; see `Build` for `root` and `cached`."""
     given = dict(one.split("=", 1) for one in arguments.build_arg)
     options = shlex.split(os.environ.get("BUILD_OPTIONS", ""))
     return Build(arguments.base, given, options, root, cached, arguments.source)
 
 
 def image_name(arguments: argparse.Namespace, name: str) -> str:
-    """Return the whole name of an image, without its tag."""
+    """Return the full name of an image, without its tag."""
     return f"{arguments.registry.rstrip('/')}/{PREFIX}/{name}"

@@ -1,7 +1,7 @@
 """Known vulnerabilities of the packages in the lock file, as pip-audit finds them.
 
-`python -m splitjob_local.images.audit`. A source that does not answer is not a clean result: it is
-said, and the status is 2. `--if-reached` makes that 0, for CI on machines without the internet.
+`python -m splitjob_local.images.audit`. An unreachable source is not a clean result: it is
+reported with status 2, or with 0 under `--if-reached`, for CI on machines without the internet.
 """
 
 import json
@@ -19,7 +19,7 @@ PATIENCE_SECONDS = 300.0
 
 
 def judge(report: Mapping[str, Any] | None) -> tuple[int, str]:
-    """Return the status and what to say of pip-audit's report.
+    """Return the exit status and a message for pip-audit's report.
 
     Args:
         report: its JSON; None: there was none.

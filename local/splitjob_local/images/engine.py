@@ -1,4 +1,4 @@
-"""One way to build an image with buildah, podman or docker, whichever is there."""
+"""Building and inspecting images with buildah, podman or docker, whichever is installed."""
 
 import json
 import os
@@ -16,10 +16,9 @@ from splitjob_local.paths import REPOSITORY
 __all__ = ["PREFIX", "TARGETS", "Build", "Engine", "Image", "ImageError", "Target"]
 
 ENGINES = ("buildah", "podman", "docker")
-PREFIX = "track-tree-audio"  # of the images' names, as the chart has them
-BASE = "python:3.13-slim"  # as the Dockerfiles have it
-# The time in all layers and of the images themselves: the same sources make the same image. When a
-# commit was made is in its repository, which the label `revision` names it in.
+PREFIX = "track-tree-audio"  # of the images' names, as in the chart
+BASE = "python:3.13-slim"  # as in the Dockerfiles
+# The time stamp of images and of all files in them, so that the same sources make the same image.
 EPOCH = "0"
 
 
@@ -29,7 +28,7 @@ class ImageError(Exception):
 
 @dataclass(frozen=True)
 class Target:
-    """One image: its Dockerfile and the stage there."""
+    """One image: its Dockerfile and the stage in it."""
 
     name: str
     file: str
@@ -49,11 +48,11 @@ class Build:
     """How images are built.
 
     Attributes:
-        base: the base image; blank: as the Dockerfiles have it. A digest pins it.
+        base: the base image; blank: the one in the Dockerfiles. A digest pins it.
         arguments: build arguments: `MODELS`, `TORCH_BACKEND`.
         options: more options of the engine's `build`, e.g. `--network=host`.
         root: the checkout.
-        cached: whether steps that were run before are taken from the engine's cache.
+        cached: whether the engine may use its cache of earlier steps.
         source: the address of the repository for the image's labels; blank: none.
     """
 
@@ -67,7 +66,7 @@ class Build:
 
 @dataclass(frozen=True)
 class Image:
-    """What an engine says of an image.
+    """The properties of an image.
 
     Attributes:
         id: digest of its configuration.
@@ -94,10 +93,10 @@ class Engine:
 
     @classmethod
     def find(cls, name: str = "") -> "Engine":
-        """Return the engine of that name, else the first that works.
+        """Return the engine of that name; without a name, the first that works.
 
         Raises:
-            ImageError: there is none, or it does not answer.
+            ImageError: none is installed, or none works.
         """
         for one in (name,) if name else ENGINES:
             if shutil.which(one) and _quiet([one, "info"]).returncode == 0:
@@ -158,16 +157,16 @@ class Engine:
 
 
 def build(engine: Engine, target: Target, tag: str, how: Build | None = None) -> None:
-    """Build one image; what is built twice from the same sources and base has the same layers.
+    """Build one image reproducibly: the same sources and base give the same layers.
 
     Args:
         engine: what builds it.
         target: one of `TARGETS`.
         tag: its name, with a tag.
-        how: base, build arguments, options.
+        how: see `Build`.
 
     Raises:
-        ImageError: the engine failed; what it said went to the terminal.
+        ImageError: the engine failed; its output went to the terminal.
     """
     how = how or Build()
     words = [*_command(engine), "--file", str(how.root / target.file), "--target", target.stage]
@@ -190,9 +189,9 @@ def _command(engine: Engine) -> list[str]:
 
 
 def labels(how: Build) -> dict[str, str]:
-    """Return the OCI annotations that a Dockerfile cannot know; what is unknown is left out.
+    """Return the OCI annotations that a Dockerfile cannot know; unknown ones are left out.
 
-    https://github.com/opencontainers/image-spec/blob/main/annotations.md has their names.
+    Source: https://github.com/opencontainers/image-spec/blob/main/annotations.md
     """
     project = tomllib.loads((how.root / "pyproject.toml").read_text())["project"]
     name, _, digest = (how.base or BASE).partition("@")
@@ -207,7 +206,7 @@ def labels(how: Build) -> dict[str, str]:
 
 
 def revision(root: Path) -> str:
-    """Return the commit that a checkout is at, `-dirty` behind it where files differ; or blank."""
+    """Return the commit of a checkout, with `-dirty` if files differ; blank without git."""
     commit = _quiet(["git", "-C", str(root), "rev-parse", "HEAD"])
     if commit.returncode:
         return ""
@@ -216,7 +215,7 @@ def revision(root: Path) -> str:
 
 
 def describe(engine: Engine, image: str) -> Image:
-    """Return what the engine says of an image.
+    """Return the properties of an image.
 
     Raises:
         ImageError: there is no such image.

@@ -1,4 +1,4 @@
-"""What goes into an image, as its Dockerfile has it; nothing of it changed, no new build."""
+"""The inputs of an image, by its Dockerfile: unless one of them changes, no build is needed."""
 
 import hashlib
 import json
@@ -17,8 +17,8 @@ class ImageSource:
     """What one image is built from.
 
     Attributes:
-        target: its Dockerfile and the stage there.
-        arguments: of the build, beside the base image.
+        target: its Dockerfile and the stage in it.
+        arguments: build arguments, without the base image.
     """
 
     target: Target
@@ -26,7 +26,7 @@ class ImageSource:
 
 
 def inputs_hash(repository: Path, source: ImageSource, *base: str) -> str:
-    """Return a hash, good as a tag, of all that goes into an image.
+    """Return a hash of all inputs of an image, short enough for a tag.
 
     Args:
         repository: the checkout.
@@ -56,7 +56,7 @@ def context_files(repository: Path, dockerfile: str) -> list[Path]:
 
 
 def copied_paths(dockerfile: str) -> list[str]:
-    """Return what a Dockerfile copies from the context, not from other stages."""
+    """Return the paths that a Dockerfile copies from the build context, not from other stages."""
     joined = dockerfile.replace("\\\n", " ")
     paths: list[str] = []
     for line in re.findall(r"^(?:COPY|ADD)\s+(.+)$", joined, re.MULTILINE):
@@ -64,7 +64,7 @@ def copied_paths(dockerfile: str) -> list[str]:
         options = [word for word in words if word.startswith("--")]
         if not any(option.startswith("--from=") for option in options):
             paths += [word.rstrip("/") or "." for word in words[len(options) : -1]]
-    # Files that a RUN mounts from the context count as well.
+    # RUN can mount files from the context, too.
     for mount in re.findall(r"--mount=(type=bind\S*)", joined):
         values = dict(item.partition("=")[::2] for item in mount.split(","))
         if "from" not in values:
@@ -73,7 +73,7 @@ def copied_paths(dockerfile: str) -> list[str]:
 
 
 def _files_below(place: Path, repository: Path, rules: list[str]) -> Iterator[Path]:
-    """Yield the files at and below a place, without a look into folders that are ignored."""
+    """Yield the files at and below a path, without reading ignored folders."""
     name = place.relative_to(repository).as_posix()
     if place.is_file():
         if not is_ignored(name, rules):
@@ -84,12 +84,12 @@ def _files_below(place: Path, repository: Path, rules: list[str]) -> Iterator[Pa
 
 
 def _is_above_kept(name: str, rules: list[str]) -> bool:
-    """Whether a rule keeps something below a folder, which may be ignored itself."""
+    """Whether a rule includes something below a folder that may itself be ignored."""
     return name == "." or any(rule.startswith(f"!{name}/") for rule in rules)
 
 
 def is_ignored(path: str, rules: Iterable[str]) -> bool:
-    """Whether `.dockerignore` keeps a path out: the last rule that matches it decides."""
+    """Whether `.dockerignore` excludes a path: the last matching rule decides."""
     ignored = False
     parts = PurePosixPath(path).parts
     ways = ["/".join(parts[:length]) for length in range(1, len(parts) + 1)]

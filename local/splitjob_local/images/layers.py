@@ -1,4 +1,4 @@
-"""What of an image moves: its layers, their sizes, and which of them another image has not."""
+"""The layers of an image, their sizes, and which of them another image lacks."""
 
 import os
 import re
@@ -15,7 +15,7 @@ from splitjob_local.images.engine import Engine, ImageError, describe
 
 __all__ = ["Layer", "changed_layers", "layer_sizes"]
 
-LEVEL = 6  # gzip's, as engines compress what they push
+LEVEL = 6  # of gzip, as engines use when they push
 CHUNK = 1 << 20
 
 
@@ -26,7 +26,7 @@ class Layer:
     Attributes:
         digest: of its uncompressed tar archive.
         size: of that archive, in bytes.
-        compressed: as registries store it, in bytes; 0 where nobody asked.
+        compressed: size in a registry, in bytes; 0 if not measured.
     """
 
     digest: str
@@ -35,12 +35,12 @@ class Layer:
 
 
 def changed_layers(engine: Engine, before: str, after: str) -> list[Layer]:
-    """Return the layers of an image that another one lacks: what is pulled where that one is.
+    """Return the layers of an image that another one lacks: what an upgrade pulls.
 
     Args:
         engine: holds both.
-        before: the image that is there.
-        after: the one that is wanted.
+        before: the image that a node has.
+        after: the image that it pulls.
     """
     known = set(describe(engine, before).layers)
     wanted = [one for one in describe(engine, after).layers if one not in known]
@@ -52,13 +52,13 @@ def layer_sizes(
 ) -> list[Layer]:
     """Return some layers of an image with their sizes, in the order asked for.
 
-    The image is read as a stream, so that gigabytes of other layers need no room.
+    The image is read as a stream, so that other layers of gigabytes need no disk space.
 
     Args:
         engine: holds it.
         image: its name.
         wanted: digests of uncompressed layers.
-        compress: find out how small each gets, a minute for each 2 GB.
+        compress: measure the compressed sizes as well, about a minute for 2 GB.
     """
     found = {}
     for digest, size, content in _stream(engine, image):
@@ -70,7 +70,7 @@ def layer_sizes(
 
 
 def _stream(engine: Engine, image: str) -> Iterator[tuple[str, int, IO[bytes]]]:
-    """Yield digest, size and content of each layer; a layer's file has its digest for a name."""
+    """Yield digest, size and content of each layer; the archive names layers by digest."""
     with tempfile.TemporaryDirectory() as folder:
         pipe = Path(folder) / "image.tar"
         os.mkfifo(pipe)

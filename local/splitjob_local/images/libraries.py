@@ -1,7 +1,7 @@
-"""`python -m splitjob_local.images.libraries /opt/venv`: does each library find those it needs?
+"""`python -m splitjob_local.images.libraries /opt/venv`: does each library find its dependencies?
 
-The end of the worker's build runs it, in the image itself: what was left out of it was not linked
-against by anything that is still there.
+The worker's build runs it at its end, inside the image: it shows that no remaining library is
+linked against one that was left out.
 """
 
 import ctypes
@@ -15,12 +15,12 @@ __all__ = ["missing", "needed"]
 
 OF_THE_DRIVER = {"libcuda.so.1", "libnvidia-ml.so.1"}  # the node brings them
 
-# PyTorch's wheel brings it without libquadmath, and links nothing against it.
+# In PyTorch's wheel without its libquadmath; nothing is linked against it.
 UNUSED = {"torch/lib/libgfortran.so.5"}
 
 
 def missing(environment: Path) -> dict[str, list[str]]:
-    """Return the libraries of an environment that need one which is not there, with its name."""
+    """Return the libraries of an environment with missing dependencies: path -> their names."""
     found: dict[str, list[str]] = {}
     for site in environment.glob("lib/python3.*/site-packages"):
         found |= unresolved(site)
@@ -28,7 +28,7 @@ def missing(environment: Path) -> dict[str, list[str]]:
 
 
 def unresolved(site: Path) -> dict[str, list[str]]:
-    """Return the libraries below a folder that name one that is neither there nor the system's.
+    """Return the libraries of a folder whose dependencies are neither in it nor on the system.
 
     Args:
         site: a site-packages folder.
@@ -79,7 +79,7 @@ def _needed(content: mmap.mmap) -> list[str]:
 
 
 def main(environment: str) -> int:
-    """Print what is missing; 1: something is."""
+    """Print the missing dependencies; 1: there are some."""
     found = missing(Path(environment))
     for path, names in found.items():
         print(f"{path} needs {', '.join(names)}: see NEVER_LOADED in recipe.py", file=sys.stderr)

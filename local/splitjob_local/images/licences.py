@@ -1,7 +1,7 @@
-"""Licences of everything that the images hold or that development takes, against an allowlist.
+"""Checking the licences of all packages, in the images and for development, against an allowlist.
 
-`python -m splitjob_local.images.licences` checks them and writes docs/licences.md. What is allowed,
-and what was looked at by hand, is in pyproject.toml below `tool.track-tree-audio.licences`.
+`python -m splitjob_local.images.licences` checks them and writes docs/licences.md. The allowlist
+and the packages reviewed by hand are in pyproject.toml under `tool.track-tree-audio.licences`.
 """
 
 import json
@@ -27,7 +27,7 @@ IMAGES = {"api": "API", "operator": "operator", "job": "worker"}
 
 @dataclass(frozen=True)
 class Package:
-    """An installed package: what it says its licence is, and which images hold it."""
+    """An installed package: the licence in its metadata, and the images that contain it."""
 
     name: str
     version: str
@@ -37,12 +37,12 @@ class Package:
 
 @dataclass(frozen=True)
 class Policy:
-    """What may be used.
+    """The allowlist.
 
     Attributes:
         allowed: licences, as packages write them.
-        development: more of them, for what no image holds.
-        reviewed: packages (or patterns of names) looked at by hand, and what was found.
+        development: further licences for packages that are in no image.
+        reviewed: packages (or patterns of names) reviewed by hand -> the finding.
     """
 
     allowed: frozenset[str]
@@ -51,7 +51,7 @@ class Policy:
 
 
 def read_policy(root: Path = REPOSITORY) -> Policy:
-    """Return what pyproject.toml allows."""
+    """Return the allowlist in pyproject.toml."""
     tools = tomllib.loads((root / "pyproject.toml").read_text())["tool"]
     table: dict[str, Any] = tools["track-tree-audio"]["licences"]
     return Policy(frozenset(table["allowed"]), frozenset(table["development"]), table["reviewed"])
@@ -87,7 +87,7 @@ def read_packages(root: Path = REPOSITORY) -> list[Package]:
 
 
 def problems(packages: Collection[Package], policy: Policy) -> list[str]:
-    """Return a sentence for each package whose licence is not known to be fine."""
+    """Return a sentence for each package whose licence is neither allowed nor reviewed."""
     return [
         f"{one.name} {one.version}: {one.licence!r} is not allowed "
         f"{'in an image' if one.images else 'even for development'}; look at it, then add the "
@@ -150,7 +150,7 @@ def _row(package: Package) -> str:
 
 
 def main() -> int:
-    """Check all licences and write the page; 1: there are some that nobody has looked at."""
+    """Check all licences and write the page; 1: some are neither allowed nor reviewed."""
     packages, policy = read_packages(), read_policy()
     found = problems(packages, policy)
     for line in found:

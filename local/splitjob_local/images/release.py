@@ -1,8 +1,8 @@
-"""`python -m splitjob_local.images.release`: everything of a release, in one folder, and by digest.
+"""`python -m splitjob_local.images.release`: make all files of a release in one folder.
 
-It builds the images, stores each as an OCI layout, takes the bills of materials out of them,
-packages the chart, writes checksums, and prints the commands that push and sign. Without
-`--publish` nothing leaves this machine.
+It builds the images, stores each as an OCI layout, extracts their bills of materials, packages the
+chart, writes checksums, and prints the commands that push and sign by digest. Without `--publish`
+nothing leaves this machine.
 """
 
 import argparse
@@ -30,7 +30,7 @@ CHART = REPOSITORY / "charts/track-tree-audio"
 
 @dataclass(frozen=True)
 class Released:
-    """An image of a release: where it goes, its manifest's digest, its bill of materials."""
+    """An image of a release: its name, manifest digest, OCI layout and bill of materials."""
 
     reference: str
     digest: str
@@ -39,12 +39,12 @@ class Released:
 
     @property
     def by_digest(self) -> str:
-        """Return the name that no tag can change."""
+        """The name by digest, which a moved tag cannot change."""
         return f"{self.reference.rpartition(':')[0]}@{self.digest}"
 
 
 def release(arguments: argparse.Namespace) -> None:
-    """Make all parts of a release; with `--publish` push and sign them as well."""
+    """Make all files of a release; with `--publish` also push and sign them."""
     version = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["project"]["version"]
     out = Path(arguments.out)
     shutil.rmtree(out, ignore_errors=True)
@@ -93,7 +93,7 @@ def _package(out: Path) -> Path:
 
 
 def _checksums(out: Path) -> None:
-    """Write SHA-256 sums of the files that are handed out, in the format of `sha256sum`."""
+    """Write the SHA-256 sums of the release's files in the format of `sha256sum`."""
     lines = [
         f"{hashlib.sha256(path.read_bytes()).hexdigest()}  {path.name}"
         for path in sorted(out.iterdir())
@@ -103,12 +103,12 @@ def _checksums(out: Path) -> None:
 
 
 def commands(images: Iterable[Released], chart: Path, registry: str) -> list[list[str]]:
-    """Return what pushes a release and signs it: images, bills of materials, chart, all by digest.
+    """Return the commands that push and sign images, bills of materials and chart, by digest.
 
     Args:
-        images: as they lie in their layouts, whose digests a push keeps.
+        images: in OCI layouts, whose digests a push preserves.
         chart: the packaged chart.
-        registry: where all goes.
+        registry: the target.
     """
     found = []
     for one in images:

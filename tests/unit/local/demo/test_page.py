@@ -8,7 +8,7 @@ import numpy as np
 from splitjob_local.demo.audio import (
     Signal,
 )
-from splitjob_local.demo.narrate import Check
+from splitjob_local.demo.narrator import Check
 from splitjob_local.demo.page import Page, Track
 
 RATE = 44100

@@ -6,7 +6,7 @@ import psutil
 
 
 def processes_of(folder: Path) -> list[int]:
-    """Return the ids of the processes whose command line or working folder names a folder."""
+    """Return the ids of processes whose command line or working folder contains a folder's path."""
     found = []
     for process in psutil.process_iter():
         try:

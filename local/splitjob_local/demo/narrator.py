@@ -1,4 +1,4 @@
-"""Telling a story in steps: what happens, what it proves, how long it took."""
+"""Printing the demo's steps: what happens, what it proves, how long it took."""
 
 import os
 import sys
@@ -15,11 +15,11 @@ _BOLD, _DIM, _GREEN, _RED, _RESET = "\033[1m", "\033[2m", "\033[32m", "\033[31m"
 
 @dataclass(frozen=True)
 class Check:
-    """Something that was looked at.
+    """The result of one check.
 
     Attributes:
-        holds: whether it is as it must be.
-        what: a sentence that says what must be.
+        holds: whether it passed.
+        what: a sentence that says what was checked.
     """
 
     holds: bool
@@ -27,11 +27,11 @@ class Check:
 
 
 class Narrator:
-    """Tells the steps of a story and keeps its checks.
+    """Prints the steps and records their checks.
 
     Args:
         steps: how many steps there will be.
-        out: where the story goes.
+        out: the output.
 
     Attributes:
         checks: all checks so far, in order.
@@ -48,12 +48,12 @@ class Narrator:
 
     @property
     def failed(self) -> list[Check]:
-        """The checks that do not hold."""
+        """The checks that failed."""
         return [check for check in self.checks if not check.holds]
 
     @property
     def seconds(self) -> float:
-        """Seconds since the story began."""
+        """Seconds since the start."""
         return time.monotonic() - self._started
 
     @contextmanager
@@ -62,7 +62,7 @@ class Narrator:
 
         Args:
             title: what is done.
-            why: what it shows, for somebody who sees this for the first time.
+            why: what it shows, for a reader who is new to the service.
         """
         number = len(self.timings) + 1
         self._line(f"\n{self._paint(_BOLD, f'[{number}/{self._steps}] {title}')}")
@@ -73,16 +73,16 @@ class Narrator:
         self._line(self._paint(_DIM, f"    ({self.timings[title]:.1f} s)"))
 
     def say(self, text: str) -> None:
-        """Say something inside a step, wrapped to the page."""
+        """Print a sentence inside a step, wrapped."""
         self._wrapped(text)
 
     def show(self, text: str) -> None:
-        """Show something as it is, line by line: a command, an answer."""
+        """Print text unchanged, line by line: a command, an answer."""
         for line in text.splitlines():
             self._line(f"      {line}")
 
     def check(self, holds: bool, what: str) -> bool:
-        """Note whether something is as it must be; returns the same."""
+        """Record and print a check; returns `holds`."""
         self.checks.append(Check(holds, what))
         mark = self._paint(_GREEN, "✓") if holds else self._paint(_RED, "✗ NOT SO:")
         first, *rest = textwrap.wrap(what, WIDTH - 6)
@@ -92,7 +92,7 @@ class Narrator:
         return holds
 
     def end(self) -> bool:
-        """Sum up; returns whether every check held."""
+        """Print the summary; returns whether every check passed."""
         total = len(self.checks)
         self._line(f"\n{self._paint(_BOLD, 'Summary')}")
         for title, seconds in self.timings.items():

@@ -3,7 +3,7 @@
 import io
 import time
 
-from splitjob_local.demo.narrate import Narrator
+from splitjob_local.demo.narrator import Narrator
 
 
 def test_narrator_sums_up() -> None:

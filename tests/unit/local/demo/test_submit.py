@@ -1,4 +1,4 @@
-"""What the demo asks the API: a service that takes old signatures does not pass."""
+"""The requests that the demo submits: a service that takes old signatures does not pass."""
 
 import io
 import time
@@ -8,9 +8,9 @@ import httpx
 import pytest
 
 from splitjob.signing import SignatureError, Signer
-from splitjob_local.demo.asking import ask
 from splitjob_local.demo.client import SignedClient
-from splitjob_local.demo.narrate import Narrator
+from splitjob_local.demo.narrator import Narrator
+from splitjob_local.demo.submit import submit
 
 
 def answer(request: httpx.Request, *, forgetful: bool) -> httpx.Response:
@@ -34,6 +34,6 @@ def test_a_service_that_takes_old_signatures_is_found_out(*, forgetful: bool) ->
     for client in (first, last):
         transport = httpx.MockTransport(partial(answer, forgetful=forgetful))
         client._http = httpx.Client(base_url=client.base_url, transport=transport)
-    assert ask(narrator, first, last, b'{"webhook": "http://x/webhooks/1"}') == "j"
+    assert submit(narrator, first, last, b'{"webhook": "http://x/webhooks/1"}') == "j"
     failed = [check.what for check in narrator.failed]
     assert failed == (["signed 301 s ago, as a replay would be: 401"] if forgetful else [])

@@ -1,16 +1,16 @@
-"""Asking the service for a separation, and seeing that nobody else can."""
+"""Submitting the separation, and checking that requests that must be refused are."""
 
 from splitjob_local.demo.client import SignedClient
-from splitjob_local.demo.narrate import Narrator
+from splitjob_local.demo.narrator import Narrator
 
-TOO_OLD_SECONDS = 301  # a signature holds for 300
+TOO_OLD_SECONDS = 301  # a signature is valid for 300 s
 
 
-def ask(narrator: Narrator, first: SignedClient, last: SignedClient, body: bytes) -> str | None:
-    """POST a request, after four that must be refused and before one that must be the same.
+def submit(narrator: Narrator, first: SignedClient, last: SignedClient, body: bytes) -> str | None:
+    """POST a request, after four that must be refused and before a repeat that is the same job.
 
     Args:
-        narrator: notes the checks.
+        narrator: records the checks.
         first: a client of one replica of the API.
         last: a client of another.
         body: the request, as JSON; its webhook's path begins with /webhooks.
