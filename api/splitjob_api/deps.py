@@ -38,8 +38,7 @@ class Services:
 
 async def services(request: Request) -> Services:
     """Return the services of the app that serves a request."""
-    found = request.app.state.services
-    assert isinstance(found, Services)  # noqa: S101 - create_app put it there
+    found: Services = request.app.state.services
     return found
 
 

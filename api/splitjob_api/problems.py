@@ -8,7 +8,7 @@ from typing import Any
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, ConfigDict, Field
 from starlette.exceptions import HTTPException
 
 from splitjob.request_policy import FieldProblem
@@ -32,13 +32,17 @@ class FieldError(BaseModel):
 class Problem(BaseModel):
     """An error, as RFC 9457 describes it."""
 
+    model_config = ConfigDict(populate_by_name=True)
+
     type: str = "about:blank"
     title: str = Field(description="The status in words.")
     status: int = Field(description="The HTTP status.")
     code: str = Field(description="Stable, for programs.")
     detail: str = Field(description="What is wrong and what to do, for people.")
     errors: list[FieldError] | None = Field(default=None, description="With 422: each field.")
-    jobId: str | None = Field(default=None, description="With 409: the job of this key.")  # noqa: N815
+    job_id: str | None = Field(
+        default=None, alias="jobId", description="With 409: the job of this key."
+    )
 
 
 class ApiError(Exception):
@@ -79,10 +83,10 @@ class ApiError(Exception):
             code=self.code,
             detail=self.detail,
             errors=[FieldError(**one._asdict()) for one in self.errors] or None,
-            jobId=self.job_id,
+            job_id=self.job_id,
         )
         return JSONResponse(
-            problem.model_dump(exclude_none=True),
+            problem.model_dump(exclude_none=True, by_alias=True),
             status_code=self.status,
             headers=self.headers,
             media_type=MEDIA_TYPE,
@@ -117,11 +121,11 @@ def not_ready(unready: Sequence[Unready]) -> ApiError:
 
 def install_handlers(app: FastAPI) -> None:
     """Make an app answer every error as problem+json."""
-    app.add_exception_handler(ApiError, _api_problem)
-    app.add_exception_handler(ClusterUnavailableError, _cluster)
-    app.add_exception_handler(HTTPException, _http)
-    app.add_exception_handler(RequestValidationError, _validation)
-    app.add_exception_handler(Exception, _defect)
+    app.exception_handler(ApiError)(_api_error)
+    app.exception_handler(ClusterUnavailableError)(_cluster_unavailable)
+    app.exception_handler(HTTPException)(_http_exception)
+    app.exception_handler(RequestValidationError)(_validation_error)
+    app.exception_handler(Exception)(_defect)
 
 
 def documented(*statuses: int) -> dict[int | str, dict[str, Any]]:
@@ -130,19 +134,16 @@ def documented(*statuses: int) -> dict[int | str, dict[str, Any]]:
     return {status: {"description": _title(status), "content": content} for status in statuses}
 
 
-async def _api_problem(_request: Request, error: Exception) -> JSONResponse:
-    assert isinstance(error, ApiError)  # noqa: S101 - by registration
+async def _api_error(_request: Request, error: ApiError) -> JSONResponse:
     return error.response()
 
 
-async def _cluster(_request: Request, error: Exception) -> JSONResponse:
-    assert isinstance(error, ClusterUnavailableError)  # noqa: S101 - by registration
+async def _cluster_unavailable(_request: Request, error: ClusterUnavailableError) -> JSONResponse:
     logger.warning("the Kubernetes API %s", error.reason)
     return cluster_unavailable(error).response()
 
 
-async def _http(_request: Request, error: Exception) -> JSONResponse:
-    assert isinstance(error, HTTPException)  # noqa: S101 - by registration
+async def _http_exception(_request: Request, error: HTTPException) -> JSONResponse:
     code = _title(error.status_code).lower().replace(" ", "_").replace("-", "_")
     detail = {
         404: "there is nothing at this path; GET /docs lists what there is",
@@ -151,8 +152,7 @@ async def _http(_request: Request, error: Exception) -> JSONResponse:
     return ApiError(error.status_code, code, detail, headers=error.headers).response()
 
 
-async def _validation(_request: Request, error: Exception) -> JSONResponse:
-    assert isinstance(error, RequestValidationError)  # noqa: S101 - by registration
+async def _validation_error(_request: Request, error: RequestValidationError) -> JSONResponse:
     problems = [
         FieldProblem(".".join(map(str, one["loc"][1:])), "invalid", one["msg"])
         for one in error.errors()

@@ -9,9 +9,10 @@ import logging
 import re
 import sys
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
+from types import MappingProxyType
 from typing import Any, TextIO
 
 from pythonjsonlogger.json import JsonFormatter
@@ -24,7 +25,8 @@ _PARAMETER = re.compile(
     r"=[^&\s\"'<>\\]+"
 )
 
-_context: ContextVar[dict[str, str]] = ContextVar("log_context", default={})  # noqa: B039 - never mutated
+_NOTHING: Mapping[str, str] = MappingProxyType({})
+_context: ContextVar[Mapping[str, str]] = ContextVar("log_context", default=_NOTHING)
 
 
 def setup(

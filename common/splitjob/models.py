@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from fractions import Fraction
 from importlib.resources import files
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
@@ -190,7 +190,7 @@ def dump_registry(records: Mapping[str, ModelRecord]) -> str:
     return HEADER + text
 
 
-def _record(entry: Any, where: str) -> ModelRecord:  # noqa: ANN401 - whatever YAML holds
+def _record(entry: object, where: str) -> ModelRecord:
     try:
         return ModelRecord.model_validate(entry)
     except ValidationError as error:

@@ -313,7 +313,7 @@ class _DeadlineStream(httpcore.NetworkStream):
         secured = self._inner.start_tls(ssl_context, server_hostname, limit)
         return _DeadlineStream(secured, self._deadline)
 
-    def get_extra_info(self, info: str) -> Any:  # noqa: ANN401 - as httpcore declares it
+    def get_extra_info(self, info: str) -> object:
         return self._inner.get_extra_info(info)
 
 

@@ -125,7 +125,7 @@ class KubernetesClient:
         self,
         purpose: str,
         method: Callable[..., Any],
-        **arguments: Any,  # noqa: ANN401 - handed to the library as they are
+        **arguments: object,
     ) -> Json:
         """Call a method; return its answer.
 
@@ -139,11 +139,11 @@ class KubernetesClient:
         """
         return self._json(purpose, self.send(purpose, method, **arguments))
 
-    def read(self, purpose: str, path: str, **arguments: Any) -> Json:  # noqa: ANN401 - as above
+    def read(self, purpose: str, path: str, **arguments: object) -> Json:
         """Return the JSON document at a path of the API server; the rest is as with `call`."""
         address, _, query = path.partition("?")
 
-        def get(**arguments: Any) -> Any:  # noqa: ANN401 - as the library's methods
+        def get(**arguments: object) -> object:
             return self._api.call_api(
                 address,
                 "GET",
@@ -159,7 +159,7 @@ class KubernetesClient:
         self,
         purpose: str,
         method: Callable[..., Any],
-        **arguments: Any,  # noqa: ANN401 - handed to the library as they are
+        **arguments: object,
     ) -> urllib3.HTTPResponse:
         """Call a method; return its answer before it is read. See `call`.
 
@@ -178,7 +178,7 @@ class KubernetesClient:
         self,
         purpose: str,
         method: Callable[..., Any],
-        **arguments: Any,  # noqa: ANN401 - handed to the library as they are
+        **arguments: object,
     ) -> str:
         """Call a method whose answer is text, not JSON; the rest is as with `call`."""
         response = self.send(purpose, method, **arguments)
@@ -189,7 +189,7 @@ class KubernetesClient:
         self,
         purpose: str,
         method: Callable[..., Any],
-        **arguments: Any,  # noqa: ANN401 - handed to the library as they are
+        **arguments: object,
     ) -> Iterator[Page]:
         """List objects, page by page; the rest is as with `call`.
 
@@ -210,7 +210,7 @@ class KubernetesClient:
         self,
         purpose: str,
         method: Callable[..., Any],
-        **arguments: Any,  # noqa: ANN401 - handed to the library as they are
+        **arguments: object,
     ) -> Iterator[Json]:
         """List objects one by one, asking for pages as they are needed; see `pages`."""
         for page in self.pages(purpose, method, **arguments):
@@ -222,7 +222,7 @@ class KubernetesClient:
         method: Callable[..., Any],
         resource_version: str,
         seconds: int,
-        **arguments: Any,  # noqa: ANN401 - handed to the library as they are
+        **arguments: object,
     ) -> Iterator[WatchEvent]:
         """Yield the changes after a resourceVersion, bookmarks among them.
 
@@ -258,7 +258,7 @@ class KubernetesClient:
         self,
         purpose: str,
         method: Callable[..., Any],
-        **arguments: Any,  # noqa: ANN401 - handed to the library as they are
+        **arguments: object,
     ) -> urllib3.HTTPResponse:
         with translating(purpose):
             response: urllib3.HTTPResponse = method(_preload_content=False, **arguments)

@@ -340,7 +340,7 @@ class Cluster:
         uid: str,
         propagation: str,
         grace_seconds: int | None = None,
-        **arguments: Any,  # noqa: ANN401 - handed to the client as they are
+        **arguments: object,
     ) -> None:
         options: Json = {"propagationPolicy": propagation, "preconditions": {"uid": uid}}
         if grace_seconds is not None:
