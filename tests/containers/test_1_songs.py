@@ -21,7 +21,7 @@ def test_the_service_answers_and_its_test_leaves_nothing(world: World, report: R
     report.check("  pods that it leaves", "", left.strip())
 
 
-def test_a_song(world: World, report: Report) -> None:
+def test_a_song_from_request_to_cleaned_up_job(world: World, report: Report) -> None:
     name = world.ask(world.song_url())
     report.check("a song", "Completed -> Completed", world.outcome(name))
     report.check("  its stems with the right checksum", 4, world.good_stems(name))

@@ -26,7 +26,7 @@ def test_the_operator_deleted(world: World, report: Report) -> None:
     report.check("  final webhooks", 1, world.finals(name))
 
 
-def test_the_node_drained(world: World, report: Report) -> None:
+def test_a_drained_node_ends_the_attempt_and_not_the_job(world: World, report: Report) -> None:
     name = world.ask(world.slow_song(20))
     world.running(name)
     # A budget keeps one API pod, and there is no other node: only the worker leaves.
@@ -38,7 +38,7 @@ def test_the_node_drained(world: World, report: Report) -> None:
     report.check("  final webhooks", 1, world.finals(name))
 
 
-def test_the_kubelet_killed(world: World, report: Report) -> None:
+def test_a_killed_kubelet_loses_the_attempt_and_not_the_job(world: World, report: Report) -> None:
     """The node is lost; the worker's word, should it come later, changes nothing."""
     name = world.ask(world.slow_song(150))
     world.running(name)

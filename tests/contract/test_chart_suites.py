@@ -54,7 +54,7 @@ def test_the_suites_of_helm_unittest_notice_a_chart_that_is_wrong(
     assert "leaves their number to the autoscaler, where there is one" in ran.stdout
 
 
-def test_they_are_not_packaged_but_the_test_of_helm_is(helm: Path, tmp_path: Path) -> None:
+def test_suites_are_not_packaged_but_the_test_of_helm_is(helm: Path, tmp_path: Path) -> None:
     homes = dict.fromkeys(("HELM_CACHE_HOME", "HELM_CONFIG_HOME", "HELM_DATA_HOME"), str(tmp_path))
     subprocess.run(
         [helm, "package", CHART, f"--destination={tmp_path}"],

@@ -23,7 +23,7 @@ def redirect(target: str) -> Handler:
     return answer(302, Location=target)
 
 
-def test_bad_sources(path: WholePath) -> None:
+def test_each_bad_source_gives_one_final_event_with_its_code(path: WholePath) -> None:
     """Acceptance 22, 23, 25, 29, 30: one final event each, with its code, and no secret in it."""
     web = path.web
     page = b"<html><body>Not found</body></html>" * 20
@@ -214,7 +214,7 @@ def test_46_the_job_is_deleted_by_hand(path: WholePath) -> None:
     assert len(path.status(name)["attempts"]) == 2
 
 
-def test_cancel_by_hand(path: WholePath) -> None:
+def test_canceling_by_hand_stops_the_worker_and_says_so_once(path: WholePath) -> None:
     """spec.canceled: the worker is stopped, the one final event says canceled."""
     name = path.ask(path.web.serve("/canceled.wav", dawdle(path.song, 30)))
     path.wait_for_phase(name, "Running")

@@ -91,7 +91,7 @@ ROLE = "storage.webIdentity.roleArn=arn:aws:iam::123456789012:role/stems"
 
 
 @pytest.mark.parametrize("options", [(), EVERYTHING, (ROLE,)], ids=["default", "all", "role"])
-def test_all_of_it_is_accepted_in_a_restricted_namespace(
+def test_the_whole_chart_is_accepted_in_a_restricted_namespace(
     crd: LocalCluster, restricted: str, render: Render, options: tuple[str, ...]
 ) -> None:
     """Acceptance 64."""

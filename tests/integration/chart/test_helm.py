@@ -215,7 +215,7 @@ def test_custom_resources_of_others_that_are_missing_are_named(
     assert left_over(helm4) == []
 
 
-def test_it_passes_helms_own_linter(helm4: KubectlClient, values: tuple[str, ...]) -> None:
+def test_the_chart_passes_helms_own_linter(helm4: KubectlClient, values: tuple[str, ...]) -> None:
     assert "1 chart(s) linted, 0 chart(s) failed" in helm4.helm(
         "lint", "--strict", str(CHART), *values
     )

@@ -69,19 +69,21 @@ def storage(web: Web) -> S3Service:
     )
 
 
-def test_a_webhook(web: Web) -> None:
+def test_a_webhook_to_an_unknown_authority_is_not_sent(web: Web) -> None:
     outcome = send(web)
     assert (outcome.delivered, outcome.blocked, outcome.status) == (False, False, None)
     assert outcome.error == f"the receiver could not be reached: {UNKNOWN}"
 
 
-def test_a_source(web: Web, tmp_path: Path) -> None:
+def test_a_source_of_an_unknown_authority_is_not_fetched(web: Web, tmp_path: Path) -> None:
     failure = refused(f"{web.url}/any{SECRET}", tmp_path / "x", Limits(1 << 20, attempts=1))
     assert failure.code is ErrorCode.SOURCE_UNAVAILABLE
     assert failure.message == f"the source cannot be reached: {UNKNOWN}"
 
 
-def test_a_presigned_upload(web: Web, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_upload_to_an_unknown_authority_fails_with_the_cause(
+    web: Web, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(upload, "ATTEMPTS", 1)
     stem = tmp_path / "vocals.wav"
     stem.write_bytes(b"audio")
@@ -91,7 +93,9 @@ def test_a_presigned_upload(web: Web, tmp_path: Path, monkeypatch: pytest.Monkey
     assert caught.value.message.endswith(f"failed: {UNKNOWN}")
 
 
-def test_the_bucket(web: Web, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_bucket_of_an_unknown_authority_is_not_read(
+    web: Web, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("splitjob_io.storage.ATTEMPTS", 1)
     with pytest.raises(StorageError) as caught:
         storage(web).get_object("a/b.json")
@@ -99,14 +103,14 @@ def test_the_bucket(web: Web, monkeypatch: pytest.MonkeyPatch) -> None:
     assert (caught.value.code, caught.value.retryable) == ("SSLError", True)
 
 
-def test_the_storage_command(web: Web) -> None:
+def test_the_storage_command_explains_an_unknown_authority(web: Web) -> None:
     with pytest.raises(httpx.ConnectError) as caught:
         httpx.get(f"{web.url}/any{SECRET}")
     said = storage_cli.explain(caught.value)
     assert said == f"the signed URL was not answered: {UNKNOWN}"
 
 
-def test_a_certificate_for_another_name(
+def test_a_certificate_for_another_name_is_refused_whatever_the_bundle(
     wrongly_named: Web, authority: Authority, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """No authority would help: caBundle is not named."""

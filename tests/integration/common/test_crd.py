@@ -89,7 +89,7 @@ ACCEPTED: dict[str, dict[str, Any]] = {
 
 
 @pytest.mark.parametrize("case", ACCEPTED)
-def test_accepts(kube: KubectlClient, case: str) -> None:
+def test_what_a_request_may_say_is_accepted(kube: KubectlClient, case: str) -> None:
     try_to_create(kube, splitjob(**ACCEPTED[case]))
 
 
@@ -153,7 +153,7 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
 
 
 @pytest.mark.parametrize("case", REFUSED)
-def test_refuses(kube: KubectlClient, case: str) -> None:
+def test_what_a_request_may_not_say_is_refused_in_words(kube: KubectlClient, case: str) -> None:
     request, message = REFUSED[case]
     with pytest.raises(KubectlError, match="is invalid") as refusal:
         try_to_create(kube, splitjob(**request))
@@ -161,7 +161,7 @@ def test_refuses(kube: KubectlClient, case: str) -> None:
 
 
 @pytest.mark.parametrize("field", ["versionId", "model", "source", "webhook"])
-def test_refuses_a_request_without(kube: KubectlClient, field: str) -> None:
+def test_a_request_without_a_required_field_is_refused(kube: KubectlClient, field: str) -> None:
     document = splitjob()
     del document["spec"]["request"][field]
     with pytest.raises(KubectlError, match=f"spec.request.{field}: Required value"):
@@ -172,7 +172,9 @@ def test_refuses_a_request_without(kube: KubectlClient, field: str) -> None:
     ("name", "message"),
     [("x" * 53, "at most 52 characters"), ("a.b", "must not contain a dot")],
 )
-def test_refuses_a_name(kube: KubectlClient, name: str, message: str) -> None:
+def test_a_name_too_long_or_with_a_dot_is_refused(
+    kube: KubectlClient, name: str, message: str
+) -> None:
     with pytest.raises(KubectlError, match=message):
         try_to_create(kube, splitjob(name))
 

@@ -69,7 +69,7 @@ def test_redirects_are_not_followed(receiver: Receiver) -> None:
     assert "secret" not in outcome.error
 
 
-def test_gone_and_retry_after(receiver: Receiver) -> None:
+def test_gone_ends_it_and_retry_after_is_passed_on(receiver: Receiver) -> None:
     """Acceptance 61."""
     receiver.otherwise = answer(410)
     assert sender(receiver).send(receiver.base, "e", BODY).gone
@@ -109,7 +109,7 @@ def test_what_is_no_url_is_blocked(receiver: Receiver, url: str) -> None:
     assert "secret" not in outcome.error
 
 
-def test_nobody_there() -> None:
+def test_a_receiver_that_is_not_there_is_an_outcome_without_a_status() -> None:
     with receiving() as gone:
         sending = sender(gone)
     outcome = sending.send(gone.base + "?secret=1", "e", BODY)
@@ -137,7 +137,7 @@ def echo(server: socket.socket, prefix: bytes) -> None:
         connection.sendall(prefix + connection.recv(65536) + b"\r\n\r\n")
 
 
-def test_trickled_answer(receiver: Receiver) -> None:
+def test_an_answer_that_trickles_in_is_given_up_in_time(receiver: Receiver) -> None:
     def trickle(handler: Request) -> None:
         handler.wfile.write(b"HTTP/1.1 200 OK\r\nX-Slow: ")
         try:
@@ -206,5 +206,7 @@ NOW = datetime(2026, 1, 1, 12, tzinfo=UTC)
         (None, None),
     ],
 )
-def test_retry_after(value: str | None, seconds: int | None) -> None:
+def test_retry_after_is_read_as_seconds_or_a_date_and_bounded(
+    value: str | None, seconds: int | None
+) -> None:
     assert retry_after(value, NOW) == seconds

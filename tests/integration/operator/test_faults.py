@@ -191,7 +191,7 @@ def test_a_secret_of_the_installation_is_missing(poor: dict[str, Poor]) -> None:
     assert here.told(name, 60).body["errorCode"] == "worker_config"
 
 
-def test_unschedulable(poor: dict[str, Poor]) -> None:
+def test_an_unschedulable_pod_says_why_and_ends_at_the_deadline(poor: dict[str, Poor]) -> None:
     """Acceptance 41: says why while it waits, no_capacity at the deadline."""
     here, name = poor["node"].site, poor["node"].name
     event = here.told(name, 60)
@@ -201,7 +201,7 @@ def test_unschedulable(poor: dict[str, Poor]) -> None:
     eventually(lambda: not here.jobs(name) and not here.pods(name))
 
 
-def test_quota(poor: dict[str, Poor]) -> None:
+def test_a_quota_on_pods_says_so_and_ends_at_the_deadline(poor: dict[str, Poor]) -> None:
     """Acceptance 42."""
     here, name = poor["quota"].site, poor["quota"].name
     assert here.told(name, 60).body["errorCode"] == "no_capacity"
@@ -236,7 +236,7 @@ def test_a_job_that_the_api_server_refuses(poor: dict[str, Poor]) -> None:
     assert here.jobs(name) == []
 
 
-def test_order_and_bound(here: Site) -> None:
+def test_priority_then_age_decide_and_never_more_run_than_the_bound(here: Site) -> None:
     """At most maxActiveJobs at once; priority, then age."""
     here.start(MAX_ACTIVE_JOBS="1")
     first = here.ask("sleep 8; complete")
@@ -256,7 +256,7 @@ def test_order_and_bound(here: Site) -> None:
         assert len(alive) <= 1
 
 
-def test_paused(here: Site) -> None:
+def test_a_paused_installation_admits_nothing_until_it_goes_on(here: Site) -> None:
     operator = here.start(PAUSED="true")
     name = here.ask("complete")
     eventually(lambda: here.condition(name, "Admitted")["reason"] == "InstallationPaused")
@@ -380,7 +380,7 @@ def bind(place: Site) -> None:
     place.kubectl("create", "rolebinding", "op", "--clusterrole=cluster-admin", who)
 
 
-def test_the_node_is_lost(here: Site) -> None:
+def test_a_job_on_a_lost_node_gets_another_attempt(here: Site) -> None:
     """Acceptance 44: another attempt once the node has been away too long."""
     here.start(NODE_LOST_SECONDS="3")
     name = here.ask("deaf; sleep 600", script2="complete")

@@ -38,7 +38,7 @@ def reason(place: Site, name: str) -> str:
     return found
 
 
-def test_completed(here: Site) -> None:
+def test_a_completed_job_is_told_and_leaves_only_its_splitjob(here: Site) -> None:
     """From the SplitJob to the signed webhook, and nothing left but the SplitJob."""
     name = here.ask("progress 40; sleep 1; complete")
     event = here.told(name)
@@ -80,7 +80,7 @@ def test_killed_after_the_manifest_is_completed(here: Site) -> None:
     assert here.told(name).body["stems"]
 
 
-def test_out_of_memory(here: Site, slow: dict[str, str]) -> None:
+def test_out_of_memory_is_tried_once_more_with_more(here: Site, slow: dict[str, str]) -> None:
     """Acceptance 36: once more with more memory, then worker_oom."""
     name = slow["eat"]
     status = here.ended(name, 60)
@@ -149,7 +149,7 @@ def test_a_job_deleted_by_hand_gives_another_attempt(here: Site) -> None:
     assert len(here.status(name)["attempts"]) == 2
 
 
-def test_the_run_deadline(here: Site, slow: dict[str, str]) -> None:
+def test_the_run_deadline_ends_a_job(here: Site, slow: dict[str, str]) -> None:
     """Acceptance 45."""
     name = slow["deaf"]
     event = here.told(name)
@@ -332,7 +332,7 @@ def test_redirects_gone_and_retry_after(here: Site) -> None:
     assert first.headers["webhook-id"] == second.headers["webhook-id"]
 
 
-def test_time_to_live(here: Site) -> None:
+def test_a_finished_job_is_deleted_after_its_delivery_and_its_time_to_live(here: Site) -> None:
     """Acceptance 58."""
     here.receiver.answers["/hooks/kept"] = answer(503)
     kept = here.ask("fail audio_too_long", name="kept", spec={"ttlSecondsAfterFinished": 1})

@@ -60,7 +60,9 @@ def strength(samples: Samples, frequency: float) -> float:
         ("libopus", "webm", "webm"),
     ],
 )
-def test_formats(tmp_path: Path, codec: str, container: str | None, suffix: str) -> None:
+def test_each_format_is_decoded(
+    tmp_path: Path, codec: str, container: str | None, suffix: str
+) -> None:
     rate = 48000 if codec == "libopus" else 44100
     file = write_audio(
         tmp_path / f"x.{suffix}", tones(rate, 2.0, 2), rate, codec=codec, container=container
@@ -118,7 +120,7 @@ def test_what_the_song_is_normalised_by_is_what_a_second_reading_gives(
         ("libopus", "webm", "webm"),
     ],
 )
-def test_tags(tmp_path: Path, codec: str, container: str | None, suffix: str) -> None:
+def test_tags_are_read(tmp_path: Path, codec: str, container: str | None, suffix: str) -> None:
     """What is not known, or not to be seen, is left out."""
     given = {"title": "Söng\u202e", "artist": "x" * 2000, "album": "\x07", "encoder": "y"}
     file = write_audio(

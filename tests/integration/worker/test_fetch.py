@@ -93,14 +93,14 @@ def test_three_503s_then_200(web: Web, tmp_path: Path) -> None:
     assert download(url, tmp_path / "x") == len(CONTENT)
 
 
-def test_503_for_ever(web: Web, tmp_path: Path) -> None:
+def test_a_source_that_answers_503_for_ever_is_given_up(web: Web, tmp_path: Path) -> None:
     failure = refused(web.serve("/song", answer(503)), tmp_path / "x")
     assert failure.code is ErrorCode.SOURCE_UNAVAILABLE
     assert failure.retryable
     assert len(web.requests) == FAST.attempts
 
 
-def test_nobody_there(tmp_path: Path) -> None:
+def test_a_source_that_is_not_there_is_unavailable(tmp_path: Path) -> None:
     failure = refused(f"http://127.0.0.1:1/song?{QUERY}", tmp_path / "x")
     assert failure.code is ErrorCode.SOURCE_UNAVAILABLE
 

@@ -298,7 +298,7 @@ def test_a_place_that_cannot_be_written_is_told_before_the_work(tmp_path: Path) 
         ),
     ],
 )
-def test_refusals(
+def test_what_cannot_be_separated_is_refused_in_words(
     without_weights: Path,
     capsys: pytest.CaptureFixture[str],
     words: list[str],

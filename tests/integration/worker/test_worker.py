@@ -393,7 +393,9 @@ def test_a_receiver_out_of_bounds_is_not_dialled(worker: Worker, song: bytes) ->
         ("/large", ErrorCode.SOURCE_TOO_LARGE, EXIT_BAD_INPUT),
     ],
 )
-def test_bad_sources(worker: Worker, song: bytes, path: str, code: ErrorCode, status: int) -> None:
+def test_each_bad_source_is_reported_with_its_code(
+    worker: Worker, song: bytes, path: str, code: ErrorCode, status: int
+) -> None:
     """Acceptance 25, 26, 29, 30, 31, as a whole worker reports them."""
     worker.web.give("/html", b"<html>" + bytes(1000))
     short = write_audio(worker.folder / "short.wav", tones(44100, 0.1, 2))
@@ -428,7 +430,7 @@ def test_a_missing_model_does_not_wait_for_a_source_that_says_nothing(worker: Wo
     failed(run, ErrorCode.MODEL_UNAVAILABLE, EXIT_BAD_INPUT)
 
 
-def test_no_gpu(worker: Worker, song: bytes) -> None:
+def test_without_the_gpu_asked_for_it_says_so(worker: Worker, song: bytes) -> None:
     request = {"source": worker.source(worker.web.give("/song.wav", song))}
     run = worker.run(request, DEVICE="cuda", CUDA_VISIBLE_DEVICES="")
     failed(run, ErrorCode.GPU_ERROR, EXIT_TRANSIENT)

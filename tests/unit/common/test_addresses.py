@@ -58,18 +58,18 @@ FORBIDDEN = [
 
 
 @pytest.mark.parametrize("text", FORBIDDEN)
-def test_forbidden(text: str) -> None:
+def test_addresses_that_are_not_public_are_refused(text: str) -> None:
     assert refusal(ip_address(text)) is not None
 
 
 @pytest.mark.parametrize(
     "text", ["8.8.8.8", "1.1.1.1", "2606:4700::1111", "::ffff:8.8.8.8", "64:ff9b::808:808"]
 )
-def test_public(text: str) -> None:
+def test_public_addresses_are_allowed(text: str) -> None:
     assert refusal(ip_address(text)) is None
 
 
-def test_words() -> None:
+def test_a_refusal_says_what_kind_of_address_it_is() -> None:
     assert refusal(ip_address("127.0.0.1")) == "a loopback address"
     assert refusal(ip_address("::ffff:10.1.2.3")) == "a private address"
     assert refusal(ip_address("169.254.169.254")) == "a cloud metadata address"
@@ -110,7 +110,7 @@ def test_every_notation_of_loopback(host: str) -> None:
 
 
 @pytest.mark.parametrize("host", ["[::1]", "::1", "0:0:0:0:0:0:0:1"])
-def test_ipv6(host: str) -> None:
+def test_ipv6_is_read_with_and_without_brackets(host: str) -> None:
     assert parse_host(host) == IPv6Address("::1")
 
 
@@ -139,7 +139,7 @@ def test_neither_name_nor_address(host: str) -> None:
 
 
 @pytest.mark.parametrize("host", ["example.com", "1.example", "a", "x7f", "localhost."])
-def test_names(host: str) -> None:
+def test_a_name_is_no_address(host: str) -> None:
     assert parse_host(host) is None
 
 
@@ -153,7 +153,7 @@ def test_agrees_with_the_resolver(value: int, parts: int, notation: str) -> None
 
 
 @given(st.text(max_size=40))
-def test_hostile_hosts(host: str) -> None:
+def test_any_text_as_a_host_gives_an_address_or_a_refusal(host: str) -> None:
     with contextlib.suppress(ValueError):
         parse_host(host)
 

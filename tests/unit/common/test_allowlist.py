@@ -28,7 +28,7 @@ LOCAL = Allowlist.parse("http://127.0.0.1:9000/hooks,http://localhost:9000", loc
         "https://bücher.example",
     ],
 )
-def test_allowed(url: str) -> None:
+def test_urls_on_the_list_are_admitted(url: str) -> None:
     """Acceptance 19: upper case and the default port are the same place."""
     LIST.admit(url)
 
@@ -70,7 +70,7 @@ def test_allowed(url: str) -> None:
         "x" * 9000,
     ],
 )
-def test_refused(url: str) -> None:
+def test_urls_that_only_look_listed_are_refused(url: str) -> None:
     """Acceptance 19."""
     with pytest.raises(NotAllowedError):
         LIST.admit(url)
@@ -137,7 +137,7 @@ def test_messages_hold_no_query(secret: str) -> None:
     assert "SECRET" not in refused.value.reason
 
 
-def test_parse() -> None:
+def test_a_url_is_taken_apart_as_browsers_do() -> None:
     url = parse("https://[2001:DB8::1]/a%20b?x=1")
     assert (url.host, url.port, url.path, url.has_query) == ("2001:db8::1", 443, "/a%20b", True)
     assert parse("http://2130706433").host == "127.0.0.1"

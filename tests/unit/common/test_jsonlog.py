@@ -31,7 +31,7 @@ def read(out: io.StringIO) -> list[dict[str, Any]]:
     return [json.loads(line) for line in out.getvalue().splitlines()]
 
 
-def test_fields(lines: io.StringIO) -> None:
+def test_a_line_carries_the_names_of_its_job(lines: io.StringIO) -> None:
     with jsonlog.log_context(job_id="j", version_id="v", correlation_id=None, attempt="2"):
         logging.getLogger("a.b").warning("hello %s", "there", extra={"count": 3})
     logging.getLogger("a.b").info("outside")
@@ -69,5 +69,5 @@ def test_short_values_do_not_blot_out_words(lines: io.StringIO) -> None:
 
 
 @given(st.text(alphabet=st.characters(exclude_characters="\"'<>\\", exclude_categories=["Z", "C"])))
-def test_queries_go(tail: str) -> None:
+def test_the_query_of_any_url_is_redacted(tail: str) -> None:
     assert jsonlog.redact(f"see https://h/p?q{tail}") == "see https://h/p?[redacted]"

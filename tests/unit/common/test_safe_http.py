@@ -247,7 +247,7 @@ def test_total_time_against_a_trickle() -> None:
     assert time.monotonic() - started < patience(10)
 
 
-def test_slow_resolver(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_slow_resolver_counts_against_the_total_time(monkeypatch: pytest.MonkeyPatch) -> None:
     def slow(*_: Any, **__: Any) -> list[Any]:
         time.sleep(0.5)
         return []

@@ -21,7 +21,7 @@ def verify(
     signer.verify(payload, headers.get("X-Timestamp"), headers.get("X-Signature"), now)
 
 
-def test_known_vector() -> None:
+def test_the_signature_of_the_contracts_example() -> None:
     # Computed with: printf '%s' '{"versionId":"v1"}|1790000000' | openssl dgst -sha256 -hmac secret
     headers = Signer(["secret"]).sign(BODY, NOW)
     assert headers == {
@@ -114,7 +114,7 @@ def test_malformed_signatures(change: Callable[[str], str]) -> None:
         verify(Signer(["t"]), headers)
 
 
-def test_missing_headers() -> None:
+def test_a_request_without_its_headers_is_refused() -> None:
     """Acceptance 1."""
     for headers in ({}, {"X-Timestamp": str(NOW)}, {"X-Signature": "sha256=" + "0" * 64}):
         with pytest.raises(SignatureError, match="required"):

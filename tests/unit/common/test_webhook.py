@@ -51,7 +51,7 @@ def completed() -> dict[str, object]:
     )
 
 
-def test_completed() -> None:
+def test_the_body_of_completed_is_that_of_the_contract() -> None:
     body = completed()
     assert list(body)[:5] == ["versionId", "status", "processingTimeMs", "stems", "error"]
     assert body["stems"] == [
@@ -103,7 +103,7 @@ def test_failed_has_the_same_fields() -> None:
     assert (body["errorCode"], body["error"]) == ("source_not_found", "The source answered 404.")
 
 
-def test_courtesy_events() -> None:
+def test_a_courtesy_event_says_its_place_in_the_sequence() -> None:
     body = courtesy_event(
         job_id="job",
         request=REQUEST,
@@ -116,7 +116,7 @@ def test_courtesy_events() -> None:
     assert (body["status"], body["event"], body["sequence"]) == ("progress", "progress", 3)
 
 
-def test_encode() -> None:
+def test_a_body_is_encoded_as_plain_json_or_refused() -> None:
     assert json.loads(encode(completed())) == completed()
     assert encode({"a": "ü", "b": [1]}) == b'{"a":"\\u00fc","b":[1]}'
     with pytest.raises(ValueError, match="JSON"):

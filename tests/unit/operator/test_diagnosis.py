@@ -47,7 +47,7 @@ def waiting(reason: str) -> KubePod:
     return KubePod.of(raw_pod(waiting={"reason": reason, "message": "back-off pulling x"}))
 
 
-def test_out_of_memory() -> None:
+def test_an_oom_kill_is_out_of_memory() -> None:
     """Acceptance 36."""
     assert code(reading(ended_pod(137, reason="OOMKilled"))) == "worker_oom"
 
@@ -71,7 +71,7 @@ def test_a_node_that_is_gone_is_lost() -> None:
     assert code(reading(running_pod(since=after(20)), 40, lost=NOW)) == "worker_lost"
 
 
-def test_told_to_stop() -> None:
+def test_a_worker_told_to_stop_was_disrupted() -> None:
     """Acceptance 38."""
     message = '{"outcome":"terminated","message":"","s":[]}'
     assert code(reading(ended_pod(EXIT_TERMINATED, message))) == "worker_disrupted"
@@ -94,7 +94,7 @@ def test_an_impossible_image_at_once() -> None:
     assert code(reading(waiting("InvalidImageName"), 1)) == "worker_image"
 
 
-def test_a_missing_secret() -> None:
+def test_a_container_that_cannot_be_configured_is_a_wrong_configuration() -> None:
     """Acceptance 43."""
     assert code(reading(waiting("CreateContainerConfigError"), 20)) == "worker_config"
     assert code(reading(ended_pod(128, reason="StartError"))) == "worker_config"
@@ -105,7 +105,7 @@ def test_a_container_that_is_never_created() -> None:
     assert code(reading(waiting("ContainerCreating"), 50)) == "worker_config"
 
 
-def test_deadlines() -> None:
+def test_deadlines_are_those_of_running_and_of_starting() -> None:
     """Acceptance 41, 45."""
     assert reading(running_pod(), 29) is None
     assert code(reading(running_pod(), 30)) == "deadline_exceeded"

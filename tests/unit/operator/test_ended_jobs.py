@@ -33,7 +33,7 @@ def test_the_job_stays_as_long_as_is_wanted_after_the_verdict() -> None:
     assert DELETED in plan_of(later, 65, **KEPT).after
 
 
-def test_it_is_looked_at_again_when_its_time_is_over() -> None:
+def test_a_kept_job_is_looked_at_again_when_its_time_is_over() -> None:
     view = failed()
     assert view.status.webhook
     view.status.webhook.state, view.status.webhook.next_attempt_at = "Delivered", None
@@ -84,7 +84,7 @@ def test_its_splitjob_may_go_first() -> None:
     assert DeleteSplitJob() in plan.after
 
 
-def test_each_is_deleted_once() -> None:
+def test_each_ended_job_is_deleted_once() -> None:
     ctx = ReconcileContext(
         seen(failed(), jobs=(job(), job(2, deleting=True))), settings(), after(9)
     )

@@ -23,7 +23,7 @@ class TestEvents:
         assert [item.reason for item in told] == ["AttemptStarted"]
         assert events_between(plan.status, plan.status) == []
 
-    def test_the_object(self) -> None:
+    def test_an_event_names_the_splitjob_it_is_about(self) -> None:
         plan = reconcile(seen(splitjob()), settings(), NOW)
         assert plan.status
         event = event_manifest(splitjob(), events_between(SplitJobStatus(), plan.status)[0], NOW)

@@ -27,7 +27,7 @@ from splitjob_operator.core.plan import (
 )
 
 
-def test_it_stays_as_it_is() -> None:
+def test_a_verdict_stays_whatever_comes_later() -> None:
     view = failed()
     late = replace(view, spec=splitjob(spec={"canceled": True}).spec)
     plan = plan_of(seen(late, jobs=(job(),), pods=(completed_pod(),)), 60)

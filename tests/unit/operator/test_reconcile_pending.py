@@ -171,7 +171,7 @@ def test_our_own_tombstone_is_a_verdict() -> None:
     assert reason(plan, ConditionType.SUCCEEDED) == ("False", "WorkerLost")
 
 
-def test_it_waits_for_a_storage_that_is_away() -> None:
+def test_a_job_waits_for_a_storage_that_is_away() -> None:
     """Acceptance 49."""
     observed = seen(splitjob(), lookups=replace(SERVABLE, manifest=UNREACHABLE))
     plan = plan_of(observed)
@@ -209,7 +209,7 @@ def test_a_paused_installation_starts_nothing() -> None:
     assert plan.after == ()
 
 
-def test_it_waits_for_its_turn_and_says_where_it_stands() -> None:
+def test_a_job_waits_for_its_turn_and_says_where_it_stands() -> None:
     turn = QueueDecision(may_start=False, position=3, eta_seconds=90)
     plan = plan_of(seen(splitjob(), queue_decision=turn))
     assert plan.status

@@ -30,7 +30,7 @@ def finished(uid: str, event: str, *, counted: bool = False) -> CachedSplitJob:
 
 
 class TestTotals:
-    def test_a_batch(self) -> None:
+    def test_a_batch_adds_its_outcomes_and_seconds(self) -> None:
         batch = [finished("a", "completed"), finished("b", "failed")]
         totals = Totals(completed=5).plus(batch, "cpu")
         assert (totals.completed, totals.failed, totals.batch) == (6, 1, ("a", "b"))

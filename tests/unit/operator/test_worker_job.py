@@ -60,7 +60,7 @@ def test_pod_security_restricted_and_no_token() -> None:
     assert all({"emptyDir", "secret"} & volume.keys() for volume in pod_of(job)["volumes"])
 
 
-def test_resources() -> None:
+def test_a_pod_asks_for_the_resources_of_the_settings() -> None:
     job = manifest_job({"worker_gpu_resource": "amd.com/gpu", "worker_gpu_count": 2})
     resources = container_of(job)["resources"]
     disk = {"ephemeral-storage": "20736Mi"}  # 20 GiB of scratch, and logs

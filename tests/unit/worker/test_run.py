@@ -19,7 +19,7 @@ from splitjob_worker import run as entry
         (WorkerReport(outcome="failed", code=ErrorCode.INTERNAL_ERROR, retryable=True), 1),
     ],
 )
-def test_exit_statuses(finished: WorkerReport, status: int) -> None:
+def test_the_exit_status_says_how_it_ended(finished: WorkerReport, status: int) -> None:
     assert entry._exit_status(finished) == status
 
 

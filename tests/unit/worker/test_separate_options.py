@@ -65,7 +65,7 @@ def test_the_defaults_are_those_of_demucs() -> None:
         ("-v --json", {"verbose": True, "json": True}),
     ],
 )
-def test_options(words: str, expected: dict[str, Any]) -> None:
+def test_each_option_is_read(words: str, expected: dict[str, Any]) -> None:
     for line in (["one.wav", *words.split(), "two.wav"], [*words.split(), "one.wav", "two.wav"]):
         given = parse(line)
         assert given.files == ("one.wav", "two.wav")

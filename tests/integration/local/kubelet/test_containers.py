@@ -105,7 +105,7 @@ def test_an_image_that_is_not_there(pods: Any) -> None:
     assert 'Back-off pulling image "example.com/other:1"' in pods.waiting(pod)["message"]
 
 
-def test_a_missing_secret(pods: Any) -> None:
+def test_a_missing_secret_keeps_a_container_from_being_created(pods: Any) -> None:
     """Acceptance 43: CreateContainerConfigError, until the Secret is there."""
     reference = {"name": "late", "key": "word"}
     pods.shell(
@@ -171,7 +171,7 @@ def test_what_a_pod_started_ends_with_it(pods: Any) -> None:
     assert not [one for one in commands if one in (["sleep", "986"], ["sleep", "987"])]
 
 
-def test_a_pod_deadline(pods: Any) -> None:
+def test_a_pod_is_ended_at_its_deadline(pods: Any) -> None:
     """Acceptance 45: the pod's own deadline fails it with DeadlineExceeded."""
     pods.run("slow", "sleep", "60", spec={"activeDeadlineSeconds": 3})
 

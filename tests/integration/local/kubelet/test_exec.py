@@ -33,7 +33,7 @@ def test_a_command_in_a_container(pods: Any) -> None:
     assert "No such file" in missing.stderr
 
 
-def test_a_terminal(pods: Any) -> None:
+def test_exec_gives_a_terminal(pods: Any) -> None:
     """What is typed is echoed, and Ctrl-C reaches the command."""
     pods.run("box", "sleep", "60")
     pods.wait_until_ready("box")

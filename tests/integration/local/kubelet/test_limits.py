@@ -7,7 +7,7 @@ FILL = "x = b'x' * ({mib} << 20); import time; time.sleep(30)"
 CHILD = "import subprocess, sys; subprocess.run([sys.executable, '-c', sys.argv[1]])"
 
 
-def test_too_much_memory(pods: Any) -> None:
+def test_a_container_above_its_memory_limit_is_killed(pods: Any) -> None:
     """Acceptance 36: OOMKilled, 137."""
     limit = {"limits": {"memory": "64Mi"}}
     pods.run("big", sys.executable, "-c", FILL.format(mib=200), resources=limit)
@@ -17,14 +17,14 @@ def test_too_much_memory(pods: Any) -> None:
     assert (ending["exitCode"], ending["reason"]) == (137, "OOMKilled")
 
 
-def test_children_count(pods: Any) -> None:
+def test_the_memory_of_children_counts(pods: Any) -> None:
     limit = {"limits": {"memory": "64Mi"}}
     pods.run("nested", sys.executable, "-c", CHILD, FILL.format(mib=200), resources=limit)
 
     assert pods.terminated(pods.wait_for_phase("nested", "Failed"))["reason"] == "OOMKilled"
 
 
-def test_memory_that_fits(pods: Any) -> None:
+def test_a_container_within_its_memory_limit_is_left_alone(pods: Any) -> None:
     limit = {"limits": {"memory": "256Mi"}}
     pods.run("fits", sys.executable, "-c", "x = b'x' * (100 << 20)", resources=limit)
 

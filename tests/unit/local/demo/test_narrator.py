@@ -6,7 +6,7 @@ import time
 from splitjob_local.demo.narrator import Narrator
 
 
-def test_narrator_sums_up() -> None:
+def test_the_narrator_counts_the_checks_that_do_not_hold() -> None:
     out = io.StringIO()
     narrator = Narrator(1, out)
     with narrator.step("Do it", "Because."):

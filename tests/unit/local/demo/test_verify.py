@@ -35,12 +35,12 @@ def test_both_signatures_of_the_service_hold() -> None:
 @pytest.mark.parametrize(
     "forged", [delivery(token="u"), delivery(body=b"{}"), Delivery("/", {}, b"")]
 )
-def test_forged_signatures_do_not(forged: Delivery) -> None:
+def test_forged_signatures_do_not_hold(forged: Delivery) -> None:
     assert not verify.signature_holds(forged, "t")
     assert not verify.standard_signature_holds(forged, "t")
 
 
-def test_residual() -> None:
+def test_the_residual_shows_a_stem_scaled_wrongly() -> None:
     stems = {"a": noise(1), "b": noise(2)}
     mixture = stems["a"] + stems["b"]
     written = {"a": stems["a"] * np.float32(0.5), "b": stems["b"]}

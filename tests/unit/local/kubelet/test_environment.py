@@ -83,7 +83,7 @@ def test_paths_are_rewritten_at_boundaries(value: str, expected: str) -> None:
 
 
 @given(st.text())
-def test_other_values_stay(value: str) -> None:
+def test_values_that_are_no_such_path_stay(value: str) -> None:
     if "/data" not in value and "/dev/" not in value:
         assert rewrite_path(value, MOUNTS) == value
 
@@ -135,7 +135,7 @@ def test_resources_are_rounded_up_and_default_to_the_node() -> None:
     ("text", "value"),
     [("1", 1), ("1500m", 2), ("1Ki", 1024), ("1k", 1000), ("1e3", 1000), ("1.5Gi", 3 * 2**29)],
 )
-def test_quantities(text: str, value: int) -> None:
+def test_quantities_are_read_as_kubernetes_does(text: str, value: int) -> None:
     assert bytes_of(text) == value
 
 

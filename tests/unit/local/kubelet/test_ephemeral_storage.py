@@ -16,7 +16,7 @@ def limited(size: str, storage: str | None = None) -> dict[str, Any]:
     }
 
 
-def test_storage_limits(tmp_path: Path) -> None:
+def test_a_pod_above_its_storage_limit_is_evicted(tmp_path: Path) -> None:
     volumes, containers = tmp_path / "volumes", tmp_path / "containers"
     (volumes / "v").mkdir(parents=True)
     (volumes / "v" / "file").write_bytes(bytes(200_000))

@@ -168,7 +168,9 @@ def test_restarts_are_counted_once() -> None:
         ("Never", 1, False),
     ],
 )
-def test_restart_policies(policy: str, code: int, expected: bool) -> None:
+def test_the_restart_policy_decides_who_starts_again(
+    policy: str, code: int, expected: bool
+) -> None:
     a_pod = pod(policy, init=1)
     main, init = a_pod["spec"]["containers"][0], a_pod["spec"]["initContainers"][0]
     assert starts_again(a_pod, main, code) == expected
