@@ -19,12 +19,12 @@ from splitjob_operator.runtime import health_server
 from splitjob_operator.runtime.cache import SplitJobCache
 from splitjob_operator.runtime.controller import Controller
 from splitjob_operator.runtime.executor import Executor
-from splitjob_operator.runtime.nodes import Nodes
-from splitjob_operator.runtime.progress import Progress
+from splitjob_operator.runtime.node_monitor import NodeMonitor
+from splitjob_operator.runtime.progress_reader import ProgressReader
 from splitjob_operator.runtime.readiness import Readiness
 from splitjob_operator.runtime.resync import Resync
-from splitjob_operator.runtime.threads import Threads
-from splitjob_operator.runtime.totals_counter import Counter
+from splitjob_operator.runtime.thread_pool import ThreadPool
+from splitjob_operator.runtime.totals_counter import TotalsCounter
 from splitjob_operator.runtime.watch_guard import WatchGuard
 from splitjob_operator.runtime.webhook_delivery import WebhookDelivery
 from splitjob_operator.runtime.work_queue import WorkQueue
@@ -39,31 +39,31 @@ class App:
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
-        cluster = Cluster(settings.namespace, _rights(settings), settings.release)
+        kubernetes = Cluster(settings.namespace, _rights(settings), settings.release)
         readiness = Readiness()
-        self._threads = Threads(2 * settings.concurrency, "cluster")
+        self._threads = ThreadPool(2 * settings.concurrency, "kubernetes")
         cache = SplitJobCache(settings.max_active_jobs, settings.device, time.monotonic)
         queue = WorkQueue()
         self._delivery = WebhookDelivery(
-            cluster,
+            kubernetes,
             self._threads,
-            Threads(settings.delivery_concurrency, "deliver"),
+            ThreadPool(settings.delivery_concurrency, "deliver"),
             webhook_sender(settings),
             queue.add,
         )
         loop = asyncio.get_running_loop()
         executor = Executor(
-            cluster,
+            kubernetes,
             ManifestStore.from_settings(settings),
             settings.request_policy(),
             settings,
             lambda name: loop.call_soon_threadsafe(self._delivery.start, name),
         )
-        self._progress = Progress(cluster, cache, queue)
-        self._counter = Counter(cluster, self._threads, cache, settings, readiness)
+        self._progress = ProgressReader(kubernetes, cache, queue)
+        self._counter = TotalsCounter(kubernetes, self._threads, cache, settings, readiness)
         self.controller = Controller(
             settings=settings,
-            kubernetes=cluster,
+            kubernetes=kubernetes,
             executor=executor,
             cache=cache,
             queue=queue,
@@ -72,10 +72,10 @@ class App:
             delivery=self._delivery,
             threads=self._threads,
             guard=WatchGuard(settings.missed_watch_seconds, time.monotonic),
-            nodes=Nodes(cluster, self._threads),
+            node_monitor=NodeMonitor(kubernetes, self._threads),
             readiness=readiness,
         )
-        self.resync = Resync(self.controller, cluster, readiness, _end_process)
+        self.resync = Resync(self.controller, kubernetes, readiness, _end_process)
         self._tasks: list[asyncio.Task[None]] = []
         self._http: web.AppRunner | None = None
 

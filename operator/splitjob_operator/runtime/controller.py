@@ -20,11 +20,11 @@ from splitjob_operator.runtime.cache import SplitJobCache
 from splitjob_operator.runtime.clock import Clock, utc_now
 from splitjob_operator.runtime.executor import Executor
 from splitjob_operator.runtime.metrics import RECONCILES
-from splitjob_operator.runtime.nodes import Nodes
-from splitjob_operator.runtime.progress import Progress
+from splitjob_operator.runtime.node_monitor import NodeMonitor
+from splitjob_operator.runtime.progress_reader import ProgressReader
 from splitjob_operator.runtime.readiness import Readiness
-from splitjob_operator.runtime.threads import Threads
-from splitjob_operator.runtime.totals_counter import Counter
+from splitjob_operator.runtime.thread_pool import ThreadPool
+from splitjob_operator.runtime.totals_counter import TotalsCounter
 from splitjob_operator.runtime.watch_guard import WatchGuard
 from splitjob_operator.runtime.webhook_delivery import WebhookDelivery
 from splitjob_operator.runtime.work_queue import WorkQueue
@@ -52,12 +52,12 @@ class Controller:
     executor: Executor
     cache: SplitJobCache
     queue: WorkQueue
-    progress: Progress
-    counter: Counter
+    progress: ProgressReader
+    counter: TotalsCounter
     delivery: WebhookDelivery
-    threads: Threads
+    threads: ThreadPool
     guard: WatchGuard
-    nodes: Nodes
+    node_monitor: NodeMonitor
     readiness: Readiness
     clock: Clock = utc_now
     reconciled: dict[str, str] = field(default_factory=dict)
@@ -68,11 +68,11 @@ class Controller:
     def on_splitjob_event(self, raw: Mapping[str, Any], *, deleted: bool) -> None:
         """Take in a change of a SplitJob."""
         name = raw["metadata"]["name"]
-        self.guard.watched("SplitJob", name, raw["metadata"]["resourceVersion"])
+        self.guard.saw_event("SplitJob", name, raw["metadata"]["resourceVersion"])
         if deleted:
-            self._gone(name)
+            self._forget(name)
             return
-        self.know(raw)
+        self.remember(raw)
         if self.reconciled.get(name) != raw["metadata"]["resourceVersion"]:
             self.queue.add(name)
 
@@ -82,7 +82,7 @@ class Controller:
         owner = metadata.get("labels", {}).get(LABEL_SPLITJOB)
         if owner is None:
             return
-        self.guard.watched(kind, metadata["name"], metadata["resourceVersion"])
+        self.guard.saw_event(kind, metadata["name"], metadata["resourceVersion"])
         if kind == "Job":
             names = self.job_names[owner]
             (names.discard if deleted else names.add)(metadata["name"])
@@ -90,16 +90,16 @@ class Controller:
                 del self.job_names[owner]
         self.queue.add(owner)
 
-    def know(self, raw: Mapping[str, Any]) -> None:
+    def remember(self, raw: Mapping[str, Any]) -> None:
         """Remember a SplitJob as it is now."""
         before = self.cache.get(raw["metadata"]["name"])
         after = self.cache.put(raw)
         if before and before.active and not after.active:
-            self.wake_next()
+            self.queue_next()
         if after.state.finished and not after.counted:
             self.counter.wake()
 
-    def wake_next(self) -> None:
+    def queue_next(self) -> None:
         """Have those looked at whose turn it is now."""
         for name in self.cache.next_up():
             self.queue.add(name)
@@ -115,12 +115,12 @@ class Controller:
             outcome = "error"
             try:
                 with log_context(job_id=name):
-                    outcome = await self._attempt(name)
+                    outcome = await self._process_guarded(name)
             finally:
                 RECONCILES.labels(outcome).observe(time.monotonic() - began)
                 self.queue.done(name)
 
-    async def _attempt(self, name: str) -> str:
+    async def _process_guarded(self, name: str) -> str:
         try:
             await self.process(name)
         except ConflictError:
@@ -129,7 +129,7 @@ class Controller:
         except Exception as error:
             delay = self.queue.add_after_failure(name)
             if _of_this_one(error):
-                await self._step_aside(name)
+                await self._let_others_pass(name)
             log.warning("Not done, again in %.1f s: %s", delay, error, exc_info=_unforeseen(error))
             return "error"
         self.queue.forget_failures(name)
@@ -140,7 +140,7 @@ class Controller:
         try:
             raw = await self.threads.run(self.kubernetes.splitjob, name)
         except NotFoundError:
-            self._gone(name)
+            self._forget(name)
             return
         self.cache.restore(raw)
         splitjob = SplitJob.of(raw)
@@ -171,12 +171,12 @@ class Controller:
         if under_way or (jobs and self.settings.keep_finished_jobs_seconds):
             found = await self.threads.run(lambda: list(self.kubernetes.pods(name)))
             pods = tuple(KubePod.of(pod) for pod in found)
-        progress = next((line for pod in pods if (line := self.progress.of(pod.name))), None)
+        progress = next((line for pod in pods if (line := self.progress.line_of(pod.name))), None)
         return Observed(
             splitjob=splitjob,
             jobs=jobs,
             pods=pods,
-            lost_nodes=await self.nodes.confirm({pod.node for pod in pods if not pod.over}),
+            lost_nodes=await self.node_monitor.recheck({pod.node for pod in pods if not pod.over}),
             queue_decision=self.cache.queue_decision(name),
             progress=progress,
             delivery=self.delivery.report(name),
@@ -194,12 +194,12 @@ class Controller:
             self.cache.reserve(name)
         now = self.clock()
         # Where this fails the place stays reserved: the status may be written, its Job not yet.
-        # The next look at this SplitJob, which the failure causes, puts the index right.
+        # The next look at this SplitJob, which the failure causes, puts the cache right.
         done = await self.threads.run(self.executor.execute, raw, observed.splitjob, plan, now)
         self.delivery.forget(name, observed.delivery)
         if done.job_creation_error:
             return done.job_creation_error
-        self.written(done.splitjob)
+        self._after_write(done.splitjob)
         self._set_blocked(name, plan.blocked)
         if plan.requeue_at:
             self.queue.add_at(name, plan.requeue_at)
@@ -223,28 +223,28 @@ class Controller:
     def _set_blocked(self, name: str, blocked: BlockedReason | None) -> None:
         """Let others pass one that cannot start, and have it back in its place once it can."""
         if self.cache.set_blocked(name, blocked):
-            self.wake_next()
+            self.queue_next()
 
-    async def _step_aside(self, name: str) -> None:
+    async def _let_others_pass(self, name: str) -> None:
         """Let others pass one that failed, once it is known whether it has taken a place."""
         try:
             self.cache.restore(await self.threads.run(self.kubernetes.splitjob, name))
         except Exception as error:  # noqa: BLE001 - it must not end the worker
-            log.debug("Its next look has to put the index right: %s", error)
+            log.debug("Its next look has to put the cache right: %s", error)
             return
         self.cache.set_blocked(name, BlockedReason.JOB)
-        self.wake_next()
+        self.queue_next()
 
-    def written(self, raw: Json) -> None:
+    def _after_write(self, raw: Json) -> None:
         """Take in a SplitJob as it was just written, so that its echo is not worked on again."""
         self.reconciled[raw["metadata"]["name"]] = raw["metadata"]["resourceVersion"]
-        self.know(raw)
+        self.remember(raw)
 
-    def _gone(self, name: str) -> None:
+    def _forget(self, name: str) -> None:
         self.cache.drop(name)
         self.reconciled.pop(name, None)
         self.delivery.forget(name, self.delivery.report(name))
-        self.wake_next()
+        self.queue_next()
 
 
 def _starts(plan: Plan, observed: Observed) -> bool:

@@ -32,22 +32,22 @@ class Resync:
 
     Args:
         controller: is told what there is.
-        cluster: the namespace.
+        kubernetes: the namespace.
         readiness: is told what is in the way.
-        exit_process: ends the process, so that it is started afresh; called when a watch is deaf.
+        exit_process: ends the process, called when a watch has stalled.
         clock: the time, in UTC.
     """
 
     def __init__(
         self,
         controller: Controller,
-        cluster: Cluster,
+        kubernetes: Cluster,
         readiness: Readiness,
         exit_process: Callable[[], None],
         clock: Clock = utc_now,
     ) -> None:
         self._controller = controller
-        self._cluster = cluster
+        self._kubernetes = kubernetes
         self._exit = exit_process
         self._clock = clock
         self._started = time.monotonic()
@@ -90,15 +90,15 @@ class Resync:
         unmet: tuple[Unready, ...] = ()
         c = self._controller
         try:
-            unmet = await c.threads.run(self._cluster.unmet)
+            unmet = await c.threads.run(self._kubernetes.unmet)
             if unmet:
                 self._answered = time.monotonic()
             if any(one.forbids_work for one in unmet):
-                c.guard.excuse()
+                c.guard.reset()
                 return unmet
             await self.once()
         except KubernetesError as error:
-            c.guard.excuse()
+            c.guard.reset()
             return unmet or (Unready(UnreadyReason.CLUSTER_UNAVAILABLE, str(error)),)
         except Exception as error:
             log.exception("Resync failed by a defect")
@@ -106,11 +106,11 @@ class Resync:
         self._last = time.monotonic()
         self.first.set()
         self.readiness.may_work.set()
-        self._end_if_deaf()
+        self._end_if_a_watch_stalls()
         return unmet
 
-    def _end_if_deaf(self) -> None:
-        if missed := self._controller.guard.deaf():
+    def _end_if_a_watch_stalls(self) -> None:
+        if missed := self._controller.guard.stalled():
             log.error("The watch has not brought a change of %s %s; starting afresh", *missed)
             self._exit()
 
@@ -124,9 +124,9 @@ class Resync:
         versions = await self._splitjobs()
         c.guard.listed("SplitJob", versions)
         c.guard.listed("Job", await self._jobs())
-        pods = await c.threads.run(lambda: [_version(pod) for pod in self._cluster.pods()])
+        pods = await c.threads.run(lambda: [_version(pod) for pod in self._kubernetes.pods()])
         c.guard.listed("Pod", dict(pods))
-        await c.nodes.look({e.node for e in c.cache if e.active and e.node})
+        await c.node_monitor.refresh({e.node for e in c.cache if e.active and e.node})
         self._enqueue(versions)
         await self._orphaned_secrets()
         observe_stages(c.cache)
@@ -134,18 +134,18 @@ class Resync:
     async def _splitjobs(self) -> dict[str, str]:
         c = self._controller
         versions: dict[str, str] = {}
-        pages = iter(self._cluster.splitjobs())
+        pages = iter(self._kubernetes.splitjobs())
         while batch := await c.threads.run(_take, pages, 200):
             for raw in batch:
                 versions.update([_version(raw)])
-                c.know(raw)
+                c.remember(raw)
         for name in c.cache.keep_only(set(versions)):
             c.reconciled.pop(name, None)
         return versions
 
     async def _jobs(self) -> dict[str, str]:
         c = self._controller
-        jobs = await c.threads.run(lambda: list(self._cluster.jobs()))
+        jobs = await c.threads.run(lambda: list(self._kubernetes.jobs()))
         c.job_names.clear()
         for job in jobs:
             c.job_names[job["metadata"]["labels"][LABEL_SPLITJOB]].add(job["metadata"]["name"])
@@ -160,19 +160,21 @@ class Resync:
             left_jobs = entry.state.finished and entry.name in c.job_names
             if changed or entry.active or left_jobs or _moved(entry, places.get(entry.name)):
                 c.queue.add(entry.name)
-        c.wake_next()
+        c.queue_next()
 
     async def _orphaned_secrets(self) -> None:
         """Delete Secrets of requests that never became SplitJobs."""
         c = self._controller
         before = self._clock() - timedelta(seconds=c.settings.orphan_secret_seconds)
-        secrets = await c.threads.run(lambda: [_secret(s) for s in self._cluster.source_secrets()])
+        secrets = await c.threads.run(
+            lambda: [_secret(s) for s in self._kubernetes.source_secrets()]
+        )
         used = {entry.secret for entry in c.cache}
         for name, uid, created_at, owned in secrets:
             if owned or name in used or created_at > before:
                 continue
             log.info("Deleting Secret %s: no SplitJob refers to it", name)
-            await c.threads.run(self._cluster.delete_secret, name, uid)
+            await c.threads.run(self._kubernetes.delete_secret, name, uid)
 
 
 def _take(pages: Any, count: int) -> list[dict[str, Any]]:  # noqa: ANN401 - an iterator of JSON

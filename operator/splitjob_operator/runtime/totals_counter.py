@@ -1,4 +1,9 @@
-"""Keeps the totals: adds finished SplitJobs to the ConfigMap, batch by batch, and marks them."""
+"""Keeps the totals: adds finished SplitJobs to the ConfigMap, batch by batch, and marks them.
+
+The mark, `status.counted`, is the one part of a status that `reconcile` does not decide: it may be
+set only once the ConfigMap holds the batch, and the next batch waits for it. So what writes the
+ConfigMap sets the mark, under the resourceVersion that it has read, and changes nothing else.
+"""
 
 import asyncio
 import logging
@@ -12,9 +17,9 @@ from splitjob_operator.core.queue import CachedSplitJob, cached_splitjob
 from splitjob_operator.core.settings import Settings
 from splitjob_operator.runtime.cache import SplitJobCache
 from splitjob_operator.runtime.readiness import Readiness
-from splitjob_operator.runtime.threads import Threads
+from splitjob_operator.runtime.thread_pool import ThreadPool
 
-__all__ = ["Counter", "candidates"]
+__all__ = ["TotalsCounter", "uncounted_in"]
 
 log = logging.getLogger(__name__)
 
@@ -23,26 +28,26 @@ MAX_BATCH = 100
 RETRY_SECONDS = 5.0
 
 
-class Counter:
+class TotalsCounter:
     """Counts each finished SplitJob once.
 
     Args:
-        cluster: where SplitJobs and totals are.
+        kubernetes: where SplitJobs and totals are.
         threads: where blocking calls run.
-        index: says which SplitJobs are finished and not counted.
+        cache: says which SplitJobs are finished and not counted.
         settings: the installation's.
         readiness: says when nothing may be written.
     """
 
     def __init__(
         self,
-        cluster: Cluster,
-        threads: Threads,
+        kubernetes: Cluster,
+        threads: ThreadPool,
         cache: SplitJobCache,
         settings: Settings,
         readiness: Readiness,
     ) -> None:
-        self._cluster = cluster
+        self._kubernetes = kubernetes
         self._threads = threads
         self._cache = cache
         self._settings = settings
@@ -76,11 +81,11 @@ class Counter:
             KubernetesError: the API server could not be reached, or another operator was faster.
         """
         configmap = await self._threads.run(
-            self._cluster.configmap, self._settings.totals_configmap
+            self._kubernetes.configmap, self._settings.totals_configmap
         )
         totals = Totals.parse(configmap.get("data") or {}) if configmap else Totals()
         self._cache.run_seconds = totals.run_seconds
-        uncounted = candidates(self._cache)
+        uncounted = uncounted_in(self._cache)
         last = set(totals.batch)
         for entry in uncounted:
             if entry.uid in last:
@@ -99,7 +104,7 @@ class Counter:
     async def _load(self) -> None:
         try:
             name = self._settings.totals_configmap
-            configmap = await self._threads.run(self._cluster.configmap, name)
+            configmap = await self._threads.run(self._kubernetes.configmap, name)
             totals = Totals.parse((configmap or {}).get("data") or {})
             self._cache.run_seconds = totals.run_seconds
         except (KubernetesError, ValueError) as error:
@@ -116,13 +121,13 @@ class Counter:
             },
         }
         try:
-            self._cluster.write_configmap({**body, "data": totals.data()})
+            self._kubernetes.write_configmap({**body, "data": totals.data()})
         except AlreadyExistsError as error:
             raise ConflictError(str(error)) from None
 
     async def _still_uncounted(self, entry: CachedSplitJob) -> bool:
         try:
-            raw = await self._threads.run(self._cluster.splitjob, entry.name)
+            raw = await self._threads.run(self._kubernetes.splitjob, entry.name)
         except NotFoundError:
             self._cache.drop(entry.name)
             return False
@@ -133,12 +138,12 @@ class Counter:
         """Mark a SplitJob as counted; one that is gone needs no mark."""
         while True:
             try:
-                raw = await self._threads.run(self._cluster.splitjob, entry.name)
+                raw = await self._threads.run(self._kubernetes.splitjob, entry.name)
                 if raw["metadata"]["uid"] != entry.uid or cached_splitjob(raw).counted:
                     self._cache.put(raw)
                     return
                 status = {**raw["status"], "counted": True}
-                self._cache.put(await self._threads.run(self._cluster.write_status, raw, status))
+                self._cache.put(await self._threads.run(self._kubernetes.write_status, raw, status))
             except ConflictError:
                 continue
             except NotFoundError:
@@ -146,6 +151,6 @@ class Counter:
             return
 
 
-def candidates(entries: Iterable[CachedSplitJob]) -> list[CachedSplitJob]:
+def uncounted_in(entries: Iterable[CachedSplitJob]) -> list[CachedSplitJob]:
     """Return the finished SplitJobs that are not marked as counted."""
     return [e for e in entries if e.state.finished and not e.counted and e.event]

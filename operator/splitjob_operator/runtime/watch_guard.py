@@ -1,4 +1,4 @@
-"""Notices a watch that has gone deaf: changes that a listing saw and the watch did not bring."""
+"""Notices a watch that has stalled: changes that a listing saw and the watch did not bring."""
 
 from collections.abc import Callable
 
@@ -21,7 +21,7 @@ class WatchGuard:
         self._watched: dict[Key, str] = {}
         self._missed: dict[Key, tuple[str, float]] = {}
 
-    def watched(self, kind: str, name: str, resource_version: str) -> None:
+    def saw_event(self, kind: str, name: str, resource_version: str) -> None:
         """Take in news from a watch: any news of an object proves that its watch hears."""
         key = (kind, name)
         self._watched[key] = resource_version
@@ -40,11 +40,11 @@ class WatchGuard:
             for key in [k for k in known if k[0] == kind and k[1] not in versions]:
                 del known[key]
 
-    def excuse(self) -> None:
+    def reset(self) -> None:
         """Forget what was missed: the API server was away, the watches will come back with it."""
         self._missed.clear()
 
-    def deaf(self) -> Key | None:
+    def stalled(self) -> Key | None:
         """Return an object whose change the watch has missed for too long, or None."""
         now = self._monotonic()
         for key, (_, since) in self._missed.items():

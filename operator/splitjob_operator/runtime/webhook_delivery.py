@@ -19,7 +19,7 @@ from splitjob_operator.core.ports import KubernetesPort, WebhookSenderPort
 from splitjob_operator.core.request_check import urls_in
 from splitjob_operator.runtime.clock import Clock, utc_now
 from splitjob_operator.runtime.metrics import DELIVERIES
-from splitjob_operator.runtime.threads import Threads
+from splitjob_operator.runtime.thread_pool import ThreadPool
 
 __all__ = ["WebhookDelivery"]
 
@@ -47,8 +47,8 @@ class WebhookDelivery:
     def __init__(
         self,
         kubernetes: KubernetesPort,
-        threads: Threads,
-        senders: Threads,
+        threads: ThreadPool,
+        senders: ThreadPool,
         sender: WebhookSenderPort,
         reported: Callable[[str], object],
         clock: Clock = utc_now,

@@ -80,8 +80,8 @@ class FakeThreads:
         return call(*arguments)
 
 
-class FakeNodes:
-    async def confirm(self, _: set[str]) -> dict[str, datetime]:
+class FakeNodeMonitor:
+    async def recheck(self, _: set[str]) -> dict[str, datetime]:
         return {}
 
 
@@ -99,12 +99,12 @@ class Site:
             executor=Executor(cluster, bucket, POLICY, options, lambda _: None),
             cache=SplitJobCache(1, "cpu", partial(next, count())),
             queue=WorkQueue(),
-            progress=cast("Any", SimpleNamespace(of=lambda _: None)),
+            progress=cast("Any", SimpleNamespace(line_of=lambda _: None)),
             counter=cast("Any", SimpleNamespace(wake=lambda: None)),
             delivery=cast("Any", SimpleNamespace(report=lambda _: None, forget=lambda *_: None)),
             threads=cast("Any", FakeThreads()),
-            guard=cast("Any", SimpleNamespace(watched=lambda *_: None)),
-            nodes=cast("Any", FakeNodes()),
+            guard=cast("Any", SimpleNamespace(saw_event=lambda *_: None)),
+            node_monitor=cast("Any", FakeNodeMonitor()),
             readiness=Readiness(),
         )
 
@@ -125,7 +125,7 @@ class Site:
                 if not len(c.queue):
                     return
                 name = await c.queue.take()
-                await c._attempt(name)
+                await c._process_guarded(name)
                 c.queue.done(name)
             raise AssertionError("it looks again and again")
 

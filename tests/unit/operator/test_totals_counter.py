@@ -11,7 +11,7 @@ from tests.support.operator_samples import (
 from splitjob.lifecycle import LifecycleState
 from splitjob.totals import Totals
 from splitjob_operator.core.queue import CachedSplitJob
-from splitjob_operator.runtime.totals_counter import candidates
+from splitjob_operator.runtime.totals_counter import uncounted_in
 
 
 def finished(uid: str, event: str, *, counted: bool = False) -> CachedSplitJob:
@@ -45,7 +45,7 @@ class TestTotals:
         data: dict[str, str] = {}
         for _ in range(300):
             totals = Totals.parse(data)
-            uncounted = candidates(there.values())
+            uncounted = uncounted_in(there.values())
             last = [e for e in uncounted if e.uid in totals.batch]
             for entry in last:
                 if chance.random() < 0.4:

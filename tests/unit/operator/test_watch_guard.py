@@ -8,27 +8,27 @@ class TestWatchGuard:
         """Acceptance 53."""
         now = [0.0]
         guard = WatchGuard(60, lambda: now[0])
-        guard.watched("Pod", "p", "1")
+        guard.saw_event("Pod", "p", "1")
         guard.listed("Pod", {"p": "1"})
         guard.listed("Pod", {"p": "2"})
         now[0] = 61
         guard.listed("Pod", {"p": "3"})
-        assert guard.deaf() == ("Pod", "p")
+        assert guard.stalled() == ("Pod", "p")
 
     def test_while_the_api_server_is_away_no_watch_is_deaf(self) -> None:
         now = [0.0]
         guard = WatchGuard(60, lambda: now[0])
         guard.listed("Pod", {"p": "2"})
-        guard.excuse()
+        guard.reset()
         now[0] = 200
         guard.listed("Pod", {"p": "2"})
-        assert guard.deaf() is None
+        assert guard.stalled() is None
 
     def test_late_news_are_news(self) -> None:
         now = [0.0]
         guard = WatchGuard(60, lambda: now[0])
         guard.listed("Pod", {"p": "2", "q": "1"})
-        guard.watched("Pod", "p", "2")
+        guard.saw_event("Pod", "p", "2")
         guard.listed("Pod", {"p": "2"})
         now[0] = 100
-        assert guard.deaf() is None
+        assert guard.stalled() is None

@@ -14,7 +14,7 @@ from splitjob_operator.core.observed import DeliveryReport, SplitJob
 from splitjob_operator.core.plan import Deliver
 from splitjob_operator.core.reconcile import reconcile
 from splitjob_operator.core.status_json import dump
-from splitjob_operator.runtime.threads import Threads
+from splitjob_operator.runtime.thread_pool import ThreadPool
 from splitjob_operator.runtime.webhook_delivery import WebhookDelivery
 
 
@@ -68,7 +68,11 @@ def report_of(cluster: OneSplitJob, sender: WebhookSender | None = None) -> Deli
         reported = asyncio.Event()
         to = sender or WebhookSender(["token"], allowlist)
         delivery = WebhookDelivery(
-            cluster, Threads(1, "cluster"), Threads(1, "deliver"), to, lambda _: reported.set()
+            cluster,
+            ThreadPool(1, "cluster"),
+            ThreadPool(1, "deliver"),
+            to,
+            lambda _: reported.set(),
         )
         delivery.start(NAME)
         await asyncio.wait_for(reported.wait(), 10)
@@ -128,7 +132,7 @@ def test_nothing_is_sent_again_before_the_report_of_the_last_attempt_is_written(
 
     async def deliver() -> None:
         delivery = WebhookDelivery(
-            cluster, Threads(1, "cluster"), Threads(1, "deliver"), Receiver(), lambda _: None
+            cluster, ThreadPool(1, "cluster"), ThreadPool(1, "deliver"), Receiver(), lambda _: None
         )
         delivery.start(NAME)
         await others_end()

@@ -11,10 +11,10 @@ from splitjob_kube.errors import KubernetesError
 from splitjob_operator.adapters.kubernetes import Cluster
 from splitjob_operator.core.queue import CachedSplitJob
 from splitjob_operator.runtime.cache import SplitJobCache
-from splitjob_operator.runtime.threads import Threads
+from splitjob_operator.runtime.thread_pool import ThreadPool
 from splitjob_operator.runtime.work_queue import WorkQueue
 
-__all__ = ["Progress"]
+__all__ = ["ProgressReader"]
 
 log = logging.getLogger(__name__)
 
@@ -23,24 +23,24 @@ TICK_SECONDS = 0.5
 READERS = 8
 
 
-class Progress:
+class ProgressReader:
     """The last progress line of each running worker.
 
     Args:
-        cluster: where the logs are.
-        index: says which run.
+        kubernetes: where the logs are.
+        cache: says which run.
         queue: is told of those that moved on.
     """
 
-    def __init__(self, cluster: Cluster, cache: SplitJobCache, queue: WorkQueue) -> None:
-        self._cluster = cluster
+    def __init__(self, kubernetes: Cluster, cache: SplitJobCache, queue: WorkQueue) -> None:
+        self._kubernetes = kubernetes
         self._cache = cache
         self._queue = queue
-        self._threads = Threads(READERS, "progress")
+        self._threads = ThreadPool(READERS, "progress")
         self._read_at: dict[str, float] = {}
         self._lines: dict[str, ProgressLine] = {}
 
-    def of(self, pod: str) -> ProgressLine | None:
+    def line_of(self, pod: str) -> ProgressLine | None:
         """Return the last line read of a pod."""
         return self._lines.get(pod)
 
@@ -71,7 +71,7 @@ class Progress:
 
     async def _read(self, entry: CachedSplitJob) -> None:
         try:
-            tail = await self._threads.run(self._cluster.log_tail, entry.pod, workload.CONTAINER)
+            tail = await self._threads.run(self._kubernetes.log_tail, entry.pod, workload.CONTAINER)
         except KubernetesError as error:
             log.debug("Progress of %s: %s", entry.name, error)
             return

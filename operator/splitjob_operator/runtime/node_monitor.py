@@ -8,31 +8,31 @@ from typing import Any
 from splitjob_kube.errors import ForbiddenError, NotFoundError
 from splitjob_operator.adapters.kubernetes import Cluster
 from splitjob_operator.core.observed import moment
-from splitjob_operator.runtime.threads import Threads
+from splitjob_operator.runtime.thread_pool import ThreadPool
 
-__all__ = ["Nodes", "away_since"]
+__all__ = ["NodeMonitor", "not_ready_since"]
 
 log = logging.getLogger(__name__)
 
 
-class Nodes:
+class NodeMonitor:
     """The nodes that workers run on.
 
     Attributes:
         lost: those that were away when last looked at, and since when.
     """
 
-    def __init__(self, cluster: Cluster, threads: Threads) -> None:
+    def __init__(self, kubernetes: Cluster, threads: ThreadPool) -> None:
         self.lost: dict[str, datetime] = {}
-        self._cluster = cluster
+        self._kubernetes = kubernetes
         self._threads = threads
         self._forbidden = False
 
-    async def look(self, names: Iterable[str]) -> None:
+    async def refresh(self, names: Iterable[str]) -> None:
         """See which of some nodes are away; all others are forgotten."""
         self.lost = await self._away(names)
 
-    async def confirm(self, names: Iterable[str]) -> dict[str, datetime]:
+    async def recheck(self, names: Iterable[str]) -> dict[str, datetime]:
         """Look again at those of some nodes that were away: a verdict hangs on it."""
         known = [name for name in names if name in self.lost]
         now = await self._away(known)
@@ -51,7 +51,7 @@ class Nodes:
 
     async def _since(self, name: str) -> datetime | None:
         try:
-            return away_since(await self._threads.run(self._cluster.node, name))
+            return not_ready_since(await self._threads.run(self._kubernetes.node, name))
         except NotFoundError:
             return self.lost.get(name, datetime.now(UTC))
         except ForbiddenError as error:
@@ -61,7 +61,7 @@ class Nodes:
             return None
 
 
-def away_since(node: Mapping[str, Any]) -> datetime | None:
+def not_ready_since(node: Mapping[str, Any]) -> datetime | None:
     """Return since when a node is not ready; None while it is."""
     for condition in node.get("status", {}).get("conditions", []):
         if condition.get("type") == "Ready" and condition.get("status") != "True":

@@ -7,13 +7,13 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import ParamSpec, TypeVar
 
-__all__ = ["Threads"]
+__all__ = ["ThreadPool"]
 
 Given = ParamSpec("Given")
 Back = TypeVar("Back")
 
 
-class Threads:
+class ThreadPool:
     """A pool of threads for one kind of blocking call, so that no kind can starve another.
 
     Args:

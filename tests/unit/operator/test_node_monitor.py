@@ -7,7 +7,7 @@ from tests.support.operator_samples import (
     stamp,
 )
 
-from splitjob_operator.runtime.nodes import away_since
+from splitjob_operator.runtime.node_monitor import not_ready_since
 
 
 def test_nodes_that_are_away() -> None:
@@ -15,5 +15,5 @@ def test_nodes_that_are_away() -> None:
         ready = {"type": "Ready", "status": status, "lastTransitionTime": stamp(NOW)}
         return {"status": {"conditions": [ready]}}
 
-    assert away_since(node("True")) is None
-    assert away_since(node("Unknown")) == NOW
+    assert not_ready_since(node("True")) is None
+    assert not_ready_since(node("Unknown")) == NOW
