@@ -1,7 +1,5 @@
 """Memory of a container running out, so that the kernel ends the process that is to be ended."""
 
-from collections.abc import Callable
-from contextlib import suppress
 from pathlib import Path
 
 import psutil
@@ -13,21 +11,27 @@ from splitjob_local.containers.cgroups import MOUNT
 # Of a process that the kernel chooses first. It adds a share of the limit to the process's size: of
 # a limit of gigabytes more than the worker's model weighs, which would be chosen for its size else.
 MOST_EXPENDABLE = "1000"
-# The one without swap can never be above the one with it.
-LIMITS = ("memory.memsw.limit_in_bytes", "memory.limit_in_bytes")
+LIMIT = "memory.limit_in_bytes"
 MARK = "what-uses-the-memory-up"
-# Many processes, each smaller than the worker; the last one takes its time.
+# Many processes, each smaller than the worker. The last one goes on in small steps, and no further
+# once the victim has ended: the room that this gave is left to the worker.
 FILL = f"""
 import os, sys, time
-mark, room, part = "{MARK}", int(sys.argv[1]), 200 << 20
+mark, room, victim, part = "{MARK}", int(sys.argv[1]), sys.argv[2], 200 << 20
+def runs():
+    try:
+        with open(f"/proc/{{victim}}/stat") as file:
+            return file.read().rpartition(")")[2].split()[0] not in "ZX"
+    except FileNotFoundError:
+        return False
 for _ in range(room // part - 1):
     if os.fork() == 0:
         kept = b"x" * part
-        time.sleep(60)
+        time.sleep(120)
         os._exit(0)
 time.sleep(3)
 kept = []
-for _ in range(300):
+while runs() and len(kept) < 300:
     kept.append(b"x" * (2 << 20))
     time.sleep(0.05)
 """
@@ -44,31 +48,27 @@ def memory_group(pid: int) -> Path | None:
 
 def kill_by_memory(world: World, pod: str, victim: psutil.Process, group: Path) -> bool:
     """Let a container run out of memory; whether the victim was ended by the kernel for it."""
-    room = int((group / LIMITS[-1]).read_text()) - _used(group)
+    room = int((group / LIMIT).read_text()) - _used(group)
     Path(f"/proc/{victim.pid}/oom_score_adj").write_text(MOST_EXPENDABLE)
+    inside = str(_number_inside(victim))
     try:
-        with world.started("exec", pod, "--", "python", "-c", FILL, str(room)):
-            return _give_room_after(lambda: not _runs(victim), group)
+        with world.started("exec", pod, "--", "python", "-c", FILL, str(room), inside):
+            return comes_true(lambda: not _runs(victim), 60)
     finally:
         for process in world.processes(MARK):
             process.kill()
-
-
-def _give_room_after(ended: Callable[[], bool], group: Path) -> bool:
-    """Wait for the victim's end and give room at once, or the worker would be next."""
-    try:
-        return comes_true(ended, 60, pause=0.01)  # the next one would be chosen within a moment
-    finally:
-        # The pod's before the container's; where the worker has ended already, there is none.
-        for limit in (one / name for one in (group.parent, group) for name in LIMITS):
-            with suppress(FileNotFoundError):
-                limit.write_text(str(int(limit.read_text()) * 2))
 
 
 def _used(group: Path) -> int:
     """Return what cannot be given back, unlike the cache of files."""
     lines = (line.split() for line in (group / "memory.stat").read_text().splitlines())
     return next(int(value) for name, value in lines if name == "total_rss")
+
+
+def _number_inside(process: psutil.Process) -> int:
+    """Return the number that a process has in its container."""
+    lines = Path(f"/proc/{process.pid}/status").read_text().splitlines()
+    return next(int(line.split()[-1]) for line in lines if line.startswith("NSpid:"))
 
 
 def _runs(process: psutil.Process) -> bool:
