@@ -77,7 +77,7 @@ class QueueStats:
         """Wait until all SplitJobs are listed and followed; return whether they are."""
         return self._current.wait(timeout)
 
-    def lost(self) -> None:
+    def mark_stale(self) -> None:
         """Note that changes may be missed from now on, until the next full list."""
         self._current.clear()
 

@@ -17,7 +17,7 @@ from splitjob.lifecycle import lifecycle_of
 from splitjob.request import ResourceDraft
 from splitjob_api.kubernetes import ClusterUnavailableError, SplitJobObject
 
-MAX_ROUNDS = 8
+MAX_TRIES = 8
 MANAGED_BY = {"app.kubernetes.io/managed-by": "track-tree-audio"}
 
 
@@ -110,7 +110,7 @@ class Submission:
 
     def _by_key(self, key: str) -> Submitted:
         name = name_of_key(key)
-        for _ in range(MAX_ROUNDS):
+        for _ in range(MAX_TRIES):
             found = self._store.get(name)
             if found is not None:
                 if "deletionTimestamp" in found["metadata"]:
@@ -130,7 +130,7 @@ class Submission:
                 return Submitted(first, created=False)
             if first is None and (created := self._create_generation(0)):
                 return Submitted(created, created=True)
-        for _ in range(MAX_ROUNDS):
+        for _ in range(MAX_TRIES):
             former = [
                 splitjob
                 for splitjob in self._store.with_intent(label)

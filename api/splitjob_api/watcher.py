@@ -53,7 +53,7 @@ class Watcher(threading.Thread):
                 said = str(error)
             except Exception:
                 logger.exception("the watch of SplitJobs met a defect")
-            self._stats.lost()
+            self._stats.mark_stale()
             self._stopped.wait(pause)
             pause = min(2 * pause, LAST_PAUSE_SECONDS)
 

@@ -1,7 +1,7 @@
 """Which IP addresses the service may talk to on a caller's behalf: public ones, and no others.
 
-`refusal` judges an address, `parse_host` reads one in any notation that resolvers understand
-(decimal, octal, hexadecimal, shortened), so that none of them gets past a check.
+`forbidden_reason` judges an address, `parse_host` reads one in any notation that resolvers
+understand (decimal, octal, hexadecimal, shortened), so that none of them gets past a check.
 
 Sources: IANA special-purpose address registries (RFC 6890), through Python's `ipaddress`; the host
 parser of the WHATWG URL standard for IPv4 numbers.
@@ -57,7 +57,7 @@ def parse_networks(text: str | None) -> tuple[Network, ...]:
     return tuple(ip_network(part) for part in parts if part)
 
 
-def refusal(address: Address, allowed_networks: Iterable[Network] = ()) -> str | None:
+def forbidden_reason(address: Address, allowed_networks: Iterable[Network] = ()) -> str | None:
     """Return why an address must not be contacted, or None where it may be.
 
     Args:
@@ -69,7 +69,7 @@ def refusal(address: Address, allowed_networks: Iterable[Network] = ()) -> str |
     """
     inner = _embedded(address)
     if inner is not None:
-        return refusal(inner, allowed_networks)
+        return forbidden_reason(inner, allowed_networks)
     if any(address.version == net.version and address in net for net in allowed_networks):
         return None
     if address in _METADATA:

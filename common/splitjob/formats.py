@@ -15,7 +15,7 @@ _BIT_DEPTHS = {"wav": (16, 24, 32), "flac": (16, 24)}
 _BIT_RATES = {"m4a": (16, 512), "opus": (8, 510)}
 
 
-def sample_rate_complaint(form: str, sample_rate: int) -> str | None:
+def sample_rate_problem(form: str, sample_rate: int) -> str | None:
     """Return why a format does not take a sample rate, None where it does.
 
     Args:
@@ -26,7 +26,7 @@ def sample_rate_complaint(form: str, sample_rate: int) -> str | None:
     return None if sample_rate in rates else f"{form} takes {_or(rates)} Hz, not {sample_rate}"
 
 
-def bit_depth_complaint(form: str, bits: int) -> str | None:
+def bit_depth_problem(form: str, bits: int) -> str | None:
     """Return why a format does not take a bit depth, None where it does.
 
     Args:
@@ -39,7 +39,7 @@ def bit_depth_complaint(form: str, bits: int) -> str | None:
     return None if bits in depths else f"{form} takes {_or(depths)} bits"
 
 
-def bitrate_complaint(form: str, kbps: int, sample_rate: int) -> str | None:
+def bitrate_problem(form: str, kbps: int, sample_rate: int) -> str | None:
     """Return why a format does not take a bit rate, None where it does.
 
     Args:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from splitjob import formats, workload
-from splitjob.addresses import Network, parse_host, refusal
+from splitjob.addresses import Network, forbidden_reason, parse_host
 from splitjob.allowlist import Allowlist, NotAllowedError
 from splitjob.models import ModelRecord
 from splitjob.resource import Location, Request
@@ -160,16 +160,16 @@ def _format_problems(
     request: Request, registry: Mapping[str, ModelRecord]
 ) -> Iterator[FieldProblem]:
     model = registry.get(request.model)
-    if model and (complaint := formats.sample_rate_complaint(request.format, model.sample_rate)):
+    if model and (complaint := formats.sample_rate_problem(request.format, model.sample_rate)):
         message = f"{complaint}, the rate of {model.name}: take wav, flac or opus"
         yield FieldProblem("format", "unsupported", message)
     if request.bit_depth is not None:
-        complaint = formats.bit_depth_complaint(request.format, request.bit_depth)
+        complaint = formats.bit_depth_problem(request.format, request.bit_depth)
         if complaint:
             yield FieldProblem("bitDepth", "unsupported", complaint)
     if request.bitrate_kbps is not None:
         rate = model.sample_rate if model else 44_100
-        complaint = formats.bitrate_complaint(request.format, request.bitrate_kbps, rate)
+        complaint = formats.bitrate_problem(request.format, request.bitrate_kbps, rate)
         if complaint:
             yield FieldProblem("bitrateKbps", "unsupported", complaint)
 
@@ -188,7 +188,7 @@ def _address_problems(
 ) -> Iterator[FieldProblem]:
     """Yield what is wrong with a host that is an address; names are judged when dialled."""
     address = parse_host(url.host)
-    reason = refusal(address, networks) if address is not None else None
+    reason = forbidden_reason(address, networks) if address is not None else None
     if reason:
         yield FieldProblem(field, "forbidden", f"its host is {reason}")
 

@@ -10,7 +10,7 @@ from urllib3.util.ssl_match_hostname import CertificateError
 _NOT_TRUSTED = {2, 18, 19, 20, 21}
 
 
-def certificate_trouble(error: BaseException, host: str | None) -> str:
+def certificate_problem(error: BaseException, host: str | None) -> str:
     """Return whose certificate was refused and what to do, as a clause.
 
     Args:

@@ -25,7 +25,7 @@ from typing import Any
 import httpcore
 import httpx
 
-from splitjob.addresses import Address, Network, parse_host, refusal
+from splitjob.addresses import Address, Network, forbidden_reason, parse_host
 from splitjob.errors import ErrorCode, Failure
 from splitjob.urls import UrlError, parse
 
@@ -188,7 +188,7 @@ def check_addresses(
         ForbiddenAddressError: one of them must not be contacted.
     """
     for address in addresses:
-        reason = refusal(address, allowed_networks)
+        reason = forbidden_reason(address, allowed_networks)
         if reason is None and _is_own(address) and not _within(address, allowed_networks):
             reason = "an address of this machine"
         if reason is not None:

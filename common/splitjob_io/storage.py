@@ -28,7 +28,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from splitjob.configuration import read_settings
 from splitjob.storage_settings import StorageSettings
-from splitjob_io.certificates import certificate_trouble
+from splitjob_io.certificates import certificate_problem
 
 __all__ = ["ObjectInfo", "ObjectMetadata", "S3Service", "StorageError"]
 
@@ -414,7 +414,7 @@ class S3Service:
             ) from None
         except BotoCoreError as error:
             host = urlsplit(str(error.kwargs.get("endpoint_url", ""))).hostname
-            why = certificate_trouble(error, host) or type(error).__name__
+            why = certificate_problem(error, host) or type(error).__name__
             raise StorageError(
                 f"cannot {deed} {self.url(s3_key)}: {why}", type(error).__name__
             ) from None

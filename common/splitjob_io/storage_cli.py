@@ -17,7 +17,7 @@ import httpx
 from pydantic import ValidationError
 
 from splitjob.storage_settings import StorageSettings
-from splitjob_io.certificates import certificate_trouble
+from splitjob_io.certificates import certificate_problem
 from splitjob_io.storage import S3Service, StorageError
 
 CONTENT = b"track-tree-audio storage test\n"
@@ -54,10 +54,10 @@ class Trial:
         """Return the full key of a test object."""
         return f"{self.prefix}/{name}"
 
-    def check(self, name: str, deed: Callable[[], None], needed_for: str) -> bool:
+    def check(self, name: str, operation: Callable[[], None], needed_for: str) -> bool:
         """Do one operation, print what came of it; blank `needed_for` means optional."""
         try:
-            deed()
+            operation()
         except (StorageError, MismatchError, httpx.HTTPError) as error:
             kind = f"needed for {needed_for}" if needed_for else "not needed by the service"
             print(f"  FAILED  {name} ({kind})\n          {explain(error)}")
@@ -90,7 +90,7 @@ def main(argv: Sequence[str]) -> int:
 
 def run_checks(trial: Trial) -> None:
     """Try each operation on a bucket that was reached."""
-    for name, deed, needed_for in (
+    for name, operation, needed_for in (
         ("upload a file", _upload_file, "stems"),
         ("upload a file in parts", _upload_parts, "stems above 8 MiB"),
         ("upload parts, the first one last", _upload_first_part_last, "stems above 16 MiB"),
@@ -108,7 +108,7 @@ def run_checks(trial: Trial) -> None:
         ("delete an object", _delete, "looking after the bucket"),
         ("delete several objects", _delete_objects, "looking after the bucket"),
     ):
-        trial.check(name, lambda deed=deed: deed(trial), needed_for)  # type: ignore[misc]
+        trial.check(name, lambda operation=operation: operation(trial), needed_for)  # type: ignore[misc]
 
 
 def verdict(trial: Trial) -> int:
@@ -128,7 +128,7 @@ def explain(error: Exception) -> str:
     if isinstance(error, ValidationError):
         return "; ".join(str(one["msg"]).removeprefix("Value error, ") for one in error.errors())
     if isinstance(error, httpx.HTTPError):
-        why = certificate_trouble(error, error.request.url.host) or type(error).__name__
+        why = certificate_problem(error, error.request.url.host) or type(error).__name__
         return f"the signed URL was not answered: {why}"
     hint = HINTS.get(error.code, "") if isinstance(error, StorageError) else ""
     if isinstance(error, StorageError) and error.status == 403 and not hint:

@@ -12,7 +12,7 @@ from splitjob.addresses import Network
 from splitjob.allowlist import Allowlist, NotAllowedError
 from splitjob.signing import Signer
 from splitjob.webhook import DeliveryOutcome
-from splitjob_io.certificates import certificate_trouble
+from splitjob_io.certificates import certificate_problem
 from splitjob_io.safe_http import Deadline, ForbiddenTargetError, client
 
 TIMEOUT_SECONDS = 15.0
@@ -139,7 +139,7 @@ def _transport_error(failed: httpx.TransportError) -> str:
     """
     if isinstance(failed, httpx.ProtocolError):
         return "the receiver broke off, or its answer is not valid HTTP"
-    trouble = certificate_trouble(failed, failed.request.url.host)
+    trouble = certificate_problem(failed, failed.request.url.host)
     cause = trouble or str(failed).strip() or type(failed).__name__
     words = "could not be reached" if isinstance(failed, httpx.ConnectError) else "broke off"
     return f"the receiver {words}: {cause}"[:400]

@@ -13,7 +13,7 @@ from splitjob.addresses import Network
 from splitjob.errors import ErrorCode, Failure
 from splitjob.presigned import expiry
 from splitjob.urls import UrlError, parse
-from splitjob_io.certificates import certificate_trouble
+from splitjob_io.certificates import certificate_problem
 from splitjob_io.safe_http import Deadline, ForbiddenTargetError, client, stream
 from splitjob_worker.scratch import Scratch, check_source
 from splitjob_worker.stopping import Stop
@@ -292,7 +292,7 @@ class Download:
                 ErrorCode.SOURCE_INCOMPLETE,
                 f"the source broke off after {self._size} bytes, again and again",
             )
-        why = certificate_trouble(error, error.request.url.host) or type(error).__name__
+        why = certificate_problem(error, error.request.url.host) or type(error).__name__
         return Failure(
             ErrorCode.SOURCE_UNAVAILABLE,
             f"the source cannot be reached: {why}",

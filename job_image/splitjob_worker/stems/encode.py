@@ -74,7 +74,7 @@ class Encoding:
             ValueError: the format has no such rate; the text says which it has.
         """
         rate = OPUS_RATE if self.format == "opus" else self.sample_rate or model_rate
-        if complaint := formats.sample_rate_complaint(self.format, rate):
+        if complaint := formats.sample_rate_problem(self.format, rate):
             raise ValueError(complaint)
         return rate
 

@@ -16,7 +16,7 @@ import httpx
 from splitjob.addresses import Network
 from splitjob.errors import ErrorCode, Failure
 from splitjob.result import Manifest
-from splitjob_io.certificates import certificate_trouble
+from splitjob_io.certificates import certificate_problem
 from splitjob_io.safe_http import Deadline, ForbiddenTargetError, client
 from splitjob_io.storage import S3Service, StorageError
 from splitjob_worker.stems.encode import EncodedStem
@@ -194,7 +194,7 @@ class PresignedUrls:
                 if not deadline.left:
                     why = f"it was not done within {seconds:.0f} s"
                     raise _refused(what, why, retryable=True) from None
-                why = certificate_trouble(error, error.request.url.host) or type(error).__name__
+                why = certificate_problem(error, error.request.url.host) or type(error).__name__
                 failure = _refused(what, why, retryable=True)
                 continue
             if 200 <= status < 300:

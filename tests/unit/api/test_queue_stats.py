@@ -97,7 +97,7 @@ def test_later_generations_are_remembered_until_they_are_gone() -> None:
     assert not stats.may_be_retried("other")
     stats.apply("DELETED", later)
     assert not stats.may_be_retried("abc")
-    stats.lost()
+    stats.mark_stale()
     assert stats.may_be_retried("abc")
 
 

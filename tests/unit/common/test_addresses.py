@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from splitjob.addresses import parse_host, parse_networks, refusal
+from splitjob.addresses import forbidden_reason, parse_host, parse_networks
 
 FORBIDDEN = [
     "0.0.0.0",
@@ -59,29 +59,29 @@ FORBIDDEN = [
 
 @pytest.mark.parametrize("text", FORBIDDEN)
 def test_addresses_that_are_not_public_are_refused(text: str) -> None:
-    assert refusal(ip_address(text)) is not None
+    assert forbidden_reason(ip_address(text)) is not None
 
 
 @pytest.mark.parametrize(
     "text", ["8.8.8.8", "1.1.1.1", "2606:4700::1111", "::ffff:8.8.8.8", "64:ff9b::808:808"]
 )
 def test_public_addresses_are_allowed(text: str) -> None:
-    assert refusal(ip_address(text)) is None
+    assert forbidden_reason(ip_address(text)) is None
 
 
 def test_a_refusal_says_what_kind_of_address_it_is() -> None:
-    assert refusal(ip_address("127.0.0.1")) == "a loopback address"
-    assert refusal(ip_address("::ffff:10.1.2.3")) == "a private address"
-    assert refusal(ip_address("169.254.169.254")) == "a cloud metadata address"
+    assert forbidden_reason(ip_address("127.0.0.1")) == "a loopback address"
+    assert forbidden_reason(ip_address("::ffff:10.1.2.3")) == "a private address"
+    assert forbidden_reason(ip_address("169.254.169.254")) == "a cloud metadata address"
 
 
 def test_exceptions_by_setting() -> None:
     networks = parse_networks("127.0.0.0/8, fd12::/16")
-    assert refusal(ip_address("127.0.0.2"), networks) is None
-    assert refusal(ip_address("::ffff:127.0.0.1"), networks) is None
-    assert refusal(ip_address("fd12::5"), networks) is None
-    assert refusal(ip_address("10.0.0.1"), networks) is not None
-    assert refusal(ip_address("::1"), networks) is not None
+    assert forbidden_reason(ip_address("127.0.0.2"), networks) is None
+    assert forbidden_reason(ip_address("::ffff:127.0.0.1"), networks) is None
+    assert forbidden_reason(ip_address("fd12::5"), networks) is None
+    assert forbidden_reason(ip_address("10.0.0.1"), networks) is not None
+    assert forbidden_reason(ip_address("::1"), networks) is not None
     assert parse_networks("") == parse_networks(None) == ()
     with pytest.raises(ValueError, match="does not appear"):
         parse_networks("everything")
@@ -161,4 +161,4 @@ def test_any_text_as_a_host_gives_an_address_or_a_refusal(host: str) -> None:
 @given(st.ip_addresses(v=4))
 def test_wrapping_changes_nothing(address: IPv4Address) -> None:
     for prefix in (0xFFFF << 32, int(IPv6Address("64:ff9b::"))):
-        assert refusal(IPv6Address(prefix + int(address))) == refusal(address)
+        assert forbidden_reason(IPv6Address(prefix + int(address))) == forbidden_reason(address)

@@ -138,13 +138,13 @@ def _check(
                 "nothing; download it first"
             )
     if bit_depth != 16:
-        complaint = formats.bit_depth_complaint(form, bit_depth)
+        complaint = formats.bit_depth_problem(form, bit_depth)
         if complaint:
             option = "--float32" if bit_depth == 32 else "--int24"
             parser.error(f"{option} cannot be had here: {complaint}")
     if given.bitrate is not None:
         # The rate of a file that has the input's is known only later; 44.1 kHz is the usual one.
-        complaint = formats.bitrate_complaint(form, given.bitrate, 44_100)
+        complaint = formats.bitrate_problem(form, given.bitrate, 44_100)
         if complaint:
             parser.error(f"--bitrate {given.bitrate} cannot be had: {complaint}")
     _check_template(parser, given.filename, form)

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from splitjob.errors import ErrorCode, Failure
-from splitjob.formats import bitrate_complaint
+from splitjob.formats import bitrate_problem
 from splitjob_worker.cli.separate.console import Console, Progress
 from splitjob_worker.cli.separate.layout import Layout, Workspace
 from splitjob_worker.cli.separate.models import Chosen
@@ -184,7 +184,7 @@ class Tracks:
         except ValueError as error:
             raise _unsupported(str(error)) from None
         if encoding.bitrate_kbps is not None:
-            complaint = bitrate_complaint(encoding.format, encoding.bitrate_kbps, rate)
+            complaint = bitrate_problem(encoding.format, encoding.bitrate_kbps, rate)
             if complaint:
                 raise _unsupported(complaint)
         return encoding
