@@ -111,7 +111,7 @@ def test_a_refusal_is_not_tried_again_and_tells_no_secret(
     assert front.asked == []
 
 
-def test_a_storage_that_is_not_there_is_an_error_that_names_it(s3: S3Access) -> None:
+def test_a_storage_that_is_not_there_may_be_tried_again(s3: S3Access) -> None:
     nobody = S3Access("http://127.0.0.1:1", s3.access_key_id, "x", s3.bucket).service()
     with pytest.raises(StorageError) as caught:
         nobody.get_object("x")

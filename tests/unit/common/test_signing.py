@@ -21,7 +21,7 @@ def verify(
     signer.verify(payload, headers.get("X-Timestamp"), headers.get("X-Signature"), now)
 
 
-def test_the_signature_of_the_contracts_example() -> None:
+def test_the_signature_is_the_one_that_openssl_computes() -> None:
     # Computed with: printf '%s' '{"versionId":"v1"}|1790000000' | openssl dgst -sha256 -hmac secret
     headers = Signer(["secret"]).sign(BODY, NOW)
     assert headers == {
