@@ -1,4 +1,4 @@
-"""One round of `reconcile`: what was seen, the clock, and the status being drafted."""
+"""One call of `reconcile`: what was observed, the time, and the plan that is being drafted."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -8,11 +8,11 @@ from splitjob import conditions
 from splitjob.conditions import ConditionType, Reason
 from splitjob.lifecycle import attempt_under_way, verdict
 from splitjob.resource import Attempt, ConditionStatus, Request, SplitJobStatus
+from splitjob_operator.core.cached_splitjob import BlockedReason
 from splitjob_operator.core.diagnosis import AttemptDeadlines
 from splitjob_operator.core.lookups import Lookup
 from splitjob_operator.core.observed import KubeJob, KubePod, Observed
 from splitjob_operator.core.plan import Action, Plan
-from splitjob_operator.core.queue import BlockedReason
 from splitjob_operator.core.settings import Settings
 
 __all__ = ["ReconcileContext"]
@@ -20,14 +20,16 @@ __all__ = ["ReconcileContext"]
 
 @dataclass
 class ReconcileContext:
-    """The draft of a plan.
+    """What `reconcile` works on: its input and the draft of its plan.
 
     Attributes:
         observed: what was read.
         settings: the installation's.
         now: the time, whole seconds.
-        status: a copy of the status, changed as the round goes on.
-        hold: what keeps it from starting, whosever turn it is.
+        status: a copy of the status, changed on the way.
+        before, after: actions before and after the status is written.
+        next_reconcile_at: when to reconcile again, if nothing happens before.
+        blocked: why the job is ineligible, independent of queue order; None: it is not.
     """
 
     observed: Observed
@@ -40,7 +42,7 @@ class ReconcileContext:
     blocked: BlockedReason | None = None
 
     def __post_init__(self) -> None:
-        """Copy the status, and complete its conditions at first sight."""
+        """Copy the status; at the first reconcile give it its conditions."""
         splitjob = self.observed.splitjob
         self.status = splitjob.status.model_copy(deep=True)
         if not self.status.conditions:
@@ -77,7 +79,7 @@ class ReconcileContext:
 
     @property
     def needs_bucket(self) -> bool:
-        """Whether we have the keys to where this job's stems go, and so can see its manifest."""
+        """Whether stems and manifest go into the installation's bucket, not to presigned URLs."""
         return self.request is not None and not self.request.uploads
 
     @property
@@ -132,20 +134,19 @@ class ReconcileContext:
 
     def requeue_at(self, when: datetime) -> None:
         """Reconcile again then, or earlier."""
-        self.next_reconcile_at = (
-            when if self.next_reconcile_at is None else min(self.next_reconcile_at, when)
-        )
+        known = self.next_reconcile_at
+        self.next_reconcile_at = when if known is None else min(known, when)
 
     def requeue_after(self, seconds: float) -> None:
         """Reconcile again in so many seconds, or earlier."""
         self.requeue_at(self.now + timedelta(seconds=seconds))
 
     def look_up(self, lookup: Lookup) -> Plan:
-        """Return a plan that only asks."""
+        """Return a plan that only names a lookup."""
         return Plan(lookup=lookup)
 
     def plan(self, also_after: Sequence[Action] = ()) -> Plan:
-        """Return the plan as it stands."""
+        """Return the plan as drafted so far, with further actions at its end."""
         return Plan(
             before=tuple(self.before),
             status=self.status,

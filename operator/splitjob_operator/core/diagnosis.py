@@ -1,4 +1,4 @@
-"""Diagnosis a failure from what Kubernetes shows of an attempt.
+"""Why an attempt failed, diagnosed from what Kubernetes shows of its Job and pod.
 
 The first match wins: disruption, deadlines, the pod's own reason, the container's waiting reason,
 out of memory, the worker's termination message, its exit code, and last a pod that is not there.
@@ -80,7 +80,7 @@ def diagnose(
         node_lost_since: since when the pod's node has been away; None: it is there.
         deadlines: how long each stage may take.
         now: the time.
-        why: what kept it from having a pod so far, as a sentence; blank where nobody said.
+        why: why it has no running pod so far, as a sentence; blank: not known.
     """
     if pod is None:
         return _without_pod(job, deadlines, now, why)
@@ -152,7 +152,7 @@ def no_capacity(why: str, deadlines: AttemptDeadlines, now: datetime) -> Diagnos
     """Return the failure of an attempt that found no place by its queue deadline, else None.
 
     Args:
-        why: what kept it waiting, as a sentence; blank where nobody said.
+        why: why it waits, as a sentence; blank: not known.
         deadlines: how long it may wait.
         now: the time.
     """

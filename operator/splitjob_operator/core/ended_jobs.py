@@ -1,7 +1,7 @@
 """The Jobs of attempts that have ended: deleted at once, or once their logs could be read.
 
-What is kept is only what can do nothing any more. It holds up nobody: the next attempt's Job has
-another name, and the queue counts SplitJobs, not Jobs.
+Only a Job whose pods have all ended is kept. It delays nobody: the next attempt's Job has another
+name, and the queue counts SplitJobs, not Jobs.
 """
 
 from datetime import datetime, timedelta
@@ -27,17 +27,17 @@ def delete_ended_jobs(ctx: ReconcileContext) -> None:
 
 
 def _kept_until(ctx: ReconcileContext, job: KubeJob) -> datetime | None:
-    """Return until when a Job stays; None where it must go: a pod of it could still do something.
+    """Return until when a Job is kept; None where it must go, as a pod of it may still run.
 
-    It counts from what the status says, which is written before anything is deleted.
+    It counts from the end that the status says, which is written before anything is deleted.
     """
     attempt = next((a for a in ctx.status.attempts if a.job_name == job.name), None)
-    if attempt is None or attempt.finished_at is None or not _over(ctx, job):
+    if attempt is None or attempt.finished_at is None or not _has_ended(ctx, job):
         return None
     return attempt.finished_at + timedelta(seconds=ctx.settings.keep_finished_jobs_seconds)
 
 
-def _over(ctx: ReconcileContext, job: KubeJob) -> bool:
-    """Whether nothing of a Job runs or will: its controller may not have written that yet."""
+def _has_ended(ctx: ReconcileContext, job: KubeJob) -> bool:
+    """Whether no pod of a Job runs or will; its controller may not have written that yet."""
     pods = [pod for pod in ctx.observed.pods if pod.job_uid == job.uid]
     return job.finished or (bool(pods) and all(pod.over for pod in pods))

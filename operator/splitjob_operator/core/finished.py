@@ -1,4 +1,4 @@
-"""A SplitJob whose verdict was given: its outbox, what it left behind, and its time to live."""
+"""A SplitJob that has ended: its final event, the Jobs it left behind, and its time to live."""
 
 from datetime import datetime, timedelta
 
@@ -61,9 +61,9 @@ def _restore_outbox(ctx: ReconcileContext) -> None:
 
 
 def _record_delivery(ctx: ReconcileContext) -> None:
-    """Write down what came of a delivery, unless the outbox has moved on meanwhile."""
+    """Apply what came of a delivery, unless the outbox has changed since the event was sent."""
     report, hook = ctx.observed.delivery, ctx.status.webhook
-    if report and hook and report.is_news_of(ctx.observed.splitjob):
+    if report and hook and report.concerns(ctx.observed.splitjob):
         set_outbox(ctx, outbox.apply(hook, report.outcome, ctx.now, report.jitter))
 
 

@@ -1,7 +1,7 @@
-"""What `reconcile` may ask for beyond the cluster's objects, and the answers it gets.
+"""What `reconcile` may have looked up beyond the cluster's objects, and what that gave.
 
-A pure function cannot look things up: it returns a plan that asks, the executor looks, and
-`reconcile` is called again with the answer.
+A pure function cannot look things up: it returns a plan that names a lookup, the executor does it,
+and `reconcile` is called again with the result.
 """
 
 from dataclasses import dataclass
@@ -26,17 +26,17 @@ __all__ = [
 
 @dataclass(frozen=True, slots=True)
 class CheckRequest:
-    """Would the API have taken this request? Reads its Secret."""
+    """Check whether the installation can serve the request; this reads its Secret."""
 
 
 @dataclass(frozen=True, slots=True)
 class ReadManifest:
-    """Is there a manifest, or a tombstone, in the bucket?"""
+    """Read the manifest, or the tombstone, that is in the bucket."""
 
 
 @dataclass(frozen=True, slots=True)
 class ClaimTombstone:
-    """Write a tombstone unless something stands in its place: the bucket arbitrates.
+    """Write a tombstone under the manifest's key, unless a manifest is there: the first one wins.
 
     Attributes:
         status: how the job ends.
@@ -49,7 +49,7 @@ class ClaimTombstone:
 
 @dataclass(frozen=True, slots=True)
 class ReadJobWarning:
-    """Why has the Job no pod? The last warning event about it."""
+    """Read the last warning event about a Job that has no pod."""
 
     job_name: str
 
@@ -58,7 +58,7 @@ Lookup = CheckRequest | ReadManifest | ClaimTombstone | ReadJobWarning
 
 
 class ManifestState(StrEnum):
-    """What stands in the manifest's place."""
+    """What is under the manifest's key."""
 
     ABSENT = "absent"
     COMPLETED = "completed"
@@ -70,7 +70,7 @@ class ManifestState(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class ManifestLookup:
-    """What a look at the manifest, or a claim of its place, gave."""
+    """What reading the manifest, or claiming its key with a tombstone, gave."""
 
     state: ManifestState
     manifest: Manifest | None = None
@@ -82,7 +82,7 @@ class Problem:
     """Why a request cannot be served.
 
     Attributes:
-        missing: the Secret that is not there, which may yet come; blank where that is not it.
+        missing: the Secret that is not there and may yet be created; blank for any other problem.
     """
 
     code: ErrorCode
@@ -92,13 +92,14 @@ class Problem:
 
 @dataclass(frozen=True, slots=True)
 class LookupResults:
-    """The answers so far; None: not asked.
+    """The results so far; None: not looked up.
 
     Attributes:
-        problem: whether the request can be served; `checked` tells "no problem" from "not asked".
-        manifest: the answer to ReadManifest.
-        claim: the answer to ClaimTombstone; OUR_TOMBSTONE where it stands now.
-        job_warning: the answer to ReadJobWarning; blank where there was none.
+        checked: whether CheckRequest was done.
+        problem: its result; None, once it was done: the request can be served.
+        manifest: the result of ReadManifest.
+        claim: the result of ClaimTombstone; OUR_TOMBSTONE where it was written.
+        job_warning: the result of ReadJobWarning; blank where there was no warning.
     """
 
     checked: bool = False

@@ -262,7 +262,7 @@ class DeliveryReport:
     outcome: DeliveryOutcome
     jitter: float
 
-    def is_news_of(self, splitjob: SplitJob) -> bool:
+    def concerns(self, splitjob: SplitJob) -> bool:
         """Whether the outbox is still as it was when the event was sent."""
         outbox = splitjob.status.webhook
         return (

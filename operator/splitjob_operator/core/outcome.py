@@ -1,8 +1,8 @@
 """How an attempt ends, and how a job does: completed, tried again, failed or canceled.
 
-No verdict is given before the pods are gone and the bucket was looked at: a manifest there means
-completed, whatever else happened. A verdict other than completed first claims the manifest's place
-with a tombstone, so that a worker cut off from the cluster cannot complete the job afterwards.
+No job ends before its pods are gone and the bucket was read: a manifest there means completed,
+whatever else happened. Before a job fails or is canceled a tombstone is written under the
+manifest's key, so that a worker cut off from the cluster cannot complete the job afterwards.
 """
 
 from datetime import timedelta
@@ -28,15 +28,15 @@ from splitjob_operator.core.notify import deliver_when_due, set_outbox
 from splitjob_operator.core.plan import DeleteJob, DeletePod, Plan
 from splitjob_operator.core.retry import may_retry
 
-__all__ = ["adopt_stored_outcome", "cancel", "complete", "end", "fail"]
+__all__ = ["adopt_stored_outcome", "cancel", "end_attempt", "fail"]
 
 STORAGE_RETRY_SECONDS = 10
 CANCELED_MESSAGE = "The job was canceled."
 Claimed = Literal["failed", "canceled"]
 
 
-def end(ctx: ReconcileContext, attempt: Attempt) -> Plan:
-    """See an attempt out whose reason is known, or whose job is canceled; then settle it."""
+def end_attempt(ctx: ReconcileContext, attempt: Attempt) -> Plan:
+    """Stop an attempt that has failed, or whose job is canceled; then decide what follows."""
     if plan := _completed_by_report(ctx, attempt):
         return plan
     if not _pods_gone(ctx, attempt):
@@ -48,12 +48,12 @@ def end(ctx: ReconcileContext, attempt: Attempt) -> Plan:
         return fail(ctx, code, attempt.message)
     if not ctx.needs_bucket:
         return _retry(ctx, attempt)
-    answer = ctx.observed.lookups.manifest
-    if answer is None:
+    stored = ctx.observed.lookups.manifest
+    if stored is None:
         return ctx.look_up(ReadManifest())
-    if answer.state == ManifestState.COMPLETED:
-        return adopt_stored_outcome(ctx, answer)
-    return _wait_for_storage(ctx, answer) or _retry(ctx, attempt)
+    if stored.state == ManifestState.COMPLETED:
+        return adopt_stored_outcome(ctx, stored)
+    return _wait_for_storage(ctx, stored) or _retry(ctx, attempt)
 
 
 def cancel(ctx: ReconcileContext) -> Plan:
@@ -66,23 +66,23 @@ def fail(ctx: ReconcileContext, code: ErrorCode, message: str) -> Plan:
     return _claim(ctx, "failed", code, message)
 
 
-def adopt_stored_outcome(ctx: ReconcileContext, answer: ManifestLookup) -> Plan:
-    """Give the verdict that stands in the bucket already: a manifest, or our own tombstone."""
-    manifest = answer.manifest
+def adopt_stored_outcome(ctx: ReconcileContext, stored: ManifestLookup) -> Plan:
+    """End the job as the bucket says already: by a manifest, or by our own tombstone."""
+    manifest = stored.manifest
     if manifest is None:
-        raise ValueError("there is no verdict in the bucket")
+        raise ValueError("there is no outcome in the bucket")
     if manifest.result is not None:
-        return complete(ctx, manifest.result)
+        return _complete(ctx, manifest.result)
     code = ErrorCode(manifest.error_code or ErrorCode.INTERNAL_ERROR)
     status: Claimed = "canceled" if manifest.status == "canceled" else "failed"
     message = CANCELED_MESSAGE if status == "canceled" else f"The job failed: {reason_of(code)}."
-    return _conclude(ctx, status, code, message)
+    return _end_without_stems(ctx, status, code, message)
 
 
-def complete(
+def _complete(
     ctx: ReconcileContext, result: Result, by_worker: DeliveryOutcome | None = None
 ) -> Plan:
-    """Give the verdict `completed`.
+    """End the job as completed.
 
     Args:
         ctx: the context.
@@ -98,18 +98,20 @@ def complete(
 
 
 def _claim(ctx: ReconcileContext, status: Claimed, code: ErrorCode, message: str) -> Plan:
-    """Conclude once the bucket has been claimed; where no worker ever ran there is no need to."""
+    """End the job once its tombstone is written; where no worker ever ran it needs none."""
     if not ctx.needs_bucket or not ctx.status.attempts:
-        return _conclude(ctx, status, code, message)
-    answer = ctx.observed.lookups.claim
-    if answer is None:
+        return _end_without_stems(ctx, status, code, message)
+    claim = ctx.observed.lookups.claim
+    if claim is None:
         return ctx.look_up(ClaimTombstone(status, code))
-    if answer.state == ManifestState.COMPLETED:
-        return adopt_stored_outcome(ctx, answer)
-    return _wait_for_storage(ctx, answer) or _conclude(ctx, status, code, message)
+    if claim.state == ManifestState.COMPLETED:
+        return adopt_stored_outcome(ctx, claim)
+    return _wait_for_storage(ctx, claim) or _end_without_stems(ctx, status, code, message)
 
 
-def _conclude(ctx: ReconcileContext, status: Claimed, code: ErrorCode, message: str) -> Plan:
+def _end_without_stems(
+    ctx: ReconcileContext, status: Claimed, code: ErrorCode, message: str
+) -> Plan:
     ctx.status.failure = FailureStatus(code=code, message=message[:1024])
     ctx.condition(ConditionType.SUCCEEDED, "False", reason_of(code), message)
     return _finish(ctx, status, reason_of(code), message)
@@ -122,14 +124,14 @@ def _finish(
     message: str,
     by_worker: DeliveryOutcome | None = None,
 ) -> Plan:
-    """Write down the end of the job together with its outbox, then clean up."""
+    """Set the end of the job and its outbox in one status, then clean up."""
     attempt = ctx.attempt
     if attempt:
         attempt.reason, attempt.message = str(reason), message[:1024]
         attempt.finished_at = ctx.now
     ctx.status.finished_at = ctx.now
     ctx.status.queue = None
-    _started(ctx, Reason.ENDED, "No worker runs any more.")
+    _explain_started(ctx, Reason.ENDED, "No worker runs any more.")
     hook = outbox.open_outbox(ctx.observed.splitjob.uid, ctx.request, event, ctx.now, by_worker)
     set_outbox(ctx, hook)
     deliver_when_due(ctx)
@@ -137,8 +139,8 @@ def _finish(
     return ctx.plan()
 
 
-def _started(ctx: ReconcileContext, reason: Reason, message: str) -> None:
-    """Say more about the worker, without changing whether one has started."""
+def _explain_started(ctx: ReconcileContext, reason: Reason, message: str) -> None:
+    """Change reason and message of the condition Started, not whether it is true."""
     ctx.condition(
         ConditionType.STARTED, "True" if ctx.status.started_at else "False", reason, message
     )
@@ -160,12 +162,12 @@ def _completed_by_report(ctx: ReconcileContext, attempt: Attempt) -> Plan | None
             result = report.result(ctx.request, bucket, prefix)
         except ValidationError:
             return None  # not what our worker writes: let the manifest decide
-        return complete(ctx, result, outbox.worker_outcome(report))
+        return _complete(ctx, result, outbox.worker_outcome(report))
     return None
 
 
 def _pods_gone(ctx: ReconcileContext, attempt: Attempt) -> bool:
-    """Whether nothing of the attempt can do anything any more; if not, make it so."""
+    """Whether no pod of the attempt runs or will; where one does, have it stopped."""
     job = ctx.job_of(attempt)
     pods = ctx.pods_of(attempt)
     alive = [pod for pod in pods if not pod.over]
@@ -185,13 +187,13 @@ def _pods_gone(ctx: ReconcileContext, attempt: Attempt) -> bool:
             ctx.after.append(DeletePod(pod.name, pod.uid, force=False))
         elif pod.deleting_since:
             ctx.requeue_at(pod.deleting_since + patience)
-    _started(ctx, Reason.STOPPING, "The worker is being stopped.")
+    _explain_started(ctx, Reason.STOPPING, "The worker is being stopped.")
     return False
 
 
-def _wait_for_storage(ctx: ReconcileContext, answer: ManifestLookup) -> Plan | None:
-    """Keep the verdict open while the storage is away, for as long as the settings say."""
-    if answer.state != ManifestState.UNREACHABLE:
+def _wait_for_storage(ctx: ReconcileContext, found: ManifestLookup) -> Plan | None:
+    """Leave the outcome open while the storage is away, for as long as the settings say."""
+    if found.state != ManifestState.UNREACHABLE:
         return None
     attempt = ctx.status.attempts[-1]
     attempt.stopped_at = attempt.stopped_at or ctx.now
@@ -202,6 +204,7 @@ def _wait_for_storage(ctx: ReconcileContext, answer: ManifestLookup) -> Plan | N
 
 
 def _retry(ctx: ReconcileContext, attempt: Attempt) -> Plan:
+    """End the attempt and let the job wait for its next one."""
     attempt.finished_at = ctx.now
     attempt.stopped_at = None  # the storage may go away anew while the job waits
     message = f"Attempt {attempt.number} ended: {attempt.message}"

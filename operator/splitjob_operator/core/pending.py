@@ -6,12 +6,13 @@ from splitjob.conditions import ConditionType, Reason
 from splitjob.errors import ErrorCode
 from splitjob.resource import Attempt, Queue
 from splitjob_operator.core import outcome
+from splitjob_operator.core.cached_splitjob import BlockedReason
 from splitjob_operator.core.context import ReconcileContext
 from splitjob_operator.core.ended_jobs import delete_ended_jobs
 from splitjob_operator.core.lookups import CheckRequest, ManifestState, Problem, ReadManifest
 from splitjob_operator.core.observed import QueueDecision
 from splitjob_operator.core.plan import CreateJob, DeleteForeignManifest, OwnSecret, Plan
-from splitjob_operator.core.queue import BlockedReason, queue_status
+from splitjob_operator.core.queue import queue_status
 from splitjob_operator.core.retry import memory_bytes, retry_at
 
 __all__ = ["reconcile_pending"]

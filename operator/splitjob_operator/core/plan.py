@@ -5,8 +5,8 @@ from datetime import datetime
 from typing import Literal
 
 from splitjob.resource import Attempt, SplitJobStatus
+from splitjob_operator.core.cached_splitjob import BlockedReason
 from splitjob_operator.core.lookups import Lookup
-from splitjob_operator.core.queue import BlockedReason
 
 __all__ = [
     "Action",
@@ -30,12 +30,12 @@ class OwnSecret:
 
 @dataclass(frozen=True, slots=True)
 class DeleteForeignManifest:
-    """Clear the manifest's place of what a former job of the same name left there."""
+    """Delete the manifest that another job of the same name left under this one's key."""
 
 
 @dataclass(frozen=True, slots=True)
 class CreateJob:
-    """Create the Job of an attempt; one of that name that is ours already is as good."""
+    """Create the Job of an attempt, unless that is there already."""
 
     attempt: Attempt
 
@@ -45,7 +45,7 @@ class DeleteJob:
     """Delete one of our Jobs.
 
     Attributes:
-        propagation: Foreground where the pods must be seen to go, else Background.
+        propagation: Foreground: the Job goes once its pods are gone; Background: at once.
     """
 
     name: str
@@ -55,7 +55,7 @@ class DeleteJob:
 
 @dataclass(frozen=True, slots=True)
 class DeletePod:
-    """Delete a pod that outlived its Job or its node.
+    """Delete a pod whose Job or node is gone.
 
     Attributes:
         force: without waiting for its node, which does not answer.
@@ -86,14 +86,14 @@ class Plan:
     """The outcome of one `reconcile`.
 
     Attributes:
-        ask: what must be known first; nothing else of the plan is carried out then.
-        before: done before the status is written; one that fails leaves the status as it was.
-        status: what the status should be; it is written, with a resourceVersion precondition,
-            where it differs from what it is or a Job is created: one that a plan out of date
-            made would run beside a later attempt's. None: leave it.
-        after: done, in this order, once the status stands.
-        requeue_at: reconcile again then, if nothing happens before.
-        hold: what keeps it from starting, whosever turn it is.
+        lookup: what must be looked up first; then nothing else of the plan is carried out.
+        before: done before the status is written; where one fails the status stays as it was.
+        status: what the status should be; None: leave it. It is written under the resourceVersion
+            that was read, where it differs from what was read. Before a Job is created it is
+            written anyway: a Job of an outdated plan would run beside that of a later attempt.
+        after: done, in this order, once the status is written.
+        requeue_at: when to reconcile again, if nothing happens before.
+        blocked: why the job is ineligible, independent of queue order; None: it is not.
     """
 
     lookup: Lookup | None = None
@@ -105,5 +105,5 @@ class Plan:
 
     @property
     def creates_job(self) -> bool:
-        """Whether a Job is created once the status stands."""
+        """Whether a Job is created once the status is written."""
         return any(isinstance(action, CreateJob) for action in self.after)

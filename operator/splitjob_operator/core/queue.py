@@ -1,135 +1,36 @@
-"""The queue: order, turns, positions and expected times. Pure.
+"""The admission queue: order, whose turn it is, positions and expected times. Pure.
 
 Higher priority first, then the older one. `maxActiveJobs` bounds the attempts under way at once.
-Who cannot start now is passed by those behind, and comes back to its old place once it can.
+SplitJobs that cannot start now are skipped, and are back in their old position once they can.
 """
 
 import math
 from bisect import bisect_left, bisect_right, insort
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from datetime import datetime
-from enum import StrEnum
-from typing import Any
 
-from splitjob.lifecycle import LifecycleState, lifecycle_of
-from splitjob.resource import Queue, read_status
-from splitjob_operator.core.observed import QueueDecision, moment
+from splitjob.lifecycle import LifecycleState
+from splitjob.resource import Queue
+from splitjob_operator.core.cached_splitjob import BlockedReason, CachedSplitJob, Order
+from splitjob_operator.core.observed import QueueDecision
 
-__all__ = [
-    "AdmissionQueue",
-    "BlockedReason",
-    "CachedSplitJob",
-    "QueuePlace",
-    "cached_splitjob",
-    "places",
-    "queue_status",
-    "worth_writing",
-]
+__all__ = ["AdmissionQueue", "QueuePlace", "places", "queue_status", "worth_writing"]
 
-EXACT_UP_TO = 20  # positions behind this one are rewritten only when they moved noticeably
+EXACT_UP_TO = 20  # further back, positions are written again only when they moved noticeably
 NOTICEABLE = 0.1
 ETA_STEP_SECONDS = 15
-
-Order = tuple[int, datetime, str]
-
-
-class BlockedReason(StrEnum):
-    """What keeps a SplitJob that waits from starting, whosever turn it is."""
-
-    JOB = "job"  # its retry delay, its Secret, a defect: everybody may pass
-    STORAGE = "storage"  # the bucket is away: only those may pass that do not need it
-
-
-@dataclass(frozen=True, slots=True)
-class CachedSplitJob:
-    """What the operator keeps in memory of each SplitJob; read again at every resync.
-
-    Attributes:
-        event: the final event, blank while there is none.
-        counted: whether the totals include it.
-        secret: the Secret it refers to.
-        pod, node: of the attempt under way; blank where there is none.
-        queue: what its status says of its place.
-        device: what its result was made with.
-        stores: whether its stems go into our bucket.
-        hold: what keeps it from starting, as its last look found; it is in no status.
-    """
-
-    name: str
-    uid: str
-    resource_version: str
-    created_at: datetime
-    priority: int
-    state: LifecycleState
-    model: str = ""
-    secret: str = ""
-    pod: str = ""
-    node: str = ""
-    queue: Queue | None = None
-    finished_at: datetime | None = None
-    event: str = ""
-    counted: bool = False
-    device: str = ""
-    processing_ms: int = 0
-    needs_bucket: bool = True
-    blocked: BlockedReason | None = None
-
-    @property
-    def order(self) -> Order:
-        """What the queue is sorted by."""
-        return (-self.priority, self.created_at, self.name)
-
-    @property
-    def active(self) -> bool:
-        """Whether an attempt is under way."""
-        return self.state.active
-
-    @property
-    def has_place(self) -> bool:
-        """Whether it is to be told its place: it waits, or its worker does not run yet."""
-        waits = self.state is LifecycleState.QUEUED
-        return waits or (self.active and self.state is not LifecycleState.RUNNING)
 
 
 @dataclass(frozen=True, slots=True)
 class QueuePlace:
-    """Where a SplitJob stands in the queue."""
+    """The position of a SplitJob in the queue, and in how many seconds it should be done."""
 
     position: int
     eta_seconds: int | None
 
 
-def cached_splitjob(raw: Mapping[str, Any]) -> CachedSplitJob:
-    """Return the entry of a SplitJob from the API server's JSON."""
-    metadata, spec, status = raw["metadata"], raw.get("spec", {}), raw.get("status", {})
-    request = spec.get("request", {})
-    attempts = status.get("attempts", [])
-    attempt = attempts[-1] if attempts and "finishedAt" not in attempts[-1] else None
-    result = status.get("result", {})
-    return CachedSplitJob(
-        name=metadata["name"],
-        uid=metadata["uid"],
-        resource_version=metadata["resourceVersion"],
-        created_at=moment(metadata["creationTimestamp"]) or datetime.min,  # noqa: DTZ901 - never
-        priority=spec.get("priority", 0),
-        state=lifecycle_of(raw),
-        model=request.get("model", ""),
-        secret=request.get("secretName", ""),
-        pod=attempt.get("podName", "") if attempt else "",
-        node=attempt.get("nodeName", "") if attempt else "",
-        queue=read_status({"queue": status["queue"]}).queue if "queue" in status else None,
-        finished_at=moment(status.get("finishedAt")),
-        event=status.get("webhook", {}).get("event", ""),
-        counted=status.get("counted", False),
-        device=result.get("device", ""),
-        processing_ms=result.get("processingTimeMs", 0),
-        needs_bucket=not request.get("uploads"),
-    )
-
-
 class AdmissionQueue:
-    """Who waits, in order, and how many are under way: kept up to date entry by entry.
+    """The queued SplitJobs in order, and how many are active: kept up to date one by one.
 
     Args:
         max_active: attempts under way at once; 0: no bound.
@@ -137,72 +38,72 @@ class AdmissionQueue:
 
     def __init__(self, max_active: int) -> None:
         self._max_active = max_active
-        self._waiting: list[Order] = []  # but for those with a hold of their own
-        self._storeless: list[Order] = []  # of these, who needs no bucket,
-        self._stuck: list[Order] = []  # and who waits for it
+        self._eligible: list[Order] = []  # and those that are blocked by the storage alone
+        self._bucketless: list[Order] = []  # of these, the ones that need no bucket
+        self._storage_blocked: list[Order] = []  # and the ones that wait for it
         self._active: set[str] = set()
 
     def add(self, entry: CachedSplitJob) -> None:
-        """Take in an entry that is not in the line."""
+        """Add an entry that is not in the queue."""
         for part in self._parts(entry):
             insort(part, entry.order)
         if entry.active:
             self._active.add(entry.name)
 
     def remove(self, entry: CachedSplitJob) -> None:
-        """Take out an entry as it was added."""
+        """Remove an entry as it was added."""
         for part in self._parts(entry):
             del part[bisect_left(part, entry.order)]
         self._active.discard(entry.name)
 
     def may_start(self, entry: CachedSplitJob) -> bool:
-        """Return whether it is an entry's turn; one with a hold is asked as if it had none."""
+        """Return whether it is an entry's turn, whether or not it is blocked at the moment."""
         if entry.state is not LifecycleState.QUEUED:
             return False
         ahead = (
-            self._ahead(entry.order) if entry.needs_bucket else self._ahead_storeless(entry.order)
+            self._ahead(entry.order) if entry.needs_bucket else self._ahead_bucketless(entry.order)
         )
         return self._max_active == 0 or ahead < self._free
 
     def next_up(self) -> list[str]:
-        """Return whom to look at for the places that are free, first things first.
+        """Return the names to reconcile for the free slots, in order.
 
-        Nobody where there is no bound: then it is everybody's turn at any time.
+        None where there is no bound: then it is everybody's turn at any time.
         """
-        first, storeless = self._waiting[: self._free], self._storeless[: self._free]
-        passing = [one for one in storeless if self._ahead_storeless(one) < self._free]
-        return [name for _, _, name in sorted({*first, *passing})]
+        first, bucketless = self._eligible[: self._free], self._bucketless[: self._free]
+        skipping = [order for order in bucketless if self._ahead_bucketless(order) < self._free]
+        return [name for _, _, name in sorted({*first, *skipping})]
 
     @property
     def _free(self) -> int:
         return max(0, self._max_active - len(self._active))
 
     def _ahead(self, order: Order) -> int:
-        """Return how many are to start before one who stands, or would stand, in this order."""
-        return bisect_left(self._waiting, order)
+        """Return how many are to start before the one of this order."""
+        return bisect_left(self._eligible, order)
 
-    def _ahead_storeless(self, order: Order) -> int:
-        """Return how many are to start before one who needs no bucket.
+    def _ahead_bucketless(self, order: Order) -> int:
+        """Return how many are to start before one that needs no bucket.
 
-        Of those that need it only those count whose turn it is, and who are not known to be stuck:
-        who is behind them would find the bucket away as well.
+        Of those that need it only those count whose turn it is and that are not known to be
+        blocked: those behind them would find the bucket away as well.
         """
-        turn = min(self._free, len(self._waiting))
-        if self._ahead(order) < turn or turn == 0:
-            return self._ahead(order) - bisect_left(self._stuck, order)
-        last = self._waiting[turn - 1]
-        stuck = bisect_right(self._stuck, last)
-        behind = bisect_left(self._storeless, order) - bisect_right(self._storeless, last)
-        return turn - stuck + behind
+        in_turn = min(self._free, len(self._eligible))
+        if self._ahead(order) < in_turn or in_turn == 0:
+            return self._ahead(order) - bisect_left(self._storage_blocked, order)
+        last = self._eligible[in_turn - 1]
+        blocked = bisect_right(self._storage_blocked, last)
+        behind = bisect_left(self._bucketless, order) - bisect_right(self._bucketless, last)
+        return in_turn - blocked + behind
 
     def _parts(self, entry: CachedSplitJob) -> list[list[Order]]:
         if entry.state is not LifecycleState.QUEUED or entry.blocked is BlockedReason.JOB:
             return []
-        parts = [self._waiting]
+        parts = [self._eligible]
         if not entry.needs_bucket:
-            parts.append(self._storeless)
+            parts.append(self._bucketless)
         if entry.blocked is BlockedReason.STORAGE:
-            parts.append(self._stuck)
+            parts.append(self._storage_blocked)
         return parts
 
 
@@ -212,9 +113,9 @@ def places(
     max_active: int,
     device: str,
 ) -> dict[str, QueuePlace]:
-    """Return where everybody who does not run yet stands, and when each is expected to be done.
+    """Return the position of each that does not run yet, and when it is expected to be done.
 
-    Who has a hold counts for nobody else; its own place is the one it would come back to.
+    A blocked one delays nobody else; its own position is the one it would come back to.
 
     Args:
         entries: all SplitJobs.
@@ -226,11 +127,11 @@ def places(
     known = list(entries)
     running = sum(entry.state is LifecycleState.RUNNING for entry in known)
     slots = max(1, max_active or running)
-    line = sorted((entry for entry in known if entry.has_place), key=lambda e: e.order)
+    queued = sorted((entry for entry in known if entry.has_place), key=lambda e: e.order)
     ahead: float | None = 0.0
     found: dict[str, QueuePlace] = {}
     position = 1
-    for entry in line:
+    for entry in queued:
         own = run_seconds.get(f"{entry.model}/{device}")
         known_time = ahead is not None and own is not None
         eta = math.ceil((ahead or 0) / slots + (own or 0)) if known_time else None
@@ -263,13 +164,13 @@ def _eta_moved(before: Queue, after: Queue) -> bool:
     return abs(before.eta_seconds - after.eta_seconds) >= ETA_STEP_SECONDS
 
 
-def queue_status(before: Queue | None, turn: QueueDecision, reason: str, message: str) -> Queue:
-    """Return the queue status after a look at the turn; the old one where it says the same."""
+def queue_status(before: Queue | None, decision: QueueDecision, reason: str, message: str) -> Queue:
+    """Return `status.queue` after a decision; the old one where it differs too little to write."""
     after = Queue(
-        position=turn.position,
+        position=decision.position,
         reason=reason,
         message=message[:1024],
         since=before.since if before else None,
-        eta_seconds=turn.eta_seconds,
+        eta_seconds=decision.eta_seconds,
     )
     return after if before is None or worth_writing(before, after) else before

@@ -1,4 +1,4 @@
-"""A SplitJob with an attempt under way: its Job is made, its pod followed, its end recognised."""
+"""A SplitJob with an attempt under way: create its Job, follow its pod, recognise its end."""
 
 import re
 from datetime import timedelta
@@ -6,8 +6,16 @@ from datetime import timedelta
 from splitjob.conditions import ConditionType, Reason
 from splitjob.errors import ErrorCode, reason_of
 from splitjob.resource import KIND, Attempt, Progress
-from splitjob_operator.core import diagnosis, outcome
+from splitjob_operator.core import outcome
 from splitjob_operator.core.context import ReconcileContext
+from splitjob_operator.core.diagnosis import (
+    CONFIG_REASONS,
+    IMAGE_REASONS,
+    Diagnosis,
+    diagnose,
+    no_capacity,
+    reason_due,
+)
 from splitjob_operator.core.ended_jobs import delete_ended_jobs
 from splitjob_operator.core.lookups import ReadJobWarning
 from splitjob_operator.core.observed import KubeJob, KubePod
@@ -18,9 +26,9 @@ __all__ = ["reconcile_running"]
 
 NAME_TAKEN_RETRY_SECONDS = 2
 JOB_REFUSED_RETRY_SECONDS = 10
-NO_POD_SECONDS = 3  # a Job without a pod for longer is asked why
+NO_POD_SECONDS = 3  # after so long without a pod, the Job's events are read
 NO_POD_RETRY_SECONDS = 10
-# The quota is used up, or it counts something that the pod does not say.
+# What the API server says where the quota is used up, or counts what the pod does not specify.
 _QUOTA = re.compile("(exceeded|failed) quota")
 
 
@@ -36,8 +44,8 @@ def reconcile_running(ctx: ReconcileContext, attempt: Attempt) -> Plan:
     pod = pods[0] if pods else None
     _record(ctx, attempt, job, pod)
     if ctx.canceled or attempt.reason:
-        return outcome.end(ctx, attempt)
-    found = diagnosis.diagnose(
+        return outcome.end_attempt(ctx, attempt)
+    diagnosis = diagnose(
         job,
         pod,
         ctx.observed.lost_nodes.get(pod.node) if pod else None,
@@ -45,31 +53,33 @@ def reconcile_running(ctx: ReconcileContext, attempt: Attempt) -> Plan:
         ctx.now,
         ctx.status.queue.message if ctx.status.queue else "",
     )
-    return _end(ctx, attempt, found) if found else _go_on(ctx, attempt, job, pod)
+    if diagnosis:
+        return _fail_attempt(ctx, attempt, diagnosis)
+    return _show_progress(ctx, attempt, job, pod)
 
 
 def _create(ctx: ReconcileContext, attempt: Attempt) -> Plan:
-    """Create the Job: a crash came between it and the status, or it was refused before."""
+    """Create the Job, after a crash before that or where it was refused before."""
     if ctx.request is None:
         return outcome.fail(ctx, ErrorCode.REQUEST_INVALID, ctx.observed.splitjob.spec_error)
     deadlines = ctx.deadlines(attempt)
     why = ctx.status.queue.message if ctx.status.queue else ""
-    if found := diagnosis.no_capacity(why, deadlines, ctx.now):
-        return _end(ctx, attempt, found)
+    if diagnosis := no_capacity(why, deadlines, ctx.now):
+        return _fail_attempt(ctx, attempt, diagnosis)
     error = ctx.observed.job_creation_error
     if error is None:
         return ctx.plan([CreateJob(attempt)])
     ctx.requeue_at(deadlines.queued_since + timedelta(seconds=deadlines.queue))
     ctx.requeue_after(JOB_REFUSED_RETRY_SECONDS)
     quota = _QUOTA.search(error.message)
-    return _pending(ctx, Reason.QUOTA_EXCEEDED if quota else Reason.JOB_REFUSED, error.message)
+    return _not_admitted(ctx, Reason.QUOTA_EXCEEDED if quota else Reason.JOB_REFUSED, error.message)
 
 
-def _end(ctx: ReconcileContext, attempt: Attempt, found: diagnosis.Diagnosis) -> Plan:
-    attempt.reason = reason_of(found.code)
-    attempt.message = found.message[:1024]
-    attempt.retryable = found.retryable
-    return outcome.end(ctx, attempt)
+def _fail_attempt(ctx: ReconcileContext, attempt: Attempt, diagnosis: Diagnosis) -> Plan:
+    attempt.reason = reason_of(diagnosis.code)
+    attempt.message = diagnosis.message[:1024]
+    attempt.retryable = diagnosis.retryable
+    return outcome.end_attempt(ctx, attempt)
 
 
 def _occupying_job(ctx: ReconcileContext, attempt: Attempt) -> KubeJob | None:
@@ -98,7 +108,7 @@ def _wait_for_name(ctx: ReconcileContext, other: KubeJob) -> Plan:
 def _record(
     ctx: ReconcileContext, attempt: Attempt, job: KubeJob | None, pod: KubePod | None
 ) -> None:
-    """Write down what is seen of the attempt, before it is gone."""
+    """Note Job, pod, node and start in the attempt, before they are gone."""
     if job:
         attempt.job_uid = job.uid
     if pod is None:
@@ -110,19 +120,19 @@ def _record(
         ctx.status.started_at = attempt.started_at
 
 
-def _go_on(
+def _show_progress(
     ctx: ReconcileContext, attempt: Attempt, job: KubeJob | None, pod: KubePod | None
 ) -> Plan:
-    if pod and (due := diagnosis.reason_due(pod)):
+    if pod and (due := reason_due(pod)):
         ctx.requeue_at(due)
         return ctx.plan()
-    _wake_for_deadlines(ctx, attempt, pod)
+    _requeue_for_deadlines(ctx, attempt, pod)
     if pod and pod.running:
         return _running(ctx, attempt, pod)
     if pod and pod.unschedulable:
-        return _pending(ctx, Reason.UNSCHEDULABLE, pod.unschedulable)
-    if pod is None and job and _without_pod_too_long(ctx, job):
-        return _without_pod(ctx, job)
+        return _not_admitted(ctx, Reason.UNSCHEDULABLE, pod.unschedulable)
+    if pod is None and job and _too_long_without_pod(ctx, job):
+        return _explain_missing_pod(ctx, job)
     where = f" on {pod.node}" if pod and pod.node else ""
     ctx.condition(
         ConditionType.ADMITTED, "True", Reason.ADMITTED, f"Attempt {attempt.number} may start."
@@ -134,7 +144,7 @@ def _go_on(
         Reason.STARTING,
         f"Job {attempt.job_name} is starting{where}{detail}.",
     )
-    _queue(ctx, "", "")
+    _set_queue(ctx, "", "")
     return ctx.plan()
 
 
@@ -153,7 +163,7 @@ def _running(ctx: ReconcileContext, attempt: Attempt, pod: KubePod) -> Plan:
     return ctx.plan()
 
 
-def _without_pod_too_long(ctx: ReconcileContext, job: KubeJob) -> bool:
+def _too_long_without_pod(ctx: ReconcileContext, job: KubeJob) -> bool:
     created = job.created_at or ctx.now
     if created + timedelta(seconds=NO_POD_SECONDS) > ctx.now:
         ctx.requeue_at(created + timedelta(seconds=NO_POD_SECONDS))
@@ -161,7 +171,7 @@ def _without_pod_too_long(ctx: ReconcileContext, job: KubeJob) -> bool:
     return True
 
 
-def _without_pod(ctx: ReconcileContext, job: KubeJob) -> Plan:
+def _explain_missing_pod(ctx: ReconcileContext, job: KubeJob) -> Plan:
     warning = ctx.observed.lookups.job_warning
     if warning is None:
         return ctx.look_up(ReadJobWarning(job.name))
@@ -169,20 +179,20 @@ def _without_pod(ctx: ReconcileContext, job: KubeJob) -> Plan:
     if not warning:
         return ctx.plan()
     quota = _QUOTA.search(warning)
-    return _pending(ctx, Reason.QUOTA_EXCEEDED if quota else Reason.POD_REFUSED, warning)
+    return _not_admitted(ctx, Reason.QUOTA_EXCEEDED if quota else Reason.POD_REFUSED, warning)
 
 
-def _pending(ctx: ReconcileContext, reason: Reason, message: str) -> Plan:
+def _not_admitted(ctx: ReconcileContext, reason: Reason, message: str) -> Plan:
     ctx.condition(ConditionType.ADMITTED, "False", reason, message)
-    _queue(ctx, reason, message)
+    _set_queue(ctx, reason, message)
     return ctx.plan()
 
 
-def _queue(ctx: ReconcileContext, reason: str, message: str) -> None:
+def _set_queue(ctx: ReconcileContext, reason: str, message: str) -> None:
     ctx.status.queue = queue_status(ctx.status.queue, ctx.observed.queue_decision, reason, message)
 
 
-def _wake_for_deadlines(ctx: ReconcileContext, attempt: Attempt, pod: KubePod | None) -> None:
+def _requeue_for_deadlines(ctx: ReconcileContext, attempt: Attempt, pod: KubePod | None) -> None:
     deadlines = ctx.deadlines(attempt)
     if pod is None or (pod.scheduled_at is None and pod.started_at is None):
         ctx.requeue_at(deadlines.queued_since + timedelta(seconds=deadlines.queue))
@@ -191,5 +201,5 @@ def _wake_for_deadlines(ctx: ReconcileContext, attempt: Attempt, pod: KubePod | 
     else:
         since = pod.scheduled_at or ctx.now
         ctx.requeue_at(since + timedelta(seconds=deadlines.start))
-        if pod.waiting_reason in diagnosis.IMAGE_REASONS | diagnosis.CONFIG_REASONS:
+        if pod.waiting_reason in IMAGE_REASONS | CONFIG_REASONS:
             ctx.requeue_at(since + timedelta(seconds=deadlines.waiting_grace))

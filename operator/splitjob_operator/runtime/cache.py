@@ -8,15 +8,9 @@ from dataclasses import replace
 from typing import Any
 
 from splitjob.lifecycle import LifecycleState
+from splitjob_operator.core.cached_splitjob import BlockedReason, CachedSplitJob
 from splitjob_operator.core.observed import QueueDecision
-from splitjob_operator.core.queue import (
-    AdmissionQueue,
-    BlockedReason,
-    CachedSplitJob,
-    QueuePlace,
-    cached_splitjob,
-    places,
-)
+from splitjob_operator.core.queue import AdmissionQueue, QueuePlace, places
 
 __all__ = ["SplitJobCache"]
 
@@ -121,7 +115,7 @@ class SplitJobCache:
 
     def _read(self, raw: Mapping[str, Any]) -> CachedSplitJob:
         """Return the entry of a SplitJob, with what its last look found."""
-        fresh = cached_splitjob(raw)
+        fresh = CachedSplitJob.of(raw)
         known = self._entries.get(fresh.name)
         return replace(fresh, blocked=known.blocked) if known and known.uid == fresh.uid else fresh
 

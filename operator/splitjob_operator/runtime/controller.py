@@ -10,10 +10,10 @@ from typing import Any
 from splitjob.jsonlog import log_context
 from splitjob.resource import LABEL_SPLITJOB
 from splitjob_kube.errors import ConflictError, KubernetesError, NotFoundError
+from splitjob_operator.core.cached_splitjob import BlockedReason
 from splitjob_operator.core.observed import JobCreationError, KubeJob, KubePod, Observed, SplitJob
 from splitjob_operator.core.plan import Plan
 from splitjob_operator.core.ports import KubernetesPort, ManifestStoreError
-from splitjob_operator.core.queue import BlockedReason
 from splitjob_operator.core.reconcile import reconcile
 from splitjob_operator.core.settings import Settings
 from splitjob_operator.runtime.cache import SplitJobCache

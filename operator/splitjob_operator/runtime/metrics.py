@@ -6,8 +6,8 @@ from prometheus_client import Counter, Gauge, Histogram
 
 from splitjob.lifecycle import LifecycleState
 from splitjob.resource import SplitJobStatus
+from splitjob_operator.core.cached_splitjob import CachedSplitJob
 from splitjob_operator.core.observed import SplitJob
-from splitjob_operator.core.queue import CachedSplitJob
 
 __all__ = [
     "ATTEMPTS",

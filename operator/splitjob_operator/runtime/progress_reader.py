@@ -9,7 +9,7 @@ from splitjob.lifecycle import LifecycleState
 from splitjob.result import ProgressLine
 from splitjob_kube.errors import KubernetesError
 from splitjob_operator.adapters.kubernetes import Cluster
-from splitjob_operator.core.queue import CachedSplitJob
+from splitjob_operator.core.cached_splitjob import CachedSplitJob
 from splitjob_operator.runtime.cache import SplitJobCache
 from splitjob_operator.runtime.thread_pool import ThreadPool
 from splitjob_operator.runtime.work_queue import WorkQueue

@@ -12,7 +12,8 @@ from splitjob.resource import LABEL_SPLITJOB, Queue
 from splitjob_kube.errors import KubernetesError
 from splitjob_kube.preconditions import Unready, UnreadyReason
 from splitjob_operator.adapters.kubernetes import Cluster
-from splitjob_operator.core.queue import CachedSplitJob, QueuePlace, worth_writing
+from splitjob_operator.core.cached_splitjob import CachedSplitJob
+from splitjob_operator.core.queue import QueuePlace, worth_writing
 from splitjob_operator.runtime.clock import Clock, utc_now
 from splitjob_operator.runtime.controller import Controller
 from splitjob_operator.runtime.metrics import RESYNC_AGE, observe_stages

@@ -13,7 +13,7 @@ from typing import Any
 from splitjob.totals import Totals
 from splitjob_kube.errors import AlreadyExistsError, ConflictError, KubernetesError, NotFoundError
 from splitjob_operator.adapters.kubernetes import Cluster
-from splitjob_operator.core.queue import CachedSplitJob, cached_splitjob
+from splitjob_operator.core.cached_splitjob import CachedSplitJob
 from splitjob_operator.core.settings import Settings
 from splitjob_operator.runtime.cache import SplitJobCache
 from splitjob_operator.runtime.readiness import Readiness
@@ -139,7 +139,7 @@ class TotalsCounter:
         while True:
             try:
                 raw = await self._threads.run(self._kubernetes.splitjob, entry.name)
-                if raw["metadata"]["uid"] != entry.uid or cached_splitjob(raw).counted:
+                if raw["metadata"]["uid"] != entry.uid or CachedSplitJob.of(raw).counted:
                     self._cache.put(raw)
                     return
                 status = {**raw["status"], "counted": True}

@@ -104,7 +104,7 @@ class WebhookDelivery:
         hook, unwritten = splitjob.status.webhook, self._reports.get(name)
         if hook is None or not outbox.due(hook, self._clock()):
             return
-        if unwritten and unwritten.is_news_of(splitjob):
+        if unwritten and unwritten.concerns(splitjob):
             return
         outcome = await self._attempt(splitjob, hook)
         DELIVERIES.labels("delivered" if outcome.delivered else "failed").inc()

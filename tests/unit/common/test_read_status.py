@@ -7,8 +7,8 @@ import pytest
 
 from splitjob.lifecycle import LifecycleState, lifecycle_of
 from splitjob.resource import read_status
+from splitjob_operator.core.cached_splitjob import CachedSplitJob
 from splitjob_operator.core.observed import SplitJob
-from splitjob_operator.core.queue import cached_splitjob
 
 NOW = "2026-01-01T00:00:00Z"
 STATUS: dict[str, Any] = {
@@ -66,7 +66,7 @@ def test_a_phase_of_a_later_version_does_not_hide_the_rest() -> None:
 )
 def test_one_that_cannot_be_read_stops_neither_operator_nor_api(queue: dict[str, Any]) -> None:
     odd = splitjob({"queue": queue, "conditions": [{"type": "Succeeded"}], "attempts": [{}]})
-    assert cached_splitjob(splitjob({"queue": queue})).state is LifecycleState.QUEUED
+    assert CachedSplitJob.of(splitjob({"queue": queue})).state is LifecycleState.QUEUED
     assert SplitJob.of(odd).status.attempts == []
     assert lifecycle_of(odd) is LifecycleState.QUEUED
 

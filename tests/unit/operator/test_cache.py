@@ -5,16 +5,13 @@ from typing import Any
 from tests.support.operator_samples import NOW, raw_splitjob, stamp
 
 from splitjob.lifecycle import LifecycleState
-from splitjob_operator.core.queue import (
-    BlockedReason,
-    cached_splitjob,
-)
+from splitjob_operator.core.cached_splitjob import BlockedReason, CachedSplitJob
 from splitjob_operator.runtime.cache import SplitJobCache
 
 
 def test_the_cache_holds_the_lifecycle_state_of_a_splitjob() -> None:
     def state(**parts: Any) -> LifecycleState:
-        return cached_splitjob(raw_splitjob(**parts)).state
+        return CachedSplitJob.of(raw_splitjob(**parts)).state
 
     attempt = {"number": 1, "jobName": "x-1"}
     rest = {"reason": "Because", "message": "", "lastTransitionTime": stamp(NOW)}

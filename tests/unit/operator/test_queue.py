@@ -9,14 +9,8 @@ from tests.support.operator_samples import NOW, after, raw_splitjob
 
 from splitjob.lifecycle import LifecycleState
 from splitjob.resource import Queue
-from splitjob_operator.core.queue import (
-    AdmissionQueue,
-    BlockedReason,
-    CachedSplitJob,
-    cached_splitjob,
-    places,
-    worth_writing,
-)
+from splitjob_operator.core.cached_splitjob import BlockedReason, CachedSplitJob
+from splitjob_operator.core.queue import AdmissionQueue, places, worth_writing
 
 
 def entry(
@@ -184,4 +178,4 @@ def test_far_back_only_noticeable_moves_are_written() -> None:
 
 
 def test_times_of_the_api_server_are_read() -> None:
-    assert cached_splitjob(raw_splitjob()).created_at == after(0)
+    assert CachedSplitJob.of(raw_splitjob()).created_at == after(0)

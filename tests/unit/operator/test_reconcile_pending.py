@@ -23,6 +23,7 @@ from tests.support.reconcile_situations import (
 from splitjob.conditions import ConditionType
 from splitjob.errors import ErrorCode
 from splitjob.result import Manifest
+from splitjob_operator.core.cached_splitjob import BlockedReason
 from splitjob_operator.core.lookups import (
     CheckRequest,
     LookupResults,
@@ -39,7 +40,6 @@ from splitjob_operator.core.plan import (
     OwnSecret,
     Plan,
 )
-from splitjob_operator.core.queue import BlockedReason
 
 
 def test_first_sight_looks_at_the_bucket_then_checks_therequest() -> None:

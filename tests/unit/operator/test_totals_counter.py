@@ -10,7 +10,7 @@ from tests.support.operator_samples import (
 
 from splitjob.lifecycle import LifecycleState
 from splitjob.totals import Totals
-from splitjob_operator.core.queue import CachedSplitJob
+from splitjob_operator.core.cached_splitjob import CachedSplitJob
 from splitjob_operator.runtime.totals_counter import uncounted_in
 
 

@@ -1,0 +1,101 @@
+"""What the operator keeps in memory of each SplitJob, and by what it is ordered in the queue."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import Any, Self
+
+from splitjob.lifecycle import LifecycleState, lifecycle_of
+from splitjob.resource import Queue, read_status
+from splitjob_operator.core.observed import moment
+
+__all__ = ["BlockedReason", "CachedSplitJob", "Order"]
+
+Order = tuple[int, datetime, str]
+
+
+class BlockedReason(StrEnum):
+    """Why a queued SplitJob is ineligible, independent of queue order: others may go first."""
+
+    JOB = "job"  # its retry delay, its Secret, a defect: everybody may go first
+    STORAGE = "storage"  # the bucket is away: only those may go first that do not need it
+
+
+@dataclass(frozen=True, slots=True)
+class CachedSplitJob:
+    """What the operator keeps in memory of each SplitJob; read again at every resync.
+
+    Attributes:
+        event: the final event, blank while there is none.
+        counted: whether the totals include it.
+        secret: the Secret it refers to.
+        pod, node: of the attempt under way; blank where there is none.
+        queue: what its status says of its position.
+        device: what its result was made with.
+        needs_bucket: whether its stems go into our bucket.
+        blocked: why it is ineligible, as its last reconcile found; no status says it.
+    """
+
+    name: str
+    uid: str
+    resource_version: str
+    created_at: datetime
+    priority: int
+    state: LifecycleState
+    model: str = ""
+    secret: str = ""
+    pod: str = ""
+    node: str = ""
+    queue: Queue | None = None
+    finished_at: datetime | None = None
+    event: str = ""
+    counted: bool = False
+    device: str = ""
+    processing_ms: int = 0
+    needs_bucket: bool = True
+    blocked: BlockedReason | None = None
+
+    @classmethod
+    def of(cls, raw: Mapping[str, Any]) -> Self:
+        """Read the API server's JSON."""
+        metadata, spec, status = raw["metadata"], raw.get("spec", {}), raw.get("status", {})
+        request = spec.get("request", {})
+        attempts = status.get("attempts", [])
+        attempt = attempts[-1] if attempts and "finishedAt" not in attempts[-1] else None
+        result = status.get("result", {})
+        return cls(
+            name=metadata["name"],
+            uid=metadata["uid"],
+            resource_version=metadata["resourceVersion"],
+            created_at=moment(metadata["creationTimestamp"]) or datetime.min,  # noqa: DTZ901 - never
+            priority=spec.get("priority", 0),
+            state=lifecycle_of(raw),
+            model=request.get("model", ""),
+            secret=request.get("secretName", ""),
+            pod=attempt.get("podName", "") if attempt else "",
+            node=attempt.get("nodeName", "") if attempt else "",
+            queue=read_status({"queue": status["queue"]}).queue if "queue" in status else None,
+            finished_at=moment(status.get("finishedAt")),
+            event=status.get("webhook", {}).get("event", ""),
+            counted=status.get("counted", False),
+            device=result.get("device", ""),
+            processing_ms=result.get("processingTimeMs", 0),
+            needs_bucket=not request.get("uploads"),
+        )
+
+    @property
+    def order(self) -> Order:
+        """What the queue is sorted by."""
+        return (-self.priority, self.created_at, self.name)
+
+    @property
+    def active(self) -> bool:
+        """Whether an attempt is under way."""
+        return self.state.active
+
+    @property
+    def has_place(self) -> bool:
+        """Whether its status says a position: it waits, or its worker does not run yet."""
+        waits = self.state is LifecycleState.QUEUED
+        return waits or (self.active and self.state is not LifecycleState.RUNNING)
