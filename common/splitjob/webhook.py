@@ -52,16 +52,7 @@ def final_event(
         failure_message: the same as a sentence.
         processing_time_ms: the worker's whole run, 0 where none ran.
     """
-    nothing: dict[str, Any] = {
-        "stems": [],
-        "model": request.model,
-        "modelDigest": None,
-        "device": None,
-        "audio": None,
-        "timings": {},
-        "residual": None,
-    }
-    made = result_fields(result) if result else nothing
+    made = result_fields(result) if result else _no_result(request)
     return {
         "versionId": request.version_id,
         "status": event,
@@ -126,6 +117,19 @@ def encode(body: dict[str, Any]) -> bytes:
         ValueError: a number in it is not finite.
     """
     return json.dumps(body, separators=(",", ":"), allow_nan=False).encode("ascii")
+
+
+def _no_result(request: Request) -> dict[str, Any]:
+    """Return the fields of `result_fields` for a job that gave nothing."""
+    return {
+        "stems": [],
+        "model": request.model,
+        "modelDigest": None,
+        "device": None,
+        "audio": None,
+        "timings": {},
+        "residual": None,
+    }
 
 
 def _identity(job_id: str, request: Request, event: str) -> dict[str, Any]:

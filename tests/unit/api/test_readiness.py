@@ -1,5 +1,6 @@
 """The API's readiness: who asks the cluster, and who waits for the answer."""
 
+import logging
 import threading
 import time
 from collections.abc import Sequence
@@ -8,8 +9,9 @@ import pytest
 from tests.support.waiting import patience
 
 from splitjob_api import readiness
+from splitjob_api.kubernetes import ClusterUnavailableError
 from splitjob_api.queue_stats import QueueStats
-from splitjob_api.readiness import LATE, Readiness
+from splitjob_api.readiness import LATE, UNLISTED, Readiness
 from splitjob_kube.preconditions import Unready, UnreadyReason
 
 OUTDATED = Unready(UnreadyReason.CRD_OUTDATED, "the CRD is old")
@@ -57,3 +59,97 @@ def test_a_request_asks_where_nobody_else_has(slow: SlowCluster) -> None:
     ready = Readiness(lambda: None, slow.unmet, QueueStats(), lambda _: None)
     assert ready.forbids_work() == OUTDATED
     assert slow.asked == 1
+
+
+class Asked:
+    """A cluster that answers as a test says, and counts what it is asked.
+
+    Attributes:
+        error: what is raised instead of an answer.
+        unmet: what of the cluster is not as it must be.
+        probes, looks: how often it was asked whether it answers, and whether it is as it must be.
+        reported: what the metrics were told last.
+    """
+
+    def __init__(self) -> None:
+        self.error: Exception | None = None
+        self.unmet: tuple[Unready, ...] = ()
+        self.probes = 0
+        self.looks = 0
+        self.reported: Sequence[Unready] | None = None
+        self.stats = QueueStats()
+        self.readiness = Readiness(self._probe, self._look, self.stats, self._report)
+
+    def _probe(self) -> None:
+        self.probes += 1
+        if self.error:
+            raise self.error
+
+    def _look(self) -> Sequence[Unready]:
+        self.looks += 1
+        if self.error:
+            raise self.error
+        return self.unmet
+
+    def _report(self, unready: Sequence[Unready]) -> None:
+        self.reported = unready
+
+
+@pytest.fixture
+def asked(monkeypatch: pytest.MonkeyPatch) -> Asked:
+    """A cluster that is asked anew each time whether it answers."""
+    monkeypatch.setattr(readiness, "PROBE_SECONDS", 0.0)
+    return Asked()
+
+
+def test_it_is_ready_once_everything_was_listed(asked: Asked) -> None:
+    assert asked.readiness.unready() == (UNLISTED,)
+    asked.stats.replace([])
+    assert asked.readiness.unready() == ()
+    assert asked.reported == ()
+
+
+def test_an_outage_is_a_reason_and_forbids_no_work(asked: Asked) -> None:
+    """It shows in the attempt, which the caller can repeat."""
+    asked.stats.replace([])
+    asked.error = ClusterUnavailableError("cannot be reached (ReadTimeoutError)")
+    (found,) = asked.readiness.unready()
+    assert found.reason is UnreadyReason.CLUSTER_UNAVAILABLE
+    assert found.message == "the Kubernetes API cannot be reached (ReadTimeoutError)"
+    assert asked.readiness.forbids_work() is None
+    asked.error = None
+    assert asked.readiness.unready() == ()
+
+
+def test_what_is_missing_is_looked_at_again_at_once_and_else_now_and_then(asked: Asked) -> None:
+    """A probe comes each second; CRD and rights are changed by hand."""
+    asked.stats.replace([])
+    asked.unmet = (OUTDATED,)
+    for _ in range(3):
+        assert asked.readiness.unready() == (OUTDATED,)
+    assert (asked.looks, asked.probes) == (3, 0)
+    asked.unmet = ()
+    for _ in range(3):
+        assert asked.readiness.unready() == ()
+    assert (asked.looks, asked.probes) == (4, 3)
+
+
+def test_each_change_is_logged_once(asked: Asked, caplog: pytest.LogCaptureFixture) -> None:
+    asked.stats.replace([])
+    asked.unmet = (OUTDATED,)
+    with caplog.at_level(logging.INFO):
+        for _ in range(3):
+            asked.readiness.unready()
+        asked.unmet = ()
+        for _ in range(3):
+            asked.readiness.unready()
+    assert [one.getMessage() for one in caplog.records] == ["not ready: the CRD is old", "ready"]
+
+
+def test_an_answer_counts_for_a_while(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(readiness, "PROBE_SECONDS", 600.0)
+    cluster = Asked()
+    cluster.stats.replace([])
+    for _ in range(5):
+        assert cluster.readiness.unready() == ()
+    assert cluster.probes == 1
