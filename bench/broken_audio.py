@@ -24,10 +24,10 @@ import psutil
 
 from bench.audio_files import tones, write_audio
 from splitjob.errors import ErrorCode, Failure
-from splitjob_worker.source.audio import LOUDEST, Limits
+from splitjob_worker.source.audio import MAX_MAGNITUDE, AudioLimits
 from splitjob_worker.source.decode import decode
 
-LIMITS = Limits(rate=44100, max_seconds=60, cpu_seconds=30)
+LIMITS = AudioLimits(rate=44100, max_seconds=60, cpu_seconds=30)
 REFUSALS = {
     ErrorCode.AUDIO_UNREADABLE,
     ErrorCode.AUDIO_UNSUPPORTED,
@@ -312,7 +312,7 @@ def _decode_one(broken: Broken, folder: Path, summary: Summary) -> None:
     else:
         outcome = "decoded"
         for block in audio.blocks():
-            if not np.isfinite(block).all() or np.abs(block).max() > LOUDEST * 32:
+            if not np.isfinite(block).all() or np.abs(block).max() > MAX_MAGNITUDE * 32:
                 summary.wrong.append(f"{broken.story}: samples that are no sound")
                 break
     if broken.unbroken and outcome != "decoded":

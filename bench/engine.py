@@ -26,8 +26,9 @@ from bench import material, probe
 from bench.commands import Run, run
 from bench.figures import Figure, at_least, at_most, note
 from bench.material import Model, Songs, demo_model, random_model
-from splitjob_worker.machine import cpus
-from splitjob_worker.stems.encode import Encoding, StemFile
+from splitjob_worker.machine import cpu_count
+from splitjob_worker.stems.encode import StemFile
+from splitjob_worker.stems.encoding import Encoding
 
 COMMAND = "make bench ONLY=engine"
 
@@ -271,7 +272,7 @@ def _mp3(arena: Arena) -> list[Figure]:
         kept = arena.ours(model, seconds)
         forwards.append(kept.forwards)
         encodings.append(_encoding_seconds(arena.stems("ours"), arena.folder))
-        spent = forwards[-1] + encodings[-1] / cpus()
+        spent = forwards[-1] + encodings[-1] / cpu_count()
         print(f"    forward passes and encoding alone: {spent:.2f} s", flush=True)
         return spent
 
@@ -292,7 +293,7 @@ def _encoding_seconds(stems: Mapping[str, Path], folder: Path) -> float:
 
     All cores are busy with it, as they are in the command: one alone is faster.
     """
-    with ThreadPoolExecutor(cpus()) as pool:
+    with ThreadPoolExecutor(cpu_count()) as pool:
         return sum(pool.map(lambda stem: _encoding_of_one(stem, folder), stems.values()))
 
 

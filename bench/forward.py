@@ -14,8 +14,8 @@ from demucs.htdemucs import HTDemucs
 
 from bench import material
 from splitjob_worker.engine import device as devices
-from splitjob_worker.engine.modules import sped_up
-from splitjob_worker.machine import cpus
+from splitjob_worker.engine.modules import optimised
+from splitjob_worker.machine import cpu_count
 
 ROUNDS = 5
 
@@ -24,13 +24,13 @@ def main() -> None:
     """Print the median of the ratios, after one round to warm up."""
     arguments = {"large": material.HTDEMUCS, "small": material.SMALL}[sys.argv[1]]
     original = HTDemucs(material.STEMS, **arguments).eval().requires_grad_(requires_grad=False)
-    ours = sped_up(copy.deepcopy(original), torch.device("cpu"))
+    ours = optimised(copy.deepcopy(original), torch.device("cpu"))
     heard = torch.randn(1, 2, int(material.RATE * arguments["segment"]))
     ratios = []
     for _ in range(ROUNDS + 1):
         torch.backends.mha.set_fastpath_enabled(True)
         theirs = _seconds(lambda: original(heard))
-        devices.set_up(cpus(), "ieee")
+        devices.configure_torch(cpu_count(), "ieee")
         ratios.append(_seconds(lambda: ours(heard)) / theirs)
     print(statistics.median(ratios[1:]))
 

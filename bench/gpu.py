@@ -27,13 +27,14 @@ from splitjob_worker.cli.models import describe
 from splitjob_worker.engine import device as devices
 from splitjob_worker.engine import stream, weights
 from splitjob_worker.engine.bag import Bag, load_bag
-from splitjob_worker.machine import cpus
+from splitjob_worker.engine.options import Options, Precision
+from splitjob_worker.machine import cpu_count
 
 COMMAND = "make bench ONLY=gpu"
 SECONDS = 600
 BATCHES = (1, 2, 4, 8, 16, 32)
 PIECE_SECONDS = 40.0
-_LOWERED: tuple[devices.Precision, ...] = ("tf32", "fp16", "bf16")
+_LOWERED: tuple[Precision, ...] = ("tf32", "fp16", "bf16")
 
 
 def measure() -> list[Figure]:
@@ -65,7 +66,7 @@ def _batches(model: Model) -> Iterator[Figure]:
     """Measure how much the size of the batches matters, in a process that is warm."""
     gpu = devices.open_device("cuda")
     samples = song(SECONDS * RATE)
-    devices.set_up(cpus(), "ieee")
+    devices.configure_torch(cpu_count(), "ieee")
     bag = load_bag(weights.find(describe(model.name, model.ours, "Random."), model.ours), gpu)
     for batch in BATCHES:
         torch.cuda.empty_cache()
@@ -77,11 +78,11 @@ def _batches(model: Model) -> Iterator[Figure]:
     theirs = get_model(model.name, model.theirs)
     heard = torch.from_numpy(np.ascontiguousarray(samples.T))[None]
     for precision in ("ieee", "tf32"):
-        devices.set_up(cpus(), precision)
+        devices.configure_torch(cpu_count(), precision)
         took = _seconds(lambda: apply_model(theirs, heard, device="cuda", shifts=0))
         yield note(f"gpu: demucs, {precision}", SECONDS / took, "per s", COMMAND)
     for precision in _LOWERED:
-        devices.set_up(cpus(), precision)
+        devices.configure_torch(cpu_count(), precision)
         took = _seconds(lambda: _run(bag, gpu, samples, precision=precision))  # noqa: B023
         yield note(f"gpu: {precision}, seconds of song", SECONDS / took, "per s", COMMAND)
 
@@ -92,7 +93,7 @@ def _run(bag: Bag, gpu: torch.device, samples: Any, **options: Any) -> None:
         gpu,
         InMemory(samples),
         normalisation([samples]),
-        stream.Options(**options),
+        Options(**options),
         stems=range(len(bag.stems)),
     )
     for _ in blocks:
@@ -112,13 +113,13 @@ def _seconds(work: Callable[[], object]) -> float:
 def _precisions() -> Iterator[Figure]:
     """Measure what a lower precision adds to each stem of a song that the demo model separates."""
     gpu = devices.open_device("cuda")
-    devices.set_up(cpus(), "ieee")
+    devices.configure_torch(cpu_count(), "ieee")
     bag = load_bag(weights.find(load_registry()["demo"], None), gpu)
     stems = render_song(2026, PIECE_SECONDS, "heldout")
     samples = sum(stems.values(), start=0 * stems["drums"]).T
     whole = separated(bag, samples, where=gpu)
     for precision in _LOWERED:
-        devices.set_up(cpus(), precision)
+        devices.configure_torch(cpu_count(), precision)
         apart = separated(bag, samples, where=gpu, precision=precision) - whole
         largest = np.abs(apart).max(axis=(1, 2)) / np.abs(whole).max(axis=(1, 2))
         below = [
@@ -129,4 +130,4 @@ def _precisions() -> Iterator[Figure]:
         yield note(f"{name}, largest error of a peak", 100 * largest.max(), "%", COMMAND)
         yield note(f"{name}, least below a stem", min(below), "dB", COMMAND)
         yield note(f"{name}, most below a stem", max(below), "dB", COMMAND)
-    devices.set_up(cpus(), "ieee")
+    devices.configure_torch(cpu_count(), "ieee")

@@ -22,6 +22,7 @@ from bench.normalising import normalisation
 from splitjob_worker.cli.models import describe
 from splitjob_worker.engine import device, stream, weights
 from splitjob_worker.engine.bag import Bag
+from splitjob_worker.engine.options import Options
 from splitjob_worker.spool import Samples
 
 STEMS = ["drums", "bass", "other", "vocals"]
@@ -67,7 +68,7 @@ class Model:
 
 def small_models(folder: Path) -> dict[str, Model]:
     """Every way in which Demucs' published models differ, and some in which they could."""
-    device.set_up(2, "ieee")
+    device.configure_torch(2, "ieee")
     one_hot = [[float(row == column) for column in range(4)] for row in range(4)]
     uneven = [[1.0, 0.0, 0.5, 2.0], [1.0, 3.0, 0.25, 0.0]]
     return {
@@ -157,9 +158,7 @@ def separated(
     """What the engine gives, shape (stems, 2, frames); its blocks follow one another."""
     stems = list(range(len(bag.stems))) if stems is None else stems
     halves = normalisation([samples[: len(samples) // 2], samples[len(samples) // 2 :]])
-    blocks = stream.separate(
-        bag, where, InMemory(samples), halves, stream.Options(**options), stems=stems
-    )
+    blocks = stream.separate(bag, where, InMemory(samples), halves, Options(**options), stems=stems)
     result: list[Samples] = []
     for block in blocks:
         assert block.start == sum(one.shape[-1] for one in result)

@@ -1,23 +1,23 @@
-"""`python -m splitjob_worker`: one job, in a process of its own (`splitjob_worker.run`)."""
+"""`python -m splitjob_worker`: one job in one process (`splitjob_worker.run`)."""
 
 import logging
 import os
 import sys
 import time
 
-from splitjob_worker.stopping import Stop
+from splitjob_worker.cancellation import CancelToken
 
 if __name__ == "__main__":
     began = time.monotonic()
-    stop = Stop()
-    # Before all that takes its time to import: the first process of a container has no default
-    # handlers, and a signal that comes before there is one is lost.
-    stop.listen()
+    cancel = CancelToken()
+    # Before the imports below, which take time: PID 1 of a container has no default signal
+    # handlers, so a SIGTERM that comes before ours is installed is lost.
+    cancel.listen_for_signals()
     from splitjob_worker.run import main
 
-    status = main(stop, began)
+    status = main(cancel, began)
     sys.stdout.flush()
     sys.stderr.flush()
     logging.shutdown()
-    # Not sys.exit: it would wait for threads that still load a model or end an upload.
+    # Not sys.exit, which would wait for threads that still load a model or finish an upload.
     os._exit(status)

@@ -1,12 +1,11 @@
 """One job from its source to its stems: fetch, decode, separate, encode, upload, notify.
 
-The model is loaded while the source is downloaded and decoded. Nothing that takes long to import,
-torch least of all, is imported before both have begun.
-Files are encoded while the model is at work, and uploaded while they are encoded.
+The model is loaded while the source is downloaded and decoded. Files are encoded while the model is
+at work, and uploaded while they are encoded. What takes long to import is called through
+`deferred`, so that the download begins before it.
 """
 
 import hashlib
-import importlib
 import logging
 import shutil
 import tempfile
@@ -15,7 +14,7 @@ from collections.abc import Iterator
 from concurrent.futures import Future
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from splitjob.allowlist import Allowlist
 from splitjob.errors import ErrorCode, Failure
@@ -25,24 +24,27 @@ from splitjob.resource import Audio
 from splitjob.result import Manifest, WorkerReport, remainder_name, storage_prefix
 from splitjob.signing import parse_tokens
 from splitjob_io.webhook_sender import WebhookSender
+from splitjob_worker import deferred
+from splitjob_worker.cancellation import Cancelled, CancelToken, run_in_thread, wait_for
 from splitjob_worker.engine import weights
-from splitjob_worker.machine import reuse_memory, without_collection
+from splitjob_worker.engine.options import Options, Remainder
+from splitjob_worker.machine import keep_freed_memory
 from splitjob_worker.reporting import report
 from splitjob_worker.reporting.progress import Progress
 from splitjob_worker.reporting.webhook import Notifier
 from splitjob_worker.scratch import Scratch, check_limit
 from splitjob_worker.settings import WorkerSettings
-from splitjob_worker.source import fetch
-from splitjob_worker.source.audio import Decoded
-from splitjob_worker.source.audio import Limits as DecoderLimits
-from splitjob_worker.stopping import Stop, Stopped, awaited, in_thread
+from splitjob_worker.source.audio import AudioLimits, Decoded
+from splitjob_worker.source.fetch import Download, DownloadLimits
+from splitjob_worker.stems.encoding import Encoding
+from splitjob_worker.stems.output import StemOutput
+from splitjob_worker.upload.stem_uploads import StemUploads
 
 if TYPE_CHECKING:
-    from splitjob_worker.engine.separator import Options, Separator
-    from splitjob_worker.pipeline import Song
+    from splitjob_worker.engine.separator import Separator
+    from splitjob_worker.pipeline import SeparatedSong
     from splitjob_worker.spool import Spool
-    from splitjob_worker.stems.encode import Encoding
-    from splitjob_worker.upload.targets import Target
+    from splitjob_worker.upload.targets import UploadTarget
 
 log = logging.getLogger(__name__)
 
@@ -51,20 +53,23 @@ class Job:
     """One attempt at one request.
 
     Args:
-        settings: what was asked, and where things are.
-        stop: told to stop?
+        settings: what was asked for, and where things are.
+        cancel: stops the job.
         began: `time.monotonic()` at which the process started.
+
+    Raises:
+        Failure: `worker_config`: the token, the allowlist or the webhook's URL cannot be used.
     """
 
-    def __init__(self, settings: WorkerSettings, stop: Stop, began: float) -> None:
+    def __init__(self, settings: WorkerSettings, cancel: CancelToken, began: float) -> None:
         self._settings = settings
         self._request = settings.request
-        self._stop = stop
+        self._cancel = cancel
         self._began = began
         self._prefix = storage_prefix(
             settings.storage_prefix, settings.request.version_id, settings.job_id
         )
-        self._notifier = self._make_notifier()
+        self._notifier = _notifier(settings, cancel)
         self._progress = Progress(listener=self._notifier.progress)
 
     def run(self) -> WorkerReport:
@@ -75,87 +80,35 @@ class Job:
 
         Raises:
             Failure: the job cannot be completed.
-            Superseded: it is settled already.
-            Stopped: told to stop.
+            SupersededError: its outcome is recorded already.
+            Cancelled: told to stop.
         """
-        self._stop.check()
-        record = self._model_record()
-        reuse_memory(record.segment_seconds)
-        with self._scratch() as scratch:
-            separator = in_thread(lambda: self._load_model(record))
-            source = in_thread(lambda: self._download(self._room(scratch)))
-            target = self._target()
-            self._stop.during(target.prepare)
+        self._cancel.check()
+        record = _model_record(self._settings)
+        keep_freed_memory(record.segment_seconds)
+        with _scratch_folder(self._settings.scratch_dir) as folder:
+            scratch = Scratch(folder, self._settings.scratch_bytes)
+            loading = run_in_thread(lambda: self._load_separator(record))
+            download = run_in_thread(lambda: self._download(scratch))
+            target = deferred.open_target(self._settings, self._prefix, self._cancel)
+            self._cancel.run(target.check_unsettled)
             self._notifier.started()
-            mixture, decoded = self._mixture(record, source, separator, self._room(scratch))
-            song = self._song(separator, mixture, decoded, scratch, target)
-            finished = self._report(song, decoded, separator.result())
+            mixture, decoded = self._decode(record, download, loading, scratch)
+            song = self._separate(loading, mixture, decoded, scratch, target)
+            finished = self._report(song, decoded, loading.result())
             self._settle(finished, target)
         report.write(finished, self._settings.termination_message_path)
-        self._notify(finished, target.bucket)
+        self._send_completed(finished, target.bucket)
         return finished
 
-    def _room(self, folder: Path) -> Scratch:
-        return Scratch(folder, self._settings.scratch_bytes)
-
-    def _download(self, scratch: Scratch) -> Path:
-        """Download the source, in a thread beside the first look at the bucket; return its file."""
-        source = scratch.folder / "source"
-        with self._progress.stage("fetch") as on_progress:
-            fetch.Download(
-                self._settings.url_of(self._request.source),
-                source,
-                fetch.Limits(self._settings.max_source_bytes),
-                networks=self._settings.allowed_networks,
-                allow_http=self._settings.local,
-                scratch=scratch,
-                stop=self._stop,
-                on_progress=on_progress,
-            ).run()
-        return source
-
-    def _mixture(
-        self,
-        record: ModelRecord,
-        download: Future[Path],
-        separator: "Future[Separator]",
-        scratch: Scratch,
-    ) -> "tuple[Spool, Decoded]":
-        """Wait for the source and decode it; the downloaded file is gone afterwards."""
-
-        def check() -> None:
-            self._stop.check()
-            check_limit(scratch)
-            if separator.done():
-                separator.result()  # no model, no GPU: say so before more work is done
-
-        source = awaited(download, check)
-        from splitjob_worker.source.decode import decode  # noqa: PLC0415 - loads numpy
-
-        limits = DecoderLimits(record.sample_rate, self._settings.max_audio_seconds)
-        with self._progress.stage("decode"):
-            mixture, decoded = decode(
-                source, source.with_name("mixture.f32"), limits, check_stop=check
-            )
-        source.unlink()
-        return mixture, decoded
-
-    @without_collection()
-    def _load_model(self, record: ModelRecord) -> "Separator":
-        """Check the weights and bring the model up, in a thread beside the download."""
+    def _load_separator(self, record: ModelRecord) -> "Separator":
+        """Check the weights and load the model, in a thread beside the download."""
         began = time.monotonic()
-        found = in_thread(lambda: weights.find(record, self._settings.model_dir))
-        from splitjob_worker.engine.separator import (  # noqa: PLC0415 - seconds of import
-            Remainder,
-            Separator,
-        )
-
-        importlib.import_module("splitjob_worker.pipeline")  # needed next: not when the model waits
         remainder = None
         if self._request.remainder:
             remainder = Remainder(remainder_name(self._request.stems or list(record.stems)))
-        separator = Separator(
-            found.result(),
+        separator = deferred.load_separator(
+            lambda: weights.find(record, self._settings.model_dir),
             self._settings.device,
             self._request.stems,
             self._settings.precision,
@@ -164,39 +117,72 @@ class Job:
         self._progress.timings["load"] = round((time.monotonic() - began) * 1000)
         return separator
 
-    def _song(
+    def _download(self, scratch: Scratch) -> Path:
+        """Download the source, in a thread beside the first look at the bucket; return its file."""
+        source = scratch.folder / "source"
+        with self._progress.stage("fetch") as on_progress:
+            Download(
+                self._settings.url_of(self._request.source),
+                source,
+                DownloadLimits(self._settings.max_source_bytes),
+                networks=self._settings.allowed_networks,
+                allow_http=self._settings.local,
+                scratch=scratch,
+                cancel=self._cancel,
+                on_progress=on_progress,
+            ).run()
+        return source
+
+    def _decode(
+        self,
+        record: ModelRecord,
+        download: Future[Path],
+        loading: "Future[Separator]",
+        scratch: Scratch,
+    ) -> "tuple[Spool, Decoded]":
+        """Wait for the source and decode it; the downloaded file is gone afterwards."""
+
+        def check() -> None:
+            self._cancel.check()
+            check_limit(scratch)
+            if loading.done():
+                loading.result()  # no model, no GPU: fail before more work is done
+
+        source = wait_for(download, check)
+        limits = AudioLimits(record.sample_rate, self._settings.max_audio_seconds)
+        with self._progress.stage("decode"):
+            mixture, decoded = deferred.decode(
+                source, source.with_name("mixture.f32"), limits, check
+            )
+        source.unlink()
+        return mixture, decoded
+
+    def _separate(
         self,
         loading: "Future[Separator]",
         mixture: "Spool",
         decoded: Decoded,
-        scratch: Path,
-        target: "Target",
-    ) -> "Song":
+        scratch: Scratch,
+        target: "UploadTarget",
+    ) -> "SeparatedSong":
         """Separate, encode and upload, each stem as soon as it can be."""
-        separator = awaited(loading, self._stop.check)
-        from splitjob_worker.pipeline import Output, separate_song  # noqa: PLC0415
-        from splitjob_worker.stems.encode import CONTENT_TYPES  # noqa: PLC0415 - all loaded by now
-        from splitjob_worker.upload.targets import Uploads  # noqa: PLC0415
-
+        separator = wait_for(loading, self._cancel.check)
         encoding = self._encoding(decoded)
-        with Uploads(target, CONTENT_TYPES[encoding.format], self._stop) as uploads:
-            output = Output(encoding, scratch, self._room(scratch), uploads)
-            song = separate_song(
+        with StemUploads(target, encoding.content_type, self._cancel) as uploads:
+            song = deferred.separate_song(
                 separator,
                 mixture,
                 decoded.normalisation,
                 self._options(),
-                output,
-                progress=self._progress,
-                check_stop=uploads.check,
+                StemOutput(encoding, scratch.folder, scratch, uploads),
+                self._progress,
+                uploads.check,
             )
             with self._progress.stage("upload") as on_progress:
                 uploads.finish(on_progress)
         return song
 
-    def _encoding(self, decoded: Decoded) -> "Encoding":
-        from splitjob_worker.stems.encode import Encoding  # noqa: PLC0415
-
+    def _encoding(self, decoded: Decoded) -> Encoding:
         return Encoding(
             format=self._request.format,
             bit_depth=self._request.bit_depth or 16,
@@ -205,19 +191,20 @@ class Job:
             tags=decoded.tags,
         )
 
-    def _options(self) -> "Options":
-        from splitjob_worker.engine.separator import Options  # noqa: PLC0415
-
+    def _options(self) -> Options:
+        seed = self._request.seed
         return Options(
             shifts=self._request.shifts,
             overlap=self._request.overlap_permille / 1000,
-            seed=self._seed(),
+            seed=_seed_of(self._settings.job_id) if seed is None else seed,
         )
 
-    def _report(self, song: "Song", decoded: Decoded, separator: "Separator") -> WorkerReport:
+    def _report(
+        self, song: "SeparatedSong", decoded: Decoded, separator: "Separator"
+    ) -> WorkerReport:
         return WorkerReport(
             outcome="completed",
-            stems=[one.report for one in song.stems],
+            stems=[stem.report for stem in song.stems],
             sample_rate=song.sample_rate,
             model_digest=separator.weights.digest,
             device=separator.device.type,
@@ -231,10 +218,10 @@ class Job:
             processing_time_ms=round((time.monotonic() - self._began) * 1000),
         )
 
-    def _settle(self, finished: WorkerReport, target: "Target") -> None:
+    def _settle(self, finished: WorkerReport, target: "UploadTarget") -> None:
         """Write the manifest: from here on the job is completed."""
-        self._stop.check()
-        target.settle(
+        self._cancel.check()
+        target.write_manifest(
             Manifest(
                 job_id=self._settings.job_id,
                 job_uid=self._settings.job_uid,
@@ -246,8 +233,8 @@ class Job:
             )
         )
 
-    def _notify(self, finished: WorkerReport, bucket: str) -> None:
-        """Send `completed`; with presigned uploads that is the operator's, who has the verdict."""
+    def _send_completed(self, finished: WorkerReport, bucket: str) -> None:
+        """Send the webhook; with presigned uploads the operator does, which decides the outcome."""
         self._notifier.finish_courtesies()
         if self._request.uploads:
             return
@@ -255,7 +242,7 @@ class Job:
         try:
             with self._progress.stage("notify"):
                 outcome = self._notifier.completed(result)
-        except Stopped:
+        except Cancelled:
             log.warning("told to stop: the webhook is left to the operator")
             return
         if outcome is not None:
@@ -263,68 +250,53 @@ class Job:
             finished.webhook_gone = outcome.gone
             finished.webhook_retry_after = outcome.retry_after_seconds
 
-    def _model_record(self) -> ModelRecord:
-        record = weights.registry(self._settings.model_registry).get(self._request.model)
-        if record is None:
-            raise Failure(
-                ErrorCode.MODEL_UNAVAILABLE,
-                f"this installation has no model called {self._request.model} (GET /models lists "
-                "those it has)",
-            )
-        unknown = [one for one in self._request.stems or [] if one not in record.stems]
-        if unknown:
-            raise Failure(
-                ErrorCode.REQUEST_INVALID,
-                f"the model {record.name} gives no stem called {unknown[0]}, only "
-                f"{', '.join(record.stems)}",
-            )
-        return record
 
-    def _target(self) -> "Target":
-        from splitjob_io.storage import S3Service, StorageError  # noqa: PLC0415 - loads boto3
-        from splitjob_worker.upload.targets import Bucket, PresignedUrls  # noqa: PLC0415
+def _model_record(settings: WorkerSettings) -> ModelRecord:
+    """Return the registry's record of the model asked for.
 
-        if self._request.uploads:
-            urls = {
-                name: self._settings.url_of(location)
-                for name, location in self._request.uploads.items()
-            }
-            return PresignedUrls(urls, self._settings.allowed_networks, self._stop)
-        try:
-            storage = S3Service()
-        except (StorageError, ValueError) as error:
-            raise Failure(
-                ErrorCode.WORKER_CONFIG, f"the bucket is not configured: {_first_line(error)}"
-            ) from None
-        return Bucket(storage, self._prefix)
-
-    def _make_notifier(self) -> Notifier:
-        settings = self._settings
-        try:
-            sender = WebhookSender(
-                parse_tokens(settings.token.get_secret_value()),
-                Allowlist.parse(settings.webhook_allowlist, local=settings.local),
-                settings.allowed_networks,
-            )
-        except ValueError as error:
-            raise Failure(ErrorCode.WORKER_CONFIG, _first_line(error)) from None
-        return Notifier(settings, sender, settings.url_of(self._request.webhook), self._stop)
-
-    def _seed(self) -> int:
-        """Return the seed of the shifts: the request's, or one that a retry finds again."""
-        if self._request.seed is not None:
-            return self._request.seed
-        return int.from_bytes(hashlib.sha256(self._settings.job_id.encode()).digest()[:6])
-
-    @contextmanager
-    def _scratch(self) -> Iterator[Path]:
-        """A folder for everything this job writes, gone at the end however it ends."""
-        folder = Path(tempfile.mkdtemp(prefix="job-", dir=self._settings.scratch_dir))
-        try:
-            yield folder
-        finally:
-            shutil.rmtree(folder, ignore_errors=True)
+    Raises:
+        Failure: `model_unavailable`: there is none; `request_invalid`: it lacks a stem asked for.
+    """
+    request = settings.request
+    record = weights.registry(settings.model_registry).get(request.model)
+    if record is None:
+        raise Failure(
+            ErrorCode.MODEL_UNAVAILABLE,
+            f"this installation has no model called {request.model} (GET /models lists "
+            "those it has)",
+        )
+    unknown = [stem for stem in request.stems or [] if stem not in record.stems]
+    if unknown:
+        raise Failure(
+            ErrorCode.REQUEST_INVALID,
+            f"the model {record.name} gives no stem called {unknown[0]}, only "
+            f"{', '.join(record.stems)}",
+        )
+    return record
 
 
-def _first_line(error: Any) -> str:  # noqa: ANN401
-    return str(error).splitlines()[0]
+def _notifier(settings: WorkerSettings, cancel: CancelToken) -> Notifier:
+    try:
+        sender = WebhookSender(
+            parse_tokens(settings.token.get_secret_value()),
+            Allowlist.parse(settings.webhook_allowlist, local=settings.local),
+            settings.allowed_networks,
+        )
+    except ValueError as error:
+        raise Failure(ErrorCode.WORKER_CONFIG, str(error).splitlines()[0]) from None
+    return Notifier(settings, sender, settings.url_of(settings.request.webhook), cancel)
+
+
+def _seed_of(job_id: str) -> int:
+    """Return the seed of the shifts that every attempt at a job uses, where none was asked for."""
+    return int.from_bytes(hashlib.sha256(job_id.encode()).digest()[:6])
+
+
+@contextmanager
+def _scratch_folder(parent: Path) -> Iterator[Path]:
+    """Make a folder for everything that a job writes; it is deleted however the job ends."""
+    folder = Path(tempfile.mkdtemp(prefix="job-", dir=parent))
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)

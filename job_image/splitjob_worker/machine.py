@@ -1,4 +1,4 @@
-"""What the worker asks of, and may expect from, the machine it runs on."""
+"""How the worker sets up its process: what others may read of it, threads, memory, CPUs."""
 
 import ctypes
 import gc
@@ -11,13 +11,13 @@ from pathlib import Path
 
 _PR_SET_DUMPABLE = 4  # linux/prctl.h
 _PR_SET_NO_NEW_PRIVS = 38
-_SPINS = "10000"  # some tens of microseconds, in which most waits between two loops end
+_SPIN_COUNT = "10000"  # some tens of microseconds: most waits between two loops are shorter
 _M_TRIM_THRESHOLD, _M_TOP_PAD, _M_MMAP_THRESHOLD = -1, -2, -3  # malloc.h
-_GROWTH = 32 << 20
-_HEAP = 64 << 20  # of a thread: glibc's HEAP_MAX_SIZE
-_LARGEST_KEPT = 32 << 20  # glibc takes no more for M_MMAP_THRESHOLD
+_TRIM_AFTER_BYTES = 32 << 20
+_HEAP_BYTES = 64 << 20  # of a thread: glibc's HEAP_MAX_SIZE
+_LARGEST_KEPT_BYTES = 32 << 20  # glibc accepts no more for M_MMAP_THRESHOLD
 LONG_SEGMENT = 10.0  # seconds; an HDemucs takes 44, and gigabytes for them
-_LESS = 10  # a tenth of what a thread with the usual 0 gets
+_LOW_PRIORITY = 10  # niceness: a tenth of the CPU time that a thread with the usual 0 gets
 _NEVER = 2**31 - 1
 _CPU_QUOTA = Path("/sys/fs/cgroup/cpu.max")  # cgroup v2: "<quota> <period>" or "max <period>"
 
@@ -25,8 +25,8 @@ _CPU_QUOTA = Path("/sys/fs/cgroup/cpu.max")  # cgroup v2: "<quota> <period>" or 
 def hide_from_children() -> None:
     """Keep other processes of this user from reading our memory and environment (Linux).
 
-    The decoder runs as the same user: were it taken over by a crafted file, it could otherwise
-    read the keys in `/proc/<pid>/environ`.
+    The decoder runs as the same user. If a crafted file took it over, it could otherwise read the
+    keys in `/proc/<pid>/environ`.
     """
     _prctl(_PR_SET_DUMPABLE, 0)
 
@@ -36,28 +36,29 @@ def forbid_new_privileges() -> None:
     _prctl(_PR_SET_NO_NEW_PRIVS, 1)
 
 
-def yield_idle_cpus() -> None:
-    """Let torch's threads sleep soon while they wait for one another; before torch is imported.
+def limit_openmp_spinning() -> None:
+    """Let torch's threads sleep soon while they wait for each other; before torch is imported.
 
-    libgomp's default is to spin for about a millisecond. On a machine that others use too, or under
-    a CPU quota, the spinning thread takes the time that the one it waits for needs: a small model's
-    forward pass took ten times as long. Not to spin at all costs a tenth of every forward pass on a
-    machine that nobody else uses: threads are woken some thousand times in each.
+    libgomp's default is to spin for about a millisecond. On a machine with other work, or under a
+    CPU quota, the spinning thread takes the time that the thread it waits for needs: a small
+    model's forward pass took ten times as long. Not to spin at all makes every forward pass on an
+    idle machine a tenth slower, since threads are woken some thousand times in each.
     """
     if "OMP_WAIT_POLICY" not in os.environ:
-        os.environ.setdefault("GOMP_SPINCOUNT", _SPINS)
+        os.environ.setdefault("GOMP_SPINCOUNT", _SPIN_COUNT)
 
 
-def reuse_memory(segment_seconds: float) -> None:
-    """Let freed memory come back cheaply (Linux); before torch is imported and threads are started.
+def keep_freed_memory(segment_seconds: float) -> None:
+    """Let glibc keep freed memory for reuse (Linux); before torch is imported and threads start.
 
-    A forward pass allocates and frees hundreds of large tensors. glibc gives each back to the
-    system at once, which then clears the pages of the next one: a seventh of the CPU time of an
-    HTDemucs. What is freed is kept instead, but for the few tensors above 32 MB. Each thread has
-    heaps of its own, of 64 MB, of which none is given back: in one for all, forward passes at once
-    would break up one another's places, and memory grow by a sixth within an hour of audio. With
-    the long segments of an HDemucs, what is kept fits the next tensor badly, and memory doubles
-    (from 3 to 7 GB): there it is given back, in large pages, which are cleared faster.
+    A forward pass allocates and frees hundreds of large tensors. By default glibc returns each to
+    the system at once, which then clears the pages of the next: a seventh of the CPU time of an
+    HTDemucs. So what is freed is kept, except for the few tensors above 32 MB. Each thread gets
+    heaps of its own, of 64 MB, none of which is returned: in one shared heap, parallel forward
+    passes would fragment each other's memory, which grew by a sixth within an hour of audio.
+
+    With the long segments of an HDemucs, kept memory fits the next tensor badly, and memory doubles
+    (from 3 to 7 GB). There it is returned, in large pages, which are cleared faster.
 
     Args:
         segment_seconds: of the model that will run.
@@ -69,17 +70,17 @@ def reuse_memory(segment_seconds: float) -> None:
         return
     with suppress(AttributeError, OSError):  # another C library
         mallopt = ctypes.CDLL(None).mallopt
-        mallopt(_M_MMAP_THRESHOLD, _LARGEST_KEPT)
+        mallopt(_M_MMAP_THRESHOLD, _LARGEST_KEPT_BYTES)
         mallopt(_M_TRIM_THRESHOLD, _NEVER)
-        mallopt(_M_TOP_PAD, _HEAP)
+        mallopt(_M_TOP_PAD, _HEAP_BYTES)
 
 
 @contextmanager
-def without_collection() -> Iterator[None]:
-    """Leave garbage alone while torch is imported and a model is built; once in a process.
+def garbage_collection_paused() -> Iterator[None]:
+    """Pause Python's garbage collector while torch is imported and a model built; once per process.
 
-    Nearly all that comes into being there stays, and Python's collector would look through it again
-    and again, which is a tenth of the import's time. Nor does it later.
+    Nearly all objects made then stay, and the collector would traverse them again and again, which
+    is a tenth of the import's time. They are excluded from later collections too.
     """
     gc.disable()
     try:
@@ -89,53 +90,53 @@ def without_collection() -> Iterator[None]:
         gc.enable()
 
 
-class KeptMemory:
-    """What `reuse_memory` keeps, given back to the system when it has grown (Linux).
+class HeapTrimmer:
+    """Returns what `keep_freed_memory` keeps to the system once that has grown (Linux).
 
-    Forward passes at once take their memory in another order each time, and leave holes that the
-    next ones do not fill: bit by bit, what is kept grows by a third. To give it back after each
-    would cost a small model a tenth of its time.
+    Parallel forward passes allocate in another order each time and leave holes that the next ones
+    do not fill: over time, kept memory grows by a third. To return it after each pass would cost a
+    small model a tenth of its time.
     """
 
     def __init__(self) -> None:
         self._usual = 0
-        self._given_back = True
+        self._trimmed = True
 
-    def look(self) -> None:
-        """Give back what is kept where there is more than one turn of the work leaves behind.
+    def trim_if_grown(self) -> None:
+        """Return kept memory if there is more of it than one round of passes leaves behind.
 
-        Called after each turn.
+        Called after each round.
         """
         if sys.platform != "linux":
             return
         now = _resident_bytes()
-        if self._given_back:
-            self._usual, self._given_back = max(self._usual, now), False
-        elif now > self._usual + _GROWTH:
+        if self._trimmed:
+            self._usual, self._trimmed = max(self._usual, now), False
+        elif now > self._usual + _TRIM_AFTER_BYTES:
             with suppress(AttributeError, OSError):  # another C library
                 ctypes.CDLL(None).malloc_trim(0)
-            self._given_back = True
+            self._trimmed = True
 
 
 def _resident_bytes() -> int:
-    """Return how much of the machine's memory this process has."""
+    """Return the resident memory of this process."""
     pages = Path("/proc/self/statm").read_text(encoding="ascii").split()[1]
     return int(pages) * os.sysconf("SC_PAGE_SIZE")
 
 
-def let_others_first() -> None:
-    """Give the calling thread less of a CPU than others that want it too (Linux).
+def lower_thread_priority() -> None:
+    """Give the calling thread less CPU time than others that compete for it (Linux).
 
-    An encoder that takes a core from one of torch's threads lets all of them wait for that one: a
-    forward pass and four encoders took eight percent longer together. Encoders that lag behind fill
-    their queues, and get the cores while the model waits for room.
+    An encoder that takes a core from one of torch's threads delays all of them, since they wait for
+    each other: a forward pass and four encoders together took eight per cent longer. Encoders that
+    lag behind fill their queues, and get the cores when the model waits for space in one.
     """
-    if sys.platform == "linux":  # elsewhere it would slow the whole process
-        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _LESS)
+    if sys.platform == "linux":  # elsewhere it would slow down the whole process
+        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _LOW_PRIORITY)
 
 
-def cpus() -> int:
-    """Return how many CPUs this process may use: its affinity, and the container's quota."""
+def cpu_count() -> int:
+    """Return how many CPUs this process may use: by its affinity, and the container's quota."""
     allowed = len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
     try:
         quota, period = _CPU_QUOTA.read_text().split()

@@ -1,4 +1,4 @@
-"""Run the job that the environment describes, and say how it ended."""
+"""Run the job that the environment describes, and report how it ended."""
 
 import errno
 import logging
@@ -19,88 +19,102 @@ from splitjob.result import (
 )
 from splitjob.workload import ENV_TERMINATION_MESSAGE
 from splitjob_worker import settings
-from splitjob_worker.machine import hide_from_children, yield_idle_cpus
+from splitjob_worker.cancellation import Cancelled, CancelToken, SupersededError
+from splitjob_worker.job import Job
+from splitjob_worker.machine import hide_from_children, limit_openmp_spinning
 from splitjob_worker.reporting import report
-from splitjob_worker.stopping import Stop, Stopped, Superseded
+from splitjob_worker.settings import WorkerSettings
 
 log = logging.getLogger("splitjob_worker")
 
-_DISK_TROUBLE = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EROFS}
+_DISK_ERRNOS = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EROFS}
 
 
-def main(stop: Stop, began: float) -> int:
-    """Run the job.
+def main(cancel: CancelToken, began: float) -> int:
+    """Run the job and write its report.
 
     Args:
-        stop: told to stop?
+        cancel: stops the job.
         began: `time.monotonic()` at which the process started.
 
     Returns:
         The exit status (`splitjob.result`).
     """
     hide_from_children()
-    yield_idle_cpus()
+    limit_openmp_spinning()
     secrets = [os.environ.get(name) for name in ("DEMUCSSVC_TOKEN", "S3_SECRET_ACCESS_KEY")]
     jsonlog.setup("worker", level=os.environ.get("LOG_LEVEL") or "INFO", secrets=secrets)
     path = os.environ.get(ENV_TERMINATION_MESSAGE)
-    finished = _run(stop, began)
+    finished = _run(cancel, began)
     if not finished.processing_time_ms:
         finished.processing_time_ms = round((time.monotonic() - began) * 1000)
     report.write(finished, Path(path) if path else None)
-    return _exit_status(finished)
+    return exit_status_of(finished)
 
 
-def _run(stop: Stop, began: float) -> WorkerReport:
-    """Run the job and turn whatever becomes of it into a report."""
+def exit_status_of(finished: WorkerReport) -> int:
+    """Return the exit status that stands for a report (`splitjob.result`)."""
+    if finished.outcome == "completed":
+        return EXIT_DONE
+    if finished.outcome == "terminated":
+        return EXIT_TERMINATED
+    if finished.code is ErrorCode.INTERNAL_ERROR:
+        return EXIT_DEFECT
+    return EXIT_TRANSIENT if finished.retryable else EXIT_BAD_INPUT
+
+
+def failure_of(error: Exception) -> Failure:
+    """Return the failure that an unforeseen exception means, without its text.
+
+    The text may hold secrets, so only the kind of the exception and its place are told.
+    """
+    number = getattr(error, "errno", None)  # FFmpeg's errors have one too
+    if number in _DISK_ERRNOS:
+        return Failure(
+            ErrorCode.WORKER_STORAGE, f"the scratch disk cannot be written: {os.strerror(number)}"
+        )
+    frames = traceback.extract_tb(error.__traceback__)
+    places = [f"{Path(frame.filename).name}:{frame.lineno}" for frame in frames]
+    own = [place for frame, place in zip(frames, places, strict=True) if _is_own(frame.filename)]
+    log.error("internal error", extra={"frames": places})
+    where = "".join((own or places)[-1:])
+    return Failure(
+        ErrorCode.INTERNAL_ERROR, f"a defect of this service: {type(error).__name__} at {where}"
+    )
+
+
+def _run(cancel: CancelToken, began: float) -> WorkerReport:
+    """Run the job and turn its end, whatever it is, into a report."""
     try:
         loaded = settings.load()
     except Failure as failure:
         return _failed(failure)
-    request = loaded.request
     with jsonlog.log_context(
         job_id=loaded.job_id,
-        version_id=request.version_id,
-        correlation_id=request.correlation_id,
+        version_id=loaded.request.version_id,
+        correlation_id=loaded.request.correlation_id,
     ):
-        try:
-            from splitjob_worker.job import Job  # noqa: PLC0415 - settings are checked first
-
-            finished = Job(loaded, stop, began).run()
-        except Failure as failure:
-            return _failed(failure)
-        except Superseded:
-            log.warning("the job is settled already: nothing more is written")
-            return WorkerReport(
-                outcome="terminated", message="the job was settled by somebody else meanwhile"
-            )
-        except Stopped:
-            log.warning("told to stop")
-            return WorkerReport(outcome="terminated", message="told to stop")
-        except MemoryError:
-            return _failed(Failure(ErrorCode.WORKER_OOM, "the worker's memory does not suffice"))
-        except Exception as error:  # noqa: BLE001 - the last line: every end must be told
-            return _failed(_failure_of(error))
-        log.info("completed", extra={"timings": finished.timings})
-        return finished
+        return _run_job(loaded, cancel, began)
 
 
-def _failure_of(error: Exception) -> Failure:
-    """Return what an exception that nobody foresaw means; its text may hold secrets, so not it."""
-    if getattr(error, "errno", None) in _DISK_TROUBLE:
-        return Failure(
-            ErrorCode.WORKER_STORAGE,
-            f"the scratch disk cannot be written: {os.strerror(error.errno)}",  # type: ignore[attr-defined]
-        )
-    frames = traceback.extract_tb(error.__traceback__)
-    ours = [frame for frame in frames if "splitjob" in frame.filename] or list(frames)
-    where = "; ".join(f"{Path(one.filename).name}:{one.lineno}" for one in ours[-1:])
-    log.error(
-        "internal error",
-        extra={"frames": [f"{Path(one.filename).name}:{one.lineno}" for one in frames]},
-    )
-    return Failure(
-        ErrorCode.INTERNAL_ERROR, f"a defect of this service: {type(error).__name__} at {where}"
-    )
+def _run_job(loaded: WorkerSettings, cancel: CancelToken, began: float) -> WorkerReport:
+    try:
+        finished = Job(loaded, cancel, began).run()
+    except Failure as failure:
+        return _failed(failure)
+    except SupersededError:
+        log.warning("the job is settled already: nothing more is written")
+        message = "the job was settled by somebody else meanwhile"
+        return WorkerReport(outcome="terminated", message=message)
+    except Cancelled:
+        log.warning("told to stop")
+        return WorkerReport(outcome="terminated", message="told to stop")
+    except MemoryError:
+        return _failed(Failure(ErrorCode.WORKER_OOM, "the worker's memory does not suffice"))
+    except Exception as error:  # noqa: BLE001 - every end of a job has to be reported
+        return _failed(failure_of(error))
+    log.info("completed", extra={"timings": finished.timings})
+    return finished
 
 
 def _failed(failure: Failure) -> WorkerReport:
@@ -113,11 +127,5 @@ def _failed(failure: Failure) -> WorkerReport:
     )
 
 
-def _exit_status(finished: WorkerReport) -> int:
-    if finished.outcome == "completed":
-        return EXIT_DONE
-    if finished.outcome == "terminated":
-        return EXIT_TERMINATED
-    if finished.code is ErrorCode.INTERNAL_ERROR:
-        return EXIT_DEFECT
-    return EXIT_TRANSIENT if finished.retryable else EXIT_BAD_INPUT
+def _is_own(filename: str) -> bool:
+    return "splitjob" in filename

@@ -13,6 +13,7 @@ from splitjob_worker.engine import device as devices
 from splitjob_worker.engine import transforms
 from splitjob_worker.engine.bag import Bag
 from splitjob_worker.engine.batching import MAX_BATCH
+from splitjob_worker.engine.options import Precision
 
 if not torch.cuda.is_available():
     pytest.skip("takes an NVIDIA GPU", allow_module_level=True)
@@ -135,13 +136,13 @@ def test_memory_of_the_gpu_does_not_grow_with_the_song(
 @pytest.mark.parametrize("name", ["htdemucs", "hdemucs", "demucs"])
 @pytest.mark.parametrize("precision", ["tf32", "fp16", "bf16"])
 def test_precision_is_lowered_where_asked_for_and_stays_near(
-    gpu: torch.device, bags: dict[str, Bag], name: str, precision: devices.Precision
+    gpu: torch.device, bags: dict[str, Bag], name: str, precision: Precision
 ) -> None:
     samples = song(LONG)
     whole = separated(bags[name], samples, where=gpu)
     try:
-        devices.set_up(2, precision)
+        devices.configure_torch(2, precision)
         found = separated(bags[name], samples, where=gpu, precision=precision)
     finally:
-        devices.set_up(2, "ieee")
+        devices.configure_torch(2, "ieee")
     assert 0 < np.abs(found - whole).max() < 0.05 * np.abs(whole).max()

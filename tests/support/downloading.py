@@ -7,18 +7,18 @@ import pytest
 
 from splitjob.addresses import parse_networks
 from splitjob.errors import Failure
-from splitjob_worker.source.fetch import Download, Limits
+from splitjob_worker.source.fetch import Download, DownloadLimits
 
-FAST = Limits(max_bytes=1 << 20, first_wait=0.01, idle_seconds=2.0)
+FAST = DownloadLimits(max_bytes=1 << 20, first_wait=0.01, idle_seconds=2.0)
 CONTENT = bytes(range(256)) * 400
 
 
-def download(url: str, target: Path, limits: Limits = FAST, **options: Any) -> int:
+def download(url: str, target: Path, limits: DownloadLimits = FAST, **options: Any) -> int:
     usual = {"networks": parse_networks("127.0.0.0/8"), "allow_http": True}
     return Download(url, target, limits, **{**usual, **options}).run()
 
 
-def refused(url: str, target: Path, limits: Limits = FAST, **options: Any) -> Failure:
+def refused(url: str, target: Path, limits: DownloadLimits = FAST, **options: Any) -> Failure:
     """Download what must not come; nothing of the URL's secret may be told."""
     with pytest.raises(Failure) as caught:
         download(url, target, limits, **options)

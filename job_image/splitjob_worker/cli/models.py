@@ -7,11 +7,11 @@ import re
 import shutil
 import sys
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from fractions import Fraction
 from pathlib import Path
-from typing import Any, cast, get_args
+from typing import cast, get_args
 
 from splitjob.errors import Failure
 from splitjob.models import (
@@ -24,6 +24,7 @@ from splitjob.models import (
 )
 from splitjob.resource import MODEL_PATTERN
 from splitjob.workload import ENV_MODEL_DIR, ENV_MODEL_REGISTRY
+from splitjob_worker import deferred
 from splitjob_worker.engine import weights
 
 DEFAULT_SEGMENTS = {"HTDemucs": 10, "HDemucs": 40, "Demucs": 40}  # of Demucs 4.1.0's constructors
@@ -59,10 +60,10 @@ def list_models(arguments: argparse.Namespace) -> None:
         rows = [{**one.model_dump(mode="json"), "present": digest} for one, digest, _ in found]
         print(json.dumps(rows, indent=2))
         return
-    print("\n\n".join(_told(record, state) for record, _, state in found))
+    print("\n\n".join(_description(record, state) for record, _, state in found))
 
 
-def _told(record: ModelRecord, state: str) -> str:
+def _description(record: ModelRecord, state: str) -> str:
     """Return what `list` says of one model."""
     bag = f", {len(record.files)} models together" if len(record.files) > 1 else ""
     need = record.memory_bytes
@@ -114,7 +115,7 @@ def fetch(arguments: argparse.Namespace) -> None:
 
 
 def _fetch_into(folder: Path, record: ModelRecord) -> None:
-    """Put a model's files and their digests into a folder; only whole ones ever have their name."""
+    """Put a model's files and their digests into a folder; each gets its name once complete."""
     folder.mkdir(parents=True, exist_ok=True)
     for name in [f"{record.name}.yaml", *(file.name for file in record.files)]:
         part = folder / f"{name}.part"
@@ -142,7 +143,7 @@ def add(arguments: argparse.Namespace) -> None:
         record = describe(
             arguments.name, arguments.source, arguments.license_note, embedded=arguments.embedded
         )
-    except UNLIKE_A_MODEL as error:
+    except DESCRIBE_ERRORS as error:
         raise CommandError(
             f"the files in {arguments.source} do not describe a model of Demucs "
             f"({type(error).__name__})"
@@ -152,7 +153,7 @@ def add(arguments: argparse.Namespace) -> None:
 
 
 def _add_to(registry: Path, record: ModelRecord) -> None:
-    """Write a record into a registry file, which is whole before and after."""
+    """Write a record into a registry file, which is never seen half written."""
     part = registry.with_name(f"{registry.name}.part")
     try:
         records = load_registry(registry) if registry.exists() else {}
@@ -170,18 +171,16 @@ def export_th(arguments: argparse.Namespace) -> None:
     """Write a model's weights as the `demucs` command reads them from a folder."""
     record = _record(load_registry(arguments.registry), arguments.name)
     found = weights.find(record, arguments.to)
-    from splitjob_worker.engine.export import export_th as write  # noqa: PLC0415 - imports torch
-
     try:
-        for path in write(found, arguments.out):
+        for path in deferred.export_th(found, arguments.out):
             print(path)
     except OSError as error:
         raise CommandError(f"cannot write to {arguments.out}: {error.strerror}") from None
     print(f"try: demucs --repo {arguments.out} -n {record.name} SONG")
 
 
-UNLIKE_A_MODEL = (ValueError, TypeError, LookupError, AttributeError, ArithmeticError)
-"""What `describe` raises where files are not what they seem."""
+DESCRIBE_ERRORS = (ValueError, TypeError, LookupError, AttributeError, ArithmeticError)
+"""What `describe` raises where the files are not those of a model."""
 
 
 def describe(
@@ -224,7 +223,7 @@ def describe(
     )
 
 
-def _fraction(value: Any) -> Fraction:  # noqa: ANN401 - JSON
+def _fraction(value: dict[str, int] | float | str) -> Fraction:
     if isinstance(value, dict):
         return Fraction(value["numerator"], value["denominator"])
     return Fraction(value).limit_denominator(1000)
@@ -232,17 +231,11 @@ def _fraction(value: Any) -> Fraction:  # noqa: ANN401 - JSON
 
 def _download(record: ModelRecord, name: str, folder: Path) -> Path:
     """Return where the Hugging Face client put one file of a model."""
-    from demucs.hf import DEFAULT_NAMESPACE, hf_repo_name  # noqa: PLC0415 - imports torch
-    from huggingface_hub import hf_hub_download  # noqa: PLC0415
-
-    repository = f"{DEFAULT_NAMESPACE}/{hf_repo_name(record.name)}"
-    print(f"{name} from {repository} on the Hugging Face hub ...", flush=True)
     try:
-        return Path(hf_hub_download(repository, name))
-    except Exception as error:
+        return deferred.download_weights(record, name)
+    except weights.DownloadError as error:
         raise CommandError(
-            f"{name} cannot be fetched from {repository} on the Hugging Face hub "
-            f"({type(error).__name__}). Where it cannot be reached: fetch the file elsewhere and "
+            f"{error}. Where it cannot be reached: fetch the file elsewhere and "
             f"put it into {folder}; `track-tree-audio models verify {record.name}` checks it"
         ) from error
 
@@ -264,46 +257,68 @@ def _parser() -> argparse.ArgumentParser:
         description="The separation models of this installation.",
     )
     commands = parser.add_subparsers(dest="command", required=True)
-
-    def command(name: str, run: Any, text: str) -> argparse.ArgumentParser:  # noqa: ANN401
-        made = commands.add_parser(name, help=text, description=text)
-        made.set_defaults(run=run)
-        made.add_argument(
-            "--registry",
-            type=Path,
-            default=_path(ENV_MODEL_REGISTRY),
-            help=f"a registry file; by default {ENV_MODEL_REGISTRY}, else the built-in one",
-        )
-        return made
-
-    shown = command("list", list_models, "list the models and whether their weights are here")
-    shown.add_argument("--json", action="store_true", help="for programs")
-    fetched = command("fetch", fetch, "download a model's weights from Demucs' own source")
-    fetched.add_argument("name", help="the model, e.g. htdemucs")
-    checked = command("verify", verify, "check the weights against their digests")
-    checked.add_argument("name", nargs="*", help="by default all whose weights are here")
-    exported = command(
-        "export-th", export_th, "write a model's weights in the form that `demucs --repo` reads"
+    listing = _command(
+        commands, "list", list_models, "list the models and whether their weights are here"
     )
-    exported.add_argument("name", help="the model, e.g. demo")
-    exported.add_argument("out", type=Path, metavar="OUT", help="a folder")
-    for made in (shown, fetched, checked, exported):
-        made.add_argument(
-            "--to",
-            "--dir",
-            metavar="DIR",
-            type=Path,
-            default=_path(ENV_MODEL_DIR),
-            help=f"the folder of weights; by default {ENV_MODEL_DIR}",
-        )
-    added = command("add", add, "describe further weights of Demucs' layout in a registry file")
-    added.add_argument("name", help="what a request's aiModel will say")
-    added.add_argument(
+    listing.add_argument("--json", action="store_true", help="for programs")
+    fetching = _command(
+        commands, "fetch", fetch, "download a model's weights from Demucs' own source"
+    )
+    fetching.add_argument("name", help="the model, e.g. htdemucs")
+    checking = _command(commands, "verify", verify, "check the weights against their digests")
+    checking.add_argument("name", nargs="*", help="by default all whose weights are here")
+    exporting = _command(
+        commands,
+        "export-th",
+        export_th,
+        "write a model's weights in the form that `demucs --repo` reads",
+    )
+    exporting.add_argument("name", help="the model, e.g. demo")
+    exporting.add_argument("out", type=Path, metavar="OUT", help="a folder")
+    for command in (listing, fetching, checking, exporting):
+        _add_weights_folder(command)
+    adding = _command(
+        commands, "add", add, "describe further weights of Demucs' layout in a registry file"
+    )
+    _add_description(adding)
+    return parser
+
+
+def _command(
+    commands: "argparse._SubParsersAction[argparse.ArgumentParser]",
+    name: str,
+    run: Callable[[argparse.Namespace], None],
+    text: str,
+) -> argparse.ArgumentParser:
+    command = commands.add_parser(name, help=text, description=text)
+    command.set_defaults(run=run)
+    command.add_argument(
+        "--registry",
+        type=Path,
+        default=_path(ENV_MODEL_REGISTRY),
+        help=f"a registry file; by default {ENV_MODEL_REGISTRY}, else the built-in one",
+    )
+    return command
+
+
+def _add_weights_folder(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "--to",
+        "--dir",
+        metavar="DIR",
+        type=Path,
+        default=_path(ENV_MODEL_DIR),
+        help=f"the folder of weights; by default {ENV_MODEL_DIR}",
+    )
+
+
+def _add_description(command: argparse.ArgumentParser) -> None:
+    command.add_argument("name", help="what a request's aiModel will say")
+    command.add_argument(
         "--from", dest="source", type=Path, required=True, metavar="DIR", help="the weights"
     )
-    added.add_argument("--license-note", required=True, help="shown by GET /models")
-    added.add_argument("--embedded", action="store_true", help="they are part of this package")
-    return parser
+    command.add_argument("--license-note", required=True, help="shown by GET /models")
+    command.add_argument("--embedded", action="store_true", help="they are part of this package")
 
 
 def _path(variable: str) -> Path | None:

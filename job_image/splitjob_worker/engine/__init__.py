@@ -1,10 +1,12 @@
 """The separation engine: Demucs' numbers (4.1.0) in memory that does not grow with the song.
 
-The one room of the worker that knows torch and demucs. From the inside out:
+The only package of the worker that imports torch and Demucs. From the inside out:
 
-- `segments`, `windows`: pure arithmetic, without torch;
-- `device`, `loading`, `modules`: a model on its device;
-- `transfer`, `batching`, `side_by_side`, `overlap_add`: the way of a batch of segments through it;
+- `options`, `weights`, `segments`, `windows`: without torch;
+- `device`, `loading`, `modules`, `transforms`: a model on its device;
 - `bag`: which models give which stems;
-- `stream`: the driver.
+- `transfer`, `batching`, `parallel_passes`, `overlap_add`: a batch of segments through a model;
+- `model_run`, `stream`: one model, then all models of a bag, through a song;
+- `separator`: a model in memory that separates one song after the other;
+- `export`, `hub`: weights for the `demucs` command, and where they are downloaded from.
 """

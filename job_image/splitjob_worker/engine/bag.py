@@ -1,4 +1,4 @@
-"""Which models of a bag give which of the stems asked for, and how much of them."""
+"""Which models of a bag contribute to the stems asked for, and with which shares."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -17,8 +17,8 @@ class Member:
 
     Attributes:
         blueprint: of the model.
-        shares: row of the model's output to its share in that stem; empty: not needed.
-        model: loaded; None: not needed.
+        shares: of each row of the model's output, its share in that stem; empty: not needed.
+        model: on its device; None: not needed.
     """
 
     blueprint: Blueprint
@@ -28,11 +28,11 @@ class Member:
 
 @dataclass(frozen=True)
 class Bag:
-    """Models that give stems together: for each stem, sum of weight * output / sum of weights.
+    """Models that give stems together: each stem is the weighted mean of the models' outputs.
 
     Attributes:
-        members: all, in the bag's order; those that are not needed are not loaded, but their
-            random draws count.
+        members: all, in the bag's order; those that are not needed are not loaded, but still make
+            their random draws.
         stems: of the models, in their order.
         sample_rate: Hz.
     """
@@ -85,10 +85,10 @@ def shares_of(
         weights: a row for each model, a column for each stem; None: all the same.
         models: how many.
         stems: how many.
-        rows: those asked for.
+        rows: the stems asked for.
 
     Returns:
-        For each model: row to share, in the order of its rows.
+        For each model, the share of each row, in the order of its rows.
 
     Raises:
         Failure: `model_unavailable`: the weights are of another shape, or a stem has none.

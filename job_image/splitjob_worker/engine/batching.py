@@ -1,4 +1,4 @@
-"""How many segments go through a model at once."""
+"""How many segments go through a model in one batch."""
 
 from collections.abc import Callable, Iterator, Sequence
 from typing import Protocol, TypeVar
@@ -7,69 +7,71 @@ import torch
 
 from splitjob_worker.engine.device import is_out_of_memory
 
-MAX_BATCH = 16  # beyond it a GPU is busy anyway
-MEMORY_SHARE = 0.8  # of what is free: allocators fragment
+MAX_BATCH = 16  # larger batches do not make a GPU faster
+MEMORY_SHARE = 0.8  # of the free memory: allocators fragment it
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 
-class Memory(Protocol):
+class DeviceMemory(Protocol):
     """What a device says of its memory."""
 
-    def begin(self) -> None:
-        """Watch from here on."""
+    def start_measuring(self) -> None:
+        """Measure from here on."""
 
-    def used(self) -> int:
-        """Return the most bytes in use at once since then, less those in use then."""
+    def peak(self) -> int:
+        """Return the most bytes in use since then, less those in use then."""
 
     def free(self) -> int:
-        """Return how many bytes could be had now."""
+        """Return how many bytes can be allocated now."""
 
-    def clear(self) -> None:
-        """Give back what is only kept for later."""
+    def release_cache(self) -> None:
+        """Return to the system what is only cached for later."""
 
 
 class CudaMemory:
-    """Memory of a CUDA device."""
+    """Memory of a CUDA device; see `DeviceMemory`."""
 
     def __init__(self, device: torch.device) -> None:
         self._device = device
-        self._before = 0
+        self._allocated_before = 0
 
-    def begin(self) -> None:
-        """Watch from here on."""
+    def start_measuring(self) -> None:
+        """Measure from here on."""
         torch.cuda.reset_peak_memory_stats(self._device)
-        self._before = torch.cuda.memory_allocated(self._device)
+        self._allocated_before = torch.cuda.memory_allocated(self._device)
 
-    def used(self) -> int:
-        """Return the most bytes in use at once since then, less those in use then."""
-        return torch.cuda.max_memory_allocated(self._device) - self._before
+    def peak(self) -> int:
+        """Return the most bytes in use since then, less those in use then."""
+        return torch.cuda.max_memory_allocated(self._device) - self._allocated_before
 
     def free(self) -> int:
-        """Return how many bytes could be had now: the driver's, and those torch keeps unused."""
-        unused = torch.cuda.memory_reserved(self._device)
-        unused -= torch.cuda.memory_allocated(self._device)
-        return torch.cuda.mem_get_info(self._device)[0] + unused
+        """Return how many bytes can be allocated now: the driver's, and those that torch caches."""
+        cached = torch.cuda.memory_reserved(self._device)
+        cached -= torch.cuda.memory_allocated(self._device)
+        return torch.cuda.mem_get_info(self._device)[0] + cached
 
-    def clear(self) -> None:
-        """Give back what is only kept for later."""
+    def release_cache(self) -> None:
+        """Return to the driver what torch only caches for later."""
         torch.cuda.empty_cache()
 
 
 class Batcher:
     """Runs batches, and finds out how large they may be.
 
-    The first one is a single segment: by what it took, the next are as large as the free memory
-    allows. Where that was too much after all, the batch is halved, down to one.
+    The first batch is a single segment. From the memory that it took follows the size of the next
+    ones. If a batch runs out of memory after all, it is halved, down to one segment.
 
     Args:
-        memory: of the device; None: nothing is measured, the size stays as given.
-        size: of the batches; None: found out where there is a memory to measure.
+        memory: of the device; None: nothing is measured, and the size stays as given.
+        size: of the batches; None: it is found out where there is memory to measure.
         first: the size until one is found out.
     """
 
-    def __init__(self, memory: Memory | None, size: int | None = None, first: int = 1) -> None:
+    def __init__(
+        self, memory: DeviceMemory | None, size: int | None = None, first: int = 1
+    ) -> None:
         self.size = size or first
         self._memory = memory
         self._measures = memory is not None and size is None
@@ -77,7 +79,7 @@ class Batcher:
     def run(
         self, forward: Callable[[Sequence[Item]], Result], items: Sequence[Item]
     ) -> Iterator[tuple[Sequence[Item], Result]]:
-        """Run all items, in batches no larger than fit.
+        """Run all items, in batches that fit into memory.
 
         Args:
             forward: runs one batch; it must leave nothing behind when memory runs out.
@@ -87,7 +89,7 @@ class Batcher:
             Each batch with its result, in order.
 
         Raises:
-            torch.OutOfMemoryError, RuntimeError, MemoryError: not even one fits.
+            torch.OutOfMemoryError, RuntimeError, MemoryError: not even one item fits.
         """
         position = 0
         while position < len(items):
@@ -96,7 +98,7 @@ class Batcher:
             if result is None:
                 self.size = max(len(batch) // 2, 1)
                 if self._memory is not None:
-                    self._memory.clear()
+                    self._memory.release_cache()
                 continue
             yield batch, result[0]
             position += len(batch)
@@ -104,9 +106,9 @@ class Batcher:
     def _try(
         self, forward: Callable[[Sequence[Item]], Result], batch: Sequence[Item]
     ) -> tuple[Result] | None:
-        """Return the result, or None when memory ran out; by then all of it is free again."""
+        """Return the result, or None if memory ran out; then all of it is free again."""
         if self._measures and self._memory is not None:
-            self._memory.begin()
+            self._memory.start_measuring()
         try:
             result = (forward(batch),)
         except (RuntimeError, MemoryError) as error:
@@ -119,7 +121,7 @@ class Batcher:
         return result
 
 
-def _fitting(memory: Memory, segments: int) -> int:
-    """Return how many segments fit into the free memory, after so many have been run."""
-    each = max(memory.used() // segments, 1)
+def _fitting(memory: DeviceMemory, segments: int) -> int:
+    """Return how many segments fit into the free memory, from the peak of running `segments`."""
+    each = max(memory.peak() // segments, 1)
     return max(1, min(MAX_BATCH, int(MEMORY_SHARE * memory.free()) // each))

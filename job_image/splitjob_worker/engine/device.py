@@ -1,26 +1,25 @@
-"""The device that a model runs on: which, how exactly, and what its failures mean."""
+"""The device that a model runs on: which one, at what precision, and what its failures mean."""
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
-from typing import Any, Literal
+from typing import Any
 
 import torch
 
 from splitjob.errors import ErrorCode, Failure
+from splitjob_worker.engine.options import Precision
 
-Precision = Literal["ieee", "tf32", "fp16", "bf16"]
-
-# In the words of torch, and of the libraries it calls: cuBLAS, cuDNN, cuFFT.
+# Parts of the messages of torch, and of the libraries it calls: cuBLAS, cuDNN, cuFFT.
 _OUT_OF_MEMORY = ("out of memory", "allocate memory", "ALLOC_FAILED", "ALLOCATION_FAILED")
 _DEVICE = ("CUDA error", "CUDA driver", "CUBLAS_STATUS", "CUDNN_STATUS", "CUFFT_", "MPS backend")
 
-# What broke a CUDA device, with all that was under way: were that freed, torch would find that the
-# device has failed in a place where it can only end the process.
-_kept: list[BaseException] = []
+# Errors of a CUDA device, with the tensors in their tracebacks: if those were freed, torch would
+# notice the failed device in a destructor, where all it can do is end the process.
+_retained: list[BaseException] = []
 
 
 def best_device() -> str:
-    """Return the fastest kind of device that torch finds here."""
+    """Return the kind of the fastest device that torch finds: `cuda`, `mps` or `cpu`."""
     if torch.cuda.is_available():
         return "cuda"
     return "mps" if torch.backends.mps.is_available() else "cpu"
@@ -30,11 +29,14 @@ def open_device(name: str) -> torch.device:
     """Return the device asked for.
 
     Args:
-        name: `cpu`, `cuda` or `mps`; one that is not there is an error, never another device.
+        name: `cpu`, `cuda` or `mps`, which is an error where there is none, or `auto`, the fastest
+            that torch finds.
 
     Raises:
         Failure: `gpu_error`: it is not there, or does not work; `worker_config`.
     """
+    if name == "auto":
+        name = best_device()
     if name == "cpu":
         return torch.device(name)
     there: dict[str, Callable[[], bool]] = {
@@ -56,13 +58,13 @@ def open_device(name: str) -> torch.device:
     return torch.device(name)
 
 
-def set_up(threads: int, precision: Precision) -> None:
-    """Tell torch how to calculate, for the whole process.
+def configure_torch(threads: int, precision: Precision) -> None:
+    """Set torch's threads and precision for the whole process.
 
     Args:
         threads: CPUs to use.
-        precision: `ieee` is full fp32, which has to be asked for: cuDNN's convolutions would use
-            TF32 by default.
+        precision: `ieee` is full fp32, which has to be set: cuDNN's convolutions use TF32 by
+            default.
     """
     torch.set_num_threads(threads)
     backends: Any = torch.backends
@@ -73,13 +75,13 @@ def set_up(threads: int, precision: Precision) -> None:
         backends.cuda.matmul,
     ):
         backend.fp32_precision = "tf32" if precision == "tf32" else "ieee"
-    # The fast path for inference writes out the whole attention matrix; without it, the fused
-    # kernel is taken.
+    # The fast path for inference materialises the whole attention matrix; without it, torch uses
+    # the fused kernel.
     backends.mha.set_fastpath_enabled(False)
 
 
-def lowered(device: torch.device, precision: Precision) -> AbstractContextManager[object]:
-    """Return the context in which forward passes run at half precision, if that was chosen."""
+def half_precision(device: torch.device, precision: Precision) -> AbstractContextManager[object]:
+    """Return the context of a forward pass: torch's autocast for `fp16` and `bf16`, else none."""
     types = {"fp16": torch.float16, "bf16": torch.bfloat16}
     if precision not in types:
         return nullcontext()
@@ -93,13 +95,13 @@ def is_out_of_memory(error: BaseException) -> bool:
     )
 
 
-def is_of_device(error: BaseException) -> bool:
-    """Return whether the device (or the machine's memory) failed, rather than what it was given."""
+def is_device_error(error: BaseException) -> bool:
+    """Return whether the device, or the machine's memory, failed, rather than the model's input."""
     return is_out_of_memory(error) or any(words in str(error) for words in _DEVICE)
 
 
 def failure(error: BaseException, device: torch.device) -> Failure:
-    """Return what a failure inside torch means for the job."""
+    """Return the failure of the job that an error inside torch means."""
     if is_out_of_memory(error) and device.type != "cpu":
         return Failure(
             ErrorCode.GPU_OOM,
@@ -108,7 +110,7 @@ def failure(error: BaseException, device: torch.device) -> Failure:
     if is_out_of_memory(error):
         return Failure(ErrorCode.WORKER_OOM, "the worker's memory does not suffice for this song")
     if device.type != "cpu":
-        _kept.append(error)
+        _retained.append(error)
         return Failure(
             ErrorCode.GPU_ERROR, f"the device {device.type} failed: {type(error).__name__}"
         )

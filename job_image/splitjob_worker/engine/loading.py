@@ -1,7 +1,7 @@
 """From a file of weights to a model on its device.
 
-No random initialisation: every weight comes from the file, which is mapped into memory, and is cast
-to fp32 while it is copied to the device.
+The weights are not initialised at random first: each comes from the file, which is mapped into
+memory, and is cast to fp32 while it is copied to the device.
 """
 
 import importlib
@@ -11,15 +11,15 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
-from typing import Any
 
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 
 from splitjob.errors import ErrorCode, Failure
-from splitjob_worker.engine.device import is_of_device
-from splitjob_worker.engine.modules import sped_up
+from splitjob_worker.engine.demucs_types import DemucsModel, JsonValue
+from splitjob_worker.engine.device import is_device_error
+from splitjob_worker.engine.modules import optimised
 from splitjob_worker.engine.segments import Geometry
 from splitjob_worker.engine.weights import read_header
 
@@ -53,14 +53,14 @@ class Blueprint:
 
     Attributes:
         path: the file.
-        klass: of Demucs.
-        arguments: of its constructor, all of them.
+        klass: Demucs' class.
+        arguments: all arguments of its constructor.
         segment: seconds in one forward pass.
     """
 
     path: Path
-    klass: Any
-    arguments: dict[str, Any]
+    klass: DemucsModel
+    arguments: dict[str, JsonValue]
     segment: Fraction | float
 
     @property
@@ -85,7 +85,7 @@ class Blueprint:
 
 
 def read_blueprint(path: Path, architecture: str, segment: float | None) -> Blueprint:
-    """Read what a file says of its model.
+    """Read a model's description from its file.
 
     Args:
         path: a safetensors file as Demucs 4.1 writes them.
@@ -119,7 +119,7 @@ def read_blueprint(path: Path, architecture: str, segment: float | None) -> Blue
     return blueprint
 
 
-def build(blueprint: Blueprint, device: torch.device) -> Any:  # noqa: ANN401 - Demucs has no types
+def build(blueprint: Blueprint, device: torch.device) -> DemucsModel:
     """Return the model with its weights, on its device, ready to be run.
 
     Raises:
@@ -131,16 +131,16 @@ def build(blueprint: Blueprint, device: torch.device) -> Any:  # noqa: ANN401 - 
             model = blueprint.klass(**blueprint.arguments)
         model.load_state_dict(load_file(blueprint.path))
     except (SafetensorError, RuntimeError, TypeError, ValueError, AssertionError) as error:
-        if is_of_device(error):
+        if is_device_error(error):
             raise
         raise _incomplete(blueprint.path, blueprint.klass.__name__, error) from error
     model.segment = blueprint.segment
-    return sped_up(model.eval().requires_grad_(requires_grad=False), device)
+    return optimised(model.eval().requires_grad_(requires_grad=False), device)
 
 
 @contextmanager
 def _without_initialisers() -> Iterator[None]:
-    """Let modules be built with whatever is in their memory."""
+    """Build modules without initialising their weights, which are loaded next."""
     places = [
         (importlib.import_module(module), name)
         for module, names in _INITIALISERS.items()
@@ -160,7 +160,9 @@ def _do_nothing(*_arguments: object, **_options: object) -> None:
     """Stand in for an initialiser."""
 
 
-def _arguments(klass: Any, args: list[Any], kwargs: dict[str, Any]) -> dict[str, Any]:  # noqa: ANN401
+def _arguments(
+    klass: DemucsModel, args: list[JsonValue], kwargs: dict[str, JsonValue]
+) -> dict[str, JsonValue]:
     """Return all arguments of a constructor, defaults included.
 
     Those that it no longer knows are left out, as Demucs does (`demucs.states.load_model`).
@@ -172,7 +174,7 @@ def _arguments(klass: Any, args: list[Any], kwargs: dict[str, Any]) -> dict[str,
     return dict(bound.arguments)
 
 
-def _decoded(value: Any) -> Any:  # noqa: ANN401 - JSON
+def _decoded(value: JsonValue) -> JsonValue:
     """Return a constructor argument as it was before Demucs wrote it as JSON."""
     if isinstance(value, dict):
         if value.get("_type") == "fraction":

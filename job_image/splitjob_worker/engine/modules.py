@@ -1,4 +1,4 @@
-"""Parts of Demucs' models, exchanged for faster ones that calculate the same."""
+"""Replaces modules of Demucs' models by faster ones that compute the same."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -9,18 +9,19 @@ import torch
 from demucs import transformer
 from torch import nn
 
-from splitjob_worker.engine.transforms import exchange_transforms
+from splitjob_worker.engine.demucs_types import DemucsModel
+from splitjob_worker.engine.transforms import replace_transforms
 
 _PARTS = 4  # of a matrix product
 _draws: ContextVar[Sequence[int]] = ContextVar("draws", default=())
 
 
 @contextmanager
-def drawing(draws: Sequence[int]) -> Iterator[None]:
-    """Let the models of this thread take these numbers in place of those that Demucs draws.
+def position_draws(draws: Sequence[int]) -> Iterator[None]:
+    """Let the models of this thread use these numbers where Demucs would draw random ones.
 
     Args:
-        draws: one for each item of the next batch.
+        draws: shifts of the positional embedding, one for each item of the next batch.
     """
     before = _draws.set(draws)
     try:
@@ -29,10 +30,10 @@ def drawing(draws: Sequence[int]) -> Iterator[None]:
         _draws.reset(before)
 
 
-def sped_up(model: Any, device: torch.device) -> Any:  # noqa: ANN401 - Demucs has no types
-    """Exchange what can be exchanged, in place; return the model.
+def optimised(model: DemucsModel, device: torch.device) -> DemucsModel:
+    """Replace the modules that can be replaced, in place; return the model.
 
-    Convolutions only on a CPU: the libraries of GPUs have their own ways.
+    Convolutions are replaced on a CPU only: on GPUs, the libraries' own are as fast.
     """
     if device.type == "cpu":
         for module in list(model.modules()):
@@ -43,11 +44,11 @@ def sped_up(model: Any, device: torch.device) -> Any:  # noqa: ANN401 - Demucs h
                     setattr(module, name, TransposedConvolution(child))
     if getattr(model, "crosstransformer", None) is not None:
         model.crosstransformer = Transformer(model.crosstransformer)
-    exchange_transforms(model, device)
+    replace_transforms(model, device)
     return model
 
 
-def _is_pointwise(module: Any) -> bool:  # noqa: ANN401
+def _is_pointwise(module: DemucsModel) -> bool:
     return (
         type(module) in {nn.Conv1d, nn.Conv2d}
         and {*module.kernel_size, *module.stride, *module.dilation, module.groups} == {1}
@@ -55,7 +56,7 @@ def _is_pointwise(module: Any) -> bool:  # noqa: ANN401
     )
 
 
-def _is_half_overlapping(module: Any) -> bool:  # noqa: ANN401
+def _is_half_overlapping(module: DemucsModel) -> bool:
     return (
         type(module) in {nn.ConvTranspose1d, nn.ConvTranspose2d}
         and module.kernel_size[0] == 2 * module.stride[0]
@@ -65,7 +66,7 @@ def _is_half_overlapping(module: Any) -> bool:  # noqa: ANN401
 
 
 class PointwiseConvolution(nn.Module):
-    """A convolution of kernel size 1 as the matrix product that it is: up to five times as fast."""
+    """A convolution of kernel size 1, as a matrix product: up to five times as fast."""
 
     def __init__(self, convolution: nn.Conv1d | nn.Conv2d) -> None:
         super().__init__()
@@ -81,11 +82,11 @@ class PointwiseConvolution(nn.Module):
 
 
 class TransposedConvolution(nn.Module):
-    """A transposed convolution along the first dimension, of a kernel twice as long as its stride.
+    """A transposed convolution along the first dimension, with a kernel of twice its stride.
 
-    Every input gives two strides of output, of which the second falls onto the first of the next:
-    matrix products and an addition, in two thirds of the time. The product is never there as a
-    whole: that of the last layer would be larger than all else in a forward pass.
+    Every input gives two strides of output, and the second overlaps the first of the next input:
+    matrix products and an addition, in two thirds of the time. The product is made in parts, since
+    that of the last layer would be larger than everything else in a forward pass.
     """
 
     def __init__(self, convolution: nn.ConvTranspose1d | nn.ConvTranspose2d) -> None:
@@ -112,25 +113,25 @@ class TransposedConvolution(nn.Module):
         return result.flatten(2, 3)
 
     def _strides(self, half: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
-        """Return what each input gives to one stride, shape (batch, outputs, n, stride, ...)."""
+        """Return the output of each input in one stride, shape (batch, outputs, n, stride, ...)."""
         batch, _, *shape = x.shape
         products = torch.matmul(half.flatten(1).t(), x.flatten(2))
         return products.view(batch, -1, self._stride, *shape).transpose(2, 3)
 
 
 class Transformer(nn.Module):
-    """`demucs.transformer.CrossTransformerEncoder` that keeps its positional embeddings.
+    """`demucs.transformer.CrossTransformerEncoder` with cached positional embeddings.
 
-    Where Demucs draws numbers, it takes those of `drawing`.
+    Where Demucs draws random numbers, it uses those of `position_draws`.
     """
 
-    def __init__(self, encoder: Any) -> None:  # noqa: ANN401
+    def __init__(self, encoder: DemucsModel) -> None:
         super().__init__()
         self.encoder = encoder
         self._embeddings: dict[object, torch.Tensor] = {}
 
     def forward(self, x: torch.Tensor, xt: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """Return spectral (b, c, fr, t1) and temporal (b, c, t2) branch, as the original does."""
+        """Return the spectral (b, c, fr, t1) and temporal (b, c, t2) branch, as the original."""
         encoder: Any = self.encoder
         times = x.shape[-1]
         x_place, xt_place = self._spectral(x), self._temporal(xt)
@@ -172,8 +173,8 @@ class Transformer(nn.Module):
     def _sine(self, channels: int, times: int, draw: int, device: torch.device) -> torch.Tensor:
         """Return the embedding of times, shape (1, t2, c).
 
-        Only that without a draw is kept: those drawn differ from segment to segment, and memory
-        would grow with the song.
+        Only the unshifted one is cached: shifted ones differ from segment to segment, so that
+        memory would grow with the song.
         """
         key = (channels, times, device)
         if draw == 0 and key in self._embeddings:

@@ -1,7 +1,7 @@
-"""Segments become the song again: added where they overlap, given out as soon as they are final.
+"""Segments become the song again: added where they overlap, released as soon as they are final.
 
-The samples that are not final yet live in a ring on the device, as long as the segments that are
-under way and no longer.
+The samples that are not final yet are kept in a ring buffer on the device, which is as long as the
+segments in progress.
 """
 
 from collections.abc import Iterator, Mapping
@@ -10,12 +10,12 @@ import torch
 
 
 class OverlapAdd:
-    """Adds segments up.
+    """Adds the segments of a song up.
 
     Args:
         stems: how many.
         channels: of each.
-        frames: the song's length; what lies outside of it is dropped.
+        frames: the song's length; samples beyond it are dropped.
         device: where the sums are kept.
     """
 
@@ -36,23 +36,23 @@ class OverlapAdd:
 
         Args:
             start: its first sample in the song.
-            samples: what a model gave, shape (rows, channels, n).
+            samples: a model's estimate, shape (rows, channels, n).
             window: weight of each sample, shape (n,) or longer.
-            shares: row to the stem that it is added to, and its share in that.
+            shares: of each row, the stem that it is added to, and its share in it.
         """
         skipped = max(self.released - start, 0)
         begin, end = start + skipped, min(start + samples.shape[-1], self._frames)
         self.reserve(end)
-        for place, ours in self._pieces(begin, end):
-            theirs = slice(ours.start + skipped, ours.stop + skipped)
+        for place, part in self._pieces(begin, end):
+            taken = slice(part.start + skipped, part.stop + skipped)
             for row, (stem, share) in shares.items():
                 self._ring[stem, :, place].addcmul_(
-                    samples[row, :, theirs], window[theirs], value=share
+                    samples[row, :, taken], window[taken], value=share
                 )
 
     @torch.inference_mode()
     def release(self, until: int) -> torch.Tensor:
-        """Return what comes before `until` and has not been returned yet; it is final.
+        """Return the samples before `until` that have not been returned yet; they are final.
 
         Returns:
             Shape (stems, channels, n).
@@ -61,17 +61,17 @@ class OverlapAdd:
         self.reserve(until)
         stems, channels, _ = self._ring.shape
         result = self._ring.new_empty(stems, channels, until - self.released)
-        for place, ours in self._pieces(self.released, until):
-            result[..., ours] = self._ring[..., place]
+        for place, part in self._pieces(self.released, until):
+            result[..., part] = self._ring[..., place]
             self._ring[..., place] = 0
         self.released = until
         return result
 
     def _pieces(self, begin: int, end: int) -> Iterator[tuple[slice, slice]]:
-        """Yield the places in the ring of the samples from begin to end, which may wrap around.
+        """Yield where the samples from begin to end are in the ring, which may wrap around.
 
         Yields:
-            Place in the ring, and which of the samples.
+            A slice of the ring, and the slice of the samples that belongs there.
         """
         position = begin
         while position < end:
@@ -94,7 +94,7 @@ class OverlapAdd:
         kept = list(self._pieces(self.released, self.released + old.shape[-1]))
         values = [old[..., place] for place, _ in kept]
         self._ring = old.new_zeros(*old.shape[:-1], frames)
-        for value, (_, ours) in zip(values, kept, strict=True):
-            begin = self.released + ours.start
-            for place, part in self._pieces(begin, begin + value.shape[-1]):
-                self._ring[..., place] = value[..., part]
+        for value, (_, part) in zip(values, kept, strict=True):
+            begin = self.released + part.start
+            for place, moved in self._pieces(begin, begin + value.shape[-1]):
+                self._ring[..., place] = value[..., moved]

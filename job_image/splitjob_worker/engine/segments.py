@@ -2,8 +2,8 @@
 
 A song is cut into segments that overlap; with shifts, that is done several times, each time from
 another point up to half a second before the song begins. Demucs draws these points from Python's
-global generator, which every forward pass of an HTDemucs draws from as well: who wants the same
-points has to draw as often.
+global generator, and every forward pass of an HTDemucs draws from it too: to get the same points,
+the same number of draws has to be made.
 """
 
 import heapq
@@ -16,7 +16,7 @@ MAX_SHIFT_SECONDS = 0.5
 
 @dataclass(frozen=True)
 class Geometry:
-    """What of a model decides where its segments lie.
+    """The properties of a model that decide where its segments lie.
 
     Attributes:
         sample_rate: Hz.
@@ -48,7 +48,7 @@ class Segment:
 
 @dataclass(frozen=True)
 class Pass:
-    """One way through the song.
+    """One way of a model through the song.
 
     Attributes:
         start: of the first segment; 0, or less where the song is shifted.
@@ -65,7 +65,7 @@ class Pass:
     draws: Sequence[int] = ()
 
     def segments(self) -> Iterator[Segment]:
-        """Yield those that reach into the song, in order."""
+        """Yield the segments that reach into the song, in order."""
         for index, start in enumerate(range(self.start, self.end, self.stride)):
             length = min(self.segment, self.end - start)
             if start + length > 0:
@@ -76,14 +76,14 @@ class Pass:
 def passes(
     geometry: Geometry, frames: int, overlap: float, shifts: int, generator: Random
 ) -> list[Pass]:
-    """Return the ways of one model through a song.
+    """Return the passes of one model through a song.
 
     Args:
         geometry: of the model.
         frames: the song's length in samples.
         overlap: of the segments, 0 to below 1.
-        shifts: how often the song is shifted; 0: one way, unshifted.
-        generator: what Demucs' global generator would be; drawn from as Demucs does.
+        shifts: how often the song is shifted; 0: one unshifted pass.
+        generator: stands in for Python's global one; drawn from as Demucs does.
     """
     stride = int((1 - overlap) * geometry.segment)
     longest = int(MAX_SHIFT_SECONDS * geometry.sample_rate)
@@ -98,19 +98,19 @@ def passes(
     return result
 
 
-def in_order(ways: Sequence[Pass]) -> Iterator[Segment]:
-    """Yield the segments of several passes, by the sample that they start at."""
-    return heapq.merge(*(way.segments() for way in ways), key=lambda segment: segment.start)
+def in_order(song_passes: Sequence[Pass]) -> Iterator[Segment]:
+    """Yield the segments of several passes, in the order of their first samples."""
+    return heapq.merge(*(one.segments() for one in song_passes), key=lambda segment: segment.start)
 
 
 @dataclass(frozen=True, slots=True)
 class Context:
-    """What a model hears for a segment, and what of its answer counts.
+    """The model's input for a segment, and which part of its output counts.
 
     Attributes:
-        start: the first sample heard; silence where the song does not reach.
-        length: samples heard.
-        trim: samples left out at the beginning of the answer.
+        start: the first sample of the input, which is silent outside of the song.
+        length: samples of the input.
+        trim: samples to leave out at the beginning of the output.
     """
 
     start: int
@@ -119,9 +119,9 @@ class Context:
 
 
 def context(segment: Segment, input_length: int) -> Context:
-    """Return what is heard of a segment by a model that takes `input_length` samples.
+    """Return the input for a segment of a model that takes `input_length` samples.
 
-    The segment stays in the middle; what is around it is the song, not silence
+    The segment is in the middle, with the song around it rather than silence
     (`demucs.apply.TensorChunk.padded`, `demucs.utils.center_trim`).
     """
     trim = (input_length - segment.length) // 2

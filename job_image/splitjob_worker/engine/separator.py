@@ -1,38 +1,22 @@
-"""Separation as a job needs it: from the mixture's spool to blocks of the stems asked for."""
+"""A model in memory: from the mixture's spool to blocks of the stems asked for."""
 
 import math
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
-from typing import Literal
+from dataclasses import replace
 
 import numpy as np
 
 from splitjob_worker.engine import device as devices
 from splitjob_worker.engine import stream
 from splitjob_worker.engine.bag import load_bag
-from splitjob_worker.engine.stream import Block, Options
+from splitjob_worker.engine.options import Options, Precision, Remainder
+from splitjob_worker.engine.stream import Block
 from splitjob_worker.engine.weights import Weights
-from splitjob_worker.machine import cpus
+from splitjob_worker.machine import cpu_count
 from splitjob_worker.normalisation import Normalisation
 from splitjob_worker.spool import CHANNELS, Samples, Spool, SpoolReader
 
-__all__ = ["Options", "Remainder", "Separation", "Separator"]
-
-SILENCE_DBFS = -200.0  # said where mixture and stems agree to the last bit
-
-
-@dataclass(frozen=True)
-class Remainder:
-    """One more stem: all that was not asked for. Demucs' `--other-method`.
-
-    Attributes:
-        name: what it is called.
-        method: `minus`: the mixture minus the stems asked for, at no cost; `add`: the sum of all
-            other stems of the model, which all have to be separated for it.
-    """
-
-    name: str
-    method: Literal["minus", "add"] = "minus"
+SILENCE_DBFS = -200.0  # the residual where mixture and stems agree to the last bit
 
 
 class Separator:
@@ -40,15 +24,18 @@ class Separator:
 
     Args:
         weights: found and checked.
-        device: `cpu`, `cuda` or `mps`; one that is not there is an error, never another device.
+        device: `cpu`, `cuda` or `mps`, which is an error where there is none, or `auto`, the
+            fastest that torch finds.
         stems: those wanted, in this order; None: all of the model. Of a bag, only the models that
-            contribute to what is given are loaded.
-        precision: of the calculation.
-        remainder: given as well, behind the stems.
+            contribute to them are loaded.
+        precision: of the arithmetic.
+        remainder: one more stem, after the others.
 
     Attributes:
+        device: that the model is on.
+        weights: of the model.
         sample_rate: Hz of mixture and stems.
-        outputs: what each separation gives, in this order.
+        outputs: the names of the stems that each separation gives, in this order.
 
     Raises:
         Failure: `gpu_error`, `gpu_oom`, `worker_oom`, `model_unavailable`.
@@ -59,12 +46,12 @@ class Separator:
         weights: Weights,
         device: str,
         stems: Sequence[str] | None = None,
-        precision: devices.Precision = "ieee",
+        precision: Precision = "ieee",
         remainder: Remainder | None = None,
     ) -> None:
         self.device = devices.open_device(device)
         self.weights = weights
-        devices.set_up(cpus(), precision)
+        devices.configure_torch(cpu_count(), precision)
         self._precision = precision
         self.remainder = remainder
         adding = remainder is not None and remainder.method == "add"
@@ -85,7 +72,7 @@ class Separator:
         options: Options,
         *,
         on_progress: Callable[[float], None] = lambda _share: None,
-        check_stop: Callable[[], None] = lambda: None,
+        check_cancelled: Callable[[], None] = lambda: None,
     ) -> "Separation":
         """Separate one song.
 
@@ -93,12 +80,12 @@ class Separator:
             mixture: at the model's rate.
             normalisation: of the mixture (`normalisation`).
             options: shifts, overlap and the like; the precision is the separator's own.
-            on_progress: hears the share that is done, 0 to 1, after each batch of segments.
-            check_stop: called before and after each batch, and again and again while several
-                forward passes run side by side; raises to stop.
+            on_progress: is told the share that is done, 0 to 1, after each batch of segments.
+            check_cancelled: called before and after each batch, and every tenth of a second while
+                forward passes run in parallel; raises to stop.
 
         Returns:
-            The separation, which is done while it is iterated over.
+            The separation, which runs while it is iterated over.
         """
 
         def run(source: SpoolReader) -> Iterator[Block]:
@@ -110,19 +97,19 @@ class Separator:
                 replace(options, precision=self._precision),
                 stems=[self._bag.stems.index(name) for name in self._run],
                 on_progress=on_progress,
-                check_stop=check_stop,
+                check_cancelled=check_cancelled,
             )
 
         return Separation(self, mixture, run, whole=set(self._run) == set(self._bag.stems))
 
 
 class Separation:
-    """The stems of one song, block by block; what there is to know is measured as they pass.
+    """The separation of one song: yields its stems block by block, and measures the residual.
 
     Args:
-        separator: whose.
-        mixture: that they come from.
-        run: gives the stems of the song from its beginning to its end.
+        separator: the model.
+        mixture: that the stems come from.
+        run: yields the stems of the song from its beginning to its end.
         whole: whether `run` gives all stems of the model.
     """
 

@@ -1,23 +1,27 @@
-"""The models' Fourier transforms, with windows that are made once and little memory.
+"""The models' Fourier transforms, with cached windows and little memory.
 
 `demucs.spec` makes a window in every forward pass and copies it to the device, which has to finish
-what it was given before. What is calculated is the same.
+its other work for that. The results are the same.
 """
 
 from collections.abc import Callable
 from functools import lru_cache
 from types import FunctionType, MethodType
-from typing import Any
+from typing import TypeAlias
 
 import torch
 
-_ON_THE_CPU = {"mps", "xpu"}  # they lack these transforms (demucs.spec)
+from splitjob_worker.engine.demucs_types import DemucsModel
+
+InverseTransform: TypeAlias = Callable[[torch.Tensor, int], torch.Tensor]
+
+_WITHOUT_TRANSFORMS = {"mps", "xpu"}  # these devices lack them (demucs.spec): the CPU does it
 
 
-def exchange_transforms(model: Any, device: torch.device) -> None:  # noqa: ANN401 - no types
-    """Let a model use the transforms below; a `Demucs` has none, and stays as it is.
+def replace_transforms(model: DemucsModel, device: torch.device) -> None:
+    """Let a model use the transforms below; a `Demucs` has none and stays as it is.
 
-    Demucs' methods find `spectro` and `ispectro` by their names: this model's get other ones.
+    Demucs' methods look `spectro` and `ispectro` up by name: those of this model find ours.
     """
     for name in ("_spec", "_ispec"):
         method = getattr(type(model), name, None)
@@ -26,26 +30,26 @@ def exchange_transforms(model: Any, device: torch.device) -> None:  # noqa: ANN4
             rebound = FunctionType(method.__code__, names, name, method.__defaults__)
             setattr(model, name, MethodType(rebound, model))
     if device.type == "cpu" and getattr(model, "cac", False):
-        model._mask, model._ispec = _unmasked, one_by_one(model._ispec)  # noqa: SLF001
+        model._mask, model._ispec = _unmasked, per_channel(model._ispec)  # noqa: SLF001
 
 
 def _unmasked(_mixture: torch.Tensor, estimates: torch.Tensor) -> torch.Tensor:
-    """Stand in for what makes complex numbers of all stems at once."""
+    """Stand in for the method that makes complex numbers of all stems together."""
     return estimates
 
 
-def one_by_one(inverse: Callable[[torch.Tensor, int], torch.Tensor]) -> Callable[..., torch.Tensor]:
-    """Let an inverse transform take one channel of one stem after the other.
+def per_channel(inverse: InverseTransform) -> InverseTransform:
+    """Return an inverse transform that handles one channel of one stem after the other.
 
-    All at once take more memory than anything else in a forward pass, and do not fit into a
-    processor's caches; a GPU is faster with all at once.
+    Together they take more memory than anything else in a forward pass and do not fit into a
+    processor's caches. A GPU is faster with all of them together.
 
     Args:
-        inverse: makes samples, shape (length), of a complex spectrogram, shape (bins, frames).
+        inverse: from a complex spectrogram, shape (bins, frames), to samples, shape (length).
 
     Returns:
-        What makes samples, shape (batch, stems, channels, length), of spectrograms, shape
-        (batch, stems, 2 * channels, bins, frames): real and imaginary part of each channel.
+        A function from spectrograms, shape (batch, stems, 2 * channels, bins, frames) with real and
+        imaginary part of each channel, to samples, shape (batch, stems, channels, length).
     """
 
     def transformed(spectrograms: torch.Tensor, length: int) -> torch.Tensor:
@@ -71,7 +75,7 @@ def spectrum(samples: torch.Tensor, size: int, hop: int) -> torch.Tensor:
         Complex, shape (..., size / 2 + 1, frames).
     """
     *others, length = samples.shape
-    if samples.device.type in _ON_THE_CPU:
+    if samples.device.type in _WITHOUT_TRANSFORMS:
         samples = samples.cpu()
     result = torch.stft(
         samples.reshape(-1, length),
@@ -87,12 +91,12 @@ def spectrum(samples: torch.Tensor, size: int, hop: int) -> torch.Tensor:
 def waveform(spectrogram: torch.Tensor, hop: int, length: int) -> torch.Tensor:
     """Return the samples of a Fourier transform, as `demucs.spec.ispectro` does on a CPU.
 
-    A real signal has no imaginary part at 0 Hz and at the highest frequency, but what a model gives
-    has one. On a CPU it is ignored; cuFFT, at some sizes, adds it to every other sample
-    (https://github.com/pytorch/pytorch/issues/154496). So it is removed.
+    A real signal has no imaginary part at 0 Hz and at the highest frequency, but a model's output
+    does. A CPU ignores it; cuFFT, at some sizes, adds it to every other sample
+    (https://github.com/pytorch/pytorch/issues/154496). So it is set to zero.
 
     Args:
-        spectrogram: complex, shape (..., size / 2 + 1, frames); those parts of it are overwritten.
+        spectrogram: complex, shape (..., size / 2 + 1, frames); is changed.
         hop: samples between two windows.
         length: samples wanted.
 
@@ -102,7 +106,7 @@ def waveform(spectrogram: torch.Tensor, hop: int, length: int) -> torch.Tensor:
     *others, frequencies, frames = spectrogram.shape
     size = 2 * frequencies - 2
     torch.view_as_real(spectrogram)[..., (0, -1), :, 1] = 0
-    if spectrogram.device.type in _ON_THE_CPU:
+    if spectrogram.device.type in _WITHOUT_TRANSFORMS:
         spectrogram = spectrogram.cpu()
     result = torch.istft(
         spectrogram.view(-1, frequencies, frames),

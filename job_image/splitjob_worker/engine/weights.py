@@ -22,6 +22,10 @@ from splitjob.models import ModelRecord, RegistryError, digest_of, load_registry
 MAX_HEADER_BYTES = 100 << 20  # what the safetensors format allows
 
 
+class DownloadError(Exception):
+    """A file of weights could not be downloaded; the message says from where, and how it failed."""
+
+
 @dataclass(frozen=True)
 class Weights:
     """A model's weights, found and checked.

@@ -6,7 +6,7 @@ from splitjob_worker.spool import Samples
 
 
 def triangle(segment: int) -> Samples:
-    """Return Demucs' weights (`demucs.apply.apply_model`): 1 in the middle, falling to the ends.
+    """Return Demucs' weights (`demucs.apply.apply_model`): 1 in the middle, falling to both ends.
 
     Args:
         segment: samples.
@@ -17,25 +17,26 @@ def triangle(segment: int) -> Samples:
     return weights
 
 
-def preceding(index: int, segment: int, stride: int) -> int:
-    """Return how many segments before the one of this number reach into it."""
+def count_preceding(index: int, segment: int, stride: int) -> int:
+    """Return how many earlier segments of a pass overlap the one with this index."""
     return min(index, (segment - 1) // stride)
 
 
-def normalised(segment: int, stride: int, before: int) -> Samples:
+def normalised(segment: int, stride: int, preceding: int) -> Samples:
     """Return the weights of a segment, divided by the sum over all segments of a pass.
 
-    Those at the same sample add up to 1, so overlapping segments need only be added. What follows
-    the song's end adds nothing inside of it: only the segments before decide.
+    The weights of any one sample then add up to 1, so overlapping segments need only be added.
+    Segments that would begin after the song's end do not count within it: only the number of
+    preceding segments matters.
 
     Args:
         segment: samples.
         stride: samples from one segment to the next.
-        before: how many segments before this one reach into it.
+        preceding: how many earlier segments overlap this one.
     """
     weights = triangle(segment)
     total = np.zeros(segment, np.float64)
-    for neighbour in range(-before, (segment - 1) // stride + 1):
+    for neighbour in range(-preceding, (segment - 1) // stride + 1):
         shift = neighbour * stride
         if shift <= 0:
             total[: segment + shift] += weights[-shift:]

@@ -1,6 +1,6 @@
-"""Progress for the operator and for people: one JSON line on standard output per step.
+"""Progress for the operator and for people: lines of JSON on standard output.
 
-Each stage has its share of the whole; a line is written when a stage begins and for every two per
+Each stage has its share of the whole. A line is written when a stage begins and for every two per
 cent within it, and the figure never falls.
 """
 
@@ -13,17 +13,20 @@ from typing import TextIO
 
 from splitjob.result import ProgressLine
 
-STEP = 2
+STEP_PERCENT = 2
 # The per cent at which each stage begins.
 STARTS = {"fetch": 0, "decode": 4, "separate": 8, "encode": 88, "upload": 92, "notify": 99}
 
 
 class Progress:
-    """Counts the work done and says so; safe to use from several threads.
+    """Writes progress lines and times the stages; safe to use from several threads.
 
     Args:
-        out: where the lines go.
-        listener: hears stage and per cent of each line as well.
+        out: where the lines go; standard output by default.
+        listener: called with stage and per cent of each line.
+
+    Attributes:
+        timings: milliseconds that each finished stage took.
     """
 
     def __init__(
@@ -34,36 +37,35 @@ class Progress:
         self._out = out or sys.stdout
         self._listener = listener
         self._lock = threading.Lock()
-        self._stage = ""
-        self._percent = -STEP
+        self._percent = -STEP_PERCENT
         self.timings: dict[str, int] = {}
 
     @contextmanager
     def stage(self, name: str) -> Iterator[Callable[[float], None]]:
-        """Run a stage: its beginning is said, its time is taken.
+        """Run a stage: a line is written at its beginning, and its time is taken.
 
         Yields:
             A function that takes the share of the stage that is done, 0 to 1.
         """
         began = time.monotonic()
-        self._say(name, STARTS[name], begins=True)
+        self._report(name, STARTS[name], begins=True)
         try:
-            yield lambda share: self._say(name, self._position(name, share), begins=False)
+            yield lambda share: self._report(name, _percent_at(name, share), begins=False)
         finally:
             self.timings[name] = round((time.monotonic() - began) * 1000)
 
-    @staticmethod
-    def _position(name: str, share: float) -> int:
-        start = STARTS[name]
-        end = min((one for one in (*STARTS.values(), 100) if one > start), default=100)
-        return int(start + (end - start) * min(max(share, 0.0), 1.0))
-
-    def _say(self, stage: str, percent: int, *, begins: bool) -> None:
+    def _report(self, stage: str, percent: int, *, begins: bool) -> None:
         with self._lock:
-            if not begins and percent < self._percent + STEP:
+            if not begins and percent < self._percent + STEP_PERCENT:
                 return
-            self._stage, self._percent = stage, max(percent, self._percent, 0)
-            line = ProgressLine(stage=stage, percent=self._percent).encode()
-            self._out.write(line + "\n")
+            self._percent = shown = max(percent, self._percent, 0)
+            self._out.write(ProgressLine(stage=stage, percent=shown).encode() + "\n")
             self._out.flush()
-        self._listener(stage, self._percent)
+        self._listener(stage, shown)
+
+
+def _percent_at(stage: str, share: float) -> int:
+    """Return the per cent of the whole job at a share of a stage; shares outside 0 to 1 are cut."""
+    start = STARTS[stage]
+    end = min((other for other in (*STARTS.values(), 100) if other > start), default=100)
+    return int(start + (end - start) * min(max(share, 0.0), 1.0))

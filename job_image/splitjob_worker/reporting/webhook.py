@@ -1,4 +1,4 @@
-"""Webhooks that the worker sends: news on the way, and `completed` at the end."""
+"""Webhooks that the worker sends: courtesy events on the way, and `completed` at the end."""
 
 import logging
 import queue
@@ -10,15 +10,16 @@ from splitjob.resource import Result
 from splitjob.webhook import CourtesyEvent, DeliveryOutcome, courtesy_event, encode, final_event
 from splitjob.workload import courtesy_event_id, event_id
 from splitjob_io.webhook_sender import WebhookSender
+from splitjob_worker.cancellation import CancelToken
 from splitjob_worker.settings import WorkerSettings
-from splitjob_worker.stopping import Stop
 
 log = logging.getLogger(__name__)
 
-# For `completed`; with the last courtesy before it, no GPU is held over webhooks for more than
-# 30 s. What is not delivered by then is the operator's.
+# For `completed`; with the last courtesy event before it, no GPU is held over webhooks for more
+# than 30 s. What is not delivered by then is left to the operator.
 BUDGET_SECONDS = 20.0
 WAITS = (1.0, 3.0, 6.0)
+ATTEMPT_TIMEOUT = 10.0
 COURTESY_TIMEOUT = 5.0
 PROGRESS_STEP = 10
 
@@ -26,43 +27,56 @@ PROGRESS_STEP = 10
 class Notifier:
     """Sends the events that were asked for.
 
-    `started` and `progress` go out from a thread of their own, one attempt each, and hold up
-    nothing: where the receiver is slow, the newest news takes the place of what still waits.
+    The courtesy events `started` and `progress` are sent once each, by a thread of their own, and
+    delay nothing: while one waits for a slow receiver, later ones are left out.
+
+    Args:
+        settings: job and request.
+        sender: signs and sends.
+        url: of the receiver.
+        cancel: ends the pauses between attempts, and the courtesy events.
     """
 
     def __init__(
-        self, settings: WorkerSettings, sender: WebhookSender, url: str, stop: Stop
+        self, settings: WorkerSettings, sender: WebhookSender, url: str, cancel: CancelToken
     ) -> None:
         self._settings = settings
         self._request = settings.request
         self._sender = sender
         self._url = url
-        self._stop = stop
+        self._cancel = cancel
         self._sequence = 0
         self._next_percent = PROGRESS_STEP
-        self._news: queue.Queue[tuple[str, bytes] | None] = queue.Queue(maxsize=1)
-        self._thread = threading.Thread(target=self._run, name="courtesy", daemon=True)
+        self._courtesies: queue.Queue[tuple[str, bytes] | None] = queue.Queue(maxsize=1)
+        self._thread = threading.Thread(target=self._send_courtesies, name="courtesy", daemon=True)
         if {"started", "progress"} & set(self._request.webhook.events):
             self._thread.start()
 
     def started(self) -> None:
-        """Say that the worker runs."""
+        """Send that the worker runs."""
         self._offer("started", "fetch", 0)
 
     def progress(self, stage: str, percent: int) -> None:
-        """Say how far it is, every ten per cent."""
+        """Send how far the job is, every ten per cent."""
         if percent >= self._next_percent:
             self._next_percent = percent - percent % PROGRESS_STEP + PROGRESS_STEP
             self._offer("progress", stage, percent)
 
+    def finish_courtesies(self) -> None:
+        """Send no more courtesy events: the receiver must get the final event last."""
+        if self._thread.is_alive():
+            with suppress(queue.Full):
+                self._courtesies.put(None, timeout=COURTESY_TIMEOUT)
+            self._thread.join(COURTESY_TIMEOUT)
+
     def completed(self, result: Result) -> DeliveryOutcome | None:
-        """Send the final event; try again while the time lasts, and the receiver may be asked.
+        """Send the final event; try again while time is left and the receiver allows it.
 
         Returns:
-            What came of the last attempt; None: nobody wants this event.
+            The outcome of the last attempt; None: the request does not want this event.
 
         Raises:
-            Stopped: told to stop.
+            Cancelled: told to stop.
         """
         if "completed" not in self._request.webhook.events:
             return None
@@ -86,8 +100,9 @@ class Notifier:
             left = deadline - time.monotonic() - wait
             if left <= 1:
                 break
-            self._stop.wait(wait)
-            outcome = self._sender.send(self._url, identity, body, timeout=min(left, 10.0))
+            self._cancel.sleep(wait)
+            timeout = min(left, ATTEMPT_TIMEOUT)
+            outcome = self._sender.send(self._url, identity, body, timeout=timeout)
             if outcome.delivered:
                 break
             log.warning("completed was not delivered", extra={"reason": outcome.error})
@@ -96,6 +111,7 @@ class Notifier:
         return outcome
 
     def _offer(self, event: CourtesyEvent, stage: str, percent: int) -> None:
+        """Hand a courtesy event to the thread, unless one is waiting already."""
         if event not in self._request.webhook.events:
             return
         self._sequence += 1
@@ -112,21 +128,14 @@ class Notifier:
             self._settings.job_uid, self._settings.attempt, event, self._sequence
         )
         try:
-            self._news.put_nowait((identity, encode(body)))
+            self._courtesies.put_nowait((identity, encode(body)))
         except queue.Full:
-            log.debug("the receiver is slow: this news is left out")
+            log.debug("the receiver is slow: this courtesy event is left out")
 
-    def finish_courtesies(self) -> None:
-        """Send no more news: the final event must be the last one heard."""
-        if self._thread.is_alive():
-            with suppress(queue.Full):
-                self._news.put(None, timeout=COURTESY_TIMEOUT)
-            self._thread.join(COURTESY_TIMEOUT)
-
-    def _run(self) -> None:
-        while (news := self._news.get()) is not None:
-            if self._stop.is_set():
+    def _send_courtesies(self) -> None:
+        while (courtesy := self._courtesies.get()) is not None:
+            if self._cancel.cancelled:
                 return
-            outcome = self._sender.send(self._url, *news, timeout=COURTESY_TIMEOUT)
+            outcome = self._sender.send(self._url, *courtesy, timeout=COURTESY_TIMEOUT)
             if not outcome.delivered:
-                log.info("news was not delivered", extra={"reason": outcome.error})
+                log.info("a courtesy event was not delivered", extra={"reason": outcome.error})

@@ -1,4 +1,4 @@
-"""What audio is taken, and what is known of it once it is decoded."""
+"""What audio is accepted, and what is known of it once it is decoded."""
 
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -8,12 +8,12 @@ if TYPE_CHECKING:  # the decoder imports numpy only once it is confined
 
 MIN_SECONDS = 0.16
 MIN_RATE, MAX_RATE, MAX_CHANNELS = 1_000, 384_000, 32
-LOUDEST = 256.0  # +48 dBFS; more is damage, and would upset the statistics of the whole song
+MAX_MAGNITUDE = 256.0  # +48 dBFS; more is damage, and would spoil mean and deviation of the song
 
 
 @dataclass(frozen=True)
-class Limits:
-    """What the decoder may use.
+class AudioLimits:
+    """What the decoder may produce and use.
 
     Attributes:
         rate: Hz of the spool.
@@ -33,14 +33,14 @@ class Decoded:
     """What a file held.
 
     Attributes:
-        frames: samples a channel at the spool's rate.
-        source_frames: samples a channel at the source's rate.
+        frames: samples per channel at the spool's rate.
+        source_frames: samples per channel at the source's rate.
         source_rate: Hz.
         source_channels: channels of the source.
         normalisation: of the spool.
         damaged_packets: packets that could not be decoded and were left out.
         bad_samples: samples that were not finite, or absurdly loud, and were silenced.
-        tags: what the file says of itself, cleaned (`tags.cleaned`).
+        tags: of the file, as `tags.cleaned` returns them.
     """
 
     frames: int

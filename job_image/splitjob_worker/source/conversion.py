@@ -1,4 +1,4 @@
-"""From whatever a decoder gives to stereo float32 at the model's rate.
+"""From any decoded frames to stereo float32 at the model's rate.
 
 Mono is copied to both sides. More than two channels are mixed with the coefficients of ITU-R
 BS.775 (centre and surrounds at -3 dB, no low-frequency channel), so that the voice in the centre
@@ -8,23 +8,21 @@ finite become silence.
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
 
 import av
 import numpy as np
-from numpy.typing import NDArray
 
 from splitjob.errors import ErrorCode, Failure
 from splitjob_worker.normalisation import Statistics
 from splitjob_worker.resampling import Resampler
 from splitjob_worker.source.audio import (
-    LOUDEST,
     MAX_CHANNELS,
+    MAX_MAGNITUDE,
     MAX_RATE,
     MIN_RATE,
     MIN_SECONDS,
+    AudioLimits,
     Decoded,
-    Limits,
 )
 from splitjob_worker.spool import Blocks, Samples, SpoolWriter
 
@@ -38,8 +36,8 @@ COEFFICIENTS: dict[str, tuple[float, float]] = {
     "TFL": (_3DB, 0.0), "TFR": (0.0, _3DB), "TBL": (0.5, 0.0), "TBR": (0.0, 0.5),
     "TSL": (0.5, 0.0), "TSR": (0.0, 0.5), "TC": (0.5, 0.5), "TFC": (0.5, 0.5), "TBC": (0.5, 0.5),
 }  # fmt: skip
-# What channels are that have no names, by their number: the order of Microsoft's WAVE format.
-USUAL = {
+# By the number of channels, what they usually are: the order of Microsoft's WAVE format.
+USUAL_LAYOUTS = {
     3: ("FL", "FR", "FC"),
     4: ("FL", "FR", "BL", "BR"),
     5: ("FL", "FR", "FC", "BL", "BR"),
@@ -53,16 +51,16 @@ def mixing_matrix(channels: Sequence[str]) -> Samples:
     """Return the matrix (channels, 2) that mixes named channels to stereo.
 
     Args:
-        channels: FFmpeg's names. Where one is unknown, the file did not say what is where: then
-            up to eight are what they usually are, and of more, even ones go left and odd ones
-            right, at equal shares.
+        channels: FFmpeg's names. If one is unknown, the file did not say which channel is which:
+            then up to eight channels are what they usually are, and of more, even ones go left
+            and odd ones right, at equal shares.
     """
     if len(channels) == 1:
         return np.ones((1, 2), np.float32)
     if len(channels) == 2:
         return np.eye(2, dtype=np.float32)
     if not all(name in COEFFICIENTS for name in channels):
-        channels = USUAL.get(len(channels), channels)
+        channels = USUAL_LAYOUTS.get(len(channels), channels)
     if all(name in COEFFICIENTS for name in channels):
         return np.array([COEFFICIENTS[name] for name in channels], np.float32)
     matrix = np.zeros((len(channels), 2), np.float32)
@@ -79,7 +77,7 @@ class Section:
         rate: Hz wanted.
     """
 
-    def __init__(self, frame: Any, rate: int) -> None:  # noqa: ANN401 - av has no types here
+    def __init__(self, frame: av.AudioFrame, rate: int) -> None:
         self.source_rate = int(frame.sample_rate)
         self.layout = frame.layout
         self.source_frames = 0
@@ -93,11 +91,11 @@ class Section:
         """Samples so far, of all channels."""
         return self.source_frames * len(self._matrix)
 
-    def fits(self, frame: Any) -> bool:  # noqa: ANN401
+    def fits(self, frame: av.AudioFrame) -> bool:
         """Return whether a frame belongs to this section."""
         return int(frame.sample_rate) == self.source_rate and frame.layout == self.layout
 
-    def feed(self, frame: Any) -> list[Samples]:  # noqa: ANN401
+    def feed(self, frame: av.AudioFrame) -> list[Samples]:
         """Convert one frame; return what is ready, shape (n, 2) each."""
         frame.pts = None  # gaps in the time stamps are not filled
         parts = [self._stereo(part) for part in self._to_float.resample(frame)]
@@ -109,9 +107,9 @@ class Section:
         """Return the rest, so that it is floor(n * rate / source rate) in all."""
         return [self._resampler.finish()] if self._resampler else []
 
-    def _stereo(self, part: Any) -> Samples:  # noqa: ANN401
+    def _stereo(self, part: av.AudioFrame) -> Samples:
         samples = _array(part, len(self._matrix))
-        wrong = ~(np.abs(samples) <= LOUDEST)
+        wrong = ~(np.abs(samples) <= MAX_MAGNITUDE)
         if wrong.any():
             self.bad_samples += int(wrong.sum())
             samples = np.where(wrong, np.float32(0), samples)
@@ -122,16 +120,21 @@ class Section:
 
 
 class Converter:
-    """Feeds a spool, frame by frame, takes its statistics and minds the limits."""
+    """Writes frames to a spool, measures mean and deviation, and enforces the limits.
 
-    def __init__(self, writer: SpoolWriter, limits: Limits) -> None:
+    Args:
+        writer: of the spool.
+        limits: rate and length of the spool.
+    """
+
+    def __init__(self, writer: SpoolWriter, limits: AudioLimits) -> None:
         self._writer = writer
         self._blocks = Blocks(self._write)
         self._statistics = Statistics()
         self._limits = limits
         self._sections: list[Section] = []
 
-    def feed(self, frame: Any) -> None:  # noqa: ANN401
+    def feed(self, frame: av.AudioFrame) -> None:
         """Convert and append one decoded frame.
 
         Raises:
@@ -140,7 +143,7 @@ class Converter:
         if frame.samples == 0:
             return
         if not self._sections or not self._sections[-1].fits(frame):
-            self._check_kind(frame)
+            self._check_supported(frame)
             self._finish_section()
             self._sections.append(Section(frame, self._limits.rate))
         section = self._sections[-1]
@@ -161,7 +164,7 @@ class Converter:
         """
         self._finish_section()
         self._blocks.finish()
-        with _on_scratch():
+        with _disk_errors_as_failures():
             self._writer.close()
         if not self._sections:
             raise Failure(ErrorCode.AUDIO_UNREADABLE, "the file holds no audio that can be decoded")
@@ -180,11 +183,11 @@ class Converter:
             )
 
     def decoded(self, damaged_packets: int, tags: dict[str, str]) -> Decoded:
-        """Return what was found, in the first section's rate.
+        """Return what the file held; lengths are at the rate of the first section.
 
         Args:
-            damaged_packets: that were left out.
-            tags: of the file.
+            damaged_packets: how many were left out.
+            tags: of the file, cleaned.
         """
         first = self._sections[0]
         seconds = sum(one.source_frames / one.source_rate for one in self._sections)
@@ -215,11 +218,11 @@ class Converter:
 
     def _write(self, block: Samples) -> None:
         self._statistics.add(block)
-        with _on_scratch():
+        with _disk_errors_as_failures():
             self._writer.append(block)
 
     @staticmethod
-    def _check_kind(frame: Any) -> None:  # noqa: ANN401
+    def _check_supported(frame: av.AudioFrame) -> None:
         channels = len(frame.layout.channels)
         if not MIN_RATE <= int(frame.sample_rate) <= MAX_RATE:
             raise Failure(
@@ -235,7 +238,7 @@ class Converter:
 
 
 @contextmanager
-def _on_scratch() -> Iterator[None]:
+def _disk_errors_as_failures() -> Iterator[None]:
     try:
         yield
     except OSError as error:
@@ -245,6 +248,5 @@ def _on_scratch() -> Iterator[None]:
         ) from None
 
 
-def _array(frame: Any, channels: int) -> NDArray[np.float32]:  # noqa: ANN401
-    array: NDArray[np.float32] = frame.to_ndarray().reshape(-1, channels)
-    return array
+def _array(frame: av.AudioFrame, channels: int) -> Samples:
+    return np.asarray(frame.to_ndarray(), np.float32).reshape(-1, channels)

@@ -1,4 +1,4 @@
-"""Runs the decoder (`splitjob_worker.source.decoder_process`) in its own process and minds it."""
+"""Run the decoder in its own process (`source.decoder_process`), watch it, and check its answer."""
 
 import json
 import logging
@@ -15,15 +15,15 @@ from typing import Any
 
 from splitjob.errors import ErrorCode, Failure
 from splitjob_worker.normalisation import Normalisation
-from splitjob_worker.source.audio import LOUDEST, Decoded, Limits
+from splitjob_worker.source import tags
+from splitjob_worker.source.audio import MAX_MAGNITUDE, AudioLimits, Decoded
 from splitjob_worker.spool import FRAME_BYTES, Spool
-from splitjob_worker.stems import tags
 
 log = logging.getLogger(__name__)
 
 _POLL_SECONDS = 0.05
 _MAX_ANSWER_BYTES = 1 << 16
-_CODES = {
+_DECODERS_OWN_CODES = {
     ErrorCode.AUDIO_UNREADABLE,
     ErrorCode.AUDIO_UNSUPPORTED,
     ErrorCode.AUDIO_TOO_SHORT,
@@ -40,9 +40,9 @@ def time_limit(max_seconds: int) -> float:
 def decode(
     source: Path,
     spool: Path,
-    limits: Limits,
+    limits: AudioLimits,
     *,
-    check_stop: Callable[[], None] = lambda: None,
+    check_cancelled: Callable[[], None] = lambda: None,
     timeout: float | None = None,
 ) -> tuple[Spool, Decoded]:
     """Decode a file into a spool.
@@ -51,26 +51,16 @@ def decode(
         source: the downloaded file.
         spool: where the spool is written.
         limits: for the decoder's process.
-        check_stop: called again and again; raises to stop.
+        check_cancelled: called every 50 ms; raises to stop.
         timeout: seconds; by default `time_limit`.
 
     Raises:
         Failure: `audio_*`, `worker_storage`, `worker_oom`, `internal_error`.
     """
-    child = subprocess.Popen(
-        [sys.executable, "-P", "-m", "splitjob_worker.source.decoder_process",
-         str(source.absolute()), str(spool.absolute()), json.dumps(asdict(limits))],
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,  # not a file: the disk may be full
-        stderr=subprocess.DEVNULL,  # FFmpeg's words about a hostile file are no use in our log
-        bufsize=0,
-        env={},
-        cwd=spool.parent,
-        start_new_session=True,
-    )  # fmt: skip
+    child = _start(source, spool, limits)
     deadline = time.monotonic() + (timeout or time_limit(limits.max_seconds))
     try:
-        answer = _listen(child, deadline, check_stop)
+        answer = _listen(child, deadline, check_cancelled)
     finally:
         child.kill()
         child.wait()
@@ -83,24 +73,39 @@ def decode(
     return Spool(spool, decoded.frames), decoded
 
 
+def _start(source: Path, spool: Path, limits: AudioLimits) -> subprocess.Popen[bytes]:
+    return subprocess.Popen(
+        [sys.executable, "-P", "-m", "splitjob_worker.source.decoder_process",
+         str(source.absolute()), str(spool.absolute()), json.dumps(asdict(limits))],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,  # not a file: the disk may be full
+        stderr=subprocess.DEVNULL,  # FFmpeg's complaints about a hostile file are no use in our log
+        bufsize=0,
+        env={},
+        cwd=spool.parent,
+        start_new_session=True,
+    )  # fmt: skip
+
+
 def _listen(
-    child: subprocess.Popen[bytes], deadline: float, check_stop: Callable[[], None]
+    child: subprocess.Popen[bytes], deadline: float, check_cancelled: Callable[[], None]
 ) -> bytes:
-    """Return what the decoder said by its end, or more than an answer has, and it still talks.
+    """Return the decoder's output; reading stops early if it is longer than any answer.
 
     Raises:
         Failure: `audio_timeout`.
     """
-    assert child.stdout is not None  # noqa: S101 - it is a pipe
+    if child.stdout is None:
+        raise ValueError("the decoder's standard output is not a pipe")
     os.set_blocking(child.stdout.fileno(), False)
     answer = b""
-    with child.stdout as said:
+    with child.stdout as output:
         while len(answer) <= _MAX_ANSWER_BYTES:
             ended = child.poll() is not None
-            answer += said.read(_MAX_ANSWER_BYTES) or b""
+            answer += output.read(_MAX_ANSWER_BYTES) or b""
             if ended:
                 break
-            check_stop()
+            check_cancelled()
             if time.monotonic() > deadline:
                 raise _too_slow()
             with suppress(subprocess.TimeoutExpired):
@@ -109,7 +114,7 @@ def _listen(
 
 
 def _read(output: bytes, status: int, spool: Path) -> Decoded:
-    """Return what the decoder said. It may have died, or be in the hands of a crafted file.
+    """Check the decoder's answer. It may have died, or a crafted file may have taken it over.
 
     Raises:
         Failure: the decoder's own, or one for the way it died.
@@ -125,21 +130,21 @@ def _read(output: bytes, status: int, spool: Path) -> Decoded:
             failure = _died(status)
     except (ValueError, TypeError, KeyError, AttributeError, OSError):
         raise _died(status) from None
-    raise failure if failure.code in _CODES else _died(status)
+    raise failure if failure.code in _DECODERS_OWN_CODES else _died(status)
 
 
 def _decoded(answer: dict[str, Any]) -> Decoded:
-    """Return what was found; nothing but numbers within reason, and tags cleaned once more.
+    """Return the decoder's findings: only plausible numbers, and tags cleaned once more.
 
     Raises:
-        ValueError, TypeError, KeyError, AttributeError: it is something else.
+        ValueError, TypeError, KeyError, AttributeError: the answer holds something else.
     """
     found = Normalisation(*map(float, answer.pop("normalisation")))
-    if not (abs(found.mean) <= LOUDEST and 0 < found.deviation <= LOUDEST):
+    if not (abs(found.mean) <= MAX_MAGNITUDE and 0 < found.deviation <= MAX_MAGNITUDE):
         raise ValueError("not the mean and deviation of audio")
-    said = tags.cleaned(answer.pop("tags"))
+    cleaned = tags.cleaned(answer.pop("tags"))
     counts = {name: int(value) for name, value in answer.items()}
-    return Decoded(**counts, normalisation=found, tags=said)
+    return Decoded(**counts, normalisation=found, tags=cleaned)
 
 
 def _died(status: int) -> Failure:
@@ -147,7 +152,7 @@ def _died(status: int) -> Failure:
         return _too_slow()
     if status == -signal.SIGKILL:
         return Failure(ErrorCode.WORKER_OOM, "the decoder was killed: the memory does not suffice")
-    if status > 0:  # Python's own way to end by an error that nobody caught
+    if status > 0:  # how Python ends after an exception that nobody caught
         return Failure(ErrorCode.INTERNAL_ERROR, f"the decoder broke off with status {status}")
     how = f"was ended by signal {-status}" if status < 0 else "gave no answer"
     return Failure(

@@ -1,11 +1,10 @@
-"""Downloading the source: public addresses only, with limits, resumed where it broke off."""
+"""Downloads the source: from public addresses only, within limits, resumed after interruptions."""
 
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Self
 
 import httpx
 
@@ -15,27 +14,28 @@ from splitjob.presigned import expiry
 from splitjob.urls import UrlError, parse
 from splitjob_io.certificates import certificate_problem
 from splitjob_io.safe_http import Deadline, ForbiddenTargetError, client, stream
+from splitjob_worker.cancellation import CancelToken
 from splitjob_worker.scratch import Scratch, check_source
-from splitjob_worker.stopping import Stop
+from splitjob_worker.source.source_version import SourceVersion, body_length, range_start
 
 RETRIED_STATUS = {408, 425, 429, 500, 502, 503, 504}
 _EXCERPT_BYTES = 4096
-_MOST_DIGITS = 20  # of a number in a header: as many as h11 takes, and beyond any file
+_CONNECT_SECONDS = 10.0
 
 
 @dataclass(frozen=True)
-class Limits:
-    """How much, and how long.
+class DownloadLimits:
+    """How large a source may be, how often it is tried, and how long it may take.
 
     Attributes:
         max_bytes: of the source.
-        attempts: in a row without a byte more than before.
-        resumptions: of a transfer that does get on.
+        attempts: in a row that bring no further byte.
+        resumptions: of a transfer that makes progress.
         first_wait: seconds before the second attempt; doubled each time.
-        idle_seconds: the longest silence of the other side.
-        answer_seconds: until a source has answered: redirects, headers, the body of a refusal.
-        window_seconds, min_bytes_per_second: the slowest transfer borne, over that time.
-        total_seconds: for all of it.
+        idle_seconds: the longest silence of the server.
+        answer_seconds: for an answer: redirects, headers, the body of a refusal.
+        window_seconds, min_bytes_per_second: the slowest transfer accepted, over that time.
+        total_seconds: for everything.
     """
 
     max_bytes: int
@@ -49,58 +49,23 @@ class Limits:
     total_seconds: float = 3600.0
 
 
-class _Broken(Exception):  # noqa: N818 - internal: this attempt failed, another may not
+class _AttemptError(Exception):
+    """This attempt failed, another one may not."""
+
     def __init__(self, code: ErrorCode, message: str) -> None:
         super().__init__(message)
         self.failure = Failure(code, message)
 
 
-class _Changed(_Broken):
-    """What arrived so far is no part of what the source is now: to be begun anew."""
+class _SourceChangedError(_AttemptError):
+    """What was received is not part of what the source is now: the download starts over."""
 
     def __init__(self, message: str) -> None:
         super().__init__(ErrorCode.SOURCE_INCOMPLETE, message)
 
 
-@dataclass(frozen=True)
-class _Version:
-    """What the answers said the source is; blank, or 0: none of them did.
-
-    Attributes:
-        tag: a strong ETag.
-        modified: the time of its last change.
-        total: bytes of all of it.
-    """
-
-    tag: str = ""
-    modified: str = ""
-    total: int = 0
-
-    @classmethod
-    def of(cls, response: httpx.Response) -> Self:
-        tag = _ascii(response.headers.get("ETag", ""))
-        return cls(
-            tag if tag.startswith('"') else "",
-            _ascii(response.headers.get("Last-Modified", "")),
-            _total(response),
-        )
-
-    def is_another(self, other: "_Version") -> bool:
-        """Return whether two answers cannot be of the same bytes."""
-        return (
-            _differ(self.tag, other.tag)
-            or _differ(self.modified, other.modified)
-            or _differ(self.total, other.total)
-        )
-
-    def completed_by(self, other: "_Version") -> "_Version":
-        return _Version(
-            self.tag or other.tag, self.modified or other.modified, self.total or other.total
-        )
-
-
 class Download:
-    """One source on its way to a file.
+    """The download of one source into a file.
 
     Args:
         url: where from, its query included.
@@ -109,20 +74,20 @@ class Download:
         networks: address ranges exempt from the address rules.
         allow_http: whether the source may be plain http.
         scratch: where the file is; by default a folder without a limit of its own.
-        stop: told to stop?
-        on_progress: hears the share received, where the length is known.
+        cancel: ends the download.
+        on_progress: is told the share received, 0 to 1, where the length is known.
     """
 
     def __init__(
         self,
         url: str,
         target: Path,
-        limits: Limits,
+        limits: DownloadLimits,
         *,
         networks: Sequence[Network] = (),
         allow_http: bool = False,
         scratch: Scratch | None = None,
-        stop: Stop | None = None,
+        cancel: CancelToken | None = None,
         on_progress: Callable[[float], None] = lambda _share: None,
     ) -> None:
         self._url = url
@@ -131,14 +96,14 @@ class Download:
         self._networks = networks
         self._allow_http = allow_http
         self._scratch = scratch or Scratch(target.parent)
-        self._stop = stop or Stop()
+        self._cancel = cancel or CancelToken()
         self._on_progress = on_progress
         self._size = 0
-        self._version = _Version()
+        self._version = SourceVersion()
         self._resumed = False
         self._answered = False
         self._deadline = Deadline(0.0)
-        self._patience = Deadline(0.0)
+        self._step_deadline = Deadline(0.0)
 
     def run(self) -> int:
         """Download.
@@ -149,31 +114,41 @@ class Download:
         Raises:
             Failure: `source_*`; `worker_storage` where its length is known and will not fit.
             OSError: the scratch disk is full after all, or broken.
-            Stopped: told to stop.
+            Cancelled: told to stop.
         """
         self._check_url()
         self._deadline.move(self._limits.total_seconds)
         fruitless = resumptions = 0
         while True:
             before = self._size
-            try:
-                self._attempt()
-            except ForbiddenTargetError as refused:
-                raise refused.failure() from None
-            except (_Broken, httpx.HTTPError) as error:
-                failure = self._failure_of(error)
-                if isinstance(error, _Changed):
-                    self._size = 0
-            else:
+            failure = self._try_attempt()
+            if failure is None:
                 return self._size
             if not self._deadline.left:
                 raise failure
-            got_on = self._resumed and self._size > before
-            fruitless = 0 if got_on else fruitless + 1
-            resumptions += got_on
+            progressed = self._resumed and self._size > before
+            fruitless = 0 if progressed else fruitless + 1
+            resumptions += progressed
             if fruitless >= self._limits.attempts or resumptions > self._limits.resumptions:
                 raise failure
-            self._stop.wait(self._limits.first_wait * 2 ** max(fruitless - 1, 0))
+            self._cancel.sleep(self._limits.first_wait * 2 ** max(fruitless - 1, 0))
+
+    def _try_attempt(self) -> Failure | None:
+        """Make one attempt; return why it failed, if another one may succeed.
+
+        Raises:
+            Failure: no other attempt would help.
+        """
+        try:
+            self._attempt()
+        except ForbiddenTargetError as refused:
+            raise refused.failure() from None
+        except (_AttemptError, httpx.HTTPError) as error:
+            failure = self._failure_of(error)
+            if isinstance(error, _SourceChangedError):
+                self._size = 0
+            return failure
+        return None
 
     def _check_url(self) -> None:
         try:
@@ -191,14 +166,14 @@ class Download:
         headers = {"Accept-Encoding": "identity"}
         if self._size:
             headers["Range"] = f"bytes={self._size}-"
-            if validator := self._version.tag or self._version.modified:
+            if validator := self._version.validator:
                 headers["If-Range"] = validator
         self._answered = False
-        self._patience.move(min(self._limits.answer_seconds, self._deadline.left))
+        self._step_deadline.move(min(self._limits.answer_seconds, self._deadline.left))
         http = client(
             self._networks,
-            timeout=httpx.Timeout(self._limits.idle_seconds, connect=10.0),
-            deadline=self._patience,
+            timeout=httpx.Timeout(self._limits.idle_seconds, connect=_CONNECT_SECONDS),
+            deadline=self._step_deadline,
         )
         with http, stream(http, self._url, headers) as response:
             self._check_status(response)
@@ -206,20 +181,27 @@ class Download:
             self._receive(response)
 
     def _receive(self, response: httpx.Response) -> None:
-        """Write the body behind what is there, or anew where the server begins anew."""
+        """Append the body to the file, or start the file over where the server starts over."""
         self._resumed = response.status_code == httpx.codes.PARTIAL_CONTENT
         if not self._resumed:
             self._size = 0
         if not self._size:
-            self._target.unlink(missing_ok=True)  # its room counts as free again
-        self._remember(_Version.of(response))
-        total = self._version.total or self._size + _length(response)
+            self._target.unlink(missing_ok=True)  # so that its space counts as free again
+        self._remember(SourceVersion.of(response))
+        total = self._version.total or self._size + body_length(response)
         self._check_size(total)
         check_source(self._scratch, max(total - self._size, 0))
+        self._append_body(response, total)
+        if self._size < total:  # an answer to Range may be shorter than what was asked for
+            raise _AttemptError(
+                ErrorCode.SOURCE_INCOMPLETE, f"the source stops at byte {self._size}"
+            )
+
+    def _append_body(self, response: httpx.Response, total: int) -> None:
         window_began, window_bytes = time.monotonic(), 0
         with self._target.open("ab") as file:
             for piece in self._pieces(response):
-                self._stop.check()
+                self._cancel.check()
                 self._check_size(self._size + len(piece))
                 file.write(piece)
                 self._size += len(piece)
@@ -230,29 +212,26 @@ class Download:
                     window_began, window_bytes = time.monotonic(), 0
                 if total:
                     self._on_progress(self._size / total)
-        if self._size < total:  # an answer to Range may be shorter than what was asked for
-            raise _Broken(ErrorCode.SOURCE_INCOMPLETE, f"the source stops at byte {self._size}")
 
     def _pieces(self, response: httpx.Response) -> Iterator[bytes]:
-        """Yield the body; what a server says between its bytes gives it no more time."""
+        """Yield the body. Each piece gives the server more time; what is not a piece does not."""
         self._wait_for_body()
         for piece in response.iter_raw():
             yield piece
             self._wait_for_body()
 
     def _wait_for_body(self) -> None:
-        self._patience.move(min(self._limits.idle_seconds, self._deadline.left))
+        self._step_deadline.move(min(self._limits.idle_seconds, self._deadline.left))
 
     def _check_status(self, response: httpx.Response) -> None:
         status = response.status_code
         if status == httpx.codes.PARTIAL_CONTENT:
-            start = response.headers.get("Content-Range", "").removeprefix("bytes ").split("-")[0]
-            if start != str(self._size):
-                raise _Changed("the source sent another part of itself")
+            if range_start(response) != str(self._size):
+                raise _SourceChangedError("the source sent another part of itself")
         elif status == httpx.codes.REQUESTED_RANGE_NOT_SATISFIABLE:
-            raise _Changed("the source changed during the download")  # it became shorter
+            raise _SourceChangedError("the source changed during the download")  # it became shorter
         elif status in RETRIED_STATUS or status >= 500:
-            raise _Broken(ErrorCode.SOURCE_UNAVAILABLE, f"the source answers {status}")
+            raise _AttemptError(ErrorCode.SOURCE_UNAVAILABLE, f"the source answers {status}")
         elif not response.is_success:
             raise self._refusal(response)
 
@@ -272,11 +251,11 @@ class Download:
             f"the source answers {status}: it is not there, or this URL may not read it",
         )
 
-    def _failure_of(self, error: _Broken | httpx.HTTPError) -> Failure:
-        """Return what an attempt's end means, should it be the last one."""
-        if isinstance(error, _Broken):
+    def _failure_of(self, error: _AttemptError | httpx.HTTPError) -> Failure:
+        """Return the failure of the job if this attempt was the last one."""
+        if isinstance(error, _AttemptError):
             return error.failure
-        if not self._answered and not self._patience.left and self._deadline.left:
+        if not self._answered and not self._step_deadline.left and self._deadline.left:
             return Failure(
                 ErrorCode.SOURCE_TIMEOUT,
                 f"the source has not answered within {self._limits.answer_seconds:g} s",
@@ -298,12 +277,12 @@ class Download:
             f"the source cannot be reached: {why}",
         )
 
-    def _remember(self, version: _Version) -> None:
-        """Remember what the source is; a server that ignores `If-Range` resumes another version."""
+    def _remember(self, version: SourceVersion) -> None:
+        """Check and keep the version: a server may ignore `If-Range` and resume another one."""
         if not self._size:
             self._version = version
-        elif self._version.is_another(version):
-            raise _Changed("the source changed during the download")
+        elif version.differs_from(self._version):
+            raise _SourceChangedError("the source changed during the download")
         else:
             self._version = self._version.completed_by(version)
 
@@ -332,31 +311,3 @@ def _expired() -> Failure:
     return Failure(
         ErrorCode.SOURCE_EXPIRED, "the source's URL has expired: send the request with a fresh one"
     )
-
-
-def _total(response: httpx.Response) -> int:
-    """Return how long all of the source is, 0 where that is not said (RFC 9110, 14.4)."""
-    if response.status_code == httpx.codes.PARTIAL_CONTENT:
-        return _number(response.headers.get("Content-Range", "").rpartition("/")[2])
-    return _length(response)
-
-
-def _length(response: httpx.Response) -> int:
-    """Return how long the body of an answer is, 0 where that is not said."""
-    return _number(response.headers.get("Content-Length", ""))
-
-
-def _differ(one: str | int, other: str | int) -> bool:
-    """Return whether two answers say different things; one that says nothing contradicts none."""
-    return bool(one and other and one != other)
-
-
-def _number(text: str) -> int:
-    """Return a header's number, 0 where it is none: `isdigit` alone takes what `int` does not."""
-    fits = text.isascii() and text.isdigit() and len(text) <= _MOST_DIGITS
-    return int(text) if fits else 0
-
-
-def _ascii(text: str) -> str:
-    """Return a header that can be sent back, or nothing where it cannot."""
-    return text if text.isascii() else ""

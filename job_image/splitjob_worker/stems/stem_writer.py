@@ -3,44 +3,29 @@
 import math
 from collections.abc import Callable
 from pathlib import Path
-from typing import Protocol
 
 import numpy as np
 
 from splitjob.errors import ErrorCode, Failure
 from splitjob_worker.spool import Blocks, Samples, Spool, SpoolWriter
 from splitjob_worker.stems import clipping
-from splitjob_worker.stems.encode import EncodedStem, Encoding, StemFile, path_of
-
-
-class FileWatcher(Protocol):
-    """Hears of the files of the stems; the first two from the thread that writes the file."""
-
-    def grown(self, path: Path, /) -> None:
-        """A file is longer. What is in it stays, but for its beginning."""
-
-    def dropped(self, path: Path, /) -> None:
-        """A file is about to be thrown away; it may be made again."""
-
-    def finished(self, stem: EncodedStem, /) -> None:
-        """A file is finished."""
+from splitjob_worker.stems.encode import StemFile, path_of
+from splitjob_worker.stems.output import EncodedStem, StemOutput
 
 
 class StemWriter:
     """Spools a stem and encodes it at the same time, in the hope that its gain will be 1.
 
-    Whether it is, is known once the model has given all of it. If not, the file is made again from
-    the spool; where no gain can come of it, nothing is spooled.
+    The gain is known only once the model has given the whole stem. If it is not 1, the file is
+    encoded again from the spool. With a clip mode whose gain is always 1, nothing is spooled.
 
     Args:
         name: of the stem.
-        frames: samples a channel.
+        frames: samples per channel.
         model_rate: Hz.
-        encoding: how.
-        folder: where the file goes.
+        output: encoding, folder and observer of the file.
         spool: where the spool goes.
-        peaks: of all stems of the song, as far as they are known; this one's is kept up.
-        watcher: hears of the file.
+        peaks: largest magnitude of each stem of the song so far; this stem's is kept up to date.
     """
 
     def __init__(
@@ -48,23 +33,22 @@ class StemWriter:
         name: str,
         frames: int,
         model_rate: int,
-        encoding: Encoding,
-        folder: Path,
+        output: StemOutput,
         spool: Path,
         peaks: dict[str, float],
-        watcher: FileWatcher,
     ) -> None:
         self.name = name
         self._frames, self._model_rate = frames, model_rate
-        self._encoding, self._folder, self._peaks = encoding, folder, peaks
+        self._encoding, self._folder = output.encoding, output.folder
+        self._observer = output.observer
         self._spool_path = spool
-        self._watcher = watcher
+        self._peaks = peaks
         self._spool: SpoolWriter | None = None
         self._file: StemFile | None = None
         self._blocks = Blocks(self._take)
 
     def open(self) -> None:
-        """Begin the files.
+        """Create the spool and the file.
 
         Raises:
             OSError: the disk is full.
@@ -83,11 +67,11 @@ class StemWriter:
         self._blocks.add(samples)
 
     def end(self) -> None:
-        """Take note that the model has given all of it."""
+        """Take the last samples into account: the model has given the whole stem."""
         self._blocks.finish()
 
     def finish(self, gain: float, check: Callable[[], None]) -> EncodedStem:
-        """Finish the file, or make it again where the gain is not 1; the spool is gone then.
+        """Finish the file, or encode it again if the gain is not 1; the spool is deleted.
 
         Args:
             gain: of the stem.
@@ -97,16 +81,16 @@ class StemWriter:
             OSError: the disk is full.
         """
         if self._spool and gain != 1.0:
-            self._drop()
+            self._discard()
             self._encode_again(self._spool.close(), gain, check)
-        finished = self._begun().close(self._peaks[self.name])
+        finished = self._open_file().close(self._peaks[self.name])
         if self._spool:
             self._spool.remove()
         return finished
 
     def remove(self) -> None:
-        """Leave nothing behind, also of a finished file."""
-        self._drop()
+        """Delete the spool and the file, finished or not."""
+        self._discard()
         if self._spool:
             self._spool.remove()
         path_of(self.name, self._encoding, self._folder).unlink(missing_ok=True)
@@ -119,22 +103,22 @@ class StemWriter:
         if self._spool:
             self._spool.append(block)
         if self._file and clipping.gains(self._peaks, self._encoding.clip_mode)[self.name] != 1.0:
-            self._drop()
+            self._discard()
         if self._file:
             self._write(self._file, block)
 
     def _write(self, file: StemFile, block: Samples) -> None:
         file.write(block)
-        self._watcher.grown(file.path)
+        self._observer.file_grew(file.path)
 
     def _new_file(self, gain: float = 1.0) -> StemFile:
         return StemFile(
             self.name, self._frames, self._model_rate, self._encoding, self._folder, gain
         )
 
-    def _drop(self) -> None:
+    def _discard(self) -> None:
         if self._file:
-            self._watcher.dropped(self._file.path)
+            self._observer.file_discarded(self._file.path)
             self._file.discard()
             self._file = None
 
@@ -144,7 +128,7 @@ class StemWriter:
             check()
             self._write(self._file, block)
 
-    def _begun(self) -> StemFile:
+    def _open_file(self) -> StemFile:
         if self._file is None:
-            raise RuntimeError(f"the file of {self.name} was never begun")
+            raise RuntimeError(f"the file of {self.name} was never opened")
         return self._file

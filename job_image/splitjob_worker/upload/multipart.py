@@ -1,7 +1,7 @@
-"""A file goes up while it is still written, in parts.
+"""A file is uploaded in parts while it is still written.
 
-What formats change when a file is closed (sizes, number of samples, digest) stands at its
-beginning. So every part but the first is sent as soon as it is on the disk, and the first one last.
+What a format rewrites when its file is closed (sizes, number of samples, digest) is in the first
+part. So every other part is uploaded as soon as it is on the disk, and the first one last.
 """
 
 import threading
@@ -12,143 +12,153 @@ from typing import Protocol
 
 from splitjob.errors import Failure
 
-PART_BYTES = 8 << 20  # S3 takes 5 MiB or more, and 10,000 parts; R2 wants them all alike
-FIRST = 1
-MOST_LEFT = 4  # parts of a finished file that are sent one after the other in any case
+PART_BYTES = 8 << 20  # S3 takes 5 MiB or more, and 10,000 parts; R2 wants them all of one size
+_FIRST = 1
+_MAX_PARTS_LEFT = 4  # of a finished file, that are uploaded one after the other in any case
 
 
-class Parts(Protocol):
-    """An object on its way into a bucket, in parts of `PART_BYTES` of which the last may be short.
+class MultipartUpload(Protocol):
+    """An object on its way into a bucket in parts of `PART_BYTES`; the last may be shorter.
 
-    Every method raises `upload_failed`, which says whether trying again may help.
+    Every method raises `upload_failed`, which says whether another attempt may help.
     """
 
-    def put(self, number: int, body: bytes) -> None:
-        """Send a part; the first is number 1."""
+    def upload_part(self, number: int, body: bytes) -> None:
+        """Upload a part; the first is number 1."""
 
     def complete(self) -> None:
         """Make one object of the parts."""
 
     def abort(self) -> None:
-        """Give up: nothing of it is left."""
+        """Delete the parts uploaded so far."""
 
 
-class EarlyUpload:
-    """The upload of one file that still grows.
+class MultipartStream:
+    """The upload of one file that is still growing.
 
-    Where storage fails for the moment, the early upload is given up and nothing is lost: the whole
-    file is there to be sent when it is finished.
+    Where storage fails for the moment, the stream gives up and nothing is lost: the finished file
+    can be uploaded whole.
 
     Args:
         path: the file.
-        begin: begins the upload; None: it cannot be done in parts.
+        create: starts the multipart upload; returns None where the target takes no parts.
     """
 
-    def __init__(self, path: Path, begin: Callable[[], Parts | None]) -> None:
-        self._path, self._begin = path, begin
-        self._parts: Parts | None = None
-        self._next = FIRST + 1
-        self._asked = self._over = self._completed = False
+    def __init__(self, path: Path, create: Callable[[], MultipartUpload | None]) -> None:
+        self._path, self._create = path, create
+        self._upload: MultipartUpload | None = None
+        self._next_part = _FIRST + 1
+        self._scheduled = self._stopped = self._completed = False
         self._lock = threading.Lock()
 
-    def ask(self) -> bool:
-        """Return whether `advance` is due: another part is on the disk, and none is under way."""
-        if self._asked or self._over or self._path.stat().st_size < self._next * PART_BYTES:
+    def try_schedule(self) -> bool:
+        """Return whether `upload_ready_parts` is to be called, and count it as scheduled.
+
+        It is when another part is on the disk and no call is scheduled already.
+        """
+        if self._scheduled or self._stopped:
             return False
-        self._asked = True
+        if self._path.stat().st_size < self._next_part * PART_BYTES:
+            return False
+        self._scheduled = True
         return True
 
-    def advance(self, check: Callable[[], None]) -> None:
-        """Send all parts that are on the disk, but the first.
+    def upload_ready_parts(self, check: Callable[[], None]) -> None:
+        """Upload all parts that are on the disk, except for the first.
 
         Args:
             check: called between parts; raises to stop.
 
         Raises:
-            Failure: `upload_failed`: storage refuses, for good.
+            Failure: `upload_failed`: storage refuses, and would do so again.
         """
         with self._lock:
-            self._try(lambda: self._send_until(self._path.stat().st_size // PART_BYTES, check))
-            self._asked = False
+            self._or_stop(lambda: self._upload_through(self._ready_parts(), check))
+            self._scheduled = False
 
     def finish(self, check: Callable[[], None]) -> bool:
-        """Send what is left of the finished file, where most of it, or nearly all, went up before.
+        """Upload the rest of the finished file, unless that takes longer than to start over.
 
         Args:
             check: called between parts; raises to stop.
 
         Returns:
-            Whether it is up.
+            Whether the file is uploaded; if not, it is to be uploaded whole.
 
         Raises:
-            Failure: `upload_failed`: storage refuses, for good.
+            Failure: `upload_failed`: storage refuses, and would do so again.
         """
-        if self._lags():
-            self._over = True  # before the lock: this ends an `advance` that is under way, too
+        if self._whole_file_is_faster():
+            self._stopped = True  # outside the lock, so that a running upload of parts ends soon
         with self._lock:
-            if (parts := self._parts) is not None:
-                self._try(lambda: self._send_rest(parts, check))
-            self._over = True
+            if (upload := self._upload) is not None:
+                self._or_stop(lambda: self._upload_rest(upload, check))
+            self._stopped = True
             return self._completed
 
-    def forget(self) -> None:
-        """Send nothing more; from any thread, at once. What went up is left to `abandon`."""
-        self._over = True
+    def stop(self) -> None:
+        """Upload nothing more; from any thread, without waiting. `abort` deletes the parts."""
+        self._stopped = True
 
-    def abandon(self) -> None:
-        """Leave nothing in the bucket of an upload that is not completed.
+    def abort(self) -> None:
+        """Leave nothing in the bucket of an upload that was not completed.
 
-        Waits for a part that is under way. Where storage does not let go of the parts, the bucket's
-        own rule for unfinished uploads has to.
+        Waits for a part that is under way. Where storage does not delete the parts, the bucket's
+        own rule for incomplete uploads has to.
         """
-        self._over = True
+        self._stopped = True
         with self._lock:
-            parts, self._parts = self._parts, None
-            if parts is not None and not self._completed:
+            upload, self._upload = self._upload, None
+            if upload is not None and not self._completed:
                 with suppress(Failure):
-                    parts.abort()
+                    upload.abort()
 
-    def _try(self, send: Callable[[], None]) -> None:
-        """Send; a failure that may pass, and the end of a file that was forgotten, are its end."""
-        if self._over:
+    def _or_stop(self, send: Callable[[], None]) -> None:
+        """Send parts; where that fails for the moment, or the file is discarded, stop instead."""
+        if self._stopped:
             return
         try:
             send()
-        except FileNotFoundError:
-            if not self._over:
+        except FileNotFoundError:  # the file of a stream that was stopped may be deleted
+            if not self._stopped:
                 raise
         except Failure as failure:
             if not failure.retryable:
                 raise
-            self._over = True
+            self._stopped = True
 
-    def _send_until(self, last: int, check: Callable[[], None]) -> None:
-        while self._next <= last and not self._over:
+    def _upload_through(self, last: int, check: Callable[[], None]) -> None:
+        """Upload the parts from the next one to `last`."""
+        while self._next_part <= last and not self._stopped:
             check()
-            self._parts = self._parts or self._begin()
-            if self._parts is None:
-                self._over = True
+            self._upload = self._upload or self._create()
+            if self._upload is None:
+                self._stopped = True
                 return
-            self._parts.put(self._next, self._read(self._next))
-            self._next += 1
+            self._upload.upload_part(self._next_part, self._read(self._next_part))
+            self._next_part += 1
 
-    def _send_rest(self, parts: Parts, check: Callable[[], None]) -> None:
-        self._send_until(self._last(), check)
-        if self._over:  # forgotten on the way: without its last parts it must not be completed
+    def _upload_rest(self, upload: MultipartUpload, check: Callable[[], None]) -> None:
+        self._upload_through(self._last_part(), check)
+        if self._stopped:  # meanwhile: without its last parts the object must not be completed
             return
         check()
-        parts.put(FIRST, self._read(FIRST))
-        parts.complete()
+        upload.upload_part(_FIRST, self._read(_FIRST))
+        upload.complete()
         self._completed = True
 
-    def _last(self) -> int:
+    def _ready_parts(self) -> int:
+        """Return how many whole parts are on the disk."""
+        return self._path.stat().st_size // PART_BYTES
+
+    def _last_part(self) -> int:
         """Return the number of the finished file's last part."""
         return -(-self._path.stat().st_size // PART_BYTES)
 
-    def _lags(self) -> bool:
-        """Return whether the finished file is up sooner when all of it is sent in parallel."""
-        up = self._next - FIRST - 1
-        return self._last() - up > max(MOST_LEFT, up)
+    def _whole_file_is_faster(self) -> bool:
+        """Return whether too little of the file is uploaded: whole files go up in parallel."""
+        uploaded = self._next_part - _FIRST - 1
+        return self._last_part() - uploaded > max(_MAX_PARTS_LEFT, uploaded)
 
     def _read(self, number: int) -> bytes:
         with self._path.open("rb") as file:

@@ -18,8 +18,8 @@ from splitjob_io import storage_cli
 from splitjob_io.storage import S3Service, StorageError
 from splitjob_io.webhook_sender import WebhookSender
 from splitjob_local.cluster.pki import Authority
-from splitjob_worker.source.fetch import Limits
-from splitjob_worker.stopping import Stop
+from splitjob_worker.cancellation import CancelToken
+from splitjob_worker.source.fetch import DownloadLimits
 from splitjob_worker.upload import targets as upload
 from splitjob_worker.upload.targets import PresignedUrls
 
@@ -76,7 +76,7 @@ def test_a_webhook_to_an_unknown_authority_is_not_sent(web: Web) -> None:
 
 
 def test_a_source_of_an_unknown_authority_is_not_fetched(web: Web, tmp_path: Path) -> None:
-    failure = refused(f"{web.url}/any{SECRET}", tmp_path / "x", Limits(1 << 20, attempts=1))
+    failure = refused(f"{web.url}/any{SECRET}", tmp_path / "x", DownloadLimits(1 << 20, attempts=1))
     assert failure.code is ErrorCode.SOURCE_UNAVAILABLE
     assert failure.message == f"the source cannot be reached: {UNKNOWN}"
 
@@ -88,7 +88,9 @@ def test_an_upload_to_an_unknown_authority_fails_with_the_cause(
     stem = tmp_path / "vocals.wav"
     stem.write_bytes(b"audio")
     with pytest.raises(Failure) as caught:
-        PresignedUrls({"vocals": f"{web.url}/any{SECRET}"}, HERE, Stop()).put(stem, "audio/wav")
+        PresignedUrls({"vocals": f"{web.url}/any{SECRET}"}, HERE, CancelToken()).upload_file(
+            stem, "audio/wav"
+        )
     assert (caught.value.code, caught.value.retryable) == (ErrorCode.UPLOAD_FAILED, True)
     assert caught.value.message.endswith(f"failed: {UNKNOWN}")
 

@@ -16,23 +16,23 @@ from tests.support.waiting import patience
 from bench.audio_files import Samples, tones, write_audio
 from bench.normalising import normalisation
 from splitjob.errors import ErrorCode, Failure
+from splitjob_worker.cancellation import Cancelled
 from splitjob_worker.source import decode as decoding
 from splitjob_worker.source import sandbox
-from splitjob_worker.source.audio import Decoded, Limits
+from splitjob_worker.source.audio import AudioLimits, Decoded
 from splitjob_worker.source.decode import decode
-from splitjob_worker.stopping import Stopped
 
-LIMITS = Limits(rate=44100, max_seconds=20)
+LIMITS = AudioLimits(rate=44100, max_seconds=20)
 
 
-def decoded(source: Path, limits: Limits = LIMITS) -> tuple[Samples, Decoded]:
+def decoded(source: Path, limits: AudioLimits = LIMITS) -> tuple[Samples, Decoded]:
     """Decode a file; return its samples, shape (frames, 2), and what was found."""
     spool, found = decode(source, source.with_suffix(".f32"), limits)
     with spool.reader() as reader:
         return reader.read(0, spool.frames), found
 
 
-def refusal(source: Path, limits: Limits = LIMITS) -> Failure:
+def refusal(source: Path, limits: AudioLimits = LIMITS) -> Failure:
     with pytest.raises(Failure) as caught:
         decode(source, source.with_suffix(".f32"), limits)
     return caught.value
@@ -232,7 +232,7 @@ def test_too_short_and_just_long_enough(tmp_path: Path) -> None:
 def test_too_long_is_seen_before_the_end(tmp_path: Path) -> None:
     """Acceptance 31."""
     file = write_audio(tmp_path / "x.wav", tones(8000, 120, 1), 8000, layout="mono")
-    failure = refusal(file, Limits(rate=44100, max_seconds=10))
+    failure = refusal(file, AudioLimits(rate=44100, max_seconds=10))
     assert failure.code is ErrorCode.AUDIO_TOO_LONG
     assert file.with_suffix(".f32").stat().st_size < 11 * 44100 * 8
 
@@ -265,11 +265,11 @@ def test_a_full_disk_is_not_the_songs_fault(tmp_path: Path, song: bytes) -> None
 import resource, sys
 from pathlib import Path
 from splitjob.errors import Failure
-from splitjob_worker.source.audio import Limits
+from splitjob_worker.source.audio import AudioLimits
 from splitjob_worker.source.decode import decode
 resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
 try:
-    decode(Path("source"), Path("spool"), Limits(44100, 20))
+    decode(Path("source"), Path("spool"), AudioLimits(44100, 20))
 except Failure as failure:
     print(failure.code)
 """
@@ -303,7 +303,7 @@ def test_a_decoder_that_dies_takes_nobody_along(
 ) -> None:
     """Acceptance 34: here by its memory limit, far too low to start with: not the song's fault."""
     (tmp_path / "source").write_bytes(song)
-    failure = refusal(tmp_path / "source", Limits(44100, 20, memory_bytes=40 << 20))
+    failure = refusal(tmp_path / "source", AudioLimits(44100, 20, memory_bytes=40 << 20))
     assert failure.code is ErrorCode.INTERNAL_ERROR
     assert decoding._died(-11).code is ErrorCode.AUDIO_UNREADABLE
     assert decoding._died(-24).code is ErrorCode.AUDIO_TIMEOUT
@@ -354,10 +354,10 @@ def test_stopping_ends_the_decoder(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "source")
 
     def stop() -> None:
-        raise Stopped
+        raise Cancelled
 
-    with pytest.raises(Stopped):
-        decode(tmp_path / "source", tmp_path / "spool", LIMITS, check_stop=stop)
+    with pytest.raises(Cancelled):
+        decode(tmp_path / "source", tmp_path / "spool", LIMITS, check_cancelled=stop)
 
 
 def test_nobody_reads_the_keys_of_a_hidden_process() -> None:
@@ -427,9 +427,9 @@ def test_ten_minutes_are_decoded_in_flat_memory(tmp_path: Path) -> None:
 import resource
 from pathlib import Path
 from splitjob_worker.source.decode import decode
-from splitjob_worker.source.audio import Limits
+from splitjob_worker.source.audio import AudioLimits
 spool, found = decode(Path({str(tmp_path / "x.wav")!r}), Path({str(tmp_path / "spool")!r}),
-                      Limits(rate=44100, max_seconds=700))
+                      AudioLimits(rate=44100, max_seconds=700))
 print(found.frames, resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)
 """
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, check=True)

@@ -13,10 +13,10 @@ from av.stream import Disposition
 
 from bench.audio_files import Samples, tones, write_audio
 from splitjob.errors import ErrorCode, Failure
-from splitjob_worker.source.audio import Decoded, Limits
+from splitjob_worker.source.audio import AudioLimits, Decoded
 from splitjob_worker.source.decode import decode
 
-LIMITS = Limits(rate=44100, max_seconds=20)
+LIMITS = AudioLimits(rate=44100, max_seconds=20)
 
 
 def decoded(source: Path) -> tuple[Samples, Decoded]:

@@ -11,10 +11,13 @@ from tests.support.flaky_storage import Flaky
 from splitjob.errors import ErrorCode, Failure
 from splitjob.result import StemReport
 from splitjob_io.storage import ATTEMPTS, S3Service
-from splitjob_worker.stems.encode import EncodedStem, Encoding, StemFile
-from splitjob_worker.stopping import Stop, Stopped
-from splitjob_worker.upload.multipart import PART_BYTES, EarlyUpload
-from splitjob_worker.upload.targets import Bucket, Uploads
+from splitjob_worker.cancellation import Cancelled, CancelToken
+from splitjob_worker.stems.encode import StemFile
+from splitjob_worker.stems.encoding import Encoding
+from splitjob_worker.stems.output import EncodedStem
+from splitjob_worker.upload.multipart import PART_BYTES, MultipartStream
+from splitjob_worker.upload.stem_uploads import StemUploads
+from splitjob_worker.upload.targets import Bucket
 
 BEGINNING = 1 << 16  # bytes; far more than any format changes, far less than a part
 RANDOM = np.random.default_rng(4)
@@ -50,8 +53,8 @@ def growing(tmp_path: Path) -> Growing:
 
 
 @pytest.fixture
-def uploads(storage: S3Service, prefix: str) -> Iterator[Uploads]:
-    with Uploads(Bucket(storage, prefix), "audio/wav", Stop()) as under_way:
+def uploads(storage: S3Service, prefix: str) -> Iterator[StemUploads]:
+    with StemUploads(Bucket(storage, prefix), "audio/wav", CancelToken()) as under_way:
         yield under_way
 
 
@@ -68,15 +71,15 @@ def parts(storage: S3Service, prefix: str) -> list[int]:
 
 
 def test_all_parts_but_the_first_are_up_before_the_file_is_closed(
-    storage: S3Service, uploads: Uploads, growing: Growing, prefix: str
+    storage: S3Service, uploads: StemUploads, growing: Growing, prefix: str
 ) -> None:
     for _ in range(9):
         growing.grow()
-        uploads.grown(growing.path)
+        uploads.file_grew(growing.path)
         uploads.finish()
     assert parts(storage, prefix) == [2, 3]
     assert not storage.file_exists(f"{prefix}/vocals.wav")
-    uploads.finished(growing.close())
+    uploads.file_finished(growing.close())
     uploads.finish()
     assert parts(storage, prefix) == []
     assert storage.get_object(f"{prefix}/vocals.wav") == growing.path.read_bytes()
@@ -84,40 +87,40 @@ def test_all_parts_but_the_first_are_up_before_the_file_is_closed(
 
 
 def test_a_file_that_ends_where_a_part_does(
-    storage: S3Service, uploads: Uploads, growing: Growing, prefix: str
+    storage: S3Service, uploads: StemUploads, growing: Growing, prefix: str
 ) -> None:
     growing.path.write_bytes(RANDOM.bytes(3 * PART_BYTES))
-    uploads.grown(growing.path)
-    uploads.finished(growing.close())
+    uploads.file_grew(growing.path)
+    uploads.file_finished(growing.close())
     uploads.finish()
     assert storage.get_object(f"{prefix}/vocals.wav") == growing.path.read_bytes()
 
 
 def test_a_file_that_is_made_again(
-    storage: S3Service, uploads: Uploads, growing: Growing, prefix: str
+    storage: S3Service, uploads: StemUploads, growing: Growing, prefix: str
 ) -> None:
     """Nothing is left of what went up before, nor found in what comes then."""
     growing.path.write_bytes(RANDOM.bytes(2 * PART_BYTES))
-    uploads.grown(growing.path)
-    uploads.dropped(growing.path)
+    uploads.file_grew(growing.path)
+    uploads.file_discarded(growing.path)
     growing.path.unlink()
     growing.path.write_bytes(RANDOM.bytes(4 * PART_BYTES))
-    uploads.grown(growing.path)
-    uploads.finished(growing.close())
+    uploads.file_grew(growing.path)
+    uploads.file_finished(growing.close())
     uploads.finish()
     assert parts(storage, prefix) == []
     assert storage.get_object(f"{prefix}/vocals.wav") == growing.path.read_bytes()
 
 
-@pytest.mark.parametrize("error", [Failure(ErrorCode.INTERNAL_ERROR, "x"), Stopped()])
+@pytest.mark.parametrize("error", [Failure(ErrorCode.INTERNAL_ERROR, "x"), Cancelled()])
 def test_what_fails_leaves_no_parts(
     storage: S3Service, growing: Growing, prefix: str, error: BaseException
 ) -> None:
     growing.path.write_bytes(RANDOM.bytes(3 * PART_BYTES))
 
     def work() -> None:
-        with Uploads(Bucket(storage, prefix), "audio/wav", Stop()) as uploads:
-            uploads.grown(growing.path)
+        with StemUploads(Bucket(storage, prefix), "audio/wav", CancelToken()) as uploads:
+            uploads.file_grew(growing.path)
             uploads.finish()
             assert parts(storage, prefix) == [2, 3]
             raise error
@@ -135,13 +138,13 @@ def test_storage_that_fails_for_a_while_gets_the_whole_file_in_the_end(
     front, unsteady = flaky
     front.failures = [0, *[503] * ATTEMPTS]
     growing.path.write_bytes(RANDOM.bytes(2 * PART_BYTES))
-    with Uploads(Bucket(unsteady, prefix), "audio/wav", Stop()) as uploads:
-        uploads.grown(growing.path)
+    with StemUploads(Bucket(unsteady, prefix), "audio/wav", CancelToken()) as uploads:
+        uploads.file_grew(growing.path)
         uploads.finish()
         assert front.failures == []
         growing.grow()
-        uploads.grown(growing.path)
-        uploads.finished(growing.close())
+        uploads.file_grew(growing.path)
+        uploads.file_finished(growing.close())
         uploads.finish()
     assert parts(storage, prefix) == []
     assert storage.get_object(f"{prefix}/vocals.wav") == growing.path.read_bytes()
@@ -159,9 +162,9 @@ def test_an_upload_that_is_gone_gets_the_whole_file(
     front, unsteady = flaky
     front.failures = failures
     growing.path.write_bytes(RANDOM.bytes(2 * PART_BYTES))
-    with Uploads(Bucket(unsteady, prefix), "audio/wav", Stop()) as uploads:
-        uploads.grown(growing.path)
-        uploads.finished(growing.close())
+    with StemUploads(Bucket(unsteady, prefix), "audio/wav", CancelToken()) as uploads:
+        uploads.file_grew(growing.path)
+        uploads.file_finished(growing.close())
         uploads.finish()
     assert front.failures == []
     assert parts(storage, prefix) == []
@@ -176,7 +179,7 @@ class Heard:
         self.after: dict[int, Callable[[], None]] = {}
         self.completed = False
 
-    def put(self, number: int, _body: bytes) -> None:
+    def upload_part(self, number: int, _body: bytes) -> None:
         self.numbers.append(number)
         self.after.get(number, lambda: None)()
 
@@ -195,12 +198,12 @@ def set_parts(path: Path, count: int) -> None:
 
 def test_a_file_forgotten_on_its_way_is_not_completed_with_a_hole(growing: Growing) -> None:
     heard = Heard()
-    early = EarlyUpload(growing.path, lambda: heard)
-    heard.after = {3: early.forget}
+    stream = MultipartStream(growing.path, lambda: heard)
+    heard.after = {3: stream.stop}
     set_parts(growing.path, 2)
-    early.advance(lambda: None)
+    stream.upload_ready_parts(lambda: None)
     set_parts(growing.path, 4)
-    assert not early.finish(lambda: None)
+    assert not stream.finish(lambda: None)
     assert (heard.numbers, heard.completed) == ([2, 3], False)
 
 
@@ -213,11 +216,11 @@ def test_a_file_of_which_much_is_left_is_sent_as_a_whole(
 ) -> None:
     """That goes in parallel; what is left goes one part after the other."""
     heard = Heard()
-    early = EarlyUpload(growing.path, lambda: heard)
+    stream = MultipartStream(growing.path, lambda: heard)
     set_parts(growing.path, on_disk)
-    early.advance(lambda: None)
+    stream.upload_ready_parts(lambda: None)
     set_parts(growing.path, all_parts)
-    assert early.finish(lambda: None) == sent
+    assert stream.finish(lambda: None) == sent
     early_parts = list(range(2, on_disk + 1))
     rest = [*range(on_disk + 1, all_parts + 1), 1]
     assert heard.numbers == (early_parts + rest if sent else early_parts)
@@ -233,8 +236,8 @@ def test_storage_that_refuses_is_told_while_the_model_is_at_work(
     growing.path.write_bytes(RANDOM.bytes(2 * PART_BYTES))
 
     def work() -> None:
-        with Uploads(Bucket(closed, prefix), "audio/wav", Stop()) as uploads:
-            uploads.grown(growing.path)
+        with StemUploads(Bucket(closed, prefix), "audio/wav", CancelToken()) as uploads:
+            uploads.file_grew(growing.path)
             while True:
                 uploads.check()
 

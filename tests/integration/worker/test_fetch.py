@@ -9,7 +9,7 @@ from tests.support.web import QUERY, Request, Web, answer, give, in_turn
 
 from splitjob.errors import ErrorCode
 from splitjob_worker.scratch import Scratch
-from splitjob_worker.source.fetch import Limits
+from splitjob_worker.source.fetch import DownloadLimits
 
 
 def test_a_file_arrives_whole(web: Web, tmp_path: Path) -> None:
@@ -124,7 +124,7 @@ def test_a_source_that_the_limit_of_the_scratch_disk_cannot_take(web: Web, tmp_p
     folder.mkdir()
     (tmp_path / "beside").write_bytes(bytes(2_000_000))
     url = web.serve("/x", lambda one: give(one, bytes(5_000_000)))
-    limits = Limits(max_bytes=1 << 30, first_wait=0.01)
+    limits = DownloadLimits(max_bytes=1 << 30, first_wait=0.01)
     failure = refused(url, folder / "x", limits, scratch=Scratch(folder, limit=4_500_000))
     assert failure.code is ErrorCode.WORKER_STORAGE
     assert not failure.retryable, "the limit is the same in the next attempt"
@@ -142,7 +142,7 @@ def test_a_source_that_the_disk_cannot_take(web: Web, tmp_path: Path) -> None:
         request.end_headers()
         request.wfile.write(bytes(1000))
 
-    failure = refused(web.serve("/x", giant), tmp_path / "x", Limits(max_bytes=1 << 62))
+    failure = refused(web.serve("/x", giant), tmp_path / "x", DownloadLimits(max_bytes=1 << 62))
     assert failure.code is ErrorCode.WORKER_STORAGE
     assert failure.retryable
     assert not (tmp_path / "x").exists()

@@ -10,8 +10,8 @@ from tests.support.waiting import patience
 from tests.support.web import Handler, Request, Web
 
 from splitjob.errors import ErrorCode
-from splitjob_worker.source.fetch import Limits
-from splitjob_worker.stopping import Stop, Stopped
+from splitjob_worker.cancellation import Cancelled, CancelToken
+from splitjob_worker.source.fetch import DownloadLimits
 
 
 def trickle(request: Request) -> None:
@@ -26,7 +26,7 @@ def trickle(request: Request) -> None:
 
 def test_a_trickle_is_not_borne(web: Web, tmp_path: Path) -> None:
     """Acceptance 28."""
-    limits = Limits(1 << 20, first_wait=0.01, window_seconds=0.5)
+    limits = DownloadLimits(1 << 20, first_wait=0.01, window_seconds=0.5)
     failure = refused(web.serve("/x", trickle), tmp_path / "x", limits)
     assert failure.code is ErrorCode.SOURCE_TIMEOUT
     assert failure.retryable
@@ -58,7 +58,9 @@ def test_an_answer_that_trickles_in_is_not_borne(
     web: Web, tmp_path: Path, handler: Handler
 ) -> None:
     """Acceptance 28: also before the body, and in the body of a refusal."""
-    limits = Limits(1 << 20, attempts=2, first_wait=0.01, answer_seconds=0.5, total_seconds=20)
+    limits = DownloadLimits(
+        1 << 20, attempts=2, first_wait=0.01, answer_seconds=0.5, total_seconds=20
+    )
     began = time.monotonic()
     failure = refused(web.serve("/x", handler), tmp_path / "x", limits)
     assert failure.code is ErrorCode.SOURCE_TIMEOUT
@@ -76,7 +78,7 @@ def test_what_is_said_between_the_bytes_of_a_body_gives_it_no_more_time(
         request.wfile.write(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5;")
         drip(request, b"x")
 
-    limits = Limits(1 << 20, attempts=2, first_wait=0.01, idle_seconds=0.5)
+    limits = DownloadLimits(1 << 20, attempts=2, first_wait=0.01, idle_seconds=0.5)
     failure = refused(web.serve("/x", framing_drips), tmp_path / "x", limits)
     assert failure.code is ErrorCode.SOURCE_TIMEOUT
     assert len(web.requests) == 2
@@ -89,20 +91,20 @@ def test_a_slow_body_has_more_time_than_its_headers(web: Web, tmp_path: Path) ->
         request.end_headers()
         drip(request, bytes(100), times=10)
 
-    limits = Limits(1 << 20, answer_seconds=0.5)
+    limits = DownloadLimits(1 << 20, answer_seconds=0.5)
     assert download(web.serve("/x", slow), tmp_path / "x", limits) == 1000
 
 
 def test_silence_is_not_borne(web: Web, tmp_path: Path) -> None:
     """Acceptance 28."""
-    limits = Limits(1 << 20, attempts=2, first_wait=0.01, idle_seconds=0.2)
+    limits = DownloadLimits(1 << 20, attempts=2, first_wait=0.01, idle_seconds=0.2)
     failure = refused(web.serve("/x", lambda _request: time.sleep(1)), tmp_path / "x", limits)
     assert failure.code is ErrorCode.SOURCE_TIMEOUT
 
 
 def test_the_time_for_all_of_it_is_over(web: Web, tmp_path: Path) -> None:
     """Acceptance 28: what trickles in ends at that time, and is no broken connection."""
-    limits = Limits(1 << 20, first_wait=0.01, total_seconds=0.4)
+    limits = DownloadLimits(1 << 20, first_wait=0.01, total_seconds=0.4)
     began = time.monotonic()
     failure = refused(web.serve("/x", trickle), tmp_path / "x", limits)
     assert failure.code is ErrorCode.SOURCE_TIMEOUT
@@ -110,9 +112,9 @@ def test_the_time_for_all_of_it_is_over(web: Web, tmp_path: Path) -> None:
 
 
 def test_stopping_ends_a_download(web: Web, tmp_path: Path) -> None:
-    stop = Stop()
-    threading.Timer(0.3, stop.set).start()
+    cancel = CancelToken()
+    threading.Timer(0.3, cancel.cancel).start()
     began = time.monotonic()
-    with pytest.raises(Stopped):
-        download(web.serve("/x", trickle), tmp_path / "x", stop=stop)
+    with pytest.raises(Cancelled):
+        download(web.serve("/x", trickle), tmp_path / "x", cancel=cancel)
     assert time.monotonic() - began < patience(10)

@@ -11,7 +11,7 @@ from tests.support.web import Request, Web, answer
 
 from splitjob.addresses import parse_networks
 from splitjob.errors import ErrorCode, Failure
-from splitjob_worker.stopping import Stop
+from splitjob_worker.cancellation import CancelToken
 from splitjob_worker.upload import targets as upload
 from splitjob_worker.upload.targets import PresignedUrls
 
@@ -21,7 +21,7 @@ HERE = parse_networks("127.0.0.0/8")
 def put(url: str, folder: Path, size: int = 5000) -> None:
     stem = folder / "vocals.wav"
     stem.write_bytes(bytes(size))
-    PresignedUrls({"vocals": url}, HERE, Stop()).put(stem, "audio/wav")
+    PresignedUrls({"vocals": url}, HERE, CancelToken()).upload_file(stem, "audio/wav")
 
 
 @pytest.mark.timeout(20)

@@ -12,10 +12,11 @@ from bench.audio_files import Samples, tones
 from bench.normalising import normalisation
 from splitjob.errors import ErrorCode, Failure
 from splitjob.models import ModelFile
+from splitjob_worker.cancellation import Cancelled
 from splitjob_worker.engine import weights
-from splitjob_worker.machine import cpus
+from splitjob_worker.engine.options import Options, Remainder
+from splitjob_worker.machine import cpu_count
 from splitjob_worker.spool import Spool, SpoolWriter
-from splitjob_worker.stopping import Stopped
 
 torch: Any = pytest.importorskip("torch")
 
@@ -25,8 +26,6 @@ from demucs.hf import load_safetensors_model  # noqa: E402
 
 from splitjob_worker.engine import device as devices  # noqa: E402
 from splitjob_worker.engine.separator import (  # noqa: E402
-    Options,
-    Remainder,
     Separation,
     Separator,
 )
@@ -181,7 +180,7 @@ def test_progress_counts_segments_to_the_end(
 ) -> None:
     shares: list[float] = []
     stems_of(separator, spooled(mixture, tmp_path), on_progress=shares.append)
-    done = [2, 4, 5] if cpus() % 2 == 0 else [1, 2, 3, 4, 5]  # an even number runs two at once
+    done = [2, 4, 5] if cpu_count() % 2 == 0 else [1, 2, 3, 4, 5]  # an even number runs two at once
     assert shares == pytest.approx([count / 5 for count in done])
 
 
@@ -190,10 +189,12 @@ def test_stopping_between_segments(separator: Separator, mixture: Samples, tmp_p
 
     def check() -> None:
         if shares:
-            raise Stopped
+            raise Cancelled
 
-    with pytest.raises(Stopped):
-        stems_of(separator, spooled(mixture, tmp_path), on_progress=shares.append, check_stop=check)
+    with pytest.raises(Cancelled):
+        stems_of(
+            separator, spooled(mixture, tmp_path), on_progress=shares.append, check_cancelled=check
+        )
     assert len(shares) == 1
 
 

@@ -19,19 +19,21 @@ from bench.normalising import normalisation
 from splitjob.errors import ErrorCode, Failure
 from splitjob.models import load_registry
 from splitjob_worker import pipeline as songs
+from splitjob_worker.cancellation import Cancelled
 from splitjob_worker.engine import weights
-from splitjob_worker.pipeline import Output, Song, Unwatched, separate_song
+from splitjob_worker.engine.options import Options, Remainder
+from splitjob_worker.pipeline import SeparatedSong, separate_song
 from splitjob_worker.reporting.progress import Progress
 from splitjob_worker.scratch import Scratch
 from splitjob_worker.spool import Spool, SpoolWriter
-from splitjob_worker.stems.clipping import ClipMode
-from splitjob_worker.stems.encode import EncodedStem, Encoding, StemFile
+from splitjob_worker.stems.encode import StemFile
+from splitjob_worker.stems.encoding import ClipMode, Encoding
+from splitjob_worker.stems.output import EncodedStem, NoObserver, StemOutput
 from splitjob_worker.stems.stem_writer import StemWriter
-from splitjob_worker.stopping import Stopped
 
 pytest.importorskip("torch")
 
-from splitjob_worker.engine.separator import Options, Remainder, Separator
+from splitjob_worker.engine.separator import Separator
 
 RATE = 44100
 SECONDS = 4  # of more than one block
@@ -72,13 +74,13 @@ def run(
     folders: tuple[Path, Path],
     encoding: Encoding | None = None,
     **changes: Any,
-) -> Song:
+) -> SeparatedSong:
     files, scratch = folders
-    output = Output(
+    output = StemOutput(
         encoding or Encoding(),
         files,
         changes.pop("scratch", Scratch(scratch)),
-        changes.pop("watcher", Unwatched()),
+        changes.pop("observer", NoObserver()),
     )
     return separate_song(
         separator,
@@ -174,8 +176,8 @@ def test_a_file_is_taken_while_others_are_still_made(
     taken: list[str] = []
     rest_is_there = threading.Event()
 
-    class Taking(Unwatched):
-        def finished(self, stem: EncodedStem) -> None:
+    class Taking(NoObserver):
+        def file_finished(self, stem: EncodedStem) -> None:
             take(stem)
 
     def take(stem: EncodedStem) -> None:
@@ -186,7 +188,7 @@ def test_a_file_is_taken_while_others_are_still_made(
             assert rest_is_there.wait(120)
         taken.append(stem.report.name)
 
-    made = run(separator, mixture, folders, watcher=Taking())
+    made = run(separator, mixture, folders, observer=Taking())
     assert [stem.report.name for stem in made.stems] == ["vocals", "bass", "rest"]
     assert sorted(taken) == ["bass", "rest", "vocals"]
 
@@ -197,11 +199,11 @@ def test_encoders_let_the_model_go_first(
 ) -> None:
     priorities: set[int] = set()
 
-    class Asking(Unwatched):
-        def grown(self, _path: Path) -> None:
+    class Asking(NoObserver):
+        def file_grew(self, _path: Path) -> None:
             priorities.add(os.getpriority(os.PRIO_PROCESS, threading.get_native_id()))
 
-    run(separator, mixture, folders, watcher=Asking())
+    run(separator, mixture, folders, observer=Asking())
     assert min(priorities) > os.nice(0)
 
 
@@ -234,10 +236,10 @@ def test_a_slow_disk_slows_the_model(
         def stage(self, _name: str) -> Iterator[Callable[[float], None]]:
             yield shares.append
 
-    monkeypatch.setattr(songs, "QUEUED", 2)
+    monkeypatch.setattr(songs, "MAX_QUEUED", 2)
     monkeypatch.setattr(StemWriter, "write", slow)
     short = Options(segment=0.5)  # more of them than the queues hold, two at a time
-    made = run(separator, mixture, folders, options=short, progress=Noting(), check_stop=look)
+    made = run(separator, mixture, folders, options=short, progress=Noting(), check_cancelled=look)
     (came_to,) = [-share for share in shares if share < 0]
     assert 0 < came_to < 1
     assert max(shares) == shares[-1] == pytest.approx(1.0)
@@ -252,10 +254,10 @@ def test_told_to_stop_in_the_middle(
     def stop() -> None:
         calls.append(len(left(folders)))
         if calls[-1] >= 5:  # spools and files are under way; one file may be given up already
-            raise Stopped
+            raise Cancelled
 
-    with pytest.raises(Stopped):
-        run(separator, mixture, folders, check_stop=stop)
+    with pytest.raises(Cancelled):
+        run(separator, mixture, folders, check_cancelled=stop)
     assert left(folders) == []
 
 
@@ -278,11 +280,11 @@ def test_told_to_stop_while_a_file_is_made_again(
     def stop() -> None:
         if again.is_set():
             may_go_on.set()
-            raise Stopped
+            raise Cancelled
 
     monkeypatch.setattr(Spool, "blocks", slow)
-    with pytest.raises(Stopped):
-        run(separator, mixture, folders, check_stop=stop)
+    with pytest.raises(Cancelled):
+        run(separator, mixture, folders, check_cancelled=stop)
     assert left(folders) == []
 
 
@@ -300,12 +302,12 @@ def test_a_disk_that_fills_up_ends_the_song(
 def test_what_takes_the_files_may_fail(
     separator: Separator, mixture: Spool, folders: tuple[Path, Path]
 ) -> None:
-    class Refusing(Unwatched):
-        def finished(self, stem: EncodedStem) -> None:
+    class Refusing(NoObserver):
+        def file_finished(self, stem: EncodedStem) -> None:
             raise Failure(ErrorCode.UPLOAD_FAILED, f"no {stem.path.name}")
 
     with pytest.raises(Failure) as caught:
-        run(separator, mixture, folders, watcher=Refusing())
+        run(separator, mixture, folders, observer=Refusing())
     assert caught.value.code is ErrorCode.UPLOAD_FAILED
     assert left(folders) == []
 
@@ -356,7 +358,10 @@ def test_a_rate_and_tags_of_ones_own(
     separator: Separator, mixture: Spool, folders: tuple[Path, Path]
 ) -> None:
     made = run(
-        separator, mixture, folders, Encoding("flac", sample_rate=48000, tags={"title": "Song"})
+        separator,
+        mixture,
+        folders,
+        Encoding("flac", sample_rate=48000, tags={"title": "Song"}),
     )
     for stem in made.stems:
         assert stem.report.frames == SECONDS * 48000

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from splitjob_worker.stems import clipping, tags, wav
-from splitjob_worker.stems.clipping import ClipMode
+from splitjob_worker.stems.encoding import ClipMode
 
 PEAKS = {"drums": 1.25, "bass": 0.5, "vocals": 2.0}
 

@@ -20,13 +20,13 @@ from splitjob_worker import run as entry
     ],
 )
 def test_the_exit_status_says_how_it_ended(finished: WorkerReport, status: int) -> None:
-    assert entry._exit_status(finished) == status
+    assert entry.exit_status_of(finished) == status
 
 
 def test_a_defect_tells_its_place_and_not_its_text() -> None:
     with pytest.raises(KeyError) as caught:
         os.environ["SECRET?X-AMZ-SIGNATURE=SECRET"]
-    failure = entry._failure_of(caught.value)
+    failure = entry.failure_of(caught.value)
     assert failure.code is ErrorCode.INTERNAL_ERROR
     assert failure.message.startswith("a defect of this service: KeyError at ")
     assert "SECRET" not in failure.message
@@ -35,5 +35,5 @@ def test_a_defect_tells_its_place_and_not_its_text() -> None:
 @pytest.mark.parametrize("number", [28, 122, 27, 5, 30])
 def test_a_full_or_broken_disk_is_no_defect(number: int) -> None:
     """Acceptance 50."""
-    failure = entry._failure_of(OSError(number, "x"))
+    failure = entry.failure_of(OSError(number, "x"))
     assert failure.code is ErrorCode.WORKER_STORAGE

@@ -15,7 +15,7 @@ from splitjob.errors import Failure
 from splitjob_worker.cli.separate.console import Console, Progress
 from splitjob_worker.cli.separate.layout import Layout, LayoutError, Workspace
 from splitjob_worker.cli.separate.options import Arguments, parse
-from splitjob_worker.cli.separate.track import Tracks
+from splitjob_worker.cli.separate.track import TrackSeparation
 from splitjob_worker.normalisation import Normalisation
 from splitjob_worker.source.audio import Decoded
 
@@ -157,7 +157,7 @@ def test_no_name_leaves_the_folder(name: str) -> None:
 def test_the_terminal_obeys_no_name(capsys: pytest.CaptureFixture[str]) -> None:
     console = Console(as_json=False)
     console.say("Separating track \x1b[2J\rö.mp3\nnext")
-    console.complain("\x9b1A\x7f.mp3: no")
+    console.warn("\x9b1A\x7f.mp3: no")
     told = capsys.readouterr()
     assert told.out == "Separating track \\x1b[2J\\x0dö.mp3\nnext\n"
     assert told.err == "separate: \\x9b1A\\x7f.mp3: no\n"
@@ -257,7 +257,7 @@ def test_folders_that_were_there_stay(tmp_path: Path) -> None:
 
 def encoding(words: str, input_rate: int) -> Any:
     nothing = cast("Any", None)
-    tracks = Tracks(parse([*words.split(), "song.wav"]), *[nothing] * 6)
+    tracks = TrackSeparation(parse([*words.split(), "song.wav"]), *[nothing] * 6)
     decoded = Decoded(480, 480, input_rate, 2, Normalisation(0.0, 1.0), tags={"title": "Song"})
     return tracks.encoding(decoded, 44100)
 

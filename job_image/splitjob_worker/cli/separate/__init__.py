@@ -1,9 +1,9 @@
-"""`track-tree-audio separate`: songs on this machine become stems, as with the `demucs` command.
+"""`track-tree-audio separate`: separates songs on this machine, as the `demucs` command does.
 
-- `parser`, `options`: the command line, Demucs' own options and ours, and what is refused;
-- `models`: the model asked for, and what to do where its weights are missing;
+- `parser`, `options`: the command line, Demucs' own options and ours, and its checks;
+- `models`: the model asked for, and what to do if its weights are missing;
 - `layout`: where the files go;
 - `track`: one song from its file to its stems;
-- `console`: what people and programs are told;
+- `console`: what is printed for people and programs;
 - `command`: all songs, and the exit status.
 """

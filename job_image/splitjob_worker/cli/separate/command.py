@@ -1,4 +1,4 @@
-"""`track-tree-audio separate`: all songs, one after the other, and the exit status."""
+"""`track-tree-audio separate`: one song after the other, and the exit status."""
 
 import logging
 import os
@@ -14,20 +14,21 @@ from typing import TYPE_CHECKING
 
 from splitjob.errors import ErrorCode, Failure
 from splitjob.result import EXIT_BAD_INPUT, EXIT_DEFECT, EXIT_DONE, EXIT_TRANSIENT
+from splitjob_worker import deferred
+from splitjob_worker.cancellation import Cancelled, CancelToken, run_in_thread
 from splitjob_worker.cli.separate import models
 from splitjob_worker.cli.separate.console import Console
 from splitjob_worker.cli.separate.layout import Layout, LayoutError, Workspace
-from splitjob_worker.cli.separate.models import Chosen
+from splitjob_worker.cli.separate.models import ModelChoice
 from splitjob_worker.cli.separate.options import Arguments, parse
-from splitjob_worker.cli.separate.track import Tracks
+from splitjob_worker.cli.separate.track import TrackSeparation
 from splitjob_worker.engine import weights
+from splitjob_worker.engine.options import Remainder
 from splitjob_worker.machine import (
     hide_from_children,
-    reuse_memory,
-    without_collection,
-    yield_idle_cpus,
+    keep_freed_memory,
+    limit_openmp_spinning,
 )
-from splitjob_worker.stopping import Stop, Stopped, in_thread
 
 if TYPE_CHECKING:
     from splitjob_worker.engine.separator import Separator
@@ -47,8 +48,8 @@ _STATUS = {
     ErrorCode.WORKER_OOM: EXIT_TRANSIENT,
     ErrorCode.WORKER_STORAGE: EXIT_DISK,
     ErrorCode.INTERNAL_ERROR: EXIT_DEFECT,
-}  # all else is the song's: EXIT_BAD_INPUT
-# With these, the songs that are still to come would fare no better.
+}  # every other code concerns the song itself: EXIT_BAD_INPUT
+# With these, the remaining songs would fail in the same way.
 _FATAL = {
     ErrorCode.REQUEST_INVALID,
     ErrorCode.MODEL_UNAVAILABLE,
@@ -56,7 +57,7 @@ _FATAL = {
     ErrorCode.GPU_ERROR,
     ErrorCode.GPU_OOM,
 }
-_GRACE_SECONDS = 3.0  # for work to end by itself once it was told to; a forward pass may take more
+_GRACE_SECONDS = 3.0  # for work to end by itself when cancelled; a forward pass may take longer
 _POLL_SECONDS = 0.1
 
 
@@ -75,18 +76,18 @@ def main(argv: Sequence[str]) -> int:
             return EXIT_DONE
         return _Command(arguments, console).run()
     except Failure as failure:
-        console.complain(failure.message)
+        console.warn(failure.message)
         return _STATUS.get(failure.code, EXIT_BAD_INPUT)
 
 
 class _Command:
-    """One call of the command."""
+    """One run of the command."""
 
     def __init__(self, arguments: Arguments, console: Console) -> None:
         self._arguments = arguments
         self._console = console
         self._tracks = [Path(file) for file in arguments.files]
-        self._stop = Stop()
+        self._cancel = CancelToken()
         self._signal = 0
         self._status = EXIT_DONE
 
@@ -96,71 +97,78 @@ class _Command:
         Raises:
             Failure: none can be separated.
         """
-        arguments = self._arguments
-        if arguments.jobs:
-            self._console.complain("-j is ignored: one song at a time, with all CPUs")
+        if self._arguments.jobs:
+            self._console.warn("-j is ignored: one song at a time, with all CPUs")
         try:
-            chosen = models.choose(arguments.model, arguments.repo)
-            chosen.check(arguments.stem, arguments.segment)
-            layout = self._layout(chosen)
-            hide_from_children()
-            yield_idle_cpus()
-            reuse_memory(chosen.record.segment_seconds)
-            self._listen()
-            workspace = _workspace(layout.folder)
+            choice, layout, workspace = self._prepare()
         except Failure as failure:
             for track in self._tracks:
                 self._record_failure(track, failure)
             raise
         with workspace:
-            loading = in_thread(lambda: self._load(chosen))
-            tracks = Tracks(
-                arguments, chosen, loading, layout, workspace, self._console, self._stop.check
-            )
-            work = in_thread(lambda: self._separate_all(tracks))
+            loading = run_in_thread(lambda: self._load(choice))
+            separation = TrackSeparation(
+                self._arguments, choice, loading, layout, workspace, self._console,
+                self._cancel.check,
+            )  # fmt: skip
+            work = run_in_thread(lambda: self._separate_all(separation))
             status = self._wait(work)
         if not (work.done() and loading.done()):
-            # A thread that is deep in torch cannot be ended, but there is nothing left for it.
+            # A thread inside torch cannot be ended, but there is nothing left for it to do.
             sys.stdout.flush()
             sys.stderr.flush()
             os._exit(status)
         return status
 
-    def _layout(self, chosen: Chosen) -> Layout:
+    def _prepare(self) -> tuple[ModelChoice, Layout, Workspace]:
+        """Check everything that can be checked before torch is loaded, and set the process up."""
+        arguments = self._arguments
+        choice = models.choose(arguments.model, arguments.repo)
+        choice.check(arguments.stem, arguments.segment)
+        layout = self._layout(choice)
+        hide_from_children()
+        limit_openmp_spinning()
+        keep_freed_memory(choice.record.segment_seconds)
+        self._listen_for_signals()
+        return choice, layout, _workspace(layout.folder)
+
+    def _layout(self, choice: ModelChoice) -> Layout:
         arguments = self._arguments
         layout = Layout(
-            Path(os.path.normpath(arguments.out / chosen.record.name)),
+            Path(os.path.normpath(arguments.out / choice.record.name)),
             arguments.template,
             arguments.format,
         )
         try:
-            layout.check(self._tracks, arguments.outputs(chosen.record.stems))
+            layout.check(self._tracks, arguments.outputs(choice.record.stems))
         except LayoutError as error:
             raise Failure(ErrorCode.REQUEST_INVALID, str(error)) from None
         return layout
 
-    def _separate_all(self, tracks: Tracks) -> int:
-        """Separate the songs; a bad one does not keep the others from being separated."""
-        self._console.say(f"Separated tracks will be stored in {tracks.layout.folder.resolve()}")
+    def _separate_all(self, separation: TrackSeparation) -> int:
+        """Separate the songs; one that fails does not stop the others."""
+        self._console.say(
+            f"Separated tracks will be stored in {separation.layout.folder.resolve()}"
+        )
         fatal: Failure | None = None
         for track in self._tracks:
-            self._stop.check()
+            self._cancel.check()
             if fatal is not None:
                 self._record_failure(track, fatal)
                 continue
             self._console.say(f"Separating track {track}")
-            failure = self._separate(tracks, track)
+            failure = self._separate(separation, track)
             if failure is not None:
-                self._console.complain(f"{track}: {failure.message}")
+                self._console.warn(f"{track}: {failure.message}")
                 self._record_failure(track, failure)
                 self._status = self._status or _STATUS.get(failure.code, EXIT_BAD_INPUT)
                 fatal = failure if failure.code in _FATAL else None
         return self._status
 
-    def _separate(self, tracks: Tracks, track: Path) -> Failure | None:
+    def _separate(self, separation: TrackSeparation, track: Path) -> Failure | None:
         """Separate one song; return why it could not be."""
         try:
-            result = tracks.separate(track)
+            result = separation.separate(track)
         except Failure as failure:
             return failure
         except BrokenPipeError:
@@ -169,7 +177,7 @@ class _Command:
             return _disk_failure(error)
         except MemoryError:
             return Failure(ErrorCode.WORKER_OOM, "the memory does not suffice for this song")
-        except Exception as error:  # noqa: BLE001 - the other songs have nothing to do with it
+        except Exception as error:  # noqa: BLE001 - the other songs are still to be separated
             return self._defect(error)
         self._console.record(result)
         if self._arguments.verbose:
@@ -177,23 +185,24 @@ class _Command:
             self._console.say(f"  {steps}")
         return None
 
-    @without_collection()
-    def _load(self, chosen: Chosen) -> "Separator":
-        """Check the weights and bring the model up, beside the first song's decoding."""
-        found = in_thread(lambda: weights.find(chosen.record, chosen.folder))
-        from splitjob_worker.engine.device import best_device  # noqa: PLC0415 - seconds of import
-        from splitjob_worker.engine.separator import Remainder, Separator  # noqa: PLC0415
-
+    def _load(self, choice: ModelChoice) -> "Separator":
+        """Check the weights and load the model, beside the first song's decoding."""
         arguments = self._arguments
-        device = best_device() if arguments.device == "auto" else arguments.device
-        stems = None if arguments.stem is None else [arguments.stem]
-        rest = None
-        if arguments.rest is not None:
-            rest = Remainder(arguments.rest, "add" if arguments.other_method == "add" else "minus")
-        separator = Separator(found.result(), device, stems, arguments.precision, rest)
+        remainder = None
+        if arguments.remainder is not None:
+            adds = arguments.other_method == "add"
+            remainder = Remainder(arguments.remainder, "add" if adds else "minus")
+        separator = deferred.load_separator(
+            lambda: weights.find(choice.record, choice.folder),
+            arguments.device,
+            None if arguments.stem is None else [arguments.stem],
+            arguments.precision,
+            remainder,
+        )
         if arguments.device == "auto":
+            kind = separator.device.type
             no_gpu = ": torch finds no GPU here (with -d cuda, that would be an error)"
-            self._console.complain(f"running on {device}{no_gpu if device == 'cpu' else ''}")
+            self._console.warn(f"running on {kind}{no_gpu if kind == 'cpu' else ''}")
         return separator
 
     def _defect(self, error: Exception) -> Failure:
@@ -216,25 +225,25 @@ class _Command:
             }
         )
 
-    def _listen(self) -> None:
-        """Let Ctrl-C and the like end the work in order; `nohup` stays what it is."""
+    def _listen_for_signals(self) -> None:
+        """Let Ctrl-C and the like cancel the work; what `nohup` ignores stays ignored."""
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             if number is not signal.SIGHUP or signal.getsignal(number) is not signal.SIG_IGN:
                 signal.signal(number, self._on_signal)
 
     def _on_signal(self, number: int, _frame: FrameType | None) -> None:
         self._signal = number
-        self._stop.set()
+        self._cancel.cancel()
 
     def _wait(self, work: Future[int]) -> int:
-        """Wait for the work's end, or, once told to stop, a little longer at most."""
-        while not (work.done() or self._stop.is_set()):
+        """Wait until the work ends, or, once cancelled, a few seconds at most."""
+        while not (work.done() or self._cancel.cancelled):
             wait([work], _POLL_SECONDS)
         wait([work], _GRACE_SECONDS)
         if work.done():
-            with suppress(Stopped):
+            with suppress(Cancelled):
                 return work.result()
-        self._console.complain("interrupted")
+        self._console.warn("interrupted")
         return _EXIT_SIGNAL + self._signal
 
 

@@ -1,4 +1,4 @@
-"""What is said: sentences for people, a bar on a terminal, lines of JSON for programs."""
+"""What the command prints: sentences and a progress bar for people, JSON for programs."""
 
 import json
 import sys
@@ -6,11 +6,13 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from io import TextIOWrapper
-from typing import Any
+from typing import Any, TypeAlias
 
 from tqdm import tqdm
 
-# Names of files may hold such, and a terminal would obey them.
+ProgressBar: TypeAlias = Any  # tqdm's, which has no types
+
+# File names may hold control characters, which a terminal would obey.
 _CONTROLS = {code: f"\\x{code:02x}" for code in (*range(32), *range(127, 160)) if code != ord("\n")}
 
 
@@ -18,32 +20,32 @@ class Console:
     """Standard output and standard error.
 
     Args:
-        as_json: standard output belongs to programs; what people are told goes to standard error.
+        as_json: standard output is for programs; sentences go to standard error.
     """
 
     def __init__(self, *, as_json: bool) -> None:
         self._as_json = as_json
         for stream in (sys.stdout, sys.stderr):
-            if isinstance(stream, TextIOWrapper):  # a file's name may be no text at all
+            if isinstance(stream, TextIOWrapper):  # a file's name may not be text
                 stream.reconfigure(errors="backslashreplace")
 
     def say(self, text: str) -> None:
-        """Tell people."""
+        """Print a sentence."""
         stream = sys.stderr if self._as_json else sys.stdout
         print(text.translate(_CONTROLS), file=stream, flush=True)
 
-    def complain(self, text: str) -> None:
-        """Tell people what went wrong, or other than they may think."""
+    def warn(self, text: str) -> None:
+        """Print what went wrong, or differs from what the user may expect."""
         print(f"separate: {text.translate(_CONTROLS)}", file=sys.stderr, flush=True)
 
     def record(self, content: dict[str, Any]) -> None:
-        """Tell programs: one line."""
+        """Print one line of JSON, if that was asked for."""
         if self._as_json:
             print(json.dumps(content), flush=True)
 
 
 class Progress:
-    """The stages of one song, timed, with a bar for the separation (`song.Stages`).
+    """The stages of one song, timed, with a bar for the separation (`pipeline.StageTimer`).
 
     Args:
         seconds: of the song.
@@ -58,7 +60,7 @@ class Progress:
 
     @contextmanager
     def stage(self, name: str, /) -> Iterator[Callable[[float], None]]:
-        """Run a stage; the function taken hears the share that is done, 0 to 1."""
+        """Run a stage; the context's value is called with the share that is done, 0 to 1."""
         began = time.monotonic()
         try:
             if name == "separate":
@@ -69,7 +71,7 @@ class Progress:
         finally:
             self.timings[name] = round((time.monotonic() - began) * 1000)
 
-    def _bar(self) -> Any:  # noqa: ANN401 - tqdm has no types
+    def _bar(self) -> ProgressBar:
         return tqdm(
             total=round(self._seconds, 2),
             unit="seconds",
@@ -78,5 +80,5 @@ class Progress:
             bar_format="{l_bar}{bar}| {n:.1f}/{total:.1f} [{elapsed}<{remaining}, {rate_fmt}]",
         )
 
-    def _advance(self, bar: Any, share: float) -> None:  # noqa: ANN401
+    def _advance(self, bar: ProgressBar, share: float) -> None:
         bar.update(share * self._seconds - bar.n)

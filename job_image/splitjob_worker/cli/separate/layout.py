@@ -1,4 +1,4 @@
-"""Where the files go: Demucs' names, whole files only, and nothing left behind.
+"""Where the files go: by Demucs' names, only when complete, and with nothing left behind.
 
 Everything is written into a hidden folder beside the output, on the same file system, and each
 finished file is renamed into its place.
@@ -24,7 +24,7 @@ class Layout:
     """The names of the files, below the output folder.
 
     Args:
-        folder: the model's, in the output folder.
+        folder: in the output folder, named after the model.
         template: with `{track}`, `{trackext}`, `{stem}`, `{ext}`, as `demucs --filename` has it.
         extension: of the format.
     """
@@ -56,14 +56,14 @@ class Layout:
         return path
 
     def check(self, tracks: Sequence[Path], stems: Sequence[str]) -> None:
-        """Refuse names that two songs would share, and such as a song has itself.
+        """Refuse names that two songs would share, or that are a song's own.
 
         Args:
             tracks: the songs.
             stems: of each.
 
         Raises:
-            LayoutError: with both songs.
+            LayoutError: the message names both songs.
         """
         songs = {os.path.realpath(track) for track in tracks}
         taken: dict[Path, Path] = {}
@@ -87,8 +87,8 @@ class Layout:
 class Workspace:
     """The hidden folder of one run, and the folders that the run had to make.
 
-    A context manager: at its end the hidden folder is gone, and so are the folders that it made
-    and that hold nothing.
+    A context manager: at its end, the hidden folder and those of the folders made that are empty
+    are deleted.
 
     Args:
         folder: where the results go; made with its parents where it is not there.
@@ -107,10 +107,10 @@ class Workspace:
             raise
 
     def prepare(self, places: Iterable[Path]) -> None:
-        """Make the folders of the places, and see that a file can be renamed into each.
+        """Make the folders of the places, and check that a file can be renamed into each.
 
         Raises:
-            OSError: a place cannot be written, because it is a folder, say, or its name too long.
+            OSError: a place cannot be written: it is a folder, say, or its name is too long.
         """
         for place in places:
             self._make(place.parent)
@@ -129,7 +129,7 @@ class Workspace:
             files: from where, to where.
 
         Raises:
-            OSError: a place cannot be written, because it is a folder, say.
+            OSError: a place cannot be written: it is a folder, say.
         """
         self.prepare(files.values())  # all of them, or none
         for source, target in files.items():

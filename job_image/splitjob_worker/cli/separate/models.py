@@ -1,4 +1,4 @@
-"""The model asked for: from the registry, or from a folder of one's own (`--repo`)."""
+"""The model asked for: from the registry, or from the user's own folder (`--repo`)."""
 
 import os
 import re
@@ -17,11 +17,11 @@ _OWN = "Weights from a folder of the user's; nothing is known of the right to us
 
 
 @dataclass(frozen=True)
-class Chosen:
+class ModelChoice:
     """A model, and the folder that its weights are in.
 
     Attributes:
-        record: what is known of it.
+        record: the registry's, or one made from the files.
         folder: of the weights; None: the package's own.
     """
 
@@ -29,7 +29,7 @@ class Chosen:
     folder: Path | None
 
     def check(self, stem: str | None, segment: float | None) -> None:
-        """Refuse what the model cannot do; the words are Demucs'.
+        """Refuse what the model cannot do, in Demucs' words.
 
         Args:
             stem: the only one wanted; None: all.
@@ -51,8 +51,8 @@ class Chosen:
             )
 
 
-def choose(name: str, repo: Path | None) -> Chosen:
-    """Return the model of a name, with its weights on disk, though not yet checked.
+def choose(name: str, repo: Path | None) -> ModelChoice:
+    """Return the model of a name. Its weights are on disk, but not checked yet.
 
     Args:
         name: as given with -n.
@@ -87,7 +87,7 @@ def listing(repo: Path | None) -> str:
     return "\n".join(lines)
 
 
-def _from_registry(name: str) -> Chosen:
+def _from_registry(name: str) -> ModelChoice:
     registry = _registry()
     if name not in registry:
         raise _unavailable(
@@ -100,11 +100,11 @@ def _from_registry(name: str) -> Chosen:
     needed = [f"{name}.yaml", *(file.name for file in record.files)]
     there = folder is not None and all((folder / one).is_file() for one in needed)
     if not there and not record.embedded:
-        raise _unavailable(_way_to_get(name, needed, folder))
-    return Chosen(record, folder)
+        raise _unavailable(_how_to_get(name, needed, folder))
+    return ModelChoice(record, folder)
 
 
-def _way_to_get(name: str, needed: list[str], folder: Path | None) -> str:
+def _how_to_get(name: str, needed: list[str], folder: Path | None) -> str:
     where = f"in {folder} ({ENV_MODEL_DIR})" if folder else f"here: {ENV_MODEL_DIR} is not set"
     target = folder or Path("models")
     return (
@@ -116,7 +116,7 @@ def _way_to_get(name: str, needed: list[str], folder: Path | None) -> str:
     )
 
 
-def _from_folder(name: str, repo: Path) -> Chosen:
+def _from_folder(name: str, repo: Path) -> ModelChoice:
     folder = _folder(repo)
     bag = folder / f"{name}.yaml"
     if not re.match(MODEL_PATTERN, name) or not bag.is_file():
@@ -130,10 +130,10 @@ def _from_folder(name: str, repo: Path) -> Chosen:
             _refuse_pickle(folder, signature)
             raise _unavailable(f"{bag} names {signature}.safetensors, which is not in {folder}")
     try:
-        return Chosen(models_cli.describe(name, folder, _OWN, pinned=False), folder)
+        return ModelChoice(models_cli.describe(name, folder, _OWN, pinned=False), folder)
     except models_cli.CommandError as error:
         raise _unavailable(str(error)) from None
-    except models_cli.UNLIKE_A_MODEL as error:
+    except models_cli.DESCRIBE_ERRORS as error:
         raise _unavailable(
             f"{bag} and its files do not describe a model of Demucs ({type(error).__name__})"
         ) from None

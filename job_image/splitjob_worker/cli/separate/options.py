@@ -1,6 +1,6 @@
-"""What was asked for, and what cannot be meant.
+"""What was asked for, checked.
 
-Nothing heavy is imported here, so that `--help` and a refusal come at once.
+Imports nothing that takes long, so that `--help` and errors come at once.
 """
 
 import argparse
@@ -8,14 +8,13 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, cast
+from typing import Literal
 
 from splitjob import formats
 from splitjob.resource import Format
 from splitjob_worker.cli.separate.parser import build_parser
-
-if TYPE_CHECKING:  # it loads numpy
-    from splitjob_worker.stems.clipping import ClipMode
+from splitjob_worker.engine.options import Precision
+from splitjob_worker.stems.encoding import BitDepth, ClipMode
 
 OtherMethod = Literal["none", "add", "minus"]
 
@@ -33,11 +32,11 @@ class Arguments:
         device: `auto`, `cpu`, `cuda` or `mps`.
         precision: of the calculation.
         stem: the one stem wanted (`--two-stems`); None: all.
-        other_method: what becomes of the others then.
-        shifts, overlap, segment, seed: as `engine.stream.Options`.
+        other_method: what is made of the other stems then.
+        shifts, overlap, segment, seed: as in `engine.options.Options`.
         format, bit_depth, bitrate_kbps, mp3_preset, clip_mode: of the files.
-        input_rate: the files have the rate of the input, not the model's.
-        jobs: asked for with -j; without effect.
+        input_rate: whether the files have the input's sample rate, not the model's.
+        jobs: given with -j; has no effect.
         json: one line of JSON for each song on standard output.
         verbose: timings, and the frames of a defect.
         list_models: list the models, separate nothing.
@@ -49,7 +48,7 @@ class Arguments:
     out: Path
     template: str
     device: str
-    precision: Literal["ieee", "tf32", "fp16", "bf16"]
+    precision: Precision
     stem: str | None
     other_method: OtherMethod
     shifts: int
@@ -57,10 +56,10 @@ class Arguments:
     segment: float | None
     seed: int
     format: Format
-    bit_depth: Literal[16, 24, 32]
+    bit_depth: BitDepth
     bitrate_kbps: int | None
     mp3_preset: int
-    clip_mode: "ClipMode"
+    clip_mode: ClipMode
     input_rate: bool
     jobs: int
     json: bool
@@ -68,21 +67,21 @@ class Arguments:
     list_models: bool
 
     @property
-    def rest(self) -> str | None:
-        """What all but the one stem is called; None: it is not wanted."""
+    def remainder(self) -> str | None:
+        """The name of the stem that holds all others; None: it is not wanted."""
         if self.stem is None or self.other_method == "none":
             return None
         return f"no_{self.stem}" if self.other_method == "add" else f"minus_{self.stem}"
 
     def outputs(self, stems: Sequence[str]) -> tuple[str, ...]:
-        """Return what is written of each song by a model that gives `stems`."""
+        """Return the names of the files' stems, for a model that gives `stems`."""
         if self.stem is None:
             return tuple(stems)
-        return (self.stem,) if self.rest is None else (self.stem, self.rest)
+        return (self.stem,) if self.remainder is None else (self.stem, self.remainder)
 
 
 def parse(words: Sequence[str]) -> Arguments:
-    """Understand a command line.
+    """Parse and check a command line.
 
     Raises:
         SystemExit: 0 after `--help`; 2 where it cannot be understood or is refused; the reason is
@@ -92,11 +91,13 @@ def parse(words: Sequence[str]) -> Arguments:
     end = words.index("--") if "--" in words else len(words)
     given = parser.parse_intermixed_args(words[:end])
     given.files += words[end + 1 :]  # whatever they begin with
-    form, bit_depth = cast("Format", given.format), 24 if given.int24 else 16
-    if given.float32:
-        bit_depth = 32
+    bit_depth: BitDepth = 32 if given.float32 else 24 if given.int24 else 16
     if not given.list_models:
-        _check(parser, given, form, bit_depth)
+        _check(parser, given, given.format, bit_depth)
+    return _arguments(given, bit_depth)
+
+
+def _arguments(given: argparse.Namespace, bit_depth: BitDepth) -> Arguments:
     return Arguments(
         files=tuple(given.files),
         model=given.name,
@@ -111,8 +112,8 @@ def parse(words: Sequence[str]) -> Arguments:
         overlap=given.overlap,
         segment=given.segment,
         seed=given.seed,
-        format=form,
-        bit_depth=cast("Literal[16, 24, 32]", bit_depth),
+        format=given.format,
+        bit_depth=bit_depth,
         bitrate_kbps=given.bitrate,
         mp3_preset=given.mp3_preset,
         clip_mode=given.clip_mode,
@@ -127,7 +128,7 @@ def parse(words: Sequence[str]) -> Arguments:
 def _check(
     parser: argparse.ArgumentParser, given: argparse.Namespace, form: Format, bit_depth: int
 ) -> None:
-    """Refuse what cannot be meant, before anything is loaded."""
+    """Refuse options that cannot be met, before anything is loaded."""
     if not given.files:
         parser.error("say which files to separate")
     for file in given.files:
@@ -138,15 +139,15 @@ def _check(
                 "nothing; download it first"
             )
     if bit_depth != 16:
-        complaint = formats.bit_depth_problem(form, bit_depth)
-        if complaint:
+        problem = formats.bit_depth_problem(form, bit_depth)
+        if problem:
             option = "--float32" if bit_depth == 32 else "--int24"
-            parser.error(f"{option} cannot be had here: {complaint}")
+            parser.error(f"{option} cannot be had here: {problem}")
     if given.bitrate is not None:
-        # The rate of a file that has the input's is known only later; 44.1 kHz is the usual one.
-        complaint = formats.bitrate_problem(form, given.bitrate, 44_100)
-        if complaint:
-            parser.error(f"--bitrate {given.bitrate} cannot be had: {complaint}")
+        # With --rate input, the files' rate is known only later; 44.1 kHz is the usual one.
+        problem = formats.bitrate_problem(form, given.bitrate, 44_100)
+        if problem:
+            parser.error(f"--bitrate {given.bitrate} cannot be had: {problem}")
     _check_template(parser, given.filename, form)
 
 

@@ -1,10 +1,10 @@
-"""The command line: the options of `demucs` 4.1.0 as they are there, and ours beside them."""
+"""The command line: the options of `demucs` 4.1.0, unchanged, and our own."""
 
 import argparse
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import NoReturn
 
 PROGRAM = "track-tree-audio separate"
 DEFAULT_MODEL = "htdemucs"
@@ -51,10 +51,10 @@ def build_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("files", nargs="*", metavar="FILE", help="songs, in any usual format")
     _add_model(parser.add_argument_group("model"))
-    _add_way(parser.add_argument_group("way of separating"))
+    _add_separation(parser.add_argument_group("way of separating"))
     _add_stems(parser.add_argument_group("stems"))
-    _add_files(parser)
-    _add_rest(parser)
+    _add_files(parser.add_argument_group("files"))
+    _add_output(parser)
     return parser
 
 
@@ -72,7 +72,7 @@ def _add_model(group: argparse._ArgumentGroup) -> None:
     group.add_argument("-s", "--sig", action=_Refused, nargs="?", reason=_SIGNATURE)
 
 
-def _add_way(group: argparse._ArgumentGroup) -> None:
+def _add_separation(group: argparse._ArgumentGroup) -> None:
     group.add_argument(
         "-d",
         "--device",
@@ -130,8 +130,7 @@ def _add_stems(group: argparse._ArgumentGroup) -> None:
     )
 
 
-def _add_files(parser: argparse.ArgumentParser) -> None:
-    group = parser.add_argument_group("files")
+def _add_files(group: argparse._ArgumentGroup) -> None:
     group.add_argument(
         "-o",
         "--out",
@@ -147,9 +146,26 @@ def _add_files(parser: argparse.ArgumentParser) -> None:
         help='names below that: "{track}", "{trackext}", "{stem}", "{ext}"; default '
         f'"{DEFAULT_TEMPLATE}"',
     )
-    form = group.add_mutually_exclusive_group()
+    _add_format(group)
+    group.add_argument(
+        "--clip-mode",
+        choices=["rescale", "clamp", "none", "shared", "tanh"],
+        default="rescale",
+        help="above full scale: turn the stem down (rescale, default), all stems alike (shared), "
+        "cut off (clamp), bend (tanh), or nothing (none)",
+    )
+    group.add_argument(
+        "--rate",
+        choices=["model", "input"],
+        default="model",
+        help="sample rate of the files: the model's (default) or the input's",
+    )
+
+
+def _add_format(group: argparse._ArgumentGroup) -> None:
+    formats = group.add_mutually_exclusive_group()
     for name in ("flac", "mp3", "m4a", "opus"):
-        form.add_argument(
+        formats.add_argument(
             f"--{name}",
             dest="format",
             action="store_const",
@@ -174,22 +190,9 @@ def _add_files(parser: argparse.ArgumentParser) -> None:
         default=2,
         help="2 for the best mp3 (default) to 7 for the fastest",
     )
-    group.add_argument(
-        "--clip-mode",
-        choices=["rescale", "clamp", "none", "shared", "tanh"],
-        default="rescale",
-        help="above full scale: turn the stem down (rescale, default), all stems alike (shared), "
-        "cut off (clamp), bend (tanh), or nothing (none)",
-    )
-    group.add_argument(
-        "--rate",
-        choices=["model", "input"],
-        default="model",
-        help="sample rate of the files: the model's (default) or the input's",
-    )
 
 
-def _add_rest(parser: argparse.ArgumentParser) -> None:
+def _add_output(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--json", action="store_true", help="one line of JSON for each song on standard output"
     )
@@ -206,7 +209,7 @@ def _device(text: str) -> str:
     return text
 
 
-def _at_least(least: int) -> Any:  # noqa: ANN401 - what argparse takes
+def _at_least(least: int) -> Callable[[str], int]:
     def number(text: str) -> int:
         value = int(text)
         if value < least:

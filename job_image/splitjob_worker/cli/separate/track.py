@@ -1,4 +1,4 @@
-"""One song: from its file to its stems in their places."""
+"""One song: from its file to its stems in the output folder."""
 
 import stat
 import tempfile
@@ -11,154 +11,89 @@ from typing import TYPE_CHECKING, Any
 
 from splitjob.errors import ErrorCode, Failure
 from splitjob.formats import bitrate_problem
+from splitjob_worker import deferred
+from splitjob_worker.cancellation import wait_for
 from splitjob_worker.cli.separate.console import Console, Progress
 from splitjob_worker.cli.separate.layout import Layout, Workspace
-from splitjob_worker.cli.separate.models import Chosen
+from splitjob_worker.cli.separate.models import ModelChoice
 from splitjob_worker.cli.separate.options import Arguments
+from splitjob_worker.engine.options import Options
 from splitjob_worker.scratch import Scratch
-from splitjob_worker.source.audio import Decoded, Limits
+from splitjob_worker.source.audio import AudioLimits, Decoded
 from splitjob_worker.source.decode import decode, time_limit
 from splitjob_worker.spool import Spool
-from splitjob_worker.stopping import awaited
+from splitjob_worker.stems.encoding import Encoding
+from splitjob_worker.stems.output import EncodedStem, StemOutput
 
 if TYPE_CHECKING:
     from splitjob_worker.engine.separator import Separator
-    from splitjob_worker.pipeline import Song
-    from splitjob_worker.stems.encode import Encoding
+    from splitjob_worker.pipeline import SeparatedSong
 
-MAX_SECONDS = 24 * 3600  # the decoder's limits have to end somewhere
+MAX_SECONDS = 24 * 3600  # the decoder needs a limit
 
 
 @dataclass(frozen=True)
-class Tracks:
-    """What all songs of a run share.
+class TrackSeparation:
+    """Separates the songs of one run, which share all of this.
 
     Attributes:
         arguments: what was asked for.
-        chosen: the model.
-        separator: the model in memory, or on its way there.
+        choice: the model.
+        loading: the model in memory, or on its way there.
         layout: the names of the files.
         workspace: where they are written first.
-        console: what is told.
-        check_stop: called again and again; raises to stop.
+        console: where people and programs are told.
+        check_cancelled: called every tenth of a second; raises to stop.
     """
 
     arguments: Arguments
-    chosen: Chosen
-    separator: "Future[Separator]"
+    choice: ModelChoice
+    loading: "Future[Separator]"
     layout: Layout
     workspace: Workspace
     console: Console
-    check_stop: Callable[[], None]
+    check_cancelled: Callable[[], None]
 
     def separate(self, track: Path) -> dict[str, Any]:
-        """Separate one song; its files are in their places then.
+        """Separate one song; afterwards its files are in the output folder.
 
         Returns:
             What `--json` says of it.
 
         Raises:
             Failure: it cannot be separated; nothing is left of it.
-            OSError: the disk is full, or a place cannot be written.
+            OSError: the disk is full, or a file cannot be written to its place.
         """
         began = time.monotonic()
         check_readable(track)
-        stems = self.arguments.outputs(self.chosen.record.stems)
+        stems = self.arguments.outputs(self.choice.record.stems)
         self.workspace.prepare(self.layout.path(track, stem) for stem in stems)
         timings: dict[str, int] = {}
         with tempfile.TemporaryDirectory(dir=self.workspace.hidden) as name:
             folder = Path(name)
             mixture, decoded = self._decode(track, folder)
-            timings["decode"] = _milliseconds(began)
-            separator = awaited(self.separator, self.check_stop)
-            timings["load"] = _milliseconds(began) - timings["decode"]
+            timings["decode"] = _milliseconds_since(began)
+            separator = wait_for(self.loading, self.check_cancelled)
+            timings["load"] = _milliseconds_since(began) - timings["decode"]
             progress = Progress(decoded.source_frames / decoded.source_rate)
-            song = self._song(separator, mixture, decoded, folder, progress)
+            song = self._separate(separator, mixture, decoded, folder, progress)
             places = {one.path: self.layout.path(track, one.report.name) for one in song.stems}
-            self.check_stop()
+            self.check_cancelled()
             self.workspace.publish(places)
         return {
             "file": str(track),
             "status": "completed",
-            "model": self.chosen.record.name,
+            "model": self.choice.record.name,
             "modelDigest": separator.weights.digest,
             "device": separator.device.type,
-            "audio": {
-                "duration": decoded.source_frames / decoded.source_rate,
-                "sampleRate": decoded.source_rate,
-                "channels": decoded.source_channels,
-            },
-            "stems": [
-                {
-                    "name": one.report.name,
-                    "path": str(places[one.path]),
-                    "format": self.arguments.format,
-                    "sampleRate": song.sample_rate,
-                    "duration": one.report.frames / song.sample_rate,
-                    "size": one.report.size,
-                    "sha256": one.report.sha256,
-                    "peak": one.report.peak,
-                    "gain": one.report.gain,
-                    "silent": one.report.silent,
-                }
-                for one in song.stems
-            ],
+            "audio": _audio(decoded),
+            "stems": [self._stem(one, places[one.path], song.sample_rate) for one in song.stems],
             "residual": song.residual_dbfs,
             "timings": {**timings, **progress.timings},
-            "processingTimeMs": _milliseconds(began),
+            "processingTimeMs": _milliseconds_since(began),
         }
 
-    def _decode(self, track: Path, folder: Path) -> tuple[Spool, Decoded]:
-        limits = Limits(
-            self.chosen.record.sample_rate, MAX_SECONDS, cpu_seconds=round(time_limit(MAX_SECONDS))
-        )
-        mixture, decoded = decode(track, folder / ".mixture.f32", limits, check_stop=self._check)
-        if decoded.damaged_packets:
-            self.console.complain(
-                f"{track}: {decoded.damaged_packets} damaged packets were left out"
-            )
-        if decoded.bad_samples:
-            self.console.complain(
-                f"{track}: {decoded.bad_samples} samples that are no sound were silenced"
-            )
-        return mixture, decoded
-
-    def _check(self) -> None:
-        """Stop where that was asked for, and where there will be no model."""
-        self.check_stop()
-        if self.separator.done():
-            self.separator.result()
-
-    def _song(
-        self,
-        separator: "Separator",
-        mixture: Spool,
-        decoded: Decoded,
-        folder: Path,
-        progress: Progress,
-    ) -> "Song":
-        from splitjob_worker.engine.separator import Options  # noqa: PLC0415 - loaded by now
-        from splitjob_worker.pipeline import Output, separate_song  # noqa: PLC0415
-
-        arguments = self.arguments
-        encoding = self.encoding(decoded, separator.sample_rate)
-        options = Options(
-            shifts=arguments.shifts,
-            overlap=arguments.overlap,
-            seed=arguments.seed,
-            segment=arguments.segment,
-        )
-        return separate_song(
-            separator,
-            mixture,
-            decoded.normalisation,
-            options,
-            Output(encoding, folder, Scratch(folder)),
-            progress=progress,
-            check_stop=self.check_stop,
-        )
-
-    def encoding(self, decoded: Decoded, model_rate: int) -> "Encoding":
+    def encoding(self, decoded: Decoded, model_rate: int) -> Encoding:
         """Return how the files are encoded.
 
         Args:
@@ -168,8 +103,6 @@ class Tracks:
         Raises:
             Failure: `audio_unsupported`: the format has no such rate, or none with the bit rate.
         """
-        from splitjob_worker.stems.encode import Encoding  # noqa: PLC0415
-
         encoding = Encoding(
             format=self.arguments.format,
             bit_depth=self.arguments.bit_depth,
@@ -184,14 +117,73 @@ class Tracks:
         except ValueError as error:
             raise _unsupported(str(error)) from None
         if encoding.bitrate_kbps is not None:
-            complaint = bitrate_problem(encoding.format, encoding.bitrate_kbps, rate)
-            if complaint:
-                raise _unsupported(complaint)
+            problem = bitrate_problem(encoding.format, encoding.bitrate_kbps, rate)
+            if problem:
+                raise _unsupported(problem)
         return encoding
+
+    def _decode(self, track: Path, folder: Path) -> tuple[Spool, Decoded]:
+        rate, cpu_seconds = self.choice.record.sample_rate, round(time_limit(MAX_SECONDS))
+        limits = AudioLimits(rate, MAX_SECONDS, cpu_seconds=cpu_seconds)
+        spool = folder / ".mixture.f32"
+        mixture, decoded = decode(track, spool, limits, check_cancelled=self._check)
+        if decoded.damaged_packets:
+            self.console.warn(f"{track}: {decoded.damaged_packets} damaged packets were left out")
+        if decoded.bad_samples:
+            self.console.warn(
+                f"{track}: {decoded.bad_samples} samples that are no sound were silenced"
+            )
+        return mixture, decoded
+
+    def _check(self) -> None:
+        """Stop decoding if that was asked for, or if the model could not be loaded."""
+        self.check_cancelled()
+        if self.loading.done():
+            self.loading.result()
+
+    def _separate(
+        self,
+        separator: "Separator",
+        mixture: Spool,
+        decoded: Decoded,
+        folder: Path,
+        progress: Progress,
+    ) -> "SeparatedSong":
+        encoding = self.encoding(decoded, separator.sample_rate)
+        options = Options(
+            shifts=self.arguments.shifts,
+            overlap=self.arguments.overlap,
+            seed=self.arguments.seed,
+            segment=self.arguments.segment,
+        )
+        return deferred.separate_song(
+            separator,
+            mixture,
+            decoded.normalisation,
+            options,
+            StemOutput(encoding, folder, Scratch(folder)),
+            progress,
+            self.check_cancelled,
+        )
+
+    def _stem(self, stem: EncodedStem, place: Path, sample_rate: int) -> dict[str, Any]:
+        """Return what `--json` says of one stem."""
+        return {
+            "name": stem.report.name,
+            "path": str(place),
+            "format": self.arguments.format,
+            "sampleRate": sample_rate,
+            "duration": stem.report.frames / sample_rate,
+            "size": stem.report.size,
+            "sha256": stem.report.sha256,
+            "peak": stem.report.peak,
+            "gain": stem.report.gain,
+            "silent": stem.report.silent,
+        }
 
 
 def check_readable(track: Path) -> None:
-    """See that a file is there to be read; the decoder, locked in, could not say why it is not.
+    """Check that a file can be read; the decoder, in its sandbox, could not say why it cannot.
 
     Raises:
         Failure: `source_not_found`, `source_forbidden`, `audio_unreadable`.
@@ -212,9 +204,18 @@ def check_readable(track: Path) -> None:
         raise Failure(ErrorCode.SOURCE_FORBIDDEN, f"it cannot be read: {error.strerror}") from None
 
 
-def _unsupported(complaint: str) -> Failure:
-    return Failure(ErrorCode.AUDIO_UNSUPPORTED, f"{complaint}: leave --rate input out")
+def _audio(decoded: Decoded) -> dict[str, Any]:
+    """Return what `--json` says of the input."""
+    return {
+        "duration": decoded.source_frames / decoded.source_rate,
+        "sampleRate": decoded.source_rate,
+        "channels": decoded.source_channels,
+    }
 
 
-def _milliseconds(began: float) -> int:
+def _unsupported(problem: str) -> Failure:
+    return Failure(ErrorCode.AUDIO_UNSUPPORTED, f"{problem}: leave --rate input out")
+
+
+def _milliseconds_since(began: float) -> int:
     return round((time.monotonic() - began) * 1000)

@@ -27,16 +27,16 @@ class Small:
         self.sizes.append(len(batch))
         return [-item for item in batch]
 
-    def begin(self) -> None:
+    def start_measuring(self) -> None:
         pass
 
-    def used(self) -> int:
+    def peak(self) -> int:
         return 10 * self.sizes[-1]
 
     def free(self) -> int:
         return 10 * (self.room if self.told is None else self.told)
 
-    def clear(self) -> None:
+    def release_cache(self) -> None:
         self.cleared += 1
 
 

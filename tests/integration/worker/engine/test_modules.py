@@ -13,8 +13,8 @@ from splitjob_worker.engine.modules import (
     PointwiseConvolution,
     Transformer,
     TransposedConvolution,
-    drawing,
-    sped_up,
+    optimised,
+    position_draws,
 )
 
 CPU = torch.device("cpu")
@@ -37,7 +37,7 @@ CPU = torch.device("cpu")
 )
 @torch.inference_mode()
 def test_convolutions(original: nn.Module, shape: tuple[int, ...], kind: type[nn.Module]) -> None:
-    exchanged = sped_up(nn.Sequential(copy.deepcopy(original)).requires_grad_(False), CPU)
+    exchanged = optimised(nn.Sequential(copy.deepcopy(original)).requires_grad_(False), CPU)
     assert type(exchanged[0]) is kind
     x = torch.randn(shape)
     torch.testing.assert_close(exchanged(x), original(x))
@@ -45,7 +45,7 @@ def test_convolutions(original: nn.Module, shape: tuple[int, ...], kind: type[nn
 
 
 def test_a_gpu_keeps_its_own_convolutions() -> None:
-    exchanged = sped_up(nn.Sequential(nn.Conv1d(6, 10, 1)), torch.device("cuda"))
+    exchanged = optimised(nn.Sequential(nn.Conv1d(6, 10, 1)), torch.device("cuda"))
     assert type(exchanged[0]) is nn.Conv1d
 
 
@@ -67,7 +67,7 @@ def test_the_transformer(options: dict[str, Any]) -> None:
     for times in (7, 5, 7):
         x, xt = torch.randn(2, 16, 3, times), torch.randn(2, 16, 2 * times)
         random.seed(times)
-        with drawing([random.randrange(options.get("sin_random_shift", 0) + 1)] * 2):
+        with position_draws([random.randrange(options.get("sin_random_shift", 0) + 1)] * 2):
             found = exchanged(x, xt)
         random.seed(times)
         for ours, theirs in zip(found, original(x, xt), strict=True):
@@ -81,7 +81,7 @@ def test_memory_does_not_grow_with_the_draws() -> None:
     x, xt = torch.randn(2, 16, 3, 7), torch.randn(2, 16, 14)
     kept = []
     for draw in range(4):
-        with drawing([draw, 2 * draw]):
+        with position_draws([draw, 2 * draw]):
             exchanged(x, xt)
         kept.append(len(exchanged._embeddings))
     assert kept == [2, 2, 2, 2]

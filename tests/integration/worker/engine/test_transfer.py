@@ -9,7 +9,7 @@ import torch
 
 from bench.reference import CPU
 from splitjob_worker.engine import transfer
-from splitjob_worker.engine.transfer import PIECE_FRAMES, Downloads
+from splitjob_worker.engine.transfer import PIECE_FRAMES, DeviceToHost
 
 LENGTHS = [1, PIECE_FRAMES, PIECE_FRAMES + 1, 5 * PIECE_FRAMES // 2]
 
@@ -25,7 +25,7 @@ class Event:
         self._happens = lambda: None
 
 
-class Lane:
+class CopyStream:
     """The fastest stream of copies that there could be, or the slowest."""
 
     late = False
@@ -33,11 +33,11 @@ class Lane:
     def __init__(self, device: torch.device) -> None:
         assert device.type == "cuda"
 
-    def moment(self) -> Event:
+    def computed_so_far(self) -> Event:
         return Event(lambda: None)
 
-    def take(self, there: torch.Tensor, host: torch.Tensor, calculated: Event) -> Event:
-        calculated.synchronize()
+    def copy_to_host(self, there: torch.Tensor, host: torch.Tensor, computed: Event) -> Event:
+        computed.synchronize()
         copied = Event(lambda: host.copy_(there))
         if not self.late:
             copied.synchronize()
@@ -45,19 +45,19 @@ class Lane:
 
 
 @pytest.fixture(params=["cpu", "prompt", "late"])
-def downloads(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Downloads:
+def downloads(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> DeviceToHost:
     """From a CPU, and from a pretended CUDA device."""
     if request.param == "cpu":
-        return Downloads(CPU)
+        return DeviceToHost(CPU)
     empty: Any = torch.empty
     monkeypatch.setattr(torch, "empty", lambda size, pin_memory: empty(size))
-    monkeypatch.setattr(transfer, "_Lane", Lane)
-    monkeypatch.setattr(Lane, "late", request.param == "late")
-    return Downloads(torch.device("cuda"))
+    monkeypatch.setattr(transfer, "_CopyStream", CopyStream)
+    monkeypatch.setattr(CopyStream, "late", request.param == "late")
+    return DeviceToHost(torch.device("cuda"))
 
 
 @pytest.mark.parametrize("frames", LENGTHS)
-def test_pieces_are_what_was_calculated(downloads: Downloads, frames: int) -> None:
+def test_pieces_are_what_was_calculated(downloads: DeviceToHost, frames: int) -> None:
     for _song in range(2):  # the second finds the buffers of the first
         stems = torch.randn(2, 2, frames)
         pieces = list(downloads.pieces(stems))

@@ -13,8 +13,8 @@ from splitjob_local.demo.audio import (
     to_webm,
     write_wav,
 )
-from splitjob_worker.source.audio import Limits
-from splitjob_worker.source.decoder_process import decode_file
+from splitjob_worker.source.audio import AudioLimits
+from splitjob_worker.source.decoder import decode_file
 
 RATE = 44100
 
@@ -54,5 +54,5 @@ def test_a_song_is_as_long_for_the_demo_as_for_the_worker(
     """What fills up the last frame, and what is no audio, is no part of it."""
     file = write_audio(tmp_path / f"x.{suffix}", noise(4, 1.0101), rate, codec=codec)
     file.write_bytes(file.read_bytes() + tail)
-    found = decode_file(file, tmp_path / "spool", Limits(RATE, 60))
+    found = decode_file(file, tmp_path / "spool", AudioLimits(RATE, 60))
     assert decode(file, RATE).shape == (2, found.frames)

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from bench.normalising import normalisation
 from splitjob_worker.engine.segments import Geometry, Pass, Segment, context, in_order, passes
-from splitjob_worker.engine.windows import normalised, preceding, triangle
+from splitjob_worker.engine.windows import count_preceding, normalised, triangle
 from splitjob_worker.normalisation import EPSILON, Normalisation
 
 segment_and_stride = st.integers(2, 200).flatmap(
@@ -43,7 +43,7 @@ def test_windows_of_a_pass_add_up_to_one(sizes: tuple[int, int], frames: int, be
     segment, stride = sizes
     total = np.zeros(frames + before)
     for one in Pass(-before, frames, segment, stride).segments():
-        window = normalised(segment, stride, preceding(one.index, segment, stride))
+        window = normalised(segment, stride, count_preceding(one.index, segment, stride))
         total[one.start + before :][: one.length] += window[: one.length]
     np.testing.assert_allclose(total[before:], 1, rtol=1e-6)
 

@@ -11,7 +11,7 @@ from tests.support.waiting import patience
 
 from bench.reference import Model, assert_same, demucs, separated, song
 from splitjob_worker.engine.bag import Bag
-from splitjob_worker.engine.side_by_side import SideBySide, at_once
+from splitjob_worker.engine.parallel_passes import ParallelPasses, pass_count
 
 
 @pytest.fixture(autouse=True)
@@ -37,7 +37,7 @@ def test_two_where_cores_and_memory_allow(
     device: str, threads: int, segment: float, count: int
 ) -> None:
     torch.set_num_threads(threads)
-    assert at_once(torch.device(device), segment) == count
+    assert pass_count(torch.device(device), segment) == count
 
 
 def test_threads_are_shared_out_and_given_back() -> None:
@@ -47,8 +47,8 @@ def test_threads_are_shared_out_and_given_back() -> None:
         met.wait()  # both are under way, or this fails
         return item, torch.get_num_threads()
 
-    with SideBySide(2) as side_by_side:
-        assert side_by_side.run(work, [7, 8]) == [(7, 2), (8, 2)]
+    with ParallelPasses(2) as parallel_passes:
+        assert parallel_passes.run(work, [7, 8]) == [(7, 2), (8, 2)]
         assert torch.get_num_threads() == 4
     with ThreadPoolExecutor(1) as others:
         assert others.submit(torch.get_num_threads).result() == 4
@@ -64,22 +64,22 @@ def test_what_fails_is_told_when_the_other_is_done() -> None:
         time.sleep(0.2)
         done.append(item)
 
-    with SideBySide(2) as side_by_side, pytest.raises(torch.OutOfMemoryError):
-        side_by_side.run(work, [0, 1])
+    with ParallelPasses(2) as parallel_passes, pytest.raises(torch.OutOfMemoryError):
+        parallel_passes.run(work, [0, 1])
     assert done == [1]
 
 
 def test_being_told_to_stop_is_not_held_up_by_what_is_under_way() -> None:
-    class Stopped(BaseException):
+    class Cancelled(BaseException):
         pass
 
     def stop() -> None:
-        raise Stopped
+        raise Cancelled
 
     ended = threading.Event()
     began = time.monotonic()
-    with pytest.raises(Stopped), SideBySide(2, stop) as side_by_side:
-        side_by_side.run(lambda _: ended.wait(60), [0, 1])
+    with pytest.raises(Cancelled), ParallelPasses(2, stop) as parallel_passes:
+        parallel_passes.run(lambda _: ended.wait(60), [0, 1])
     assert time.monotonic() - began < patience(30)
     ended.set()
 

@@ -10,18 +10,18 @@ from typing import Any
 
 import pytest
 
-from splitjob_worker.stopping import Stop, Stopped, in_thread
+from splitjob_worker.cancellation import Cancelled, CancelToken, run_in_thread
 
 
 def test_sigterm_is_seen_between_steps() -> None:
     before = signal.getsignal(signal.SIGTERM), signal.getsignal(signal.SIGINT)
-    stop = Stop()
+    cancel = CancelToken()
     try:
-        stop.listen()
-        stop.check()
+        cancel.listen_for_signals()
+        cancel.check()
         os.kill(os.getpid(), signal.SIGTERM)
-        with pytest.raises(Stopped):
-            stop.wait(5)
+        with pytest.raises(Cancelled):
+            cancel.sleep(5)
     finally:
         signal.signal(signal.SIGTERM, before[0])
         signal.signal(signal.SIGINT, before[1])
@@ -32,19 +32,19 @@ def test_a_signal_may_come_at_any_moment_of_a_wait() -> None:
 
     def signalled_at(moment: int) -> bool:
         """Return whether the wait came that far."""
-        stop, steps = Stop(), 0
+        cancel, steps = CancelToken(), 0
 
         def step(_frame: FrameType, _event: str, _argument: object) -> Any:
             nonlocal steps
             steps += 1
             if steps == moment:
-                stop.set()
+                cancel.cancel()
             return step
 
         sys.settrace(step)
         try:
-            with suppress(Stopped):
-                stop.wait(0.001)
+            with suppress(Cancelled):
+                cancel.sleep(0.001)
         finally:
             sys.settrace(None)
         return steps >= moment
@@ -52,7 +52,7 @@ def test_a_signal_may_come_at_any_moment_of_a_wait() -> None:
     def all_moments() -> int:
         return next(moment for moment in range(1, 1000) if not signalled_at(moment))
 
-    assert in_thread(all_moments).result(timeout=60) > 5
+    assert run_in_thread(all_moments).result(timeout=60) > 5
 
 
 def test_work_that_ends_while_it_is_asked_for_is_no_timeout(
@@ -67,5 +67,5 @@ def test_work_that_ends_while_it_is_asked_for_is_no_timeout(
                 raise TimeoutError
             return found
 
-    monkeypatch.setattr("splitjob_worker.stopping.Future", JustDone)
-    assert Stop().during(lambda: "done") == "done"
+    monkeypatch.setattr("splitjob_worker.cancellation.Future", JustDone)
+    assert CancelToken().run(lambda: "done") == "done"

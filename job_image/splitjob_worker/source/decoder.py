@@ -1,0 +1,132 @@
+"""From an audio file to a spool: FFmpeg, one packet after the other.
+
+Runs in the decoder's process, or in one whose file is trusted.
+"""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import av
+from av.audio.stream import AudioStream
+from av.container import InputContainer
+
+from splitjob.errors import ErrorCode, Failure
+from splitjob_worker.source import tags, tracks
+from splitjob_worker.source.audio import AudioLimits, Decoded
+from splitjob_worker.source.conversion import Converter
+from splitjob_worker.spool import SpoolWriter
+
+# FFmpeg's names of the containers that are read. A playlist, a concatenation script or a network
+# stream is not among them, so that no file can make the decoder open another one.
+CONTAINERS = (
+    "aac", "ac3", "aiff", "amr", "ape", "asf", "au", "avi", "caf", "dsf", "dts", "dtshd", "eac3",
+    "flac", "flv", "iff", "matroska,webm", "mov,mp4,m4a,3gp,3g2,mj2", "mp3", "mpc", "mpc8", "mpeg",
+    "mpegts", "ogg", "rm", "tak", "truehd", "tta", "voc", "w64", "wav", "wsaud", "wv",
+)  # fmt: skip
+# What a source often is instead of audio, by its first bytes. FFmpeg would find the mp3 in an
+# archive that stores one; a caller is better served by being told that it is an archive.
+OTHER_FILES = {
+    b"pk\x03\x04": "a ZIP archive",
+    b"\x1f\x8b": "a gzip archive",
+    b"rar!": "a RAR archive",
+    b"7z\xbc\xaf": "a 7z archive",
+    b"%pdf": "a PDF document",
+    b"<": "a web page or an XML document",
+    b"{": "a JSON document",
+}
+
+
+def decode_file(source: Path, spool: Path, limits: AudioLimits) -> Decoded:
+    """Decode one file into a spool at the wanted rate, in stereo.
+
+    Args:
+        source: the file; its name says nothing about its format.
+        spool: the spool to write.
+        limits: rate and length.
+
+    Raises:
+        Failure: `audio_unreadable`, `audio_unsupported`, `audio_too_short`, `audio_too_long`,
+            `worker_storage`.
+    """
+    _refuse_other_files(source)
+    damaged = whole = 0
+    found_tags: dict[str, object] = {}
+    with SpoolWriter(spool) as writer:
+        converter = Converter(writer, limits)
+        for frame in _frames(source, found_tags):
+            if frame is None:
+                damaged += 1
+            else:
+                whole += 1
+                converter.feed(frame)
+        converter.finish()
+    if damaged > whole:
+        raise Failure(ErrorCode.AUDIO_UNREADABLE, "most of the audio in the file is damaged")
+    return converter.decoded(damaged, tags.cleaned(found_tags))
+
+
+def _refuse_other_files(source: Path) -> None:
+    with source.open("rb") as file:
+        start = file.read(256).removeprefix(b"\xef\xbb\xbf").lstrip().lower()
+    if not start:
+        raise Failure(ErrorCode.AUDIO_UNREADABLE, "the source is empty")
+    for magic, kind in OTHER_FILES.items():
+        if start.startswith(magic):
+            raise Failure(ErrorCode.AUDIO_UNREADABLE, f"the source is {kind}, not an audio file")
+
+
+def _frames(source: Path, found_tags: dict[str, object]) -> Iterator[av.AudioFrame | None]:
+    """Yield the audio frames of a file, None for each packet that cannot be decoded.
+
+    A truncated file gives what it holds.
+
+    Args:
+        source: the file.
+        found_tags: gets the tags of the file: those of its track (Ogg has them there) and its own.
+    """
+    av.logging.set_level(None)
+    try:
+        with av.open(
+            f"file:{source}",
+            metadata_errors="ignore",
+            options={"protocol_whitelist": "file", "format_whitelist": ",".join(CONTAINERS)},
+        ) as container:
+            track = tracks.song_of(container)
+            if track is None:
+                raise Failure(ErrorCode.AUDIO_UNREADABLE, "the file has no audio track")
+            found_tags.update({**track.metadata, **container.metadata})
+            yield from tracks.without_padding(_decoded(container, track), track)
+    except av.error.FFmpegError as error:
+        raise _failure_of(error) from None
+
+
+def _decoded(container: InputContainer, track: AudioStream) -> Iterator[av.AudioFrame | None]:
+    begun = False
+    try:
+        for packet in container.demux(track):
+            try:
+                for frame in packet.decode():
+                    yield frame
+                    begun = True
+            except av.error.MemoryError:
+                raise
+            except av.error.FFmpegError:
+                yield None
+    except av.error.FFmpegError as error:
+        if not begun or isinstance(error, MemoryError):
+            raise
+        yield None
+
+
+def _failure_of(error: Exception) -> Failure:
+    if isinstance(error, av.error.DecoderNotFoundError):
+        return Failure(ErrorCode.AUDIO_UNSUPPORTED, "the audio is in a codec that is not supported")
+    if isinstance(error, MemoryError):
+        return Failure(
+            ErrorCode.AUDIO_UNREADABLE, "the audio file asks for more memory than any song needs"
+        )
+    return Failure(
+        ErrorCode.AUDIO_UNREADABLE,
+        "the source is not an audio file that can be read: none of the known formats "
+        "(wav, flac, mp3, m4a, ogg, opus, aiff and others) fits its content",
+    )
