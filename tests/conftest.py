@@ -28,6 +28,16 @@ from splitjob_local.programs.gobuild import GoBuildError
 
 NAMESPACE = "track-tree-audio"
 
+LONGEST_FIRST = (
+    "tests/e2e/test_docs_commands.py",
+    "tests/integration/service/",
+    "tests/e2e/",
+    "tests/integration/operator/",
+    "tests/integration/chart/",
+    "tests/integration/",
+    "tests/contract/",
+)
+
 # Several tests run at once, so that torch's threads never have the machine for themselves: they
 # sleep while they wait. Before any of them imports torch, and for the programs that they start.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
@@ -57,6 +67,16 @@ def pytest_configure(config: pytest.Config) -> None:
 def say(text: str) -> None:
     """Tell whoever runs the tests, past pytest's capturing."""
     print(f"\ncluster: {text}", file=sys.__stderr__, flush=True)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with the longest files: a run is as long as what begins last, and each is one piece."""
+
+    def place(item: pytest.Item) -> int:
+        beginnings = [item.nodeid.startswith(beginning) for beginning in LONGEST_FIRST]
+        return [*beginnings, True].index(True)
+
+    items.sort(key=place)
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:
