@@ -11,12 +11,14 @@ import secrets
 import sys
 from collections.abc import Iterator
 from contextlib import suppress
+from typing import Any
 
 import hypothesis
 import pytest
 import yaml
 from tests.support.chart_tools import HELM3, UNITTEST, find_tool
 from tests.support.examples import examples
+from tests.support.scheduling import FromBothEnds, place
 from tests.support.waiting import patience
 
 from splitjob.crd import custom_resource_definition
@@ -27,16 +29,6 @@ from splitjob_local.programs.binaries import find_binaries
 from splitjob_local.programs.gobuild import GoBuildError
 
 NAMESPACE = "track-tree-audio"
-
-LONGEST_FIRST = (
-    "tests/e2e/test_docs_commands.py",
-    "tests/integration/service/",
-    "tests/e2e/",
-    "tests/integration/operator/",
-    "tests/integration/chart/",
-    "tests/integration/",
-    "tests/contract/",
-)
 
 # Several tests run at once, so that torch's threads never have the machine for themselves: they
 # sleep while they wait. Before any of them imports torch, and for the programs that they start.
@@ -70,13 +62,14 @@ def say(text: str) -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Begin with the longest files: a run is as long as what begins last, and each is one piece."""
+    """Put them into the order in which they are begun."""
+    items.sort(key=lambda item: place(item.nodeid))
 
-    def place(item: pytest.Item) -> int:
-        beginnings = [item.nodeid.startswith(beginning) for beginning in LONGEST_FIRST]
-        return [*beginnings, True].index(True)
 
-    items.sort(key=place)
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> FromBothEnds | None:
+    """Let `--dist loadscope` give out whole files from both ends of that order."""
+    return FromBothEnds(config, log) if config.getvalue("dist") == "loadscope" else None
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:

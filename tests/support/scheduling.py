@@ -1,0 +1,44 @@
+"""Which worker of pytest-xdist runs which test files, so that two cores are busy to the end.
+
+Tests on a cluster mostly wait, and a cluster takes a worker of xdist ten seconds to start. So some
+workers begin at one end of the files, where those on clusters are, and the others at the other end,
+with what takes processor time alone; these start a cluster only if they come that far.
+"""
+
+from xdist.scheduler import LoadScopeScheduling
+from xdist.workermanage import WorkerController
+
+# Workers that begin with the tests on clusters; the others begin with the unit tests.
+ON_CLUSTERS = 3
+# In the order in which files are begun; the longest first, as a run is as long as what begins last.
+ORDER = (
+    "tests/e2e/test_docs_commands.py",
+    "tests/integration/service/",
+    "tests/e2e/",
+    "tests/integration/operator/",
+    "tests/integration/chart/",
+    "tests/integration/local/",
+    "tests/integration/common/",
+    "tests/integration/api/",
+    "tests/integration/",
+    "tests/contract/",
+)
+
+
+def place(nodeid: str) -> int:
+    """Return where a test stands in the order."""
+    beginnings = [nodeid.startswith(beginning) for beginning in ORDER]
+    return [*beginnings, True].index(True)
+
+
+class FromBothEnds(LoadScopeScheduling):  # type: ignore[misc]  # it has no types
+    """Gives each worker whole files, from the end of the order that it works at."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        return nodeid.partition("::")[0]
+
+    def _assign_work_unit(self, node: WorkerController) -> None:
+        if list(self.nodes).index(node) >= ON_CLUSTERS:
+            last = next(reversed(self.workqueue))
+            self.workqueue.move_to_end(last, last=False)
+        super()._assign_work_unit(node)
