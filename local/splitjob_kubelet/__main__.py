@@ -1,4 +1,4 @@
-"""Starts the node: see the package's own description for the command line."""
+"""Starts the node; the docstring of the package describes the command line."""
 
 import asyncio
 import logging
@@ -66,7 +66,7 @@ async def _run(node: NodeContext, stopping: asyncio.Event) -> None:
     try:
         done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
         for task in done:
-            task.result()  # all but the last run for ever: an end is a defect, and is raised
+            task.result()  # all but the last end by an exception only, raised here
     finally:
         for task in tasks:
             task.cancel()
@@ -84,7 +84,7 @@ def main() -> None:
     logging.basicConfig(
         level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s"
     )
-    os.umask(0o022)  # pods with other users read some of what is written here
+    os.umask(0o022)  # pods that run as other users read some of these files
     orphans.become_subreaper()
     try:
         asyncio.run(serve(settings))

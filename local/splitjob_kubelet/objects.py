@@ -1,4 +1,4 @@
-"""Small questions to ask of a Kubernetes object, given as decoded JSON."""
+"""Accessors for Kubernetes objects, given as decoded JSON."""
 
 from datetime import UTC, datetime
 from typing import Any
@@ -11,12 +11,12 @@ DEFAULT_TERMINATION_MESSAGE_PATH = "/dev/termination-log"
 
 
 def timestamp(moment: datetime) -> str:
-    """A time as the API writes it: RFC 3339, whole seconds, UTC."""
+    """A time in the format of the API: RFC 3339, whole seconds, UTC."""
     return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def parse_timestamp(text: str) -> datetime:
-    """The time an API object states."""
+    """The time in a field of an API object."""
     return datetime.fromisoformat(text)
 
 
@@ -33,7 +33,7 @@ def namespace_of(pod: Json) -> str:
 
 
 def is_terminal(pod: Json) -> bool:
-    """Whether the API already has the pod as Succeeded or Failed, which is for ever."""
+    """Whether the pod is Succeeded or Failed in the API, which is final."""
     return pod.get("status", {}).get("phase") in ("Succeeded", "Failed")
 
 
@@ -71,7 +71,7 @@ def requests_of(container: Json) -> Json:
 
 
 def termination_grace_seconds(pod: Json) -> int:
-    """The grace period that counts now: the one of the deletion when there is one."""
+    """The grace period in force: that of the deletion, if there is one."""
     deletion = pod["metadata"].get("deletionGracePeriodSeconds")
     if deletion is not None:
         return int(deletion)

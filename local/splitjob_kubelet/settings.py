@@ -1,4 +1,4 @@
-"""What a node is told on its command line."""
+"""The command line of a node."""
 
 import argparse
 from dataclasses import dataclass, field
@@ -9,7 +9,7 @@ from splitjob.quantity import parse_quantity
 
 @dataclass(frozen=True)
 class ImageEnvironment:
-    """Images whose name matches the shell pattern find their programs in this directory."""
+    """The directory of programs that replaces images whose name matches the shell pattern."""
 
     pattern: str
     bin_dir: Path
@@ -42,7 +42,7 @@ class Settings:
 
 
 def parse(arguments: list[str]) -> Settings:
-    """Read the command line; ends the program with a message when it is not right."""
+    """Parse the command line; an invalid one ends the program with a message."""
     parser = argparse.ArgumentParser(
         prog="python -m splitjob_kubelet",
         description="A small kubelet that runs pods as processes of this machine.",
@@ -57,7 +57,7 @@ def parse(arguments: list[str]) -> Settings:
 
 
 def _add_identity(parser: argparse.ArgumentParser) -> None:
-    """Who the node is, where it listens, and what it proves itself with."""
+    """The node's name, endpoint and certificates."""
     parser.add_argument("--kubeconfig", type=_file, required=True, metavar="FILE")
     parser.add_argument("--root", type=_absolute, required=True, metavar="DIR")
     parser.add_argument("--name", required=True)
@@ -72,7 +72,7 @@ def _add_identity(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_resources(parser: argparse.ArgumentParser) -> None:
-    """What pods find on the node."""
+    """What the node offers to pods."""
     parser.add_argument(
         "--environment",
         type=_environment,

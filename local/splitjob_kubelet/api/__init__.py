@@ -1,1 +1,1 @@
-"""What the node says to the API server, and how it proves who it is."""
+"""The client of the API server: requests, events, and the credentials from a kubeconfig."""

@@ -1,4 +1,4 @@
-"""Everything the node says to the API server."""
+"""The node's requests to the API server."""
 
 import asyncio
 import json
@@ -27,15 +27,15 @@ _LEASES = "/apis/coordination.k8s.io/v1/namespaces/kube-node-lease/leases"
 
 
 class ApiServerError(Exception):
-    """The API server could not be asked, or said no."""
+    """A request to the API server failed."""
 
 
 class UnavailableError(ApiServerError):
-    """No answer, or one that says to try later."""
+    """No answer, or one that asks to try later."""
 
 
 class RefusedError(ApiServerError):
-    """The API server's answer was an error."""
+    """The API server refused the request."""
 
     def __init__(self, status: int, message: str) -> None:
         super().__init__(f"{status}: {message}")
@@ -43,7 +43,7 @@ class RefusedError(ApiServerError):
 
 
 class ApiServer:
-    """A session with the API server, as the node."""
+    """A session with the API server, with the node's credentials."""
 
     def __init__(self, config: ClientConfig) -> None:
         self._config = config
@@ -72,7 +72,7 @@ class ApiServer:
         params: Mapping[str, str] | None = None,
         content_type: str = "application/json",
     ) -> Json:
-        """Ask once.
+        """Send a request once.
 
         Raises:
             UnavailableError: no answer, 429 or 5xx.
@@ -112,7 +112,7 @@ class ApiServer:
             "allowWatchBookmarks": "true",
             "timeoutSeconds": str(_WATCH_SECONDS),
         }
-        # Bookmarks come once a minute: a connection without any is dead.
+        # Bookmarks come about once a minute: a connection without them is dead.
         timeout = aiohttp.ClientTimeout(total=None, sock_connect=10, sock_read=_SILENCE_SECONDS)
         try:
             async with self._session.get(
@@ -129,14 +129,14 @@ class ApiServer:
             raise UnavailableError(f"watch of pods: {type(error).__name__}: {error}") from None
 
     async def patch_pod_status(self, pod: Json, status: Json) -> Json:
-        """Write the status of this very pod; one of the same name with another uid is refused."""
+        """Write the status of a pod; refused if a pod with this name and another uid exists."""
         body = {"metadata": {"uid": uid_of(pod)}, "status": status}
         return await self._request(
             "PATCH", f"{_pod_path(pod)}/status", body, content_type=_STRATEGIC_MERGE
         )
 
     async def delete_pod(self, pod: Json) -> None:
-        """Remove a pod that has ended from the API; one that is gone already is fine."""
+        """Delete a pod that has ended; a pod that is gone already is no error."""
         body: Json = {"gracePeriodSeconds": 0, "preconditions": {"uid": uid_of(pod)}}
         try:
             await self._request("DELETE", _pod_path(pod), body)
@@ -145,7 +145,7 @@ class ApiServer:
                 raise
 
     async def data_object(self, kind: str, namespace: str, name: str) -> Json | None:
-        """A Secret (`secret`) or ConfigMap (`configMap`), or None where there is none."""
+        """A Secret (`secret`) or ConfigMap (`configMap`), or None if it does not exist."""
         plural = {"secret": "secrets", "configMap": "configmaps"}[kind]
         try:
             return await self._request("GET", f"/api/v1/namespaces/{namespace}/{plural}/{name}")
@@ -155,10 +155,10 @@ class ApiServer:
             raise
 
     async def request_token(self, pod: Json, request: TokenRequest) -> tuple[str, datetime]:
-        """A service account token that is good for as long as the pod exists.
+        """Request a service account token that is bound to the pod.
 
         Returns:
-            The token and when it expires.
+            The token and its expiry.
         """
         account = pod["spec"].get("serviceAccountName") or "default"
         pod_reference = {
@@ -176,7 +176,7 @@ class ApiServer:
         return answer["token"], parse_timestamp(answer["expirationTimestamp"])
 
     async def register_node(self, node: Json) -> None:
-        """Create the Node object, or bring an existing one up to date."""
+        """Create the Node object, or update an existing one."""
         name = name_of(node)
         try:
             await self._request("POST", "/api/v1/nodes", node)
@@ -198,7 +198,7 @@ class ApiServer:
         )
 
     async def renew_lease(self, name: str, lease: Json) -> None:
-        """Say that the node is alive."""
+        """Renew the node's lease, or create it."""
         try:
             await self._request(
                 "PATCH",
@@ -216,7 +216,7 @@ class ApiServer:
         await self._request("POST", f"/api/v1/namespaces/{namespace}/events", event)
 
     async def may(self, user: str, groups: list[str], attributes: Json) -> bool:
-        """Whether a client of the node's endpoint may do what it asks (SubjectAccessReview)."""
+        """Whether a client of the node's endpoint is authorized (SubjectAccessReview)."""
         body = {
             "apiVersion": "authorization.k8s.io/v1",
             "kind": "SubjectAccessReview",
@@ -245,14 +245,14 @@ def _raise_for(status: int, answer: object) -> None:
 
 
 async def until_answered(what: str, attempt: Callable[[], Awaitable[Result]]) -> Result:
-    """Repeat a request until the API server answers it, with longer and longer pauses.
+    """Repeat a request with exponential back-off until the API server answers it.
 
     Args:
         what: for the log.
-        attempt: makes the request.
+        attempt: sends the request.
 
     Raises:
-        RefusedError: the answer was an error.
+        RefusedError: the API server refused it.
     """
     delay = 0.1
     while True:

@@ -1,4 +1,4 @@
-"""Kubernetes Events about pods, for `kubectl describe`: sent in the background."""
+"""Kubernetes Events about pods, sent in the background."""
 
 import asyncio
 import logging
@@ -16,7 +16,7 @@ _SAME_AGAIN_SECONDS = 60.0
 
 
 class EventRecorder:
-    """Queues Events; one that says the same about the same pod within a minute is left out."""
+    """Queues Events; a repeat about the same pod within a minute is dropped."""
 
     def __init__(self, api_server: ApiServer, node: str) -> None:
         self._api_server = api_server
@@ -31,7 +31,7 @@ class EventRecorder:
         self._add(pod, "Warning", reason, message, container)
 
     async def run(self) -> None:
-        """Send what is queued; never returns."""
+        """Send the queued Events; never returns."""
         while True:
             event = await self._queue.get()
             try:

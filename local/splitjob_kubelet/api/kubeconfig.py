@@ -1,4 +1,4 @@
-"""Reads the node's own kubeconfig, and writes the ones that pods get."""
+"""Reading the node's kubeconfig, and writing those of pods."""
 
 import base64
 import ssl
@@ -12,16 +12,16 @@ import yaml
 from splitjob_kubelet.objects import Json
 
 AUTHORITY_FILE = "ca.crt"
-"""Below the node's root: the certificate authority of the API server, for pods."""
+"""File in the node's root with the API server's certificate authority, for pods."""
 
 
 class KubeconfigError(Exception):
-    """A kubeconfig that the node cannot use."""
+    """The node cannot use a kubeconfig."""
 
 
 @dataclass(frozen=True)
 class ClientConfig:
-    """How to reach an API server, and as whom."""
+    """The address of an API server, and the credentials for it."""
 
     server: str
     tls: ssl.SSLContext
@@ -30,7 +30,7 @@ class ClientConfig:
     token_file: Path | None = None
 
     def headers(self) -> dict[str, str]:
-        """What to send with each request; a token in a file may change at any time."""
+        """The headers of a request; a token file is read each time, since tokens are rotated."""
         token = self.token
         if self.token_file is not None:
             token = self.token_file.read_text(encoding="utf-8").strip()
@@ -40,10 +40,10 @@ class ClientConfig:
 def load_client_config(path: Path) -> ClientConfig:
     """Read the current context of a kubeconfig.
 
-    Client certificates, tokens and token files are understood.
+    Client certificates, tokens and token files are supported.
 
     Raises:
-        KubeconfigError: the file lacks something; the message says what.
+        KubeconfigError: something is missing; the message says what.
     """
     config = yaml.safe_load(path.read_text(encoding="utf-8"))
     try:
@@ -79,7 +79,7 @@ def _named(config: Json, kind: str, name: str) -> Json:
 
 
 def _material(section: Json, key: str, path: Path) -> str | None:
-    """PEM text that is given in the file itself or by the name of another one."""
+    """PEM text, embedded in the kubeconfig or in a file that it names."""
     if section.get(f"{key}-data"):
         return base64.b64decode(section[f"{key}-data"]).decode()
     if section.get(key):
@@ -88,7 +88,7 @@ def _material(section: Json, key: str, path: Path) -> str | None:
 
 
 def _load_certificate(tls: ssl.SSLContext, certificate: str, key: str) -> None:
-    # The ssl module takes client certificates from files only.
+    # The ssl module reads client certificates from files only.
     with tempfile.NamedTemporaryFile("w", suffix=".pem") as file:
         file.write(key + "\n" + certificate)
         file.flush()
@@ -96,7 +96,7 @@ def _load_certificate(tls: ssl.SSLContext, certificate: str, key: str) -> None:
 
 
 def pod_kubeconfig(server: str, authority: Path, token_file: str, namespace: str) -> str:
-    """The kubeconfig that stands for a pod's mounted service account."""
+    """The kubeconfig that replaces a pod's mounted service account."""
     name = "pod"
     config: dict[str, Any] = {
         "apiVersion": "v1",

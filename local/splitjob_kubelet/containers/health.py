@@ -1,4 +1,4 @@
-"""Startup, readiness and liveness of one running container."""
+"""The startup, readiness and liveness probes of one running container."""
 
 import asyncio
 from collections.abc import Callable
@@ -10,19 +10,19 @@ from splitjob_kubelet.objects import Json
 
 @dataclass(frozen=True)
 class Health:
-    """Runs the probes of a container and says what they find."""
+    """Runs the probes of a container and calls back with their results."""
 
     container: Json
     prober: Prober
     started: Callable[[], None]
     ready: Callable[[bool], None]
     unhealthy: Callable[[str, Json], None]
-    """Told the kind of probe, and the probe, that wants the container restarted."""
+    """Called with the kind of probe, and the probe, when the container must be restarted."""
     failed: Callable[[str], None]
-    """Told every failure, in words."""
+    """Called with a message for every failure."""
 
     async def watch(self) -> None:
-        """Probe for as long as the container runs: ends by being cancelled."""
+        """Run the probes until cancelled."""
         startup = self.container.get("startupProbe")
         if startup:
             await self._until_started(startup)
@@ -42,29 +42,29 @@ class Health:
         passed = asyncio.Event()
         restart = self._restart_on_failure("Startup", probe)
 
-        def verdict(success: bool) -> None:
+        def report(success: bool) -> None:
             if success:
                 passed.set()
             restart(success)
 
-        probing = asyncio.create_task(self._probe("Startup", probe, verdict))
+        probing = asyncio.create_task(self._probe("Startup", probe, report))
         try:
             await passed.wait()
         finally:
             probing.cancel()
 
     def _restart_on_failure(self, kind: str, probe: Json) -> Callable[[bool], None]:
-        def verdict(success: bool) -> None:
+        def report(success: bool) -> None:
             if not success:
                 self.unhealthy(kind, probe)
 
-        return verdict
+        return report
 
-    async def _probe(self, kind: str, probe: Json, verdict: Callable[[bool], None]) -> None:
+    async def _probe(self, kind: str, probe: Json, report: Callable[[bool], None]) -> None:
         timeout = float(probe.get("timeoutSeconds", 1))
         await follow(
             probe,
             lambda: self.prober.perform(probe, timeout),
-            verdict,
+            report,
             lambda message: self.failed(f"{kind} probe failed: {message}"),
         )

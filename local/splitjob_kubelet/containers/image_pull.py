@@ -1,4 +1,4 @@
-"""Which environment of this machine an image name stands for."""
+"""Finding the directory of programs that replaces an image, with a kubelet's errors."""
 
 import re
 from collections.abc import Sequence
@@ -16,19 +16,19 @@ _FAILURE_SHOWN_SECONDS = 1.0
 
 
 def is_valid_image(image: str) -> bool:
-    """Whether a runtime would take this for an image reference at all."""
+    """Whether this is a valid image reference."""
     return _REFERENCE.fullmatch(image) is not None
 
 
 def find_environment(
     image: str, environments: Sequence[ImageEnvironment]
 ) -> ImageEnvironment | None:
-    """The first environment whose pattern matches, or None: the image cannot be pulled."""
+    """The first environment whose pattern matches, or None."""
     return next((one for one in environments if fnmatchcase(image, one.pattern)), None)
 
 
 class ImagePull:
-    """Looks for the image of one container, with the reasons a kubelet gives when it fails."""
+    """Finds the image of one container; failures have a kubelet's reasons and back-off."""
 
     def __init__(
         self, container: Json, environments: Sequence[ImageEnvironment], back_off: BackOff
@@ -43,8 +43,8 @@ class ImagePull:
         """The environment of the image.
 
         Raises:
-            NotStartableError: there is none: ErrImagePull and ImagePullBackOff in turn, or what
-                else is wrong with the image.
+            NotStartableError: there is none (ErrImagePull and ImagePullBackOff in turn), or the
+                reference is invalid.
         """
         image = self._image
         if not is_valid_image(image):

@@ -11,16 +11,16 @@ from splitjob_kubelet.objects import Json
 from splitjob_kubelet.runtime.container_process import StartError
 
 RunCommand = Callable[[list[str], float], Awaitable[tuple[int, str]]]
-"""Runs a command in the container's environment: arguments, timeout -> exit code, output."""
+"""Runs a command in the container: arguments, timeout in seconds -> exit code, output."""
 
 
 class ProbeError(Exception):
-    """The probe said no; the message is what `kubectl describe` shows."""
+    """A probe failed; the message is shown by `kubectl describe`."""
 
 
 @dataclass(frozen=True)
 class Schedule:
-    """When a probe runs and how many results count. Times are in seconds."""
+    """The schedule and thresholds of a probe. Times are in seconds."""
 
     initial_delay: float
     period: float
@@ -41,7 +41,7 @@ class Schedule:
 
 @dataclass(frozen=True)
 class Prober:
-    """Carries out the actions of one running container."""
+    """Performs the probe and hook actions of one running container."""
 
     container: Json
     pod_ip: str
@@ -49,14 +49,14 @@ class Prober:
     run_command: RunCommand
 
     async def perform(self, action: Json, seconds: float) -> None:
-        """Do once what a probe or hook says.
+        """Perform the action of a probe or hook once.
 
         Args:
-            action: has one of exec, httpGet, tcpSocket, sleep.
-            seconds: how long it may take.
+            action: with one of exec, httpGet, tcpSocket, sleep.
+            seconds: its timeout.
 
         Raises:
-            ProbeError: it did not succeed.
+            ProbeError: it failed.
         """
         try:
             if "exec" in action:
@@ -118,16 +118,16 @@ class Prober:
 async def follow(
     probe: Json,
     perform: Callable[[], Awaitable[None]],
-    verdict: Callable[[bool], None],
+    report: Callable[[bool], None],
     failed: Callable[[str], None],
 ) -> None:
     """Run a probe on its schedule, until cancelled.
 
     Args:
         probe: the Probe of the container's spec.
-        perform: does it once; raises ProbeError.
-        verdict: told True or False each time that enough results in a row say so.
-        failed: told the message of every failure.
+        perform: performs it once; raises ProbeError.
+        report: called with True or False whenever a threshold of results in a row is reached.
+        failed: called with the message of every failure.
     """
     schedule = Schedule.of(probe)
     await asyncio.sleep(schedule.initial_delay)
@@ -142,5 +142,5 @@ async def follow(
             failed(str(failure))
         row = row + 1 if succeeded == before else 1
         if row >= (schedule.successes if succeeded else schedule.failures):
-            verdict(succeeded)
+            report(succeeded)
         await asyncio.sleep(schedule.period)

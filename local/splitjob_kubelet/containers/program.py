@@ -1,7 +1,7 @@
-"""From the spec of a container to the program that is run."""
+"""Building the program to run from the spec of a container."""
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -37,13 +37,13 @@ _SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 
 class NoCommandError(Exception):
-    """The container leaves its command to the image, and there is none."""
+    """The spec has no command, and this node has no image that provides one."""
 
 
 async def fetch_objects(
     api_server: ApiServer, namespace: str, sources: Iterable[ObjectReference]
 ) -> dict[ObjectReference, ObjectData | None]:
-    """The data of Secrets and ConfigMaps, None for those that do not exist."""
+    """Fetch the data of Secrets and ConfigMaps; None for those that do not exist."""
     wanted = list(sources)
     manifests = await asyncio.gather(
         *(api_server.data_object(source.kind, namespace, source.name) for source in wanted)
@@ -61,22 +61,22 @@ async def container_program(
     directory: ContainerDirectory,
     container_id: str,
 ) -> Program:
-    """Work out what to run for a container.
+    """Return the program of a container.
 
     Args:
         container: its spec.
         sandbox: its pod.
-        image: where its programs are.
+        image: the directory of programs that replaces its image.
         directory: its files.
-        container_id: names this start of it.
+        container_id: id of this start of the container.
 
     Returns:
         The program.
 
     Raises:
-        ConfigurationError: it refers to something that is not there.
+        ConfigurationError: it refers to something that does not exist.
         NoCommandError: it has no command.
-        ApiServerError: the API server could not be asked.
+        ApiServerError: a Secret or ConfigMap could not be fetched.
     """
     pod = sandbox.pod
     api_server = sandbox.node.api_server
@@ -85,24 +85,29 @@ async def container_program(
     variables = container_environment(container, pod, sandbox.facts, objects)
     mounts = mount_paths(container, pod, sandbox.volumes, directory.termination_message, variables)
     make_sub_paths(container, mounts)
+    words = _command(container, variables)
+    start = _ContainerStart(
+        container, sandbox, image, directory, container_id, variables, mounts, words
+    )
+    if sandbox.node.isolation.confines:
+        return _confined_program(start)
+    return _unconfined_program(start)
+
+
+def _command(container: Json, variables: Mapping[str, str]) -> list[str]:
+    """The command and arguments of a container, references expanded."""
     command = [expand(part, variables) for part in container.get("command") or []]
     if not command:
         raise NoCommandError(
             "no command specified: on this node, where images are directories of programs, "
             "the container must have one"
         )
-    command += [expand(part, variables) for part in container.get("args") or []]
-    start = _ContainerStart(
-        container, sandbox, image, directory, container_id, variables, mounts, command
-    )
-    return (
-        _confined_program(start) if sandbox.node.isolation.confines else _unconfined_program(start)
-    )
+    return command + [expand(part, variables) for part in container.get("args") or []]
 
 
 @dataclass(frozen=True)
 class _ContainerStart:
-    """One start of a container: everything that is known about it, paths as the container's."""
+    """The inputs of one start of a container; paths are those inside the container."""
 
     container: Json
     sandbox: Sandbox
@@ -115,7 +120,7 @@ class _ContainerStart:
 
     @property
     def basics(self) -> dict[str, str]:
-        """The variables that every container has."""
+        """The variables of every container."""
         share = self.sandbox.gpu_shares.get(self.container["name"], [])
         return {
             "PATH": f"{self.image.bin_dir}:{_SYSTEM_PATH}",
@@ -129,7 +134,7 @@ class _ContainerStart:
 
 
 def _confined_program(start: _ContainerStart) -> Program:
-    """The program in a root file system of its own, where every path is what the pod says."""
+    """The program in a root file system of its own, with the paths of the spec."""
     container, sandbox = start.container, start.sandbox
     isolation = sandbox.node.isolation
     identity = identity_of(container, sandbox.pod)
@@ -158,7 +163,7 @@ def _confined_program(start: _ContainerStart) -> Program:
 
 
 def _unconfined_program(start: _ContainerStart) -> Program:
-    """The program among this machine's files, every path in it one of this machine."""
+    """The program in this machine's file system, with every path translated."""
     mounts = start.mounts
     variables = {name: rewrite_path(value, mounts) for name, value in start.variables.items()}
     return Program(
@@ -177,7 +182,7 @@ def _directory_variables(start: _ContainerStart) -> dict[str, str]:
 
 
 def _kubeconfig(start: _ContainerStart) -> dict[str, str]:
-    """The kubeconfig in place of the mounted service account, for pods that have one mounted."""
+    """KUBECONFIG in place of the service account, for containers that have it mounted."""
     sandbox, file = start.sandbox, start.directory.kubeconfig
     if token_volume(start.container, sandbox.pod) is None:
         return {}
@@ -192,7 +197,7 @@ def _kubeconfig(start: _ContainerStart) -> dict[str, str]:
 
 
 def _working_directory(start: _ContainerStart) -> Path:
-    """The directory behind workingDir when that is mounted; the image's own does not exist here."""
+    """The directory behind workingDir, if it is mounted; else the container's home."""
     asked = start.container.get("workingDir")
     if asked:
         path = rewrite_path(asked, start.mounts)

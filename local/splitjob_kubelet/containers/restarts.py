@@ -1,4 +1,4 @@
-"""When a container is started again, and how long to wait first: the kubelet's rules."""
+"""The kubelet's rules for restarts: whether a container restarts, and its back-off."""
 
 from datetime import datetime, timedelta
 
@@ -8,7 +8,7 @@ _FORGIVEN_AFTER = timedelta(minutes=10)
 
 
 def starts_again(pod: Json, container: Json, exit_code: int) -> bool:
-    """Whether a container that ended gets another start."""
+    """Whether a container that ended is restarted."""
     if is_sidecar(container):
         return True
     policy = restart_policy(pod)
@@ -19,10 +19,10 @@ def starts_again(pod: Json, container: Json, exit_code: int) -> bool:
 
 
 class NotStartableError(Exception):
-    """A container cannot be started now; it waits and is tried again."""
+    """A container cannot be started now; it is tried again later."""
 
     def __init__(self, reason: str, message: str, seconds: float) -> None:
-        """Say why.
+        """Set the reason.
 
         Args:
             reason: of the waiting state.
@@ -36,7 +36,7 @@ class NotStartableError(Exception):
 
 
 class BackOff:
-    """Delays that double from `initial` to `longest` seconds, after `free` failures without one."""
+    """Delays that double from `initial` to `longest` seconds; the first `free` are 0."""
 
     def __init__(self, initial: float, longest: float, free: int = 1) -> None:
         self._initial = initial
@@ -53,12 +53,12 @@ class BackOff:
         return min(self._initial * 2.0 ** min(doublings, 32), self._longest)
 
     def reset_after(self, started: datetime | None, finished: datetime) -> None:
-        """Forget earlier failures when the run that just ended was a long one."""
+        """Reset the delay after a run of at least 10 minutes."""
         if started and finished - started >= _FORGIVEN_AFTER:
             self._failures = 0
 
 
 def duration(seconds: float) -> str:
-    """Seconds the way Go prints a duration: `10s`, `1m20s`, `5m0s`."""
+    """Seconds in Go's format of durations: `10s`, `1m20s`, `5m0s`."""
     minutes, rest = divmod(round(seconds), 60)
     return f"{minutes}m{rest}s" if minutes else f"{rest}s"

@@ -1,4 +1,4 @@
-"""The life of one container: image, configuration, start, watch, end, start again."""
+"""Running one container: image, configuration, start, probes, end, restart."""
 
 import asyncio
 import logging
@@ -33,7 +33,7 @@ _FAMILY_SECONDS = 0.5
 
 
 class ContainerRunner:
-    """Runs one container of a pod for as long as its restart policy wants."""
+    """Runs one container of a pod until its restart policy ends it."""
 
     def __init__(self, container: Json, sandbox: Sandbox) -> None:
         self.container = container
@@ -60,7 +60,7 @@ class ContainerRunner:
         return self._sandbox.record.name
 
     async def run(self) -> None:
-        """Run the container until it needs no further start or is to stop."""
+        """Run the container until it needs no restart or must stop."""
         while not self._stopping.is_set():
             ending = self.entry.last_exit
             if ending is not None:
@@ -70,7 +70,7 @@ class ContainerRunner:
             await self._run_once()
 
     def stop(self, grace: float) -> None:
-        """Start no more, and end what runs within `grace` seconds; a later call can only hasten."""
+        """End the process within `grace` seconds and do not restart; a later call may shorten it."""
         if self._stopping.is_set() and grace >= self._grace:
             return
         self._grace = grace
@@ -91,7 +91,7 @@ class ContainerRunner:
         await self._wait(NotStartableError(Reason.CRASH_LOOP_BACK_OFF, message, left))
 
     async def _wait(self, problem: NotStartableError) -> None:
-        """Show why the container waits, until it is time to try again or to stop."""
+        """Report why the container waits, then sleep until the next try or until it must stop."""
         kind = "BackOff" if problem.reason.endswith("BackOff") else "Failed"
         self._warn(kind, f"{problem.reason}: {problem.message}")
         self.entry.wait_for(problem.reason, problem.message)
@@ -99,7 +99,7 @@ class ContainerRunner:
         await sleep_unless_stopping(problem.seconds, self._stopping)
 
     async def _run_once(self) -> None:
-        """Start the container, as soon as that can be done, and see it through to its end."""
+        """Start the container as soon as possible, and wait for its end."""
         attempt = self.entry.next_attempt
         container_id = f"{id_prefix(self._sandbox.record.uid)}{self.name}/{attempt}"
         self._program = None
@@ -132,7 +132,7 @@ class ContainerRunner:
         except (NoCommandError, OSError) as error:
             reason, message = Reason.CREATE_CONTAINER_ERROR, str(error)
         except ApiServerError as error:
-            # No fault of the pod: the API server is away, or does not know yet that it is here.
+            # The API server is unavailable, or does not know the pod's node yet.
             message = f"API server: {error}"
             raise NotStartableError(
                 Reason.CONTAINER_CREATING, message, _API_RETRY_SECONDS
@@ -170,7 +170,7 @@ class ContainerRunner:
         if self._stopping.is_set():
             self._end(self._grace)
         code = await process.wait()
-        orphans.kill_visitors(container_id)
+        orphans.kill_side_commands(container_id)
         for watcher in watchers:
             watcher.cancel()
         if self._ending is not None:
@@ -240,10 +240,10 @@ class ContainerRunner:
         return await container_process.run(self.program_of(command), seconds)
 
     def program_of(self, command: list[str]) -> Program:
-        """A further command in the container's environment, for probes, hooks and exec.
+        """A further command in the running container, for probes, hooks and exec.
 
         Raises:
-            StartError: the container does not run.
+            StartError: the container is not running.
         """
         if self._program is None or self._process is None:
             raise StartError(f'container "{self.name}" does not run')

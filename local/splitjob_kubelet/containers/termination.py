@@ -11,17 +11,17 @@ MOST_BYTES = 4096
 def termination_message(
     container: Json, path: Path, *, failed: bool, log_end: Callable[[], str]
 ) -> str | None:
-    """What a container left as its last word, as the kubelet takes it.
+    """Return the termination message of a container by the kubelet's rules.
 
     Args:
         container: its spec, for terminationMessagePolicy.
-        path: the file that stands for its terminationMessagePath.
+        path: the file behind its terminationMessagePath.
         failed: whether its exit code was not 0.
-        log_end: gives the end of its log.
+        log_end: returns the end of its log.
 
     Returns:
-        At most the last 4096 bytes of the file; with FallbackToLogsOnError, the end of the log
-        of a failed container that wrote none. None when there is nothing.
+        The last 4096 bytes of the file; with FallbackToLogsOnError, the end of the log of a failed
+        container that wrote no message. None if there is neither.
     """
     message = _last_bytes(path)
     fall_back = container.get("terminationMessagePolicy") == "FallbackToLogsOnError"

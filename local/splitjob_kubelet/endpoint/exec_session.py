@@ -65,7 +65,7 @@ class _Session:
         self._output: asyncio.Queue[bytes | None] = asyncio.Queue()
 
     async def run(self) -> Json:
-        """Run the command to its end; returns the Status that says how it went."""
+        """Run the command to its end; returns the final Status."""
         tasks: list[asyncio.Task[None]] = []
         try:
             process = await self._start()
@@ -117,7 +117,7 @@ class _Session:
             await self._socket.send_bytes(message)
 
     async def _receive(self, process: Process) -> None:
-        """Hand input on; when the client is gone, the command is ended."""
+        """Forward input; when the client disconnects, end the command."""
         async for message in self._socket:
             if message.type == WSMsgType.BINARY and message.data:
                 self._handle(message.data[0], message.data[1:])

@@ -1,7 +1,7 @@
 """`kubectl port-forward`: connections to a pod's address, in SPDY streams inside a WebSocket.
 
 Protocol: for each connection the client opens two streams with the headers `port` and `requestid`,
-one of `streamtype` error, which only ever carries a message for the user, then one of data.
+one of `streamtype` error, which only carries an error message for the user, then one of data.
 """
 
 import asyncio
@@ -42,7 +42,7 @@ async def forward_ports(request: web.Request, address: str) -> web.WebSocketResp
 
 @dataclass
 class _Connection:
-    """One connection to the pod; None in the queue is the end of what the client sends."""
+    """One connection to the pod; None in the queue marks the end of the client's data."""
 
     input: asyncio.Queue[bytes | None] = field(
         default_factory=lambda: asyncio.Queue(_WAITING_PIECES)
@@ -59,7 +59,7 @@ class _Session:
         self._connections: dict[int, _Connection] = {}
 
     async def run(self) -> None:
-        """Serve until the client goes away."""
+        """Serve until the client disconnects."""
         decoder = Decoder()
         try:
             async for message in self._socket:

@@ -1,7 +1,7 @@
-"""The node's HTTPS endpoint: what the API server asks a kubelet for, `kubectl logs` above all.
+"""The node's HTTPS endpoint for the API server: logs, exec and port-forward.
 
-Clients must have a certificate of the cluster, and may do only what the API server's
-authorizer lets them (SubjectAccessReview), as with a kubelet.
+As with a kubelet, clients need a certificate of the cluster, and the API server authorizes their
+requests (SubjectAccessReview).
 """
 
 import ssl
@@ -65,7 +65,7 @@ class Endpoint:
 
 
 def client_of(request: web.Request) -> tuple[str, list[str]]:
-    """Who the client's certificate names: user (common name) and groups (organizations)."""
+    """The user (common name) and groups (organizations) in the client's certificate."""
     certificate = request.transport.get_extra_info("peercert") if request.transport else None
     fields = [pair for part in (certificate or {}).get("subject", ()) for pair in part]
     users = [value for key, value in fields if key == "commonName"]
@@ -107,7 +107,7 @@ async def _pods(request: web.Request) -> web.StreamResponse:
 
 
 def _worker(request: web.Request) -> PodWorker:
-    """The pod that the path names."""
+    """The pod in the request's path."""
     where = request.match_info
     worker = request.app[_AGENT].find(where["namespace"], where["pod"])
     if worker is None:
@@ -116,7 +116,7 @@ def _worker(request: web.Request) -> PodWorker:
 
 
 def _runner(request: web.Request) -> ContainerRunner:
-    """The container that the path names."""
+    """The container in the request's path."""
     name = request.match_info["container"]
     runner = _worker(request).runner_of(name)
     if runner is None:
@@ -153,10 +153,10 @@ def log_query(query: Mapping[str, str], now: datetime) -> LogQuery:
 
     Args:
         query: the parameters.
-        now: what sinceSeconds counts from.
+        now: the time for sinceSeconds.
 
     Raises:
-        ValueError: a number or time that is none.
+        ValueError: a number or time is malformed.
     """
     since = parse_timestamp(query["sinceTime"]) if query.get("sinceTime") else None
     if query.get("sinceSeconds"):
@@ -171,7 +171,7 @@ def log_query(query: Mapping[str, str], now: datetime) -> LogQuery:
 
 
 def _attempt(runner: ContainerRunner, previous: bool) -> int | None:
-    """Which start's log is wanted, or None where there is none."""
+    """The number of restarts of the log to show, or None if there is no such log."""
     entry = runner.entry
     attempt = entry.restarts - 1 if previous else entry.restarts
     return attempt if attempt >= 0 and runner.directory.log(attempt).exists() else None

@@ -1,4 +1,4 @@
-"""The part of SPDY/3.1 that `kubectl port-forward` speaks, without any input or output.
+"""The part of SPDY/3.1 that `kubectl port-forward` uses, without input and output.
 
 Source: SPDY Protocol, Draft 3.1 (framing in section 2.6, the header dictionary in 2.6.10.1).
 """
@@ -60,14 +60,14 @@ class Data:
 
 @dataclass(frozen=True)
 class Reset:
-    """The peer gives up a stream."""
+    """The peer resets a stream."""
 
     stream: int
 
 
 @dataclass(frozen=True)
 class Ping:
-    """The peer wants its number back."""
+    """The peer expects its number back."""
 
     number: int
 
@@ -76,18 +76,18 @@ Frame = Opened | Data | Reset | Ping
 
 
 class SpdyError(ValueError):
-    """The peer sent what is not SPDY/3.1."""
+    """The peer sent something that is not SPDY/3.1."""
 
 
 class Decoder:
-    """Makes frames of the bytes that come in, in pieces of any size."""
+    """Decodes frames from incoming bytes, in pieces of any size."""
 
     def __init__(self) -> None:
         self._buffer = b""
         self._inflate = zlib.decompressobj(zdict=DICTIONARY)
 
     def feed(self, data: bytes) -> Iterator[Frame]:
-        """Take some bytes; yields the frames that are complete with them.
+        """Add bytes; yields the frames that they complete.
 
         Raises:
             SpdyError: they are not SPDY.
@@ -118,7 +118,7 @@ class Decoder:
                 return Reset(number & _STREAM_ID) if kind == _RST_STREAM else Ping(number)
         except (struct.error, zlib.error, UnicodeDecodeError) as error:
             raise SpdyError(f"broken frame: {error}") from None
-        return None  # settings, windows and farewells change nothing here
+        return None  # SETTINGS, WINDOW_UPDATE and GOAWAY need no reaction
 
 
 def _headers(block: bytes) -> dict[str, str]:
@@ -132,23 +132,23 @@ def _headers(block: bytes) -> dict[str, str]:
 
 
 class Encoder:
-    """Makes bytes of the frames that go out."""
+    """Encodes outgoing frames."""
 
     def __init__(self) -> None:
         self._deflate = zlib.compressobj()
 
     def accept(self, stream: int) -> bytes:
-        """Say yes to a stream that the peer opened."""
+        """Accept a stream that the peer opened."""
         no_headers = self._deflate.compress(bytes(4)) + self._deflate.flush(zlib.Z_SYNC_FLUSH)
         return _control_frame(_SYN_REPLY, struct.pack("!I", stream) + no_headers)
 
     def data(self, stream: int, content: bytes, final: bool = False) -> bytes:
-        """Bytes on a stream, at most 16 MiB."""
+        """Encode at most 16 MiB of data on a stream."""
         flags = _FIN if final else 0
         return struct.pack("!II", stream, flags << 24 | len(content)) + content
 
     def pong(self, number: int) -> bytes:
-        """The answer to a ping."""
+        """Encode the answer to a ping."""
         return _control_frame(_PING, struct.pack("!I", number))
 
 

@@ -1,1 +1,1 @@
-"""The node itself: its registration, its addresses and GPUs, and what it keeps of each pod."""
+"""The node: its registration, its addresses and GPUs, and its records of pods."""

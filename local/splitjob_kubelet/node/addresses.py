@@ -1,4 +1,4 @@
-"""A loopback address for each pod."""
+"""The loopback addresses of pods."""
 
 import errno
 import ipaddress
@@ -8,33 +8,33 @@ import sys
 from collections import deque
 from typing import Protocol
 
-_CLAIM = "\0track-tree-audio/"  # an abstract socket (unix(7)): a name, and no file
+_CLAIM = "\0track-tree-audio/"  # an abstract socket, unix(7): a name without a file
 _PREFIX = 20
-# Below lie the addresses that people and distributions use (127.0.0.1, 127.0.1.1, 127.0.0.53).
+# Lower addresses are in common use (127.0.0.1, 127.0.1.1, 127.0.0.53).
 _FIRST = int(ipaddress.IPv4Address("127.16.0.0"))
 _LAST = int(ipaddress.IPv4Address("127.255.255.255"))
 
 
 class AddressesExhaustedError(Exception):
-    """Every address of the node's range belongs to a pod."""
+    """Every address of the node's range is in use."""
 
 
 class AddressPool(Protocol):
-    """Where pods get their addresses from."""
+    """Allocates addresses for pods."""
 
     def allocate(self) -> str:
-        """An address that no other pod has.
+        """Allocate an address that no other pod has.
 
         Raises:
             AddressesExhaustedError: none is left.
         """
 
     def release(self, address: str) -> None:
-        """Return an address; it is used again as late as possible."""
+        """Release an address; it is reused as late as possible."""
 
 
 class SharedAddress:
-    """One address for all pods, where the system has only 127.0.0.1."""
+    """One address for all pods, on systems with only 127.0.0.1."""
 
     def allocate(self) -> str:
         return "127.0.0.1"
@@ -46,9 +46,10 @@ class SharedAddress:
 class LoopbackRange:
     """A /20 below 127.0.0.0/8 that no other node of this machine uses.
 
-    The range is claimed by a socket of that name, which is as local as the addresses: the kernel
-    lets one process have it, whatever its user, and ends the claim when the process ends, however
-    that comes. A port would not do: a program that listens on all addresses has it in every range.
+    The claim is an abstract socket named after the range, as local to the network namespace as the
+    addresses are: only one process can bind it, whatever its user, and the kernel releases it when
+    the process ends in any way. A port would not do: a program that listens on all addresses
+    occupies it in every range.
     """
 
     def __init__(self, network: ipaddress.IPv4Network, claim: socket.socket) -> None:

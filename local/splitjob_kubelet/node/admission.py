@@ -1,4 +1,4 @@
-"""Whether a pod still fits on the node, and which GPUs it gets."""
+"""Admission of pods by free resources, and the allocation of GPUs."""
 
 from collections.abc import Iterable, Mapping
 from decimal import Decimal
@@ -18,7 +18,7 @@ GPU_RESOURCE = "nvidia.com/gpu"
 
 
 def pod_requests(pod: Json) -> dict[str, Decimal]:
-    """What the scheduler counts for a pod: the sum of its containers, or the largest init one."""
+    """A pod's requests as the scheduler counts them."""
     total: dict[str, Decimal] = {"pods": Decimal(1)}
     sidecars = [one for one in init_containers(pod) if is_sidecar(one)]
     for container in [*main_containers(pod), *sidecars]:
@@ -33,15 +33,15 @@ def pod_requests(pod: Json) -> dict[str, Decimal]:
 def admission_failure(
     pod: Json, others: Iterable[Json], allocatable: Mapping[str, str]
 ) -> PodFailure | None:
-    """Why a pod cannot be taken, as the kubelet's admission says it.
+    """Return why a pod does not fit on the node, in the kubelet's words.
 
     Args:
         pod: the pod that was bound to the node.
-        others: the pods that hold resources of the node already.
+        others: the pods that already use resources of the node.
         allocatable: resource -> quantity of the whole node.
 
     Returns:
-        The verdict the pod fails with, or None when it fits.
+        The failure of the pod, or None if it fits.
     """
     used: dict[str, Decimal] = {}
     for other in others:
@@ -60,14 +60,14 @@ def admission_failure(
 
 
 class GpuAllocator:
-    """The GPUs of this machine by index, each lent to one pod at a time."""
+    """The GPUs of this machine by index, each allocated to one pod at a time."""
 
     def __init__(self, count: int) -> None:
         self._count = count
         self._holders: dict[int, str] = {}
 
     def allocate(self, uid: str, pod: Json) -> dict[str, list[int]]:
-        """Choose GPUs for each container; init containers share those of the main ones.
+        """Allocate GPUs to each container; init containers share those of the main ones.
 
         Returns:
             container name -> indices of its GPUs.
@@ -77,15 +77,18 @@ class GpuAllocator:
         shares: dict[str, list[int]] = {}
         for name, count in asked.items():
             shares[name], free = free[:count], free[count:]
-        lent = [index for share in shares.values() for index in share]
+        allocated = [index for share in shares.values() for index in share]
         for one in init_containers(pod):
-            shares[one["name"]] = [*lent, *free][: _gpus_asked(one)]
-            lent = [*lent, *(index for index in shares[one["name"]] if index not in lent)]
-        self._holders |= dict.fromkeys(lent, uid)
+            shares[one["name"]] = [*allocated, *free][: _gpus_asked(one)]
+            allocated = [
+                *allocated,
+                *(index for index in shares[one["name"]] if index not in allocated),
+            ]
+        self._holders |= dict.fromkeys(allocated, uid)
         return shares
 
     def release(self, uid: str) -> None:
-        """Free whatever the pod holds."""
+        """Release all GPUs of a pod."""
         self._holders = {index: who for index, who in self._holders.items() if who != uid}
 
 
@@ -94,7 +97,7 @@ def _gpus_asked(container: Json) -> int:
 
 
 def gpu_variables(share: list[int], node_has_gpus: bool) -> dict[str, str]:
-    """What shows a process only its own GPUs, where a container runtime would hide the others."""
+    """The variables that limit a process to its GPUs, as a container runtime would."""
     if not node_has_gpus:
         return {}
     indices = ",".join(map(str, share))

@@ -1,4 +1,4 @@
-"""What everything on the node shares."""
+"""What all pods of the node share."""
 
 from dataclasses import dataclass
 
@@ -15,7 +15,7 @@ from splitjob_kubelet.settings import Settings
 
 @dataclass(frozen=True)
 class NodeContext:
-    """The node's settings and its connections to the rest of the world."""
+    """The node's settings, connections and pools."""
 
     settings: Settings
     client_config: ClientConfig
@@ -26,4 +26,4 @@ class NodeContext:
     events: EventRecorder
     isolation: Isolation
     http: aiohttp.ClientSession
-    """For probes and hooks of pods: without the node's credentials."""
+    """For probes and hooks of pods, without the node's credentials."""

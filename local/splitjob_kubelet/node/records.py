@@ -1,4 +1,4 @@
-"""What the node knows about a pod, kept on disk so that it survives the node's own death."""
+"""The node's records of pods, stored on disk so that they survive a crash of the node."""
 
 from datetime import datetime
 from enum import StrEnum
@@ -38,7 +38,7 @@ class Waiting(BaseModel):
 
 
 class Running(BaseModel):
-    """The container's process exists, or did when the node last looked."""
+    """The container's process is running."""
 
     started_at: datetime
     container_id: str
@@ -56,7 +56,7 @@ class Terminated(BaseModel):
 
 
 class ContainerRecord(BaseModel):
-    """One container: its state now, the one before, and how often it was restarted."""
+    """One container: its state, the last termination, and how often it was restarted."""
 
     name: str
     state: Waiting | Running | Terminated = Field(default_factory=Waiting)
@@ -79,7 +79,7 @@ class ContainerRecord(BaseModel):
 
     @property
     def last_exit(self) -> Terminated | None:
-        """How the container ended last, also while it waits for its next start."""
+        """The last termination, also while the container waits for its next start."""
         return self.terminated or self.last
 
     @property
@@ -92,20 +92,20 @@ class ContainerRecord(BaseModel):
         return self.restarts + 1 if self.last_exit else self.restarts
 
     def wait_for(self, reason: str, message: str | None = None) -> None:
-        """Move to waiting; how it ended last is kept."""
+        """Set the state to waiting; the last termination is kept."""
         self.last = self.last_exit
         self.state = Waiting(reason=reason, message=message)
         self.started = self.ready = False
 
     def run(self, state: Running) -> None:
-        """Move to running: one restart more, unless it is the first start."""
+        """Set the state to running, which counts as a restart unless it is the first start."""
         self.restarts = self.next_attempt
         self.last = self.last_exit
         self.state = state
         self.started = self.ready = False
 
     def end(self, state: Terminated) -> None:
-        """Move to terminated; the run before this one stays the last."""
+        """Set the state to terminated; `last` stays the termination of the run before."""
         if self.running is None:
             self.restarts = self.next_attempt
             self.last = self.last_exit
@@ -115,14 +115,14 @@ class ContainerRecord(BaseModel):
 
 
 class PodFailure(BaseModel):
-    """Why the node itself ended the pod: it then fails, whatever its containers returned."""
+    """The reason why the node ended the pod, which then fails whatever its containers returned."""
 
     reason: str
     message: str
 
 
 class PodRecord(BaseModel):
-    """One pod as the node remembers it."""
+    """The record of one pod."""
 
     uid: str
     namespace: str
@@ -131,23 +131,23 @@ class PodRecord(BaseModel):
     containers: dict[str, ContainerRecord] = Field(default_factory=dict)
     pod_ip: str | None = None
     volumes_ready: bool = False
-    finished: bool = Field(default=False, description="every process is gone and none will start")
+    finished: bool = Field(default=False, description="no process is left, and none will start")
     failure: PodFailure | None = None
 
     def container(self, name: str) -> ContainerRecord:
-        """The record of a container, made at first sight."""
+        """The record of a container, created on first use."""
         return self.containers.setdefault(name, ContainerRecord(name=name))
 
 
 def save(record: PodRecord, path: Path) -> None:
-    """Write a record in one step, so that a crash leaves the old one or the new one."""
+    """Write a record atomically: a crash leaves the old one or the new one."""
     partial = path.with_suffix(".partial")
     partial.write_text(record.model_dump_json(), encoding="utf-8")
     partial.replace(path)
 
 
 def load(path: Path) -> PodRecord | None:
-    """Read a record back, or None where there is none that can be read."""
+    """Read a record; None if there is none, or if it is damaged."""
     try:
         return PodRecord.model_validate_json(path.read_text(encoding="utf-8"))
     except (FileNotFoundError, ValueError):

@@ -31,7 +31,7 @@ _PRESSURES = {
 
 
 def machine_capacity(root: Path) -> dict[str, str]:
-    """What this machine has, before --capacity says otherwise."""
+    """The resources of this machine, before --capacity."""
     return {
         "cpu": str(os.cpu_count() or 1),
         "memory": f"{psutil.virtual_memory().total // _KIB}Ki",
@@ -41,7 +41,7 @@ def machine_capacity(root: Path) -> dict[str, str]:
 
 
 def node_object(settings: Settings, capacity: dict[str, str], started: datetime) -> Json:
-    """The Node to register.
+    """The Node object.
 
     Args:
         settings: name, address, port, labels.
@@ -91,7 +91,7 @@ def _node_info(settings: Settings) -> Json:
 
 
 def node_conditions(started: datetime, now: datetime) -> list[Json]:
-    """The conditions a kubelet reports: Ready, and none of the pressures."""
+    """The conditions of a healthy kubelet: Ready and no pressure."""
     times = {"lastHeartbeatTime": timestamp(now), "lastTransitionTime": timestamp(started)}
     ready = {"reason": "KubeletReady", "message": "pods run as processes of this machine"}
     return [
@@ -104,7 +104,7 @@ def node_conditions(started: datetime, now: datetime) -> list[Json]:
 
 
 def node_lease(settings: Settings, now: datetime) -> Json:
-    """The lease that shows the node is alive."""
+    """The lease of the node."""
     return {
         "apiVersion": "coordination.k8s.io/v1",
         "kind": "Lease",
@@ -118,10 +118,10 @@ def node_lease(settings: Settings, now: datetime) -> Json:
 
 
 async def register(api_server: ApiServer, settings: Settings, capacity: dict[str, str]) -> datetime:
-    """Put the node into the cluster, Ready, as soon as the API server answers.
+    """Register the node as Ready as soon as the API server answers.
 
     Returns:
-        Since when it is ready.
+        The time of the Ready condition.
     """
     started = datetime.now(UTC)
     node = node_object(settings, capacity, started)
@@ -131,7 +131,7 @@ async def register(api_server: ApiServer, settings: Settings, capacity: dict[str
 
 
 async def keep_alive(api_server: ApiServer, settings: Settings, started: datetime) -> None:
-    """Renew the lease and the conditions four times in the lease's span; never returns."""
+    """Renew the lease and the conditions four times per lease duration; never returns."""
     while True:
         now = datetime.now(UTC)
         try:

@@ -1,4 +1,4 @@
-"""What the containers of one pod share, and where its things lie on disk."""
+"""What the containers of one pod share, and the pod's files on disk."""
 
 import asyncio
 import shutil
@@ -17,7 +17,7 @@ from splitjob_kubelet.runtime.isolation import IsolationLevel
 
 @dataclass
 class Sandbox:
-    """One pod: its spec, its record, its directories."""
+    """One pod: its spec, record and directories."""
 
     RECORD: ClassVar[str] = "record.json"
 
@@ -45,7 +45,7 @@ class Sandbox:
 
     @property
     def volume_owner(self) -> VolumeOwner | None:
-        """For whom volumes are made; None where every pod runs as the node's own user."""
+        """The owner of the volumes; None where every pod runs as the node's user."""
         if self.node.isolation.level is not IsolationLevel.ROOT:
             return None
         return volume_owner(self.pod)
@@ -75,7 +75,7 @@ class ContainerDirectory:
 
     @property
     def root(self) -> Path:
-        """What a confined container sees as its root."""
+        """The root of a confined container."""
         return self.path / "root"
 
     @property
@@ -90,25 +90,25 @@ class ContainerDirectory:
         return self.path / f"{attempt}.log"
 
     def refresh(self, attempt: int) -> None:
-        """Give a new start empty directories; the log of the start before stays."""
+        """Empty the directories for a new start; the log of the previous start is kept."""
         for directory in (self.home, self.scratch, self.root):
             shutil.rmtree(directory, ignore_errors=True)
             directory.mkdir(parents=True)
         self.termination_message.write_bytes(b"")
-        self.termination_message.chmod(0o666)  # whoever the container runs as
+        self.termination_message.chmod(0o666)  # writable for any user of the container
         for old in self.path.glob("*.log"):
             if int(old.name.split(".")[0]) < attempt - 1:
                 old.unlink()
 
     def empty(self) -> None:
-        """Delete everything but the logs."""
+        """Delete everything except the logs."""
         for directory in (self.home, self.scratch, self.root):
             shutil.rmtree(directory, ignore_errors=True)
         self.kubeconfig.unlink(missing_ok=True)
 
 
 async def sleep_unless_stopping(seconds: float, stopping: asyncio.Event) -> bool:
-    """Wait, but no longer than until the pod is to stop; returns whether it is."""
+    """Sleep until the time is over or the pod must stop; returns whether it must stop."""
     try:
         await asyncio.wait_for(stopping.wait(), seconds)
     except TimeoutError:

@@ -1,4 +1,4 @@
-"""Follows the pods bound to the node and gives each a worker."""
+"""Watching the pods bound to the node, with one worker for each."""
 
 import asyncio
 import logging
@@ -26,7 +26,7 @@ class Agent:
 
     @property
     def pods(self) -> list[Json]:
-        """Every pod that the node knows."""
+        """Every pod on the node."""
         return [worker.pod for worker in self._workers.values()]
 
     def find(self, namespace: str, name: str) -> PodWorker | None:
@@ -39,7 +39,7 @@ class Agent:
         return found[-1] if found else None
 
     async def run(self) -> None:
-        """List and watch for ever, over every outage of the API server."""
+        """List and watch pods for ever, also across outages of the API server."""
         node = self._node.settings.name
         while True:
             try:
@@ -51,14 +51,14 @@ class Agent:
                 await asyncio.sleep(_RETRY_SECONDS)
 
     async def shut_down(self) -> None:
-        """End every process, and say nothing about it: the cluster is going, or the node is."""
+        """End every process without reporting it: the cluster or the node is ending."""
         for worker in self._workers.values():
             worker.leave(_SHUTDOWN_GRACE)
         if self._tasks:
             await asyncio.wait(self._tasks.values(), timeout=_SHUTDOWN_SECONDS)
 
     async def _watch(self, version: str) -> None:
-        """Follow the changes until the watch ends, going on from the last version seen."""
+        """Watch changes, reconnecting from the last version seen, until the watch fails."""
         node = self._node.settings.name
         while True:
             async for kind, pod in self._node.api_server.watch_pods_of(node, version):
@@ -69,7 +69,7 @@ class Agent:
                     self._take(pod)
 
     def _adopt(self, pods: list[Json]) -> None:
-        """Make the node's pods those that the API server lists."""
+        """Add, update and remove pods so that they match a list from the API server."""
         listed = {uid_of(pod) for pod in pods}
         for uid in set(self._workers) - listed:
             self._remove(uid)
@@ -105,5 +105,5 @@ class Agent:
         return [
             worker.pod
             for worker in self._workers.values()
-            if worker.record.uid != uid and worker.holds_resources
+            if worker.record.uid != uid and worker.uses_resources
         ]

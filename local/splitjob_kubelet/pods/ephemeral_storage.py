@@ -1,7 +1,7 @@
-"""Limits on ephemeral storage, kept by measuring: the pod is evicted when it passes one.
+"""Limits on ephemeral storage, enforced by measuring: a pod that exceeds one is evicted.
 
-Messages and order of the checks: kubernetes `pkg/kubelet/eviction/eviction_manager.go`,
-localStorageEviction.
+Source of the messages and the order of checks: localStorageEviction in kubernetes
+`pkg/kubelet/eviction/eviction_manager.go`.
 """
 
 import os
@@ -17,13 +17,13 @@ _STORAGE = "ephemeral-storage"
 
 
 def has_storage_limits(pod: Json) -> bool:
-    """Whether anything in the pod's spec limits what it may write."""
+    """Whether the pod's spec has a limit on ephemeral storage."""
     empty_dirs = any(limit for _, limit in _empty_dir_limits(pod))
     return empty_dirs or any(_STORAGE in limits_of(one) for one in main_containers(pod))
 
 
 def eviction(pod: Json, volumes: Path, containers: Path) -> PodFailure | None:
-    """Why the pod must be evicted, or None.
+    """Return the failure of a pod that must be evicted, or None.
 
     Args:
         pod: the pod.
@@ -31,7 +31,7 @@ def eviction(pod: Json, volumes: Path, containers: Path) -> PodFailure | None:
         containers: directory with one directory per container (scratch files and logs).
 
     Returns:
-        The verdict, in a kubelet's words.
+        The failure, in a kubelet's words.
     """
     for name, limit in _empty_dir_limits(pod):
         if limit and parse_quantity(limit) > 0 and disk_usage(volumes / name) > bytes_of(limit):
@@ -70,7 +70,7 @@ def _empty_dir_limits(pod: Json) -> list[tuple[str, str | None]]:
 
 
 def disk_usage(directory: Path) -> int:
-    """Bytes that the files below a directory occupy; files that vanish meanwhile count nothing."""
+    """Bytes on disk of the files below a directory; files deleted meanwhile do not count."""
     return sum(_file_sizes(str(directory)))
 
 

@@ -1,4 +1,4 @@
-"""Fills the volumes of one pod, and keeps tokens, Secrets and ConfigMaps in them fresh."""
+"""Setting up the volumes of one pod, and refreshing their tokens, Secrets and ConfigMaps."""
 
 import asyncio
 import logging
@@ -38,17 +38,17 @@ class PodVolumes:
         self._tokens: dict[TokenRequest, tuple[str, datetime]] = {}
 
     async def fill(self, stopping: asyncio.Event) -> bool:
-        """Set all volumes up, however long it takes for what they show to exist.
+        """Set up all volumes, waiting for the Secrets and ConfigMaps in them to exist.
 
         Returns:
-            False when the pod is to stop before that.
+            False if the pod must stop before that.
         """
         delay = _FIRST_RETRY_SECONDS
         while not stopping.is_set():
             try:
                 await self._fill_once()
             except ApiServerError as error:
-                # The API server is away, or does not know yet that the pod is here.
+                # The API server is unavailable, or does not know the pod's node yet.
                 log.info("volumes of pod %s: %s", name_of(self._sandbox.pod), error)
             except (ConfigurationError, OSError) as error:
                 message = f"MountVolume.SetUp failed: {error}"
@@ -60,7 +60,7 @@ class PodVolumes:
         return False
 
     async def keep_fresh(self) -> None:
-        """Bring the files up to date once a minute; ends by being cancelled."""
+        """Update the files once a minute until cancelled."""
         volumes = self._file_volumes()
         while volumes:
             await asyncio.sleep(_REFRESH_SECONDS)
@@ -95,7 +95,7 @@ class PodVolumes:
             write_files(directory, files, self._sandbox.volume_owner)
 
     async def _fresh_tokens(self, volume: Json) -> dict[TokenRequest, str]:
-        """Tokens with most of their life before them: new ones after 80 % of it, or a day."""
+        """Tokens for a volume, renewed after 80 % of their lifetime or a day."""
         tokens = {}
         for request in token_requests(volume):
             now = datetime.now(UTC)

@@ -1,4 +1,4 @@
-"""The life of one pod on the node: admission, volumes, containers, end, removal."""
+"""Running one pod: admission, volumes, containers, end, removal."""
 
 import asyncio
 import logging
@@ -39,15 +39,15 @@ _EVICTION_GRACE = 1.0
 
 
 class PodWorker:
-    """Runs one pod and reports on it, until it is gone from the API."""
+    """Runs one pod and reports its status until it is deleted from the API."""
 
     def __init__(self, pod: Json, node: NodeContext, active: Callable[[], list[Json]]) -> None:
-        """Take up a pod.
+        """Create the worker; `run` starts it.
 
         Args:
-            pod: as the API server has it.
+            pod: from the API server.
             node: the settings and connections of the node.
-            active: gives the other pods that hold resources of the node.
+            active: returns the other pods that use resources of the node.
         """
         self.pod = pod
         self.runners: dict[str, ContainerRunner] = {}
@@ -67,11 +67,11 @@ class PodWorker:
         return self.sandbox.record
 
     @property
-    def holds_resources(self) -> bool:
+    def uses_resources(self) -> bool:
         return self._admitted and not self.record.finished
 
     def update(self, pod: Json) -> None:
-        """Take notice of a change to the pod in the API."""
+        """Handle a change of the pod in the API."""
         self.pod = self.sandbox.pod = pod
         if is_deleted(pod):
             self._delete.set()
@@ -80,7 +80,7 @@ class PodWorker:
             self.stop(termination_grace_seconds(pod))
 
     def removed(self) -> None:
-        """Take notice that the pod is gone from the API: nothing is left to report to."""
+        """Handle the pod's removal from the API, after which its status cannot be reported."""
         self._gone = True
         self.reporter.close()
         self._delete.set()
@@ -91,7 +91,7 @@ class PodWorker:
 
         Args:
             grace: seconds between SIGTERM and SIGKILL.
-            failure: why, when it is the node that wants it.
+            failure: the reason, if the node ends the pod.
         """
         if self.record.finished:
             return
@@ -101,20 +101,20 @@ class PodWorker:
             runner.stop(grace)
 
     def leave(self, grace: float) -> None:
-        """End the processes because the node itself ends, and let the next start say so."""
+        """End the processes because the node ends; its next start reports them."""
         self._leaving = True
         self.reporter.close()
         self.stop(grace)
         self._delete.set()
 
     async def run(self) -> None:
-        """See the pod through its whole life on this node."""
+        """Run the pod until it is removed."""
         reporting = asyncio.create_task(self.reporter.run())
         try:
             if self.record.finished and not is_terminal(self.pod):
-                self._changed()  # the node died before it could report the end
+                self._changed()  # the node died before it reported the end
             if not self.record.finished:
-                await self._live()
+                await self._run_admitted()
                 if self._leaving:
                     return
                 await self._release()
@@ -136,7 +136,7 @@ class PodWorker:
     def _changed(self) -> None:
         self.reporter.changed()
 
-    async def _live(self) -> None:
+    async def _run_admitted(self) -> None:
         settings = self._node.settings
         self.record.failure = admission_failure(self.pod, self._active(), self._node.capacity)
         if self.record.failure:
@@ -179,7 +179,7 @@ class PodWorker:
             await asyncio.gather(*sidecars)
 
     async def _initialize(self, container: Json, sidecars: list[asyncio.Task[None]]) -> bool:
-        """Run one init container; returns whether the pod may go on."""
+        """Run one init container; returns whether the next one may start."""
         entry = self.record.container(container["name"])
         runner = self._runner(container)
         if not is_sidecar(container):
@@ -193,7 +193,7 @@ class PodWorker:
         return not self._stopping.is_set()
 
     def runner_of(self, name: str) -> ContainerRunner | None:
-        """The runner of a container, also of one that was not started or ended long ago."""
+        """The runner of a container, even if the container has not started or has ended."""
         for container in all_containers(self.pod):
             if container["name"] == name:
                 return self.runners.get(name) or ContainerRunner(container, self.sandbox)
@@ -229,7 +229,7 @@ class PodWorker:
             await asyncio.sleep(_STORAGE_SECONDS)
 
     async def _release(self) -> None:
-        """Give back what the pod held; its logs stay until it is deleted."""
+        """Release the pod's address, GPUs and files; its logs stay until it is deleted."""
         if self.record.pod_ip and not self.pod["spec"].get("hostNetwork"):
             self._node.addresses.release(self.record.pod_ip)
         self._node.gpus.release(self.record.uid)
@@ -239,7 +239,7 @@ class PodWorker:
 
 
 def _open_record(pod: Json, node: NodeContext) -> PodRecord:
-    """The record of the pod from an earlier life of the node, or a new one."""
+    """The pod's record from an earlier run of the node, or a new one."""
     directory = node.settings.pods_root / uid_of(pod)
     directory.mkdir(parents=True, exist_ok=True)
     stored = load(directory / Sandbox.RECORD)

@@ -1,4 +1,4 @@
-"""Taking up the pods of a node process that died."""
+"""Recovering the records of pods after a crash of the node."""
 
 from datetime import UTC, datetime
 
@@ -9,10 +9,10 @@ _MESSAGE = "the node was restarted while the container ran; its process is gone"
 
 
 def recovered(record: PodRecord) -> PodRecord:
-    """Bring a stored record up to date: whatever was running then is not running now.
+    """Update a stored record: what was running then is not running now.
 
     Returns:
-        The record, containers that ran now terminated as after a reboot (255, Unknown).
+        The record; containers that ran are terminated as after a reboot (255, Unknown).
     """
     for entry in record.containers.values():
         running = entry.running

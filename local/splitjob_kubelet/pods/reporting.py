@@ -1,4 +1,4 @@
-"""Keeps the pod's record on disk and its status in the API up to date."""
+"""Keeping the pod's record on disk and its status in the API up to date."""
 
 import asyncio
 import logging
@@ -15,7 +15,7 @@ log = logging.getLogger(__name__)
 
 
 class Reporter:
-    """Writes the newest status of one pod; what changes during a write goes into the next one."""
+    """Writes the latest status of one pod; changes during a write go into the next one."""
 
     def __init__(self, node: NodeContext, sandbox: Sandbox) -> None:
         self._node = node
@@ -28,22 +28,22 @@ class Reporter:
         self._closed = False
 
     def changed(self) -> None:
-        """Save the record and have its status written soon."""
+        """Save the record and schedule a write of the status."""
         save(self._sandbox.record, self._sandbox.record_file)
         self._idle.clear()
         self._pending.set()
 
     def close(self) -> None:
-        """Write no more: the pod is gone from the API."""
+        """Stop writing: the pod was deleted from the API."""
         self._closed = True
         self._pending.set()
 
     async def flush(self) -> None:
-        """Wait until the API has the newest status, or the pod is gone."""
+        """Wait until the API has the latest status, or the pod was deleted."""
         await self._idle.wait()
 
     async def run(self) -> None:
-        """Write whenever something has changed; ends by being cancelled."""
+        """Write the status after each change, until cancelled."""
         while True:
             await self._pending.wait()
             self._pending.clear()

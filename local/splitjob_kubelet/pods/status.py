@@ -1,4 +1,4 @@
-"""PodStatus from what the node knows: pure functions, after the kubelet's own rules.
+"""PodStatus from the record of a pod: pure functions with the kubelet's rules.
 
 Source: kubernetes `pkg/kubelet/kubelet_pods.go` (getPhase, generateAPIPodStatus),
 `pkg/kubelet/status/generate.go` and `status_manager.go` (TerminatePod).
@@ -33,13 +33,13 @@ def pod_status(
 
     Args:
         pod: the pod as last seen.
-        record: what the node knows.
+        record: the node's record of it.
         host_ip: address of the node.
         earlier: the conditions reported before.
         now: the transition time of whatever changes.
 
     Returns:
-        A PodStatus for a strategic merge patch: what must not stay is None.
+        A PodStatus for a strategic merge patch: fields to delete are None.
     """
     phase = pod_phase(pod, record)
     failure = record.failure if record.finished else None
@@ -54,7 +54,7 @@ def pod_status(
         "containerStatuses": _container_statuses(main_containers(pod), pod, record, now),
     }
     if record.pod_ip:
-        # The list is merged by address; after a restart of the node the old one must go.
+        # The list is merged by address; after a restart of the node it must replace the old one.
         addresses = [{"ip": record.pod_ip}, {"$patch": "replace"}]
         status |= {"podIP": record.pod_ip, "podIPs": addresses}
     if init_containers(pod):
@@ -66,8 +66,8 @@ def pod_status(
 def pod_phase(pod: Json, record: PodRecord) -> str:
     """The phase: Pending, Running, Succeeded or Failed.
 
-    A pod whose containers have ended stays Running until the node is done with it: as with a
-    kubelet, a final phase promises that no process is left.
+    A pod whose containers have ended stays Running until the node has finished it: as with a
+    kubelet, a final phase guarantees that no process is left.
     """
     if record.finished:
         return "Failed" if record.failure else _final_phase(pod, record)
@@ -86,7 +86,7 @@ def _final_phase(pod: Json, record: PodRecord) -> str:
 
 
 def initialized(pod: Json, record: PodRecord) -> bool:
-    """Whether every init container has done its part."""
+    """Whether every init container has completed, or started if it is a sidecar."""
     return not _not_initialized(pod, record)
 
 

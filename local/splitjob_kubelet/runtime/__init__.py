@@ -1,4 +1,4 @@
 """The container runtime: processes of this machine with files and users of their own.
 
-It knows specs and directories, and nothing of the API server.
+It reads specs and writes directories, and knows nothing of the API server.
 """

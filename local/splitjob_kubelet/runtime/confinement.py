@@ -1,7 +1,4 @@
-"""What keeps a container to itself: its root file system, its mounts, its user.
-
-`launcher.py` carries it out.
-"""
+"""The confinement of a container: root file system, mounts, user. `launcher.py` applies it."""
 
 import marshal
 import os
@@ -13,19 +10,19 @@ from splitjob_kubelet.objects import Json, all_containers
 from splitjob_kubelet.runtime.environment import ConfigurationError
 
 IMAGE_USER = 65532
-"""The user of every image here, as of this project's own: a number without a name."""
+"""The user of every image, as in this project's images: a number without a name."""
 
 ROOT_GROUP = 0
 
 
 @dataclass(frozen=True)
 class Mount:
-    """A file or directory of this machine, and where a container sees it.
+    """A bind mount into a container.
 
     Attributes:
-        source: free of symbolic links; blank: a small file system in memory.
-        target: in the container.
-        read_only: for the container.
+        source: path on this machine without symbolic links; blank: a small tmpfs.
+        target: path in the container.
+        read_only: whether the container can only read it.
     """
 
     source: str
@@ -44,17 +41,17 @@ class Identity:
 
 @dataclass(frozen=True)
 class Confinement:
-    """All that the launcher must know.
+    """The input of the launcher.
 
     Attributes:
-        root: directory that becomes the root.
-        mounts: in this order.
+        root: directory that becomes the root file system.
+        mounts: applied in this order.
         read_only_root: whether only volumes can be written to.
-        identity: who the program runs as.
-        user_namespace: whether a user namespace stands for being root.
+        identity: user and groups of the program.
+        user_namespace: whether to use a user namespace, for a node without root.
         hostname: of the container.
-        directory: where the program starts, in the container.
-        join: a process of the container whose namespaces are entered; 0: new ones are made.
+        directory: working directory, in the container.
+        join: process id whose namespaces to enter; 0: create new ones.
     """
 
     root: str
@@ -67,11 +64,11 @@ class Confinement:
     join: int = 0
 
     def of_process(self, pid: int) -> Self:
-        """The same, for one more program in the namespaces of a process."""
+        """The same for a further program in the namespaces of a running process."""
         return replace(self, join=pid)
 
     def descriptor(self) -> int:
-        """Return a descriptor from which the launcher can read all this."""
+        """Return a file descriptor from which the launcher can read this."""
         spec: dict[str, Any] = asdict(self) | asdict(self.identity)
         spec["groups"] = list(self.identity.groups)
         spec["mounts"] = [(one.source, one.target, one.read_only) for one in self.mounts]
@@ -83,36 +80,36 @@ class Confinement:
 
 
 def security_context(container: Json, pod: Json) -> Json:
-    """The pod's securityContext with the container's own over it."""
+    """The pod's securityContext, overridden by the container's."""
     of_pod = pod["spec"].get("securityContext") or {}
     return {**of_pod, **(container.get("securityContext") or {})}
 
 
 def identity_of(container: Json, pod: Json) -> Identity:
-    """Who a container runs as.
+    """The user and groups of a container.
 
     Raises:
-        ConfigurationError: root, which the pod itself rules out.
+        ConfigurationError: it is root, which runAsNonRoot forbids.
     """
     context = security_context(container, pod)
     user = int(context.get("runAsUser", IMAGE_USER))
     if user == 0 and context.get("runAsNonRoot"):
         raise ConfigurationError("container's runAsUser breaks non-root policy")
-    # A user without a line in passwd has no group of its own but the one the pod names.
+    # As in a container runtime: a user that is not in /etc/passwd has group 0.
     group = int(context.get("runAsGroup", ROOT_GROUP if "runAsUser" in context else IMAGE_USER))
     return Identity(user, group, _groups(pod))
 
 
 @dataclass(frozen=True)
 class VolumeOwner:
-    """For whom the volumes of a pod are made: its one user, where it has one; its fsGroup."""
+    """The owner of a pod's volumes: the user, if all containers have the same, and the fsGroup."""
 
     user: int | None
     group: int | None
 
 
 def volume_owner(pod: Json) -> VolumeOwner:
-    """Return what a kubelet goes by when it sets up volumes."""
+    """Return the owner of a pod's volumes by the kubelet's rules."""
     users = {security_context(one, pod).get("runAsUser") for one in all_containers(pod)}
     context = pod["spec"].get("securityContext") or {}
     return VolumeOwner(users.pop() if len(users) == 1 else None, context.get("fsGroup"))

@@ -1,4 +1,4 @@
-"""A container's process: started, watched, read and ended, with everything it started."""
+"""Starting, watching and ending a container's process and all its descendants."""
 
 import asyncio
 import contextlib
@@ -26,7 +26,7 @@ _MOST_SWEEPS = 500
 _READ_BYTES = 64 * 1024
 
 Sink = Callable[[str, bytes], None]
-"""Takes what a process writes: stream name, bytes."""
+"""Called with the output of a process: stream name, bytes."""
 
 
 class StartError(Exception):
@@ -35,15 +35,16 @@ class StartError(Exception):
 
 @dataclass(frozen=True)
 class Program:
-    """What to run.
+    """A program to run.
 
     Attributes:
         arguments: the program and its arguments.
-        environment: all of it.
-        directory: where it starts, on this machine.
-        container_id: names the start of the container that it belongs to.
-        mounts: by which paths of the container were turned into ours; none when it is confined.
-        confinement: the file system and the user that it gets, or None: ours.
+        environment: the complete environment.
+        directory: working directory on this machine.
+        container_id: id of this start of the container.
+        mounts: container path -> path on this machine, by which its paths were translated; empty
+            if it is confined.
+        confinement: its file system and user; None: those of the node.
     """
 
     arguments: list[str]
@@ -55,7 +56,7 @@ class Program:
 
 
 class Process:
-    """A running program in a session of its own, and its descendants."""
+    """A running program in a session of its own, with its descendants."""
 
     def __init__(self, popen: subprocess.Popen[bytes], container_id: str, sink: Sink) -> None:
         self.pid = popen.pid
@@ -79,19 +80,19 @@ class Process:
         return not self._exited.is_set()
 
     def read_also(self, stream: IO[bytes], sink: Sink) -> None:
-        """Take output from one more stream, as stdout; it is closed with the others."""
+        """Read a further stream as stdout; it is closed with the others."""
         self._outputs.append(_forward(stream, "stdout", sink))
 
     async def wait(self) -> int:
-        """Wait for the end of the first process, then end all the others.
+        """Wait for the first process to end, then kill all the others.
 
         Returns:
-            The exit code as a container runtime gives it: 128 + signal when killed by one.
+            The exit code as reported by a container runtime: 128 + signal for a killed process.
         """
         await self._exited.wait()
         for timer in self._timers:
             timer.cancel()
-        # The first process is not reaped yet, so its number cannot be somebody else's.
+        # The first process is not reaped yet, so its process id cannot have been reused.
         for _ in range(_MOST_SWEEPS):
             if not self.kill():
                 break
@@ -104,7 +105,7 @@ class Process:
         return 128 - code if code < 0 else code
 
     def terminate(self, grace: float) -> None:
-        """Ask the first process to end, and end all after `grace` seconds.
+        """Send SIGTERM to the first process, and kill all processes after `grace` seconds.
 
         A later call can only shorten the time.
         """
@@ -117,7 +118,7 @@ class Process:
         self._timers.append(asyncio.get_running_loop().call_later(grace, self.kill))
 
     def kill(self) -> int:
-        """Send SIGKILL to the whole family; returns how many others than the first were alive."""
+        """Kill all processes; returns how many descendants of the first were alive."""
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(self.pid, signal.SIGKILL)
         others = [one for one in self.family() if one.pid != self.pid]
@@ -128,11 +129,11 @@ class Process:
         return len(others)
 
     def family(self, age: float = 0.0) -> list[psutil.Process]:
-        """The living processes of the container, those too that lost their parents on the way.
+        """The living processes of the container, including those whose parents have died.
 
         Args:
-            age: seconds for which an earlier answer is good enough; finding out reads the whole
-                process table.
+            age: an earlier result up to this old, in seconds, is good enough; a new one reads the
+                whole process table.
         """
         if age and time.monotonic() - self._looked_at < age:
             return list(self._seen.values())
@@ -164,9 +165,9 @@ async def start(
 
     Args:
         program: what to run.
-        sink: takes its output.
-        stdin: descriptor that it reads from.
-        terminal: descriptor of a terminal to use for input and output instead.
+        sink: called with its output.
+        stdin: descriptor of its standard input.
+        terminal: descriptor of a terminal for input and output instead.
 
     Raises:
         StartError: it cannot be executed; the message says why.
@@ -187,9 +188,9 @@ async def start(
 def _launch(
     program: Program, report: int, stdin: int, terminal: int | None
 ) -> subprocess.Popen[bytes]:
-    """Start the launcher, which becomes the program or writes to `report` why it cannot.
+    """Start the launcher, which executes the program or writes the reason for failing to `report`.
 
-    Its end of `report` is closed here, in whatever way this ends.
+    This function closes `report`, also when it fails.
     """
     handed = [report]
     if program.confinement is not None:
@@ -218,7 +219,7 @@ async def run(program: Program, seconds: float) -> tuple[int, str]:
     """Run a program to its end, for probes and hooks.
 
     Returns:
-        Its exit code and what it wrote, at most 10 KiB.
+        Its exit code, and at most 10 KiB of its output.
 
     Raises:
         StartError: it cannot be executed.
@@ -237,7 +238,7 @@ async def run(program: Program, seconds: float) -> tuple[int, str]:
 
 
 def _forward(stream: IO[bytes], name: str, sink: Sink) -> asyncio.Future[None]:
-    """Hand everything that can be read from a pipe to a sink; the result is set at its end."""
+    """Call a sink with everything read from a pipe; the future is done at its end of file."""
     loop = asyncio.get_running_loop()
     ended: asyncio.Future[None] = loop.create_future()
     descriptor = stream.fileno()
@@ -248,7 +249,7 @@ def _forward(stream: IO[bytes], name: str, sink: Sink) -> asyncio.Future[None]:
             data = os.read(descriptor, _READ_BYTES)
         except BlockingIOError:
             return
-        except OSError:  # how Linux says that nobody has the terminal open any more
+        except OSError:  # on Linux: the other side of the terminal is closed
             data = b""
         if data:
             sink(name, data)
@@ -265,7 +266,7 @@ def _forward(stream: IO[bytes], name: str, sink: Sink) -> asyncio.Future[None]:
 
 
 def _call_on_exit(popen: subprocess.Popen[bytes], callback: Callable[[], None]) -> None:
-    """Call back in the event loop once the process has ended, without reaping it on Linux."""
+    """Call back in the event loop when the process has ended, without reaping it."""
     loop = asyncio.get_running_loop()
     if hasattr(os, "pidfd_open"):
         descriptor = os.pidfd_open(popen.pid)

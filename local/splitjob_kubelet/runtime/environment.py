@@ -19,12 +19,12 @@ _SUBSCRIPT = re.compile(r"metadata\.(?P<map>labels|annotations)\['(?P<key>[^']*)
 
 
 class ConfigurationError(Exception):
-    """A container asks for something that is not there: CreateContainerConfigError."""
+    """A container refers to something that does not exist: CreateContainerConfigError."""
 
 
 @dataclass(frozen=True)
 class ObjectReference:
-    """A Secret or ConfigMap that a container takes values from."""
+    """A reference to a Secret (kind `secret`) or ConfigMap (kind `configMap`)."""
 
     kind: str
     name: str
@@ -32,7 +32,7 @@ class ObjectReference:
 
 @dataclass(frozen=True)
 class PodFacts:
-    """What fieldRef and resourceFieldRef can ask for beside the pod itself."""
+    """What fieldRef and resourceFieldRef can refer to besides the pod's spec."""
 
     pod_ip: str
     host_ip: str
@@ -40,7 +40,7 @@ class PodFacts:
 
 
 def expand(value: str, variables: Mapping[str, str]) -> str:
-    """Replace `$(NAME)`; `$$` is a dollar sign, an unknown name stays as it is."""
+    """Replace `$(NAME)`; `$$` is a dollar sign, an unknown name stays unchanged."""
 
     def replacement(match: re.Match[str]) -> str:
         if match[0] == "$$":
@@ -51,14 +51,14 @@ def expand(value: str, variables: Mapping[str, str]) -> str:
 
 
 def rewrite_path(value: str, mounts: Mapping[str, str]) -> str:
-    """Turn a path inside the container into the one on this machine.
+    """Translate a path inside the container into the path on this machine.
 
     Args:
         value: a value of env, command or args.
         mounts: path in the container -> directory or file behind it.
 
     Returns:
-        The value with the longest mount that it is, or lies below, replaced; `--flag=/path` too.
+        The value, with the longest matching mount replaced; `--flag=/path` is handled, too.
     """
     flag = _FLAG.fullmatch(value)
     if flag:
@@ -71,7 +71,7 @@ def rewrite_path(value: str, mounts: Mapping[str, str]) -> str:
 
 
 def service_variables(server: str) -> dict[str, str]:
-    """What tells a pod where the API server is, as a kubelet gives it to every pod.
+    """The variables with the API server's address that a kubelet gives to every pod.
 
     Args:
         server: the API server's URL.
@@ -93,7 +93,7 @@ def service_variables(server: str) -> dict[str, str]:
 
 
 def referenced_objects(container: Json) -> set[ObjectReference]:
-    """The Secrets and ConfigMaps that the container's environment is made from."""
+    """The Secrets and ConfigMaps that a container's environment refers to."""
     found = set()
     for entry in container.get("envFrom") or []:
         for kind in ("configMapRef", "secretRef"):
@@ -114,12 +114,12 @@ def container_environment(
     facts: PodFacts,
     objects: Mapping[ObjectReference, Mapping[str, str] | None],
 ) -> dict[str, str]:
-    """The variables that the container asks for, references resolved, paths not yet rewritten.
+    """The variables of a container's spec, references resolved, paths not yet translated.
 
     Args:
         container: the container's spec.
         pod: the pod it belongs to.
-        facts: addresses and the node's resources.
+        facts: for the downward API.
         objects: the data of each of `referenced_objects(container)`; None where there is no such
             object.
 
@@ -200,10 +200,10 @@ def _key_of(
 
 
 def field_value(path: str, pod: Json, facts: PodFacts) -> str:
-    """What a fieldRef stands for.
+    """The value of a fieldRef.
 
     Raises:
-        ConfigurationError: a path that the downward API does not have.
+        ConfigurationError: the downward API has no such path.
     """
     metadata, spec = pod["metadata"], pod["spec"]
     subscript = _SUBSCRIPT.fullmatch(path)
@@ -233,7 +233,7 @@ def _escaped(value: str) -> str:
 
 
 def resource_value(reference: Json, container: Json, pod: Json, facts: PodFacts) -> str:
-    """What a resourceFieldRef stands for: the node's allocatable where no limit is set.
+    """The value of a resourceFieldRef; without a limit, the node's allocatable.
 
     Raises:
         ConfigurationError: an unknown container or resource.

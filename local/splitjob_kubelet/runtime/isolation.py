@@ -1,4 +1,4 @@
-"""How far this machine can keep containers to themselves: found out by trying."""
+"""The levels of isolation, and which of them this machine supports, found by trying."""
 
 import logging
 import os
@@ -20,25 +20,25 @@ _TRIAL_SECONDS = 20.0
 
 
 class IsolationLevel(StrEnum):
-    """From the most that a machine may allow to the least."""
+    """From the strongest to the weakest."""
 
     ROOT = "root"
-    """Mount namespaces, and users as the pods ask for them: the node runs as root."""
+    """Mount namespaces and the users that pods ask for; needs root."""
 
     USER_NAMESPACE = "user-namespace"
-    """Mount namespaces; every pod's user is in truth the one who started the node."""
+    """Mount namespaces; outside, every pod's user is the one who started the node."""
 
     NONE = "none"
-    """Paths are rewritten; everything runs as the user who started the node."""
+    """Paths are translated; everything runs as the user who started the node."""
 
 
 class IsolationError(Exception):
-    """This machine does not allow what the node was told to do."""
+    """This machine does not support the level that was asked for."""
 
 
 @dataclass(frozen=True)
 class Isolation:
-    """What the containers of the node are given."""
+    """The isolation of the node's containers."""
 
     level: IsolationLevel
     shared: tuple[Path, ...] = ()
@@ -49,11 +49,11 @@ class Isolation:
         return self.level is not IsolationLevel.NONE
 
     def mounts(self, programs: Path, volumes: Sequence[Mount]) -> tuple[Mount, ...]:
-        """Everything that a container sees.
+        """All mounts of a container.
 
         Args:
-            programs: the directory that stands for its image.
-            volumes: what the pod mounts; a directory of programs below one of them stays visible.
+            programs: the directory that replaces its image.
+            volumes: the pod's mounts; a directory of programs below one of them stays visible.
         """
         return (
             *root_filesystem.system_mounts(),
@@ -63,10 +63,10 @@ class Isolation:
 
 
 async def find_isolation(settings: Settings) -> Isolation:
-    """The most that works here, or what the settings say.
+    """Return the strongest isolation that works here, or the one in the settings.
 
     Raises:
-        IsolationError: that does not work here.
+        IsolationError: the one in the settings does not work here.
     """
     asked = settings.isolation
     if asked == "auto":
@@ -93,7 +93,7 @@ async def find_isolation(settings: Settings) -> Isolation:
 
 
 async def _problem(isolation: Isolation, settings: Settings) -> str | None:
-    """Run a program of each image in a container; returns why that cannot be done."""
+    """Run a program of each image in a container; returns the reason if that fails."""
     for environment in settings.environments:
         root = settings.root / "trial"
         shutil.rmtree(root, ignore_errors=True)
@@ -111,7 +111,7 @@ async def _problem(isolation: Isolation, settings: Settings) -> str | None:
 
 
 def _trial(isolation: Isolation, programs: Path, root: Path) -> Program:
-    """The interpreter of an image, which its user must be able to read, or any program at all."""
+    """The interpreter of an image, which its user must be able to read; without one, `true`."""
     python = programs / "python"
     confinement = Confinement(
         root=str(root),

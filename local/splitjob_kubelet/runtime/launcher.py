@@ -1,10 +1,10 @@
-"""The last step before a container's program: run by path, in an interpreter of its own.
+"""The last step before a container's program: run as a script, in an interpreter of its own.
 
-It ties the process's life to the node's, gives it a root file system and a user of its own where
-it is told to, then becomes the program. Arguments: the descriptor to report a failed start on
-(closed by a successful one), the process that must be the parent, the descriptor with the
-container's confinement (`confinement.py` writes it; 0 for none), and the program with its
-arguments. It imports as little as it can: every pod start waits for it.
+It makes the process die with the node, applies the confinement, then executes the program.
+Arguments: the descriptor for reporting a failed start (closed by a successful one), the process id
+of the expected parent, the descriptor with the confinement (written by `confinement.py`; 0 for
+none), and the program with its arguments. It imports as little as possible, because every start of
+a container waits for it.
 """
 
 import contextlib
@@ -51,7 +51,7 @@ def _call(what: str, function: str, *arguments: object) -> None:
     """Call the C library.
 
     Raises:
-        OSError: it failed; `what` says in words what was to be done.
+        OSError: it failed; the message begins with `what`.
     """
     if getattr(_LIBC, function)(*arguments) != 0:
         number = ctypes.get_errno()
@@ -74,13 +74,13 @@ def _prefer_for_out_of_memory() -> None:
 
 
 def _take_terminal() -> None:
-    """Make the terminal that the program was given its controlling one, so that Ctrl-C works."""
+    """Make standard input the controlling terminal, if it is a terminal, so that Ctrl-C works."""
     if os.isatty(0):
         fcntl.ioctl(0, termios.TIOCSCTTY, 0)
 
 
 def _confine(spec: Spec) -> None:
-    """Enter the namespaces of the container, or make them; become its user."""
+    """Enter or create the container's namespaces, then become its user."""
     os.umask(0o022)
     if spec["join"]:
         _enter_namespaces(spec["join"], user_namespace=spec["user_namespace"])
@@ -98,7 +98,7 @@ def _sized(text: str) -> tuple[bytes, int]:
 
 
 def _enter_namespaces(pid: int, *, user_namespace: bool) -> None:
-    """Enter the namespaces that the container's first process lives in."""
+    """Enter the namespaces of the container's first process."""
     kinds = ["user", "mnt", "uts"] if user_namespace else ["mnt", "uts"]
     opened = [os.open(f"/proc/{pid}/ns/{kind}", os.O_RDONLY) for kind in kinds]
     for descriptor in opened:
@@ -107,7 +107,7 @@ def _enter_namespaces(pid: int, *, user_namespace: bool) -> None:
 
 
 def _unshare_namespaces(spec: Spec) -> None:
-    """Get namespaces of our own: whatever is mounted from here on, the machine does not see."""
+    """Create new namespaces: the machine does not see what is mounted from here on."""
     user, group = os.geteuid(), os.getegid()
     kinds = _CLONE_NEWNS | _CLONE_NEWUTS
     if spec["user_namespace"]:
@@ -130,7 +130,7 @@ def _mount(what: str, source: str, target: str, flags: int) -> None:
 
 
 def _build_root(spec: Spec) -> None:
-    """Make the container's directory the root, with everything mounted that belongs there."""
+    """Make the container's directory the root, with all its mounts."""
     root = spec["root"]
     _mount("mounting the root", root, root, _MS_BIND | _MS_REC)
     old = root + _OLD_ROOT
@@ -140,11 +140,11 @@ def _build_root(spec: Spec) -> None:
     os.chdir("/")
     for source, target, _ in spec["mounts"]:
         _mount_one(source, target)
-    # Only now: a mount point may lie in what is to become read-only.
+    # After all mounts: a mount point may lie in a file system that becomes read-only.
     for _, target, read_only in spec["mounts"]:
         if read_only:
             _make_read_only(target)
-    _call("letting go of the machine's files", "umount2", _OLD_ROOT.encode(), _MNT_DETACH)
+    _call("unmounting the machine's files", "umount2", _OLD_ROOT.encode(), _MNT_DETACH)
     os.rmdir(_OLD_ROOT)
     if spec["read_only_root"]:
         _make_read_only("/")
@@ -163,7 +163,7 @@ def _mount_one(source: str, target: str) -> None:
 
 
 def _make_mount_point(target: str, *, directory: bool) -> None:
-    """Create what is to be mounted over, where nothing is there yet."""
+    """Create a mount point, unless it exists."""
     if directory:
         os.makedirs(target, exist_ok=True)
     elif not os.path.lexists(target):
@@ -172,18 +172,18 @@ def _make_mount_point(target: str, *, directory: bool) -> None:
 
 
 def _make_read_only(target: str) -> None:
-    # A user namespace may not take away what these say, so they are said again.
+    # In a user namespace a remount must keep these flags.
     kept = os.statvfs(target).f_flag & (_MS_NOSUID | _MS_NODEV | _MS_NOEXEC)
     flags = _MS_REMOUNT | _MS_BIND | _MS_RDONLY | kept
     _mount(f"making {target} read-only", "", target, flags)
 
 
 def _drop_privileges(spec: Spec) -> None:
-    """Become the container's user, with no capabilities and no way to any."""
+    """Become the container's user, with no capabilities and no way to gain any."""
     for capability in range(_MOST_CAPABILITIES):
         if _LIBC.prctl(_PR_CAPBSET_DROP, capability, 0, 0, 0) != 0:
             break
-    if not spec["user_namespace"]:  # there the map has done it
+    if not spec["user_namespace"]:  # there the uid map does it
         _own_standard_streams(spec["user"])
         os.setgroups(spec["groups"])
         os.setresgid(spec["group"], spec["group"], spec["group"])
@@ -192,7 +192,7 @@ def _drop_privileges(spec: Spec) -> None:
 
 
 def _own_standard_streams(user: int) -> None:
-    """Let the program open /dev/stdout and the like, which are what it was given, by name."""
+    """Let the program open /dev/stdout and the like by name."""
     for descriptor in (0, 1, 2):
         if stat.S_ISFIFO(os.fstat(descriptor).st_mode) or os.isatty(descriptor):
             os.fchown(descriptor, user, -1)
@@ -200,7 +200,7 @@ def _own_standard_streams(user: int) -> None:
 
 def _read(descriptor: int) -> Spec:
     with os.fdopen(descriptor, "rb") as file:
-        spec: Spec = marshal.load(file)  # noqa: S302 - the node wrote it
+        spec: Spec = marshal.load(file)  # noqa: S302 - written by the node
     return spec
 
 
@@ -214,8 +214,8 @@ def main() -> None:
     try:
         if confinement:
             _confine(_read(confinement))
-            _die_with(parent)  # a change of user makes the kernel forget
-        # The interpreter ignores these for itself; the program must start with the defaults.
+            _die_with(parent)  # a change of user resets it
+        # The interpreter ignores these signals; the program must start with the defaults.
         signal.signal(signal.SIGPIPE, signal.SIG_DFL)
         if hasattr(signal, "SIGXFSZ"):
             signal.signal(signal.SIGXFSZ, signal.SIG_DFL)

@@ -1,7 +1,7 @@
-"""Container logs on disk, in the format kubelets read, and what `kubectl logs` asks of them.
+"""Container logs on disk in the CRI format, and reading them for `kubectl logs`.
 
-Each line is `TIME STREAM TAG CONTENT` (CRI logging format): RFC 3339 time with nanoseconds,
-`stdout` or `stderr`, `F` for a whole line and `P` for a part of one.
+Each line is `TIME STREAM TAG CONTENT`: RFC 3339 time with nanoseconds, `stdout` or `stderr`, `F`
+for a full line and `P` for a part of one.
 """
 
 import asyncio
@@ -22,10 +22,9 @@ def _now_text() -> bytes:
 
 
 class LogWriter:
-    """Appends what a container says to its log, and wakes those who follow it.
+    """Appends a container's output to its log, and wakes the readers that follow it.
 
-    A log that has grown to ROTATE_AT_BYTES is set aside once, so that a container never holds
-    more than two such files.
+    A log that reaches ROTATE_AT_BYTES is rotated; a container has at most two such files.
     """
 
     def __init__(self, path: Path) -> None:
@@ -37,7 +36,7 @@ class LogWriter:
         self.closed = False
 
     def write(self, stream: str, data: bytes) -> None:
-        """Take output as it comes; incomplete lines wait for their end."""
+        """Append output; an incomplete line is kept until its end arrives."""
         *lines, rest = (self._rest.get(stream, b"") + data).split(b"\n")
         stamp = _now_text()
         out = bytearray()
@@ -50,7 +49,7 @@ class LogWriter:
         self._append(bytes(out))
 
     def close(self) -> None:
-        """Write what has no line end, and end the following of this log."""
+        """Write incomplete lines, and end all readers that follow the log."""
         if self.closed:
             return
         for stream, rest in self._rest.items():
@@ -80,7 +79,7 @@ class LogWriter:
         change.set()
 
     def next_change(self) -> asyncio.Event:
-        """An event that is set when something is added or the log is closed."""
+        """An event that is set when output is added or the log is closed."""
         return self._changed
 
 
@@ -89,13 +88,13 @@ def _entry(stamp: bytes, stream: str, tag: bytes, content: bytes) -> bytes:
 
 
 def rotated(path: Path) -> Path:
-    """Where the older half of a long log lies."""
+    """The file with the rotated part of a log."""
     return path.with_suffix(".old.log")
 
 
 @dataclass(frozen=True)
 class LogQuery:
-    """What a reader asked for: PodLogOptions of the Kubernetes API."""
+    """PodLogOptions of the Kubernetes API."""
 
     follow: bool = False
     tail_lines: int | None = None
@@ -106,7 +105,7 @@ class LogQuery:
 
 @dataclass(frozen=True)
 class LogEntry:
-    """One line, or part of one, as stored."""
+    """A stored line, or a part of one."""
 
     stamp: bytes
     whole: bool
@@ -133,7 +132,7 @@ async def read_log(
     Args:
         path: the log file.
         query: what to show.
-        writer: who still writes to it; following ends when it is closed.
+        writer: still writes to it; following ends when it is closed.
 
     Yields:
         Pieces of the answer.
@@ -180,7 +179,7 @@ def _selected(reader: "_Reader", query: LogQuery) -> Iterator[LogEntry]:
 
 
 class _Reader:
-    """Reads whole stored lines, going on in the new file when the log was rotated."""
+    """Reads stored lines, continuing in the new file after a rotation."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -212,7 +211,7 @@ class _Reader:
                 return
 
     def _moved_on(self) -> bool:
-        """Whether this file is finished and a newer one was opened."""
+        """Open the newer file if this one was rotated; returns whether it was."""
         if self._file is None or not self._path.exists():
             return False
         current, opened = self._path.stat(), _stat(self._file)
@@ -233,7 +232,7 @@ def _stat(file: BinaryIO) -> tuple[int, int]:
 
 
 def tail_offset(file: BinaryIO, lines: int) -> int:
-    """Where the last `lines` lines of a file begin, found from its end."""
+    """The offset of the last `lines` lines of a file."""
     end = file.seek(0, 2)
     if lines <= 0:
         return end
@@ -254,7 +253,7 @@ def tail_offset(file: BinaryIO, lines: int) -> int:
 
 
 def last_output(path: Path, max_lines: int = 80, max_bytes: int = 2048) -> str:
-    """The end of a log, for termination messages that fall back to it."""
+    """The end of a log, for the termination message policy FallbackToLogsOnError."""
     reader = _Reader(path)
     try:
         reader.seek_tail(max_lines)

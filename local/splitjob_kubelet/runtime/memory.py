@@ -1,4 +1,4 @@
-"""Memory limits that really kill, without control groups: by looking often enough."""
+"""Memory limits without control groups, enforced by polling."""
 
 import asyncio
 import sys
@@ -8,7 +8,7 @@ from pathlib import Path
 import psutil
 
 _FASTEST_GROWTH = 2 * 1024**3
-"""Bytes per second that a process is taken to fill at most: how soon to look again."""
+"""The fastest growth, in bytes per second, that polling must notice in time."""
 
 _SHORTEST_SECONDS = 0.1
 _LONGEST_SECONDS = 1.0
@@ -21,36 +21,36 @@ async def watch_memory(
     family: Callable[[], list[psutil.Process]],
     exceeded: Callable[[], None],
 ) -> None:
-    """Look at a container's memory until it passes its limit.
+    """Poll a container's memory until it exceeds its limit.
 
     Args:
         limit: bytes.
-        family: gives the container's processes of the moment.
-        exceeded: called once, when they hold more than the limit.
+        family: returns the container's current processes.
+        exceeded: called once, when they use more than the limit.
     """
     while True:
         used = memory_of(family(), limit)
         if used > limit:
             exceeded()
             return
-        await asyncio.sleep(seconds_to_next_look(used, limit))
+        await asyncio.sleep(seconds_to_next_poll(used, limit))
 
 
-def seconds_to_next_look(used: int, limit: int) -> float:
-    """How long a container may go unwatched: the more room it has, the longer."""
+def seconds_to_next_poll(used: int, limit: int) -> float:
+    """The time until the next poll: longer while usage is far below the limit."""
     return min(max((limit - used) / _FASTEST_GROWTH, _SHORTEST_SECONDS), _LONGEST_SECONDS)
 
 
 def memory_of(processes: list[psutil.Process], limit: int) -> int:
-    """Bytes that processes hold and that the kernel could not take back.
+    """Memory of processes that the kernel cannot reclaim.
 
-    Mapped files are left out, as they are not what gets a container killed. Pages that several
-    processes share after a fork are shared out among them, but only when the cheap sum, which
-    counts them for each, is above the limit.
+    Mapped files do not count, since the kernel can drop them. Pages that processes share after
+    a fork are first counted for each of them, which is cheap; only if that sum exceeds the limit,
+    each page is counted once.
 
     Args:
-        processes: the family of a container.
-        limit: bytes; below it the cheap sum is good enough.
+        processes: those of a container.
+        limit: bytes; up to it the cheap sum is returned.
 
     Returns:
         Bytes.

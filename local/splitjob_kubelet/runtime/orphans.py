@@ -1,7 +1,7 @@
-"""Processes whose parents died: the node adopts them, finds whose they are, and buries them.
+"""Orphans: processes of containers whose parents have died. The node adopts and reaps them.
 
 On Linux the node is a subreaper, so that a daemonised process of a container becomes the node's
-child instead of getting lost. An environment variable says which container it came from.
+child. An environment variable identifies the container that it belongs to.
 """
 
 import contextlib
@@ -19,17 +19,17 @@ _expected: set[int] = set()
 
 
 def id_prefix(uid: str) -> str:
-    """What the ids of all containers of a pod begin with."""
+    """The common prefix of the container ids of a pod."""
     return f"process://{uid}/"
 
 
 def kill_left_over(uids: Iterable[str]) -> None:
-    """Kill what an earlier process of the node left running.
+    """Kill the processes that an earlier run of the node left behind.
 
-    The first process of each container died with it, but not those that it had started.
+    The first process of each container died with that run, but its descendants may still run.
 
     Args:
-        uids: the pods whose processes these are.
+        uids: of the pods that they belong to.
     """
     prefixes = tuple(map(id_prefix, uids))
     for process in psutil.process_iter():
@@ -39,18 +39,18 @@ def kill_left_over(uids: Iterable[str]) -> None:
 
 
 def become_subreaper() -> None:
-    """Adopt every descendant that loses its parent (Linux; nothing elsewhere)."""
+    """Adopt every descendant whose parent dies (Linux only)."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
 
 
 def expect(pid: int) -> None:
-    """Note a child that somebody waits for: it is no orphan."""
+    """Register a child that is waited for: it is not an orphan."""
     _expected.add(pid)
 
 
 def forget(pid: int) -> None:
-    """The child was waited for."""
+    """Unregister a child after it was waited for."""
     _expected.discard(pid)
 
 
@@ -59,7 +59,7 @@ def _adopted() -> list[psutil.Process]:
 
 
 def left_by(container_id: str) -> list[psutil.Process]:
-    """The adopted processes that a container left behind."""
+    """The orphans of a container."""
     found = []
     for child in _adopted():
         with contextlib.suppress(psutil.NoSuchProcess, psutil.AccessDenied):
@@ -68,7 +68,7 @@ def left_by(container_id: str) -> list[psutil.Process]:
     return found
 
 
-def kill_visitors(container_id: str) -> None:
+def kill_side_commands(container_id: str) -> None:
     """Kill the probes, hooks and exec sessions of a container that has ended."""
     for child in psutil.Process().children():
         with contextlib.suppress(psutil.Error, OSError):
@@ -77,7 +77,7 @@ def kill_visitors(container_id: str) -> None:
 
 
 def reap() -> None:
-    """Release the process table entries of adopted processes that have ended."""
+    """Reap the orphans that have ended."""
     for child in _adopted():
         with contextlib.suppress(psutil.NoSuchProcess, ChildProcessError):
             if child.status() == psutil.STATUS_ZOMBIE:

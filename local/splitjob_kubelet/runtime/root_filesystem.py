@@ -1,8 +1,8 @@
-"""The root file system of a container: this machine's programs, and nothing else of it.
+"""The root file system of a container: this machine's programs and no other files of it.
 
-There are no images here. A container sees the system's programs and libraries, its interpreter
-and what it is told to share, each read-only and under its own path; and directories of its own for
-everything else, on the node's disk, where what it writes is measured.
+There are no images here. A container sees the system's programs and libraries, its interpreter and
+the shared directories, read-only and under the same paths. Everything else is a directory of its
+own on the node's disk, where its usage is measured.
 """
 
 import os
@@ -44,7 +44,7 @@ _FILES = {
 
 
 def prepare(root: Path, hostname: str, address: str) -> None:
-    """Fill an empty directory with what a container's root has of its own.
+    """Fill an empty directory with the container's own files: /etc, /dev, /tmp and others.
 
     Args:
         root: the directory.
@@ -63,7 +63,7 @@ def prepare(root: Path, hostname: str, address: str) -> None:
 
 
 def _system_links() -> dict[str, str]:
-    """`/bin` and its like, where this system has links in their places."""
+    """/bin, /lib and others that are symbolic links on this system."""
     return {
         name: str(Path("/", name).readlink()) for name in _SYSTEM if Path("/", name).is_symlink()
     }
@@ -71,7 +71,7 @@ def _system_links() -> dict[str, str]:
 
 @cache
 def system_mounts() -> tuple[Mount, ...]:
-    """What every container sees of this machine, as it was when this was first asked."""
+    """The mounts of this machine's files that every container has; computed once."""
     directories = [Path("/", name) for name in _SYSTEM]
     mounts = [_seen(path) for path in directories if path.is_dir() and not path.is_symlink()]
     mounts += [_seen(path) for path in (Path("/etc", name) for name in _ETC) if path.exists()]
@@ -79,14 +79,14 @@ def system_mounts() -> tuple[Mount, ...]:
     devices = [Path("/dev", name) for name in _DEVICES]
     devices += [path for pattern in _GPU_DEVICES for path in sorted(Path("/dev").glob(pattern))]
     mounts += [Mount(str(path), str(path)) for path in devices if path.exists()]
-    return (*mounts, Mount("", "/dev/shm"))  # noqa: S108 - the container's own
+    return (*mounts, Mount("", "/dev/shm"))  # noqa: S108 - a tmpfs of the container
 
 
 def image_mounts(programs: Path, shared: Iterable[Path]) -> list[Mount]:
-    """What a container sees in place of an image.
+    """The mounts that replace an image.
 
     Args:
-        programs: the directory of programs that stands for the image.
+        programs: the directory of programs that replaces the image.
         shared: further directories.
 
     Returns:

@@ -1,4 +1,4 @@
-"""Writes the volumes of a pod to disk, and keeps their contents up to date."""
+"""Writing the volumes of a pod to disk, and updating them."""
 
 import os
 import secrets
@@ -14,21 +14,21 @@ from splitjob_kubelet.runtime.volumes import File
 
 _CURRENT = "..data"
 _ANYBODY = 0o777
-_SET_GROUP = 0o2000  # what is created in the directory belongs to its group
+_SET_GROUP = 0o2000  # new files in the directory get its group
 _GROUP_READS = 0o440
 _ALL_READ = 0o644
 
 
 def make_directories(pod: Json, volumes: Path, owner: VolumeOwner | None = None) -> None:
-    """Create an empty directory for each volume that lies in the pod's own directory.
+    """Create an empty directory for each volume except hostPath.
 
     Args:
         pod: the pod.
-        volumes: where.
-        owner: who may write to them besides the node's user.
+        volumes: the directory to create them in.
+        owner: may write to them, besides the node's user.
 
     Raises:
-        ConfigurationError: a hostPath is not what the pod says it is.
+        ConfigurationError: a hostPath is not of the type in the spec.
     """
     for volume in pod["spec"].get("volumes") or []:
         if "hostPath" not in volume:
@@ -48,7 +48,7 @@ def _allow_writing(directory: Path, owner: VolumeOwner) -> None:
 
 
 def _check_host_path(volume: str, host_path: Json) -> None:
-    """Create what a hostPath volume allows to be created, and check that the rest is there."""
+    """Create a hostPath where its type allows that, and check it otherwise."""
     path, kind = Path(host_path["path"]), host_path.get("type", "")
     if kind == "DirectoryOrCreate":
         path.mkdir(parents=True, exist_ok=True)
@@ -61,14 +61,14 @@ def _check_host_path(volume: str, host_path: Json) -> None:
 
 
 def make_sub_paths(container: Json, paths: Mapping[str, str]) -> None:
-    """Create the directories that subPath mounts name, where nothing is there yet."""
+    """Create the directories of subPath mounts that do not exist."""
     for mount in container.get("volumeMounts") or []:
         if mount.get("subPath") or mount.get("subPathExpr"):
             _make_as_parent(Path(paths[mount["mountPath"]]))
 
 
 def _make_as_parent(directory: Path) -> None:
-    """Create a directory, and those above it, with the mode of the one that is there."""
+    """Create a directory and its missing parents with the mode of the nearest existing one."""
     if directory.exists():
         return
     _make_as_parent(directory.parent)
@@ -79,15 +79,15 @@ def _make_as_parent(directory: Path) -> None:
 def write_files(
     directory: Path, files: Mapping[str, File], owner: VolumeOwner | None = None
 ) -> None:
-    """Replace the files of a volume in one step, so that no reader sees half of an update.
+    """Replace the files of a volume atomically, so that no reader sees half of an update.
 
-    The files lie in a new directory that the symbolic link `..data` is turned to; the visible
-    names are links through it (the kubelet's AtomicWriter).
+    The files go into a new directory, then the symbolic link `..data` is pointed to it; the visible
+    names are links through `..data` (as in the kubelet's AtomicWriter).
 
     Args:
         directory: of the volume.
         files: path in it -> file.
-        owner: who may read them besides the node's user.
+        owner: may read them, besides the node's user.
     """
     fresh = directory / f"..{secrets.token_hex(8)}"
     for path, file in files.items():
@@ -107,7 +107,7 @@ def write_files(
 
 
 def _set_owner(path: Path, file: File, owner: VolumeOwner) -> None:
-    """Change owner and mode of a file as a kubelet does for runAsUser and fsGroup."""
+    """Set owner and mode of a file as a kubelet does for runAsUser and fsGroup."""
     mode, user = file.mode, None
     if file.private:
         user = owner.user
@@ -135,7 +135,7 @@ def _link_files(directory: Path, names: set[str]) -> None:
 
 
 def is_current(directory: Path, files: Mapping[str, File]) -> bool:
-    """Whether a volume already shows exactly these files."""
+    """Whether a volume contains exactly these files."""
     try:
         shown = {
             path.relative_to(directory / _CURRENT).as_posix(): path.read_bytes()
@@ -148,5 +148,5 @@ def is_current(directory: Path, files: Mapping[str, File]) -> bool:
 
 
 def empty_volumes(volumes: Path) -> None:
-    """Delete what the volumes of a pod held, once no process uses it any more."""
+    """Delete the volumes of a pod after its processes have ended."""
     shutil.rmtree(volumes, ignore_errors=True)

@@ -1,4 +1,4 @@
-"""What the volumes of a pod contain, and where their mounts lie on this machine: pure functions."""
+"""The contents and mounts of a pod's volumes: pure functions."""
 
 import base64
 import os
@@ -27,7 +27,7 @@ _TOKEN_MODE = 0o600
 
 @dataclass(frozen=True)
 class File:
-    """One file of a volume; a private one is for the pod's own user alone."""
+    """One file of a volume; only the pod's user may read a private one."""
 
     content: bytes
     mode: int
@@ -36,7 +36,7 @@ class File:
 
 @dataclass(frozen=True)
 class TokenRequest:
-    """A service account token that a projected volume asks for."""
+    """The service account token of a projected volume."""
 
     audience: str | None
     seconds: int
@@ -57,10 +57,10 @@ def object_bytes(kind: str, manifest: Json) -> dict[str, bytes]:
 
 
 def projections(volume: Json) -> tuple[list[Json], int] | None:
-    """The parts that make up a volume of files, in the form a projected volume has.
+    """The sources of a volume of files, in the form of a projected volume.
 
     Returns:
-        The parts and the default mode, or None for a volume that the node does not fill.
+        The sources and the default mode; None for a volume that the node does not fill.
     """
     if "secret" in volume:
         source = volume["secret"]
@@ -76,7 +76,7 @@ def projections(volume: Json) -> tuple[list[Json], int] | None:
 
 
 def volume_objects(volume: Json) -> set[ObjectReference]:
-    """The Secrets and ConfigMaps that a volume shows."""
+    """The Secrets and ConfigMaps in a volume."""
     parts, _ = projections(volume) or ([], 0)
     return {
         ObjectReference(kind, part[kind]["name"])
@@ -87,7 +87,7 @@ def volume_objects(volume: Json) -> set[ObjectReference]:
 
 
 def token_requests(volume: Json) -> set[TokenRequest]:
-    """The service account tokens that a volume shows."""
+    """The service account tokens in a volume."""
     parts, _ = projections(volume) or ([], 0)
     return {_token_request(part["serviceAccountToken"]) for part in parts if _is_token(part)}
 
@@ -113,7 +113,7 @@ def volume_files(
         volume: entry of the pod's volumes.
         pod: the pod.
         facts: for the downward API.
-        objects: data of each of `volume_objects(volume)`, None where there is no such object.
+        objects: data of each of `volume_objects(volume)`; None where there is no such object.
         tokens: one for each of `token_requests(volume)`.
 
     Returns:
@@ -180,7 +180,7 @@ def _downward_files(source: Json, pod: Json, facts: PodFacts, default_mode: int)
 
 
 def unsupported_volume(pod: Json) -> str | None:
-    """Why a pod's volumes cannot be set up on this node at all, or None."""
+    """Return why this node can never set up a pod's volumes, or None."""
     known = {"emptyDir", "hostPath", "secret", "configMap", "downwardAPI", "projected"}
     for volume in pod["spec"].get("volumes") or []:
         kinds = set(volume) - {"name"}
@@ -197,20 +197,20 @@ def mount_paths(
     termination_message: Path,
     variables: Mapping[str, str],
 ) -> dict[str, str]:
-    """Where the paths that a container knows lie on this machine.
+    """The path on this machine of each mount of a container.
 
     Args:
         container: the container's spec.
         pod: the pod.
         volumes: directory with one directory per volume.
-        termination_message: the file that stands for the container's terminationMessagePath.
+        termination_message: the file behind the container's terminationMessagePath.
         variables: the container's environment, for subPathExpr.
 
     Returns:
-        Path in the container -> path here.
+        Path in the container -> path on this machine.
 
     Raises:
-        ConfigurationError: a subPath that leaves its volume.
+        ConfigurationError: a subPath leads out of its volume.
     """
     by_name = {volume["name"]: volume for volume in pod["spec"].get("volumes") or []}
     paths = {}
@@ -226,7 +226,7 @@ def mount_paths(
 
 
 def volume_mounts(container: Json, pod: Json, paths: Mapping[str, str]) -> list[Mount]:
-    """The mounts of a container that has a root file system of its own.
+    """The mounts of volumes into a confined container.
 
     Args:
         container: the container's spec.
@@ -234,7 +234,7 @@ def volume_mounts(container: Json, pod: Json, paths: Mapping[str, str]) -> list[
         paths: `mount_paths` of the container.
 
     Returns:
-        What to mount where; volumes of files are read-only, as with a kubelet.
+        The mounts; volumes of files are read-only, as with a kubelet.
     """
     by_name = {volume["name"]: volume for volume in pod["spec"].get("volumes") or []}
     read_only = {
@@ -246,7 +246,7 @@ def volume_mounts(container: Json, pod: Json, paths: Mapping[str, str]) -> list[
 
 
 def token_volume(container: Json, pod: Json) -> Json | None:
-    """The volume with the service account token that the container has mounted, or None."""
+    """The container's mounted volume with its service account token, or None."""
     names = {
         mount["name"]
         for mount in container.get("volumeMounts") or []
