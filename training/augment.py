@@ -1,4 +1,4 @@
-"""Changes to an excerpt that make more of the training songs.
+"""Augmentation of excerpts of the training songs.
 
 Speed and pitch, colour, room, distortion, a short comb, loudness that wanders. None imitates an
 effect; each is drawn widely, so that the model does not take an effect for a stem.

@@ -16,7 +16,7 @@ def cache_folder() -> Path:
 
 
 def save_checkpoint(folder: Path, state: dict[str, Any]) -> None:
-    """Write a checkpoint so that there is always a whole one."""
+    """Write a checkpoint atomically."""
     unfinished = folder / f"{_NAME}.part"
     torch.save(state, unfinished)
     unfinished.replace(folder / _NAME)

@@ -18,7 +18,7 @@ Batch = NDArray[np.float32]
 
 
 def song_path(folder: Path, seed: int) -> Path:
-    """Where a rendered song lies."""
+    """The file of a rendered song."""
     return folder / f"song-{seed:05d}.npy"
 
 
@@ -37,7 +37,7 @@ def render_to_cache(folder: Path, seed: int) -> None:
 
 
 def render_all(folder: Path, songs: int, processes: int) -> None:
-    """Render the songs with seeds 0 to songs - 1, those that are missing."""
+    """Render the missing songs of those with seeds 0 to songs - 1."""
     folder.mkdir(parents=True, exist_ok=True)
     missing = [seed for seed in range(songs) if not song_path(folder, seed).exists()]
     if not missing:
@@ -51,8 +51,8 @@ def render_all(folder: Path, songs: int, processes: int) -> None:
 
 
 @dataclass(frozen=True)
-class Place:
-    """Where an excerpt comes from: a song, its first sample there, and how fast it is played."""
+class Excerpt:
+    """An excerpt: the song, its first sample there, and the playback speed."""
 
     song: int
     start: int
@@ -86,33 +86,33 @@ class Mixer:
         """
         rng = self._rng
         while True:
-            same = self._place() if rng.random() < 0.5 else None
-            stems = [self._stem(index, same or self._place()) for index in range(len(STEMS))]
+            same = self._draw_excerpt() if rng.random() < 0.5 else None
+            stems = [self._stem(index, same or self._draw_excerpt()) for index in range(len(STEMS))]
             example = np.stack(stems)
             mixture = example.sum(axis=0).mean(axis=0)
             deviation = float(mixture.std(ddof=1))
             if deviation > 1e-3:
                 return (example / np.float32(deviation)).astype(np.float32)
 
-    def _place(self) -> Place:
-        """A song, an offset in it and a speed."""
+    def _draw_excerpt(self) -> Excerpt:
+        """Draw a song, an offset in it and a speed."""
         speed = draw_speed(self._rng)
         song = int(self._rng.integers(len(self._songs)))
         last = self._songs[song].shape[-1] - self._needed(speed)
-        return Place(song, int(self._rng.integers(last + 1)), speed)
+        return Excerpt(song, int(self._rng.integers(last + 1)), speed)
 
     def _needed(self, speed: float) -> int:
         """Samples of a song for an excerpt played at a speed."""
         return int(self._samples * speed) + 2
 
-    def _stem(self, index: int, place: Place) -> Batch:
+    def _stem(self, index: int, source: Excerpt) -> Batch:
         """An excerpt of a stem: absent, or with other colour, gain, polarity and sides."""
         rng = self._rng
         if rng.random() < 0.15:
             return np.zeros((2, self._samples), dtype=np.float32)
-        end = place.start + self._needed(place.speed)
-        cut = self._songs[place.song][index, :, place.start : end].astype(np.float32)
-        excerpt = resample(cut / np.float32(FULL_SCALE), place.speed, self._samples)
+        end = source.start + self._needed(source.speed)
+        cut = self._songs[source.song][index, :, source.start : end].astype(np.float32)
+        excerpt = resample(cut / np.float32(FULL_SCALE), source.speed, self._samples)
         excerpt = change_colour(excerpt, rng)
         if rng.random() < 0.5:
             excerpt = excerpt[::-1]

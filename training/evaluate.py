@@ -1,8 +1,8 @@
 """Measure a model on held-out songs: `python -m training.evaluate`.
 
-The songs have keys, tempi, timbres and effects that were never trained on. What is printed is
-the median over the songs per stem, beside what silence and the best-scaled mixture would score:
-a mere gain proves nothing.
+The songs have keys, tempi, timbres and effects that were never trained on. It prints
+the median per stem over the songs, beside the scores of silence and of the best-scaled mixture,
+which a useful model must exceed.
 """
 
 import argparse
@@ -101,7 +101,7 @@ def measure_song(separate: Separate, seed: int, seconds: float) -> list[Score]:
 
 
 def measure(separate: Separate, songs: int = 24, seconds: float = 30.0) -> list[Score]:
-    """Score a separator on the first so many held-out songs."""
+    """Score a separator on the first `songs` held-out songs."""
     seeds = range(FIRST_HELD_OUT_SEED, FIRST_HELD_OUT_SEED + songs)
     return [score for seed in seeds for score in measure_song(separate, seed, seconds)]
 

@@ -1,8 +1,8 @@
 """Write the trained model where the worker's package ships it: `python -m training.export`.
 
 The layout is that of Demucs 4.1 (`tools/export_hf.py` there): a yaml that names the model, and a
-safetensors file with the weights in half precision whose metadata name class and arguments, and
-what training they took. The digest goes into the model registry.
+safetensors file with the weights in half precision; its metadata have the class, its arguments and
+the cost of the training. The digest goes into the model registry.
 """
 
 import argparse
@@ -31,15 +31,15 @@ NAME = "demo"
 
 
 @dataclass(frozen=True)
-class Spent:
-    """What training the weights took, over all runs: steps of every process, and seconds."""
+class TrainingCost:
+    """The cost of training over all runs: steps of every process, and seconds."""
 
     steps: int
     seconds: float
 
 
-def _encode(value: Any) -> Any:  # noqa: ANN401 - whatever JSON and fractions hold
-    """Fractions as Demucs writes them into the metadata."""
+def _encode(value: Any) -> Any:  # noqa: ANN401 - any JSON value or Fraction
+    """Encode fractions as Demucs does in its metadata."""
     if isinstance(value, Fraction):
         return {
             "_type": "fraction",
@@ -49,12 +49,12 @@ def _encode(value: Any) -> Any:  # noqa: ANN401 - whatever JSON and fractions ho
     return value
 
 
-def export_model(state: dict[str, Any], spent: Spent, folder: Path) -> Path:
+def export_model(state: dict[str, Any], cost: TrainingCost, folder: Path) -> Path:
     """Write weights as `demo.yaml` and `demo.safetensors`.
 
     Args:
         state: the state dictionary of the model.
-        spent: what its training took.
+        cost: of its training.
         folder: where to write; made if missing.
 
     Returns:
@@ -65,27 +65,27 @@ def export_model(state: dict[str, Any], spent: Spent, folder: Path) -> Path:
         "klass": f"{HTDemucs.__module__}.{HTDemucs.__name__}",
         "args": json.dumps([]),
         "kwargs": json.dumps({key: _encode(value) for key, value in ARGUMENTS.items()}),
-        "steps": str(spent.steps),
-        "seconds": f"{spent.seconds:.0f}",
+        "steps": str(cost.steps),
+        "seconds": f"{cost.seconds:.0f}",
     }
     path = folder / f"{NAME}.safetensors"
     half = {name: value.half().contiguous() for name, value in state.items()}
     save_file(half, path, metadata)
-    path.chmod(0o644)  # safetensors writes for one user alone; a wheel keeps that
+    path.chmod(0o644)  # safetensors writes mode 0600, which a wheel would keep
     (folder / f"{NAME}.yaml").write_text(yaml.safe_dump({"models": [NAME]}))
     return path
 
 
 def load_exported(folder: Path) -> Model:
-    """Load what was exported through Demucs' own loader, ready to separate."""
+    """Load an exported model with Demucs' own loader, ready to separate."""
     return load_safetensors_model(folder / f"{NAME}.safetensors").eval()
 
 
-def load_spent(folder: Path) -> Spent:
-    """What training the exported weights took."""
+def load_cost(folder: Path) -> TrainingCost:
+    """The training cost of the exported weights."""
     with safe_open(folder / f"{NAME}.safetensors", framework="pt") as file:
         metadata = file.metadata()
-    return Spent(int(metadata["steps"]), float(metadata["seconds"]))
+    return TrainingCost(int(metadata["steps"]), float(metadata["seconds"]))
 
 
 def pin_digest(weights: Path, registry: Path) -> str:
@@ -106,7 +106,7 @@ def main() -> None:
     state = load_checkpoint(folder)
     if state is None:
         raise SystemExit(f"no checkpoint in {folder}: train first")
-    path = export_model(state["average"], Spent(state["step"], state["seconds"]), WEIGHTS)
+    path = export_model(state["average"], TrainingCost(state["step"], state["seconds"]), WEIGHTS)
     digest = pin_digest(path, REGISTRY)
     print(f"{path}: {path.stat().st_size / 1e6:.1f} MB, sha256 {digest}, step {state['step']}")
 

@@ -28,7 +28,7 @@ from torch.nn.utils import parameters_to_vector, vector_to_parameters
 from splitjob_local.processes.prctl import die_with_parent
 from training.checkpoint import cache_folder, load_checkpoint, save_checkpoint
 from training.dataset import Mixer, audio_samples, hours, render_all
-from training.export import NAME, WEIGHTS, load_exported, load_spent
+from training.export import NAME, WEIGHTS, load_cost, load_exported
 from training.model import SEGMENT, build_model
 
 CHECKPOINT_SECONDS = 180.0
@@ -50,10 +50,10 @@ _ALLOCATOR = {
 
 @dataclass(frozen=True)
 class Settings:
-    """What a training run is asked to do.
+    """The settings of a training run.
 
     Attributes:
-        folder: where songs and checkpoint lie.
+        folder: for songs and checkpoint.
         hours: processor time of each process, over all runs.
         songs: training songs to use.
         batch: examples per step in each process.
@@ -77,7 +77,7 @@ class Settings:
 
 @dataclass
 class Progress:
-    """Where training stands."""
+    """The progress of training."""
 
     step: int = 0
     seconds: float = 0.0  # of processor time, in each process
@@ -126,7 +126,7 @@ class Trainer:
         while self.progress.seconds < budget:
             for _ in range(SYNC_STEPS):
                 self._step(next(examples), self.progress.seconds / budget)
-            self._meet(before + time.process_time())
+            self._average_weights(before + time.process_time())
             now = time.monotonic()
             if self.rank == 0 and now - saved > CHECKPOINT_SECONDS:
                 self._save()
@@ -151,7 +151,7 @@ class Trainer:
         self.progress.losses.append(loss.item())
 
     @torch.no_grad()
-    def _meet(self, seconds: float) -> None:
+    def _average_weights(self, seconds: float) -> None:
         """Average the weights over the processes, and agree on the first one's clock."""
         weights = parameters_to_vector(self.model.parameters())
         dist.all_reduce(weights)
@@ -198,10 +198,10 @@ class Trainer:
             return
         self.model.load_state_dict(load_exported(WEIGHTS).state_dict())
         self.average = {k: v.clone() for k, v in self.model.state_dict().items()}
-        spent = load_spent(WEIGHTS)
-        self.progress = Progress(spent.steps, spent.seconds)
+        cost = load_cost(WEIGHTS)
+        self.progress = Progress(cost.steps, cost.seconds)
         if self.rank == 0:
-            print(f"no checkpoint: going on from {WEIGHTS}, step {spent.steps}", flush=True)
+            print(f"no checkpoint: going on from {WEIGHTS}, step {cost.steps}", flush=True)
 
     def _save(self) -> None:
         state: dict[str, Any] = {
@@ -227,7 +227,7 @@ def _process(rank: int, settings: Settings, rendezvous: str) -> None:
 
 
 def train(settings: Settings) -> None:
-    """Render what songs are missing, then train until the time budget is used up."""
+    """Render missing songs, then train until the time budget is used up."""
     render_all(settings.folder / "songs", settings.songs, settings.processes)
     print(
         f"training for {settings.hours:g} h in all on {hours(settings.songs):.1f} h of audio, "

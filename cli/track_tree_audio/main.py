@@ -11,8 +11,8 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import NoReturn
 
-EXIT_INTERRUPTED = 130  # as shells have it: 128 and the number of SIGINT
-EXIT_UNREAD = 141  # and of SIGPIPE
+EXIT_INTERRUPTED = 130  # as in shells: 128 + SIGINT
+EXIT_UNREAD = 141  # 128 + SIGPIPE
 
 COMMANDS = {
     "local": (
@@ -49,19 +49,18 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         module = importlib.import_module(COMMANDS[command][0])
         status: int = module.main(rest)
-    except KeyboardInterrupt:  # before the command itself listens, or where it has nothing to undo
+    except KeyboardInterrupt:  # the command does not handle it, or not yet
         return EXIT_INTERRUPTED
-    except BrokenPipeError:  # whoever read our standard output has left
+    except BrokenPipeError:  # the reader of standard output has closed it
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return EXIT_UNREAD
     return status
 
 
 def run(command: Callable[[], int] = main) -> NoReturn:
-    """Be the program: run a command, and end.
+    """Run a command and exit the process.
 
-    At once, without taking apart what the system takes back anyway: where torch was imported, that
-    lasts a second or more.
+    It exits without Python's clean-up, which takes a second or more after torch was imported.
     """
     status = command()
     for stream in (sys.stdout, sys.stderr):

@@ -154,7 +154,7 @@ def equalise(signal: Signal, rng: np.random.Generator, beat: int) -> Signal:
 
 
 def telephone(signal: Signal, rng: np.random.Generator, beat: int) -> Signal:
-    """A narrow band mixed with what was there."""
+    """A narrow band, mixed with the unfiltered signal."""
     narrow = bandpass(signal, rng.uniform(250, 500), rng.uniform(2_500, 4_500))
     return np.float32(0.4) * signal + narrow
 

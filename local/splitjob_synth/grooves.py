@@ -1,4 +1,4 @@
-"""The drummer: what is struck when."""
+"""The drum part: rhythms and strokes."""
 
 from collections.abc import Mapping, Sequence
 
@@ -14,7 +14,7 @@ def _unit(sound: Signal) -> Signal:
 
 
 def _pattern(rng: np.random.Generator, steps: int, anchors: Sequence[int], odds: float) -> Signal:
-    """Velocity for each sixteenth: the anchors always, others by chance."""
+    """A velocity for each sixteenth: the anchors always sound, others by chance."""
     hits = (rng.random(steps) < odds) * rng.uniform(0.2, 0.7, steps)
     hits[[a for a in anchors if a < steps]] = 1.0
     return hits.astype(np.float32)

@@ -31,7 +31,7 @@ class Palette:
         sustained: recipes for chords that are held.
         struck: recipes for broken or repeated chords.
         lead: recipes for melodies.
-        vowels: draws what a singer sings with.
+        vowels: draws a singer's vowels.
         tracts: shortest and longest vocal tract, as a factor on the formants.
         open_quotients: range of the share of a glottal cycle that is open.
         space: reverberations and echoes.
@@ -90,7 +90,7 @@ _TRAIN = Palette(
         basses.sub_bass,
         basses.finger_bass,
         *4 * [basses.any_bass],
-        # What makes a bass is that it plays low, with whatever sound.
+        # A bass may have any timbre, as long as it plays low.
         *2 * [instruments.plucked_string],
         *2 * [instruments.any_mallet],
         instruments.any_pad,

@@ -1,4 +1,4 @@
-"""The plan of a song: tempo, key, chords, who plays when."""
+"""The plan of a song: tempo, key, chords, and when each stem plays."""
 
 from dataclasses import dataclass
 from functools import cached_property
@@ -32,7 +32,7 @@ _PROGRESSIONS = (
 
 @dataclass(frozen=True)
 class Plan:
-    """What all the players of a song agree on.
+    """The plan that all players of a song share.
 
     Attributes:
         samples: length of the song.

@@ -1,4 +1,4 @@
-"""The pitched players of the band: bass and everything else."""
+"""The pitched parts of a song: bass and other."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field

@@ -62,7 +62,7 @@ def _play_other(plan: Plan, palette: Palette, rng: np.random.Generator) -> Signa
 def _finish(
     part: Signal, plan: Plan, palette: Palette, rng: np.random.Generator, space: float
 ) -> Signal:
-    """Send a part through its effects: colour, then what all have, then space."""
+    """Apply the effects of a part: colour, then those of every part, then space."""
     chain: list[Effect] = _some(palette.colour, 0.15, rng)
     chain += _some(COMMON_EFFECTS, 0.6, rng)
     chain += _some(palette.space, space, rng)

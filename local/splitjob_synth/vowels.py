@@ -36,7 +36,7 @@ Vowels = Callable[[np.random.Generator], Sequence[Vowel]]
 
 
 def any_vowels(rng: np.random.Generator) -> Sequence[Vowel]:
-    """The vowels of the family `train`, or as many that no language need have."""
+    """The vowels of the family `train`, or as many random ones."""
     if rng.random() < 0.5:
         return TRAIN_VOWELS
     return tuple(_any_vowel(rng) for _ in TRAIN_VOWELS)

@@ -70,7 +70,7 @@ class ContainerRunner:
             await self._run_once()
 
     def stop(self, grace: float) -> None:
-        """End the process within `grace` seconds and do not restart; a later call may shorten it."""
+        """End the process within `grace` seconds for good; a later call may shorten that."""
         if self._stopping.is_set() and grace >= self._grace:
             return
         self._grace = grace

@@ -9,7 +9,7 @@ import torch
 from splitjob_synth import STEMS
 from training.checkpoint import load_checkpoint, save_checkpoint
 from training.dataset import Mixer, render_to_cache, song_path
-from training.export import Spent, export_model, load_exported, load_spent
+from training.export import TrainingCost, export_model, load_cost, load_exported
 from training.model import SEGMENT, build_model
 from training.train import learning_rate, update_average
 
@@ -76,8 +76,8 @@ def test_checkpoints_come_back_whole(tmp_path: Path) -> None:
 def test_what_is_exported_loads_through_demucs_and_gives_the_same(tmp_path: Path) -> None:
     torch.manual_seed(0)
     model = build_model().eval()
-    export_model(model.state_dict(), Spent(7, 60.0), tmp_path)
-    assert load_spent(tmp_path) == Spent(7, 60.0)
+    export_model(model.state_dict(), TrainingCost(7, 60.0), tmp_path)
+    assert load_cost(tmp_path) == TrainingCost(7, 60.0)
     loaded = load_exported(tmp_path)
     assert loaded.sources == list(STEMS)
     assert loaded.segment == SEGMENT
