@@ -1,4 +1,4 @@
-"""What the mixture is normalised by: mean and deviation of the whole song, in one pass."""
+"""Mean and deviation of a song, by which its mixture is normalised, measured in one pass."""
 
 from dataclasses import dataclass
 
@@ -11,7 +11,7 @@ EPSILON = 1e-8  # demucs.api.Separator.separate_tensor
 
 @dataclass(frozen=True)
 class Normalisation:
-    """The model hears (x - mean) / deviation, and what it gives is scaled back.
+    """A model's input is (x - mean) / deviation; its output is scaled back.
 
     Attributes:
         mean: of the channels' mean.
@@ -23,7 +23,7 @@ class Normalisation:
 
 
 class Statistics:
-    """Takes a song piece by piece and knows what Demucs normalises it by.
+    """Measures mean and deviation of a song block by block, as Demucs does for the whole.
 
     Source: `demucs.api.Separator.separate_tensor`.
     """
@@ -46,9 +46,9 @@ class Statistics:
         self._count = total
 
     def result(self) -> Normalisation:
-        """Return mean and sample deviation (ddof = 1) + 1e-8 of all that was taken.
+        """Return mean and sample deviation (ddof = 1) + 1e-8 of all blocks.
 
-        A song of one sample has no deviation: it is left as it is.
+        A song of one sample has no deviation and is not normalised.
         """
         if self._count < 2:
             return Normalisation()

@@ -1,4 +1,4 @@
-"""Samples of one rate become samples of another."""
+"""Converts stereo samples from one rate to another."""
 
 from typing import Any
 
@@ -22,7 +22,7 @@ class Resampler:
         self._resample = av.AudioResampler(format="flt", layout="stereo", rate=rate)
 
     def feed(self, samples: Samples) -> list[Samples]:
-        """Take the next samples, shape (n, 2); return what is ready, likewise."""
+        """Take the next samples, shape (n, 2); return those that are ready, in the same shape."""
         frame = av.AudioFrame.from_ndarray(
             np.ascontiguousarray(samples).reshape(1, -1), format="flt", layout="stereo"
         )
@@ -33,7 +33,7 @@ class Resampler:
         return ready
 
     def finish(self) -> Samples:
-        """Return the rest, cut or filled up with silence."""
+        """Return the rest, cut or padded with silence to the exact length."""
         wanted = max(self._taken * self._rate // self._source_rate - self._given, 0)
         silence = np.zeros((wanted, CHANNELS), np.float32)
         return np.concatenate([*self._arrays(None), silence])[:wanted]

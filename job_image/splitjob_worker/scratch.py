@@ -1,4 +1,4 @@
-"""The scratch disk: whether what is to be written will fit."""
+"""The scratch disk: does what is to be written fit?"""
 
 import os
 import shutil
@@ -12,12 +12,12 @@ _MEGABYTE = 10**6
 
 @dataclass(frozen=True)
 class Scratch:
-    """Where temporary files of one song go.
+    """Where the temporary files of one song go.
 
     Attributes:
         folder: of this song.
-        limit: bytes that `folder` and all beside it in its parent may take (the size limit of an
-            emptyDir, which no call of the system tells); None: as many as the disk has.
+        limit: bytes that everything in the folder's parent may take: the size limit of an emptyDir,
+            which no system call reports. None: as many as the disk has.
     """
 
     folder: Path
@@ -30,16 +30,16 @@ class Scratch:
         return free if allowed is None else min(free, allowed)
 
     def allowed(self) -> int | None:
-        """Return the bytes that the limit still allows: the same in every attempt at this song."""
+        """Return the bytes that the limit still allows; None: there is no limit."""
         return None if self.limit is None else max(self.limit - _taken(self.folder.parent), 0)
 
 
 def check_source(scratch: Scratch, size: int) -> None:
-    """See whether a source will fit before it is downloaded.
+    """Check that a source fits before it is downloaded.
 
     Args:
         scratch: where it goes.
-        size: bytes of it still to be written.
+        size: bytes still to be written.
 
     Raises:
         Failure: as `check_room`.
@@ -48,15 +48,15 @@ def check_source(scratch: Scratch, size: int) -> None:
 
 
 def check_limit(scratch: Scratch) -> None:
-    """See whether what is being written, of a size that nobody knows yet, is within the limit.
+    """Check that what is being written, whose size is not known yet, is within the limit.
 
-    Said here, it is a reason; the kubelet would evict the pod.
+    Beyond it, the kubelet would evict the pod, and nobody would learn why.
 
     Args:
         scratch: where it goes.
 
     Raises:
-        Failure: `worker_storage`; no other attempt would get any further.
+        Failure: `worker_storage`; another attempt would meet the same limit.
     """
     if scratch.allowed() == 0:
         raise Failure(
@@ -68,7 +68,7 @@ def check_limit(scratch: Scratch) -> None:
 
 
 def check_room(scratch: Scratch, spools: int, folder: Path, files: int) -> None:
-    """See whether a song will fit before the work begins.
+    """Check that a song fits before the work begins.
 
     Args:
         scratch: where spools go.
@@ -77,8 +77,7 @@ def check_room(scratch: Scratch, spools: int, folder: Path, files: int) -> None:
         files: bytes of the files, at most.
 
     Raises:
-        Failure: `worker_storage`; another attempt may find a disk with more room, but no other
-            limit.
+        Failure: `worker_storage`; another attempt may find a larger disk, but the same limit.
     """
     if folder.stat().st_dev == scratch.folder.stat().st_dev:
         _require_scratch(spools + files, scratch, "scratch space for stems and files")
@@ -118,5 +117,5 @@ def _taken(folder: Path) -> int:
 def _size_on_disk(file: Path) -> int:
     try:
         return file.lstat().st_blocks * 512
-    except FileNotFoundError:  # a download that begins anew removes what it had
+    except FileNotFoundError:  # a download that starts over deletes what it had
         return 0

@@ -1,4 +1,4 @@
-"""What the worker is told: the environment of its container (`splitjob.workload`)."""
+"""The worker's settings: the environment of its container (`splitjob.workload`)."""
 
 import json
 import os
@@ -98,10 +98,11 @@ def load(environment: Mapping[str, str] | None = None) -> WorkerSettings:
     """Read the settings.
 
     Args:
-        environment: instead of the process's own.
+        environment: the variables; by default those of the process.
 
     Raises:
-        Failure: `worker_config`: a variable is missing or cannot be read; which, never its value.
+        Failure: `worker_config`: a variable is missing or wrong; the message names it, without
+            its value.
     """
     given = os.environ if environment is None else environment
     values = {name: value for name, value in given.items() if value != ""}

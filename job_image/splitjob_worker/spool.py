@@ -1,7 +1,7 @@
-"""Audio on the scratch disk: raw float32, stereo, interleaved, as long as the disk allows.
+"""Audio on the scratch disk: raw float32, stereo, interleaved.
 
-Written and read piece by piece, with plain writes and reads: a full disk is an error and not a
-killed process, and memory does not grow with the song.
+Written and read in blocks, with plain writes and reads rather than a memory map: a full disk is an
+exception and not a killed process, and memory does not grow with the song.
 """
 
 import os
@@ -27,25 +27,25 @@ class Spool:
 
     Attributes:
         path: the file.
-        frames: samples a channel.
+        frames: samples per channel.
     """
 
     path: Path
     frames: int
 
     def reader(self) -> "SpoolReader":
-        """Open it for reading anywhere."""
+        """Open the spool for reading at any position."""
         return SpoolReader(self)
 
     def blocks(self, frames: int = BLOCK_FRAMES) -> Iterator[Samples]:
-        """Yield the samples piece by piece, shape (<= frames, 2), each a copy in memory."""
+        """Yield the samples in blocks of shape (<= frames, 2), each a copy in memory."""
         with self.path.open("rb") as file:
             while data := file.read(frames * FRAME_BYTES):
                 yield np.frombuffer(data, np.float32).reshape(-1, CHANNELS)
 
 
 class SpoolReader:
-    """Reads anywhere in a spool; a context manager."""
+    """Reads at any position of a spool; a context manager."""
 
     def __init__(self, spool: Spool) -> None:
         self.frames = spool.frames
@@ -81,13 +81,13 @@ class SpoolWriter:
         self.frames += len(samples)
 
     def close(self) -> Spool:
-        """Finish it."""
+        """Finish the spool."""
         self._file.close()
         return Spool(self.path, self.frames)
 
     def remove(self) -> None:
-        """Remove it from the disk, finished or not."""
-        with suppress(OSError):  # what is still in memory may not fit any more
+        """Delete the spool, finished or not."""
+        with suppress(OSError):  # what is still buffered may not fit on the disk
             self._file.close()
         self.path.unlink(missing_ok=True)
 
@@ -99,15 +99,15 @@ class SpoolWriter:
 
 
 class Blocks:
-    """Gathers samples into the blocks that `Spool.blocks` gives.
+    """Collects samples into blocks of the size that `Spool.blocks` yields.
 
-    What is made of a song must not depend on the pieces in which it came.
+    The files of a song must not depend on the sizes of the pieces in which it arrived.
 
     Args:
-        use: takes a block, shape (<= BLOCK_FRAMES, 2); its memory is used again afterwards.
+        use: is given each block, shape (<= BLOCK_FRAMES, 2), whose memory is reused afterwards.
 
     Attributes:
-        taken: samples a channel, so far.
+        taken: samples per channel, so far.
     """
 
     def __init__(self, use: Callable[[Samples], None]) -> None:
@@ -126,7 +126,7 @@ class Blocks:
                 self.finish()
 
     def finish(self) -> None:
-        """Pass on what has not filled a block."""
+        """Hand over the samples that do not fill a block."""
         if self._held:
             self._use(self._block[: self._held])
             self._held = 0

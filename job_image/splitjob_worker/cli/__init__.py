@@ -1,1 +1,1 @@
-"""The commands of `track-tree-audio` that run the worker's parts on this machine."""
+"""The commands `track-tree-audio separate` and `models`, which need the worker's packages."""

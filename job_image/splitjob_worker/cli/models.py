@@ -27,13 +27,14 @@ from splitjob.workload import ENV_MODEL_DIR, ENV_MODEL_REGISTRY
 from splitjob_worker import deferred
 from splitjob_worker.engine import weights
 
-DEFAULT_SEGMENTS = {"HTDemucs": 10, "HDemucs": 40, "Demucs": 40}  # of Demucs 4.1.0's constructors
+# Seconds, of the constructors of Demucs 4.1.0.
+DEFAULT_SEGMENTS = {"HTDemucs": 10, "HDemucs": 40, "Demucs": 40}
 DEFAULT_RATE = 44100
 ARCHITECTURES = get_args(Architecture)
 
 
 class CommandError(Exception):
-    """The command could not do what was asked; the message says why and what to do."""
+    """The command failed; the message says why and what to do."""
 
 
 def main(argv: Sequence[str]) -> int:
@@ -48,7 +49,7 @@ def main(argv: Sequence[str]) -> int:
 
 
 def list_models(arguments: argparse.Namespace) -> None:
-    """Print each model of the registry and whether its weights are there."""
+    """Print each model of the registry and whether its weights are here."""
     found = []
     for record in load_registry(arguments.registry).values():
         try:
@@ -84,7 +85,7 @@ def _description(record: ModelRecord, state: str) -> str:
 
 
 def verify(arguments: argparse.Namespace) -> None:
-    """Check the digests of the models named; of all that are there if none is."""
+    """Check the digests of the models named; of all that are here if none is named."""
     registry = load_registry(arguments.registry)
     names = arguments.name or [
         name
@@ -191,13 +192,13 @@ def describe(
     Args:
         name: of the model; `<name>.yaml` must be in the folder.
         folder: the weights, in Demucs' layout.
-        license_note: what is known of the right to use them.
+        license_note: what is known about the right to use them.
         embedded: whether they are part of the worker's package.
-        pinned: with the digests of the files, which have to be read for that.
+        pinned: whether to record the digests of the files, which takes reading them.
 
     Raises:
         Failure: `model_unavailable`: they are not there, or not such weights.
-        CommandError: their class is not one that is run.
+        CommandError: their class is not supported.
     """
     bag = weights.read_bag(folder / f"{name}.yaml")
     paths = [folder / f"{signature}.safetensors" for signature in bag["models"]]

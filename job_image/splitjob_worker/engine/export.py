@@ -1,4 +1,4 @@
-"""Weights for the `demucs` command: its own files, which are pickles, written and never read."""
+"""Writes weights for the `demucs` command, whose own files are pickles; none is ever read."""
 
 import hashlib
 import os
@@ -18,11 +18,11 @@ def export_th(found: Weights, folder: Path) -> list[Path]:
 
     The layout is that of `demucs.repo.LocalRepo`: `<name>.yaml`, and for each model
     `<signature>-<first 8 hex digits of the file's SHA-256>.th`, the package that
-    `demucs.states.load_model` expects. An export of the same model that is there is replaced.
+    `demucs.states.load_model` expects. An earlier export of the same model is replaced.
 
     Args:
         found: the weights.
-        folder: is made if it is not there.
+        folder: is created if it does not exist.
 
     Returns:
         The files, the yaml last.
@@ -56,7 +56,7 @@ def _export(path: Path, architecture: str, folder: Path) -> Path:
         for former in folder.glob(f"{path.stem}-*.th"):
             if former.stem.rpartition("-")[0] == path.stem:  # Demucs refuses two of a signature
                 former.unlink()
-        Path(unfinished).chmod(0o644)  # mkstemp's are for one user alone
+        Path(unfinished).chmod(0o644)  # mkstemp makes it readable for one user only
         return Path(unfinished).rename(folder / f"{path.stem}-{digest[:8]}.th")
     except BaseException:
         Path(unfinished).unlink(missing_ok=True)

@@ -1,9 +1,9 @@
-"""Weights on disk, in Demucs 4.1's own layout: found, and checked against their digests.
+"""Weights on disk, in Demucs 4.1's own layout: find them, and check their digests.
 
 A folder holds `<name>.yaml` (a bag: `models`, optionally `weights` and `segment`) and one
-`<signature>.safetensors` for each model of the bag. Two things pin what is in a file: the digest in
-its registry record, and `<name>.sha256` beside it, which `track-tree-audio models fetch` writes
-(the format of `sha256sum`).
+`<signature>.safetensors` for each model of the bag. A file's content is pinned by the digest in its
+registry record, and by `<name>.sha256` beside it, which `track-tree-audio models fetch` writes (in
+the format of `sha256sum`).
 """
 
 import hashlib
@@ -28,14 +28,14 @@ class DownloadError(Exception):
 
 @dataclass(frozen=True)
 class Weights:
-    """A model's weights, found and checked.
+    """A model's weights on disk, checked.
 
     Attributes:
-        record: what the registry says of it.
+        record: the model's registry record.
         paths: one file for each model of the bag, in the bag's order.
         bag_weights: share of each model (rows) in each stem; None: equal shares.
-        segment: seconds that override the models' own segment; None: their own.
-        digest: `sha256:` and the digest of all files (`splitjob.models.digest_of`).
+        segment: seconds that replace the models' own segment; None: their own.
+        digest: `sha256:` and the digest over all files (`splitjob.models.digest_of`).
     """
 
     record: ModelRecord
@@ -46,7 +46,7 @@ class Weights:
 
 
 def registry(path: Path | None) -> dict[str, ModelRecord]:
-    """Return the models that the worker knows of, by name.
+    """Return the registry's models by name.
 
     Args:
         path: a registry file; None: the built-in one.
@@ -66,14 +66,14 @@ def embedded_folder() -> Path:
 
 
 def find(record: ModelRecord, model_dir: Path | None) -> Weights:
-    """Find a model's weights and check every digest that is known of them.
+    """Find a model's weights and check every known digest of them.
 
     Args:
         record: the model's registry record.
-        model_dir: a folder of weights; it goes before the embedded ones.
+        model_dir: a folder of weights, which takes precedence over the embedded ones.
 
     Raises:
-        Failure: `model_unavailable`: a file is missing, damaged, or another than it should be.
+        Failure: `model_unavailable`: a file is missing or damaged, or has another digest.
     """
     folder = _folder(record, model_dir)
     bag = read_bag(folder / f"{record.name}.yaml")
@@ -110,7 +110,7 @@ def sha256(path: Path) -> str:
 
 
 def read_pins(path: Path) -> dict[str, str]:
-    """Return file name to digest, from a file as `sha256sum` writes it; empty if there is none.
+    """Return the digest of each file name, as `sha256sum` writes them; empty without a file.
 
     Raises:
         Failure: `model_unavailable`: it is not of this kind.
@@ -168,7 +168,7 @@ def _folder(record: ModelRecord, model_dir: Path | None) -> Path:
 
 
 def read_bag(path: Path) -> dict[str, Any]:
-    """Return what `<name>.yaml` says: `models`, perhaps `weights` and `segment`.
+    """Return the content of `<name>.yaml`: `models`, optionally `weights` and `segment`.
 
     Raises:
         Failure: `model_unavailable`: there is no such file, or it is not of this kind.

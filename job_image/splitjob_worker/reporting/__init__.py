@@ -1,1 +1,1 @@
-"""What the worker says of a job: progress lines, the termination message, webhooks."""
+"""What the worker reports of a job: progress lines, the termination message, webhooks."""

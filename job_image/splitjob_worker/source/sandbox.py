@@ -1,8 +1,7 @@
-"""Landlock: a process gives up the files and the network it does not need, for good.
+"""Landlock: a process irrevocably gives up the files and the network that it does not need.
 
-The decoder runs as the worker's own user and could otherwise read the URLs in the pod's Secret
-volume. Where the kernel knows no Landlock (before 5.13, or not Linux) nothing happens, and the
-other limits stand alone.
+The decoder runs as the worker's own user, and could otherwise read the URLs in the pod's Secret
+volume. Where the kernel has no Landlock (before 5.13, or not Linux), only the other limits apply.
 
 Source: https://docs.kernel.org/userspace-api/landlock.html. The system calls have the same numbers
 on every architecture.
@@ -22,25 +21,25 @@ _RULE_PATH_BENEATH = 1
 
 EXECUTE, WRITE_FILE, READ_FILE, READ_DIR = 1, 2, 4, 8
 _TRUNCATE = 1 << 14
-# How many kinds of access to files each version of the interface knows.
+# How many kinds of file access each version of the interface controls.
 _FILE_ACCESS_BITS = {1: 13, 2: 14, 3: 15, 4: 15}
-_FILE_ACCESS_BITS_NOW = 16
+_FILE_ACCESS_BITS_NEWER = 16
 _CONNECT_AND_BIND_TCP = 3
 
 
 def version() -> int:
-    """Return the version of Landlock that the kernel offers, 0 for none."""
+    """Return the kernel's version of Landlock, 0 for none."""
     if sys.platform != "linux":
         return 0
     return max(_system_call(_CREATE_RULESET, None, 0, _VERSION_FLAG), 0)
 
 
 def restrict(readable: Iterable[Path], writable: Iterable[Path]) -> bool:
-    """Keep only these files, and no network; call after `forbid_new_privileges`.
+    """Give up all files but these, and the network; call after `forbid_new_privileges`.
 
     Args:
-        readable: files and folders that may be read from now on, besides Python's own.
-        writable: files, which must exist, that may be written.
+        readable: files and folders that may still be read, besides Python's own.
+        writable: files that may still be written; they must exist.
 
     Returns:
         Whether the kernel enforces it.
@@ -48,7 +47,7 @@ def restrict(readable: Iterable[Path], writable: Iterable[Path]) -> bool:
     interface = version()
     if interface == 0:
         return False
-    handled = (1 << _FILE_ACCESS_BITS.get(interface, _FILE_ACCESS_BITS_NOW)) - 1
+    handled = (1 << _FILE_ACCESS_BITS.get(interface, _FILE_ACCESS_BITS_NEWER)) - 1
     network = _CONNECT_AND_BIND_TCP if interface >= 4 else 0
     attributes = struct.pack("<QQ", handled, network)
     ruleset = _system_call(_CREATE_RULESET, attributes, len(attributes) if network else 8, 0)
@@ -65,7 +64,7 @@ def restrict(readable: Iterable[Path], writable: Iterable[Path]) -> bool:
 
 
 def _pythons_own() -> list[Path]:
-    """Return what an import, or an error's report, may still read, with the system's libraries."""
+    """Return what imports and tracebacks have to read, and the system's libraries."""
     paths = {
         sys.prefix,
         sys.base_prefix,

@@ -1,18 +1,16 @@
-"""What is done where a stem exceeds full scale.
+"""What is done to a stem that exceeds full scale.
 
 `rescale`, `clamp` and `tanh` are Demucs' own (`demucs.audio.prevent_clip`, 4.1.0); `shared` is
 `rescale` with one gain for all stems, so that they still sum to the mixture.
 """
 
 from collections.abc import Mapping
-from typing import Literal
 
 import numpy as np
 
-from splitjob import resource
 from splitjob_worker.spool import Samples
+from splitjob_worker.stems.encoding import ClipMode
 
-ClipMode = resource.ClipMode | Literal["tanh"]
 HEADROOM = 1.01
 CLAMP = 0.99
 
@@ -21,7 +19,7 @@ def gains(peaks: Mapping[str, float], mode: ClipMode) -> dict[str, float]:
     """Return the gain of each stem.
 
     Args:
-        peaks: the largest magnitude of each stem, 1 is full scale.
+        peaks: largest magnitude of each stem; 1 is full scale.
         mode: the clip mode.
     """
     if mode == "rescale":
@@ -32,7 +30,7 @@ def gains(peaks: Mapping[str, float], mode: ClipMode) -> dict[str, float]:
 
 
 def may_scale(mode: ClipMode) -> bool:
-    """Return whether a gain other than 1 is possible: then it is known only at the end."""
+    """Return whether the gain can differ from 1; if so, it is known only at the end of a stem."""
     return mode in {"rescale", "shared"}
 
 
@@ -43,7 +41,7 @@ def apply(block: Samples, gain: float, mode: ClipMode, *, bounded: bool) -> Samp
         block: samples, shape (n, 2).
         gain: the stem's gain.
         mode: the clip mode.
-        bounded: whether the encoding ends at full scale, as all but float do.
+        bounded: whether the format cannot hold samples above full scale (`Encoding.bounded`).
     """
     if gain != 1.0:
         block = block * np.float32(gain)

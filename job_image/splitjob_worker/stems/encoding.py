@@ -30,7 +30,7 @@ _OVERHEAD_BYTES = 1 << 16  # headers, tags and the like
 
 @dataclass(frozen=True)
 class Encoding:
-    """How stems are encoded.
+    """How the stems of a song are encoded.
 
     Attributes:
         format: container and codec.

@@ -17,9 +17,9 @@ class FFmpegWriter:
 
     Args:
         path: the file.
-        kind: FFmpeg's names of the container, the codec, and the samples that the encoder takes.
+        kind: FFmpeg's names of the container, the codec, and the encoder's sample format.
         rate: Hz.
-        bitrate_kbps: of a lossy codec; 0: none.
+        bitrate_kbps: of a lossy codec; 0: lossless.
         tags: by FFmpeg's names.
     """
 
@@ -32,9 +32,9 @@ class FFmpegWriter:
         tags: Mapping[str, str],
     ) -> None:
         container, codec, sample_format = kind
-        # bitexact: no time of creation, no random serial: the same stems give the same bytes
+        # bitexact: no creation time, no random serial number; the same stems give the same bytes
         options = {"fflags": "+bitexact"}
-        if container == "ipod":  # else its length is told in whole milliseconds, and players cut it
+        if container == "ipod":  # else the length is rounded to milliseconds, and players cut it
             options["movie_timescale"] = str(rate)
         self._container = av.open(f"file:{path}", "w", format=container, options=options)
         stream: Any = self._container.add_stream(codec, rate=rate, layout="stereo")
@@ -62,7 +62,7 @@ class FFmpegWriter:
         )
         frame.sample_rate = self._rate
         frame.time_base = Fraction(1, self._rate)
-        frame.pts = self._written  # by which the container knows priming and end
+        frame.pts = self._written  # the container derives priming and end from it
         self._written += len(block)
         self._encode(frame)
 

@@ -1,8 +1,8 @@
-"""MP3 through LAME, with the Info tag that LAME's library leaves to its callers.
+"""MP3 through LAME, with the Info tag that LAME's library does not write.
 
-Without the tag a player neither knows the length nor drops the encoder's delay of 576 samples (and
-the decoder's 529), so a stem would come late. Format of the tag: Xing header with LAME's extension,
-http://gabriel.mp3-tech.org/mp3infotag.html.
+Without the tag, a player neither knows the length nor skips the encoder's delay of 576 samples (and
+the decoder's 529), so that a stem would start late. Format of the tag: Xing header with LAME's
+extension, http://gabriel.mp3-tech.org/mp3infotag.html.
 """
 
 import struct
@@ -11,9 +11,9 @@ from pathlib import Path
 import lameenc
 
 from splitjob_worker.spool import CHANNELS, Samples
+from splitjob_worker.stems.encoding import DEFAULT_MP3_PRESET
 from splitjob_worker.stems.wav import quantise
 
-DEFAULT_PRESET = 2  # Demucs' own: LAME's quality, 2 the best, 7 the fastest
 ENCODER_DELAY = 576
 BITRATES = {  # kbit/s by header index, layer III
     3: (0, 32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320),
@@ -24,13 +24,13 @@ _TAG_BYTES = 156  # Xing's 120 and LAME's 36
 
 
 def frame_bitrate(header: bytes) -> int:
-    """Return the bit rate in kbit/s."""
+    """Return the bit rate of a frame in kbit/s, from its header (four bytes)."""
     version, _rate, bitrate, _padding = _fields(header)
     return BITRATES[3 if version == 3 else 2][bitrate]
 
 
 def frame_samples(header: bytes) -> int:
-    """Return the samples a channel in a frame."""
+    """Return the samples per channel of a frame, from its header (four bytes)."""
     return 1152 if _fields(header)[0] == 3 else 576
 
 
@@ -39,11 +39,11 @@ class Mp3Writer:
 
     Args:
         path: the file.
-        frames: samples a channel.
+        frames: samples per channel.
         sample_rate: Hz.
-        bitrate_kbps: of the audio; at low rates, LAME takes the highest that there is.
+        bitrate_kbps: of the audio; lowered to the highest that the sample rate allows.
         preset: LAME's quality, 2 (the best) to 7 (the fastest).
-        id3: what stands before the audio (`tags.id3`).
+        id3: the tag before the audio (`tags.id3`).
     """
 
     def __init__(
@@ -52,7 +52,7 @@ class Mp3Writer:
         frames: int,
         sample_rate: int,
         bitrate_kbps: int,
-        preset: int = DEFAULT_PRESET,
+        preset: int = DEFAULT_MP3_PRESET,
         id3: bytes = b"",
     ) -> None:
         self._frames = frames
@@ -74,7 +74,7 @@ class Mp3Writer:
         self._append(bytes(self._encoder.encode(quantise(block, 16))))
 
     def close(self) -> None:
-        """Finish the file, and say in its first frame how long it is."""
+        """Finish the file, and write its length into its first frame."""
         self._append(bytes(self._encoder.flush()))
         end = self._file.tell()
         if self._header:
@@ -91,14 +91,14 @@ class Mp3Writer:
     def _append(self, data: bytes) -> None:
         if data and not self._header:
             self._header = data[:4]
-            self._bitrate = frame_bitrate(data)  # LAME has limits: 160 below 32 kHz, then 64
+            self._bitrate = frame_bitrate(data)  # LAME's limits: 160 below 32 kHz, then 64
             self._file.write(bytes(len(info_frame(self._header, 0, 0, 0, self._bitrate))))
         self._file.write(data)
 
     def _count(self, size: int) -> int:
-        """Return the number of audio frames behind the tag.
+        """Return the number of audio frames after the tag.
 
-        Padding keeps frames of a constant bit rate within a byte of their mean length.
+        At a constant bit rate, padding keeps every frame within a byte of the mean length.
         """
         tag = len(info_frame(self._header, 0, 0, 0, self._bitrate))
         version, rate, _bitrate, _padding = _fields(self._header)
@@ -115,7 +115,7 @@ def info_frame(header: bytes, count: int, size: int, samples: int, bitrate_kbps:
         header: the first four bytes of the first audio frame.
         count: audio frames.
         size: bytes of the file from this frame on.
-        samples: a channel, as they were before encoding.
+        samples: per channel, before encoding.
         bitrate_kbps: of the audio.
     """
     version, rate, _bitrate, _padding = _fields(header)

@@ -1,4 +1,4 @@
-"""WAV files of any size: RIFF, and RF64 where 32-bit sizes end.
+"""WAV files of any size: RIFF, and RF64 where 32-bit sizes do not suffice.
 
 Sources: Microsoft's RIFF WAVE description; EBU Tech 3306 (RF64). Samples are quantised as Demucs
 does: scaled by 2^(bits-1) - 1 and truncated, without dither.
@@ -7,22 +7,21 @@ does: scaled by 2^(bits-1) - 1 and truncated, without dither.
 import hashlib
 import struct
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 
 from splitjob_worker.spool import CHANNELS, Samples
+from splitjob_worker.stems.encoding import BitDepth
 
-BitDepth = Literal[16, 24, 32]
 _INTEGER, _FLOAT = 1, 3
 _LIMIT = 0xFFFF_FFFF
 
 
 def header(frames: int, sample_rate: int, bit_depth: BitDepth, info: bytes = b"") -> bytes:
-    """Return all that stands before the samples.
+    """Return everything before the samples.
 
     Args:
-        frames: samples a channel.
+        frames: samples per channel.
         sample_rate: Hz.
         bit_depth: 16, 24, or 32 for float.
         info: chunks between the format and the samples (`tags.riff_info`).

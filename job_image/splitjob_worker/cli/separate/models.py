@@ -140,7 +140,7 @@ def _from_folder(name: str, repo: Path) -> ModelChoice:
 
 
 def _refuse_pickle(folder: Path, signature: str) -> None:
-    """Say what to do where Demucs would load a pickle.
+    """Refuse a pickle, which Demucs would load, and say what to do.
 
     Raises:
         Failure: `model_unavailable`: there is one.

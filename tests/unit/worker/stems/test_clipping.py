@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from splitjob_worker.stems import clipping, tags, wav
-from splitjob_worker.stems.encoding import ClipMode
+from splitjob_worker.stems.encoding import BitDepth, ClipMode
 
 PEAKS = {"drums": 1.25, "bass": 0.5, "vocals": 2.0}
 
@@ -62,7 +62,7 @@ def chunks(head: bytes) -> dict[bytes, bytes]:
 
 
 @pytest.mark.parametrize(("depth", "kind"), [(16, 1), (24, 1), (32, 3)])
-def test_a_riff_header(depth: wav.BitDepth, kind: int) -> None:
+def test_a_riff_header(depth: BitDepth, kind: int) -> None:
     head = wav.header(1000, 44100, depth)
     assert head[:4] == b"RIFF"
     block = depth // 4
