@@ -68,7 +68,7 @@ def worker(
             "spec": {"request": asked | request},
         }
     )
-    built = worker_job.build(view, Attempt(number=1, job_name="one-1"), Settings())
+    built = worker_job.build_job(view, Attempt(number=1, job_name="one-1"), Settings())
     return dict(built["spec"]["template"])
 
 

@@ -13,8 +13,8 @@ from splitjob_operator.core.lookups import LookupResults, ManifestLookup, Manife
 from splitjob_operator.core.observed import KubeJob, KubePod, Observed, QueueDecision, SplitJob
 from splitjob_operator.core.plan import Plan
 from splitjob_operator.core.settings import Settings
-from splitjob_operator.core.status_json import dump
-from splitjob_operator.core.worker_job import build
+from splitjob_operator.core.status_json import dump_status
+from splitjob_operator.core.worker_job import build_job
 
 NOW = datetime(2026, 11, 22, 20, 0, 0, tzinfo=UTC)
 NAME = "split-abc"
@@ -77,7 +77,7 @@ def splitjob(**arguments: Any) -> SplitJob:
 def written(view: SplitJob, plan: Plan) -> SplitJob:
     """The SplitJob after the plan's status was written and read back."""
     assert plan.status is not None
-    return replace(view, status=type(view.status).model_validate(dump(plan.status)))
+    return replace(view, status=type(view.status).model_validate(dump_status(plan.status)))
 
 
 def job(number: int = 1, **changed: Any) -> KubeJob:
@@ -178,7 +178,7 @@ def seen(view: SplitJob, **changed: Any) -> Observed:
 def manifest_job(changed: dict[str, Any] | None = None, **request: Any) -> dict[str, Any]:
     """The Job the operator would create, its settings changed."""
     attempt = Attempt(number=1, job_name=f"{NAME}-1")
-    return build(splitjob(**request), attempt, settings(**(changed or {})))
+    return build_job(splitjob(**request), attempt, settings(**(changed or {})))
 
 
 def copied(raw: dict[str, Any]) -> dict[str, Any]:

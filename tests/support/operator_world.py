@@ -49,7 +49,7 @@ from splitjob_operator.core.plan import (
 )
 from splitjob_operator.core.reconcile import reconcile
 from splitjob_operator.core.settings import Settings
-from splitjob_operator.core.status_json import dump
+from splitjob_operator.core.status_json import dump_status
 
 MAX_LOOKUPS = 6
 
@@ -132,7 +132,7 @@ class World:
         """Do what a plan says; a crash comes after so many of its steps."""
         steps: list[Action | SplitJobStatus] = [*plan.before]
         if plan.status is not None and (
-            plan.creates_job or dump(plan.status) != dump(seen.splitjob.status)
+            plan.creates_job or dump_status(plan.status) != dump_status(seen.splitjob.status)
         ):
             steps.append(plan.status)
         steps.extend(plan.after)
@@ -205,7 +205,7 @@ class World:
         """The Job controller fails the Jobs whose pod ended badly, or vanished."""
         for name, job in self.jobs.items():
             pods = self.pods_of(job)
-            if pods and all(pod.over for pod in pods):
+            if pods and all(pod.stopped for pod in pods):
                 good = all(pod.phase == "Succeeded" for pod in pods)
                 self.jobs[name] = (
                     replace(job, complete=True)
@@ -236,7 +236,7 @@ class World:
             if not job.deleting:
                 continue
             for pod in self.pods_of(job):
-                if pod.over or pod.started_at is None:
+                if pod.stopped or pod.started_at is None:
                     del self.pods[pod.name]
             if not self.pods_of(job):
                 del self.jobs[name]
@@ -247,14 +247,14 @@ class World:
         return [pod for pod in self.pods.values() if pod.job_uid == job.uid]
 
     def _alive_pods(self, job: KubeJob) -> list[KubePod]:
-        return [pod for pod in self.pods_of(job) if not pod.over]
+        return [pod for pod in self.pods_of(job) if not pod.stopped]
 
     def _touch(self, view: SplitJob) -> None:
         self.version += 1
         self.view = replace(view, resource_version=str(self.version))
 
     def _write(self, status: SplitJobStatus) -> None:
-        read_back = SplitJobStatus.model_validate(dump(status))
+        read_back = SplitJobStatus.model_validate(dump_status(status))
         self._touch(replace(self.view, status=read_back))
 
     def _answer(self, question: Lookup, seen: Observed) -> LookupResults:

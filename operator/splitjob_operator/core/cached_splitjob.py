@@ -8,7 +8,7 @@ from typing import Any, Self
 
 from splitjob.lifecycle import LifecycleState, lifecycle_of
 from splitjob.resource import Queue, read_status
-from splitjob_operator.core.observed import moment
+from splitjob_operator.core.observed import parse_time
 
 __all__ = ["BlockedReason", "CachedSplitJob", "Order"]
 
@@ -68,7 +68,7 @@ class CachedSplitJob:
             name=metadata["name"],
             uid=metadata["uid"],
             resource_version=metadata["resourceVersion"],
-            created_at=moment(metadata["creationTimestamp"]) or datetime.min,  # noqa: DTZ901 - never
+            created_at=parse_time(metadata["creationTimestamp"]) or datetime.min,  # noqa: DTZ901 - never
             priority=spec.get("priority", 0),
             state=lifecycle_of(raw),
             model=request.get("model", ""),
@@ -76,7 +76,7 @@ class CachedSplitJob:
             pod=attempt.get("podName", "") if attempt else "",
             node=attempt.get("nodeName", "") if attempt else "",
             queue=read_status({"queue": status["queue"]}).queue if "queue" in status else None,
-            finished_at=moment(status.get("finishedAt")),
+            finished_at=parse_time(status.get("finishedAt")),
             event=status.get("webhook", {}).get("event", ""),
             counted=status.get("counted", False),
             device=result.get("device", ""),

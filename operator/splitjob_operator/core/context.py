@@ -101,7 +101,7 @@ class ReconcileContext:
         job = self.job_of(attempt)
         uids = {attempt.job_uid, job.uid if job else None} - {None}
         pods = [pod for pod in self.observed.pods if pod.job_uid in uids]
-        return sorted(pods, key=lambda pod: (pod.over, pod.name))
+        return sorted(pods, key=lambda pod: (pod.stopped, pod.name))
 
     def deadlines(self, attempt: Attempt) -> AttemptDeadlines:
         """Return the deadlines of an attempt."""

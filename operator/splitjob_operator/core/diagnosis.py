@@ -111,13 +111,13 @@ def reason_due(pod: KubePod) -> datetime | None:
     if end is None or end.finished_at is None or end.reason in UNSEEN | {"OOMKilled"}:
         return None
     stopped = end.exit_code in STOP_SIGNALS | {KILLED}
-    if not stopped or pod.final or pod.deleting_since or pod.disruption:
+    if not stopped or pod.phase_final or pod.deleting_since or pod.disruption:
         return None
     return end.finished_at + timedelta(seconds=REASON_SECONDS)
 
 
 def _disruption(pod: KubePod) -> Diagnosis | None:
-    if not pod.disruption or not (pod.over or pod.deleting_since):
+    if not pod.disruption or not (pod.stopped or pod.deleting_since):
         return None
     code = ErrorCode.WORKER_LOST if pod.disruption in NODE_GONE else ErrorCode.WORKER_DISRUPTED
     why = pod.disruption_message or pod.disruption
@@ -127,7 +127,7 @@ def _disruption(pod: KubePod) -> Diagnosis | None:
 def _deadline(pod: KubePod, deadlines: AttemptDeadlines, now: datetime) -> Diagnosis | None:
     if pod.reason == "DeadlineExceeded":
         return _too_long(deadlines)
-    if pod.over:
+    if pod.stopped:
         return None
     if pod.started_at:
         over = pod.started_at + timedelta(seconds=deadlines.run) <= now
@@ -164,7 +164,7 @@ def no_capacity(why: str, deadlines: AttemptDeadlines, now: datetime) -> Diagnos
 
 def _pod_reason(pod: KubePod) -> Diagnosis | None:
     """Read the reason a kubelet gives for a whole pod, e.g. Evicted, OutOfcpu, NodeShutdown."""
-    if not pod.reason or not pod.over:
+    if not pod.reason or not pod.stopped:
         return None
     if pod.reason == "NodeLost":
         return Diagnosis.of(ErrorCode.WORKER_LOST, "The node of the worker was lost.")
@@ -195,7 +195,7 @@ def _waiting(pod: KubePod, deadlines: AttemptDeadlines, now: datetime) -> Diagno
 def _node(
     pod: KubePod, lost_since: datetime | None, deadlines: AttemptDeadlines, now: datetime
 ) -> Diagnosis | None:
-    if pod.over or lost_since is None:
+    if pod.stopped or lost_since is None:
         return None
     if lost_since + timedelta(seconds=deadlines.node_lost) > now:
         return None
@@ -254,7 +254,7 @@ def _orphaned(job: KubeJob | None, pod: KubePod) -> Diagnosis | None:
     """Read a pod that still runs although its Job is gone, on its way out, or over."""
     if job is None or job.deleting:
         return _deleted_by_hand()
-    if pod.over:
+    if pod.stopped:
         return Diagnosis.of(ErrorCode.WORKER_LOST, "The worker's pod ended and left no word.")
     if pod.deleting_since:
         return Diagnosis.of(ErrorCode.WORKER_DISRUPTED, "The worker's pod was deleted.")

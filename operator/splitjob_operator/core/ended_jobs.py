@@ -40,4 +40,4 @@ def _kept_until(ctx: ReconcileContext, job: KubeJob) -> datetime | None:
 def _has_ended(ctx: ReconcileContext, job: KubeJob) -> bool:
     """Whether no pod of a Job runs or will; its controller may not have written that yet."""
     pods = [pod for pod in ctx.observed.pods if pod.job_uid == job.uid]
-    return job.finished or (bool(pods) and all(pod.over for pod in pods))
+    return job.finished or (bool(pods) and all(pod.stopped for pod in pods))

@@ -28,13 +28,13 @@ __all__ = [
     "Observed",
     "QueueDecision",
     "SplitJob",
-    "moment",
+    "parse_time",
 ]
 
 Raw = Mapping[str, Any]
 
 
-def moment(text: str | None) -> datetime | None:
+def parse_time(text: str | None) -> datetime | None:
     """Return an RFC 3339 time of the API server, or None."""
     return datetime.fromisoformat(text) if text else None
 
@@ -119,7 +119,7 @@ class KubeJob:
             uid=metadata["uid"],
             owner_kind=owner.get("kind", ""),
             owner_uid=owner.get("uid", ""),
-            created_at=moment(metadata.get("creationTimestamp")),
+            created_at=parse_time(metadata.get("creationTimestamp")),
             deleting="deletionTimestamp" in metadata,
             complete="Complete" in conditions,
             failed_reason=failed.get("reason", ""),
@@ -203,33 +203,33 @@ class KubePod:
             phase=status.get("phase", "Pending"),
             job_uid=owner.get("uid", ""),
             node=raw.get("spec", {}).get("nodeName", ""),
-            deleting_since=moment(metadata.get("deletionTimestamp")),
+            deleting_since=parse_time(metadata.get("deletionTimestamp")),
             reason=status.get("reason", ""),
             message=status.get("message", ""),
             unschedulable="" if on_node else scheduled.get("message", ""),
-            scheduled_at=moment(scheduled.get("lastTransitionTime")) if on_node else None,
+            scheduled_at=parse_time(scheduled.get("lastTransitionTime")) if on_node else None,
             disruption=disruption.get("reason", "") if disrupted else "",
             disruption_message=disruption.get("message", "") if disrupted else "",
             waiting_reason=waiting.get("reason", ""),
             waiting_message=waiting.get("message", ""),
-            started_at=moment(running.get("startedAt") or (terminated or {}).get("startedAt")),
+            started_at=parse_time(running.get("startedAt") or (terminated or {}).get("startedAt")),
             terminated=_termination(terminated),
         )
 
     @property
-    def final(self) -> bool:
+    def phase_final(self) -> bool:
         """Whether its node has nothing left to say of it."""
         return self.phase in {"Succeeded", "Failed"}
 
     @property
-    def over(self) -> bool:
+    def stopped(self) -> bool:
         """Whether its container can do nothing any more."""
-        return self.final or self.terminated is not None
+        return self.phase_final or self.terminated is not None
 
     @property
     def running(self) -> bool:
         """Whether its container runs."""
-        return self.started_at is not None and not self.over
+        return self.started_at is not None and not self.stopped
 
 
 @dataclass(frozen=True, slots=True)
@@ -335,5 +335,5 @@ def _termination(terminated: Raw | None) -> ContainerTermination | None:
         exit_code=terminated.get("exitCode", 0),
         reason=terminated.get("reason", ""),
         message=terminated.get("message", ""),
-        finished_at=moment(terminated.get("finishedAt")),
+        finished_at=parse_time(terminated.get("finishedAt")),
     )

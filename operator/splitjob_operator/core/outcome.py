@@ -170,7 +170,7 @@ def _pods_gone(ctx: ReconcileContext, attempt: Attempt) -> bool:
     """Whether no pod of the attempt runs or will; where one does, have it stopped."""
     job = ctx.job_of(attempt)
     pods = ctx.pods_of(attempt)
-    alive = [pod for pod in pods if not pod.over]
+    alive = [pod for pod in pods if not pod.stopped]
     idle = not alive and (job is None or job.deleting or job.finished or bool(pods))
     if idle:
         return True

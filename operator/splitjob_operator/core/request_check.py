@@ -13,10 +13,10 @@ from splitjob.request_policy import RequestPolicy, resolve
 from splitjob.resource import SECRET_TYPE, Request
 from splitjob_operator.core.lookups import Problem
 
-__all__ = ["judge", "urls_in"]
+__all__ = ["check_request", "secret_urls"]
 
 
-def urls_in(secret: Mapping[str, Any]) -> dict[str, str]:
+def secret_urls(secret: Mapping[str, Any]) -> dict[str, str]:
     """Return the whole URLs in a Secret, by key; what is not text is left out."""
     found: dict[str, str] = {}
     for key, encoded in (secret.get("data") or {}).items():
@@ -27,7 +27,7 @@ def urls_in(secret: Mapping[str, Any]) -> dict[str, str]:
     return found
 
 
-def judge(
+def check_request(
     request: Request, secret: Mapping[str, Any] | None, policy: RequestPolicy, now: datetime
 ) -> Problem | None:
     """Return why a request cannot be served, or None where it can.
@@ -49,7 +49,7 @@ def judge(
             ErrorCode.REQUEST_INVALID,
             f"The Secret {request.secret_name} is not of type {SECRET_TYPE}; no other is read.",
         )
-    urls = urls_in(secret) if secret else {}
+    urls = secret_urls(secret) if secret else {}
     found = policy.problems(request, resolve(request, urls))
     if found:
         return Problem(

@@ -5,10 +5,10 @@ from typing import Any
 
 from splitjob.resource import SplitJobStatus
 
-__all__ = ["dump"]
+__all__ = ["dump_status"]
 
 
-def dump(status: SplitJobStatus) -> dict[str, Any]:
+def dump_status(status: SplitJobStatus) -> dict[str, Any]:
     """Return the JSON of a status, times as Kubernetes writes them."""
     plain: dict[str, Any] = _times(status.model_dump(by_alias=True, exclude_none=True))
     return plain

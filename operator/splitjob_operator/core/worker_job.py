@@ -21,7 +21,7 @@ from splitjob_operator.core.additions import (
 from splitjob_operator.core.observed import SplitJob
 from splitjob_operator.core.settings import Settings
 
-__all__ = ["build", "network_policy", "owner_reference"]
+__all__ = ["build_job", "network_policy", "owner_reference"]
 
 Json = dict[str, Any]
 MODEL_DIR = "/models"
@@ -43,7 +43,7 @@ def owner_reference(splitjob: SplitJob, *, controller: bool) -> Json:
     )
 
 
-def build(splitjob: SplitJob, attempt: Attempt, settings: Settings) -> Json:
+def build_job(splitjob: SplitJob, attempt: Attempt, settings: Settings) -> Json:
     """Return the manifest of the Job of one attempt.
 
     Args:

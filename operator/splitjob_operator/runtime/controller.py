@@ -176,7 +176,9 @@ class Controller:
             splitjob=splitjob,
             jobs=jobs,
             pods=pods,
-            lost_nodes=await self.node_monitor.recheck({pod.node for pod in pods if not pod.over}),
+            lost_nodes=await self.node_monitor.recheck(
+                {pod.node for pod in pods if not pod.stopped}
+            ),
             queue_decision=self.cache.queue_decision(name),
             progress=progress,
             delivery=self.delivery.report(name),

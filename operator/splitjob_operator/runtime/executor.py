@@ -39,10 +39,10 @@ from splitjob_operator.core.plan import (
     Plan,
 )
 from splitjob_operator.core.ports import KubernetesPort, ManifestStorePort
-from splitjob_operator.core.request_check import judge
+from splitjob_operator.core.request_check import check_request
 from splitjob_operator.core.settings import Settings
-from splitjob_operator.core.status_json import dump
-from splitjob_operator.core.worker_job import build, network_policy, owner_reference
+from splitjob_operator.core.status_json import dump_status
+from splitjob_operator.core.worker_job import build_job, network_policy, owner_reference
 from splitjob_operator.runtime import metrics
 
 __all__ = ["Execution", "Executor"]
@@ -146,8 +146,8 @@ class Executor:
         *,
         always: bool,
     ) -> Json:
-        wanted = dump(status)
-        if wanted == dump(splitjob.status) and raw.get("status") and not always:
+        wanted = dump_status(status)
+        if wanted == dump_status(splitjob.status) and raw.get("status") and not always:
             return raw
         raw = self._kubernetes.write_status(raw, wanted)
         log.info("Status: %s", _summary(status))
@@ -192,7 +192,7 @@ class Executor:
 
     def _create_job(self, splitjob: SplitJob, action: CreateJob) -> JobCreationError | None:
         try:
-            raw = self._kubernetes.create_job(build(splitjob, action.attempt, self._settings))
+            raw = self._kubernetes.create_job(build_job(splitjob, action.attempt, self._settings))
         except AlreadyExistsError:
             raw = self._kubernetes.job(action.attempt.job_name)
             job = KubeJob.of(raw)
@@ -224,7 +224,9 @@ class Executor:
         if request.secret_name:
             with suppress(NotFoundError):
                 secret = self._kubernetes.secret(request.secret_name)
-        return replace(so_far, checked=True, problem=judge(request, secret, self._policy, now))
+        return replace(
+            so_far, checked=True, problem=check_request(request, secret, self._policy, now)
+        )
 
     def _manifest(self, splitjob: SplitJob) -> ManifestLookup:
         if self._manifests is None or splitjob.spec is None:

@@ -7,7 +7,7 @@ from typing import Any
 
 from splitjob_kube.errors import ForbiddenError, NotFoundError
 from splitjob_operator.adapters.kubernetes import Cluster
-from splitjob_operator.core.observed import moment
+from splitjob_operator.core.observed import parse_time
 from splitjob_operator.runtime.thread_pool import ThreadPool
 
 __all__ = ["NodeMonitor", "not_ready_since"]
@@ -65,5 +65,5 @@ def not_ready_since(node: Mapping[str, Any]) -> datetime | None:
     """Return since when a node is not ready; None while it is."""
     for condition in node.get("status", {}).get("conditions", []):
         if condition.get("type") == "Ready" and condition.get("status") != "True":
-            return moment(condition.get("lastTransitionTime")) or datetime.now(UTC)
+            return parse_time(condition.get("lastTransitionTime")) or datetime.now(UTC)
     return None

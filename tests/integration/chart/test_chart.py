@@ -19,7 +19,7 @@ from splitjob_local.cluster.kubectl import KubectlClient, KubectlError
 from splitjob_local.cluster.local_cluster import ClusterOptions, LocalCluster
 from splitjob_operator.core.observed import SplitJob
 from splitjob_operator.core.settings import Settings
-from splitjob_operator.core.worker_job import build
+from splitjob_operator.core.worker_job import build_job
 
 REQUEST = {
     "versionId": "song-1",
@@ -55,7 +55,7 @@ def worker_job(render: Render, monkeypatch: pytest.MonkeyPatch, *settings: str) 
         "creationTimestamp": datetime.now(UTC).isoformat(),
     }
     view = SplitJob.of({**SPLITJOB, "metadata": made})
-    built = build(view, Attempt(number=1, job_name="one-1"), Settings())
+    built = build_job(view, Attempt(number=1, job_name="one-1"), Settings())
     built["metadata"].pop("namespace")
     return built
 

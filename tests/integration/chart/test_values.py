@@ -58,7 +58,7 @@ def test_the_api_server_takes_the_job_for_every_value_that_is_taken(cluster: Loc
     jobs = []
     for number, changed in enumerate(TAKEN):
         attempt = Attempt(number=1, job_name=f"v-{number}")
-        made = worker_job.build(SplitJob.of(raw_splitjob()), attempt, settings(**changed))
+        made = worker_job.build_job(SplitJob.of(raw_splitjob()), attempt, settings(**changed))
         made["metadata"].pop("namespace")
         jobs.append(made)
     dry_run(cluster, jobs)

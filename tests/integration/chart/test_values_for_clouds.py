@@ -114,7 +114,7 @@ def worker(manifests: list[Manifest], monkeypatch: pytest.MonkeyPatch, namespace
             "spec": {"request": REQUEST},
         }
     )
-    return worker_job.build(view, Attempt(number=1, job_name="one-1"), Settings())
+    return worker_job.build_job(view, Attempt(number=1, job_name="one-1"), Settings())
 
 
 Pods = Callable[[str], list[Manifest]]

@@ -14,7 +14,7 @@ from splitjob.errors import ErrorCode
 from splitjob.models import load_registry
 from splitjob.request_policy import RequestPolicy
 from splitjob.resource import SECRET_TYPE, Request
-from splitjob_operator.core.request_check import judge, urls_in
+from splitjob_operator.core.request_check import check_request, secret_urls
 
 POLICY = RequestPolicy(
     Allowlist.parse("https://hooks.example.com", local=False), load_registry(None), local=False
@@ -39,7 +39,7 @@ class TestCheck:
     source = {"url": "https://audio.example.com/song.wav", "secretKey": "source"}  # noqa: RUF012
 
     def test_a_request_that_can_be_served(self) -> None:
-        assert judge(request(), None, POLICY, NOW) is None
+        assert check_request(request(), None, POLICY, NOW) is None
 
     def test_what_the_api_would_have_refused(self) -> None:
         """Acceptance 19, 21."""
@@ -49,16 +49,16 @@ class TestCheck:
             {"webhook": {"url": "https://hooks.example.com.evil.com/x"}},
             {"format": "mp3", "bitDepth": 24},
         ):
-            problem = judge(request(**changed), None, POLICY, NOW)
+            problem = check_request(request(**changed), None, POLICY, NOW)
             assert problem
             assert problem.code == ErrorCode.REQUEST_INVALID
 
     def test_the_secret_must_be_of_the_type(self) -> None:
         asked = request(secretName="s", source=self.source)
-        problem = judge(asked, secret("Opaque", source=WHOLE.format(9)), POLICY, NOW)
+        problem = check_request(asked, secret("Opaque", source=WHOLE.format(9)), POLICY, NOW)
         assert problem
         assert problem.code == ErrorCode.REQUEST_INVALID
-        missing = judge(asked, None, POLICY, NOW)
+        missing = check_request(asked, None, POLICY, NOW)
         assert missing
         assert (missing.code, missing.missing) == (ErrorCode.WORKER_CONFIG, "s")
 
@@ -78,12 +78,12 @@ class TestCheck:
     def test_an_expired_url(self) -> None:
         """Acceptance 24."""
         asked = request(secretName="s", source=self.source)
-        assert judge(asked, secret(source=WHOLE.format(7200)), POLICY, NOW) is None
-        problem = judge(asked, secret(source=WHOLE.format(60)), POLICY, NOW)
+        assert check_request(asked, secret(source=WHOLE.format(7200)), POLICY, NOW) is None
+        problem = check_request(asked, secret(source=WHOLE.format(60)), POLICY, NOW)
         assert problem
         assert problem.code == ErrorCode.SOURCE_EXPIRED
         assert "X-Amz" not in problem.message
 
     def test_rubbish_in_a_secret(self) -> None:
-        assert urls_in({"data": {"a": "/w==", "b": "&", "c": "eA=="}}) == {"c": "x"}
-        assert urls_in({"data": None}) == {}
+        assert secret_urls({"data": {"a": "/w==", "b": "&", "c": "eA=="}}) == {"c": "x"}
+        assert secret_urls({"data": None}) == {}

@@ -237,7 +237,7 @@ class Life(RuleBasedStateMachine):
 
     def _pods(self, *, started: bool) -> list[str]:
         pods = self.world.pods.values()
-        return sorted(p.name for p in pods if not p.over and bool(p.started_at) == started)
+        return sorted(p.name for p in pods if not p.stopped and bool(p.started_at) == started)
 
 
 TestLife = Life.TestCase

@@ -13,7 +13,7 @@ from splitjob_operator.adapters.kubernetes import Cluster
 from splitjob_operator.core.observed import DeliveryReport, SplitJob
 from splitjob_operator.core.plan import Deliver
 from splitjob_operator.core.reconcile import reconcile
-from splitjob_operator.core.status_json import dump
+from splitjob_operator.core.status_json import dump_status
 from splitjob_operator.runtime.thread_pool import ThreadPool
 from splitjob_operator.runtime.webhook_delivery import WebhookDelivery
 
@@ -89,7 +89,7 @@ def hook_after(cluster: OneSplitJob, sender: WebhookSender | None = None) -> dic
     report = report_of(cluster, sender)
     plan = reconcile(seen(SplitJob.of(cluster.raw), delivery=report), settings(), NOW)
     assert plan.status
-    found: dict[str, Any] = dump(plan.status)["webhook"]
+    found: dict[str, Any] = dump_status(plan.status)["webhook"]
     return found
 
 

@@ -14,7 +14,7 @@ from splitjob.signing import TokenError, parse_tokens
 from splitjob_api.settings import Settings as ApiSettings
 from splitjob_kubelet.runtime.environment import expand
 from splitjob_operator.core.settings import Settings
-from splitjob_operator.core.worker_job import build
+from splitjob_operator.core.worker_job import build_job
 
 RESTRICTED = {
     "allowPrivilegeEscalation": False,
@@ -73,7 +73,7 @@ def test_a_pod_asks_for_the_resources_of_the_settings() -> None:
         "cpu",
     )
     assert env_of(job)[workload.ENV_PRECISION] == "ieee"
-    more = build(splitjob(), Attempt(number=2, job_name="x-2", memory_bytes=7), settings())
+    more = build_job(splitjob(), Attempt(number=2, job_name="x-2", memory_bytes=7), settings())
     assert container_of(more)["resources"]["limits"]["memory"] == "7"
 
 
@@ -84,7 +84,7 @@ def test_the_deadline_net_leaves_time_to_pull() -> None:
 
 def test_the_request_reaches_the_worker_as_it_is() -> None:
     view = splitjob(stems=["vocals"], metadata={"a": "b"})
-    env = env_of(build(view, Attempt(number=1, job_name="x"), settings()))
+    env = env_of(build_job(view, Attempt(number=1, job_name="x"), settings()))
     assert view.spec
     assert Request.model_validate_json(env[workload.ENV_REQUEST]) == view.spec.request
     assert json.loads(env[workload.ENV_REQUEST])["versionId"] == "v1"
@@ -93,7 +93,7 @@ def test_the_request_reaches_the_worker_as_it_is() -> None:
 def test_kubernetes_replaces_nothing_in_the_request() -> None:
     """`$(NAME)` would become another variable's value, and `$$` one dollar sign."""
     view = splitjob(metadata={"a": "$(JOB_UID) $$ $"})
-    env = env_of(build(view, Attempt(number=1, job_name="x"), settings()))
+    env = env_of(build_job(view, Attempt(number=1, job_name="x"), settings()))
     variables: dict[str, str] = {}
     for name, value in env.items():
         if isinstance(value, str):
