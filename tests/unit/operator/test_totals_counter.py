@@ -108,14 +108,15 @@ class Kept(Cluster):
         assert name == settings().totals_configmap
         return deepcopy(self.totals)
 
-    def write_configmap(self, body: dict[str, Any]) -> None:
+    def write_configmap(self, configmap: dict[str, Any]) -> dict[str, Any]:
         self._fail()
         now = self.totals["metadata"]["resourceVersion"] if self.totals else None
-        if body["metadata"].get("resourceVersion") != now:
+        if configmap["metadata"].get("resourceVersion") != now:
             raise ConflictError("the object has been modified", 409)
-        self.totals = deepcopy(body)
+        self.totals = deepcopy(configmap)
         self.totals["metadata"]["resourceVersion"] = str(int(now or 0) + 1)
         self.written += 1
+        return self.totals
 
     def splitjob(self, name: str) -> dict[str, Any]:
         if name not in self.objects:
@@ -175,11 +176,10 @@ class TestCounter:
         def die(*_: Any) -> Any:
             raise CrashError
 
-        alive, cluster.write_status = cluster.write_status, die  # type: ignore[method-assign]
-        with pytest.raises(CrashError):
+        with pytest.MonkeyPatch.context() as patch, pytest.raises(CrashError):
+            patch.setattr(cluster, "write_status", die)
             count(cluster)
         assert (cluster.completed(), cluster.marked()) == (2, set())
-        cluster.write_status = alive  # type: ignore[method-assign]
         cluster.objects["c"] = raw_finished("c")
         count(cluster)
         assert (cluster.completed(), cluster.marked()) == (3, {"a", "b", "c"})
