@@ -176,9 +176,10 @@ class TestCounter:
         def die(*_: Any) -> Any:
             raise CrashError
 
-        with pytest.MonkeyPatch.context() as patch, pytest.raises(CrashError):
-            patch.setattr(cluster, "write_status", die)
-            count(cluster)
+        with pytest.MonkeyPatch.context() as dying:
+            dying.setattr(cluster, "write_status", die)
+            with pytest.raises(CrashError):
+                count(cluster)
         assert (cluster.completed(), cluster.marked()) == (2, set())
         cluster.objects["c"] = raw_finished("c")
         count(cluster)
