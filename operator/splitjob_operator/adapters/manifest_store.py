@@ -45,14 +45,14 @@ class ManifestStore:
             return cls(S3Service(), settings.storage_prefix)
 
     def read(self, splitjob: SplitJob, request: Request) -> ManifestLookup:
-        """Return what stands in the place of a job's manifest."""
+        """Return what is under the key of a job's manifest."""
         try:
             return self._read(self._key(splitjob, request), splitjob.uid, request)
         except StorageError as error:
             return _failed(error)
 
     def claim(self, splitjob: SplitJob, request: Request, wanted: ClaimTombstone) -> ManifestLookup:
-        """Write a tombstone unless a manifest is there; return what stands there now."""
+        """Write a tombstone unless a manifest is there; return what is there now."""
         key = self._key(splitjob, request)
         number = splitjob.status.attempts[-1].number if splitjob.status.attempts else 0
         stone = tombstone(splitjob, request, number, wanted)

@@ -33,10 +33,10 @@ OWN_VARIABLES = frozenset(
 ROLE_VARIABLES = frozenset({"AWS_ROLE_ARN", "AWS_WEB_IDENTITY_TOKEN_FILE"})
 OWN_VOLUMES = frozenset({"scratch", "request", "models", "model-registry", "aws-token"})
 SCRATCH = "/scratch"
-SECRET_DIR = "/run/track-tree/request"  # noqa: S105 - a directory
+REQUEST_DIR = "/run/track-tree/request"
 REGISTRY_DIR = "/run/track-tree/models"
-ROLE_TOKEN_DIR = "/var/run/secrets/track-tree-audio/aws"  # noqa: S105 - a directory
-OWN_PATHS = frozenset({SCRATCH, SECRET_DIR, REGISTRY_DIR, ROLE_TOKEN_DIR})
+AWS_DIR = "/var/run/secrets/track-tree-audio/aws"
+OWN_PATHS = frozenset({SCRATCH, REQUEST_DIR, REGISTRY_DIR, AWS_DIR})
 OWN_PARTS = ("name", "instance", "version", "component", "managed-by")
 OWN_LABELS = frozenset(
     {

@@ -68,7 +68,7 @@ class CachedSplitJob:
             name=metadata["name"],
             uid=metadata["uid"],
             resource_version=metadata["resourceVersion"],
-            created_at=parse_time(metadata["creationTimestamp"]) or datetime.min,  # noqa: DTZ901 - never
+            created_at=datetime.fromisoformat(metadata["creationTimestamp"]),
             priority=spec.get("priority", 0),
             state=lifecycle_of(raw),
             model=request.get("model", ""),

@@ -1,4 +1,4 @@
-"""Kubernetes Events: what `kubectl describe splitjob` tells, once the status that says it stands.
+"""Kubernetes Events: what `kubectl describe splitjob` lists, posted once the status is written.
 
 Pure; `splitjob_operator.runtime.executor` posts them.
 """
@@ -62,7 +62,7 @@ def _changed(before: SplitJobStatus, after: SplitJobStatus) -> list[EventSpec]:
 
 
 def event_manifest(splitjob: SplitJob, item: EventSpec, now: datetime) -> dict[str, Any]:
-    """Return the Event object of one piece of news."""
+    """Return the Event object of one event."""
     stamp = now.strftime("%Y-%m-%dT%H:%M:%SZ")
     return {
         "apiVersion": "v1",

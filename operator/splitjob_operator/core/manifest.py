@@ -1,4 +1,4 @@
-"""Manifests and tombstones: where they stand and what they say. Pure."""
+"""Manifests and tombstones: their key in the bucket, and what they mean to a job. Pure."""
 
 from splitjob.intent import intent_of
 from splitjob.resource import Request
@@ -22,7 +22,7 @@ def classify(manifest: Manifest, job_uid: str, request: Request) -> ManifestLook
     idempotency key used anew, must run. A tombstone binds its own job alone.
 
     Args:
-        manifest: what stands in the bucket.
+        manifest: what is in the bucket.
         job_uid: the job's.
         request: what the job was asked.
     """

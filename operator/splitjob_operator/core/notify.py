@@ -8,8 +8,8 @@ from splitjob_operator.core.plan import Deliver
 
 __all__ = ["deliver_when_due", "set_outbox"]
 
-# When to look whether a delivery that was begun has come to an outcome: one that the API server's
-# absence cut short before it began has not, and nothing else would bring it back.
+# When to reconcile again after a delivery was begun: where the API server was away it may have
+# ended without a report, before anything was sent, and nothing else would begin it anew.
 DELIVERY_RETRY_SECONDS = 30
 
 _NOTIFIED: dict[str, tuple[ConditionStatus, Reason, str]] = {

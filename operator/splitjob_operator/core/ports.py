@@ -103,10 +103,10 @@ class ManifestStorePort(Protocol):
     """The manifests in the bucket; `splitjob_operator.adapters.manifest_store` is the real one."""
 
     def read(self, splitjob: SplitJob, request: Request) -> ManifestLookup:
-        """Return what stands at the key of a job's manifest; a bucket that is away is a state."""
+        """Return what is under the key of a job's manifest; that a bucket is away is a state."""
 
     def claim(self, splitjob: SplitJob, request: Request, wanted: ClaimTombstone) -> ManifestLookup:
-        """Write a tombstone unless a manifest is there; return what stands there now."""
+        """Write a tombstone unless a manifest is there; return what is there now."""
 
     def delete_foreign(self, splitjob: SplitJob, request: Request) -> None:
         """Delete the manifest of another job from the key of this one's.

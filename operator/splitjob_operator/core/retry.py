@@ -1,6 +1,6 @@
 """Whether, when and with how much memory a job is tried again: the rules of the codes, applied.
 
-The rules themselves stand with the codes, in `splitjob.errors.RETRY_RULES`.
+The rules themselves are with the codes, in `splitjob.errors.RETRY_RULES`.
 """
 
 from collections.abc import Sequence

@@ -10,15 +10,15 @@ __all__ = ["dump_status"]
 
 def dump_status(status: SplitJobStatus) -> dict[str, Any]:
     """Return the JSON of a status, times as Kubernetes writes them."""
-    plain: dict[str, Any] = _times(status.model_dump(by_alias=True, exclude_none=True))
-    return plain
+    fields = status.model_dump(by_alias=True, exclude_none=True)
+    return {name: _with_times_as_text(value) for name, value in fields.items()}
 
 
-def _times(value: Any) -> Any:  # noqa: ANN401 - JSON
+def _with_times_as_text(value: object) -> object:
     if isinstance(value, datetime):
         return value.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
     if isinstance(value, dict):
-        return {key: _times(inner) for key, inner in value.items()}
+        return {key: _with_times_as_text(inner) for key, inner in value.items()}
     if isinstance(value, list | tuple):
-        return [_times(inner) for inner in value]
+        return [_with_times_as_text(inner) for inner in value]
     return value

@@ -12,10 +12,10 @@ from splitjob.quantity import bytes_of
 from splitjob.resource import API_VERSION, KIND, LABEL_ATTEMPT, LABEL_SPLITJOB, Attempt, Request
 from splitjob.result import EXIT_DONE
 from splitjob_operator.core.additions import (
+    AWS_DIR,
     REGISTRY_DIR,
-    ROLE_TOKEN_DIR,
+    REQUEST_DIR,
     SCRATCH,
-    SECRET_DIR,
     STORAGE_KEYS,
 )
 from splitjob_operator.core.observed import SplitJob
@@ -27,7 +27,7 @@ Json = dict[str, Any]
 MODEL_DIR = "/models"
 TERMINATION_MESSAGE = "/dev/termination-log"
 NET_SECONDS = 60  # how much later than the operator's own deadline the kubelet's net is
-ROLE_TOKEN = "aws-token"  # noqa: S105 - a volume's name
+AWS_VOLUME = "aws-token"
 
 
 def owner_reference(splitjob: SplitJob, *, controller: bool) -> Json:
@@ -191,7 +191,7 @@ def _environment(
         workload.ENV_SCRATCH_DIR: SCRATCH,
         workload.ENV_SCRATCH_BYTES: str(bytes_of(settings.worker_scratch_size) or ""),
         "TMPDIR": SCRATCH,
-        workload.ENV_SECRET_DIR: SECRET_DIR if request.secret_name else "",
+        workload.ENV_SECRET_DIR: REQUEST_DIR if request.secret_name else "",
         workload.ENV_MODEL_DIR: _model_dir(settings),
         workload.ENV_MODEL_REGISTRY: _registry_file(settings),
         workload.ENV_TERMINATION_MESSAGE: TERMINATION_MESSAGE,
@@ -222,7 +222,7 @@ def _role(settings: Settings) -> dict[str, str]:
         return {}
     return {
         "AWS_ROLE_ARN": settings.worker_aws_role_arn,
-        "AWS_WEB_IDENTITY_TOKEN_FILE": f"{ROLE_TOKEN_DIR}/token",
+        "AWS_WEB_IDENTITY_TOKEN_FILE": f"{AWS_DIR}/token",
     }
 
 
@@ -235,7 +235,7 @@ def _role_token(request: Request, settings: Settings) -> Json | None:
         "expirationSeconds": settings.worker_aws_token_seconds,
         "path": "token",
     }
-    return {"name": ROLE_TOKEN, "projected": {"sources": [{"serviceAccountToken": token}]}}
+    return {"name": AWS_VOLUME, "projected": {"sources": [{"serviceAccountToken": token}]}}
 
 
 def _literal(value: str) -> str:
@@ -294,12 +294,12 @@ def _volumes(request: Request, settings: Settings) -> list[Json]:
 def _mounts(request: Request, settings: Settings) -> list[Json]:
     mounts: list[Json] = [{"name": "scratch", "mountPath": SCRATCH}]
     if request.secret_name:
-        mounts.append({"name": "request", "mountPath": SECRET_DIR, "readOnly": True})
+        mounts.append({"name": "request", "mountPath": REQUEST_DIR, "readOnly": True})
     if settings.worker_model_volume:
         where = _model_dir(settings)
         mounts.append({"name": "models", "mountPath": where, "readOnly": True})
     if settings.worker_model_registry_configmap:
         mounts.append({"name": "model-registry", "mountPath": REGISTRY_DIR, "readOnly": True})
     if _role_token(request, settings):
-        mounts.append({"name": ROLE_TOKEN, "mountPath": ROLE_TOKEN_DIR, "readOnly": True})
+        mounts.append({"name": AWS_VOLUME, "mountPath": AWS_DIR, "readOnly": True})
     return mounts + settings.worker_extra_volume_mounts

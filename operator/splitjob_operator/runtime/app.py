@@ -44,12 +44,9 @@ class App:
         self._threads = ThreadPool(2 * settings.concurrency, "kubernetes")
         cache = SplitJobCache(settings.max_active_jobs, settings.device, time.monotonic)
         queue = WorkQueue()
+        senders = ThreadPool(settings.delivery_concurrency, "deliver")
         self._delivery = WebhookDelivery(
-            kubernetes,
-            self._threads,
-            ThreadPool(settings.delivery_concurrency, "deliver"),
-            webhook_sender(settings),
-            queue.add,
+            kubernetes, self._threads, senders, webhook_sender(settings), queue.add
         )
         loop = asyncio.get_running_loop()
         executor = Executor(

@@ -1,6 +1,6 @@
-"""What the operator remembers of each SplitJob between looks: a cache, read again every resync.
+"""What the operator remembers of each SplitJob between reconciles, read anew at every resync.
 
-Nothing is decided by it but the order of the queue and who is looked at next.
+It decides nothing but the order of the queue and which SplitJobs are reconciled next.
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -14,7 +14,7 @@ from splitjob_operator.core.queue import AdmissionQueue, QueuePlace, places
 
 __all__ = ["SplitJobCache"]
 
-PLACES_SECONDS = 1.0  # how old the sorted line may be
+PLACES_SECONDS = 1.0  # how old the computed positions may be
 
 
 class SplitJobCache:
@@ -23,7 +23,7 @@ class SplitJobCache:
     Args:
         max_active: `MAX_ACTIVE_JOBS`.
         device: what the workers run on.
-        monotonic: seconds, for the age of the sorted line.
+        monotonic: seconds, for the age of the computed positions.
     """
 
     def __init__(self, max_active: int, device: str, monotonic: Callable[[], float]) -> None:
@@ -32,7 +32,7 @@ class SplitJobCache:
         self._device = device
         self._monotonic = monotonic
         self._entries: dict[str, CachedSplitJob] = {}
-        self._line = AdmissionQueue(max_active)
+        self._queue = AdmissionQueue(max_active)
         self._places: dict[str, QueuePlace] = {}
         self._places_at = float("-inf")
 
@@ -47,7 +47,7 @@ class SplitJobCache:
     def put(self, raw: Mapping[str, Any]) -> CachedSplitJob:
         """Take in a SplitJob as the API server gave it, where that is newer than what is known.
 
-        What is known already is passed by as well: a listing of it must not undo a reservation.
+        One of the same version is ignored too: a listing must not undo a reservation.
 
         Returns:
             What is known now.
@@ -66,7 +66,7 @@ class SplitJobCache:
             self._set(replace(known, state=LifecycleState.PENDING))
 
     def set_blocked(self, name: str, blocked: BlockedReason | None) -> bool:
-        """Remember what keeps a SplitJob from starting; return whether that is new."""
+        """Remember why a SplitJob is ineligible, if it is; return whether that has changed."""
         known = self._entries.get(name)
         if known is None or known.blocked is blocked:
             return False
@@ -80,31 +80,31 @@ class SplitJobCache:
     def drop(self, name: str) -> None:
         """Forget a SplitJob that is gone."""
         if known := self._entries.pop(name, None):
-            self._line.remove(known)
+            self._queue.remove(known)
 
     def keep_only(self, names: set[str]) -> list[str]:
-        """Forget all others; return whom."""
+        """Forget all others; return their names."""
         gone = [name for name in self._entries if name not in names]
         for name in gone:
             self.drop(name)
         return gone
 
     def next_up(self) -> list[str]:
-        """Return whom to look at for the places that are free."""
-        return self._line.next_up()
+        """Return the names to reconcile for the free slots."""
+        return self._queue.next_up()
 
     def queue_decision(self, name: str) -> QueueDecision:
-        """Return what the queue says to a SplitJob."""
+        """Return whether a SplitJob may start, its position and when it should be done."""
         entry = self._entries.get(name)
         place = self.places().get(name)
         return QueueDecision(
-            may_start=entry is not None and self._line.may_start(entry),
+            may_start=entry is not None and self._queue.may_start(entry),
             position=place.position if place else None,
             eta_seconds=place.eta_seconds if place else None,
         )
 
     def places(self) -> Mapping[str, QueuePlace]:
-        """Return where everybody stands, at most a second old."""
+        """Return the positions in the queue, at most a second old."""
         now = self._monotonic()
         if now - self._places_at >= PLACES_SECONDS:
             self._places = places(
@@ -114,7 +114,7 @@ class SplitJobCache:
         return self._places
 
     def _read(self, raw: Mapping[str, Any]) -> CachedSplitJob:
-        """Return the entry of a SplitJob, with what its last look found."""
+        """Return the entry of a SplitJob, with why it was ineligible at its last reconcile."""
         fresh = CachedSplitJob.of(raw)
         known = self._entries.get(fresh.name)
         return replace(fresh, blocked=known.blocked) if known and known.uid == fresh.uid else fresh
@@ -122,7 +122,7 @@ class SplitJobCache:
     def _set(self, entry: CachedSplitJob) -> None:
         self.drop(entry.name)
         self._entries[entry.name] = entry
-        self._line.add(entry)
+        self._queue.add(entry)
 
 
 def _newer(fresh: CachedSplitJob, known: CachedSplitJob) -> bool:

@@ -1,4 +1,4 @@
-"""The operator at work: news comes in, names are queued, each is read, reconciled, carried out."""
+"""The operator at work: events queue names; each is read, reconciled, and its plan carried out."""
 
 import logging
 import time
@@ -35,7 +35,7 @@ log = logging.getLogger(__name__)
 
 Json = dict[str, Any]
 MAX_LOOKUPS = 6
-OF_THIS_ONE = {400, 404, 413, 422}  # what the API server answers because of what it was sent
+REQUEST_ERRORS = {400, 404, 413, 422}  # the API server's answers to what is wrong with a request
 
 
 @dataclass(kw_only=True)
@@ -100,14 +100,14 @@ class Controller:
             self.counter.wake()
 
     def queue_next(self) -> None:
-        """Have those looked at whose turn it is now."""
+        """Queue the SplitJobs whose turn it is now."""
         for name in self.cache.next_up():
             self.queue.add(name)
 
     # The work
 
     async def work(self) -> None:
-        """Work on names for ever; several of these run beside each other."""
+        """Reconcile queued names for ever; several of these run beside each other."""
         while True:
             name = await self.queue.take()
             await self.readiness.may_work.wait()
@@ -124,12 +124,12 @@ class Controller:
         try:
             await self.process(name)
         except ConflictError:
-            self.queue.add(name)  # it changed under our hands: look again
+            self.queue.add(name)  # it has changed since it was read: reconcile it anew
             return "conflict"
         except Exception as error:
             delay = self.queue.add_after_failure(name)
-            if _of_this_one(error):
-                await self._let_others_pass(name)
+            if _concerns_it_alone(error):
+                await self._block_failing(name)
             log.warning("Not done, again in %.1f s: %s", delay, error, exc_info=_unforeseen(error))
             return "error"
         self.queue.forget_failures(name)
@@ -150,7 +150,7 @@ class Controller:
             correlation_id=request.correlation_id if request else None,
         ):
             error = await self._reconcile(raw, await self._observe(splitjob))
-            if error:  # a fact like any other: `reconcile` decides what comes of it
+            if error:  # an observation too: `reconcile` decides what follows
                 raw = await self.threads.run(self.kubernetes.splitjob, name)
                 observed = await self._observe(SplitJob.of(raw))
                 error = await self._reconcile(raw, replace(observed, job_creation_error=error))
@@ -160,7 +160,7 @@ class Controller:
                 )
 
     async def _observe(self, splitjob: SplitJob) -> Observed:
-        """Read what belongs to a SplitJob; nothing where it cannot have anything."""
+        """Read what belongs to a SplitJob; no Jobs or pods where it cannot have any."""
         name, status = splitjob.name, splitjob.status
         jobs: tuple[KubeJob, ...] = ()
         pods: tuple[KubePod, ...] = ()
@@ -189,14 +189,14 @@ class Controller:
         name = observed.splitjob.name
         plan = await self._plan(observed)
         if _starts(plan, observed):
-            # No await lies between this look at the queue and the reservation of the place.
+            # No await between the decision and the reservation: no other can take the slot.
             if not self.cache.queue_decision(name).may_start:
                 self.queue.add(name)
                 return None
             self.cache.reserve(name)
         now = self.clock()
-        # Where this fails the place stays reserved: the status may be written, its Job not yet.
-        # The next look at this SplitJob, which the failure causes, puts the cache right.
+        # Where this fails the slot stays reserved: the status may be written, its Job not yet.
+        # The failure has this SplitJob reconciled again, which corrects the cache.
         done = await self.threads.run(self.executor.execute, raw, observed.splitjob, plan, now)
         self.delivery.forget(name, observed.delivery)
         if done.job_creation_error:
@@ -208,7 +208,7 @@ class Controller:
         return None
 
     async def _plan(self, observed: Observed) -> Plan:
-        """Return the plan, once all was looked up that it depends on."""
+        """Return the plan, after the lookups that it depends on."""
         splitjob = observed.splitjob
         for _ in range(MAX_LOOKUPS):
             now = self.clock()
@@ -223,22 +223,22 @@ class Controller:
         raise RuntimeError(f"reconcile wants the same looked up again and again: {plan.lookup}")
 
     def _set_blocked(self, name: str, blocked: BlockedReason | None) -> None:
-        """Let others pass one that cannot start, and have it back in its place once it can."""
+        """Note whether a SplitJob is blocked, and queue whose turn it is where that has changed."""
         if self.cache.set_blocked(name, blocked):
             self.queue_next()
 
-    async def _let_others_pass(self, name: str) -> None:
-        """Let others pass one that failed, once it is known whether it has taken a place."""
+    async def _block_failing(self, name: str) -> None:
+        """Block one that failed, once it is known whether it has an attempt under way."""
         try:
             self.cache.restore(await self.threads.run(self.kubernetes.splitjob, name))
         except Exception as error:  # noqa: BLE001 - it must not end the worker
-            log.debug("Its next look has to put the cache right: %s", error)
+            log.debug("The cache is corrected at its next reconcile: %s", error)
             return
         self.cache.set_blocked(name, BlockedReason.JOB)
         self.queue_next()
 
     def _after_write(self, raw: Json) -> None:
-        """Take in a SplitJob as it was just written, so that its echo is not worked on again."""
+        """Remember a SplitJob as it was just written, so that the event of it queues nothing."""
         self.reconciled[raw["metadata"]["name"]] = raw["metadata"]["resourceVersion"]
         self.remember(raw)
 
@@ -255,11 +255,11 @@ def _starts(plan: Plan, observed: Observed) -> bool:
     return plan.status is not None and len(plan.status.attempts) > before
 
 
-def _of_this_one(error: Exception) -> bool:
-    """Whether an error is no outage, which would meet whoever comes next as well."""
-    return not isinstance(error, KubernetesError) or error.status in OF_THIS_ONE
+def _concerns_it_alone(error: Exception) -> bool:
+    """Whether an error is of this SplitJob: an outage would meet all the others as well."""
+    return not isinstance(error, KubernetesError) or error.status in REQUEST_ERRORS
 
 
 def _unforeseen(error: Exception) -> bool:
-    """Whether an error deserves its stack in the log: not what networks and servers do."""
+    """Whether an error is logged with its stack: not one of networks and servers."""
     return not isinstance(error, KubernetesError | ManifestStoreError)

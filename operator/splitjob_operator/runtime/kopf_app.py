@@ -10,7 +10,7 @@ import os
 import socket
 from collections.abc import Iterator, Sequence
 from itertools import chain, repeat
-from typing import Any, NoReturn
+from typing import NoReturn
 
 import kopf
 
@@ -42,7 +42,7 @@ class Backoffs:
 
 
 @kopf.on.login()
-async def login(**_: Any) -> kopf.AiohttpSession:  # noqa: ANN401 - kopf's
+async def login(**_: object) -> kopf.AiohttpSession:
     """Use the same way to the API server as everything else here.
 
     kopf asks again when it was answered 401, and ends the operator where that does not help at
@@ -53,8 +53,8 @@ async def login(**_: Any) -> kopf.AiohttpSession:  # noqa: ANN401 - kopf's
     return session(kubernetes.connection())
 
 
-@kopf.on.startup(errors=kopf.ErrorsMode.PERMANENT)  # bad settings end the process, told why
-async def start(settings: kopf.OperatorSettings, memo: kopf.Memo, **_: Any) -> None:  # noqa: ANN401
+@kopf.on.startup(errors=kopf.ErrorsMode.PERMANENT)  # unusable settings end the process
+async def start(settings: kopf.OperatorSettings, memo: kopf.Memo, **_: object) -> None:
     """Configure kopf and start the operator."""
     memo.app = await _started()
     logging.getLogger("kopf").setLevel(logging.WARNING)
@@ -92,25 +92,25 @@ def _give_up(problems: Sequence[str]) -> NoReturn:
 
 
 @kopf.on.cleanup()
-async def stop(memo: kopf.Memo, **_: Any) -> None:  # noqa: ANN401 - kopf's
+async def stop(memo: kopf.Memo, **_: object) -> None:
     """Stop the operator."""
     if "app" in memo:
         await memo.app.stop()
 
 
 @kopf.on.event(GROUP, VERSION, PLURAL)
-async def splitjob(event: kopf.RawEvent, memo: kopf.Memo, **_: Any) -> None:  # noqa: ANN401
+async def splitjob(event: kopf.RawEvent, memo: kopf.Memo, **_: object) -> None:
     """Hand on a change of a SplitJob."""
     memo.app.controller.on_splitjob_event(event["object"], deleted=event["type"] == "DELETED")
 
 
 @kopf.on.event("batch", "v1", "jobs", labels={LABEL_SPLITJOB: kopf.PRESENT})
-async def job(event: kopf.RawEvent, memo: kopf.Memo, **_: Any) -> None:  # noqa: ANN401
+async def job(event: kopf.RawEvent, memo: kopf.Memo, **_: object) -> None:
     """Hand on a change of a Job."""
     memo.app.controller.on_child_event("Job", event["object"], deleted=event["type"] == "DELETED")
 
 
 @kopf.on.event("", "v1", "pods", labels={LABEL_SPLITJOB: kopf.PRESENT})
-async def pod(event: kopf.RawEvent, memo: kopf.Memo, **_: Any) -> None:  # noqa: ANN401
+async def pod(event: kopf.RawEvent, memo: kopf.Memo, **_: object) -> None:
     """Hand on a change of a pod."""
     memo.app.controller.on_child_event("Pod", event["object"], deleted=event["type"] == "DELETED")

@@ -1,4 +1,4 @@
-"""What Prometheus is told."""
+"""The metrics of the operator, for Prometheus."""
 
 from collections.abc import Iterable
 

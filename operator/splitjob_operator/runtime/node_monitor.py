@@ -33,7 +33,7 @@ class NodeMonitor:
         self.lost = await self._away(names)
 
     async def recheck(self, names: Iterable[str]) -> dict[str, datetime]:
-        """Look again at those of some nodes that were away: a verdict hangs on it."""
+        """Read again those of some nodes that were away: a failure is decided by it."""
         known = [name for name in names if name in self.lost]
         now = await self._away(known)
         for name in known:

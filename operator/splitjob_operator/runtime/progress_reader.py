@@ -29,7 +29,7 @@ class ProgressReader:
     Args:
         kubernetes: where the logs are.
         cache: says which run.
-        queue: is told of those that moved on.
+        queue: gets the names of those that have progressed.
     """
 
     def __init__(self, kubernetes: Cluster, cache: SplitJobCache, queue: WorkQueue) -> None:

@@ -5,6 +5,7 @@ import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
+from itertools import islice
 from typing import Any
 
 from splitjob.lifecycle import LifecycleState
@@ -25,6 +26,7 @@ log = logging.getLogger(__name__)
 
 FIRST_RETRY_SECONDS = 1.0
 RETRY_SECONDS = 5.0
+BATCH = 200  # SplitJobs taken in between two turns of the event loop
 MIN_LIVENESS_SECONDS = 300.0
 
 
@@ -136,7 +138,7 @@ class Resync:
         c = self._controller
         versions: dict[str, str] = {}
         pages = iter(self._kubernetes.splitjobs())
-        while batch := await c.threads.run(_take, pages, 200):
+        while batch := await c.threads.run(lambda: list(islice(pages, BATCH))):
             for raw in batch:
                 versions.update([_version(raw)])
                 c.remember(raw)
@@ -176,10 +178,6 @@ class Resync:
                 continue
             log.info("Deleting Secret %s: no SplitJob refers to it", name)
             await c.threads.run(self._kubernetes.delete_secret, name, uid)
-
-
-def _take(pages: Any, count: int) -> list[dict[str, Any]]:  # noqa: ANN401 - an iterator of JSON
-    return [raw for _, raw in zip(range(count), pages, strict=False)]
 
 
 def _version(raw: Mapping[str, Any]) -> tuple[str, str]:

@@ -22,7 +22,7 @@ class WatchGuard:
         self._missed: dict[Key, tuple[str, float]] = {}
 
     def saw_event(self, kind: str, name: str, resource_version: str) -> None:
-        """Take in news from a watch: any news of an object proves that its watch hears."""
+        """Note an event of a watch: any event of an object proves that its watch works."""
         key = (kind, name)
         self._watched[key] = resource_version
         self._missed.pop(key, None)

@@ -2,9 +2,9 @@
 
 import asyncio
 import logging
-import random
 from collections import defaultdict
 from collections.abc import Callable
+from random import SystemRandom
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -40,7 +40,7 @@ class WebhookDelivery:
         threads: where calls to the API server run.
         senders: where webhooks are sent: as many at once as it has threads; closed with this.
         sender: sends one webhook.
-        reported: is told the name of each SplitJob that there is a report about.
+        reported: called with the name of each SplitJob that there is a report about.
         clock: the time, in UTC.
     """
 
@@ -114,14 +114,14 @@ class WebhookDelivery:
             hook.attempts + 1,
             "delivered" if outcome.delivered else outcome.error,
         )
-        jitter = random.random()  # noqa: S311 - spreads load, protects nothing
+        jitter = SystemRandom().random()
         self._reports[name] = DeliveryReport(
             splitjob.uid, hook.attempts, hook.redeliveries, outcome, jitter
         )
         self._reported(name)
 
     async def _attempt(self, splitjob: SplitJob, hook: WebhookStatus) -> DeliveryOutcome:
-        """Try once, and say what came of it, our own defects too: what is reported has an end."""
+        """Try once and return what came of it; a defect of ours counts as an attempt too."""
         if splitjob.spec is None:
             return DeliveryOutcome(delivered=False, gone=True, error=splitjob.spec_error)
         url = await self._threads.run(self._url, splitjob)
