@@ -1,4 +1,4 @@
-"""A small, honest kubelet that runs pods as processes of this machine.
+"""A small kubelet that runs pods as processes of this machine.
 
 The node registers itself with an API server, renews its lease, watches the pods bound to it, runs
 their containers as host processes, and reports phases, conditions, container states and logs as a

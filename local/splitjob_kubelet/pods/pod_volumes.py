@@ -83,10 +83,10 @@ class PodVolumes:
         return [volume for volume in volumes if projections(volume) is not None]
 
     async def _write(self, volume: Json) -> None:
-        pod, services = self._sandbox.pod, self._sandbox.node
+        pod, api_server = self._sandbox.pod, self._sandbox.node.api_server
         sources = volume_objects(volume)
         objects, tokens = await asyncio.gather(
-            fetch_objects(services.api_server, namespace_of(pod), sources),
+            fetch_objects(api_server, namespace_of(pod), sources),
             self._fresh_tokens(volume),
         )
         files: Mapping[str, File] = volume_files(volume, pod, self._sandbox.facts, objects, tokens)

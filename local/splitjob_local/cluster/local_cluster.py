@@ -154,7 +154,7 @@ class LocalCluster:
         return ()
 
     def _prepare(self, leases: PortLeases) -> ControlPlane:
-        """Prepare the control plane and whatever it needs; nothing is started yet."""
+        """Prepare the control plane, and start what must run before it."""
         return ControlPlane.prepare(self.folder, leases)
 
     def _new_s3(self, leases: PortLeases) -> s3server.S3Access:

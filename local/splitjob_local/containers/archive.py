@@ -55,7 +55,7 @@ def write_archive(to: IO[bytes], manifest: bytes, name: str) -> None:
     Args:
         to: where it goes.
         manifest: the image's own.
-        name: what the image is to be called.
+        name: of the image.
     """
     digest = hashlib.sha256(manifest).hexdigest()
     descriptor = {
