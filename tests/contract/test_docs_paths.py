@@ -1,4 +1,4 @@
-"""Files and folders that the documentation names are there."""
+"""Files, folders, modules and tests that the documentation names are there."""
 
 import re
 import subprocess
@@ -12,6 +12,7 @@ ARCHITECTURE = (ROOT / "docs" / "architecture.md").read_text()
 FILE = re.compile(r"(?<![\w./-])(?:[\w-]+/)*[\w-]+\.(?:py|yaml|json)\b")
 # A module of ours, and perhaps a name in it: splitjob_io.storage.S3Service
 MODULE = re.compile(r"\b(?:splitjob_[a-z]+|training)(?:\.[a-z]\w*)+(?:\.[A-Z]\w*)?")
+TEST = re.compile(r"`(test_\w+(?:\.py)?)`")
 FENCE = re.compile(r"^```\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 CODE = re.compile(r"`([^`\n]+)`")
 NOT_FILES = {"manifest.json"}  # of the bucket, not of the repository
@@ -53,6 +54,14 @@ def test_paths_that_a_page_names_are_there(page: Path, files: list[str]) -> None
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 def test_modules_that_a_page_names_are_there(page: Path, files: list[str]) -> None:
     assert not [name for name in MODULE.findall(page.read_text()) if not is_there(name, files)]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_tests_that_a_page_names_are_there(page: Path) -> None:
+    named = set(TEST.findall(page.read_text()))
+    tests = {file.name: file.read_text() for file in (ROOT / "tests").rglob("test_*.py")}
+    defined = "\n".join(tests.values())
+    assert not [name for name in named - set(tests) if f"def {name}(" not in defined]
 
 
 def is_there(name: str, files: list[str]) -> bool:
