@@ -24,7 +24,6 @@ from splitjob_worker.cancellation import CancelToken, run_in_thread
 from splitjob_worker.engine.options import Options, Precision, Remainder
 from splitjob_worker.engine.weights import Weights
 from splitjob_worker.machine import garbage_collection_paused
-from splitjob_worker.settings import WorkerSettings
 from splitjob_worker.source.audio import AudioLimits, Decoded
 from splitjob_worker.stems.output import StemOutput
 
@@ -32,6 +31,7 @@ if TYPE_CHECKING:
     from splitjob_worker.engine.separator import Separator
     from splitjob_worker.normalisation import Normalisation
     from splitjob_worker.pipeline import SeparatedSong, StageTimer
+    from splitjob_worker.settings import WorkerSettings
     from splitjob_worker.spool import Spool
     from splitjob_worker.upload.targets import UploadTarget
 
@@ -52,7 +52,7 @@ def load_separator(
     return Separator(weights.result(), device, stems, precision, remainder)
 
 
-def open_target(settings: WorkerSettings, prefix: str, cancel: CancelToken) -> "UploadTarget":
+def open_target(settings: "WorkerSettings", prefix: str, cancel: CancelToken) -> "UploadTarget":
     """Return where the stems go (`upload.targets.open_target`)."""
     from splitjob_worker.upload import targets
 
