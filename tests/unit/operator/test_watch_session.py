@@ -1,4 +1,4 @@
-"""The HTTP session of kopf's watches: what it sends, and what it takes a kind for that is not served."""
+"""The HTTP session of kopf's watches: what it sends, and how it takes a kind that is not served."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
