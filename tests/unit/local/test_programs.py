@@ -16,7 +16,7 @@ from splitjob_local.programs.binaries import (
     is_complete,
 )
 from splitjob_local.programs.gobuild import GoBuildError, count_packages, is_new_enough
-from splitjob_local.programs.versions import PROGRAMS, pinned_versions, version_in
+from splitjob_local.programs.versions import PROGRAMS, pinned_version, pinned_versions, version_in
 
 ANSWERS = {
     "etcd": "etcd Version: 3.6.1\nGit SHA: a1b2c3d\nGo Version: go1.24.3",
@@ -101,6 +101,14 @@ def test_the_pins_name_every_module() -> None:
 
     assert all(version_in(pins[program.module]) for program in PROGRAMS)
     assert all(version_in(pins[program.module]) >= program.oldest for program in PROGRAMS)  # type: ignore[operator]
+
+
+def test_a_module_that_is_not_pinned_is_named_with_the_folder(tmp_path: Path) -> None:
+    (tmp_path / "go.mod").write_text("module x\n\nrequire example.com/other v1.2.3\n")
+
+    assert pinned_version("example.com/other", tmp_path) == "1.2.3"
+    with pytest.raises(ValueError, match=f"{tmp_path} pins no version of example.com/one"):
+        pinned_version("example.com/one", tmp_path)
 
 
 def test_the_cache_lies_where_xdg_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -150,3 +150,27 @@ def test_processes_die_with_a_killed_supervisor(tmp_path: Path) -> None:
     owner.communicate()
     for process in sleepers("1000.75"):
         process.kill()
+
+
+def test_waiting_ends_when_what_is_waited_for_is_so(processes: Processes, tmp_path: Path) -> None:
+    ready = tmp_path / "ready"
+    processes.start(shell(f"sleep 0.2; touch {ready}; sleep 60"))
+
+    processes.wait_until(ready.exists, 60, "it is not ready", "shell")
+
+    assert ready.exists()
+
+
+def test_waiting_for_a_process_that_ended_says_how_it_ended(processes: Processes) -> None:
+    processes.start(shell("echo no disk; exit 4"))
+
+    with pytest.raises(ProcessError, match="shell ended with status 4:\nno disk"):
+        processes.wait_until(lambda: False, 60, "it is not ready", "shell")
+
+
+def test_waiting_too_long_says_for_what_with_the_end_of_the_log(processes: Processes) -> None:
+    processes.start(shell("echo still busy; sleep 60"))
+    eventually(lambda: processes.last_words("shell") == "still busy")
+
+    with pytest.raises(ProcessError, match=r"it is not ready after 0\.1 s:\nstill busy"):
+        processes.wait_until(lambda: False, 0.1, "it is not ready", "shell")
