@@ -107,7 +107,7 @@ NASTY += [
     "/" + "a" * 256,
 ]
 texts = st.one_of(st.sampled_from(NASTY), st.text(max_size=70))
-some = partial(hypothesis_settings, max_examples=examples(30), deadline=None, database=None)
+some = partial(hypothesis_settings, max_examples=examples(10), deadline=None, database=None)
 
 
 @cache
@@ -153,6 +153,7 @@ def spelled(path: str) -> st.SearchStrategy[str]:
     return st.one_of(st.from_regex(pattern, fullmatch=True), texts) if pattern else texts
 
 
+@pytest.mark.storm
 @pytest.mark.parametrize("path", SAME)
 def test_the_same_texts_are_taken(path: str) -> None:
     @some()
@@ -165,6 +166,7 @@ def test_the_same_texts_are_taken(path: str) -> None:
         assert chart_takes(path, text) == program_takes(*SAME[path], text), repr(text)
 
 
+@pytest.mark.storm
 @pytest.mark.parametrize("path", [*SIZES, *CORES])
 def test_the_same_quantities_are_taken(path: str) -> None:
     name = {**SIZES, **CORES}[path]
@@ -176,7 +178,7 @@ def test_the_same_quantities_are_taken(path: str) -> None:
             return True
         return least <= ceiling(parse_quantity(text) * scale) <= most
 
-    @some(max_examples=examples(80))
+    @some(max_examples=examples(25))
     @given(spelled(path))
     def check(text: str) -> None:
         taken = chart_takes(path, text) and bounded(text)
@@ -213,14 +215,14 @@ def test_the_same_numbers_are_taken(path: str) -> None:
         assert chart_takes(path, number) == taken, number
 
 
-@some(max_examples=examples(100))
+@some(max_examples=examples(30))
 @given(spelled("webhooks.allowlist[]"))
 def test_what_the_chart_takes_for_a_webhook_the_programs_take(text: str) -> None:
     if chart_takes("webhooks.allowlist[]", text) and text.startswith("https"):
         assert Allowlist.parse(text, local=False).entries
 
 
-@some(max_examples=examples(100))
+@some(max_examples=examples(30))
 @given(spelled("storage.endpoint"))
 def test_what_the_chart_takes_for_an_endpoint_boto_takes(text: str) -> None:
     if chart_takes("storage.endpoint", text) and text:
@@ -230,7 +232,7 @@ def test_what_the_chart_takes_for_an_endpoint_boto_takes(text: str) -> None:
 IMAGE = ("registry", "repository", "tag", "digest")
 
 
-@some(max_examples=examples(40))
+@some(max_examples=examples(15))
 @given(st.tuples(*(spelled(f"worker.image.{part}") for part in IMAGE)))
 def test_what_the_chart_takes_for_an_image_the_operator_takes(parts: tuple[str, ...]) -> None:
     if not all(chart_takes(f"worker.image.{n}", v) for n, v in zip(IMAGE, parts, strict=True)):
