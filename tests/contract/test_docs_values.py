@@ -1,8 +1,10 @@
 """What the documentation and the values files for clouds say about the chart is true of it."""
 
 import json
+import os
 import re
 import string
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +12,8 @@ import pytest
 import yaml
 from tests.support.chart import CHART, Render, environment
 
-DOCS = Path(__file__).parents[2] / "docs"
+ROOT = Path(__file__).parents[2]
+DOCS = ROOT / "docs"
 PAGES = sorted(DOCS.rglob("*.md"))
 VALUES: dict[str, Any] = yaml.safe_load((CHART / "values.yaml").read_text())
 DOTTED = re.compile(r"`(\w+(?:\.\w+)+)(?::[^`]*)?`")
@@ -99,6 +102,24 @@ def test_the_chart_takes_the_values_of_a_page(render: Render, tmp_path: Path, cl
         for container in manifest["spec"]["template"]["spec"]["containers"]
     }
     assert {image.partition("/")[0] for image in images} == {GIVEN["REGISTRY"]}
+
+
+def test_the_chart_takes_the_values_that_the_readme_gives(helm: Path, tmp_path: Path) -> None:
+    text = (ROOT / "README.md").read_text().partition("## Install it")[2]
+    install = text.partition("\nhelm install")[2].partition("\n```")[0]
+    homes = {name: str(tmp_path) for name in ("HELM_CACHE_HOME", "HELM_CONFIG_HOME")}
+    path = f"{helm.parent}:{os.environ['PATH']}"
+    rendered = subprocess.run(
+        ["bash", "-euc", f"helm template{install}"],
+        check=False,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        cwd=ROOT,
+        env={**os.environ, **homes, **GIVEN, "PATH": path},
+    )
+    assert rendered.returncode == 0, rendered.stdout
+    assert f"{GIVEN['REGISTRY']}/track-tree-audio/api:" in rendered.stdout
 
 
 EXAMPLE = re.compile(r"^# (?P<key>\w+):\n(?:#  .*\n)+", re.MULTILINE)

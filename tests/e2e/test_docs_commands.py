@@ -6,6 +6,7 @@ One with the title `not run here` needs what no machine of ours has.
 
 import re
 import subprocess
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +24,7 @@ pytestmark = pytest.mark.timeout(600)  # a cluster, and waiting as long as a rea
 
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
+README = ROOT / "README.md"
 NOT_RUN = "not run here"
 YOURS = "your values"
 # In the order in which a reader comes to them; each finds what those before it have left.
@@ -41,7 +43,7 @@ FENCE = re.compile(r"^ *```(?P<info>[^\n]*)\n(?P<text>.*?)^ *```$", re.MULTILINE
 COMMANDS = ("sh", "bash", "shell")
 
 # Of the reader's own machine; other tests may have theirs there.
-PORTS = ("18080", "18081")
+PORTS = ("18080", "18081", "8001")
 
 # What a cluster without Services and with ports of its own needs besides, and what comes before
 # `helm test` there.
@@ -54,6 +56,19 @@ printf 'tests: {address: "http://%s:%s"}\\n' "$ADDRESS" "$API_PORT" >> audio-val
 helm upgrade audio charts/track-tree-audio --namespace audio --values audio-values.yaml
 """
 }
+# What the shell of `make cluster` has, here for the service that the first page has installed.
+SHELL_OF_A_CLUSTER = """
+ADDRESS=$(kubectl --namespace audio get pods -l app.kubernetes.io/component=api \
+  --field-selector=status.phase=Running -o jsonpath='{.items[0].status.podIP}')
+API_URL=http://$ADDRESS:$API_PORT
+DEMUCSSVC_TOKEN=$(kubectl --namespace audio get secret audio-keys \
+  -o jsonpath='{.data.DEMUCSSVC_TOKEN}' | base64 --decode)
+WEBHOOK_BASE=$WEBHOOK/
+"""
+ITS_JOB = """
+kubectl --namespace audio wait --for=condition=Succeeded --timeout=120s \
+  $(kubectl --namespace audio get splitjobs -o name --field-selector=spec.request.versionId=first)
+"""
 # A reader takes longer to the next page than the pods that a page has replaced to start.
 TURN_THE_PAGE = """
 kubectl --namespace audio rollout status --timeout=120s \
@@ -70,8 +85,12 @@ class Block:
 
 
 def blocks(page: Path) -> list[Block]:
+    return blocks_of(page.read_text())
+
+
+def blocks_of(text: str) -> list[Block]:
     found = []
-    for fence in FENCE.finditer(page.read_text()):
+    for fence in FENCE.finditer(text):
         language, _, options = fence["info"].strip().partition(" ")
         if language in COMMANDS:
             title = re.search(r'title="([^"]*)"', options)
@@ -89,7 +108,7 @@ class Reader:
 
     def follow(self, page: str) -> str:
         """Run the commands of a page in one shell; returns what it said."""
-        script = ["set -euo pipefail", "trap 'kill $(jobs -p) 2> /dev/null || true' EXIT"]
+        script = []
         for number, block in enumerate(blocks(DOCS / page), start=1):
             if block.title:
                 continue
@@ -97,9 +116,13 @@ class Reader:
             script += [do for words, do in BEFORE.items() if words in block.text]
             script += [block.text]
             script += [do for words, do in AFTER.items() if words in block.text]
-        text = "\n".join([*script, TURN_THE_PAGE])
-        for port, own in self.ports.items():
-            text = text.replace(port, own)
+        return self.run(*script, TURN_THE_PAGE)
+
+    def run(self, *script: str) -> str:
+        """Run commands in one shell that ends at the first that fails; returns what it said."""
+        begin = ["set -euo pipefail", "trap 'kill $(jobs -p) 2> /dev/null || true' EXIT"]
+        text = "\n".join([*begin, *script])
+        text = re.sub(r"\d+", lambda number: self.ports.get(number[0], number[0]), text)
         ran = subprocess.run(
             ["bash", "-c", text],
             check=False,
@@ -118,7 +141,9 @@ class Reader:
 def reader(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Reader]:
     folder = tmp_path_factory.mktemp("reader")
     (folder / "charts").symlink_to(ROOT / "charts")
-    song = write_audio(folder / "song.wav", tones(44100, 2.0, 2))
+    (folder / ".venv").symlink_to(sys.prefix)
+    (folder / "demo-out").mkdir()
+    song = write_audio(folder / "demo-out" / "song.wav", tones(44100, 2.0, 2))
     with (
         LocalCluster(ClusterOptions(install=False)) as kube,
         web_server() as web,
@@ -152,6 +177,33 @@ def reader(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Reader]:
 @pytest.mark.parametrize("page", PAGES)
 def test_the_commands_of_a_page_run_as_written(reader: Reader, page: str) -> None:
     assert f"--- {page}" in reader.follow(page)
+
+
+def section(title: str) -> str:
+    """Return the commands of a section of the README."""
+    text = README.read_text().partition(f"\n## {title}\n")[2].partition("\n## ")[0]
+    return "\n".join(block.text for block in blocks_of(text))
+
+
+def test_a_song_is_separated_by_hand_as_the_readme_says(reader: Reader) -> None:
+    reader.run(section("Separate a song by hand"))
+    written = {file.name for file in (reader.folder / "separated/demo/song").iterdir()}
+    assert written == {"vocals.mp3", "no_vocals.mp3"}
+
+
+def test_the_service_is_called_as_the_readme_says(reader: Reader) -> None:
+    """It is the one that the pages above have installed."""
+    said = reader.run(SHELL_OF_A_CLUSTER, section("Call it"), ITS_JOB)
+    assert '{"jobId":"split-' in said
+
+
+def test_the_readme_has_no_other_commands_than_these_and_those_of_make() -> None:
+    sections = ("Separate a song by hand", "Call it", "Install it")
+    known = "".join(section(title) for title in sections)
+    others = [
+        block.text.strip() for block in blocks_of(README.read_text()) if block.text not in known
+    ]
+    assert others == ["make demo", "make test"]
 
 
 def test_every_block_is_run_or_says_that_it_is_not() -> None:
