@@ -18,7 +18,7 @@ from splitjob_kube.errors import (
 from splitjob_kube.preconditions import Preconditions, Unready
 from splitjob_kube.rights import Right, rights
 
-__all__ = ["Cluster", "accepts_credentials", "connection", "rights_needed"]
+__all__ = ["KubernetesAdapter", "accepts_credentials", "connection", "rights_needed"]
 
 # What fails is looked at again anyway, a little later.
 POLICY = ClientPolicy(connect_seconds=5, read_seconds=30, tries_again=False)
@@ -65,7 +65,7 @@ def accepts_credentials() -> bool:
     return True
 
 
-class Cluster:
+class KubernetesAdapter:
     """One namespace of a cluster.
 
     Args:

@@ -11,7 +11,7 @@ from typing import Any, Self
 from aiohttp import web
 
 from splitjob_kube.rights import Right
-from splitjob_operator.adapters.kubernetes import Cluster, rights_needed
+from splitjob_operator.adapters.kubernetes import KubernetesAdapter, rights_needed
 from splitjob_operator.adapters.manifest_store import ManifestStore
 from splitjob_operator.adapters.webhooks import webhook_sender
 from splitjob_operator.core.settings import Settings
@@ -39,7 +39,7 @@ class App:
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
-        kubernetes = Cluster(settings.namespace, _rights(settings), settings.release)
+        kubernetes = KubernetesAdapter(settings.namespace, _rights(settings), settings.release)
         readiness = Readiness()
         self._threads = ThreadPool(2 * settings.concurrency, "kubernetes")
         cache = SplitJobCache(settings.max_active_jobs, settings.device, time.monotonic)

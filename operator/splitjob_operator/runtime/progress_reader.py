@@ -8,7 +8,7 @@ from splitjob import workload
 from splitjob.lifecycle import LifecycleState
 from splitjob.result import ProgressLine
 from splitjob_kube.errors import KubernetesError
-from splitjob_operator.adapters.kubernetes import Cluster
+from splitjob_operator.adapters.kubernetes import KubernetesAdapter
 from splitjob_operator.core.cached_splitjob import CachedSplitJob
 from splitjob_operator.runtime.cache import SplitJobCache
 from splitjob_operator.runtime.thread_pool import ThreadPool
@@ -32,7 +32,9 @@ class ProgressReader:
         queue: gets the names of those that have progressed.
     """
 
-    def __init__(self, kubernetes: Cluster, cache: SplitJobCache, queue: WorkQueue) -> None:
+    def __init__(
+        self, kubernetes: KubernetesAdapter, cache: SplitJobCache, queue: WorkQueue
+    ) -> None:
         self._kubernetes = kubernetes
         self._cache = cache
         self._queue = queue

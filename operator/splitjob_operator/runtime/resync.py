@@ -12,7 +12,7 @@ from splitjob.lifecycle import LifecycleState
 from splitjob.resource import LABEL_SPLITJOB, Queue
 from splitjob_kube.errors import KubernetesError
 from splitjob_kube.preconditions import Unready, UnreadyReason
-from splitjob_operator.adapters.kubernetes import Cluster
+from splitjob_operator.adapters.kubernetes import KubernetesAdapter
 from splitjob_operator.core.cached_splitjob import CachedSplitJob
 from splitjob_operator.core.queue import QueuePlace, worth_writing
 from splitjob_operator.runtime.clock import Clock, utc_now
@@ -44,7 +44,7 @@ class Resync:
     def __init__(
         self,
         controller: Controller,
-        kubernetes: Cluster,
+        kubernetes: KubernetesAdapter,
         readiness: Readiness,
         exit_process: Callable[[], None],
         clock: Clock = utc_now,

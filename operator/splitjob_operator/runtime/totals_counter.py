@@ -12,7 +12,7 @@ from typing import Any
 
 from splitjob.totals import Totals
 from splitjob_kube.errors import AlreadyExistsError, ConflictError, KubernetesError, NotFoundError
-from splitjob_operator.adapters.kubernetes import Cluster
+from splitjob_operator.adapters.kubernetes import KubernetesAdapter
 from splitjob_operator.core.cached_splitjob import CachedSplitJob
 from splitjob_operator.core.settings import Settings
 from splitjob_operator.runtime.cache import SplitJobCache
@@ -41,7 +41,7 @@ class TotalsCounter:
 
     def __init__(
         self,
-        kubernetes: Cluster,
+        kubernetes: KubernetesAdapter,
         threads: ThreadPool,
         cache: SplitJobCache,
         settings: Settings,

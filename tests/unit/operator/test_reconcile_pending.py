@@ -42,7 +42,7 @@ from splitjob_operator.core.plan import (
 )
 
 
-def test_first_sight_looks_at_the_bucket_then_checks_therequest() -> None:
+def test_the_first_reconcile_reads_the_bucket_then_checks_the_request() -> None:
     view = splitjob()
     assert plan_of(seen(view, lookups=LookupResults())).lookup == ReadManifest()
     absent = LookupResults(manifest=ManifestLookup(ManifestState.ABSENT))
@@ -138,7 +138,7 @@ def test_its_secret_gets_owned() -> None:
     assert plan_of(seen(view)).before == (OwnSecret("urls"),)
 
 
-def test_a_manifest_at_first_sight_means_completed() -> None:
+def test_a_manifest_at_the_first_reconcile_means_completed() -> None:
     """A restored backup runs nothing again."""
     result = completed_report().result(request(), "stems", "v1/x")
     manifest = Manifest(

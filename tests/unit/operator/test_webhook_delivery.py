@@ -9,7 +9,7 @@ from tests.support.operator_samples import NAME, NOW, UID, raw_splitjob, seen, s
 from splitjob.allowlist import Allowlist
 from splitjob.webhook import DeliveryOutcome
 from splitjob_io.webhook_sender import WebhookSender
-from splitjob_operator.adapters.kubernetes import Cluster
+from splitjob_operator.adapters.kubernetes import KubernetesAdapter
 from splitjob_operator.core.observed import DeliveryReport, SplitJob
 from splitjob_operator.core.plan import Deliver
 from splitjob_operator.core.reconcile import reconcile
@@ -18,7 +18,7 @@ from splitjob_operator.runtime.thread_pool import ThreadPool
 from splitjob_operator.runtime.webhook_delivery import WebhookDelivery
 
 
-class OneSplitJob(Cluster):
+class OneSplitJob(KubernetesAdapter):
     """A cluster of one SplitJob, whose failure is to be told."""
 
     def __init__(self, failure: str = "request_invalid", **request: Any) -> None:
