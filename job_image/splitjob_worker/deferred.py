@@ -15,6 +15,7 @@ The formats that need FFmpeg's library load it when the first file is opened (`s
 decoder's process loads it when it is confined (`source.decoder_process`).
 """
 
+import importlib
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -46,9 +47,9 @@ def load_separator(
 ) -> "Separator":
     """Load a model (`engine.separator.Separator`) while its weights are read and checked."""
     weights = run_in_thread(find_weights)
-    from splitjob_worker import pipeline  # noqa: F401 - needed next: not to be waited for then
     from splitjob_worker.engine.separator import Separator
 
+    importlib.import_module("splitjob_worker.pipeline")  # needed next: it must not wait then
     return Separator(weights.result(), device, stems, precision, remainder)
 
 

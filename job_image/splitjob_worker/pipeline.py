@@ -5,7 +5,7 @@ slow, the model waits, and memory does not fill up.
 """
 
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -88,8 +88,7 @@ def separate_song(
                 on_progress=on_progress,
                 check_cancelled=check_cancelled,
             )
-            for block in separation:
-                threads.put(block)
+            threads.put_all(separation)
         with progress.stage("encode") as on_progress:
             files = threads.finish(on_progress)
     rate = output.encoding.rate(separator.sample_rate)
@@ -154,16 +153,17 @@ class _StemThreads:
             for queue in self._queues:
                 queue.writer.remove()
 
-    def put(self, block: Samples) -> None:
-        """Hand a block to the threads, shape (stems, 2, n); wait where they lag behind.
+    def put_all(self, blocks: Iterable[Samples]) -> None:
+        """Hand blocks to the threads, shape (stems, 2, n); wait where they lag behind.
 
         Raises:
             Failure, OSError: what a thread failed with.
         """
-        for start in range(0, block.shape[-1], BLOCK_FRAMES):
-            piece = block[..., start : start + BLOCK_FRAMES]
-            for queue, samples in zip(self._queues, piece, strict=True):
-                self._put(queue, samples.T)
+        for block in blocks:
+            for start in range(0, block.shape[-1], BLOCK_FRAMES):
+                piece = block[..., start : start + BLOCK_FRAMES]
+                for queue, samples in zip(self._queues, piece, strict=True):
+                    self._put(queue, samples.T)
 
     def finish(self, on_progress: Callable[[float], None]) -> list[EncodedStem]:
         """Wait for the files.

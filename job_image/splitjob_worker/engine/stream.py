@@ -68,16 +68,16 @@ def separate(
     sums = OverlapAdd(len(stems), CHANNELS, source.frames, device)
     to_device, to_host = HostToDevice(device), DeviceToHost(device)
     pending: Iterator[Block] = iter(())
+
+    def next_batch(run: ModelRun) -> Iterator[int]:
+        return run.next_batch(source, normalisation, to_device, sums, check_cancelled)
+
     count = pass_count(device, _longest_segment(bag, options))
     with ParallelPasses(count, check_cancelled) as parallel:
         runs = _model_runs(bag, device, source.frames, options, stems, parallel)
-        done, total = 0, sum(run.count for run in runs)
-        while (run := _next_run(runs)) is not None:
-            for finished in run.next_batch(source, normalisation, to_device, sums, check_cancelled):
-                done += finished
-                on_progress(done / total)
+        for end in _final_until(runs, next_batch, on_progress):
             check_cancelled()
-            begin, end = sums.released, min(run.next_start for run in runs)
+            begin = sums.released
             if end <= begin:
                 continue
             # One batch behind: a GPU goes on while the stems of the last batch are written.
@@ -86,6 +86,20 @@ def separate(
             if device.type == "cpu":
                 yield from pending
         yield from pending
+
+
+def _final_until(
+    runs: list[ModelRun],
+    next_batch: Callable[[ModelRun], Iterator[int]],
+    on_progress: Callable[[float], None],
+) -> Iterator[int]:
+    """Run all batches; after each, yield where the samples end that no later segment changes."""
+    done, total = 0, sum(run.count for run in runs)
+    while unfinished := [run for run in runs if run.upcoming is not None]:
+        for finished in next_batch(min(unfinished, key=lambda run: run.next_start)):
+            done += finished
+            on_progress(done / total)
+        yield min(run.next_start for run in runs)
 
 
 def _longest_segment(bag: Bag, options: Options) -> float:
@@ -112,12 +126,6 @@ def _model_runs(
         if any(stem in member.shares for stem in stems):
             runs.append(ModelRun(member, song_passes, device, options, stems, parallel))
     return runs
-
-
-def _next_run(runs: list[ModelRun]) -> ModelRun | None:
-    """Return the run whose next segment starts first; None: all are finished."""
-    unfinished = [run for run in runs if run.upcoming is not None]
-    return min(unfinished, key=lambda run: run.next_start, default=None)
 
 
 @torch.inference_mode()
