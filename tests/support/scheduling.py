@@ -9,7 +9,7 @@ from xdist.scheduler import LoadScopeScheduling
 from xdist.workermanage import WorkerController
 
 # Workers that begin with the tests on clusters; the others begin with the unit tests.
-ON_CLUSTERS = 3
+ON_CLUSTERS = 4
 # In the order in which files are begun; the longest first, as a run is as long as what begins last.
 ORDER = (
     "tests/e2e/test_docs_commands.py",
