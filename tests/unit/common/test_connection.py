@@ -1,26 +1,18 @@
-"""How the operator finds and signs in to the API server from inside a pod."""
+"""How a program finds and signs in to the API server from inside a pod."""
 
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 from kubernetes.config import incluster_config
 
-from splitjob_operator.adapters.kubernetes import connection
+from splitjob_kube.client import ClientPolicy, KubernetesClient
+from splitjob_kube.connection import Connection
 
 AUTHORITY = "-----BEGIN CERTIFICATE-----\n"
 
-# As in a container that runs under a number: no line in passwd, no variable with a name.
-NAMELESS = """
-import os, pwd, sys
 
-def unknown(uid):
-    raise KeyError(f"getpwuid(): uid not found: {uid}")
-
-pwd.getpwuid = unknown
-"""
+def connection() -> Connection:
+    return KubernetesClient(ClientPolicy(5, 5, tries_again=False)).connection()
 
 
 @pytest.fixture
@@ -48,21 +40,3 @@ def test_a_token_that_was_replaced_is_read_anew(account: Path) -> None:
     connection()
     account.write_text("second-token")
     assert connection().token == "second-token"
-
-
-@pytest.mark.slow
-def test_kopf_starts_for_a_user_without_a_name() -> None:
-    """Acceptance 69."""
-    script = f"{NAMELESS}\nfrom kopf.cli import main\nmain(sys.argv[1:])"
-    command = [sys.executable, "-c", script, "run", "--standalone", "-n", "none", "-m"]
-    ran = subprocess.run(
-        [*command, "splitjob_operator.runtime.kopf_app"],
-        env={"PATH": os.environ["PATH"], "KUBECONFIG": "/nowhere", "DEMUCSSVC_TOKEN": ""},
-        check=False,
-        capture_output=True,
-        text=True,
-        timeout=60,
-    )
-    assert "No username set" not in ran.stderr
-    assert "getpwuid" not in ran.stderr
-    assert "cannot start" in ran.stderr  # it came as far as its settings, which say nothing
