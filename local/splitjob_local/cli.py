@@ -103,7 +103,10 @@ def run(arguments: argparse.Namespace) -> None:
     )
     with cluster_class(containers=arguments.containers)(options, say) as cluster:
         try:
-            print(json.dumps(cluster.connection()), flush=True)
+            told = cluster.connection()
+            if arguments.bare:
+                told["values"] = str(cluster.values_to_install_with())
+            print(json.dumps(told), flush=True)
             if arguments.command == "shell" and sys.stdin.isatty():
                 shell(cluster)
             else:

@@ -273,6 +273,10 @@ class LocalCluster:
         elif name == s3server.NAME:
             s3server.wait_until_ready(self.processes, self.s3)
 
+    def values_to_install_with(self) -> Path:
+        """Return a file of the values that an installation by hand needs on this cluster."""
+        return self.service.defaults
+
     def connection(self) -> dict[str, Any]:
         """Return all that a client needs, as `track-tree-audio local up` prints it."""
         return {

@@ -10,6 +10,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Self
 
+import yaml
+
 from splitjob_local.cluster import s3server
 from splitjob_local.cluster.controlplane import ControlPlane
 from splitjob_local.cluster.local_cluster import ClusterOptions, LocalCluster
@@ -58,6 +60,7 @@ class ContainerCluster(LocalCluster):
         RequirementError: the machine cannot run it, or runs one already.
     """
 
+    service: ContainerService
     node_name = NODE
     node_process = KUBELET
 
@@ -146,6 +149,17 @@ class ContainerCluster(LocalCluster):
         program = (sys.executable, "-m", "splitjob_local.containers.dns")
         command = self.namespaces.inside(*program, NODE_ADDRESS, kubeconfig)
         return ProcessSpec("dns", command, clean_environment())
+
+    def values_to_install_with(self) -> Path:
+        """Write what an installation by hand needs into a file, after the images were imported.
+
+        Raises:
+            RequirementError: there is nothing to build images with.
+            ProcessError: an image could not be built or imported.
+        """
+        file = self.folder / "values.yaml"
+        file.write_text(yaml.safe_dump(self.service.values_to_install_with()))
+        return file
 
     def close(self) -> None:
         """End everything and delete it; the images stay in the cache."""

@@ -4,6 +4,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import yaml
+
 from splitjob_local.cluster.service import Service
 from splitjob_local.containers.network import (
     MACHINE,
@@ -57,6 +59,24 @@ class ContainerService(Service):
             RequirementError: there is nothing to build images with.
             ProcessError: an image could not be built or imported.
         """
+        return super().values() | self.surroundings()
+
+    def values_to_install_with(self) -> dict[str, Any]:
+        """Return the values that an installation by hand needs on every cluster of this kind.
+
+        Raises:
+            RequirementError: there is nothing to build images with.
+            ProcessError: an image could not be built or imported.
+        """
+        return merge(yaml.safe_load(self.defaults.read_text()), self.surroundings())
+
+    def surroundings(self) -> dict[str, Any]:
+        """Return the values for images, trust and networks, after the images were imported.
+
+        Raises:
+            RequirementError: there is nothing to build images with.
+            ProcessError: an image could not be built or imported.
+        """
         tags = self.images.provide()
         # Single ports, because the API server has the same address.
         outside = [
@@ -65,15 +85,14 @@ class ContainerService(Service):
                 "ports": [{"protocol": "TCP", "port": port} for port in (S3_PORT, WEBHOOK_PORT)],
             }
         ]
+        # Of their own, so that global.imageRegistry can be anything.
+        registry, _, folder = PREFIX.partition("/")
         images = {
-            name: {"image": {"repository": f"{PREFIX}/{name}", "tag": tag}}
+            name: {"image": {"registry": registry, "repository": f"{folder}/{name}", "tag": tag}}
             for name, tag in tags.items()
         }
-        values = super().values()
-        return values | {
-            "api": images["api"],
-            "operator": images["operator"],
-            "worker": images["worker"],
+        return {
+            **images,
             "caBundle": {"configMap": CA_CONFIG_MAP, "key": CA_KEY},
             "source": {"allowedNetworks": [f"{MACHINE}/32", f"{WORLD}/32"]},
             "networkPolicy": {
@@ -85,3 +104,12 @@ class ContainerService(Service):
                 "worker": {"extraEgress": outside},
             },
         }
+
+
+def merge(below: dict[str, Any], above: dict[str, Any]) -> dict[str, Any]:
+    """Return both together as Helm merges values: mappings key by key, `above` wins."""
+    both = below | above
+    for key in below.keys() & above.keys():
+        if isinstance(below[key], dict) and isinstance(above[key], dict):
+            both[key] = merge(below[key], above[key])
+    return both
