@@ -19,7 +19,7 @@ import yaml
 from tests.support.chart_tools import HELM3, UNITTEST, find_tool
 from tests.support.examples import examples
 from tests.support.scheduling import FromBothEnds, place
-from tests.support.waiting import patience
+from tests.support.waiting import patience, timeout
 
 from splitjob.crd import custom_resource_definition
 from splitjob_local.cluster.local_cluster import ClusterOptions, LocalCluster
@@ -117,7 +117,7 @@ def crd(cluster: LocalCluster, on_containers: bool) -> LocalCluster:
     as_helm = ("--server-side", "--field-manager=helm")
     cluster.kubectl("apply", *as_helm, "-f", "-", text=yaml.safe_dump(definition))
     name = metadata["name"]
-    cluster.kubectl("wait", "--for=condition=Established", f"crd/{name}", "--timeout=20s")
+    cluster.kubectl("wait", "--for=condition=Established", f"crd/{name}", timeout(20))
     return cluster
 
 

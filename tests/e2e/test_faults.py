@@ -10,7 +10,7 @@ from typing import Any
 
 import httpx
 import pytest
-from tests.support.waiting import eventually
+from tests.support.waiting import eventually, timeout
 from tests.support.web import Handler, Request, answer, give
 from tests.support.whole_path import PATIENCE, WholePath
 
@@ -232,7 +232,7 @@ def test_55_a_deleted_splitjob_takes_everything_along(path: WholePath) -> None:
     path.wait_for_phase(name, "Running")
     namespace = path.service.namespace
     secret = path.job(name)["spec"]["request"]["secretName"]
-    path.cluster.kubectl("delete", "splitjob", name, "-n", namespace, "--timeout=30s")
+    path.cluster.kubectl("delete", "splitjob", name, "-n", namespace, timeout(30))
     eventually(lambda: not path.pods_of(name), 60)
     for kind, what in (("job", f"{name}-1"), ("secret", secret)):
         eventually(partial(is_gone, path, kind, what), 60)

@@ -7,6 +7,8 @@ from typing import TypeVar
 import httpx
 from tests.support.machine import slowness
 
+from splitjob_local.cluster.kubectl import COMMAND_SECONDS
+
 Found = TypeVar("Found")
 
 PATIENCE = 60.0
@@ -16,6 +18,14 @@ NOT_YET = (AssertionError, LookupError, httpx.HTTPError)
 def patience(seconds: float = PATIENCE) -> float:
     """Return so many seconds of a machine that is idle, in seconds of this one."""
     return seconds * slowness()
+
+
+def timeout(seconds: float = PATIENCE) -> str:
+    """Return the option with which kubectl and helm wait so many seconds of an idle machine.
+
+    A command is given up after `COMMAND_SECONDS` and says nothing then: it ends by itself before.
+    """
+    return f"--timeout={min(patience(seconds), COMMAND_SECONDS - 5):.0f}s"
 
 
 def comes_true(look: Callable[[], object], seconds: float, pause: float = 0.1) -> bool:

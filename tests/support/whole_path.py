@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import psutil
+from tests.support.waiting import timeout
 from tests.support.web import Web
 
 from splitjob_local.cluster.kubectl import KubectlClient
@@ -76,13 +77,13 @@ class WholePath:
         """Wait until a condition of a SplitJob is True."""
         self.cluster.kubectl(
             *("wait", "-n", self.service.namespace, f"splitjob/{name}"),
-            *(f"--for=condition={condition}", f"--timeout={seconds:.0f}s"),
+            *(f"--for=condition={condition}", timeout(seconds)),
         )
 
     def wait_for_phase(self, name: str, phase: str, seconds: float = PATIENCE) -> None:
         self.cluster.kubectl(
             *("wait", "-n", self.service.namespace, f"splitjob/{name}"),
-            *(f"--for=jsonpath={{.status.phase}}={phase}", f"--timeout={seconds:.0f}s"),
+            *(f"--for=jsonpath={{.status.phase}}={phase}", timeout(seconds)),
         )
 
     def final(self, name: str) -> dict[str, Any]:

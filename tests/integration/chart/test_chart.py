@@ -12,7 +12,7 @@ import pytest
 import yaml
 from tests.support import chart
 from tests.support.chart import CHART, NEEDED, OWN_REGISTRY, RELEASE, Manifest, Render, apply, one
-from tests.support.waiting import eventually
+from tests.support.waiting import eventually, timeout
 
 from splitjob.resource import API_VERSION, KIND, PLURAL, Attempt
 from splitjob_local.cluster.kubectl import KubectlClient, KubectlError
@@ -348,7 +348,7 @@ def test_upgrade_and_uninstall(own_cluster: KubectlClient, tmp_path: Path) -> No
     deployment = f"deployment/{RELEASE}-track-tree-audio-api"
     said = release(own_cluster, "install")
     assert "kubectl --namespace audio get splitjobs" in said
-    own_cluster.kubectl("wait", "--for=condition=Established", definition, "--timeout=20s")
+    own_cluster.kubectl("wait", "--for=condition=Established", definition, timeout(20))
     own_cluster.kubectl("create", "-n", "audio", "-f", "-", text=yaml.safe_dump(SPLITJOB))
     before = own_cluster.get(deployment, "-n", "audio")
     splitjob = own_cluster.get(PLURAL, "one", "-n", "audio")

@@ -10,6 +10,7 @@ import pytest
 import yaml
 from tests.support.chart import CHART, LOCAL
 from tests.support.chart_tools import HELM3, find_tool
+from tests.support.waiting import timeout
 
 from splitjob.resource import API_VERSION, KIND, PLURAL
 from splitjob_local.cluster.kubectl import KubectlClient, KubectlError
@@ -18,7 +19,7 @@ from splitjob_local.programs.gobuild import GoBuildError
 
 RELEASE = "demo"
 DEFINITION = f"customresourcedefinition/{PLURAL}.audio.track-tree.com"
-WAIT = ("--wait", "--timeout=110s")
+WAIT = ("--wait", timeout(110))
 KINDS = (
     "deployments,services,configmaps,secrets,serviceaccounts,roles,rolebindings,networkpolicies,"
     "poddisruptionbudgets,horizontalpodautoscalers,ingresses,jobs,pods,clusterroles,"
@@ -125,7 +126,7 @@ def test_helm_test_says_what_it_found_and_leaves_nothing(
     run(helm4, "install", RELEASE, *values, *WAIT)
     (address,) = local.service.api_urls()
     run(helm4, "upgrade", RELEASE, *values, f"--set=tests.address={address}")
-    said = run(helm4, "test", RELEASE, "--timeout=60s")
+    said = run(helm4, "test", RELEASE, timeout(60))
     assert re.search(r"Phase: +Succeeded", said)
     names = helm4.kubectl("get", "pods", "-n", "audio", "-o", "name")
     assert f"{RELEASE}-track-tree-audio-test" not in names
@@ -185,7 +186,7 @@ def test_what_was_kept_is_taken_over(helm4: KubectlClient, values: tuple[str, ..
         },
     }
     run(helm4, "install", RELEASE, *values)
-    helm4.kubectl("wait", "--for=condition=Established", DEFINITION, "--timeout=20s")
+    helm4.kubectl("wait", "--for=condition=Established", DEFINITION, timeout(20))
     helm4.kubectl("create", "-n", "audio", "-f", "-", text=yaml.safe_dump(splitjob))
     uid = helm4.get(PLURAL, "kept", "-n", "audio")["metadata"]["uid"]
     run(helm4, "uninstall", RELEASE, "--wait")

@@ -14,7 +14,7 @@ import httpx
 import psutil
 import pytest
 from botocore.config import Config
-from tests.support.waiting import eventually
+from tests.support.waiting import eventually, timeout
 
 from splitjob_local.cluster.kubectl import KubectlClient, KubectlError
 from splitjob_local.cluster.local_cluster import LocalCluster
@@ -63,7 +63,7 @@ def test_the_garbage_collector_follows_owners(cluster: LocalCluster, namespace: 
 
     cluster.kubectl("delete", "configmap", "owner", "-n", namespace)
 
-    cluster.kubectl("wait", "-n", namespace, "--for=delete", "configmap/owned", "--timeout=20s")
+    cluster.kubectl("wait", "-n", namespace, "--for=delete", "configmap/owned", timeout(20))
 
 
 def test_the_api_server_comes_back_with_its_data(cluster: LocalCluster, namespace: str) -> None:

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 import yaml
 from tests.support.operator_harness import Site, site
-from tests.support.waiting import eventually
+from tests.support.waiting import eventually, timeout
 from tests.support.web import answer
 
 from splitjob_local.cluster.local_cluster import LocalCluster
@@ -308,7 +308,7 @@ def test_a_namespace_goes_also_without_the_operator(here: Site) -> None:
     name = here.ask("sleep 60")
     here.running(name)
     operator.kill()
-    here.cluster.kubectl("delete", "namespace", here.namespace, "--timeout=40s")
+    here.cluster.kubectl("delete", "namespace", here.namespace, timeout(40))
     assert here.receiver.heard == []
 
 

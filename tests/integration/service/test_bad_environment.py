@@ -19,7 +19,7 @@ from tests.conftest import say
 from tests.support.accounts import account, grant
 from tests.support.api_harness import TOKEN, Api, body, launched
 from tests.support.operator_harness import Operator, Site, site
-from tests.support.waiting import eventually
+from tests.support.waiting import eventually, timeout
 
 import splitjob_api.kubernetes
 from splitjob.crd import custom_resource_definition
@@ -49,7 +49,7 @@ def define(cluster: LocalCluster, *without: str) -> None:
     for field in without:
         del version["schema"]["openAPIV3Schema"]["properties"]["status"]["properties"][field]
     cluster.kubectl("apply", "--server-side", "-f", "-", text=yaml.safe_dump(definition))
-    cluster.kubectl("wait", "--for=condition=Established", f"crd/{CRD}", "--timeout=20s")
+    cluster.kubectl("wait", "--for=condition=Established", f"crd/{CRD}", timeout(20))
 
 
 @dataclass
@@ -211,7 +211,7 @@ def test_the_definition_is_removed_while_they_run(bare: LocalCluster, pair: Pair
     """With it all SplitJobs are gone; what is left waits for the next ones."""
     define(bare)
     eventually(pair.is_ready)
-    bare.kubectl("delete", f"crd/{CRD}", "--timeout=30s")
+    bare.kubectl("delete", f"crd/{CRD}", timeout(30))
     eventually(lambda: pair.is_unready_with("CrdMissing", CRD))
     time.sleep(5)
     assert pair.alive()

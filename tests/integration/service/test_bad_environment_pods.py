@@ -17,7 +17,7 @@ import yaml
 from tests.support.chart import CHART, LOCAL
 from tests.support.operator_harness import TOKEN, WORKER, Site, site
 from tests.support.ports import free_port
-from tests.support.waiting import eventually
+from tests.support.waiting import eventually, timeout
 
 from splitjob_kube.preconditions import INSTALLATION_CONFIGMAP
 from splitjob_local.cluster.kubectl import KubectlError
@@ -245,7 +245,7 @@ def test_a_namespace_with_quota_limits_and_pod_security(release: Release) -> Non
     (pod,) = release.pods("api")
     assert pod["spec"]["containers"][0]["resources"]["limits"]["cpu"] == "1", "of the LimitRange"
     release.command("upgrade", RELEASE, f"--set=tests.address={address(pod)}")
-    tested = place.cluster.helm("test", RELEASE, f"--namespace={place.namespace}", "--timeout=60s")
+    tested = place.cluster.helm("test", RELEASE, f"--namespace={place.namespace}", timeout(60))
     assert "Succeeded" in tested
     name = place.ask("complete")
     assert place.told(name).body["status"] == "completed"
