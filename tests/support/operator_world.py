@@ -1,336 +1,352 @@
-"""A world for `reconcile` to be tried in: one SplitJob, its Jobs and pods, a bucket, a receiver.
+"""A world for the operator to be tried in: one name, its SplitJobs, Jobs, pods, bucket, receiver.
 
-It plays the API server (resource versions, uids), the Job controller, the kubelet, workers that go
-on although nobody hears them, and an operator that crashes after any of its writes. Nothing here
-decides anything: what is tested is the real `reconcile`.
+It plays all who act beside the operator: Job controller, kubelet, garbage collector, workers that
+go on although nobody hears them, and people. What the operator does is done by the operator itself
+(`operator_process`); the world only lets its processes run, stand still and die.
 """
 
-from dataclasses import dataclass, field, replace
-from datetime import datetime, timedelta
+import base64
+from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any
 
-from tests.support.operator_samples import NAME, NOW, UID, completed_report, settings, splitjob
+from tests.support.fake_api_server import FakeApiServer, is_deleting, is_finished
+from tests.support.fake_ports import Bucket, FakeBucketService, FakeKubernetes, Receiver
+from tests.support.faults import Call, Fault, asserted
+from tests.support.operator_contract import Record
+from tests.support.operator_process import OperatorProcess, Surroundings
+from tests.support.operator_samples import NAME, NOW, completed_report, raw_splitjob, stamp
 
-from splitjob import conditions
-from splitjob.conditions import ConditionType
-from splitjob.resource import KIND, SplitJobStatus
-from splitjob.result import Manifest
-from splitjob.webhook import DeliveryOutcome
-from splitjob_operator.core import outbox
-from splitjob_operator.core.lookups import (
-    CheckRequest,
-    ClaimTombstone,
-    Lookup,
-    LookupResults,
-    ManifestLookup,
-    ManifestState,
-    ReadJobWarning,
-    ReadManifest,
-)
-from splitjob_operator.core.manifest import classify, tombstone
-from splitjob_operator.core.observed import (
-    DeliveryReport,
-    KubeJob,
-    KubePod,
-    Observed,
-    QueueDecision,
-    SplitJob,
-)
-from splitjob_operator.core.plan import (
-    Action,
-    CreateJob,
-    DeleteForeignManifest,
-    DeleteJob,
-    DeletePod,
-    DeleteSplitJob,
-    Deliver,
-    OwnSecret,
-    Plan,
-)
-from splitjob_operator.core.reconcile import reconcile
+from splitjob import workload
+from splitjob.intent import intent_of
+from splitjob.resource import LABEL_ATTEMPT, LABEL_SPLITJOB, SECRET_TYPE, Request
+from splitjob.result import Manifest, ProgressLine, storage_prefix
+from splitjob_operator.core.lookups import ManifestState
+from splitjob_operator.core.manifest import classify, key_of
+from splitjob_operator.core.observed import SplitJob
 from splitjob_operator.core.settings import Settings
-from splitjob_operator.core.status_json import dump_status
 
-MAX_LOOKUPS = 6
+Json = dict[str, Any]
+PREFIX = storage_prefix("", "v1", NAME)
+KEY = key_of(PREFIX)
+NODE = "node-1"
+WEBHOOK = {"url": "https://hooks.example.com/x", "secretKey": "webhook"}
+REQUEST = Request.model_validate(raw_splitjob(webhook=WEBHOOK)["spec"]["request"])
 
 
-@dataclass
+@dataclass(frozen=True)
+class WorkerEnd:
+    """How the process of a worker ends, as its kubelet tells it."""
+
+    exit_code: int
+    message: str = ""
+    reason: str = ""
+    disruption: str = ""
+
+
+COMPLETED = WorkerEnd(0, completed_report().encode().decode())
+COMPLETED_AND_TOLD = WorkerEnd(0, completed_report(delivered=True).encode().decode())
+
+
 class World:
-    """Everything outside `reconcile`.
+    """Everything outside the operator, and its processes.
+
+    Args:
+        settings: the installation's.
 
     Attributes:
-        bucket: what stands in the manifest's place.
-        workers: pods whose process runs, heard or not, by name.
-        sent: the final events a receiver got: webhook-id and event.
-        away: whether the storage is unreachable.
-        delivery: what came of the last delivery, as long as the operator knows it alone.
-        looked_in_vain: whether a verdict had to be given without the bucket.
+        workers: the uid of whose SplitJob each worker works for, by pod; heard or not.
+        accepted: the uids of the SplitJobs so far.
+        forgotten: those that people have deleted: nothing is promised about them.
+        faults: accidents that wait for the operator.
+        operator: the process that works; None: it has died.
+        stopped: processes that stand still before a call, or have just gone on.
     """
 
-    settings: Settings = field(default_factory=settings)
-    now: datetime = NOW
-    view: SplitJob = field(default_factory=splitjob)
-    version: int = 7
-    jobs: dict[str, KubeJob] = field(default_factory=dict)
-    pods: dict[str, KubePod] = field(default_factory=dict)
-    workers: set[str] = field(default_factory=set)
-    bucket: Manifest | None = None
-    sent: list[tuple[str, str]] = field(default_factory=list)
-    receiver_works: bool = True
-    delivery: DeliveryReport | None = None
-    away: bool = False
-    looked_in_vain: bool = False
-    may_start: bool = True
-    lost_nodes: dict[str, datetime] = field(default_factory=dict)
-    uids: int = 0
-    created: list[str] = field(default_factory=list)
-    gone: bool = False
-
-    # What the tests ask
-
-    @property
-    def status(self) -> SplitJobStatus:
-        return self.view.status
-
-    @property
-    def verdict(self) -> tuple[str, str] | None:
-        found = conditions.find(self.status.conditions, ConditionType.SUCCEEDED)
-        return (found.status, found.reason) if found and found.status != "Unknown" else None
-
-    @property
-    def live_jobs(self) -> list[str]:
-        """Jobs that have, or may yet get, a pod that runs."""
-        return [
-            name
-            for name, job in self.jobs.items()
-            if not job.finished
-            and not (job.deleting and not self._alive_pods(job))
-            and (self._alive_pods(job) or not self.pods_of(job))
-        ]
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.around = Surroundings(NOW)
+        self.server = FakeApiServer(self.around.clock)
+        self.bucket = Bucket()
+        self.record = Record(self.server, self.stored, settings.storage_patience_seconds)
+        self.receiver = Receiver(self.record)
+        self.workers: dict[str, str] = {}
+        self.had_pod: set[str] = set()
+        self._works_for: dict[str, str] = {}
+        self.accepted: list[str] = []
+        self.forgotten: set[str] = set()
+        self.faults: dict[Call, Fault] = {}
+        self.operator: OperatorProcess | None = None
+        self.stopped: list[OperatorProcess] = []
 
     # The operator
 
-    def observe(self) -> Observed:
-        return Observed(
-            splitjob=self.view,
-            jobs=tuple(self.jobs.values()),
-            pods=tuple(self.pods.values()),
-            lost_nodes=dict(self.lost_nodes),
-            queue_decision=QueueDecision(may_start=self.may_start, position=1),
-            delivery=self.delivery,
+    def look(self, changes_behind: int = 0) -> None:
+        """Let the operator look at the SplitJob; where it has died, a new process does."""
+        operator = self._running_operator()
+        operator.port.behind = changes_behind
+        lives = operator.look(NAME, self.faults)
+        operator.port.behind = 0
+        self._after(operator, lives=lives)
+
+    def catch_up(self) -> None:
+        """Let the operator list everything and do what is due, nothing else."""
+        operator = self._running_operator()
+        self._after(operator, lives=operator.catch_up())
+
+    def go_on(self, number: int) -> None:
+        """Let a process go on that stands still."""
+        operator = self.stopped.pop(number)
+        if operator.go_on():
+            if operator.stopped:
+                self.stopped.append(operator)
+            else:
+                operator.kill()  # it learns that it is not the leader any more
+
+    def seconds_until_due(self) -> float:
+        """Return how long the operator waits; where it waits for nothing, until the next resync."""
+        due = self._running_operator().queue.next_due
+        wait = (due - self.around.now).total_seconds() if due else self.settings.resync_seconds
+        return max(wait, 1.0)
+
+    def kill_operator(self) -> None:
+        """SIGKILL: what it knew alone is lost."""
+        if self.operator:
+            self.operator.kill()
+            self.operator = None
+
+    def close(self) -> None:
+        """End all processes."""
+        self.kill_operator()
+        for operator in self.stopped:
+            operator.kill()
+        self.stopped.clear()
+
+    def _running_operator(self) -> OperatorProcess:
+        if self.operator is None:
+            self.operator = OperatorProcess(
+                self.settings,
+                self.around,
+                lambda gate: FakeKubernetes(self.server, gate, self.record),
+                lambda gate: FakeBucketService(self.bucket, gate),
+                self.receiver,
+                lambda: self.server.touch("SplitJob", NAME),
+            )
+        return self.operator
+
+    def _after(self, operator: OperatorProcess, *, lives: bool) -> None:
+        if not lives:
+            self.operator = None
+        elif operator.stopped:
+            self.stopped.append(operator)
+            self.operator = None
+
+    # People, and the API
+
+    @property
+    def splitjob(self) -> Json | None:
+        return self.server.find("SplitJob", NAME)
+
+    @property
+    def status(self) -> Json:
+        found: Json = (self.splitjob or {}).get("status") or {}
+        return found
+
+    def submit(self) -> None:
+        """Write Secret and SplitJob, as the API does."""
+        secret = f"urls-{len(self.accepted)}"
+        url = base64.b64encode(b"https://hooks.example.com/x?key=1").decode()
+        self.server.create(
+            "Secret", {"metadata": {"name": secret}, "type": SECRET_TYPE, "data": {"webhook": url}}
         )
-
-    def plan(self, seen: Observed) -> Plan:
-        for _ in range(MAX_LOOKUPS):
-            plan = reconcile(seen, self.settings, self.now)
-            if plan.lookup is None:
-                return plan
-            seen = replace(seen, lookups=self._answer(plan.lookup, seen))
-        raise AssertionError("reconcile keeps asking")
-
-    def carry_out(self, seen: Observed, plan: Plan, crash_after: int | None = None) -> None:
-        """Do what a plan says; a crash comes after so many of its steps."""
-        steps: list[Action | SplitJobStatus] = [*plan.before]
-        if plan.status is not None and (
-            plan.creates_job or dump_status(plan.status) != dump_status(seen.splitjob.status)
-        ):
-            steps.append(plan.status)
-        steps.extend(plan.after)
-        for done, step in enumerate(steps):
-            if crash_after is not None and done >= crash_after:
-                return
-            if isinstance(step, SplitJobStatus):
-                if seen.splitjob.resource_version != self.view.resource_version:
-                    return  # Conflict
-                self._write(step)
-            elif not self._do(step):
-                return
-
-    def step(self, crash_after: int | None = None) -> Plan:
-        seen = self.observe()
-        plan = self.plan(seen)
-        self.carry_out(seen, plan, crash_after)
-        if crash_after is not None or self.delivery is seen.delivery:
-            self.delivery = None  # lost with the process, or written
-        return plan
+        raw = raw_splitjob(secretName=secret, webhook=WEBHOOK)
+        metadata = {"name": NAME, "namespace": "ns"}
+        made = self.server.create("SplitJob", {**raw, "metadata": metadata})
+        self.accepted.append(made["metadata"]["uid"])
 
     def change_spec(self, **changed: Any) -> None:
-        if self.view.spec:
-            spec = self.view.spec.model_copy(update=changed)
-            self._touch(replace(self.view, spec=spec, generation=self.view.generation + 1))
+        if self.splitjob:
+            spec = {**self.splitjob["spec"], **changed}
+            self.server.update("SplitJob", NAME, spec=spec)
+            generation = self.splitjob["metadata"]["generation"] + 1
+            self.server.update_metadata("SplitJob", NAME, generation=generation)
 
-    # The Job controller, the kubelet, the workers
+    def forget(self, *, foreground: bool) -> None:
+        """Somebody deletes the SplitJob."""
+        if self.splitjob:
+            uid = self.splitjob["metadata"]["uid"]
+            self.forgotten.add(uid)
+            self.server.delete("SplitJob", NAME, uid, foreground=foreground)
 
-    def give_pod(self, job: KubeJob) -> None:
-        """The Job controller makes the one pod of a Job."""
-        self.uids += 1
-        name = f"{job.name}-{self.uids}"
-        self.pods[name] = KubePod(
-            name=name,
-            uid=str(self.uids),
-            job_uid=job.uid,
-            node="node-1",
-            scheduled_at=self.now,
+    def count(self) -> None:
+        """The totals include the job."""
+        if self.status.get("finishedAt"):
+            self.server.update("SplitJob", NAME, status={**self.status, "counted": True})
+
+    # The Job controller
+
+    def jobs_without_pod(self) -> list[Json]:
+        return [job for job in self.server.all("Job") if self._wants_pod(job)]
+
+    def _wants_pod(self, job: Json) -> bool:
+        had_one = job["metadata"]["uid"] in self.had_pod
+        return not (had_one or is_finished(job) or is_deleting(job))
+
+    def give_pod(self, job: Json) -> None:
+        """Make the one pod of a Job."""
+        metadata = job["metadata"]
+        self.had_pod.add(metadata["uid"])
+        name = f"{metadata['name']}-{len(self.had_pod)}"
+        self._works_for[name] = metadata["ownerReferences"][0]["uid"]
+        owner = {"kind": "Job", "name": metadata["name"], "uid": metadata["uid"]}
+        labels = {key: metadata["labels"][key] for key in (LABEL_SPLITJOB, LABEL_ATTEMPT)}
+        scheduled = {"type": "PodScheduled", "status": "True", "lastTransitionTime": self._stamp()}
+        self.server.create(
+            "Pod",
+            {
+                "metadata": {
+                    "name": name,
+                    "labels": labels,
+                    "ownerReferences": [{**owner, "controller": True}],
+                },
+                "spec": {"nodeName": NODE},
+                "status": {"phase": "Pending", "conditions": [scheduled]},
+            },
+        )
+
+    def judge_jobs(self) -> None:
+        """Finish the Jobs whose pod has ended, or vanished."""
+        for job in self.server.all("Job"):
+            uid = job["metadata"]["uid"]
+            pods = self.server.children("Pod", uid)
+            if is_finished(job) or uid not in self.had_pod or not all(map(is_over, pods)):
+                continue
+            good = bool(pods) and all(pod["status"]["phase"] == "Succeeded" for pod in pods)
+            reason = "" if good else "PodFailurePolicy" if pods else "BackoffLimitExceeded"
+            verdict = {"type": "Complete" if good else "Failed", "status": "True", "reason": reason}
+            self.server.update("Job", job["metadata"]["name"], status={"conditions": [verdict]})
+
+    # Kubelet and workers
+
+    def pods(self, phase: str) -> list[str]:
+        return sorted(
+            pod["metadata"]["name"]
+            for pod in self.server.all("Pod")
+            if pod["status"]["phase"] == phase
         )
 
     def start_worker(self, name: str) -> None:
-        self.pods[name] = replace(self.pods[name], phase="Running", started_at=self.now)
-        self.workers.add(name)
+        pod = self.server.get("Pod", name)
+        if is_deleting(pod):
+            return
+        running = {"running": {"startedAt": self._stamp()}}
+        self._set_container(pod, "Running", running)
+        self.workers[name] = self._works_for[name]
 
-    def end_worker(self, name: str, ended: KubePod) -> None:
-        """A worker ends as another pod did, and its kubelet says so."""
-        self.workers.discard(name)
-        pod = self.pods[name]
-        self.pods[name] = replace(
-            pod,
-            phase=ended.phase,
-            terminated=ended.terminated,
-            disruption=ended.disruption,
-            started_at=pod.started_at or self.now,
+    def end_worker(self, name: str, end: WorkerEnd) -> None:
+        """The process of a pod ends, and its kubelet says how."""
+        del self.workers[name]
+        pod = self.server.get("Pod", name)
+        started = pod["status"]["containerStatuses"][0]["state"]["running"]["startedAt"]
+        terminated = {
+            "exitCode": end.exit_code,
+            "reason": end.reason or ("Error" if end.exit_code else "Completed"),
+            "message": end.message,
+            "startedAt": started,
+            "finishedAt": self._stamp(),
+        }
+        phase = "Failed" if end.exit_code else "Succeeded"
+        self._set_container(pod, phase, {"terminated": terminated}, end.disruption)
+
+    def complete_work(self, name: str) -> bool:
+        """A worker has its stems in the bucket and writes the manifest, unless one stands there.
+
+        Returns:
+            Whether it is this worker's manifest that stands there now.
+        """
+        uid = self.workers[name]
+        manifest = Manifest(
+            job_id=NAME,
+            job_uid=uid,
+            version_id="v1",
+            attempt=len(self.record.created),
+            intent=intent_of(REQUEST),
+            status="completed",
+            result=completed_report().result(REQUEST, "stems", PREFIX),
         )
-        self.settle_deletions()
+        body = manifest.model_dump_json(by_alias=True, exclude_none=True).encode()
+        return self.bucket.put_if_absent(KEY, body)
 
-    def complete_work(self) -> bool:
-        """A worker has its stems in the bucket and writes the manifest, unless one stands there."""
-        if self.bucket is not None:
-            return False
-        spec = self.view.spec
-        result = completed_report().result(spec.request, "stems", "v1/x") if spec else None
-        self.bucket = Manifest(
-            job_id=NAME, job_uid=UID, version_id="v1", status="completed", result=result
-        )
-        return True
-
-    def fail_jobs(self) -> None:
-        """The Job controller fails the Jobs whose pod ended badly, or vanished."""
-        for name, job in self.jobs.items():
-            pods = self.pods_of(job)
-            if pods and all(pod.stopped for pod in pods):
-                good = all(pod.phase == "Succeeded" for pod in pods)
-                self.jobs[name] = (
-                    replace(job, complete=True)
-                    if good
-                    else replace(job, failed_reason="PodFailurePolicy")
-                )
+    def tell_completed(self, name: str) -> bool:
+        """A worker tells the receiver; return whether it was heard, and answered so."""
+        if self.receiver.hears:
+            with asserted():
+                self.record.worker_told(self.workers[name])
+        return self.receiver.hears and self.receiver.answer.delivered
 
     def lose_pod(self, name: str) -> None:
         """A pod object vanishes; its process may run on, unheard."""
-        pod = self.pods.pop(name)
-        for key, job in self.jobs.items():
-            if job.uid == pod.job_uid and not job.finished:
-                self.jobs[key] = replace(job, failed_reason="BackoffLimitExceeded")
-        self.settle_deletions()
+        self.server.delete("Pod", name, self.server.get("Pod", name)["metadata"]["uid"], force=True)
 
-    def delete_job(self, name: str) -> None:
-        """A Job is deleted, with its pods in the foreground."""
-        job = self.jobs[name]
-        self.jobs[name] = replace(job, deleting=True)
-        for pod in self.pods_of(job):
-            if not pod.deleting_since:
-                self.pods[pod.name] = replace(pod, deleting_since=self.now + timedelta(seconds=30))
-        self.settle_deletions()
+    def progress(self, name: str, percent: int) -> None:
+        before = self.around.progress.get(name)
+        percent = max(percent, before.percent if before else 0)
+        self.around.progress[name] = ProgressLine(stage="separate", percent=percent)
 
-    def settle_deletions(self) -> None:
-        """What is being deleted goes once nothing of it runs."""
-        for name, job in list(self.jobs.items()):
-            if not job.deleting:
-                continue
-            for pod in self.pods_of(job):
-                if pod.stopped or pod.started_at is None:
-                    del self.pods[pod.name]
-            if not self.pods_of(job):
-                del self.jobs[name]
+    def _set_container(self, pod: Json, phase: str, state: Json, disruption: str = "") -> None:
+        conditions = [c for c in pod["status"]["conditions"] if c["type"] == "PodScheduled"]
+        if disruption:
+            target = {"type": "DisruptionTarget", "status": "True", "reason": disruption}
+            conditions.append(target)
+        status = {
+            "phase": phase,
+            "conditions": conditions,
+            "containerStatuses": [{"name": workload.CONTAINER, "state": state}],
+        }
+        self.server.update("Pod", pod["metadata"]["name"], status=status)
 
-    # Inside
+    # The bucket
 
-    def pods_of(self, job: KubeJob) -> list[KubePod]:
-        return [pod for pod in self.pods.values() if pod.job_uid == job.uid]
+    def stored(self, splitjob: SplitJob) -> ManifestState:
+        """Return what stands in the manifest's place, as a SplitJob is to read it."""
+        body = self.bucket.objects.get(KEY)
+        if body is None:
+            return ManifestState.ABSENT
+        return classify(Manifest.model_validate_json(body), splitjob.uid, REQUEST).state
 
-    def _alive_pods(self, job: KubeJob) -> list[KubePod]:
-        return [pod for pod in self.pods_of(job) if not pod.stopped]
+    def leave_foreign_manifest(self) -> None:
+        """A former job of the same name, with another request, has left its manifest."""
+        manifest = Manifest(job_id=NAME, job_uid="other", version_id="v1", status="failed")
+        self.bucket.objects[KEY] = manifest.model_dump_json(by_alias=True).encode()
 
-    def _touch(self, view: SplitJob) -> None:
-        self.version += 1
-        self.view = replace(view, resource_version=str(self.version))
+    # What the tests ask
 
-    def _write(self, status: SplitJobStatus) -> None:
-        read_back = SplitJobStatus.model_validate(dump_status(status))
-        self._touch(replace(self.view, status=read_back))
+    def attempts_at_once(self) -> dict[str, set[str]]:
+        """Return the Jobs of each SplitJob that have, or may yet get, a pod that runs."""
+        found: dict[str, set[str]] = {uid: set() for uid in self.accepted}
+        for job in self.server.all("Job"):
+            uid = job["metadata"]["uid"]
+            pods = [pod for pod in self.server.children("Pod", uid) if not is_over(pod)]
+            if (
+                uid not in self.record.late
+                and not is_finished(job)
+                and (pods or self._wants_pod(job))
+            ):
+                found[job["metadata"]["ownerReferences"][0]["uid"]].add(uid)
+        for name, splitjob in self.workers.items():
+            pod = self.server.find("Pod", name)
+            uid = pod["metadata"]["ownerReferences"][0]["uid"] if pod else None
+            if uid and uid not in self.record.late:
+                found[splitjob].add(uid)
+        return found
 
-    def _answer(self, question: Lookup, seen: Observed) -> LookupResults:
-        answers = seen.lookups
-        match question:
-            case CheckRequest():
-                return replace(answers, checked=True)
-            case ReadManifest():
-                return replace(answers, manifest=self._look())
-            case ClaimTombstone():
-                return replace(answers, claim=self._claim(question, seen))
-            case ReadJobWarning():
-                return replace(answers, job_warning="")
+    def pass_time(self, seconds: float) -> None:
+        self.around.now += timedelta(seconds=seconds)
 
-    def _look(self) -> ManifestLookup:
-        if self.away:
-            return ManifestLookup(ManifestState.UNREACHABLE)
-        if self.bucket is None:
-            return ManifestLookup(ManifestState.ABSENT)
-        return self._classified()
+    def _stamp(self) -> str:
+        return stamp(self.around.now)
 
-    def _classified(self) -> ManifestLookup:
-        spec = self.view.spec
-        assert self.bucket
-        assert spec
-        return classify(self.bucket, UID, spec.request)
 
-    def _claim(self, wanted: ClaimTombstone, seen: Observed) -> ManifestLookup:
-        if self.away:
-            self.looked_in_vain = True
-            return ManifestLookup(ManifestState.UNREACHABLE)
-        if self.bucket is None or self._classified().state is ManifestState.FOREIGN:
-            request = seen.splitjob.spec.request if seen.splitjob.spec else None
-            assert request
-            self.bucket = tombstone(seen.splitjob, request, 1, wanted)
-        return self._classified()
-
-    def _do(self, action: Action) -> bool:  # noqa: C901 - one case an action
-        match action:
-            case CreateJob(attempt):
-                return self._create_job(attempt.job_name)
-            case DeleteJob(name, uid, _):
-                if name in self.jobs and self.jobs[name].uid == uid:
-                    self.delete_job(name)
-            case DeletePod(name, uid, force):
-                if name in self.pods and self.pods[name].uid == uid and force:
-                    self.lose_pod(name)  # the process may run on: nobody could ask it
-            case DeleteForeignManifest():
-                if self.bucket and self._classified().state is ManifestState.FOREIGN:
-                    self.bucket = None
-            case Deliver():
-                self._deliver()
-            case DeleteSplitJob():
-                self.gone = True
-            case OwnSecret():
-                pass
-        return True
-
-    def _create_job(self, name: str) -> bool:
-        assert name in {a.job_name for a in self.status.attempts}, "not in the status yet"
-        if name in self.jobs:
-            return self.jobs[name].owner_uid == UID
-        self.uids += 1
-        self.created.append(name)
-        self.jobs[name] = KubeJob(
-            name=name, uid=f"job-{self.uids}", owner_kind=KIND, owner_uid=UID, created_at=self.now
-        )
-        return True
-
-    def _deliver(self) -> None:
-        hook = self.status.webhook
-        if hook is None or not outbox.due(hook, self.now):
-            return
-        if self.receiver_works:
-            self.sent.append((hook.event_id, hook.event))
-            outcome = DeliveryOutcome(delivered=True, status=200)
-        else:
-            outcome = DeliveryOutcome(delivered=False, status=500, error="500")
-        self.delivery = DeliveryReport(UID, hook.attempts, hook.redeliveries, outcome, 0.5)
+def is_over(pod: Json) -> bool:
+    """Whether the container of a pod can do nothing any more."""
+    return pod["status"]["phase"] in {"Succeeded", "Failed"}

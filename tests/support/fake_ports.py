@@ -1,0 +1,203 @@
+"""The ways out of one operator process, each call through its gate: cluster, bucket, receiver."""
+
+import json
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, TypeVar
+
+from tests.support.fake_api_server import FakeApiServer, found_in, labelled, list_in
+from tests.support.faults import CallGate, Violation
+from tests.support.operator_contract import Record
+
+from splitjob.resource import LABEL_SPLITJOB, SECRET_TYPE
+from splitjob.webhook import DeliveryOutcome
+from splitjob_io.storage import StorageError
+from splitjob_kube.errors import UnreachableError
+
+Json = dict[str, Any]
+Result = TypeVar("Result")
+
+
+class FakeKubernetes:
+    """One process's way to the API server: the port, and what the resync reads beside it.
+
+    Reads may come from a cache that is some changes behind. It is behind as a whole, as an API
+    server's is: no answer is older than the one before.
+
+    Args:
+        server: what everybody writes to.
+        gate: what the process's calls pass.
+        record: is told of every status and Job that is written.
+    """
+
+    def __init__(self, server: FakeApiServer, gate: CallGate, record: Record) -> None:
+        self._server = server
+        self._gate = gate
+        self._record = record
+        self.behind = 0
+
+    def _call(self, name: str, take_effect: Callable[[], Result]) -> Result:
+        return self._gate.call(name, take_effect, lambda call: UnreachableError(f"cannot {call}"))
+
+    def _read(self, name: str, kind: str, key: str) -> Json:
+        view = self._server.as_of(self.behind)
+        return self._call(name, lambda: found_in(view, kind, key))
+
+    def _list(self, name: str, kind: str, splitjob: str | None) -> Iterator[Json]:
+        view = self._server.as_of(self.behind)
+        return self._call(name, lambda: labelled(list_in(view, kind), LABEL_SPLITJOB, splitjob))
+
+    def splitjob(self, name: str) -> Json:
+        return self._read("splitjob", "SplitJob", name)
+
+    def splitjobs(self) -> Iterator[Json]:
+        return iter(list_in(self._server.as_of(self.behind), "SplitJob"))
+
+    def jobs(self, splitjob: str | None = None) -> Iterator[Json]:
+        return self._list("jobs", "Job", splitjob)
+
+    def pods(self, splitjob: str | None = None) -> Iterator[Json]:
+        return self._list("pods", "Pod", splitjob)
+
+    def job(self, name: str) -> Json:
+        return self._read("job", "Job", name)
+
+    def secret(self, name: str) -> Json:
+        return self._read("secret", "Secret", name)
+
+    def source_secrets(self) -> Iterator[Json]:
+        found = list_in(self._server.as_of(self.behind), "Secret")
+        return iter([secret for secret in found if secret["type"] == SECRET_TYPE])
+
+    def warnings(self, _kind: str, _name: str) -> list[Json]:
+        return self._call("warnings", list)
+
+    def write_status(self, seen: Mapping[str, Any], status: Json) -> Json:
+        def write() -> Json:
+            before = self._server.find("SplitJob", seen["metadata"]["name"])
+            after = self._server.replace("SplitJob", seen, status=status)
+            self._gate.status_written()
+            self._record.status_written(before or {}, after)
+            return after
+
+        return self._call("write_status", write)
+
+    def create_job(self, manifest: Json) -> Json:
+        def create() -> Json:
+            job = self._server.create("Job", manifest)
+            self._record.job_created(job, late=self._gate.out_of_date)
+            return job
+
+        return self._call("create_job", create)
+
+    def create_network_policy(self, manifest: Json) -> None:
+        self._call("create_network_policy", lambda: self._server.create("NetworkPolicy", manifest))
+
+    def create_event(self, _event: Json) -> None:
+        self._call("create_event", lambda: None)
+
+    def own_secret(self, secret: Mapping[str, Any], owner: Json) -> None:
+        owners = [*secret["metadata"].get("ownerReferences", []), owner]
+        metadata = {**secret["metadata"], "ownerReferences": owners}
+        self._call("own_secret", lambda: self._server.replace("Secret", secret, metadata=metadata))
+
+    def delete_job(self, name: str, uid: str, propagation: str) -> None:
+        foreground = propagation == "Foreground"
+        self._call(
+            "delete_job", lambda: self._server.delete("Job", name, uid, foreground=foreground)
+        )
+
+    def delete_pod(self, name: str, uid: str, *, force: bool) -> None:
+        self._call("delete_pod", lambda: self._server.delete("Pod", name, uid, force=force))
+
+    def delete_splitjob(self, name: str, uid: str) -> None:
+        self._call("delete_splitjob", lambda: self._server.delete("SplitJob", name, uid))
+
+    def delete_secret(self, name: str, uid: str) -> None:
+        self._call("delete_secret", lambda: self._server.delete("Secret", name, uid))
+
+
+class Bucket:
+    """The objects, by key; `away`: whether nobody reaches them."""
+
+    def __init__(self) -> None:
+        self.objects: dict[str, bytes] = {}
+        self.away = False
+
+    def put_if_absent(self, key: str, body: bytes) -> bool:
+        return self.objects.setdefault(key, body) == body
+
+
+class FakeBucketService:
+    """One process's way to the bucket: what `ManifestStore` uses of `S3Service`."""
+
+    def __init__(self, bucket: Bucket, gate: CallGate) -> None:
+        self._bucket = bucket
+        self._gate = gate
+
+    def url(self, key: str) -> str:
+        return f"s3://stems/{key}"
+
+    def get_json(self, key: str) -> Json | None:
+        def get() -> Json | None:
+            body = self._bucket.objects.get(key)
+            return None if body is None else dict(json.loads(body))
+
+        return self._call("get_json", get)
+
+    def put_if_absent(self, key: str, body: bytes) -> bool:
+        return self._call("put_if_absent", lambda: self._bucket.put_if_absent(key, body))
+
+    def delete_file(self, key: str) -> bool:
+        self._call("delete_file", lambda: self._bucket.objects.pop(key, None))
+        return True
+
+    def _call(self, name: str, take_effect: Callable[[], Result]) -> Result:
+        def unanswered(call: str) -> StorageError:
+            return StorageError(f"cannot {call}: no answer")
+
+        def reach() -> Result:
+            if self._bucket.away:
+                raise unanswered(name)
+            return take_effect()
+
+        return self._gate.call(name, reach, unanswered)
+
+
+class Receiver:
+    """Who is told of the end of jobs.
+
+    Attributes:
+        answer: what it answers with, whoever sends.
+        hears: whether what is sent arrives, answered or not.
+        hangs: whether its answers are held back for now.
+    """
+
+    def __init__(self, record: Record) -> None:
+        self._record = record
+        self.answer = DeliveryOutcome(delivered=True, status=200)
+        self.hears = True
+        self.hangs = False
+
+    def take(self, event_id: str, body: bytes) -> DeliveryOutcome:
+        """Take in what the operator sends."""
+        if self.hears:
+            self._record.operator_told(event_id, json.loads(body))
+        return self.answer
+
+
+class FakeSender:
+    """One process's way to the receiver."""
+
+    def __init__(self, receiver: Receiver, gate: CallGate) -> None:
+        self._receiver = receiver
+        self._gate = gate
+
+    def send(self, url: str, event_id: str, body: bytes) -> DeliveryOutcome:
+        if not url.startswith("https://hooks.example.com/x?key="):
+            raise Violation(f"an event goes to {url}")
+        try:
+            return self._gate.call(
+                "send", lambda: self._receiver.take(event_id, body), ConnectionError
+            )
+        except ConnectionError:
+            return DeliveryOutcome(delivered=False, error="the receiver broke off")
