@@ -12,7 +12,16 @@ from splitjob.webhook import DeliveryOutcome
 from splitjob_operator.core.lookups import ClaimTombstone, ManifestLookup
 from splitjob_operator.core.observed import SplitJob
 
-__all__ = ["KubernetesPort", "ManifestStoreError", "ManifestStorePort", "WebhookSenderPort"]
+__all__ = [
+    "KubernetesPort",
+    "ListingPort",
+    "LogPort",
+    "ManifestStoreError",
+    "ManifestStorePort",
+    "NodePort",
+    "TotalsPort",
+    "WebhookSenderPort",
+]
 
 Json = dict[str, Any]
 
@@ -97,6 +106,65 @@ class KubernetesPort(Protocol):
 
     def delete_splitjob(self, name: str, uid: str) -> None:
         """Delete the SplitJob of this name and uid, and behind it all that it owns."""
+
+
+class ListingPort(Protocol):
+    """What the resync lists, and the Secrets that it deletes."""
+
+    def splitjobs(self) -> Iterator[Json]:
+        """Yield all SplitJobs, page by page."""
+
+    def jobs(self) -> Iterator[Json]:
+        """Yield the Jobs of all SplitJobs."""
+
+    def pods(self) -> Iterator[Json]:
+        """Yield the pods of all SplitJobs."""
+
+    def source_secrets(self) -> Iterator[Json]:
+        """Yield the Secrets with the URLs of requests, and no others."""
+
+    def delete_secret(self, name: str, uid: str) -> None:
+        """Delete the Secret of this name and uid; one that is gone is fine."""
+
+
+class TotalsPort(Protocol):
+    """Where the totals are kept, and the SplitJobs that they count."""
+
+    def configmap(self, name: str) -> Json | None:
+        """Return a ConfigMap, or None where it is not there."""
+
+    def write_configmap(self, configmap: Json) -> Json:
+        """Write a ConfigMap: with a resourceVersion as it was read, without one anew.
+
+        Raises:
+            ConflictError: it has changed since.
+            AlreadyExistsError: it is there already.
+        """
+
+    def splitjob(self, name: str) -> Json:
+        """Return a SplitJob, as `KubernetesPort.splitjob`."""
+
+    def write_status(self, seen: Mapping[str, Any], status: Json) -> Json:
+        """Replace the status of a SplitJob, as `KubernetesPort.write_status`."""
+
+
+class NodePort(Protocol):
+    """The nodes that workers run on."""
+
+    def node(self, name: str) -> Json:
+        """Return a node.
+
+        Raises:
+            NotFoundError: there is none of that name.
+            ForbiddenError: our account may not read nodes.
+        """
+
+
+class LogPort(Protocol):
+    """The logs of the workers."""
+
+    def log_tail(self, pod: str, container: str) -> str:
+        """Return the last lines of a container's log."""
 
 
 class ManifestStorePort(Protocol):

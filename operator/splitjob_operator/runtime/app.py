@@ -72,7 +72,7 @@ class App:
             node_monitor=NodeMonitor(kubernetes, self._threads),
             readiness=readiness,
         )
-        self.resync = Resync(self.controller, kubernetes, readiness, _end_process)
+        self.resync = Resync(self.controller, kubernetes, kubernetes.unmet, readiness, _end_process)
         self._tasks: list[asyncio.Task[None]] = []
         self._http: web.AppRunner | None = None
 

@@ -6,8 +6,8 @@ from datetime import UTC, datetime
 from typing import Any
 
 from splitjob_kube.errors import ForbiddenError, NotFoundError
-from splitjob_operator.adapters.kubernetes import KubernetesAdapter
 from splitjob_operator.core.observed import parse_time
+from splitjob_operator.core.ports import NodePort
 from splitjob_operator.runtime.thread_pool import ThreadPool
 
 __all__ = ["NodeMonitor", "not_ready_since"]
@@ -22,7 +22,7 @@ class NodeMonitor:
         lost: those that were away when last looked at, and since when.
     """
 
-    def __init__(self, kubernetes: KubernetesAdapter, threads: ThreadPool) -> None:
+    def __init__(self, kubernetes: NodePort, threads: ThreadPool) -> None:
         self.lost: dict[str, datetime] = {}
         self._kubernetes = kubernetes
         self._threads = threads

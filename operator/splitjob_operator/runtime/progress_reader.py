@@ -8,8 +8,8 @@ from splitjob import workload
 from splitjob.lifecycle import LifecycleState
 from splitjob.result import ProgressLine
 from splitjob_kube.errors import KubernetesError
-from splitjob_operator.adapters.kubernetes import KubernetesAdapter
 from splitjob_operator.core.cached_splitjob import CachedSplitJob
+from splitjob_operator.core.ports import LogPort
 from splitjob_operator.runtime.cache import SplitJobCache
 from splitjob_operator.runtime.thread_pool import ThreadPool
 from splitjob_operator.runtime.work_queue import WorkQueue
@@ -32,9 +32,7 @@ class ProgressReader:
         queue: gets the names of those that have progressed.
     """
 
-    def __init__(
-        self, kubernetes: KubernetesAdapter, cache: SplitJobCache, queue: WorkQueue
-    ) -> None:
+    def __init__(self, kubernetes: LogPort, cache: SplitJobCache, queue: WorkQueue) -> None:
         self._kubernetes = kubernetes
         self._cache = cache
         self._queue = queue

@@ -12,8 +12,8 @@ from splitjob.lifecycle import LifecycleState
 from splitjob.resource import LABEL_SPLITJOB, Queue
 from splitjob_kube.errors import KubernetesError
 from splitjob_kube.preconditions import Unready, UnreadyReason
-from splitjob_operator.adapters.kubernetes import KubernetesAdapter
 from splitjob_operator.core.cached_splitjob import CachedSplitJob
+from splitjob_operator.core.ports import ListingPort
 from splitjob_operator.core.queue import QueuePlace, worth_writing
 from splitjob_operator.runtime.clock import Clock, utc_now
 from splitjob_operator.runtime.controller import Controller
@@ -36,6 +36,7 @@ class Resync:
     Args:
         controller: is told what there is.
         kubernetes: the namespace.
+        preconditions: returns what of the cluster is not as the operator needs it.
         readiness: is told what is in the way.
         exit_process: ends the process, called when a watch has stalled.
         clock: the time, in UTC.
@@ -44,13 +45,15 @@ class Resync:
     def __init__(
         self,
         controller: Controller,
-        kubernetes: KubernetesAdapter,
+        kubernetes: ListingPort,
+        preconditions: Callable[[], tuple[Unready, ...]],
         readiness: Readiness,
         exit_process: Callable[[], None],
         clock: Clock = utc_now,
     ) -> None:
         self._controller = controller
         self._kubernetes = kubernetes
+        self._preconditions = preconditions
         self._exit = exit_process
         self._clock = clock
         self._started = time.monotonic()
@@ -93,7 +96,7 @@ class Resync:
         unmet: tuple[Unready, ...] = ()
         c = self._controller
         try:
-            unmet = await c.threads.run(self._kubernetes.unmet)
+            unmet = await c.threads.run(self._preconditions)
             if unmet:
                 self._answered = time.monotonic()
             if any(one.forbids_work for one in unmet):

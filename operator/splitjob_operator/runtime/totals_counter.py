@@ -12,8 +12,8 @@ from typing import Any
 
 from splitjob.totals import Totals
 from splitjob_kube.errors import AlreadyExistsError, ConflictError, KubernetesError, NotFoundError
-from splitjob_operator.adapters.kubernetes import KubernetesAdapter
 from splitjob_operator.core.cached_splitjob import CachedSplitJob
+from splitjob_operator.core.ports import TotalsPort
 from splitjob_operator.core.settings import Settings
 from splitjob_operator.runtime.cache import SplitJobCache
 from splitjob_operator.runtime.readiness import Readiness
@@ -41,7 +41,7 @@ class TotalsCounter:
 
     def __init__(
         self,
-        kubernetes: KubernetesAdapter,
+        kubernetes: TotalsPort,
         threads: ThreadPool,
         cache: SplitJobCache,
         settings: Settings,

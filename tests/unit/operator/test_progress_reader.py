@@ -11,7 +11,6 @@ from tests.support.operator_samples import NOW
 from splitjob import workload
 from splitjob.lifecycle import LifecycleState
 from splitjob_kube.errors import NotFoundError
-from splitjob_operator.adapters.kubernetes import KubernetesAdapter
 from splitjob_operator.core.cached_splitjob import CachedSplitJob
 from splitjob_operator.runtime import progress_reader
 from splitjob_operator.runtime.cache import SplitJobCache
@@ -34,7 +33,7 @@ def told(percent: int) -> str:
     return f'{{"progress": true, "stage": "separate", "percent": {percent}}}\n'
 
 
-class Logs(KubernetesAdapter):
+class Logs:
     """A cluster of which only the logs are known, by pod."""
 
     def __init__(self, **logs: str) -> None:

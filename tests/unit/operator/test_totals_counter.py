@@ -13,7 +13,6 @@ from tests.support.operator_samples import NOW, raw_splitjob, settings, stamp
 from splitjob.lifecycle import LifecycleState
 from splitjob.totals import Totals
 from splitjob_kube.errors import ConflictError, KubernetesError, NotFoundError, UnreachableError
-from splitjob_operator.adapters.kubernetes import KubernetesAdapter
 from splitjob_operator.core.cached_splitjob import CachedSplitJob
 from splitjob_operator.runtime.cache import SplitJobCache
 from splitjob_operator.runtime.readiness import Readiness
@@ -91,7 +90,7 @@ def raw_finished(name: str, *, counted: bool = False) -> dict[str, Any]:
     return raw
 
 
-class Kept(KubernetesAdapter):
+class Kept:
     """SplitJobs and the totals, with resourceVersions as the API server keeps them."""
 
     def __init__(self, *names: str) -> None:
