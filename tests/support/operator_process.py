@@ -21,7 +21,6 @@ from splitjob.request_policy import RequestPolicy
 from splitjob.result import ProgressLine
 from splitjob.webhook import DeliveryOutcome
 from splitjob_kube.errors import ConflictError, KubernetesError
-from splitjob_operator.adapters.kubernetes import KubernetesAdapter
 from splitjob_operator.adapters.manifest_store import ManifestStore
 from splitjob_operator.core.observed import QueueDecision
 from splitjob_operator.core.ports import ManifestStoreError
@@ -89,7 +88,6 @@ class OperatorProcess:
         self._loop = asyncio.new_event_loop()
         self._loop.set_task_factory(self._begin)
         self._error: BaseException | None = None
-        cluster = cast("KubernetesAdapter", self.port)
         delivery = WebhookDelivery(
             self.port,
             cast("Any", InlineThreads()),
@@ -110,13 +108,18 @@ class OperatorProcess:
             counter=cast("Any", SimpleNamespace(wake=lambda: None)),
             delivery=delivery,
             threads=cast("Any", InlineThreads()),
-            guard=cast("Any", SimpleNamespace(watched=ignore, listed=ignore)),
+            guard=cast("Any", SimpleNamespace(saw_event=ignore, listed=ignore)),
             node_monitor=cast("Any", FakeNodes(around)),
             readiness=Readiness(),
             clock=around.clock,
         )
         self.resync = Resync(
-            self.controller, cluster, self.controller.readiness, ignore, around.clock
+            self.controller,
+            self.port,
+            lambda: (),
+            self.controller.readiness,
+            ignore,
+            around.clock,
         )
 
     @property
