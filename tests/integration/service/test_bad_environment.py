@@ -129,7 +129,7 @@ def test_an_old_definition_would_lose_the_outbox(bare: LocalCluster, pair: Pair)
     define(bare)
     eventually(pair.is_ready)
     assert pair.site.told(name).body["status"] == "completed"
-    assert pair.site.status(name)["webhook"]["state"] == "Delivered"
+    eventually(lambda: pair.site.status(name)["webhook"]["state"] == "Delivered")
     assert pair.alive()
     assert pair.api.post(body("now")).status_code == 202
 
