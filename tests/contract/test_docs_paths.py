@@ -13,6 +13,7 @@ FILE = re.compile(r"(?<![\w./-])(?:[\w-]+/)*[\w-]+\.(?:py|yaml|json)\b")
 # A module of ours, and perhaps a name in it: splitjob_io.storage.S3Service
 MODULE = re.compile(r"\b(?:splitjob_[a-z]+|training)(?:\.[a-z]\w*)+(?:\.[A-Z]\w*)?")
 TEST = re.compile(r"`(test_\w+(?:\.py)?)`")
+DOCUMENT = re.compile(r"(?<![\w./:-])[\w./-]+\.md\b")
 FENCE = re.compile(r"^```\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 CODE = re.compile(r"`([^`\n]+)`")
 NOT_FILES = {"manifest.json"}  # of the bucket, not of the repository
@@ -62,6 +63,19 @@ def test_tests_that_a_page_names_are_there(page: Path) -> None:
     tests = {file.name: file.read_text() for file in (ROOT / "tests").rglob("test_*.py")}
     defined = "\n".join(tests.values())
     assert not [name for name in named - set(tests) if f"def {name}(" not in defined]
+
+
+def test_documents_that_the_code_names_are_there(files: list[str]) -> None:
+    places = ("api/", "bench/", "charts/", "cli/", "common/", "job_image/", "local/", "operator/")
+    wrong = [
+        f"{file} names {name}"
+        for file in files
+        if file.startswith((*places, "training/", "Dockerfile", "Makefile", "pyproject.toml"))
+        and file.endswith((".py", ".yaml", ".tpl", ".txt", ".toml", ".job", ".operator", "file"))
+        for name in DOCUMENT.findall((ROOT / file).read_text())
+        if not matches(name, files)
+    ]
+    assert not wrong
 
 
 def is_there(name: str, files: list[str]) -> bool:
