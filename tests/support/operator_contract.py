@@ -5,7 +5,7 @@ the status that says it; one event a job; no Job but that of the attempt under w
 """
 
 from collections.abc import Callable, Container, Mapping
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 from tests.support.fake_api_server import FakeApiServer, is_running
@@ -193,9 +193,3 @@ def _verdict(status: Json) -> tuple[str, str] | None:
         if condition["type"] == "Succeeded" and condition["status"] != "Unknown":
             return condition["status"], condition["reason"]
     return None
-
-
-def ended_at(status: Json) -> datetime | None:
-    """Return when a job ended."""
-    when = status.get("finishedAt")
-    return datetime.fromisoformat(when) if when else None
