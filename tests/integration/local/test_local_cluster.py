@@ -192,7 +192,7 @@ def test_a_second_cluster_says_where_everything_is_and_keeps_it_running(
     connection, folder = connection_of(command)
 
     assert set(connection) == {
-        "kubeconfig", "namespace", "apiUrls", "token", "webhookBase", "s3",
+        "kubeconfig", "namespace", "apiUrls", "token", "webhookBase", "s3", "values",
     }  # fmt: skip
     assert set(connection["s3"]) == {"endpoint", "accessKeyId", "secretAccessKey", "bucket"}  # type: ignore[call-overload]
     assert folder != cluster.folder
