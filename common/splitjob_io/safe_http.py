@@ -137,7 +137,7 @@ def stream(
                 yield response
                 return
             target = response.headers["Location"]
-        url = redirect_target(url, target)
+        url = resolve_redirect(url, target)
     raise ForbiddenRedirectError(f"the source redirects more than {MAX_REDIRECTS} times")
 
 
@@ -218,7 +218,7 @@ def _literal(host: str) -> Address | None:
         raise ForbiddenAddressError(f"{host} is neither a name nor an address") from None
 
 
-def redirect_target(url: str, location: str) -> str:
+def resolve_redirect(url: str, location: str) -> str:
     """Return where a redirect leads.
 
     Args:

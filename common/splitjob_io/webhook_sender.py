@@ -105,12 +105,14 @@ def _outcome(response: httpx.Response) -> DeliveryOutcome:
         delivered=False,
         status=status,
         gone=status == httpx.codes.GONE,
-        retry_after_seconds=retry_after(response.headers.get("Retry-After"), datetime.now(UTC)),
+        retry_after_seconds=parse_retry_after(
+            response.headers.get("Retry-After"), datetime.now(UTC)
+        ),
         error=error,
     )
 
 
-def retry_after(value: str | None, now: datetime) -> int | None:
+def parse_retry_after(value: str | None, now: datetime) -> int | None:
     """Return the seconds a Retry-After header asks for, at most 24 h.
 
     Args:

@@ -60,7 +60,7 @@ def test_a_model_whose_weights_are_not_there(path: WholePath) -> None:
     assert path.final(name)["errorCode"] == "model_unavailable"
 
 
-def test_a_url_that_expires_in_the_queue(path: WholePath) -> None:
+def test_a_source_url_that_expires_in_the_queue(path: WholePath) -> None:
     """Acceptance 24."""
     storage = path.service.s3.service()
     storage.upload_fileobj(BytesIO(path.song), "songs/e2e.wav")

@@ -79,8 +79,8 @@ class SignatureMiddleware:
         if scope["path"] in self._open_paths:
             return receive
         body = await self._read(Headers(scope=scope), receive)
-        self._verify(scope, body)
-        return _replay(body, receive)
+        self._check_signature_and_time(scope, body)
+        return _hand_on_body(body, receive)
 
     async def _read(self, headers: Headers, receive: Receive) -> bytes:
         stated = headers.get("content-length", "")
@@ -97,7 +97,7 @@ class SignatureMiddleware:
                 headers=_CLOSE,
             ) from None
 
-    def _verify(self, scope: Scope, body: bytes) -> None:
+    def _check_signature_and_time(self, scope: Scope, body: bytes) -> None:
         headers = Headers(scope=scope)
         path = scope.get("raw_path") or scope["path"].encode()
         signed_body = body if scope["method"] in _METHODS_WITH_BODY else b""
@@ -144,7 +144,7 @@ async def _collect(receive: Receive) -> bytes:
     return bytes(body)
 
 
-def _replay(body: bytes, receive: Receive) -> Receive:
+def _hand_on_body(body: bytes, receive: Receive) -> Receive:
     """Return a receive channel that gives a body already read, then whatever comes after it."""
     waiting = True
 

@@ -56,7 +56,7 @@ def split(body: SplitRequestDep, services: ServicesDep, response: Response) -> S
         draft,
         body.priority,
         retried=services.queue_stats.may_be_retried,
-        admit=lambda: _admit(body, services),
+        admit=lambda: _refuse_expired_or_full(body, services),
     )
     try:
         submitted = submission.submit()
@@ -114,7 +114,7 @@ def _expiries(body: SplitRequest) -> dict[str, datetime]:
     return {field: end.astimezone(UTC) for field, end in ends.items() if end is not None}
 
 
-def _admit(body: SplitRequest, services: Services) -> None:
+def _refuse_expired_or_full(body: SplitRequest, services: Services) -> None:
     """Refuse what no new job can be made of; one that is there already serves it all the same.
 
     Raises:

@@ -64,13 +64,13 @@ def _record_delivery(ctx: ReconcileContext) -> None:
     """Apply what came of a delivery, unless the outbox has changed since the event was sent."""
     report, hook = ctx.observed.delivery, ctx.status.webhook
     if report and hook and report.concerns(ctx.observed.splitjob):
-        set_outbox(ctx, outbox.apply(hook, report.outcome, ctx.now, report.jitter))
+        set_outbox(ctx, outbox.after_attempt(hook, report.outcome, ctx.now, report.jitter))
 
 
 def _redeliver(ctx: ReconcileContext) -> None:
     hook, spec = ctx.status.webhook, ctx.observed.splitjob.spec
     if hook and spec and spec.redeliveries > hook.redeliveries:
-        set_outbox(ctx, outbox.redeliver(hook, spec.redeliveries, ctx.now))
+        set_outbox(ctx, outbox.redeliver_on_request(hook, spec.redeliveries, ctx.now))
 
 
 def _expire(ctx: ReconcileContext) -> None:

@@ -14,10 +14,10 @@ from splitjob.webhook import DeliveryOutcome
 __all__ = [
     "GAPS",
     "MAX_ATTEMPTS",
-    "apply",
+    "after_attempt",
     "due",
     "open_outbox",
-    "redeliver",
+    "redeliver_on_request",
     "settled_at",
     "worker_outcome",
 ]
@@ -84,7 +84,7 @@ def due(outbox: WebhookStatus, now: datetime) -> bool:
     return outbox.next_attempt_at <= now
 
 
-def apply(
+def after_attempt(
     outbox: WebhookStatus, outcome: DeliveryOutcome, now: datetime, jitter: float
 ) -> WebhookStatus:
     """Return the outbox after an attempt.
@@ -111,7 +111,7 @@ def apply(
     return after
 
 
-def redeliver(outbox: WebhookStatus, asked: int, now: datetime) -> WebhookStatus:
+def redeliver_on_request(outbox: WebhookStatus, asked: int, now: datetime) -> WebhookStatus:
     """Return the outbox with its event to be sent again, under the same id, by a new schedule.
 
     Args:

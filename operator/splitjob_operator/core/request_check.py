@@ -55,10 +55,10 @@ def check_request(
         return Problem(
             ErrorCode.REQUEST_INVALID, "; ".join(problem.sentence for problem in found)[:1000]
         )
-    return _expired(urls.get(workload.SECRET_KEY_SOURCE, ""), now)
+    return _source_expired(urls.get(workload.SECRET_KEY_SOURCE, ""), now)
 
 
-def _expired(source: str, now: datetime) -> Problem | None:
+def _source_expired(source: str, now: datetime) -> Problem | None:
     until = expiry(source) if source else None
     if until is None or until > now:
         return None

@@ -189,7 +189,7 @@ def test_16_and_17_a_crash_between_the_writes_and_the_answer(
     assert name in kube.kubectl("get", "secrets", "-n", NAMESPACE, "-o", "name")
 
 
-def test_18_a_full_queue_refuses_new_jobs_and_finds_the_ones_it_took(
+def test_18_a_full_queue_refuses_new_jobs_with_retry_after_and_finds_the_ones_it_took(
     kube: LocalCluster, api: Api, tmp_path: Path
 ) -> None:
     """Acceptance 18: new jobs are refused, the ones already taken are still found."""
@@ -202,7 +202,7 @@ def test_18_a_full_queue_refuses_new_jobs_and_finds_the_ones_it_took(
     assert splitjobs(kube, "one-too-many") == []
 
 
-def test_15_without_the_kubernetes_api_it_answers_503_and_recovers(
+def test_15_without_the_kubernetes_api_it_answers_503_with_retry_after_and_recovers(
     kube: LocalCluster, api: Api
 ) -> None:
     """Acceptance 15: 503 with Retry-After, and the retry works."""

@@ -16,7 +16,7 @@ from splitjob.addresses import parse_networks
 from splitjob.allowlist import Allowlist
 from splitjob.signing import Signer
 from splitjob.webhook import DeliveryOutcome
-from splitjob_io.webhook_sender import WebhookSender, retry_after
+from splitjob_io.webhook_sender import WebhookSender, parse_retry_after
 
 NETWORKS = parse_networks("127.0.0.0/8")
 TOKENS = ["new-token", "old-token"]
@@ -209,4 +209,4 @@ NOW = datetime(2026, 1, 1, 12, tzinfo=UTC)
 def test_retry_after_is_read_as_seconds_or_a_date_and_bounded(
     value: str | None, seconds: int | None
 ) -> None:
-    assert retry_after(value, NOW) == seconds
+    assert parse_retry_after(value, NOW) == seconds

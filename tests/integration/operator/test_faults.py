@@ -104,7 +104,7 @@ def test_an_api_server_that_freezes(here: Site) -> None:
     assert here.told(name, 60).body["status"] == "completed"
 
 
-def test_the_storage_is_away(here: Site) -> None:
+def test_a_job_waits_while_the_storage_is_away(here: Site) -> None:
     """Acceptance 49: it waits, says why, and goes on by itself."""
     here.start()
     here.cluster.kill("s3")

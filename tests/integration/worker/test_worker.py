@@ -157,7 +157,9 @@ def test_running_twice_writes_once_and_speaks_once(
     assert len(received(worker)) == 1
 
 
-def test_two_at_once_and_one_manifest(worker: Worker, storage: S3Service, song: bytes) -> None:
+def test_of_two_attempts_at_once_the_first_manifest_wins(
+    worker: Worker, storage: S3Service, song: bytes
+) -> None:
     """Acceptance 47: the same keys, one manifest, one webhook id."""
     request = {"source": worker.source(worker.web.give("/song.wav", song)), **WANTED}
     one = worker.environment(request)

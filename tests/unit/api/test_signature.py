@@ -67,7 +67,9 @@ def test_02_the_same_json_written_anew(client: TestClient) -> None:
 
 
 @pytest.mark.parametrize(("offset", "status"), [(301, 401), (-301, 401), (299, 200), (-299, 200)])
-def test_03_the_window(client: TestClient, offset: int, status: int) -> None:
+def test_03_a_signature_outside_the_replay_window_is_refused(
+    client: TestClient, offset: int, status: int
+) -> None:
     """Acceptance 3."""
     assert post(client, b"{}", signed(b"{}", timestamp=NOW + offset)) == status
 

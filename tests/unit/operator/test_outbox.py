@@ -51,18 +51,18 @@ def test_the_schedule_of_the_contract() -> None:
     while hook.next_attempt_at is not None:
         waits.append((hook.next_attempt_at - now).total_seconds())
         now = hook.next_attempt_at
-        hook = outbox.apply(hook, FAILED, now, jitter=0)
+        hook = outbox.after_attempt(hook, FAILED, now, jitter=0)
     assert waits == [0, *outbox.GAPS]
     assert (hook.state, hook.attempts, hook.given_up_at) == ("GivenUp", 10, now)
     assert timedelta(hours=75) < now - NOW < timedelta(hours=76)
 
 
-def test_delivered_after_six_hours_of_errors() -> None:
+def test_delivered_after_six_hours_of_errors_under_the_same_id() -> None:
     """Acceptance 59: the same id all along."""
     hook = opened()
     for _ in range(6):
-        hook = outbox.apply(hook, FAILED, hook.next_attempt_at or NOW, 0)
-    hook = outbox.apply(hook, DeliveryOutcome(delivered=True, status=200), NOW, 0)
+        hook = outbox.after_attempt(hook, FAILED, hook.next_attempt_at or NOW, 0)
+    hook = outbox.after_attempt(hook, DeliveryOutcome(delivered=True, status=200), NOW, 0)
     assert (hook.state, hook.delivered_by, hook.event_id) == (
         "Delivered",
         "operator",
@@ -74,13 +74,13 @@ def test_delivered_after_six_hours_of_errors() -> None:
 def test_gone_ends_it() -> None:
     """Acceptance 61."""
     gone = DeliveryOutcome(delivered=False, status=410, gone=True, error="410")
-    assert outbox.apply(opened(), gone, NOW, 0).state == "GivenUp"
+    assert outbox.after_attempt(opened(), gone, NOW, 0).state == "GivenUp"
 
 
 def test_blocked_says_so_and_is_tried_again() -> None:
     """Acceptance 63."""
     blocked = DeliveryOutcome(delivered=False, blocked=True, error="not on the allowlist")
-    hook = outbox.apply(opened(), blocked, NOW, 0)
+    hook = outbox.after_attempt(opened(), blocked, NOW, 0)
     assert (hook.state, hook.last_error) == ("Blocked", "not on the allowlist")
     assert hook.next_attempt_at is not None
     assert outbox.settled_at(hook) is None
@@ -89,7 +89,7 @@ def test_blocked_says_so_and_is_tried_again() -> None:
 @given(st.floats(0, 1), st.integers(0, 8))
 def test_jitter_only_shortens(jitter: float, made: int) -> None:
     hook = opened().model_copy(update={"attempts": made})
-    after = outbox.apply(hook, FAILED, NOW, jitter)
+    after = outbox.after_attempt(hook, FAILED, NOW, jitter)
     assert after.next_attempt_at
     gap = (after.next_attempt_at - NOW).total_seconds()
     assert 0.89 * outbox.GAPS[made] <= gap <= outbox.GAPS[made]
@@ -100,7 +100,7 @@ def test_retry_after_is_obeyed_up_to_a_day(asked: int, made: int) -> None:
     """Acceptance 61."""
     hook = opened().model_copy(update={"attempts": made})
     outcome = DeliveryOutcome(delivered=False, status=429, retry_after_seconds=asked, error="429")
-    after = outbox.apply(hook, outcome, NOW, 0)
+    after = outbox.after_attempt(hook, outcome, NOW, 0)
     assert after.next_attempt_at
     gap = (after.next_attempt_at - NOW).total_seconds()
     assert gap == max(outbox.GAPS[made], min(asked, 86400))
@@ -156,7 +156,7 @@ def test_a_worker_cannot_put_a_delivery_off_for_more_than_a_day() -> None:
     assert WorkerReport.decode(said % -1) is None
 
 
-def test_redelivery_keeps_the_id() -> None:
-    hook = outbox.redeliver(opened().model_copy(update={"attempts": 10}), 2, NOW)
+def test_redelivery_on_request_keeps_the_id() -> None:
+    hook = outbox.redeliver_on_request(opened().model_copy(update={"attempts": 10}), 2, NOW)
     assert (hook.attempts, hook.redeliveries, hook.next_attempt_at) == (0, 2, NOW)
     assert hook.event_id == f"evt-{UID}-completed"

@@ -75,7 +75,7 @@ class TestCheck:
         for name in ("split-abc-0f", "a", "0.b-c.d", "x" * 253):
             assert request(secretName=name).secret_name == name
 
-    def test_an_expired_url(self) -> None:
+    def test_an_expired_source_url(self) -> None:
         """Acceptance 24."""
         asked = request(secretName="s", source=self.source)
         assert check_request(asked, secret(source=WHOLE.format(7200)), POLICY, NOW) is None

@@ -32,7 +32,7 @@ def test_an_address_of_the_machine_is_never_dialled(web: Web, tmp_path: Path) ->
     assert web.requests == []
 
 
-def test_a_redirect_inside_is_not_followed(web: Web, tmp_path: Path) -> None:
+def test_a_redirect_to_a_private_address_is_not_followed(web: Web, tmp_path: Path) -> None:
     """Acceptance 22."""
     for place in ("http://169.254.169.254/latest/meta-data", "http://10.0.0.1/", "file:///etc/x"):
         url = web.serve("/away", answer(302, Location=place))

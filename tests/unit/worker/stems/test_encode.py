@@ -91,7 +91,7 @@ def frame_length(header: bytes) -> int:
     ("bitrate", "rate"),
     [(320, 44100), (96, 44100), (256, 32000), (64, 22050), (24, 8000), (320, 22050), (320, 8000)],
 )
-def test_the_info_tag_names_frames_and_bytes(
+def test_an_mp3_has_an_info_tag_that_names_frames_and_bytes(
     sound: Samples, tmp_path: Path, bitrate: int, rate: int
 ) -> None:
     made = encode(
