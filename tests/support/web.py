@@ -1,8 +1,9 @@
 """A real HTTP server of which each path does what a test says."""
 
 import threading
+import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
@@ -73,6 +74,24 @@ def give(request: Request, content: bytes, *, cut: int | None = None) -> None:
     request.wfile.write(content[begin : None if cut is None else begin + cut])
     if cut is not None:
         request.close_connection = True
+
+
+def trickle_header(request: BaseHTTPRequestHandler) -> None:
+    """Answer with a header that goes on for 20 s, a byte every 50 ms."""
+    request.wfile.write(b"HTTP/1.1 200 OK\r\nX-Slow: ")
+    with suppress(OSError):
+        for _ in range(400):
+            request.wfile.write(b"x")
+            time.sleep(0.05)
+
+
+def endless_body(request: Request) -> None:
+    """Answer with a body that goes on until the client hangs up."""
+    request.send_response(200)
+    request.send_header("Transfer-Encoding", "chunked")
+    request.end_headers()
+    while True:
+        request.wfile.write(b"10000\r\n" + bytes(0x10000) + b"\r\n")
 
 
 def answer(status: int, **headers: str) -> Handler:

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 import pytest
 from tests.support.receiver import Receiver, receiving
 from tests.support.waiting import patience
-from tests.support.web import Request, answer
+from tests.support.web import Request, answer, trickle_header
 
 from splitjob.addresses import parse_networks
 from splitjob.allowlist import Allowlist
@@ -138,16 +138,7 @@ def echo(server: socket.socket, prefix: bytes) -> None:
 
 
 def test_an_answer_that_trickles_in_is_given_up_in_time(receiver: Receiver) -> None:
-    def trickle(handler: Request) -> None:
-        handler.wfile.write(b"HTTP/1.1 200 OK\r\nX-Slow: ")
-        try:
-            for _ in range(400):
-                handler.wfile.write(b"x")
-                time.sleep(0.05)
-        except OSError:
-            pass
-
-    receiver.otherwise = trickle
+    receiver.otherwise = trickle_header
     started = time.monotonic()
     outcome = sender(receiver).send(receiver.base, "e", BODY, timeout=0.5)
     assert time.monotonic() - started < patience(10)

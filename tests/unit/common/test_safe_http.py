@@ -19,6 +19,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from tests.support.waiting import patience
+from tests.support.web import trickle_header
 
 from splitjob.addresses import parse_networks
 from splitjob.errors import ErrorCode
@@ -232,17 +233,8 @@ def test_redirect_from_https_to_http() -> None:
 def test_total_time_against_a_trickle() -> None:
     """Acceptance 28: each byte comes in time, the whole does not."""
 
-    def trickle(handler: http.server.BaseHTTPRequestHandler) -> None:
-        handler.wfile.write(b"HTTP/1.1 200 OK\r\nX-Slow: ")
-        try:
-            for _ in range(400):
-                handler.wfile.write(b"x")
-                time.sleep(0.05)
-        except OSError:
-            pass
-
     started = time.monotonic()
-    with server(trickle) as port, pytest.raises(httpx.ReadTimeout):
+    with server(trickle_header) as port, pytest.raises(httpx.ReadTimeout):
         get(f"http://127.0.0.1:{port}/", timeout=1.0, seconds=0.5)
     assert time.monotonic() - started < patience(10)
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 from tests.support.downloading import CONTENT, FAST, download, refused
-from tests.support.web import QUERY, Request, Web, answer, give, in_turn
+from tests.support.web import QUERY, Request, Web, answer, endless_body, give, in_turn
 
 from splitjob.errors import ErrorCode
 from splitjob_worker.scratch import Scratch
@@ -171,14 +171,7 @@ def test_what_is_there_already_counts_once(web: Web, tmp_path: Path) -> None:
 def test_an_endless_body_is_cut_at_the_limit(web: Web, tmp_path: Path) -> None:
     """Acceptance 26."""
 
-    def endless(request: Request) -> None:
-        request.send_response(200)
-        request.send_header("Transfer-Encoding", "chunked")
-        request.end_headers()
-        while True:
-            request.wfile.write(b"10000\r\n" + bytes(0x10000) + b"\r\n")
-
-    assert refused(web.serve("/x", endless), tmp_path / "x").code is ErrorCode.SOURCE_TOO_LARGE
+    assert refused(web.serve("/x", endless_body), tmp_path / "x").code is ErrorCode.SOURCE_TOO_LARGE
     assert (tmp_path / "x").stat().st_size <= FAST.max_bytes
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from tests.support.waiting import patience
-from tests.support.web import Request, Web, answer
+from tests.support.web import Request, Web, answer, endless_body
 
 from splitjob.addresses import parse_networks
 from splitjob.errors import ErrorCode, Failure
@@ -26,14 +26,7 @@ def put(url: str, folder: Path, size: int = 5000) -> None:
 
 @pytest.mark.timeout(20)
 def test_an_answer_without_end_is_not_read(web: Web, tmp_path: Path) -> None:
-    def endless(request: Request) -> None:
-        request.send_response(200)
-        request.send_header("Transfer-Encoding", "chunked")
-        request.end_headers()
-        while True:
-            request.wfile.write(b"10000\r\n" + bytes(0x10000) + b"\r\n")
-
-    put(web.serve("/vocals", endless), tmp_path)
+    put(web.serve("/vocals", endless_body), tmp_path)
     assert [(what, len(body)) for what, _, body in web.requests] == [("PUT /vocals", 5000)]
 
 
