@@ -7,7 +7,15 @@ from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
 from splitjob.request import SplitRequest
+from splitjob_api.curl_samples import sample
+from splitjob_api.error_catalogue import (
+    BEFORE_EVERY_ROUTE,
+    BEFORE_SIGNED_ROUTES,
+    codes_of,
+    documented,
+)
 from splitjob_api.problems import Problem
+from splitjob_api.webhook_schema import CourtesyEvent, FinalEvent, webhooks
 
 DESCRIPTION = """\
 Stem separation on Kubernetes: `POST /split` takes a song's URL and answers with a job; a webhook
@@ -73,6 +81,8 @@ _SCHEMES = {
     "signature": {"type": "apiKey", "in": "header", "name": "X-Signature"},
     "timestamp": {"type": "apiKey", "in": "header", "name": "X-Timestamp"},
 }
+# What FastAPI adds by itself; our own 422 is a problem like every other error.
+_FRAMEWORK_SCHEMAS = ("HTTPValidationError", "ValidationError")
 
 
 def describe(app: FastAPI, open_paths: Collection[str]) -> dict[str, Any]:
@@ -86,18 +96,33 @@ def describe(app: FastAPI, open_paths: Collection[str]) -> dict[str, Any]:
         document = get_openapi(
             title=app.title, version=app.version, description=DESCRIPTION, routes=app.routes
         )
+        document["webhooks"] = webhooks()
         components = document.setdefault("components", {})
         components["securitySchemes"] = _SCHEMES
-        for model in (SplitRequest, Problem):
-            _add_schema(components.setdefault("schemas", {}), model)
+        _complete_schemas(components.setdefault("schemas", {}))
         for path, operations in document["paths"].items():
-            for operation in operations.values():
-                operation["security"] = [] if path in open_paths else _SIGNED
+            for method, operation in operations.items():
+                _complete(operation, method, path, is_open=path in open_paths)
         app.openapi_schema = document
     return app.openapi_schema
 
 
-def _add_schema(schemas: dict[str, Any], model: type[SplitRequest | Problem]) -> None:
-    schema = model.model_json_schema(ref_template="#/components/schemas/{model}")
-    schemas.update(schema.pop("$defs", {}))
-    schemas[model.__name__] = schema
+def _complete(operation: dict[str, Any], method: str, path: str, *, is_open: bool) -> None:
+    """Add what all operations have: who may call, what the middleware refuses, a sample."""
+    operation["security"] = [] if is_open else _SIGNED
+    operation["x-codeSamples"] = [{"lang": "sh", "source": sample(operation, method, path)}]
+    responses = operation["responses"]
+    if "HTTPValidationError" in str(responses.get("422")):
+        del responses["422"]
+    before = BEFORE_EVERY_ROUTE if is_open else (*BEFORE_EVERY_ROUTE, *BEFORE_SIGNED_ROUTES)
+    errors = documented(*codes_of(responses), *before)
+    responses.update({str(status): response for status, response in errors.items()})
+
+
+def _complete_schemas(schemas: dict[str, Any]) -> None:
+    for model in (SplitRequest, Problem, FinalEvent, CourtesyEvent):
+        schema = model.model_json_schema(ref_template="#/components/schemas/{model}")
+        schemas.update(schema.pop("$defs", {}))
+        schemas[model.__name__] = schema
+    for name in _FRAMEWORK_SCHEMAS:
+        schemas.pop(name, None)

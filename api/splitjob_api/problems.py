@@ -3,7 +3,6 @@
 import logging
 from collections.abc import Mapping, Sequence
 from http import HTTPStatus
-from typing import Any
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
@@ -12,10 +11,10 @@ from pydantic import BaseModel, ConfigDict, Field
 from starlette.exceptions import HTTPException
 
 from splitjob.request_policy import FieldProblem
+from splitjob_api.error_catalogue import PROBLEM_MEDIA_TYPE
 from splitjob_api.kubernetes import ClusterUnavailableError
 from splitjob_kube.preconditions import Unready
 
-MEDIA_TYPE = "application/problem+json"
 RETRY_SECONDS = 5
 
 logger = logging.getLogger(__name__)
@@ -89,7 +88,7 @@ class ApiError(Exception):
             problem.model_dump(exclude_none=True, by_alias=True),
             status_code=self.status,
             headers=self.headers,
-            media_type=MEDIA_TYPE,
+            media_type=PROBLEM_MEDIA_TYPE,
         )
 
 
@@ -126,12 +125,6 @@ def install_handlers(app: FastAPI) -> None:
     app.exception_handler(HTTPException)(_http_exception)
     app.exception_handler(RequestValidationError)(_validation_error)
     app.exception_handler(Exception)(_defect)
-
-
-def documented(*statuses: int) -> dict[int | str, dict[str, Any]]:
-    """Return the OpenAPI entries of the errors that a route may answer with."""
-    content = {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}}
-    return {status: {"description": _title(status), "content": content} for status in statuses}
 
 
 async def _api_error(_request: Request, error: ApiError) -> JSONResponse:

@@ -6,7 +6,8 @@ from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from pydantic import BaseModel
 
 from splitjob_api.deps import ServicesDep
-from splitjob_api.problems import documented, not_ready
+from splitjob_api.error_catalogue import documented
+from splitjob_api.problems import not_ready
 
 router = APIRouter(tags=["operation"])
 
@@ -23,7 +24,7 @@ async def healthz() -> Healthy:
     return Healthy()
 
 
-@router.get("/readyz", summary="Can requests be served", responses=documented(503))
+@router.get("/readyz", summary="Can requests be served", responses=documented("not_ready"))
 def readyz(services: ServicesDep) -> Healthy:
     """Answer 200 only while the cluster answers and is as we need it, else 503 with the reason."""
     if unready := services.readiness.unready():

@@ -4,7 +4,6 @@ from fastapi import APIRouter
 
 from splitjob_api.deps import ServicesDep
 from splitjob_api.job_response import ResponsePart
-from splitjob_api.problems import documented
 
 router = APIRouter(tags=["jobs"])
 
@@ -24,7 +23,7 @@ class ModelList(ResponsePart):
     models: list[ModelResponse]
 
 
-@router.get("/models", summary="The models that can be asked for", responses=documented(401))
+@router.get("/models", summary="The models that can be asked for")
 async def models(services: ServicesDep) -> ModelList:
     """Answer with each model's stems, sample rate (Hz) and what is known of its licence."""
     return ModelList(

@@ -8,8 +8,8 @@ from pydantic import BaseModel, Field
 
 from splitjob.totals import Totals, TotalsError
 from splitjob_api.deps import Services, ServicesDep
+from splitjob_api.error_catalogue import documented
 from splitjob_api.kubernetes import ClusterUnavailableError
-from splitjob_api.problems import documented
 from splitjob_api.queue_stats import Snapshot
 
 LISTED_SECONDS = 2.0  # how long a question right after a start or an outage waits for the list
@@ -32,7 +32,9 @@ class QueueStatus(BaseModel):
     observed_at: datetime
 
 
-@router.get("/queue/status", summary="The queue and the totals", responses=documented(401, 503))
+@router.get(
+    "/queue/status", summary="The queue and the totals", responses=documented("cluster_unavailable")
+)
 def queue_status(services: ServicesDep) -> QueueStatus:
     """Answer from counts that a watch keeps current, whatever the number of jobs."""
     if not services.queue_stats.wait_until_current(LISTED_SECONDS):

@@ -11,12 +11,12 @@ from splitjob.presigned import expiry
 from splitjob.request import ResourceDraft, SplitRequest
 from splitjob.request_policy import NOT_ALLOWED, FieldProblem
 from splitjob_api.deps import Services, ServicesDep, SplitRequestDep
+from splitjob_api.error_catalogue import documented
 from splitjob_api.job_response import ResponsePart
 from splitjob_api.openapi import SPLIT_BODY
 from splitjob_api.problems import (
     RETRY_SECONDS,
     ApiError,
-    documented,
     fields_invalid,
     not_ready,
 )
@@ -42,7 +42,15 @@ class SplitAnswer(ResponsePart):
     response_model_exclude_none=True,
     responses={
         200: {"model": SplitAnswer, "description": "The same request again: the job it has."},
-        **documented(400, 401, 408, 409, 413, 422, 429, 503),
+        **documented(
+            "json_invalid",
+            "idempotency_conflict",
+            "request_invalid",
+            "webhook_not_allowed",
+            "queue_full",
+            "cluster_unavailable",
+            "not_ready",
+        ),
     },
     openapi_extra={"requestBody": SPLIT_BODY},
 )

@@ -1,0 +1,86 @@
+"""Every error that the API answers with, and how each is described in OpenAPI."""
+
+from collections import defaultdict
+from collections.abc import Mapping
+from http import HTTPStatus
+from typing import Any, NamedTuple
+
+PROBLEM_MEDIA_TYPE = "application/problem+json"
+
+
+class ErrorKind(NamedTuple):
+    """One code of a problem.
+
+    Attributes:
+        status: the HTTP status that it comes with.
+        meaning: what it means and what to do, for people.
+    """
+
+    status: int
+    meaning: str
+
+
+ERRORS: dict[str, ErrorKind] = {
+    "json_invalid": ErrorKind(400, "the body is no JSON object, or names a key twice"),
+    "signature_invalid": ErrorKind(401, "no signature, or one that does not hold"),
+    "job_not_found": ErrorKind(404, "no such job, or its time is over"),
+    "body_timeout": ErrorKind(408, "the body did not arrive in time"),
+    "idempotency_conflict": ErrorKind(
+        409, "the key belongs to another body; `jobId` names its job"
+    ),
+    "body_too_large": ErrorKind(413, "a body may have 64 KiB"),
+    "request_invalid": ErrorKind(422, "`errors` names each field that is wrong"),
+    "webhook_not_allowed": ErrorKind(422, "the webhook is not on the installation's allowlist"),
+    "queue_full": ErrorKind(429, "too many jobs wait: come again after `Retry-After`"),
+    "headers_too_large": ErrorKind(431, "path and headers may have 32 KiB"),
+    "cluster_unavailable": ErrorKind(503, "the cluster does not answer: try again later"),
+    "not_ready": ErrorKind(503, "the installation cannot serve this now; `detail` says why"),
+}
+
+# What a request can meet before any route sees it.
+BEFORE_EVERY_ROUTE = ("headers_too_large",)
+BEFORE_SIGNED_ROUTES = ("signature_invalid", "body_timeout", "body_too_large")
+
+
+def documented(*codes: str) -> dict[int | str, dict[str, Any]]:
+    """Return the OpenAPI entries of the errors that a call may answer with, by status.
+
+    Raises:
+        KeyError: a code is not in the catalogue.
+    """
+    by_status: dict[int, list[str]] = defaultdict(list)
+    for code in dict.fromkeys(codes):
+        by_status[ERRORS[code].status].append(code)
+    return {status: _response(status, found) for status, found in sorted(by_status.items())}
+
+
+def codes_of(responses: Mapping[Any, Any]) -> list[str]:
+    """Return the codes in the entries that `documented` gave."""
+    contents = [one.get("content", {}).get(PROBLEM_MEDIA_TYPE, {}) for one in responses.values()]
+    return [code for content in contents for code in content.get("examples", {})]
+
+
+def _response(status: int, codes: list[str]) -> dict[str, Any]:
+    meanings = "; ".join(f"`{code}`: {ERRORS[code].meaning}" for code in codes)
+    problem = {"$ref": "#/components/schemas/Problem"}
+    code = {"type": "object", "properties": {"code": {"enum": codes}}}
+    content = {
+        "schema": {"allOf": [problem, code]},
+        "examples": {one: _example(one) for one in codes},
+    }
+    return {
+        "description": f"{HTTPStatus(status).phrase}. {meanings}",
+        "content": {PROBLEM_MEDIA_TYPE: content},
+    }
+
+
+def _example(code: str) -> dict[str, Any]:
+    status, meaning = ERRORS[code]
+    value = {
+        "type": "about:blank",
+        "title": HTTPStatus(status).phrase,
+        "status": status,
+        "code": code,
+        "detail": meaning.replace("`", ""),
+    }
+    return {"summary": code, "value": value}
