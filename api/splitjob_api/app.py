@@ -18,6 +18,7 @@ from splitjob_api.problems import install_handlers
 from splitjob_api.queue_stats import QueueStats
 from splitjob_api.readiness import Readiness
 from splitjob_api.routes import health, jobs, models, queue, split
+from splitjob_api.routes.web import web_files, web_router
 from splitjob_api.settings import Settings
 from splitjob_api.watcher import Watcher
 
@@ -39,17 +40,20 @@ def create_app(settings: Settings) -> FastAPI:
     app = FastAPI(
         title="Track Tree Audio",
         version=version("track-tree-audio"),
+        docs_url=None,  # ours needs nothing from elsewhere
         redoc_url=None,
-        swagger_ui_oauth2_redirect_url=None,
         redirect_slashes=False,
         lifespan=_lifespan,
     )
     app.state.services = services
+    web = web_files(console=settings.console_enabled)
+    open_paths = OPEN_PATHS | web.keys()
     app.openapi = partial(describe, app, OPEN_PATHS)  # type: ignore[method-assign]
     for module in (split, jobs, models, queue, health):
         app.include_router(module.router)
+    app.include_router(web_router(web))
     install_handlers(app)
-    public = OPEN_PATHS | {QUEUE_STATUS} if settings.queue_status_public else OPEN_PATHS
+    public = open_paths | {QUEUE_STATUS} if settings.queue_status_public else open_paths
     app.add_middleware(
         SignatureMiddleware,
         signer=signer,

@@ -27,6 +27,7 @@ class Settings(ServiceSettings):
     queue_status_public: bool = Field(
         default=False, description="Whether GET /queue/status needs no signature."
     )
+    console_enabled: bool = Field(default=True, description="Whether the console is at /console.")
     body_timeout_seconds: float = Field(
         default=10, gt=0, le=300, description="Time for a whole body to arrive."
     )

@@ -23,6 +23,7 @@ __all__ = ["CHART_VALUES", "ConfigurationError", "read_settings"]
 CHART_VALUES = {
     "API_WEBHOOK_URL_ALLOWLIST": "webhooks.allowlist",
     "BODY_TIMEOUT_SECONDS": "api.bodyTimeoutSeconds",
+    "CONSOLE_ENABLED": "api.console.enabled",
     "CUDA_VISIBLE_DEVICES": "worker.cudaVisibleDevices",
     "ENVIRONMENT": "environment",
     "HOST": "listenOnPodIP",

@@ -23,7 +23,7 @@ from splitjob_api.problems import ApiError
 
 MAX_BODY_BYTES = 64 * 1024
 MAX_HEAD_BYTES = 32 * 1024
-OPEN_PATHS = frozenset({"/healthz", "/readyz", "/metrics", "/docs", "/openapi.json"})
+OPEN_PATHS = frozenset({"/healthz", "/readyz", "/metrics", "/openapi.json"})
 # Elsewhere a body means nothing, so it must not stand in for the line that names the resource:
 # the signature of a captured POST would open any of them.
 _METHODS_WITH_BODY = frozenset({"POST", "PUT", "PATCH"})

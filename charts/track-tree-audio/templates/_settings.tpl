@@ -26,6 +26,7 @@ PORT: {{ .Values.api.port | quote }}
 MAX_QUEUED_JOBS: {{ int64 .Values.queue.maxQueuedJobs | quote }}
 QUEUE_STATUS_PUBLIC: {{ .Values.queue.statusPublic | quote }}
 BODY_TIMEOUT_SECONDS: {{ .Values.api.bodyTimeoutSeconds | quote }}
+CONSOLE_ENABLED: {{ .Values.api.console.enabled | quote }}
 {{- end }}
 
 {{- define "track-tree-audio.operatorSettings" -}}

@@ -39,7 +39,7 @@ def test_what_the_api_takes_the_cluster_takes(replicas: tuple[Api, Api], fields:
 
 
 def test_signatures_are_asked_for_everywhere_but_where_they_are_not(api: Api) -> None:
-    for path in ("/healthz", "/readyz", "/metrics", "/docs", "/openapi.json"):
+    for path in ("/healthz", "/readyz", "/metrics", "/docs", "/console", "/openapi.json"):
         assert httpx.get(api.url + path).status_code == 200
     for path in ("/queue/status", "/models", "/jobs/split-a", "/nowhere", "/split"):
         assert httpx.get(api.url + path).status_code == 401

@@ -1,0 +1,163 @@
+// One job: where it stands, what came of it, and what can be done to it.
+
+import { actionButtons } from "./actions.js";
+import { badge, duration, facts, h, moment } from "./dom.js";
+import { FINISHED } from "./filter.js";
+import { follow } from "./live.js";
+import { stemPlayers } from "./player.js";
+import { toYaml } from "./yaml.js";
+
+/** Return the view of a job; `context` is {api, search, signal, onState, onDenied}. */
+export function jobView(context) {
+  const jobId = new URLSearchParams(context.search).get("job");
+  const page = new JobPage(context, jobId);
+  page.start();
+  return { title: `Job ${jobId}`, element: page.element };
+}
+
+class JobPage {
+  constructor(context, jobId) {
+    this.context = context;
+    this.path = `jobs/${encodeURIComponent(jobId)}`;
+    this.summary = h("div", { "aria-live": "polite" });
+    this.actions = h("div", { class: "buttons" });
+    this.stems = h("div");
+    this.outcome = h("div");
+    this.source = h("pre", { tabindex: 0, "aria-label": "The job as YAML" });
+    this.element = h(
+      "article",
+      { "data-job": jobId },
+      this.summary,
+      this.actions,
+      this.stems,
+      this.outcome,
+      h("details", {}, h("summary", {}, "As the API gives it"), this.source),
+      h("details", {}, h("summary", {}, "With kubectl"), h("pre", { tabindex: 0, "aria-label": "Commands" }, commands(jobId))),
+    );
+  }
+
+  start() {
+    const { api, signal, onState, onDenied } = this.context;
+    const poll = () => this.load();
+    const onEvent = (name, job) => this.take(name, job);
+    follow(api, { stream: `${this.path}/events`, poll, onEvent, onState, onDenied, signal });
+    this.load().catch((error) => (signal.aborted ? null : this.say(error.message)));
+  }
+
+  async load() {
+    this.newest = null;
+    const job = await this.context.api.get(this.path);
+    this.draw(this.newest ?? job); // an event may have come while the answer was on its way
+  }
+
+  take(name, job) {
+    if (name === "deleted") this.say("This job has been deleted.");
+    if (name === "job") this.draw((this.newest = job));
+    return name === "deleted";
+  }
+
+  say(message) {
+    this.summary.replaceChildren(h("p", { class: "problem" }, message));
+    this.actions.replaceChildren();
+  }
+
+  draw(job) {
+    this.summary.replaceChildren(...summary(job));
+    this.source.textContent = toYaml(job);
+    this.drawActions(job);
+    this.drawStems(job);
+    this.outcome.replaceChildren(...[timings(job), webhook(job)].filter(Boolean));
+  }
+
+  // While its state is the same, buttons and players stay as they are: somebody may be using them.
+  drawActions(job) {
+    if (this.actionsFor === job.state) return;
+    this.actionsFor = job.state;
+    const onDone = () => this.load().catch((error) => this.say(error.message));
+    this.actions.replaceChildren(...actionButtons(this.context.api, [job], onDone));
+  }
+
+  drawStems(job) {
+    const key = JSON.stringify([job.result?.stems, job.erased]);
+    if (key === this.stemsFor) return;
+    this.stemsFor = key;
+    this.stems.replaceChildren(...stems(this.context, job));
+  }
+}
+
+function summary(job) {
+  const since = job.startedAt && !job.finishedAt ? moment(job.startedAt) : null;
+  return [
+    h("p", { class: "state" }, badge(job.state), " ", sentence(job)),
+    progress(job),
+    facts([
+      ["Version", job.versionId],
+      ["Model", job.aiModel],
+      ["Correlation", job.correlationId],
+      ["Priority", String(job.priority)],
+      ["Created", moment(job.createdAt)],
+      ["Running since", since],
+      ["Finished", moment(job.finishedAt)],
+      ["Attempts", String(job.attempts)],
+      ...Object.entries(job.metadata ?? {}),
+    ]),
+  ].filter(Boolean);
+}
+
+function sentence(job) {
+  if (job.failure) return `${job.failure.code}: ${job.failure.message}`;
+  if (FINISHED.has(job.state) || !job.queue) return "";
+  const { position, reason, message, etaSeconds } = job.queue;
+  const place = position ? `${position}. in the queue` : reason;
+  const eta = etaSeconds === null || etaSeconds === undefined ? "end not known" : `done in about ${duration(etaSeconds)}`;
+  return [place, message, eta].filter(Boolean).join(" · ");
+}
+
+function progress(job) {
+  if (!job.progress) return null;
+  const { stage, percent } = job.progress;
+  return h("p", { class: "progress" }, h("progress", { max: 100, value: percent, "aria-label": "Progress" }), ` ${stage}, ${percent} %`);
+}
+
+function stems({ api, signal }, job) {
+  if (job.erased) return [h("p", {}, "Its stems were erased ", moment(job.erased.at), ".")];
+  if (!job.result?.stems?.length) return [];
+  const ours = job.result.stems.some((stem) => stem.url);
+  if (!ours) return [h("p", {}, "Its stems went to the caller's own upload URLs.")];
+  return [stemPlayers(api, job, signal)];
+}
+
+function timings(job) {
+  const stages = Object.entries(job.result?.timings ?? {});
+  const whole = stages.reduce((sum, [, milliseconds]) => sum + milliseconds, 0);
+  if (!whole) return null;
+  const parts = stages.map(([stage, milliseconds], place) => {
+    const part = h("span", { class: `part part-${place % 6}`, title: `${stage}: ${seconds(milliseconds)}` });
+    part.style.flexGrow = String(milliseconds);
+    return part;
+  });
+  const legend = stages.map(([stage, milliseconds], place) => h("li", {}, h("span", { class: `dot part-${place % 6}` }), `${stage} ${seconds(milliseconds)}`));
+  return h("section", { "aria-labelledby": "timings-title" }, h("h2", { id: "timings-title" }, "Time taken"), h("div", { class: "timings", "aria-hidden": "true" }, parts), h("ul", { class: "legend" }, legend));
+}
+
+function seconds(milliseconds) {
+  return `${(milliseconds / 1000).toFixed(1)} s`;
+}
+
+function webhook(job) {
+  if (!job.webhook) return null;
+  const { event, state, attempts, nextAttemptAt, deliveredAt, lastError } = job.webhook;
+  const pairs = [
+    ["Event", event],
+    ["State", state],
+    ["The operator's attempts", String(attempts)],
+    ["Next attempt", moment(nextAttemptAt)],
+    ["Delivered", moment(deliveredAt)],
+    ["Last error", lastError],
+  ];
+  return h("section", { "aria-labelledby": "webhook-title" }, h("h2", { id: "webhook-title" }, "Webhook"), facts(pairs));
+}
+
+function commands(jobId) {
+  return [`kubectl get splitjob ${jobId} -o yaml`, `kubectl describe splitjob ${jobId}`].join("\n");
+}
