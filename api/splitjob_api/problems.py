@@ -12,7 +12,6 @@ from starlette.exceptions import HTTPException
 
 from splitjob.request_policy import FieldProblem
 from splitjob_api.error_catalogue import PROBLEM_MEDIA_TYPE
-from splitjob_api.error_catalogue import documented as documented
 from splitjob_api.kubernetes import ClusterUnavailableError
 from splitjob_kube.preconditions import Unready
 
