@@ -72,8 +72,10 @@ RULES = (
     Rule(
         "spec.request",
         "has(self.secretName) || !(has(self.source.secretKey) || has(self.webhook.secretKey)"
-        " || (has(self.uploads) && self.uploads.exists(k, has(self.uploads[k].secretKey))))",
-        "secretKey is the key of a Secret: name that Secret in secretName",
+        " || (has(self.uploads) && self.uploads.exists(k, has(self.uploads[k].secretKey)"
+        " || has(self.uploads[k].headers))))",
+        "secretKey is the key of a Secret, and headers have their values in one: name that Secret "
+        "in secretName",
     ),
     Rule(
         "spec.request",
@@ -121,6 +123,7 @@ RULES = (
 LIST_TYPES: dict[str, Schema] = {
     "spec.request.stems": {"x-kubernetes-list-type": "set"},
     "spec.request.webhook.events": {"x-kubernetes-list-type": "set"},
+    "spec.request.uploads.*.headers": {"x-kubernetes-list-type": "set"},
     "status.conditions": {
         "x-kubernetes-list-type": "map",
         "x-kubernetes-list-map-keys": ["type"],

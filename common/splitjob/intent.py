@@ -1,9 +1,9 @@
 """What makes two requests the same, and the names of the SplitJobs that follow from it.
 
 The intent of a request is its content in canonical form: without fields at their defaults, without
-the queries of its URLs (a retry with a freshly presigned URL is the same intent) and without the
-idempotency key. Names derive from it, so that creating a SplitJob under its name is what arbitrates
-between replicas.
+the queries of its URLs and the headers that belong to their signatures (a retry with a freshly
+presigned URL is the same intent), and without the idempotency key. Names derive from it, so that
+creating a SplitJob under its name is what arbitrates between replicas.
 """
 
 import base64
@@ -24,7 +24,7 @@ _NOT_INTENT: Mapping[str, IncEx | bool] = {
     "secret_name": True,
     "source": {"secret_key"},
     "webhook": {"secret_key"},
-    "uploads": {"__all__": {"secret_key"}},
+    "uploads": {"__all__": {"secret_key", "headers"}},
 }
 
 

@@ -6,8 +6,17 @@
 
 from typing import Annotated, Literal, NamedTuple
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    TypeAdapter,
+    ValidatorFunctionWrapHandler,
+    WrapValidator,
+    field_validator,
+)
 from pydantic.alias_generators import to_camel
+from pydantic_core import PydanticCustomError
 
 from splitjob import workload
 from splitjob.resource import (
@@ -20,19 +29,32 @@ from splitjob.resource import (
     Format,
     Location,
     Request,
+    Upload,
     Webhook,
 )
+from splitjob.upload_policy import MAX_HEADERS, encode_headers
 from splitjob.urls import WebUrl, plain_url
 
-__all__ = ["ResourceDraft", "SplitRequest"]
+__all__ = ["ResourceDraft", "SplitRequest", "UploadRequest"]
 
 MAX_SEED = 2**53 - 1  # what every JSON library can hold exactly
 _TEXT = r"^[^\x00-\x1f\x7f]*$"  # no control characters
+_HEADER_NAME = r"^[!#$%&'*+.^_`|~0-9A-Za-z-]+$"
+_STRICT = ConfigDict(
+    alias_generator=to_camel,
+    extra="forbid",
+    strict=True,
+    allow_inf_nan=False,
+    hide_input_in_errors=True,
+)
+_WEB_URL = TypeAdapter(WebUrl)
 
 
 Stem = Annotated[str, Field(pattern=STEM_PATTERN)]
 MetadataName = Annotated[str, Field(min_length=1, max_length=128, pattern=_TEXT)]
 MetadataValue = Annotated[str, Field(max_length=1024)]
+HeaderName = Annotated[str, Field(pattern=_HEADER_NAME, max_length=128)]
+HeaderValue = Annotated[str, Field(max_length=1024)]
 EVENT_ORDER: tuple[EventName, ...] = ("started", "progress", "completed", "failed", "canceled")
 
 
@@ -41,26 +63,54 @@ class ResourceDraft(NamedTuple):
 
     Attributes:
         request: for `spec.request`; without `secretName` and `intent`, which come with the names.
-        secrets: whole URLs that must stand in a Secret, by key.
+        secrets: whole URLs and headers that must stand in a Secret, by key.
         urls: all its URLs, by field as the resource names it.
+        headers: the headers of each upload, by the upload's name.
     """
 
     request: Request
     secrets: dict[str, str]
     urls: dict[str, WebUrl]
+    headers: dict[str, dict[str, str]]
+
+
+class UploadRequest(BaseModel):
+    """Where one file goes."""
+
+    model_config = ConfigDict(**_STRICT, title="Upload")
+
+    url: WebUrl = Field(description="A presigned PUT URL.")
+    headers: dict[HeaderName, HeaderValue] = Field(
+        default={},
+        max_length=MAX_HEADERS,
+        repr=False,
+        description="Headers to send with the PUT, such as content-type, x-amz-storage-class or "
+        "x-ms-blob-type: all that the URL's signature covers, with the values that were signed. "
+        "1 KiB in all; not Host, Content-Length, Authorization, or those of the connection.",
+    )
+
+
+def _plain_or_with_headers(
+    given: object, with_headers: ValidatorFunctionWrapHandler
+) -> UploadRequest:
+    if isinstance(given, str):
+        return UploadRequest.model_construct(url=_WEB_URL.validate_python(given), headers={})
+    if not isinstance(given, dict | UploadRequest):
+        raise PydanticCustomError("upload_type", "must be a URL, or an object with url and headers")
+    upload: UploadRequest = with_headers(given)
+    return upload
+
+
+UploadField = Annotated[
+    UploadRequest,
+    WrapValidator(_plain_or_with_headers, json_schema_input_type=WebUrl | UploadRequest),
+]
 
 
 class SplitRequest(BaseModel):
     """A song to separate, and where to tell that it is done."""
 
-    model_config = ConfigDict(
-        alias_generator=to_camel,
-        extra="forbid",
-        strict=True,
-        allow_inf_nan=False,
-        hide_input_in_errors=True,
-        title="SplitRequest",
-    )
+    model_config = ConfigDict(**_STRICT, title="SplitRequest")
 
     version_id: str = Field(
         pattern=VERSION_ID_PATTERN,
@@ -113,11 +163,12 @@ class SplitRequest(BaseModel):
     seed: int | None = Field(
         default=None, ge=0, le=MAX_SEED, description="Of the shifts; by default from the jobId."
     )
-    uploads: dict[Stem, WebUrl] | None = Field(
+    uploads: dict[Stem, UploadField] | None = Field(
         default=None,
         min_length=1,
         max_length=18,
-        description="Presigned PUT URLs, one per stem and one called manifest; then no storage "
+        description="Presigned PUT URLs, one per stem and one called manifest, each a URL or an "
+        "object with `url` and the `headers` that its signature covers; then no storage "
         "credentials are used.",
     )
     metadata: dict[MetadataName, MetadataValue] | None = Field(
@@ -157,10 +208,8 @@ class SplitRequest(BaseModel):
         secrets: dict[str, str] = {}
         source = _locate(self.audio_url, workload.SECRET_KEY_SOURCE, secrets)
         hook = _locate(self.webhook, workload.SECRET_KEY_WEBHOOK, secrets)
-        uploads = {
-            name: _locate(url, workload.SECRET_KEY_UPLOAD + name, secrets)
-            for name, url in (self.uploads or {}).items()
-        }
+        asked = self.uploads or {}
+        uploads = {name: _locate_upload(name, upload, secrets) for name, upload in asked.items()}
         events = list(DEFAULT_EVENTS) if self.events is None else self.events
         request = Request(
             version_id=self.version_id,
@@ -187,11 +236,13 @@ class SplitRequest(BaseModel):
             queue_deadline_seconds=self.queue_deadline_seconds,
             run_deadline_seconds=self.run_deadline_seconds,
         )
-        return ResourceDraft(request, secrets, self._urls())
-
-    def _urls(self) -> dict[str, WebUrl]:
-        uploads = {f"uploads.{name}": url for name, url in (self.uploads or {}).items()}
-        return {"source": self.audio_url, **uploads, "webhook": self.webhook}
+        urls = {f"uploads.{name}": upload.url for name, upload in asked.items()}
+        return ResourceDraft(
+            request,
+            secrets,
+            urls={"source": self.audio_url, **urls, "webhook": self.webhook},
+            headers={name: upload.headers for name, upload in asked.items()},
+        )
 
 
 def _locate(url: WebUrl, key: str, secrets: dict[str, str]) -> Location:
@@ -199,3 +250,12 @@ def _locate(url: WebUrl, key: str, secrets: dict[str, str]) -> Location:
         return Location(url=plain_url(url))
     secrets[key] = url.whole
     return Location(url=plain_url(url), secret_key=key)
+
+
+def _locate_upload(name: str, upload: UploadRequest, secrets: dict[str, str]) -> Upload:
+    location = _locate(upload.url, workload.SECRET_KEY_UPLOAD + name, secrets)
+    if not upload.headers:
+        return Upload(url=location.url, secret_key=location.secret_key)
+    secrets[workload.SECRET_KEY_HEADERS + name] = encode_headers(upload.headers)
+    names = sorted({header.lower() for header in upload.headers})
+    return Upload(url=location.url, secret_key=location.secret_key, headers=names)

@@ -12,8 +12,9 @@ from splitjob import formats, workload
 from splitjob.addresses import Network, forbidden_reason, parse_host
 from splitjob.allowlist import Allowlist, NotAllowedError
 from splitjob.models import ModelRecord
-from splitjob.resource import Location, Request
+from splitjob.resource import Location, Request, Upload
 from splitjob.result import remainder_name
+from splitjob.upload_policy import decode_headers, upload_problems
 from splitjob.urls import UrlError, WebUrl, parse, plain_url
 
 MANIFEST = "manifest"
@@ -44,6 +45,9 @@ class FieldProblem(NamedTuple):
 ResolvedUrls = Mapping[str, WebUrl | UrlError]
 """The URL behind each field that has one, or why there is none that can be used."""
 
+ResolvedHeaders = Mapping[str, Mapping[str, str] | None]
+"""The headers of each upload by its name; None: the Secret does not hold those it should."""
+
 
 @dataclass(frozen=True)
 class RequestPolicy:
@@ -61,18 +65,22 @@ class RequestPolicy:
     local: bool
     networks: tuple[Network, ...] = ()
 
-    def problems(self, request: Request, urls: ResolvedUrls) -> list[FieldProblem]:
+    def problems(
+        self, request: Request, urls: ResolvedUrls, headers: ResolvedHeaders
+    ) -> list[FieldProblem]:
         """Return all that is wrong with a request, nothing where it can be served.
 
         Args:
             request: what was asked.
             urls: its URLs, by field: from `resolve`, or of a `splitjob.request.ResourceDraft`.
+            headers: of its uploads: from `resolve_headers`, or of that draft.
         """
         return [
             *_model_problems(request, self.registry),
             *_format_problems(request, self.registry),
             *_metadata_problems(request),
             *self._transfer_problems(urls),
+            *_upload_problems(urls, headers),
             *self._webhook_problems(urls["webhook"]),
         ]
 
@@ -111,6 +119,19 @@ def resolve(request: Request, secrets: Mapping[str, str]) -> ResolvedUrls:
         except UrlError as refused:
             found[field] = refused
     return found
+
+
+def resolve_headers(request: Request, secrets: Mapping[str, str]) -> ResolvedHeaders:
+    """Return the headers of the uploads of a request as the cluster holds it.
+
+    Args:
+        request: `spec.request` of a SplitJob.
+        secrets: what its Secret holds, by key (`headers.<stem>`).
+    """
+    return {
+        name: _resolve_headers(upload, secrets.get(workload.SECRET_KEY_HEADERS + name, ""))
+        for name, upload in (request.uploads or {}).items()
+    }
 
 
 def outputs(request: Request, model: ModelRecord) -> list[str]:
@@ -193,6 +214,18 @@ def _address_problems(
         yield FieldProblem(field, "forbidden", f"its host is {reason}")
 
 
+def _upload_problems(urls: ResolvedUrls, headers: ResolvedHeaders) -> Iterator[FieldProblem]:
+    for name, given in headers.items():
+        field = f"uploads.{name}"
+        url = urls[field]
+        if given is None:
+            message = f"the Secret of this request does not hold its headers under headers.{name}"
+            yield FieldProblem(field, "invalid", message)
+        elif isinstance(url, WebUrl):
+            for problem in upload_problems(url.whole, given):
+                yield FieldProblem(field, problem.code, problem.message)
+
+
 def _unusable(field: str, refused: UrlError) -> FieldProblem:
     return FieldProblem(field, "invalid", f"this URL cannot be used: {refused}")
 
@@ -227,3 +260,12 @@ def _resolve(location: Location, key: str, secrets: Mapping[str, str]) -> WebUrl
     if plain_url(url) != plain_url(parse(location.url)):
         raise UrlError("it is not the one that stands in the Secret")
     return url
+
+
+def _resolve_headers(upload: Upload, stored: str) -> dict[str, str] | None:
+    if not upload.headers:
+        return {}
+    headers = decode_headers(stored)
+    if headers is None or {name.lower() for name in headers} != set(upload.headers):
+        return None
+    return headers

@@ -40,7 +40,10 @@ _LABEL = r"[a-z0-9]([-a-z0-9]*[a-z0-9])?"
 OBJECT_NAME_PATTERN = rf"^{_LABEL}(\.{_LABEL})*$"
 DECIMAL_PATTERN = r"^-?[0-9]{1,12}(\.[0-9]{1,12})?$"
 
+HEADER_NAME_PATTERN = r"^[!#$%&'*+.^_`|~0-9a-z-]{1,128}$"
+
 StemName = Annotated[str, Field(pattern=STEM_PATTERN, max_length=32)]
+HeaderName = Annotated[str, Field(pattern=HEADER_NAME_PATTERN, max_length=128)]
 Decimal = Annotated[str, Field(pattern=DECIMAL_PATTERN, max_length=26)]
 Format = Literal["wav", "flac", "mp3", "m4a", "opus"]
 ClipMode = Literal["rescale", "shared", "clamp", "none"]
@@ -76,6 +79,17 @@ class Location(Model):
         max_length=63,
         description="The key, in the Secret that spec.request.secretName names, under which the "
         "whole URL stands. Absent: `url` is the whole.",
+    )
+
+
+class Upload(Location):
+    """Where one file goes. What follows a `?`, and headers' values, stand in the Secret only."""
+
+    headers: list[HeaderName] | None = Field(
+        default=None,
+        max_length=8,
+        description="The names of the headers to send, in lower case. Their values stand in that "
+        "Secret under headers.<name of this entry>, as a JSON object by name.",
     )
 
 
@@ -150,11 +164,11 @@ class Request(Model):
         description="Seed of the shifts; absent: derived from the name, so that a retry gives the "
         "same bytes.",
     )
-    uploads: dict[str, Location] | None = Field(
+    uploads: dict[str, Upload] | None = Field(
         default=None,
         max_length=18,
-        description="Presigned PUT URLs, one per stem and one called manifest. With them no "
-        "storage credentials are used.",
+        description="Presigned PUT URLs, one per stem and one called manifest, each with the names "
+        "of the headers it needs. With them no storage credentials are used.",
     )
     metadata: dict[str, Annotated[str, Field(max_length=1024)]] | None = Field(
         default=None, max_length=16, description="The caller's own pairs, echoed in every webhook."

@@ -37,6 +37,7 @@ ENV_ALLOWED_PRIVATE_ADDRESSES = "SOURCE_ALLOWED_NETWORKS"  # CIDRs exempt from t
 SECRET_KEY_SOURCE = "source"  # noqa: S105 - a key's name
 SECRET_KEY_WEBHOOK = "webhook"  # noqa: S105 - a key's name
 SECRET_KEY_UPLOAD = "upload."  # noqa: S105 - followed by the stem, or by `manifest`
+SECRET_KEY_HEADERS = "headers."  # noqa: S105 - the same; a JSON object of names and values
 
 
 def event_id(job_uid: str, event: str) -> str:

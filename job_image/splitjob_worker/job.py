@@ -91,7 +91,7 @@ class Job:
             loading = run_in_thread(lambda: self._load_separator(record))
             download = run_in_thread(lambda: self._download(scratch))
             target = deferred.open_target(self._settings, self._prefix, self._cancel)
-            self._cancel.run(target.check_unsettled)
+            self._cancel.run(target.check_before_work)
             self._notifier.started()
             mixture, decoded = self._decode(record, download, loading, scratch)
             song = self._separate(loading, mixture, decoded, scratch, target)

@@ -11,7 +11,8 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, f
 from splitjob.addresses import Network, parse_networks
 from splitjob.allowlist import DEFAULT_ALLOWLIST
 from splitjob.errors import ErrorCode, Failure
-from splitjob.resource import Location, Request
+from splitjob.resource import Location, Request, Upload
+from splitjob.upload_policy import decode_headers
 from splitjob.workload import (
     ENV_ALLOWED_PRIVATE_ADDRESSES,
     ENV_ATTEMPT,
@@ -29,6 +30,7 @@ from splitjob.workload import (
     ENV_SECRET_DIR,
     ENV_STORAGE_PREFIX,
     ENV_TERMINATION_MESSAGE,
+    SECRET_KEY_HEADERS,
 )
 
 
@@ -83,14 +85,36 @@ class WorkerSettings(BaseModel):
         """
         if location.secret_key is None:
             return location.url
+        return self._secret(location.secret_key).strip()
+
+    def headers_of(self, name: str, upload: Upload) -> dict[str, str]:
+        """Return the headers to send with an upload, by name.
+
+        Args:
+            name: of the upload: a stem's, or `manifest`.
+            upload: as the request has it.
+
+        Raises:
+            Failure: `worker_config`: the Secret does not hold them.
+        """
+        if not upload.headers:
+            return {}
+        key = SECRET_KEY_HEADERS + name
+        headers = decode_headers(self._secret(key))
+        if headers is None:
+            raise Failure(
+                ErrorCode.WORKER_CONFIG, f"the key {key!r} of this job's Secret holds no headers"
+            )
+        return headers
+
+    def _secret(self, key: str) -> str:
         try:
             if self.secret_dir is None:
                 raise FileNotFoundError
-            return (self.secret_dir / location.secret_key).read_text(encoding="utf-8").strip()
+            return (self.secret_dir / key).read_text(encoding="utf-8")
         except (OSError, UnicodeDecodeError):
             raise Failure(
-                ErrorCode.WORKER_CONFIG,
-                f"the key {location.secret_key!r} of this job's Secret cannot be read",
+                ErrorCode.WORKER_CONFIG, f"the key {key!r} of this job's Secret cannot be read"
             ) from None
 
 

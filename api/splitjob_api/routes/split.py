@@ -64,13 +64,13 @@ def split(body: SplitRequestDep, services: ServicesDep, response: Response) -> S
         draft,
         body.priority,
         retried=services.queue_stats.may_be_retried,
-        admit=lambda: _refuse_expired_or_full(body, services),
+        admit=lambda: _refuse_expired_or_full(draft, services),
     )
     try:
         submitted = submission.submit()
     except IdempotencyConflictError as conflict:
         raise ApiError(409, "idempotency_conflict", str(conflict), job_id=conflict.job_id) from None
-    warnings = _warnings(body, services) if submitted.created else []
+    warnings = _warnings(draft, services) if submitted.created else []
     _note(submitted, body, services)
     response.status_code = 202 if submitted.created else 200
     response.headers["Location"] = f"/jobs/{submitted.job_id}"
@@ -84,7 +84,7 @@ def _checked(body: SplitRequest, services: Services) -> ResourceDraft:
         ApiError: 422; first what is wrong with the fields, then what the allowlist says.
     """
     draft = body.to_resource_draft()
-    found = services.policy.problems(draft.request, draft.urls)
+    found = services.policy.problems(draft.request, draft.urls, draft.headers)
     fields = [_in_body(problem) for problem in found if problem.code != NOT_ALLOWED]
     if fields:
         raise fields_invalid(fields)
@@ -93,42 +93,44 @@ def _checked(body: SplitRequest, services: Services) -> ResourceDraft:
     return draft
 
 
-def _expired(body: SplitRequest) -> list[FieldProblem]:
+def _expired(draft: ResourceDraft) -> list[FieldProblem]:
     now = datetime.now(UTC)
     return [
         FieldProblem(field, "expired", f"this presigned URL expired at {end:%Y-%m-%dT%H:%M:%SZ}")
-        for field, end in _expiries(body).items()
+        for field, end in _expiries(draft).items()
         if end <= now
     ]
 
 
-def _warnings(body: SplitRequest, services: Services) -> list[str]:
+def _warnings(draft: ResourceDraft, services: Services) -> list[str]:
     drain = services.queue_stats.snapshot(time.time()).drain_seconds
     if drain is None:
         return []
     turn = time.time() + drain
     return [
         f"{field} expires at {end:%Y-%m-%dT%H:%M:%SZ}, before this job is expected to have its turn"
-        for field, end in _expiries(body).items()
+        for field, end in _expiries(draft).items()
         if end.timestamp() < turn
     ]
 
 
-def _expiries(body: SplitRequest) -> dict[str, datetime]:
-    """Return when each presigned URL of a request ends, in UTC."""
-    urls = {"audioUrl": body.audio_url}
-    urls |= {f"uploads.{name}": url for name, url in (body.uploads or {}).items()}
-    ends = {field: expiry(url.whole) for field, url in urls.items()}
+def _expiries(draft: ResourceDraft) -> dict[str, datetime]:
+    """Return when each presigned URL of a request ends, in UTC, by its field in the body."""
+    ends = {
+        BODY_FIELDS.get(field, field): expiry(url.whole)
+        for field, url in draft.urls.items()
+        if field != "webhook"
+    }
     return {field: end.astimezone(UTC) for field, end in ends.items() if end is not None}
 
 
-def _refuse_expired_or_full(body: SplitRequest, services: Services) -> None:
+def _refuse_expired_or_full(draft: ResourceDraft, services: Services) -> None:
     """Refuse what no new job can be made of; one that is there already serves it all the same.
 
     Raises:
         ApiError: 422 where a presigned URL has expired, 429 where too many jobs wait.
     """
-    if expired := _expired(body):
+    if expired := _expired(draft):
         raise fields_invalid(expired)
     limit = services.settings.max_queued_jobs
     if limit and services.queue_stats.snapshot(time.time()).queued >= limit:

@@ -6,6 +6,8 @@ the operator gives the job up, exactly one of them wins.
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from http import HTTPStatus
 from pathlib import Path
 from typing import Protocol
@@ -14,6 +16,7 @@ import httpx
 
 from splitjob.addresses import Network
 from splitjob.errors import ErrorCode, Failure
+from splitjob.presigned import expiry
 from splitjob.result import Manifest
 from splitjob_io.certificates import certificate_problem
 from splitjob_io.safe_http import Deadline, ForbiddenTargetError, client
@@ -42,11 +45,12 @@ class UploadTarget(Protocol):
 
     bucket: str
 
-    def check_unsettled(self) -> None:
-        """Check, before any work is done, that the job's outcome is not recorded yet.
+    def check_before_work(self) -> None:
+        """Check, before any work is done, that its result can be stored.
 
         Raises:
-            SupersededError: it is.
+            SupersededError: the job's outcome is recorded already.
+            Failure: `upload_failed`: a presigned URL has expired.
         """
 
     def upload_file(self, path: Path, content_type: str) -> None:
@@ -76,13 +80,14 @@ def open_target(settings: WorkerSettings, prefix: str, cancel: CancelToken) -> U
         cancel: ends the pause between two attempts.
 
     Raises:
-        Failure: `worker_config`: the bucket, or a URL, is not configured.
+        Failure: `worker_config`: no bucket is configured, or the Secret lacks a URL or headers.
     """
     if settings.request.uploads:
-        urls = {
-            name: settings.url_of(location) for name, location in settings.request.uploads.items()
+        puts = {
+            name: PresignedPut(settings.url_of(upload), settings.headers_of(name, upload))
+            for name, upload in settings.request.uploads.items()
         }
-        return PresignedUrls(urls, settings.allowed_networks, cancel)
+        return PresignedUrls(puts, settings.allowed_networks, cancel)
     try:
         storage = S3Service()
     except (StorageError, ValueError) as error:
@@ -104,7 +109,7 @@ class Bucket:
         self._storage = storage
         self._prefix = prefix
 
-    def check_unsettled(self) -> None:
+    def check_before_work(self) -> None:
         """Check that the bucket holds no manifest of this job; see `UploadTarget`.
 
         Any manifest counts, whoever wrote it: the operator deletes what is in the way before it
@@ -164,11 +169,25 @@ class BucketMultipartUpload:
             self._storage.abort_multipart_upload(self._key, self._upload_id)
 
 
+@dataclass(frozen=True)
+class PresignedPut:
+    """A URL that the caller presigned, and the headers that go with it: secrets, both of them."""
+
+    url: str = field(repr=False)
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+
+    @property
+    def expired_at(self) -> datetime | None:
+        """When it expired, in UTC; None: it has not, or does not say."""
+        end = expiry(self.url)
+        return end if end is not None and end <= datetime.now(UTC) else None
+
+
 class PresignedUrls:
     """URLs that the caller presigned, one per stem and perhaps one for the manifest.
 
     Args:
-        urls: by the stem's name, and `manifest`.
+        puts: by the stem's name, and `manifest`.
         networks: address ranges exempt from the address rules.
         cancel: ends the pause between two attempts.
     """
@@ -176,28 +195,31 @@ class PresignedUrls:
     bucket = ""
 
     def __init__(
-        self, urls: Mapping[str, str], networks: Sequence[Network], cancel: CancelToken
+        self, puts: Mapping[str, PresignedPut], networks: Sequence[Network], cancel: CancelToken
     ) -> None:
-        self._urls = urls
+        self._puts = puts
         self._networks = networks
         self._cancel = cancel
 
-    def check_unsettled(self) -> None:
-        """Do nothing: these URLs can only be written to."""
+    def check_before_work(self) -> None:
+        """Check that no URL has expired; there is nothing to read, they can only be written to."""
+        for name, put in self._puts.items():
+            if put.expired_at:
+                raise _refused(name, _expired(put.expired_at), retryable=False)
 
-    def upload_file(self, path: Path, content_type: str) -> None:
+    def upload_file(self, path: Path, _content_type: str) -> None:
         """Upload the file of one stem.
 
-        No content type is sent, since the URL's signature would have to cover it.
+        Only the headers given are sent: another content type than a signed one would be refused.
         """
-        url = self._urls.get(path.stem)
-        if url is None:
+        put = self._puts.get(path.stem)
+        if put is None:
             raise Failure(
                 ErrorCode.UPLOAD_FAILED,
                 f"the request names no upload URL for the stem {path.stem}",
                 retryable=False,
             )
-        self._put(url, path.stem, path.stat().st_size, lambda: _blocks(path))
+        self._put(put, path.stem, path.stat().st_size, lambda: _blocks(path))
 
     def create_multipart_upload(self, _path: Path, _content_type: str) -> None:
         """Return None: a presigned PUT takes a whole file whose length is known first."""
@@ -205,10 +227,12 @@ class PresignedUrls:
     def write_manifest(self, manifest: Manifest) -> None:
         """Upload the manifest, where there is a URL for it."""
         body = encode(manifest)
-        if "manifest" in self._urls:
-            self._put(self._urls["manifest"], "manifest", len(body), lambda: iter([body]))
+        if "manifest" in self._puts:
+            self._put(self._puts["manifest"], "manifest", len(body), lambda: iter([body]))
 
-    def _put(self, url: str, what: str, size: int, body: Callable[[], Iterator[bytes]]) -> None:
+    def _put(
+        self, put: PresignedPut, what: str, size: int, body: Callable[[], Iterator[bytes]]
+    ) -> None:
         """Send a body, again where that may help.
 
         Raises:
@@ -222,7 +246,7 @@ class PresignedUrls:
             if attempt:
                 self._cancel.sleep(FIRST_WAIT * 2**attempt)
             try:
-                status = self._send(url, size, body(), deadline)
+                status = self._send(put, size, body(), deadline)
             except ForbiddenTargetError as refused:
                 raise _refused(what, str(refused), retryable=False) from None
             except httpx.HTTPError as error:
@@ -235,16 +259,18 @@ class PresignedUrls:
             if 200 <= status < 300:
                 return
             may_pass = status in {408, 429} or status >= 500
-            failure = _refused(what, f"the answer was {status}", retryable=may_pass)
+            why = _expired(put.expired_at) if put.expired_at else f"the answer was {status}"
+            failure = _refused(what, why, retryable=may_pass)
             if not may_pass:
                 break
         raise failure
 
-    def _send(self, url: str, size: int, body: Iterator[bytes], deadline: Deadline) -> int:
+    def _send(self, put: PresignedPut, size: int, body: Iterator[bytes], deadline: Deadline) -> int:
         """Return the answer's status; its body, which may have no end, is not read."""
+        headers = {**put.headers, "Content-Length": str(size)}
         with (
             client(self._networks, timeout=STEP_SECONDS, deadline=deadline) as http,
-            http.stream("PUT", url, content=body, headers={"Content-Length": str(size)}) as answer,
+            http.stream("PUT", put.url, content=body, headers=headers) as answer,
         ):
             return answer.status_code
 
@@ -266,6 +292,10 @@ def _refused(what: str, why: str, *, retryable: bool) -> Failure:
         f"the upload of {what} to the URL given for it failed: {why}",
         retryable=retryable,
     )
+
+
+def _expired(end: datetime) -> str:
+    return f"the URL expired at {end:%Y-%m-%dT%H:%M:%SZ}"
 
 
 @contextmanager

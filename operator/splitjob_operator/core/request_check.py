@@ -6,18 +6,18 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
-from splitjob import workload
 from splitjob.errors import ErrorCode
 from splitjob.presigned import expiry
-from splitjob.request_policy import RequestPolicy, resolve
+from splitjob.request_policy import RequestPolicy, ResolvedUrls, resolve, resolve_headers
 from splitjob.resource import SECRET_TYPE, Request
+from splitjob.urls import WebUrl
 from splitjob_operator.core.lookups import Problem
 
-__all__ = ["check_request", "secret_urls"]
+__all__ = ["check_request", "secret_texts"]
 
 
-def secret_urls(secret: Mapping[str, Any]) -> dict[str, str]:
-    """Return the whole URLs in a Secret, by key; what is not text is left out."""
+def secret_texts(secret: Mapping[str, Any]) -> dict[str, str]:
+    """Return the whole URLs and the headers in a Secret, by key; what is not text is left out."""
     found: dict[str, str] = {}
     for key, encoded in (secret.get("data") or {}).items():
         try:
@@ -49,21 +49,26 @@ def check_request(
             ErrorCode.REQUEST_INVALID,
             f"The Secret {request.secret_name} is not of type {SECRET_TYPE}; no other is read.",
         )
-    urls = secret_urls(secret) if secret else {}
-    found = policy.problems(request, resolve(request, urls))
+    texts = secret_texts(secret) if secret else {}
+    urls = resolve(request, texts)
+    found = policy.problems(request, urls, resolve_headers(request, texts))
     if found:
         return Problem(
             ErrorCode.REQUEST_INVALID, "; ".join(problem.sentence for problem in found)[:1000]
         )
-    return _source_expired(urls.get(workload.SECRET_KEY_SOURCE, ""), now)
+    return _expired(urls, now)
 
 
-def _source_expired(source: str, now: datetime) -> Problem | None:
-    until = expiry(source) if source else None
-    if until is None or until > now:
-        return None
-    return Problem(
-        ErrorCode.SOURCE_EXPIRED,
-        f"The presigned audio URL expired at {until:%Y-%m-%dT%H:%M:%SZ}, before the job's turn. "
-        "Ask again with a fresh URL.",
-    )
+def _expired(urls: ResolvedUrls, now: datetime) -> Problem | None:
+    """Return the failure of a job whose song cannot be fetched any more, or its stems not sent."""
+    for field, url in urls.items():
+        until = expiry(url.whole) if isinstance(url, WebUrl) and field != "webhook" else None
+        if until is None or until > now:
+            continue
+        source = field == "source"
+        return Problem(
+            ErrorCode.SOURCE_EXPIRED if source else ErrorCode.UPLOAD_FAILED,
+            f"The presigned {'audio URL' if source else f'URL of {field}'} expired at "
+            f"{until:%Y-%m-%dT%H:%M:%SZ}, before the job's turn. Ask again with a fresh URL.",
+        )
+    return None

@@ -16,7 +16,7 @@ from splitjob_kube.errors import KubernetesError, NotFoundError
 from splitjob_operator.core import outbox
 from splitjob_operator.core.observed import DeliveryReport, SplitJob
 from splitjob_operator.core.ports import KubernetesPort, WebhookSenderPort
-from splitjob_operator.core.request_check import secret_urls
+from splitjob_operator.core.request_check import secret_texts
 from splitjob_operator.runtime.clock import Clock, utc_now
 from splitjob_operator.runtime.metrics import DELIVERIES
 from splitjob_operator.runtime.thread_pool import ThreadPool
@@ -154,7 +154,7 @@ class WebhookDelivery:
             return None
         if secret.get("type") != SECRET_TYPE:
             return None
-        return secret_urls(secret).get(key)
+        return secret_texts(secret).get(key)
 
 
 def _host(url: str) -> str:

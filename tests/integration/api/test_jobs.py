@@ -43,6 +43,30 @@ def test_a_signed_request_becomes_a_splitjob_and_a_secret(kube: LocalCluster, ap
     assert whole == f"https://audio.example.com/song.wav?{QUERY}"
 
 
+def test_headers_of_uploads_stand_in_the_secret_alone(kube: LocalCluster, api: Api) -> None:
+    """Acceptance 73: and a retry with freshly signed ones is the same job."""
+
+    def asked(signature: str, key: str) -> dict[str, Any]:
+        url = f"https://s3.example.com/{{}}?X-Amz-SignedHeaders=host%3Bx-key&X-Amz-Signature={signature}"
+        vocals = {"url": url.format("vocals"), "headers": {"X-Key": key}}
+        manifest = f"https://s3.example.com/manifest?X-Amz-Signature={signature}"
+        return body("headers", stems=["vocals"], uploads={"vocals": vocals, "manifest": manifest})
+
+    answer = api.post(asked("one", "hush-hush"))
+    assert answer.status_code == 202, answer.text
+    again = api.post(asked("two", "another-key"))
+    assert (again.status_code, again.json()) == (200, answer.json())
+    (splitjob,) = splitjobs(kube, "headers")
+    request = splitjob["spec"]["request"]
+    assert request["uploads"]["vocals"]["headers"] == ["x-key"]
+    kept = kube.kubectl(
+        "get", "secret", request["secretName"], "-n", NAMESPACE,
+        "-o", "jsonpath={.data.headers\\.vocals}",
+    )  # fmt: skip
+    assert json.loads(base64.b64decode(kept)) == {"X-Key": "hush-hush"}
+    assert "hush-hush" not in json.dumps(splitjob) + api.log.read_text()
+
+
 def test_06_replays_give_the_same_job_until_it_fails(
     kube: LocalCluster, replicas: tuple[Api, Api]
 ) -> None:
@@ -104,8 +128,12 @@ def test_07_twenty_at_once_on_two_replicas(
 
 
 def test_12_to_21_bad_requests_leave_nothing_behind(kube: LocalCluster, api: Api) -> None:
-    """Acceptance 12, 13, 19 to 22, 24."""
+    """Acceptance 12, 13, 19 to 22, 24, 73."""
     expired = "X-Amz-Date=20200101T000000Z&X-Amz-Expires=60"
+    uploads = {"bass": "https://s3.example.com/bass", "manifest": "https://s3.example.com/m"}
+    signing = f"{uploads['bass']}?X-Amz-SignedHeaders=content-type%3Bhost"
+    checksum = f"{uploads['bass']}?x-amz-checksum-crc32=AAAAAA%3D%3D"
+    sas = f"{uploads['bass']}?sv=2024-11-04&sr=b&sig=x"
     cases: list[tuple[dict[str, Any], str, str]] = [
         ({"aiModel": "nonesuch"}, "request_invalid", "aiModel"),
         ({"stems": ["banjo"]}, "request_invalid", "stems.0"),
@@ -114,6 +142,14 @@ def test_12_to_21_bad_requests_leave_nothing_behind(kube: LocalCluster, api: Api
         ({"audioUrl": "file:///etc/passwd"}, "request_invalid", "audioUrl"),
         ({"audioUrl": "https://169.254.169.254/latest"}, "request_invalid", "audioUrl"),
         ({"audioUrl": f"https://s3.example.com/a?{expired}"}, "request_invalid", "audioUrl"),
+        *(
+            (
+                {"stems": ["bass"], "uploads": {**uploads, "bass": url}},
+                "request_invalid",
+                "uploads.bass",
+            )
+            for url in (signing, checksum, sas, f"{uploads['bass']}?{expired}")
+        ),
         ({"webhook": "https://hooks.example.com.evil.com/demucs"}, "webhook_not_allowed", ""),
         ({"webhook": "https://hooks.example.com@evil.com/demucs"}, "request_invalid", "webhook"),
         ({"webhook": "https://hooks.example.com/demucs-evil"}, "webhook_not_allowed", ""),

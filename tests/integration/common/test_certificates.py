@@ -21,7 +21,7 @@ from splitjob_local.cluster.pki import Authority
 from splitjob_worker.cancellation import CancelToken
 from splitjob_worker.source.fetch import DownloadLimits
 from splitjob_worker.upload import targets as upload
-from splitjob_worker.upload.targets import PresignedUrls
+from splitjob_worker.upload.targets import PresignedPut, PresignedUrls
 
 HERE = parse_networks("127.0.0.0/8")
 SECRET = "?X-Amz-Signature=do-not-tell"
@@ -87,10 +87,9 @@ def test_an_upload_to_an_unknown_authority_fails_with_the_cause(
     monkeypatch.setattr(upload, "ATTEMPTS", 1)
     stem = tmp_path / "vocals.wav"
     stem.write_bytes(b"audio")
+    put = PresignedPut(f"{web.url}/any{SECRET}")
     with pytest.raises(Failure) as caught:
-        PresignedUrls({"vocals": f"{web.url}/any{SECRET}"}, HERE, CancelToken()).upload_file(
-            stem, "audio/wav"
-        )
+        PresignedUrls({"vocals": put}, HERE, CancelToken()).upload_file(stem, "audio/wav")
     assert (caught.value.code, caught.value.retryable) == (ErrorCode.UPLOAD_FAILED, True)
     assert caught.value.message.endswith(f"failed: {UNKNOWN}")
 

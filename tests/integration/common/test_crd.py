@@ -20,7 +20,7 @@ REQUEST: dict[str, Any] = {
     "source": {"url": "https://example.com/song.wav"},
     "webhook": {"url": "https://example.com/hook"},
 }
-UPLOADS = {
+UPLOADS: dict[str, dict[str, Any]] = {
     name: {"url": f"https://example.com/{name}"}
     for name in ("drums", "bass", "other", "vocals", "manifest")
 }
@@ -74,6 +74,10 @@ ACCEPTED: dict[str, dict[str, Any]] = {
     "a lossy format": {"format": "mp3", "bitrateKbps": 320},
     "some stems and the rest": {"stems": ["vocals"], "remainder": True},
     "uploads for all stems": {"uploads": UPLOADS},
+    "uploads with headers, whose values stand in the Secret": {
+        "secretName": "song-1-source",
+        "uploads": {**UPLOADS, "drums": {**UPLOADS["drums"], "headers": ["x-ms-blob-type"]}},
+    },
     "uploads for one stem and the rest": {
         "stems": ["vocals"],
         "remainder": True,
@@ -115,6 +119,14 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
     "an upload's key of no Secret": (
         {"uploads": {**UPLOADS, "drums": {"url": "https://example.com/x", "secretKey": "d"}}},
         "name that Secret in secretName",
+    ),
+    "an upload's headers of no Secret": (
+        {"uploads": {**UPLOADS, "drums": {**UPLOADS["drums"], "headers": ["x-key"]}}},
+        "name that Secret in secretName",
+    ),
+    "an upload's header with its value": (
+        {"uploads": {**UPLOADS, "drums": {**UPLOADS["drums"], "headers": ["x-key: hush"]}}},
+        "should match",
     ),
     "a Secret elsewhere": ({"secretName": "../configmaps/x"}, "secretName in body should match"),
     "a Secret of no name": ({"secretName": ".."}, "secretName in body should match"),

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -14,11 +15,12 @@ import numpy as np
 import pytest
 from tests.support.flaky_storage import Flaky
 from tests.support.waiting import patience
-from tests.support.web import QUERY, answer
+from tests.support.web import QUERY, answer, endless_body
 from tests.support.worker import TOKEN, Run, Worker
 
 from bench.audio_files import tones, write_audio
 from splitjob.errors import ErrorCode
+from splitjob.presigned import expiry
 from splitjob.result import (
     EXIT_BAD_INPUT,
     EXIT_DEFECT,
@@ -29,6 +31,7 @@ from splitjob.result import (
     ProgressLine,
 )
 from splitjob.signing import Signer
+from splitjob.upload_policy import encode_headers
 from splitjob_io.storage import S3Service
 from splitjob_worker.spool import CHANNELS
 
@@ -317,13 +320,12 @@ def test_told_to_stop_while_it_notifies(worker: Worker, storage: S3Service, song
 
 
 def test_presigned_uploads_need_no_keys(worker: Worker, storage: S3Service, song: bytes) -> None:
-    folder = worker.folder / "secret"
-    folder.mkdir()
-    uploads = {}
-    for name in ("vocals", "no_vocals", "manifest"):
-        url = storage.generate_presigned_put_url(f"mine/{name}", 300)
-        (folder / f"upload.{name}").write_text(url)
-        uploads[name] = {"url": url.partition("?")[0], "secretKey": f"upload.{name}"}
+    headers = {"content-type": "audio/x-wav", "x-amz-storage-class": "STANDARD"}
+    uploads = {
+        "vocals": keep_upload(worker, presigned(storage, "mine/vocals", headers), headers),
+        "no_vocals": keep_upload(worker, presigned(storage, "mine/no_vocals", {})),
+        "manifest": keep_upload(worker, presigned(storage, "mine/manifest", {})),
+    }
     request = {
         "source": worker.source(worker.web.give("/song.wav", song)),
         "uploads": uploads,
@@ -344,6 +346,44 @@ def test_presigned_uploads_need_no_keys(worker: Worker, storage: S3Service, song
         "mine/vocals"
     )
     assert "X-Amz-Signature" not in storage.get_object("mine/manifest").decode()
+    assert storage.get_object_metadata("mine/vocals")["content_type"] == "audio/x-wav"
+    assert "audio/x-wav" not in run.log
+
+
+def presigned(storage: S3Service, key: str, headers: dict[str, str]) -> str:
+    """Return a URL for a PUT with these headers, as a caller's own SDK makes it."""
+    parameters = {"content-type": "ContentType", "x-amz-storage-class": "StorageClass"}
+    signed = {parameters[name]: value for name, value in headers.items()}
+    url: str = storage.client.generate_presigned_url(
+        "put_object", Params={"Bucket": storage.bucket, "Key": key, **signed}, ExpiresIn=300
+    )
+    assert all(name in url for name in headers)
+    return url
+
+
+def keep_upload(worker: Worker, url: str, headers: dict[str, str] | None = None) -> dict[str, Any]:
+    """Put a URL and its headers into the Secret; return the upload as the request has it."""
+    folder = worker.folder / "secret"
+    folder.mkdir(exist_ok=True)
+    name = url.partition("?")[0].rpartition("/")[2]
+    (folder / f"upload.{name}").write_text(url)
+    (folder / f"headers.{name}").write_text(encode_headers(headers or {}))
+    upload = {"url": url.partition("?")[0], "secretKey": f"upload.{name}"}
+    return {**upload, "headers": list(headers)} if headers else upload
+
+
+def test_an_upload_url_that_expired_fails_before_the_song_is_fetched_whole(
+    worker: Worker, storage: S3Service
+) -> None:
+    """Acceptance 24: also where the operator's look was a moment too early."""
+    url = storage.generate_presigned_put_url("mine/manifest", 1)
+    uploads = {"manifest": keep_upload(worker, url)}
+    endless = worker.source(worker.web.serve("/endless.wav", endless_body))
+    while (end := expiry(url)) and end > datetime.now(UTC):
+        time.sleep(0.1)
+    run = worker.run({"source": endless, "uploads": uploads, **WANTED})
+    failed(run, ErrorCode.UPLOAD_FAILED, EXIT_BAD_INPUT)
+    assert "the URL expired at" in run.report.message if run.report else False
 
 
 def test_an_upload_that_is_refused(worker: Worker, song: bytes) -> None:

@@ -40,6 +40,15 @@ def test_06_a_retry_is_the_same_intent(fields: dict[str, Any]) -> None:
     assert intent(**fields) == intent()
 
 
+def test_06_headers_of_uploads_belong_to_the_signature_of_their_url() -> None:
+    """Acceptance 6: freshly presigned, also with another key of encryption."""
+    url = "https://s3.example.com/manifest?X-Amz-Signature="
+    plain = intent(uploads={"manifest": url + "one"})
+    with_headers = {"url": url + "two", "headers": {"x-key": "1"}}
+    assert intent(uploads={"manifest": with_headers}) == plain
+    assert intent(uploads={"manifest": {"url": "https://s3.example.com/other"}}) != plain
+
+
 @pytest.mark.parametrize(
     "fields",
     [

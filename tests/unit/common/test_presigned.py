@@ -19,6 +19,9 @@ NOON = datetime(2026, 1, 2, 12, 0, tzinfo=UTC)
         "X-Goog-Date=20260102T110000Z&X-Goog-Expires=3600",
         f"AWSAccessKeyId=A&Signature=s&Expires={int(NOON.timestamp())}",
         "sv=2024&sig=abc&se=2026-01-02T12%3A00%3A00Z",
+        "x-oss-date=20260102T110000Z&x-oss-expires=3600&x-oss-signature=x",
+        "X-Tos-Date=20260102T110000Z&X-Tos-Expires=3600&X-Tos-Signature=x",
+        f"q-sign-time=1767348000;{int(NOON.timestamp())}&q-signature=x",
     ],
 )
 def test_24_the_end_is_read_from_the_url(query: str) -> None:

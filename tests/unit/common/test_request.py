@@ -14,7 +14,7 @@ from splitjob.addresses import parse_networks
 from splitjob.allowlist import Allowlist
 from splitjob.models import load_registry
 from splitjob.request import SplitRequest
-from splitjob.request_policy import RequestPolicy, outputs, resolve
+from splitjob.request_policy import RequestPolicy, outputs, resolve, resolve_headers
 from splitjob.urls import UrlError, parse
 
 REGISTRY = load_registry()
@@ -37,7 +37,8 @@ def request(**fields: Any) -> SplitRequest:
 
 def found(policy: RequestPolicy = POLICY, **fields: Any) -> dict[str, str]:
     draft = request(**fields).to_resource_draft()
-    return {one.field: one.message for one in policy.problems(draft.request, draft.urls)}
+    problems = policy.problems(draft.request, draft.urls, draft.headers)
+    return {one.field: one.message for one in problems}
 
 
 def refused_fields(**fields: Any) -> set[str]:
@@ -60,6 +61,96 @@ def test_whole_urls_with_a_query_stand_in_the_secret_only() -> None:
     assert set(draft.secrets) == {"source", "upload.vocals", "upload.manifest"}
     assert "?" not in draft.request.model_dump_json()
     assert draft.request.source.url == "https://audio.example.com/song.wav"
+
+
+SIGNED = "X-Amz-SignedHeaders=content-type%3Bhost&X-Amz-Signature=secret"
+UPLOADS = {
+    "vocals": {
+        "url": f"https://s3.example.com/vocals?{SIGNED}",
+        "headers": {"Content-Type": "audio/wav", "x-amz-meta-key": "hush"},
+    },
+    "manifest": "https://s3.example.com/manifest?X-Amz-Signature=secret",
+}
+
+
+def test_headers_stand_in_the_secret_and_only_their_names_in_the_resource() -> None:
+    draft = request(stems=["vocals"], uploads=UPLOADS).to_resource_draft()
+    held = draft.request.model_dump(by_alias=True, exclude_none=True)["uploads"]
+    assert held == {
+        "vocals": {
+            "url": "https://s3.example.com/vocals",
+            "secretKey": "upload.vocals",
+            "headers": ["content-type", "x-amz-meta-key"],
+        },
+        "manifest": {"url": "https://s3.example.com/manifest", "secretKey": "upload.manifest"},
+    }
+    assert json.loads(draft.secrets["headers.vocals"]) == UPLOADS["vocals"]["headers"]  # type: ignore[index]
+    assert "headers.manifest" not in draft.secrets
+    assert found(stems=["vocals"], uploads=UPLOADS) == {}
+
+
+def test_headers_of_a_url_without_a_query_need_the_secret_too() -> None:
+    plain = {"url": "https://s3.example.com/manifest", "headers": {"x-key": "hush"}}
+    draft = request(audioUrl="https://a.example.com/s", uploads={"manifest": plain})
+    assert set(draft.to_resource_draft().secrets) == {"headers.manifest"}
+
+
+def test_headers_show_in_no_text_of_a_request() -> None:
+    asked = request(stems=["vocals"], uploads=UPLOADS)
+    assert "hush" not in repr(asked)
+
+
+def test_an_upload_that_cannot_go_through_is_named_with_its_header() -> None:
+    plain = {**UPLOADS, "vocals": f"https://s3.example.com/vocals?{SIGNED}"}
+    problems = found(stems=["vocals"], uploads=plain)
+    assert set(problems) == {"uploads.vocals"}
+    assert "the header content-type" in problems["uploads.vocals"]
+
+
+@pytest.mark.parametrize(
+    ("upload", "field"),
+    [
+        (1, "uploads.vocals"),
+        (None, "uploads.vocals"),
+        ({}, "uploads.vocals.url"),
+        ("ftp://s3.example.com/x", "uploads.vocals"),
+        ({"url": "ftp://s3.example.com/x"}, "uploads.vocals.url"),
+        ({"url": "https://s3.example.com/x", "method": "POST"}, "uploads.vocals.method"),
+        ({"url": "https://s3.example.com/x", "headers": []}, "uploads.vocals.headers"),
+        (
+            {"url": "https://s3.example.com/x", "headers": {str(i): "v" for i in range(9)}},
+            "uploads.vocals.headers",
+        ),
+        ({"url": "https://s3.example.com/x", "headers": {"a": 1}}, "uploads.vocals.headers.a"),
+    ],
+)
+def test_the_two_forms_of_an_upload_are_told_apart(upload: Any, field: str) -> None:
+    with pytest.raises(ValidationError) as refused:
+        request(uploads={"vocals": upload})
+    [error] = refused.value.errors()
+    assert ".".join(map(str, error["loc"])) == field
+
+
+def test_the_schema_shows_both_forms_of_an_upload() -> None:
+    schema = SplitRequest.model_json_schema()
+    [by_name] = [one for one in schema["properties"]["uploads"]["anyOf"] if one["type"] == "object"]
+    [forms] = by_name["patternProperties"].values()
+    [plain, with_headers] = forms["anyOf"]
+    assert plain["type"] == "string"
+    upload = schema["$defs"][with_headers["$ref"].rpartition("/")[2]]
+    assert set(upload["properties"]) == {"url", "headers"}
+    assert upload["required"] == ["url"]
+
+
+def test_a_secret_without_the_headers_that_the_resource_names_is_refused() -> None:
+    draft = request(stems=["vocals"], uploads=UPLOADS).to_resource_draft()
+    for stored in ('{"content-type": "audio/wav"}', "rubbish", None):
+        secrets = {**draft.secrets, "headers.vocals": stored}
+        present = {key: text for key, text in secrets.items() if text is not None}
+        headers = resolve_headers(draft.request, present)
+        [problem] = POLICY.problems(draft.request, draft.urls, headers)
+        assert problem.field == "uploads.vocals"
+        assert "headers.vocals" in problem.message
 
 
 @pytest.mark.parametrize("version_id", ["../x", "a/b", "x" * 300, "", ".a", "a b", "a\n", "ä"])
@@ -255,7 +346,9 @@ def test_a_hand_written_resource_is_judged_by_the_same_rules() -> None:
     kept = request(webhook="https://hooks.example.com/demucs?key=1").to_resource_draft()
 
     def complaints(changed: resource.Request, urls: dict[str, str]) -> list[str]:
-        return [one.sentence for one in POLICY.problems(changed, resolve(changed, urls))]
+        headers = resolve_headers(changed, urls)
+        problems = POLICY.problems(changed, resolve(changed, urls), headers)
+        return [one.sentence for one in problems]
 
     assert complaints(kept.request, kept.secrets) == []
     assert any("no key" in one for one in complaints(kept.request, {}))
@@ -271,7 +364,7 @@ def test_no_message_holds_a_query() -> None:
     draft = request(
         audioUrl="https://10.0.0.1/a?token=hush", webhook="https://evil.example.com/?token=hush"
     ).to_resource_draft()
-    for one in POLICY.problems(draft.request, draft.urls):
+    for one in POLICY.problems(draft.request, draft.urls, draft.headers):
         assert "hush" not in one.message
 
 
@@ -290,12 +383,7 @@ def test_any_url_is_taken_or_refused(beginning: str, rest: str) -> None:
         accepted = request(audioUrl=beginning + rest)
     except ValidationError:
         return
-    draft = accepted.to_resource_draft()
-    POLICY.problems(draft.request, draft.urls)
-    read_again = resolve(draft.request, draft.secrets)
-    assert {field: str(url) for field, url in read_again.items()} == {
-        field: str(url) for field, url in draft.urls.items()
-    }
+    check_round_trip(accepted)
 
 
 @given(st.dictionaries(fields | st.text(max_size=8), anything, max_size=6))
@@ -305,10 +393,27 @@ def test_any_content_is_taken_or_refused(content: dict[str, Any]) -> None:
     except ValidationError as refused:
         json.dumps(refused.errors(include_input=False, include_context=False))
         return
+    check_round_trip(accepted)
+
+
+@given(st.dictionaries(st.text(max_size=8), st.text(max_size=8) | anything, max_size=3) | anything)
+def test_any_upload_is_taken_or_refused(headers: Any) -> None:
+    uploads = {"manifest": {"url": "https://s3.example.com/manifest?sig=1", "headers": headers}}
+    try:
+        accepted = request(uploads=uploads)
+    except ValidationError:
+        return
+    check_round_trip(accepted)
+
+
+def check_round_trip(accepted: SplitRequest) -> None:
+    """Check that the operator reads from the cluster what the API was sent."""
     draft = accepted.to_resource_draft()
-    POLICY.problems(draft.request, draft.urls)
+    problems = POLICY.problems(draft.request, draft.urls, draft.headers)
     read_again = resolve(draft.request, draft.secrets)
     assert {field: str(url) for field, url in read_again.items()} == {
         field: str(url) for field, url in draft.urls.items()
     }
+    headers = resolve_headers(draft.request, draft.secrets)
+    assert POLICY.problems(draft.request, read_again, headers) == problems
     resource.Request.model_validate(draft.request.model_dump(by_alias=True))

@@ -14,7 +14,7 @@ from splitjob.errors import ErrorCode
 from splitjob.models import load_registry
 from splitjob.request_policy import RequestPolicy
 from splitjob.resource import SECRET_TYPE, Request
-from splitjob_operator.core.request_check import check_request, secret_urls
+from splitjob_operator.core.request_check import check_request, secret_texts
 
 POLICY = RequestPolicy(
     Allowlist.parse("https://hooks.example.com", local=False), load_registry(None), local=False
@@ -84,6 +84,34 @@ class TestCheck:
         assert problem.code == ErrorCode.SOURCE_EXPIRED
         assert "X-Amz" not in problem.message
 
+    def test_an_expired_upload_url(self) -> None:
+        """Acceptance 24: known before the separation, not after it."""
+        uploads = {
+            "manifest": {"url": "https://s3.example.com/m"},
+            "vocals": {"url": "https://s3.example.com/v", "secretKey": "upload.vocals"},
+        }
+        asked = request(model="htdemucs", stems=["vocals"], secretName="s", uploads=uploads)
+        whole = "https://s3.example.com/v?X-Amz-Date=20261122T190000Z&X-Amz-Expires={}"
+        good = secret(**{"upload.vocals": whole.format(7200)})
+        assert check_request(asked, good, POLICY, NOW) is None
+        problem = check_request(asked, secret(**{"upload.vocals": whole.format(60)}), POLICY, NOW)
+        assert problem
+        assert problem.code == ErrorCode.UPLOAD_FAILED
+        assert "uploads.vocals expired at 2026-11-22T19:01:00Z" in problem.message
+
+    def test_an_upload_whose_signed_headers_are_not_given(self) -> None:
+        """As the API would have said, of a SplitJob that somebody wrote by hand."""
+        uploads = {
+            "manifest": {"url": "https://s3.example.com/m"},
+            "vocals": {"url": "https://s3.example.com/v", "secretKey": "upload.vocals"},
+        }
+        asked = request(model="htdemucs", stems=["vocals"], secretName="s", uploads=uploads)
+        whole = "https://s3.example.com/v?X-Amz-SignedHeaders=content-type%3Bhost"
+        problem = check_request(asked, secret(**{"upload.vocals": whole}), POLICY, NOW)
+        assert problem
+        assert problem.code == ErrorCode.REQUEST_INVALID
+        assert "uploads.vocals: its URL signs the header content-type" in problem.message
+
     def test_rubbish_in_a_secret(self) -> None:
-        assert secret_urls({"data": {"a": "/w==", "b": "&", "c": "eA=="}}) == {"c": "x"}
-        assert secret_urls({"data": None}) == {}
+        assert secret_texts({"data": {"a": "/w==", "b": "&", "c": "eA=="}}) == {"c": "x"}
+        assert secret_texts({"data": None}) == {}

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from splitjob.errors import ErrorCode, Failure
-from splitjob.resource import Location
+from splitjob.resource import Location, Upload
 from splitjob_worker import settings
 
 REQUEST = {
@@ -63,3 +63,18 @@ def test_a_url_comes_whole_from_the_secret(tmp_path: Path) -> None:
     assert loaded.url_of(loaded.request.webhook) == "https://example.com/hook"
     with pytest.raises(Failure, match="'other'"):
         loaded.url_of(Location(url="https://example.com/x", secret_key="other"))
+
+
+def test_headers_come_from_the_secret(tmp_path: Path) -> None:
+    loaded = settings.load({**ENVIRONMENT, "REQUEST_SECRET_DIR": str(tmp_path)})
+    plain = Upload(url="https://example.com/x")
+    assert loaded.headers_of("vocals", plain) == {}
+    asked = Upload(url="https://example.com/x", headers=["x-key"])
+    (tmp_path / "headers.vocals").write_text('{"x-key": "do-not-tell"}')
+    assert loaded.headers_of("vocals", asked) == {"x-key": "do-not-tell"}
+    (tmp_path / "headers.bass").write_text("do-not-tell")
+    for name in ("bass", "drums"):
+        with pytest.raises(Failure, match=f"headers.{name}") as caught:
+            loaded.headers_of(name, asked)
+        assert caught.value.code is ErrorCode.WORKER_CONFIG
+        assert "do-not-tell" not in caught.value.message

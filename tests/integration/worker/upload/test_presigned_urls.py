@@ -13,21 +13,40 @@ from splitjob.addresses import parse_networks
 from splitjob.errors import ErrorCode, Failure
 from splitjob_worker.cancellation import CancelToken
 from splitjob_worker.upload import targets as upload
-from splitjob_worker.upload.targets import PresignedUrls
+from splitjob_worker.upload.targets import PresignedPut, PresignedUrls
 
 HERE = parse_networks("127.0.0.0/8")
 
 
-def put(url: str, folder: Path, size: int = 5000) -> None:
+def put(url: str, folder: Path, size: int = 5000, headers: dict[str, str] | None = None) -> None:
     stem = folder / "vocals.wav"
     stem.write_bytes(bytes(size))
-    PresignedUrls({"vocals": url}, HERE, CancelToken()).upload_file(stem, "audio/wav")
+    put = PresignedPut(url, headers or {})
+    PresignedUrls({"vocals": put}, HERE, CancelToken()).upload_file(stem, "audio/wav")
 
 
 @pytest.mark.timeout(20)
 def test_an_answer_without_end_is_not_read(web: Web, tmp_path: Path) -> None:
     put(web.serve("/vocals", endless_body), tmp_path)
     assert [(what, len(body)) for what, _, body in web.requests] == [("PUT /vocals", 5000)]
+
+
+def test_the_headers_given_are_sent_and_no_content_type_of_our_own(
+    web: Web, tmp_path: Path
+) -> None:
+    url = web.serve("/vocals", answer(201))
+    put(url, tmp_path, headers={"x-ms-blob-type": "BlockBlob", "User-Agent": "mine"})
+    put(url, tmp_path)
+    (_, given, _), (_, plain, _) = web.requests
+    assert (given["x-ms-blob-type"], given["User-Agent"]) == ("BlockBlob", "mine")
+    assert given["Content-Length"] == "5000"
+    assert "Content-Type" not in {*given, *plain}
+
+
+def test_a_url_that_expired_meanwhile_is_said_to_have(web: Web, tmp_path: Path) -> None:
+    url = web.serve("/vocals", answer(403))
+    with pytest.raises(Failure, match="the URL expired at 2026-01-01T00:01:00Z"):
+        put(f"{url}&X-Amz-Date=20260101T000000Z&X-Amz-Expires=60", tmp_path)
 
 
 def test_a_refusal_is_told_without_the_urls_secret(web: Web, tmp_path: Path) -> None:

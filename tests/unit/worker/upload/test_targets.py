@@ -8,7 +8,13 @@ from splitjob.errors import ErrorCode, Failure
 from splitjob_worker import settings
 from splitjob_worker.cancellation import CancelToken
 from splitjob_worker.settings import WorkerSettings
-from splitjob_worker.upload.targets import Bucket, PresignedUrls, UploadTarget, open_target
+from splitjob_worker.upload.targets import (
+    Bucket,
+    PresignedPut,
+    PresignedUrls,
+    UploadTarget,
+    open_target,
+)
 
 
 def loaded(**request: object) -> WorkerSettings:
@@ -60,3 +66,23 @@ def test_a_bucket_that_is_not_configured_is_said_to_be_so(monkeypatch: pytest.Mo
         opened(loaded())
     assert caught.value.code is ErrorCode.WORKER_CONFIG
     assert "\n" not in caught.value.message
+
+
+def test_an_upload_url_that_has_expired_is_known_before_any_work() -> None:
+    """Acceptance 24."""
+    whole = "https://example.com/{}?X-Amz-Date={}T000000Z&X-Amz-Expires=60&X-Amz-Signature=hush"
+    puts = {
+        "vocals": PresignedPut(whole.format("vocals", "29990101")),
+        "manifest": PresignedPut(whole.format("manifest", "20260101")),
+    }
+    with pytest.raises(Failure, match=r"manifest.* expired at 2026-01-01T00:01:00Z") as caught:
+        PresignedUrls(puts, (), CancelToken()).check_before_work()
+    assert caught.value.code is ErrorCode.UPLOAD_FAILED
+    assert not caught.value.retryable
+    assert "hush" not in caught.value.message
+    del puts["manifest"]
+    PresignedUrls(puts, (), CancelToken()).check_before_work()
+
+
+def test_what_a_put_sends_shows_in_no_text() -> None:
+    assert "hush" not in repr(PresignedPut("https://example.com/?hush", {"x-key": "hush"}))
