@@ -17,7 +17,7 @@ from splitjob_api.openapi import describe
 from splitjob_api.problems import install_handlers
 from splitjob_api.queue_stats import QueueStats
 from splitjob_api.readiness import Readiness
-from splitjob_api.routes import health, jobs, models, queue, split
+from splitjob_api.routes import health, jobs, models, queue, resource, split
 from splitjob_api.routes.web import web_files, web_router
 from splitjob_api.settings import Settings
 from splitjob_api.watcher import Watcher
@@ -43,13 +43,14 @@ def create_app(settings: Settings) -> FastAPI:
         docs_url=None,  # ours needs nothing from elsewhere
         redoc_url=None,
         redirect_slashes=False,
+        generate_unique_id_function=lambda route: route.name,  # what generated clients call it
         lifespan=_lifespan,
     )
     app.state.services = services
     web = web_files(console=settings.console_enabled)
     open_paths = OPEN_PATHS | web.keys()
     app.openapi = partial(describe, app, OPEN_PATHS)  # type: ignore[method-assign]
-    for module in (split, jobs, models, queue, health):
+    for module in (split, jobs, resource, models, queue, health):
         app.include_router(module.router)
     app.include_router(web_router(web))
     install_handlers(app)

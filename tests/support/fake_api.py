@@ -80,6 +80,7 @@ class FakeApi:
             ("GET", "/events", self._events),
             ("GET", "/jobs/{job_id}/events", self._events),
             ("GET", "/jobs/{job_id}/stems/{stem}", self._stem),
+            ("GET", "/jobs/{job_id}/resource", self._resource),
             ("DELETE", "/jobs/{job_id}", self._cancel),
             ("POST", "/jobs/{job_id}/retry", self._retry),
             ("POST", "/jobs/{job_id}/redeliver", self._redeliver),
@@ -145,6 +146,10 @@ class FakeApi:
         job = self.jobs.get(request.path_params["job_id"])
         return JSONResponse(job) if job else problem(404, "job_not_found", "there is no such job")
 
+    async def _resource(self, request: Request) -> Response:
+        name = request.path_params["job_id"]
+        return JSONResponse({"metadata": {"name": name}, "status": A_STATUS})
+
     async def _events(self, request: Request) -> Response:
         if not self.streams:
             return problem(404, "not_found", "there is nothing at this path")
@@ -207,6 +212,29 @@ def a_job(number: int, state: str = "completed") -> Job:
     }
 
 
+A_STATUS = {
+    "conditions": [
+        {
+            "type": "Started",
+            "status": "True",
+            "reason": "Started",
+            "message": "a worker runs",
+            "lastTransitionTime": "2026-01-01T00:00:10Z",
+        }
+    ],
+    "attempts": [
+        {
+            "number": 1,
+            "podName": "split-1-abcde",
+            "nodeName": "node-a",
+            "createdAt": "2026-01-01T00:00:00Z",
+            "startedAt": "2026-01-01T00:00:10Z",
+            "finishedAt": "2026-01-01T00:01:10Z",
+            "reason": "WorkerOom",
+            "message": "out of memory",
+        }
+    ],
+}
 _QUEUE = {"position": 1, "reason": "Queued", "message": "its turn comes", "etaSeconds": 120}
 _FAILURE = {"code": "source_not_found", "message": "the source answered 404"}
 _WEBHOOK = {

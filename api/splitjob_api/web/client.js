@@ -78,14 +78,16 @@ export class Api {
     return this.#request(method, path, { headers, body });
   }
 
-  /** Yield the events of a stream as {id, event, data} until it ends. */
+  /** Yield the events of a stream as {id, event, data} until it ends; return whether for good. */
   async *stream(path, { lastEventId, signal, onOpen = () => {} } = {}) {
     const headers = { Accept: "text/event-stream" };
     if (lastEventId) headers["Last-Event-ID"] = lastEventId;
     const answer = await this.#fetch("GET", path, { headers, signal });
+    if (answer.status === 204) return true; // there is nothing more to tell
     onOpen();
     try {
       yield* readEvents(answer.body);
+      return false;
     } catch (error) {
       throw signal?.aborted ? error : unreachable();
     }

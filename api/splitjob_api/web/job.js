@@ -23,7 +23,8 @@ class JobPage {
     this.actions = h("div", { class: "buttons" });
     this.stems = h("div");
     this.outcome = h("div");
-    this.source = h("pre", { tabindex: 0, "aria-label": "The job as YAML" });
+    this.history = h("div");
+    this.source = h("pre", { tabindex: 0, "aria-label": "The SplitJob as YAML" });
     this.element = h(
       "article",
       { "data-job": jobId },
@@ -31,7 +32,8 @@ class JobPage {
       this.actions,
       this.stems,
       this.outcome,
-      h("details", {}, h("summary", {}, "As the API gives it"), this.source),
+      this.history,
+      h("details", {}, h("summary", {}, "YAML"), this.source),
       h("details", {}, h("summary", {}, "With kubectl"), h("pre", { tabindex: 0, "aria-label": "Commands" }, commands(jobId))),
     );
   }
@@ -40,7 +42,11 @@ class JobPage {
     const { api, signal, onState, onDenied } = this.context;
     const poll = () => this.load();
     const onEvent = (name, job) => this.take(name, job);
-    follow(api, { stream: `${this.path}/events`, poll, onEvent, onState, onDenied, signal });
+    this.followed?.abort();
+    this.followed = new AbortController();
+    signal.addEventListener("abort", () => this.followed.abort(), { once: true });
+    const { signal: ended } = this.followed;
+    follow(api, { stream: `${this.path}/events`, poll, onEvent, onState, onDenied, signal: ended });
     this.load().catch((error) => (signal.aborted ? null : this.say(error.message)));
   }
 
@@ -63,17 +69,26 @@ class JobPage {
 
   draw(job) {
     this.summary.replaceChildren(...summary(job));
-    this.source.textContent = toYaml(job);
     this.drawActions(job);
     this.drawStems(job);
     this.outcome.replaceChildren(...[timings(job), webhook(job)].filter(Boolean));
+    this.drawHistory(job).catch(() => null); // a courtesy: the job itself is shown all the same
+  }
+
+  async drawHistory(job) {
+    const key = JSON.stringify([job.state, job.attempts, job.queue?.reason, job.webhook]);
+    if (key === this.historyFor) return;
+    this.historyFor = key;
+    const resource = await this.context.api.get(`${this.path}/resource`);
+    this.source.textContent = toYaml(resource);
+    this.history.replaceChildren(...history(resource.status ?? {}));
   }
 
   // While its state is the same, buttons and players stay as they are: somebody may be using them.
   drawActions(job) {
     if (this.actionsFor === job.state) return;
     this.actionsFor = job.state;
-    const onDone = () => this.load().catch((error) => this.say(error.message));
+    const onDone = () => this.start(); // the stream of a job that had ended has ended too
     this.actions.replaceChildren(...actionButtons(this.context.api, [job], onDone));
   }
 
@@ -160,4 +175,25 @@ function webhook(job) {
 
 function commands(jobId) {
   return [`kubectl get splitjob ${jobId} -o yaml`, `kubectl describe splitjob ${jobId}`].join("\n");
+}
+
+function history({ conditions = [], attempts = [] }) {
+  const states = conditions.map((one) => [one.type, one.status, one.reason, one.message, moment(one.lastTransitionTime)]);
+  const tries = attempts.map((one) => [String(one.number), one.podName, one.nodeName, attemptEnd(one), moment(one.createdAt)]);
+  return [
+    section("Conditions", ["Condition", "Status", "Reason", "Message", "Since"], states),
+    section("Attempts", ["Attempt", "Pod", "Node", "What became of it", "Begun"], tries),
+  ].filter(Boolean);
+}
+
+function attemptEnd({ startedAt, finishedAt, reason, message }) {
+  const time = startedAt && finishedAt ? `ran ${duration((Date.parse(finishedAt) - Date.parse(startedAt)) / 1000)}` : "";
+  return [reason || (finishedAt ? "" : "under way"), message, time].filter(Boolean).join(" · ");
+}
+
+function section(title, columns, rows) {
+  if (rows.length === 0) return null;
+  const head = h("tr", {}, columns.map((name) => h("th", { scope: "col" }, name)));
+  const body = rows.map((cells) => h("tr", {}, cells.map((cell) => h("td", {}, cell ?? ""))));
+  return h("section", {}, h("h2", {}, title), h("div", { class: "wide", tabindex: 0, role: "region", "aria-label": title }, h("table", {}, h("thead", {}, head), h("tbody", {}, body))));
 }

@@ -8,7 +8,7 @@ import { follow } from "./live.js";
 
 const PAGE = 50;
 const MAX_SELECTED = 1000;
-const GLANCE_MILLISECONDS = 3000;
+const GLANCE_MILLISECONDS = 5000;
 
 /** Return the view of a list; `context` is {api, search, signal, onState, onDenied, navigate}. */
 export function listView(context) {

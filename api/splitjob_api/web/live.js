@@ -41,11 +41,14 @@ async function readStream(api, path, position, { poll, onEvent, onState, signal 
     poll().catch(() => null); // what is wrong with it, the stream will meet as well
   };
   const options = { lastEventId: position.lastEventId, signal, onOpen };
-  for await (const event of api.stream(path, options)) {
+  const events = api.stream(path, options);
+  for (;;) {
+    const { value: event, done } = await events.next();
+    if (done) return event || signal.aborted;
     if (event.id) position.lastEventId = event.id;
+    if (event.event === "reload") poll().catch(() => null); // what was deleted meanwhile is not told
     if (JOB_EVENTS.has(event.event) && onEvent(event.event, JSON.parse(event.data))) return true;
   }
-  return signal.aborted;
 }
 
 async function ask(poll, onState) {

@@ -209,7 +209,9 @@ def test_the_page_of_a_job(tab: Tab, api: FakeApi) -> None:
     sign_in(tab, api, f"console?job={job}")
     for text in ("completed", "album", "separate 39.0 s", "Delivered", "Vocals", "abc"):
         tab.sees(text, "main")
-    assert f"jobId: {job}" in tab.run("return document.querySelector('pre').textContent")
+    tab.sees("WorkerOom · out of memory · ran 1 min", "main")
+    tab.sees("split-1-abcde", "main")
+    assert f"name: {job}" in tab.run("return document.querySelector('pre').textContent")
     failed = api.add("failed")["jobId"]
     sign_in(tab, api, f"console?job={failed}")
     tab.sees("source_not_found: the source answered 404", "main")

@@ -1,0 +1,48 @@
+"""The pages in a real browser, on the API as it is shipped."""
+
+from collections.abc import Iterator
+
+import pytest
+from tests.support.api_harness import TOKEN, Api, body
+from tests.support.browser import Tab, browser
+from tests.support.waiting import eventually
+
+
+@pytest.fixture(scope="module")
+def tab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Tab]:
+    with browser(tmp_path_factory.mktemp("profile")) as tab:
+        tab.resize(1000, 800)
+        yield tab
+        assert tab.troubles == []
+
+
+def test_the_description_is_read_and_a_call_is_tried_in_the_browser(tab: Tab, api: Api) -> None:
+    tab.open(f"{api.url}/docs")
+    tab.sees("POST /split")
+    for text in ("Webhooks", "idempotency_conflict", "openssl dgst", "FinalEvent"):
+        assert text in tab.run("return document.body.textContent")
+    assert tab.serious_barriers() == []
+    tab.run("for (const one of document.querySelectorAll('details')) one.open = true")
+    assert tab.serious_barriers() == []
+    assert tab.run("return document.documentElement.scrollWidth - innerWidth") <= 0
+    tab.fill("[name=token]", TOKEN)
+    tab.press("Enter")
+    tab.sees("Signed in")
+    tab.run("document.querySelector('#models form').requestSubmit()")
+    tab.sees("200 OK", "#models")
+    tab.sees("htdemucs", "#models")
+
+
+def test_a_link_to_a_call_opens_it(tab: Tab, api: Api) -> None:
+    tab.open(f"{api.url}/docs#models")
+    eventually(lambda: tab.run("return document.querySelector('#models')?.open"))
+
+
+def test_a_job_is_shown_as_the_cluster_holds_it(api: Api) -> None:
+    job = api.post(body("as-it-is")).json()["jobId"]
+    shown = api.get(f"/jobs/{job}/resource").json()
+    assert shown["spec"]["request"]["versionId"] == "as-it-is"
+    assert "managedFields" not in shown["metadata"]
+    assert "very-secret" not in api.get(f"/jobs/{job}/resource").text
+    assert api.get("/jobs/split-nobody/resource").status_code == 404
+    assert api.get("/jobs/Not%20a%20name/resource").status_code == 404
