@@ -1,0 +1,122 @@
+"""Stems on their way to a file of this machine: names, checksums, and never half a file."""
+
+import hashlib
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import BinaryIO
+from urllib.parse import urlsplit
+
+from splitjob.resource import STEM_PATTERN
+from splitjob_client.answers import Job, Stem
+from splitjob_client.errors import DownloadError, UploadError
+
+_SUFFIX = re.compile(r"\.[a-z0-9]{1,8}", re.ASCII)
+_CHUNK_BYTES = 256 * 1024
+
+
+class PartialFile:
+    """A file that is being fetched; it gets its name once it is whole.
+
+    Args:
+        file: open for writing.
+    """
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file = file
+        self._digest = hashlib.sha256()
+
+    def write(self, chunk: bytes) -> None:
+        """Append to it."""
+        self._digest.update(chunk)
+        self._file.write(chunk)
+
+    @property
+    def checksum(self) -> str:
+        """Of what was written so far, as a stem's is given."""
+        return f"sha256:{self._digest.hexdigest()}"
+
+
+class StemFile:
+    """Where a stem goes.
+
+    Args:
+        stem: of a completed job.
+        folder: that it goes to; made where it is missing.
+
+    Raises:
+        DownloadError: its name or format cannot be that of a file.
+    """
+
+    def __init__(self, stem: Stem, folder: Path) -> None:
+        suffix = Path(urlsplit(stem.url).path).suffix or f".{stem.format}"
+        if not (re.fullmatch(STEM_PATTERN, stem.type) and _SUFFIX.fullmatch(suffix)):
+            raise DownloadError("the service names a stem that cannot be a file's name")
+        self._stem = stem
+        self.path = folder / f"{stem.type}{suffix}"
+
+    @contextmanager
+    def writing(self) -> Iterator[PartialFile]:
+        """Give the file to write to; after the block it has its name, or is gone.
+
+        Raises:
+            DownloadError: it cannot be written, or is not what the job's checksum says.
+        """
+        part = self.path.with_name(f"{self.path.name}.part")
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            with part.open("wb") as file:
+                written = PartialFile(file)
+                yield written
+            self._check(written)
+            part.replace(self.path)
+        except OSError as error:
+            raise DownloadError(f"{self.path} cannot be written: {error.strerror}") from None
+        finally:
+            with suppress(OSError):
+                part.unlink(missing_ok=True)
+
+    def _check(self, written: PartialFile) -> None:
+        if self._stem.checksum and written.checksum != self._stem.checksum:
+            raise DownloadError(
+                f"{self.path.name} is not what the job's checksum says: another job has written "
+                "there, or it was damaged on the way"
+            )
+
+
+def stem_of(job: Job, stem: str) -> Stem:
+    """Return one of the stems of a job.
+
+    Raises:
+        DownloadError: it has none of that name.
+    """
+    made = job.result.stems if job.result else []
+    for one in made:
+        if one.type == stem:
+            return one
+    there = ", ".join(one.type for one in made) or f"none, it is {job.state}"
+    raise DownloadError(f"the job has no stem {stem}; it has: {there}")
+
+
+def size_of(path: Path) -> int:
+    """Return the size of a file that is to be sent.
+
+    Raises:
+        UploadError: it cannot be read, or is empty.
+    """
+    try:
+        with path.open("rb") as file:
+            size = file.seek(0, 2)
+    except OSError as error:
+        raise UploadError(f"{path} cannot be read: {error.strerror}") from None
+    if size == 0:
+        raise UploadError(f"{path} is empty")
+    return size
+
+
+def chunks_of(path: Path) -> Iterator[bytes]:
+    """Return a file piece by piece."""
+    with path.open("rb") as file:
+        while piece := file.read(_CHUNK_BYTES):
+            yield piece
