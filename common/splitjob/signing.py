@@ -19,9 +19,9 @@ WINDOW_SECONDS = 300
 SIGNATURE_HEADER = "X-Signature"
 TIMESTAMP_HEADER = "X-Timestamp"
 STANDARD_WEBHOOKS_PREFIX = "whsec_"
+TIMESTAMP_PATTERN = re.compile(r"[0-9]{10}", re.ASCII)
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
-_TIMESTAMP = re.compile(r"[0-9]{10}", re.ASCII)
 _SIGNATURE = re.compile(r"sha256=[0-9a-f]{64}", re.ASCII)
 
 
@@ -103,7 +103,7 @@ class Signer:
         if not tokens or not all(tokens):
             raise TokenError("there is no token to sign with: set DEMUCSSVC_TOKEN")
         self._keys = [token.encode() for token in tokens]
-        self._standard_key = _standard_key(tokens[0])
+        self._standard_keys = [_standard_key(token) for token in tokens]
 
     def sign(self, payload: bytes, timestamp: int) -> dict[str, str]:
         """Return the headers `X-Signature` and `X-Timestamp`.
@@ -137,23 +137,46 @@ class Signer:
         """
         if timestamp_header is None or signature_header is None:
             raise SignatureError("the headers X-Signature and X-Timestamp are both required")
-        if not _TIMESTAMP.fullmatch(timestamp_header):
+        if not TIMESTAMP_PATTERN.fullmatch(timestamp_header):
             raise SignatureError("X-Timestamp must be Unix time in seconds, ten digits")
         if not _SIGNATURE.fullmatch(signature_header):
             raise SignatureError("X-Signature must be sha256= and 64 lower-case hex digits")
         if abs(now - int(timestamp_header)) > WINDOW_SECONDS:
             raise SignatureError("X-Timestamp is more than 300 s away from the service's clock")
-        given = signature_header.removeprefix("sha256=").encode()
-        # Every key is tried, also after a match: the time must not tell which one it was.
-        matches = [
-            hmac.compare_digest(_digest(key, payload, timestamp_header).encode(), given)
-            for key in self._keys
-        ]
-        if not any(matches):
+        if not self.has_signed(payload, timestamp_header, signature_header):
             raise SignatureError(
                 "X-Signature does not match: sign the raw body, byte for byte, then '|' and the "
                 "timestamp (a request without a body signs 'METHOD path?query')"
             )
+
+    def has_signed(self, payload: bytes, timestamp: str, signature: str) -> bool:
+        """Whether any token gives an `X-Signature`, in time that does not tell which one.
+
+        Args:
+            payload: the raw body.
+            timestamp: the value of `X-Timestamp`; the clock is not asked.
+            signature: the value of `X-Signature`.
+        """
+        return _matches(
+            [f"sha256={_digest(key, payload, timestamp)}" for key in self._keys], [signature]
+        )
+
+    def has_signed_webhook(
+        self, body: bytes, event_id: str, timestamp: str, signatures: str
+    ) -> bool:
+        """Whether any token gives one of the signatures of Standard Webhooks.
+
+        Args:
+            body: the raw body.
+            event_id: the value of `webhook-id`.
+            timestamp: the value of `webhook-timestamp`; the clock is not asked.
+            signatures: the value of `webhook-signature`: several, separated by spaces, while the
+                sender's key is being replaced. Those of another version than `v1` do not count.
+        """
+        return _matches(
+            [_standard_signature(key, body, event_id, timestamp) for key in self._standard_keys],
+            signatures.split(" "),
+        )
 
     def webhook_headers(self, event_id: str, body: bytes, timestamp: int) -> dict[str, str]:
         """Return both families of signature headers of a webhook.
@@ -166,18 +189,32 @@ class Signer:
         Returns:
             X-Signature, X-Timestamp, webhook-id, webhook-timestamp, webhook-signature.
         """
-        content = f"{event_id}.{timestamp}.".encode() + body
-        digest = hmac.digest(self._standard_key, content, "sha256")
+        key, stamp = self._standard_keys[0], str(timestamp)
         return {
             **self.sign(body, timestamp),
             "webhook-id": event_id,
-            "webhook-timestamp": str(timestamp),
-            "webhook-signature": f"v1,{base64.b64encode(digest).decode()}",
+            "webhook-timestamp": stamp,
+            "webhook-signature": _standard_signature(key, body, event_id, stamp),
         }
 
 
 def _digest(key: bytes, payload: bytes, stamp: str) -> str:
     return hmac.new(key, payload + b"|" + stamp.encode(), hashlib.sha256).hexdigest()
+
+
+def _standard_signature(key: bytes, body: bytes, event_id: str, timestamp: str) -> str:
+    content = f"{event_id}.{timestamp}.".encode() + body
+    return f"v1,{base64.b64encode(hmac.digest(key, content, 'sha256')).decode()}"
+
+
+def _matches(wanted: Sequence[str], given: Sequence[str]) -> bool:
+    """Whether one is among the others; all are compared, also after a match."""
+    compared = [
+        hmac.compare_digest(ours.encode(), theirs.encode(errors="replace"))
+        for ours in wanted
+        for theirs in given
+    ]
+    return any(compared)
 
 
 def _standard_key(token: str) -> bytes:

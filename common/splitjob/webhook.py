@@ -1,13 +1,56 @@
-"""Webhooks: what came of one, and bodies whose fields docs/contract.md, section 4, lists."""
+"""Webhooks: what came of one, bodies whose fields docs/contract.md, section 4, lists, and `verify`.
+
+A receiver needs `verify` alone:
+
+    event = verify(body, headers, os.environ["DEMUCSSVC_TOKEN"])
+"""
 
 import json
+import time
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
 from splitjob.errors import ErrorCode
 from splitjob.resource import Audio, EventName, Request, Result, Stem
+from splitjob.signing import TIMESTAMP_PATTERN, WINDOW_SECONDS, Signer, parse_tokens
 
 CourtesyEvent = Literal["started", "progress"]
+
+_NO_MATCH = (
+    "{} is of none of the tokens: verify the raw body, byte for byte, with the token of the "
+    "service that sent it"
+)
+
+
+class WebhookError(Exception):
+    """What came in is no event of the service: answer 401, and do nothing else with it.
+
+    Attributes:
+        reason: what is wrong with it, a sentence; it tells nothing about the token.
+    """
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+
+@dataclass(frozen=True)
+class WebhookEvent:
+    """An event that the service has signed.
+
+    Attributes:
+        name: `started`, `progress`, `completed`, `failed` or `canceled`.
+        job_id: of the job that it tells of.
+        event_id: the same in every attempt of one event: drop repeats by it. None where only
+            `X-Signature` came along, which does not cover it.
+        body: all fields, as docs/contract.md lists them.
+    """
+
+    name: str
+    job_id: str
+    event_id: str | None
+    body: dict[str, Any]
 
 
 @dataclass(frozen=True)
@@ -29,6 +72,92 @@ class DeliveryOutcome:
     blocked: bool = False
     retry_after_seconds: int | None = None
     error: str = ""
+
+
+def verify(
+    body: bytes,
+    headers: Mapping[str, str],
+    tokens: str | Sequence[str],
+    now: float | None = None,
+) -> WebhookEvent:
+    """Return the event that a webhook brings, once its signatures hold.
+
+    Either family of signature headers will do, `X-Signature` or Standard Webhooks'
+    (https://www.standardwebhooks.com); of both, which the service sends, both must hold.
+
+    Args:
+        body: the raw body, byte for byte; not JSON that was read and written again.
+        headers: of the request; their names in any case.
+        tokens: what DEMUCSSVC_TOKEN holds, one or several separated by commas; or a list of them.
+        now: Unix time in seconds; by default this machine's.
+
+    Raises:
+        WebhookError: a signature is missing, malformed, more than 300 s off, or of none of these
+            tokens; or what was signed is not an event.
+        splitjob.signing.TokenError: there is no token, or one that cannot be used.
+    """
+    signer = Signer(parse_tokens(tokens) if isinstance(tokens, str) else tokens)
+    given = _in_lower_case(headers)
+    clock = time.time() if now is None else now
+    ours, standard = "x-signature" in given, "webhook-signature" in given
+    if not (ours or standard):
+        raise WebhookError("it has neither the header X-Signature nor webhook-signature")
+    if ours:
+        _verify_ours(signer, body, given, clock)
+    if standard:
+        _verify_standard(signer, body, given, clock)
+    return _event(body, given["webhook-id"] if standard else None)
+
+
+def _in_lower_case(headers: Mapping[str, str]) -> dict[str, str]:
+    """Return headers by their names in lower case; of one sent twice, one nobody signed."""
+    given: dict[str, str] = {}
+    for name, value in headers.items():
+        key = name.lower()
+        given[key] = f"{given[key]}, {value}" if key in given else value
+    return given
+
+
+def _verify_ours(signer: Signer, body: bytes, given: Mapping[str, str], clock: float) -> None:
+    stamp = _timestamp(given, "x-timestamp", clock)
+    if not signer.has_signed(body, stamp, given["x-signature"]):
+        raise WebhookError(_NO_MATCH.format("X-Signature"))
+
+
+def _verify_standard(signer: Signer, body: bytes, given: Mapping[str, str], clock: float) -> None:
+    stamp = _timestamp(given, "webhook-timestamp", clock)
+    event_id = given.get("webhook-id", "")
+    if not (event_id and event_id.isascii()):
+        raise WebhookError("the header webhook-id is missing, or not in ASCII")
+    if not signer.has_signed_webhook(body, event_id, stamp, given["webhook-signature"]):
+        raise WebhookError(_NO_MATCH.format("webhook-signature"))
+
+
+def _timestamp(given: Mapping[str, str], name: str, clock: float) -> str:
+    """Return a timestamp as it was signed, once it is one and near enough."""
+    stamp = given.get(name)
+    if stamp is None:
+        raise WebhookError(f"the header {name} is missing")
+    if not TIMESTAMP_PATTERN.fullmatch(stamp):
+        raise WebhookError(f"{name} must be Unix time in seconds, ten digits")
+    if abs(clock - int(stamp)) > WINDOW_SECONDS:
+        raise WebhookError(
+            f"{name} is more than {WINDOW_SECONDS} s away from the clock here: a replay, or a "
+            "clock that is wrong"
+        )
+    return stamp
+
+
+def _event(body: bytes, event_id: str | None) -> WebhookEvent:
+    try:
+        fields = json.loads(body)
+    except (ValueError, RecursionError):  # bad UTF-8 is a ValueError as well
+        raise WebhookError("it is signed, but its body is not JSON") from None
+    named = fields if isinstance(fields, dict) else {}
+    name, job_id = named.get("event"), named.get("jobId")
+    if not (isinstance(name, str) and isinstance(job_id, str)):
+        raise WebhookError("it is signed, but names no event and no jobId: it is not an event")
+    return WebhookEvent(name, job_id, event_id, named)
 
 
 def final_event(

@@ -83,7 +83,12 @@ def test_every_link_leads_to_a_page_and_a_place_in_it(site: Path, pages: dict[Pa
         target = Path(os.path.normpath(file)).relative_to(site)
         if target == Path():  # the logo leads to the folder
             target = Path("index.html")
-        known = target in pages and (not parts.fragment or parts.fragment in pages[target].anchors)
+        if target.suffix not in {".html", ""}:  # a file to be read or fetched as it is
+            known = (site / target).is_file()
+        else:
+            known = target in pages and (
+                not parts.fragment or parts.fragment in pages[target].anchors
+            )
         if not known:
             dead.append(f"{page}: {link}")
     assert not dead
