@@ -23,7 +23,7 @@ from bench.normalising import normalisation
 from bench.reference import InMemory, separated, song
 from splitjob.models import load_registry
 from splitjob_synth import render_song
-from splitjob_worker.cli.models import describe
+from splitjob_worker.cli.weights import describe
 from splitjob_worker.engine import device as devices
 from splitjob_worker.engine import stream, weights
 from splitjob_worker.engine.bag import Bag, load_bag

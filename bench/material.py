@@ -15,7 +15,7 @@ import yaml
 
 from splitjob.models import load_registry
 from splitjob_synth import render_song
-from splitjob_worker.cli.models import describe
+from splitjob_worker.cli.weights import describe
 from splitjob_worker.engine import weights
 
 RATE = 44_100

@@ -19,7 +19,7 @@ from demucs.htdemucs import HTDemucs
 from safetensors.torch import save_file
 
 from bench.normalising import normalisation
-from splitjob_worker.cli.models import describe
+from splitjob_worker.cli.weights import describe
 from splitjob_worker.engine import device, stream, weights
 from splitjob_worker.engine.bag import Bag
 from splitjob_worker.engine.options import Options

@@ -1,5 +1,7 @@
 """`track-tree-audio COMMAND`: each command lives in the component that does the work.
 
+Those that call a service stand on `splitjob_client`, and are in `track_tree_audio.service`.
+
 A component is imported only when its command is called, so that every image needs only its own
 dependencies.
 """
@@ -14,17 +16,40 @@ from typing import NoReturn
 EXIT_INTERRUPTED = 130  # as in shells: 128 + SIGINT
 EXIT_UNREAD = 141  # 128 + SIGPIPE
 
+SERVICE = "track_tree_audio.service"
+
+# A name, the function that runs it, and what it does.
 COMMANDS = {
+    "submit": (f"{SERVICE}.submit:main", "ask for a song to be separated, and watch it"),
+    "jobs": (f"{SERVICE}.jobs:main_jobs", "list the jobs of the service"),
+    "job": (f"{SERVICE}.jobs:main_job", "show a job, or watch it"),
+    "cancel": (f"{SERVICE}.actions:main_cancel", "cancel a job"),
+    "retry": (f"{SERVICE}.actions:main_retry", "have a failed or canceled job done again"),
+    "redeliver": (f"{SERVICE}.actions:main_redeliver", "have a final webhook sent again"),
+    "download": (f"{SERVICE}.download:main", "fetch the stems of a job"),
+    "erase": (f"{SERVICE}.actions:main_erase", "erase the data of a finished job"),
+    "models": (f"{SERVICE}.models:main", "list the models that the service runs"),
+    "sign": (f"{SERVICE}.sign:main", "print a signed request as a line of curl"),
+    "verify-webhook": (
+        f"{SERVICE}.verify_webhook:main",
+        "say whether a webhook that came in is the service's",
+    ),
     "local": (
-        "splitjob_local.cli",
+        "splitjob_local.cli:main",
         "start a cluster on this machine with the service in it",
     ),
-    "storage": ("splitjob_io.storage_cli", "try a bucket by hand: can this service work with it?"),
+    "storage": (
+        "splitjob_io.storage_cli:main",
+        "try a bucket by hand: can this service work with it?",
+    ),
     "separate": (
-        "splitjob_worker.cli.separate.command",
+        "splitjob_worker.cli.separate.command:main",
         "separate songs on this machine, with the options of the demucs command",
     ),
-    "models": ("splitjob_worker.cli.models", "list the separation models, fetch or check weights"),
+    "weights": (
+        "splitjob_worker.cli.weights:main",
+        "list the models that can be separated with; fetch or check their weights",
+    ),
 }
 
 
@@ -47,8 +72,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"track-tree-audio: there is no command {command!r}\n\n{usage()}", file=sys.stderr)
         return 2
     try:
-        module = importlib.import_module(COMMANDS[command][0])
-        status: int = module.main(rest)
+        module, _, function = COMMANDS[command][0].partition(":")
+        status: int = getattr(importlib.import_module(module), function)(rest)
     except KeyboardInterrupt:  # the command does not handle it, or not yet
         return EXIT_INTERRUPTED
     except BrokenPipeError:  # the reader of standard output has closed it

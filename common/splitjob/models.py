@@ -30,9 +30,9 @@ Architecture = Literal["HTDemucs", "HDemucs", "Demucs"]
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 
 HEADER = """\
-# The models this service knows. Written by `track-tree-audio models add`, read by
+# The models this service knows. Written by `track-tree-audio weights add`, read by
 # splitjob.models. A file without sha256 has no digest that could be known when this was written:
-# `track-tree-audio models fetch` pins it beside the weights at the time they are fetched.
+# `track-tree-audio weights fetch` pins it beside the weights at the time they are fetched.
 """
 
 

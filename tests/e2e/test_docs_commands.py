@@ -32,6 +32,7 @@ PAGES = (
     "install/any-cluster.md",
     "tune.md",
     "integrate.md",
+    "client.md",
     "operations.md",
     "runbook.md",
     "backup.md",

@@ -2,7 +2,7 @@
 
 A folder holds `<name>.yaml` (a bag: `models`, optionally `weights` and `segment`) and one
 `<signature>.safetensors` for each model of the bag. A file's content is pinned by the digest in its
-registry record, and by `<name>.sha256` beside it, which `track-tree-audio models fetch` writes (in
+registry record, and by `<name>.sha256` beside it, which `track-tree-audio weights fetch` writes (in
 the format of `sha256sum`).
 """
 
@@ -163,7 +163,7 @@ def _folder(record: ModelRecord, model_dir: Path | None) -> Path:
     needed = ", ".join([name, *(file.name for file in record.files)])
     raise _unavailable(
         f"the weights of {record.name} are not {where}. Needed there: {needed} "
-        f"(`track-tree-audio models fetch {record.name}` gets them)"
+        f"(`track-tree-audio weights fetch {record.name}` gets them)"
     )
 
 

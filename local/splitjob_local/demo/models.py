@@ -60,5 +60,5 @@ def choose(own_song: bool) -> Choice:
         (),
         "Model: demo, a small HTDemucs trained on synthesised music alone. On real songs its "
         f"quality is limited: for Meta's {BETTER} put its weights into a folder "
-        "(track-tree-audio models fetch) and set MODEL_DIR to it.",
+        "(track-tree-audio weights fetch) and set MODEL_DIR to it.",
     )

@@ -35,13 +35,13 @@ def test_ctrl_c_leaves_no_trace_of_python(monkeypatch: pytest.MonkeyPatch) -> No
         raise KeyboardInterrupt
 
     monkeypatch.setattr(importlib, "import_module", interrupted)
-    assert cli.main(["models", "list"]) == 130
+    assert cli.main(["weights", "list"]) == 130
 
 
 def test_a_reader_that_leaves_is_no_defect() -> None:
     program = Path(sys.executable).with_name("track-tree-audio")
     with subprocess.Popen(
-        [program, "models", "list"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        [program, "weights", "list"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     ) as process:
         assert process.stdout is not None
         process.stdout.close()

@@ -334,7 +334,7 @@ def test_an_address_that_is_none(caller: Caller, url: str) -> None:
 
 @pytest.mark.parametrize("credentials", ["", " ", "a,,b", "whsec_%"])
 def test_a_token_that_is_none(caller: Caller, credentials: str) -> None:
-    with pytest.raises(SettingsError, match="(?i)token"):
+    with pytest.raises(SettingsError, match=r"(?i)token"):
         caller.ask("https://a", "models", credentials=credentials)
 
 

@@ -17,7 +17,7 @@ from splitjob.models import (
     load_registry,
     offered,
 )
-from splitjob_worker.cli import models as models_cli
+from splitjob_worker.cli import weights as weights_cli
 
 ENTRY = """
 models:
@@ -129,7 +129,7 @@ def test_adding_verifying_and_listing(tmp_path: Path, capsys: pytest.CaptureFixt
     (tmp_path / "mine.yaml").write_text("models: ['abcd']\n")
     registry = tmp_path / "registry.yaml"
     words = ["--from", str(tmp_path), "--license-note", "Mine.", "--registry", str(registry)]
-    assert models_cli.main(["add", "mine", *words]) == 0
+    assert weights_cli.main(["add", "mine", *words]) == 0
     record = load_registry(registry)["mine"]
     digest = hashlib.sha256((tmp_path / "abcd.safetensors").read_bytes()).hexdigest()
     assert record == ModelRecord(
@@ -142,19 +142,19 @@ def test_adding_verifying_and_listing(tmp_path: Path, capsys: pytest.CaptureFixt
         files=(ModelFile(name="abcd.safetensors", sha256=digest),),
     )
     here = ["--registry", str(registry), "--dir", str(tmp_path)]
-    assert models_cli.main(["verify", *here]) == 0
+    assert weights_cli.main(["verify", *here]) == 0
     assert "as pinned" in capsys.readouterr().out
-    assert models_cli.main(["list", *here]) == 0
+    assert weights_cli.main(["list", *here]) == 0
     listed = capsys.readouterr().out
     assert f"here, sha256:{digest}" in listed
     assert "segments of 7.8 s" in listed
-    assert models_cli.main(["list", "--json", *here]) == 0
+    assert weights_cli.main(["list", "--json", *here]) == 0
     assert json.loads(capsys.readouterr().out)[0]["present"] == f"sha256:{digest}"
 
     (tmp_path / "abcd.safetensors").write_bytes(b"spoilt")
-    assert models_cli.main(["verify", *here]) == 1
+    assert weights_cli.main(["verify", *here]) == 1
     assert "damaged or another one" in capsys.readouterr().err
-    assert models_cli.main(["list", *here]) == 0
+    assert weights_cli.main(["list", *here]) == 0
     assert "damaged or another one" in " ".join(capsys.readouterr().out.split())
 
 
@@ -165,7 +165,7 @@ def test_other_classes_are_not_added(
     weights_file(tmp_path / "abcd.safetensors", klass)
     (tmp_path / "mine.yaml").write_text("models: ['abcd']\n")
     words = ["--from", str(tmp_path), "--license-note", "x", "--registry", str(tmp_path / "r")]
-    assert models_cli.main(["add", "mine", *words]) == 1
+    assert weights_cli.main(["add", "mine", *words]) == 1
     assert "which is not run" in capsys.readouterr().err
 
 
@@ -190,7 +190,7 @@ def test_a_model_that_cannot_be_added_is_told_in_one_line(
     (tmp_path / f"{name}.yaml").write_text(bag)
     target = ["--registry", str(tmp_path / registry)]
     words = ["--from", str(tmp_path), "--license-note", "x", *target]
-    assert models_cli.main(["add", name, *words]) == 1
+    assert weights_cli.main(["add", name, *words]) == 1
     said = capsys.readouterr().err
     assert complaint in said
     assert said.count("\n") == 1
@@ -199,12 +199,12 @@ def test_a_model_that_cannot_be_added_is_told_in_one_line(
 def test_missing_weights_say_what_to_put_where(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert models_cli.main(["verify", "htdemucs", "--dir", str(tmp_path)]) == 1
+    assert weights_cli.main(["verify", "htdemucs", "--dir", str(tmp_path)]) == 1
     said = capsys.readouterr().err
     assert "htdemucs.yaml, 955717e8.safetensors" in said
     assert str(tmp_path) in said
 
 
 def test_a_model_that_nobody_knows(capsys: pytest.CaptureFixture[str]) -> None:
-    assert models_cli.main(["fetch", "nothing"]) == 1
+    assert weights_cli.main(["fetch", "nothing"]) == 1
     assert "known are demo" in capsys.readouterr().err

@@ -9,7 +9,7 @@ from splitjob.errors import ErrorCode, Failure
 from splitjob.models import ModelRecord
 from splitjob.resource import MODEL_PATTERN
 from splitjob.workload import ENV_MODEL_DIR, ENV_MODEL_REGISTRY
-from splitjob_worker.cli import models as models_cli
+from splitjob_worker.cli import weights as weights_cli
 from splitjob_worker.cli.separate.parser import PROGRAM
 from splitjob_worker.engine import weights
 
@@ -109,7 +109,7 @@ def _how_to_get(name: str, needed: list[str], folder: Path | None) -> str:
     target = folder or Path("models")
     return (
         f"the weights of {name} are not {where}\n"
-        f"  get them once:  track-tree-audio models fetch {name} --to {target}\n"
+        f"  get them once:  track-tree-audio weights fetch {name} --to {target}\n"
         f"  then:           {ENV_MODEL_DIR}={target} {PROGRAM} -n {name} ...\n"
         f"  needed there:   {', '.join(needed)}\n"
         f"  or take the small model that is part of this program:  {PROGRAM} -n demo ..."
@@ -130,10 +130,10 @@ def _from_folder(name: str, repo: Path) -> ModelChoice:
             _refuse_pickle(folder, signature)
             raise _unavailable(f"{bag} names {signature}.safetensors, which is not in {folder}")
     try:
-        return ModelChoice(models_cli.describe(name, folder, _OWN, pinned=False), folder)
-    except models_cli.CommandError as error:
+        return ModelChoice(weights_cli.describe(name, folder, _OWN, pinned=False), folder)
+    except weights_cli.CommandError as error:
         raise _unavailable(str(error)) from None
-    except models_cli.DESCRIBE_ERRORS as error:
+    except weights_cli.DESCRIBE_ERRORS as error:
         raise _unavailable(
             f"{bag} and its files do not describe a model of Demucs ({type(error).__name__})"
         ) from None
@@ -151,7 +151,7 @@ def _refuse_pickle(folder: Path, signature: str) -> None:
                 f"{path} is a pickle, which can run any program when it is loaded, so it is not: "
                 "convert it once, where you trust it, to a .safetensors file of the same "
                 "signature, as tools/export_hf.py of Demucs' repository does; a model that Demucs "
-                "publishes comes in that form with `track-tree-audio models fetch NAME --to DIR`"
+                "publishes comes in that form with `track-tree-audio weights fetch NAME --to DIR`"
             )
 
 

@@ -250,7 +250,7 @@ def test_missing_weights_say_what_to_do(
 ) -> None:
     status, out, err = run(capsys, "song.wav", "--json")
     assert status == command.EXIT_MODEL
-    assert "track-tree-audio models fetch htdemucs --to models" in err
+    assert "track-tree-audio weights fetch htdemucs --to models" in err
     assert "-n demo" in err
     assert json.loads(out)["errorCode"] == "model_unavailable"
     assert list(without_weights.iterdir()) == []
@@ -319,7 +319,7 @@ def test_a_folder_of_pickles_is_refused(
         status, _, err = run(capsys, "-n", name, "--repo", ".", "song.wav")
         assert status == command.EXIT_MODEL
         assert "is a pickle" in err
-        assert "models fetch" in err
+        assert "weights fetch" in err
 
 
 def test_a_folder_of_ones_own(without_weights: Path) -> None:

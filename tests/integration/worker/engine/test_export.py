@@ -1,4 +1,4 @@
-"""`track-tree-audio models export-th`: the `demucs` command on the very same weights."""
+"""`track-tree-audio weights export-th`: the `demucs` command on the very same weights."""
 
 import hashlib
 import subprocess
@@ -14,7 +14,7 @@ from demucs.pretrained import get_model
 
 from bench.reference import RATE, STEMS, write
 from splitjob.models import dump_registry
-from splitjob_worker.cli import models as models_cli
+from splitjob_worker.cli import weights as weights_cli
 from splitjob_worker.engine.export import export_th
 from splitjob_worker.stems.wav import WavWriter
 
@@ -53,7 +53,7 @@ def test_the_command_names_the_files_by_their_digest_and_replaces_its_own(
     (out / "one0-00000000.th").write_bytes(b"of a former export")
     (out / "one0-more-00000000.th").write_bytes(b"of another model")
     where = ["--registry", str(registry), "--to", str(tmp_path)]
-    assert models_cli.main(["export-th", "one", str(out), *where]) == 0
+    assert weights_cli.main(["export-th", "one", str(out), *where]) == 0
     assert f"--repo {out} -n one" in capsys.readouterr().out
     [file] = out.glob("one0-????????.th")
     assert file.stem.endswith(hashlib.sha256(file.read_bytes()).hexdigest()[:8])
@@ -61,7 +61,7 @@ def test_the_command_names_the_files_by_their_digest_and_replaces_its_own(
     assert names == {file.name, "one.yaml", "one0-more-00000000.th"}
 
     (tmp_path / "one0.safetensors").unlink()
-    assert models_cli.main(["export-th", "one", str(out), *where]) == 1
+    assert weights_cli.main(["export-th", "one", str(out), *where]) == 1
     assert "one0.safetensors" in capsys.readouterr().err
 
 

@@ -1,4 +1,4 @@
-"""`track-tree-audio models fetch`, against a server of the Hugging Face hub's layout."""
+"""`track-tree-audio weights fetch`, against a server of the Hugging Face hub's layout."""
 
 import errno
 import hashlib
@@ -13,7 +13,7 @@ from tests.support.web import Web
 from tests.support.worker import Models
 
 from splitjob.models import ModelFile, dump_registry, load_registry
-from splitjob_worker.cli import models as models_cli
+from splitjob_worker.cli import weights as weights_cli
 
 
 @pytest.fixture
@@ -41,7 +41,7 @@ def publish(web: Web, name: str, content: bytes) -> None:
     web.serve(f"/adefossez/HTDemucs/resolve/main/{name}", handle)
 
 
-def models_command(web: Web, folder: Path, *words: str) -> "subprocess.CompletedProcess[str]":
+def weights_command(web: Web, folder: Path, *words: str) -> "subprocess.CompletedProcess[str]":
     environment = {
         "PATH": os.environ["PATH"],
         "HOME": str(folder),
@@ -51,7 +51,7 @@ def models_command(web: Web, folder: Path, *words: str) -> "subprocess.Completed
     }
     program = "import sys; from track_tree_audio.main import main; sys.exit(main(sys.argv[1:]))"
     return subprocess.run(
-        [sys.executable, "-c", program, "models", *words],
+        [sys.executable, "-c", program, "weights", *words],
         env=environment,
         capture_output=True,
         text=True,
@@ -65,16 +65,16 @@ def test_weights_are_fetched_and_pinned(
     publish(web, "htdemucs.yaml", b"models: ['tiny']\n")
     publish(web, "tiny.safetensors", (models.folder / "tiny.safetensors").read_bytes())
     where = ["--registry", str(registry), "--to", str(tmp_path / "weights")]
-    done = models_command(web, tmp_path, "fetch", "htdemucs", *where)
+    done = weights_command(web, tmp_path, "fetch", "htdemucs", *where)
     assert done.returncode == 0, done.stderr
     pins = (tmp_path / "weights" / "htdemucs.sha256").read_text()
     assert pins == f"{models.record.files[0].sha256}  tiny.safetensors\n"
-    checked = models_command(web, tmp_path, "verify", *where)
+    checked = weights_command(web, tmp_path, "verify", *where)
     assert "as pinned" in checked.stdout
 
     spoilt = tmp_path / "weights" / "tiny.safetensors"
     spoilt.write_bytes(spoilt.read_bytes() + b"x")
-    checked = models_command(web, tmp_path, "verify", "htdemucs", *where)
+    checked = weights_command(web, tmp_path, "verify", "htdemucs", *where)
     assert checked.returncode == 1
     assert "damaged or another one" in checked.stderr
 
@@ -85,10 +85,10 @@ def test_what_cannot_be_fetched_is_named_with_its_place(
     publish(web, "htdemucs.yaml", b"models: ['tiny']\n")
     place = tmp_path / "weights"
     where = ["--registry", str(registry), "--to", str(place)]
-    done = models_command(web, tmp_path, "fetch", "htdemucs", *where)
+    done = weights_command(web, tmp_path, "fetch", "htdemucs", *where)
     assert done.returncode == 1
     last = done.stderr.strip().splitlines()[-1]
-    assert last.startswith("models: tiny.safetensors cannot be fetched")
+    assert last.startswith("weights: tiny.safetensors cannot be fetched")
     assert str(place) in last
 
 
@@ -109,11 +109,11 @@ def test_a_full_disk_leaves_no_short_weights(
     place.mkdir()
     for name in ("htdemucs.yaml", "tiny.safetensors"):
         (place / name).write_text("as before")
-    monkeypatch.setattr(models_cli, "_download", lambda *_: models.folder / "tiny.safetensors")
+    monkeypatch.setattr(weights_cli, "_download", lambda *_: models.folder / "tiny.safetensors")
     monkeypatch.setattr("shutil.copyfile", fill_up)
     words = ["fetch", "htdemucs", "--registry", str(registry), "--to", str(place)]
-    assert models_cli.main(words) == 1
-    assert capsys.readouterr().err == f"models: cannot write to {place}: No space left on device\n"
+    assert weights_cli.main(words) == 1
+    assert capsys.readouterr().err == f"weights: cannot write to {place}: No space left on device\n"
     assert {one.name: one.read_text() for one in place.iterdir()} == {
         "htdemucs.yaml": "as before",
         "tiny.safetensors": "as before",

@@ -1,4 +1,4 @@
-"""`track-tree-audio models`: list the separation models; fetch, check, add and export weights."""
+"""`track-tree-audio weights`: list the separation models; fetch, check, add and export weights."""
 
 import argparse
 import json
@@ -38,12 +38,12 @@ class CommandError(Exception):
 
 
 def main(argv: Sequence[str]) -> int:
-    """Run `track-tree-audio models`; 0: done, 1: failed."""
+    """Run `track-tree-audio weights`; 0: done, 1: failed."""
     arguments = _parser().parse_args(argv)
     try:
         arguments.run(arguments)
     except (CommandError, RegistryError, Failure) as error:
-        print(f"models: {error}", file=sys.stderr)
+        print(f"weights: {error}", file=sys.stderr)
         return 1
     return 0
 
@@ -237,7 +237,7 @@ def _download(record: ModelRecord, name: str, folder: Path) -> Path:
     except weights.DownloadError as error:
         raise CommandError(
             f"{error}. Where it cannot be reached: fetch the file elsewhere and "
-            f"put it into {folder}; `track-tree-audio models verify {record.name}` checks it"
+            f"put it into {folder}; `track-tree-audio weights verify {record.name}` checks it"
         ) from error
 
 
@@ -254,7 +254,7 @@ def _is_pinned(found: weights.Weights) -> bool:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="track-tree-audio models",
+        prog="track-tree-audio weights",
         description="The separation models of this installation.",
     )
     commands = parser.add_subparsers(dest="command", required=True)

@@ -1,0 +1,40 @@
+"""`track-tree-audio download`: the stems of a completed job, as files of this machine."""
+
+import argparse
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from track_tree_audio.service.command import ExitStatus, client, parser, run
+
+NAME = "download"
+
+
+def main(argv: Sequence[str]) -> int:
+    """Run the command."""
+    return run(NAME, _parser(), _download, argv)
+
+
+def _download(arguments: argparse.Namespace) -> ExitStatus:
+    with client(arguments) as service:
+        job = service.job(arguments.id)
+        made = [stem.type for stem in job.result.stems] if job.result else []
+        if not (made or arguments.stem):
+            print(f"{NAME}: the job has no stems: it is {job.state}", file=sys.stderr)
+            return ExitStatus.REFUSED
+        for stem in arguments.stem or made:
+            path = service.download(job, stem, arguments.to)
+            told = json.dumps({"stem": stem, "path": str(path)}) if arguments.json else str(path)
+            print(told, flush=True)
+    return ExitStatus.DONE
+
+
+def _parser() -> argparse.ArgumentParser:
+    made = parser(NAME, "Fetch the stems of a completed job, and check them; prints their paths.")
+    made.add_argument("id", metavar="ID")
+    made.add_argument("stem", nargs="*", metavar="STEM", help="by default all")
+    made.add_argument(
+        "--to", type=Path, default=Path(), metavar="DIR", help="where; by default here"
+    )
+    return made

@@ -1,0 +1,106 @@
+"""Watching a job: a bar on a terminal, a line for each step elsewhere, JSON for programs."""
+
+import argparse
+import shutil
+import sys
+from collections.abc import Iterable
+from typing import TextIO
+
+from splitjob_client import Client, Job
+from track_tree_audio.service.command import ExitStatus
+from track_tree_audio.service.output import about, as_json, clean, job_page, stem_table
+
+BAR_WIDTH = 30
+_ERASE_LINE = "\r\x1b[K"
+_STATUSES = {
+    "completed": ExitStatus.DONE,
+    "failed": ExitStatus.FAILED,
+    "canceled": ExitStatus.CANCELED,
+}
+
+
+def watch(client: Client, job_id: str, arguments: argparse.Namespace) -> ExitStatus:
+    """Tell how a job goes until it has ended; the exit status says how it did."""
+    try:
+        last = _tell(client.watch(job_id), arguments)
+    except KeyboardInterrupt:
+        print(
+            f"\nthe job goes on; track-tree-audio job {job_id} --watch watches it again",
+            file=sys.stderr,
+        )
+        raise
+    return _STATUSES.get(last.state, ExitStatus.OTHER) if last else ExitStatus.OTHER
+
+
+def add_watch_option(parser: argparse.ArgumentParser) -> None:
+    """Add --watch."""
+    parser.add_argument("--watch", action="store_true", help="tell how it goes until it has ended")
+
+
+def _tell(jobs: Iterable[Job], arguments: argparse.Namespace) -> Job | None:
+    """Tell of each change; return the job as it ended."""
+    if arguments.json:
+        last = None
+        for last in jobs:
+            print(as_json(last), flush=True)
+        return last
+    display = Display(sys.stderr)
+    last = None
+    for last in jobs:
+        display.show(last)
+    display.end()
+    if last and last.result:
+        print(stem_table(last.result.stems))
+    elif last:
+        print(job_page(last))
+    return last
+
+
+class Display:
+    """Shows how a job goes.
+
+    Args:
+        out: where; a bar that moves where it is a terminal, else a line for each new step.
+    """
+
+    def __init__(self, out: TextIO) -> None:
+        self._out = out
+        self._moves = out.isatty()
+        self._said = ""
+
+    def show(self, job: Job) -> None:
+        """Show a job as it is now."""
+        if self._moves:
+            width = shutil.get_terminal_size().columns - 1
+            print(_ERASE_LINE + line(job)[:width], end="", file=self._out, flush=True)
+            return
+        step = _step(job)
+        if step != self._said:
+            print(step, file=self._out, flush=True)
+            self._said = step
+
+    def end(self) -> None:
+        """Leave the line."""
+        if self._moves:
+            print(file=self._out)
+
+
+def line(job: Job) -> str:
+    """Return how a job goes, on one line."""
+    eta = job.queue.eta_seconds if job.queue else None
+    left = f"  {about(eta)} left" if eta else ""
+    if job.progress and not job.finished:
+        done = BAR_WIDTH * job.progress.percent // 100
+        bar = "#" * done + "." * (BAR_WIDTH - done)
+        return f"{job.progress.stage:<9} [{bar}] {job.progress.percent:>3} %{left}"
+    return _step(job) + left
+
+
+def _step(job: Job) -> str:
+    if job.progress and not job.finished:
+        return f"{job.state}: {job.progress.stage}"
+    if job.queue and not job.finished:
+        place = f"place {job.queue.position}" if job.queue.position else ""
+        told = [place, clean(job.queue.message or job.queue.reason)]
+        return ": ".join([job.state, *(one for one in told if one)])
+    return job.state
