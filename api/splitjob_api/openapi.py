@@ -1,6 +1,7 @@
 """The description of the API: what FastAPI cannot know of it by itself."""
 
 from collections.abc import Collection
+from http import HTTPStatus
 from typing import Any
 
 from fastapi import FastAPI
@@ -82,6 +83,7 @@ _SCHEMES = {
     "timestamp": {"type": "apiKey", "in": "header", "name": "X-Timestamp"},
 }
 # What FastAPI adds by itself; our own 422 is a problem like every other error.
+_FRAMEWORK_DESCRIPTION = "Successful Response"
 _FRAMEWORK_SCHEMAS = ("HTTPValidationError", "ValidationError")
 
 
@@ -114,6 +116,9 @@ def _complete(operation: dict[str, Any], method: str, path: str, *, is_open: boo
     responses = operation["responses"]
     if "HTTPValidationError" in str(responses.get("422")):
         del responses["422"]
+    for status, response in responses.items():
+        if response["description"] == _FRAMEWORK_DESCRIPTION:
+            response["description"] = HTTPStatus(int(status)).phrase
     before = BEFORE_EVERY_ROUTE if is_open else (*BEFORE_EVERY_ROUTE, *BEFORE_SIGNED_ROUTES)
     errors = documented(*codes_of(responses), *before)
     responses.update({str(status): response for status, response in errors.items()})
