@@ -43,11 +43,20 @@ class ProgressResponse(ResponsePart):
 class QueueResponse(ResponsePart):
     """Why the job waits."""
 
-    position: int | None = Field(default=None, description="1 is next.")
-    reason: str = Field(description="For programs.")
+    position: int | None = Field(
+        default=None, description="1 is next; null: it has none, while it starts, or is held back."
+    )
+    reason: str = Field(
+        description="For programs: Queued, Suspended, InstallationPaused, QuotaExceeded, "
+        "Unschedulable, PodRefused, JobRefused, NameTaken, StorageUnavailable, SecretMissing, "
+        "Retrying, Starting or PullingImage."
+    )
     message: str = Field(description="For people.")
     eta_seconds: int | None = Field(
         default=None, description="Expected seconds until it is done; null: not known."
+    )
+    retry_at: datetime | None = Field(
+        default=None, description="When the next attempt may start, after one that failed."
     )
 
 
@@ -145,6 +154,7 @@ def _queue(status: SplitJobStatus) -> QueueResponse | None:
         reason=queue.reason,
         message=queue.message,
         eta_seconds=queue.eta_seconds,
+        retry_at=queue.retry_at,
     )
 
 

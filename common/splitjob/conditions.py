@@ -41,6 +41,7 @@ class Reason(StrEnum):
     # Started
     NOT_STARTED = "NotStarted"
     STARTING = "Starting"
+    PULLING_IMAGE = "PullingImage"
     RUNNING = "Running"
     STOPPING = "Stopping"
     ENDED = "Ended"

@@ -154,6 +154,8 @@ COLUMNS = (
     Column("Model", "string", ".spec.request.model", "The separation model."),
     Column("Progress", "integer", ".status.progress.percent", "Per cent of the whole job."),
     Column("Queue", "integer", ".status.queue.position", "Position while it waits; 1 is next."),
+    Column("Waiting", "string", ".status.queue.reason", "Why it does not run yet."),
+    Column("ETA", "integer", ".status.queue.etaSeconds", "Expected seconds until it is done."),
     Column(
         "Notified",
         "string",
@@ -168,7 +170,6 @@ COLUMNS = (
         "How it ended, or that it has not.",
         1,
     ),
-    Column("Waiting", "string", ".status.queue.reason", "Why it waits.", 1),
     Column("Job", "string", ".status.jobName", "The Job of the latest attempt.", 1),
     Column("Node", "string", ".status.attempts[-1:].nodeName", "Where that ran.", 1),
     Column(

@@ -255,6 +255,9 @@ class Queue(Model):
     eta_seconds: int | None = Field(
         default=None, ge=0, description="Expected seconds until it is done; absent: unknown."
     )
+    retry_at: datetime | None = Field(
+        default=None, description="When the next attempt may start, after one that failed."
+    )
 
 
 class Attempt(Model):

@@ -68,8 +68,8 @@ class FakeKubernetes:
         found = list_in(self._server.as_of(self.behind), "Secret")
         return iter([secret for secret in found if secret["type"] == SECRET_TYPE])
 
-    def warnings(self, _kind: str, _name: str) -> list[Json]:
-        return self._call("warnings", list)
+    def events(self, _kind: str, _name: str) -> list[Json]:
+        return self._call("events", list)
 
     def write_status(self, seen: Mapping[str, Any], status: Json) -> Json:
         def write() -> Json:

@@ -275,9 +275,9 @@ class KubernetesAdapter:
             namespace=self.namespace,
         )
 
-    def warnings(self, kind: str, name: str) -> list[Json]:
-        """Return the warning events about an object."""
-        selector = f"involvedObject.kind={kind},involvedObject.name={name},type=Warning"
+    def events(self, kind: str, name: str) -> list[Json]:
+        """Return the events about an object."""
+        selector = f"involvedObject.kind={kind},involvedObject.name={name}"
         return list(
             self._client.items(
                 "list events",

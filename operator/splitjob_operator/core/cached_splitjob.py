@@ -31,6 +31,7 @@ class CachedSplitJob:
         counted: whether the totals include it.
         secret: the Secret it refers to.
         pod, node: of the attempt under way; blank where there is none.
+        started_at: when the container of the attempt under way started; None: it has not.
         queue: what its status says of its position.
         device: what its result was made with.
         needs_bucket: whether its stems go into our bucket.
@@ -47,6 +48,7 @@ class CachedSplitJob:
     secret: str = ""
     pod: str = ""
     node: str = ""
+    started_at: datetime | None = None
     queue: Queue | None = None
     finished_at: datetime | None = None
     event: str = ""
@@ -75,6 +77,7 @@ class CachedSplitJob:
             secret=request.get("secretName", ""),
             pod=attempt.get("podName", "") if attempt else "",
             node=attempt.get("nodeName", "") if attempt else "",
+            started_at=parse_time(attempt.get("startedAt")) if attempt else None,
             queue=read_status({"queue": status["queue"]}).queue if "queue" in status else None,
             finished_at=parse_time(status.get("finishedAt")),
             event=status.get("webhook", {}).get("event", ""),
@@ -96,6 +99,5 @@ class CachedSplitJob:
 
     @property
     def has_place(self) -> bool:
-        """Whether its status says a position: it waits, or its worker does not run yet."""
-        waits = self.state is LifecycleState.QUEUED
-        return waits or (self.active and self.state is not LifecycleState.RUNNING)
+        """Whether it has a position: it waits for its turn, or the cluster has no room for it."""
+        return self.state in {LifecycleState.QUEUED, LifecycleState.PENDING}

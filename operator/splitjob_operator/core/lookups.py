@@ -18,9 +18,11 @@ __all__ = [
     "LookupResults",
     "ManifestLookup",
     "ManifestState",
+    "PodEvent",
     "Problem",
     "ReadJobWarning",
     "ReadManifest",
+    "ReadPodEvent",
 ]
 
 
@@ -54,7 +56,14 @@ class ReadJobWarning:
     job_name: str
 
 
-Lookup = CheckRequest | ReadManifest | ClaimTombstone | ReadJobWarning
+@dataclass(frozen=True, slots=True)
+class ReadPodEvent:
+    """Read the last event about a pod that is on its node and does not run yet."""
+
+    pod_name: str
+
+
+Lookup = CheckRequest | ReadManifest | ClaimTombstone | ReadJobWarning | ReadPodEvent
 
 
 class ManifestState(StrEnum):
@@ -91,6 +100,21 @@ class Problem:
 
 
 @dataclass(frozen=True, slots=True)
+class PodEvent:
+    """The last event about a pod.
+
+    Attributes:
+        reason: as whoever posted it calls it, such as Pulling; blank: there is none.
+        message: for people.
+        warning: whether something is wrong.
+    """
+
+    reason: str = ""
+    message: str = ""
+    warning: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class LookupResults:
     """The results so far; None: not looked up.
 
@@ -100,6 +124,7 @@ class LookupResults:
         manifest: the result of ReadManifest.
         claim: the result of ClaimTombstone; OUR_TOMBSTONE where it was written.
         job_warning: the result of ReadJobWarning; blank where there was no warning.
+        pod_event: the result of ReadPodEvent.
     """
 
     checked: bool = False
@@ -107,3 +132,4 @@ class LookupResults:
     manifest: ManifestLookup | None = None
     claim: ManifestLookup | None = None
     job_warning: str | None = None
+    pod_event: PodEvent | None = None

@@ -26,7 +26,7 @@ from splitjob_operator.core.lookups import (
 )
 from splitjob_operator.core.notify import deliver_when_due, set_outbox
 from splitjob_operator.core.plan import DeleteJob, DeletePod, Plan
-from splitjob_operator.core.retry import may_retry
+from splitjob_operator.core.retry import may_retry, retry_at, retry_message
 
 __all__ = ["adopt_stored_outcome", "cancel", "end_attempt", "fail"]
 
@@ -128,6 +128,7 @@ def _finish(
     attempt = ctx.attempt
     if attempt:
         attempt.reason, attempt.message = str(reason), message[:1024]
+        attempt.retryable = attempt.retryable and event == "failed"
         attempt.finished_at = ctx.now
     ctx.status.finished_at = ctx.now
     ctx.status.queue = None
@@ -207,9 +208,14 @@ def _retry(ctx: ReconcileContext, attempt: Attempt) -> Plan:
     """End the attempt and let the job wait for its next one."""
     attempt.finished_at = ctx.now
     attempt.stopped_at = None  # the storage may go away anew while the job waits
-    message = f"Attempt {attempt.number} ended: {attempt.message}"
+    message = retry_message(ctx.status.attempts, ctx.settings)
     ctx.status.progress = None
-    ctx.status.queue = Queue(reason=Reason.RETRYING, message=message[:1024], since=ctx.now)
+    ctx.status.queue = Queue(
+        reason=Reason.RETRYING,
+        message=message,
+        since=ctx.now,
+        retry_at=retry_at(ctx.status.attempts, ctx.settings),
+    )
     ctx.condition(ConditionType.ADMITTED, "False", Reason.RETRYING, message)
     ctx.condition(ConditionType.STARTED, "False", Reason.NOT_STARTED, message)
     delete_ended_jobs(ctx)

@@ -1,5 +1,6 @@
 """A SplitJob without an attempt under way: it is checked, waits for its turn, and is started."""
 
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 from splitjob.conditions import ConditionType, Reason
@@ -13,7 +14,7 @@ from splitjob_operator.core.lookups import CheckRequest, ManifestState, Problem,
 from splitjob_operator.core.observed import QueueDecision
 from splitjob_operator.core.plan import CreateJob, DeleteForeignManifest, OwnSecret, Plan
 from splitjob_operator.core.queue import queue_status
-from splitjob_operator.core.retry import memory_bytes, retry_at
+from splitjob_operator.core.retry import memory_bytes, retry_at, retry_message
 
 __all__ = ["reconcile_pending"]
 
@@ -104,16 +105,19 @@ def _not_yet(ctx: ReconcileContext) -> Plan | None:
     if retry and retry > ctx.now:
         ctx.requeue_at(retry)
         ctx.blocked = BlockedReason.JOB
-        return ctx.plan()
+        message = retry_message(ctx.status.attempts, ctx.settings)
+        return _wait(ctx, Reason.RETRYING, message, retry)
     if not ctx.observed.queue_decision.may_start:
         return _wait(ctx, Reason.QUEUED, "Waiting for its turn.")
     return None
 
 
-def _wait(ctx: ReconcileContext, reason: Reason, message: str) -> Plan:
+def _wait(
+    ctx: ReconcileContext, reason: Reason, message: str, retry_at: datetime | None = None
+) -> Plan:
     # A blocked job has no position in the queue.
     decision = QueueDecision() if ctx.blocked else ctx.observed.queue_decision
-    ctx.status.queue = queue_status(ctx.status.queue, decision, reason, message)
+    ctx.status.queue = queue_status(ctx.status.queue, decision, reason, message, retry_at)
     ctx.condition(ConditionType.ADMITTED, "False", reason, message)
     return ctx.plan()
 
@@ -148,10 +152,10 @@ def _start(ctx: ReconcileContext) -> Plan:
     attempt = _next_attempt(ctx)
     ctx.status.attempts.append(attempt)
     ctx.status.job_name = attempt.job_name
-    since = ctx.status.queue.since if ctx.status.queue else ctx.now
-    ctx.status.queue = Queue(since=since, position=ctx.observed.queue_decision.position)
     admitted = f"Attempt {attempt.number} may start."
     starting = f"Job {attempt.job_name} is starting."
+    decision = replace(ctx.observed.queue_decision, position=None)
+    ctx.status.queue = queue_status(ctx.status.queue, decision, Reason.STARTING, starting)
     ctx.condition(ConditionType.ADMITTED, "True", Reason.ADMITTED, admitted)
     ctx.condition(ConditionType.STARTED, "False", Reason.STARTING, starting)
     ctx.requeue_after(ctx.settings.waiting_grace_seconds)

@@ -60,8 +60,8 @@ class KubernetesPort(Protocol):
             NotFoundError: there is none of that name.
         """
 
-    def warnings(self, kind: str, name: str) -> list[Json]:
-        """Return the warning events about an object."""
+    def events(self, kind: str, name: str) -> list[Json]:
+        """Return the events about an object."""
 
     def write_status(self, seen: Mapping[str, Any], status: Json) -> Json:
         """Replace the status of a SplitJob, under the resourceVersion that was read.

@@ -6,9 +6,12 @@ SplitJobs that cannot start now are skipped, and are back in their old position 
 
 import math
 from bisect import bisect_left, bisect_right, insort
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
+from heapq import heapify, heappop, heappush
 
+from splitjob.conditions import Reason
 from splitjob.lifecycle import LifecycleState
 from splitjob.resource import Queue
 from splitjob_operator.core.cached_splitjob import BlockedReason, CachedSplitJob, Order
@@ -19,13 +22,20 @@ __all__ = ["AdmissionQueue", "QueuePlace", "places", "queue_status", "worth_writ
 EXACT_UP_TO = 20  # further back, positions are written again only when they moved noticeably
 NOTICEABLE = 0.1
 ETA_STEP_SECONDS = 15
+# Who waits for anything else waits for people, or for something that gives no sign when it ends.
+_FORESEEABLE = {Reason.QUEUED, Reason.UNSCHEDULABLE, Reason.QUOTA_EXCEEDED, Reason.STARTING}
 
 
 @dataclass(frozen=True, slots=True)
 class QueuePlace:
-    """The position of a SplitJob in the queue, and in how many seconds it should be done."""
+    """The position of a SplitJob in the queue, and in how many seconds it should be done.
 
-    position: int
+    Attributes:
+        position: 1 is next; None: it is being started.
+        eta_seconds: None: not known.
+    """
+
+    position: int | None
     eta_seconds: int | None
 
 
@@ -112,35 +122,96 @@ def places(
     run_seconds: Mapping[str, float],
     max_active: int,
     device: str,
+    now: datetime,
 ) -> dict[str, QueuePlace]:
     """Return the position of each that does not run yet, and when it is expected to be done.
 
-    A blocked one delays nobody else; its own position is the one it would come back to.
+    A blocked one delays nobody else; its own position is the one it would come back to, and nobody
+    knows when that will be.
 
     Args:
         entries: all SplitJobs.
-        run_seconds: mean run time by `model/device`; a model not in it makes everything behind it
-            unknown.
-        max_active: attempts under way at once; 0: as many as run now.
+        run_seconds: mean run time by `model/device`.
+        max_active: attempts under way at once; 0: no bound.
         device: what the workers run on.
+        now: the time.
     """
     known = list(entries)
-    running = sum(entry.state is LifecycleState.RUNNING for entry in known)
-    slots = max(1, max_active or running)
-    queued = sorted((entry for entry in known if entry.has_place), key=lambda e: e.order)
-    ahead: float | None = 0.0
-    found: dict[str, QueuePlace] = {}
+
+    def own_seconds(entry: CachedSplitJob) -> float | None:
+        return run_seconds.get(f"{entry.model}/{device}")
+
+    slots = _Slots(known, own_seconds, max_active, now)
+    found = {
+        entry.name: QueuePlace(None, _rounded(slots.left(entry)))
+        for entry in known
+        if entry.state is LifecycleState.STARTING
+    }
     position = 1
-    for entry in queued:
-        own = run_seconds.get(f"{entry.model}/{device}")
-        known_time = ahead is not None and own is not None
-        eta = math.ceil((ahead or 0) / slots + (own or 0)) if known_time else None
-        found[entry.name] = QueuePlace(position, eta)
+    for entry in sorted((entry for entry in known if entry.has_place), key=lambda e: e.order):
         if entry.state is LifecycleState.QUEUED and entry.blocked:
+            found[entry.name] = QueuePlace(position, None)
             continue
+        found[entry.name] = QueuePlace(position, _rounded(slots.take(own_seconds(entry))))
         position += 1
-        ahead = (ahead or 0) + (own or 0) if known_time else None
     return found
+
+
+class _Slots:
+    """When those who work now are done, and who comes next has room: as far as that is known.
+
+    A slot whose end is not known is left out, so that what is expected of the others holds.
+
+    Args:
+        known: all SplitJobs.
+        own_seconds: how long one is expected to run; None: not known.
+        max_active: attempts under way at once; 0: no bound.
+        now: the time.
+    """
+
+    def __init__(
+        self,
+        known: Sequence[CachedSplitJob],
+        own_seconds: Callable[[CachedSplitJob], float | None],
+        max_active: int,
+        now: datetime,
+    ) -> None:
+        self._own_seconds, self._now = own_seconds, now
+        working = {LifecycleState.STARTING, LifecycleState.RUNNING}
+        busy = [entry for entry in known if entry.state in working]
+        # Where the cluster has no room for one, it has room for those that work and no more.
+        full = any(entry.state is LifecycleState.PENDING for entry in known)
+        self._endless = not full and max_active == 0
+        free = 0 if full else max(0, max_active - len(busy))
+        ends = (self.left(entry) for entry in busy)
+        self._free_in = [0.0] * free + [end for end in ends if end is not None]
+        heapify(self._free_in)
+
+    def left(self, entry: CachedSplitJob) -> float | None:
+        """Return in how many seconds one that starts or runs is expected to be done."""
+        own = self._own_seconds(entry)
+        pulling = entry.queue is not None and entry.queue.reason == Reason.PULLING_IMAGE
+        if own is None or pulling:
+            return None
+        if entry.started_at is None:
+            return own
+        return max(0.0, own - (self._now - entry.started_at).total_seconds())
+
+    def take(self, own: float | None) -> float | None:
+        """Give the slot that is free first to the next one; return when that one is done."""
+        if self._endless:
+            return own
+        if not self._free_in:
+            return None
+        begins = heappop(self._free_in)
+        if own is None:
+            return None
+        heappush(self._free_in, begins + own)
+        return begins + own
+
+
+def _rounded(seconds: float | None) -> int | None:
+    return None if seconds is None else math.ceil(seconds)
 
 
 def worth_writing(before: Queue, after: Queue) -> bool:
@@ -148,7 +219,7 @@ def worth_writing(before: Queue, after: Queue) -> bool:
 
     With thousands waiting, every start moves everybody: far back only noticeable moves count.
     """
-    if (before.reason, before.message, before.since) != (after.reason, after.message, after.since):
+    if _words(before) != _words(after):
         return True
     if before.position is None or after.position is None:
         return before.position != after.position
@@ -158,19 +229,30 @@ def worth_writing(before: Queue, after: Queue) -> bool:
     return moved > NOTICEABLE * before.position
 
 
+def _words(queue: Queue) -> tuple[object, ...]:
+    return queue.reason, queue.message, queue.since, queue.retry_at
+
+
 def _eta_moved(before: Queue, after: Queue) -> bool:
     if before.eta_seconds is None or after.eta_seconds is None:
         return before.eta_seconds != after.eta_seconds
     return abs(before.eta_seconds - after.eta_seconds) >= ETA_STEP_SECONDS
 
 
-def queue_status(before: Queue | None, decision: QueueDecision, reason: str, message: str) -> Queue:
+def queue_status(
+    before: Queue | None,
+    decision: QueueDecision,
+    reason: str,
+    message: str,
+    retry_at: datetime | None = None,
+) -> Queue:
     """Return `status.queue` after a decision; the old one where it differs too little to write."""
     after = Queue(
         position=decision.position,
         reason=reason,
         message=message[:1024],
         since=before.since if before else None,
-        eta_seconds=decision.eta_seconds,
+        eta_seconds=decision.eta_seconds if reason in _FORESEEABLE else None,
+        retry_at=retry_at,
     )
     return after if before is None or worth_writing(before, after) else before

@@ -11,7 +11,7 @@ from splitjob.quantity import bytes_of
 from splitjob.resource import Attempt
 from splitjob_operator.core.settings import Settings
 
-__all__ = ["may_retry", "memory_bytes", "retry_at"]
+__all__ = ["may_retry", "memory_bytes", "retry_at", "retry_message"]
 
 NEVER = RetryRule(0)
 MAX_DELAY_SECONDS = 600
@@ -42,6 +42,14 @@ def retry_at(attempts: Sequence[Attempt], settings: Settings) -> datetime | None
         return None
     delay = settings.retry_delay_seconds * 2 ** (last.number - 1)
     return last.finished_at + timedelta(seconds=min(delay, MAX_DELAY_SECONDS))
+
+
+def retry_message(attempts: Sequence[Attempt], settings: Settings) -> str:
+    """Return why a job is tried again, and when, for people."""
+    last = attempts[-1]
+    when = retry_at(attempts, settings)
+    then = f" The next attempt may start at {when:%Y-%m-%dT%H:%M:%SZ}." if when else ""
+    return f"Attempt {last.number} ended: {last.message}"[: 1024 - len(then)] + then
 
 
 def memory_bytes(attempts: Sequence[Attempt], settings: Settings) -> int | None:

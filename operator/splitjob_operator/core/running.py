@@ -5,6 +5,7 @@ from datetime import timedelta
 
 from splitjob.conditions import ConditionType, Reason
 from splitjob.errors import ErrorCode, reason_of
+from splitjob.jsonlog import redact
 from splitjob.resource import KIND, Attempt, Progress
 from splitjob_operator.core import outcome
 from splitjob_operator.core.context import ReconcileContext
@@ -17,7 +18,7 @@ from splitjob_operator.core.diagnosis import (
     reason_due,
 )
 from splitjob_operator.core.ended_jobs import delete_ended_jobs
-from splitjob_operator.core.lookups import ReadJobWarning
+from splitjob_operator.core.lookups import PodEvent, ReadJobWarning, ReadPodEvent
 from splitjob_operator.core.observed import KubeJob, KubePod
 from splitjob_operator.core.plan import CreateJob, Plan
 from splitjob_operator.core.queue import queue_status
@@ -28,6 +29,9 @@ NAME_TAKEN_RETRY_SECONDS = 2
 JOB_REFUSED_RETRY_SECONDS = 10
 NO_POD_SECONDS = 3  # after so long without a pod, the Job's events are read
 NO_POD_RETRY_SECONDS = 10
+SLOW_START_SECONDS = 3  # after so long on its node without running, the pod's events are read
+SLOW_START_RETRY_SECONDS = 10
+PULLING = "Pulling"  # the event of a kubelet that pulls an image
 # What the API server says where the quota is used up, or counts what the pod does not specify.
 _QUOTA = re.compile("(exceeded|failed) quota")
 
@@ -51,7 +55,7 @@ def reconcile_running(ctx: ReconcileContext, attempt: Attempt) -> Plan:
         ctx.observed.lost_nodes.get(pod.node) if pod else None,
         ctx.deadlines(attempt),
         ctx.now,
-        ctx.status.queue.message if ctx.status.queue else "",
+        _obstacle(ctx),
     )
     if diagnosis:
         return _fail_attempt(ctx, attempt, diagnosis)
@@ -63,8 +67,7 @@ def _create(ctx: ReconcileContext, attempt: Attempt) -> Plan:
     if ctx.request is None:
         return outcome.fail(ctx, ErrorCode.REQUEST_INVALID, ctx.observed.splitjob.spec_error)
     deadlines = ctx.deadlines(attempt)
-    why = ctx.status.queue.message if ctx.status.queue else ""
-    if diagnosis := no_capacity(why, deadlines, ctx.now):
+    if diagnosis := no_capacity(_obstacle(ctx), deadlines, ctx.now):
         return _fail_attempt(ctx, attempt, diagnosis)
     error = ctx.observed.job_creation_error
     if error is None:
@@ -73,6 +76,12 @@ def _create(ctx: ReconcileContext, attempt: Attempt) -> Plan:
     ctx.requeue_after(JOB_REFUSED_RETRY_SECONDS)
     quota = _QUOTA.search(error.message)
     return _not_admitted(ctx, Reason.QUOTA_EXCEEDED if quota else Reason.JOB_REFUSED, error.message)
+
+
+def _obstacle(ctx: ReconcileContext) -> str:
+    """Return what the attempt has waited for so far, as a sentence; blank: not known."""
+    queue = ctx.status.queue
+    return queue.message if queue and queue.reason != Reason.STARTING else ""
 
 
 def _fail_attempt(ctx: ReconcileContext, attempt: Attempt, diagnosis: Diagnosis) -> Plan:
@@ -100,9 +109,8 @@ def _wait_for_name(ctx: ReconcileContext, other: KubeJob) -> Plan:
             "then ask again.",
         )
     message = f"A Job {other.name} of a former SplitJob is being collected."
-    ctx.condition(ConditionType.ADMITTED, "False", Reason.NAME_TAKEN, message)
     ctx.requeue_after(NAME_TAKEN_RETRY_SECONDS)
-    return ctx.plan()
+    return _not_admitted(ctx, Reason.NAME_TAKEN, message)
 
 
 def _record(
@@ -133,19 +141,44 @@ def _show_progress(
         return _not_admitted(ctx, Reason.UNSCHEDULABLE, pod.unschedulable)
     if pod is None and job and _too_long_without_pod(ctx, job):
         return _explain_missing_pod(ctx, job)
-    where = f" on {pod.node}" if pod and pod.node else ""
+    return _starting(ctx, attempt, pod)
+
+
+def _starting(ctx: ReconcileContext, attempt: Attempt, pod: KubePod | None) -> Plan:
+    event = ctx.observed.lookups.pod_event
+    if pod and event is None and _starts_slowly(ctx, pod):
+        return ctx.look_up(ReadPodEvent(pod.name))
     ctx.condition(
         ConditionType.ADMITTED, "True", Reason.ADMITTED, f"Attempt {attempt.number} may start."
     )
-    detail = f" ({pod.waiting_reason})" if pod and pod.waiting_reason else ""
-    ctx.condition(
-        ConditionType.STARTED,
-        "False",
-        Reason.STARTING,
-        f"Job {attempt.job_name} is starting{where}{detail}.",
-    )
-    _set_queue(ctx, "", "")
+    reason, message = _why_not_running(attempt, pod, event or PodEvent())
+    ctx.condition(ConditionType.STARTED, "False", reason, message)
+    _set_queue(ctx, reason, message)
     return ctx.plan()
+
+
+def _starts_slowly(ctx: ReconcileContext, pod: KubePod) -> bool:
+    """Whether a pod has been on its node for a while, which has not said what is wrong."""
+    if pod.scheduled_at is None or pod.waiting_reason in IMAGE_REASONS | CONFIG_REASONS:
+        return False
+    slow_at = pod.scheduled_at + timedelta(seconds=SLOW_START_SECONDS)
+    if slow_at > ctx.now:
+        ctx.requeue_at(slow_at)
+        return False
+    ctx.requeue_after(SLOW_START_RETRY_SECONDS)
+    return True
+
+
+def _why_not_running(attempt: Attempt, pod: KubePod | None, event: PodEvent) -> tuple[Reason, str]:
+    """Return why a pod that the cluster has room for does not run yet, for programs and people."""
+    if pod and pod.waiting_reason in IMAGE_REASONS:
+        return Reason.PULLING_IMAGE, redact(pod.waiting_message or pod.waiting_reason)
+    if event.reason == PULLING:
+        return Reason.PULLING_IMAGE, redact(event.message)
+    where = f" on {pod.node}" if pod and pod.node else ""
+    words = event.message if event.warning else pod.waiting_reason if pod else ""
+    detail = f" ({redact(words)})" if words else ""
+    return Reason.STARTING, f"Job {attempt.job_name} is starting{where}{detail}."
 
 
 def _running(ctx: ReconcileContext, attempt: Attempt, pod: KubePod) -> Plan:

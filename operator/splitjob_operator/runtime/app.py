@@ -20,6 +20,7 @@ from splitjob_operator.runtime.cache import SplitJobCache
 from splitjob_operator.runtime.controller import Controller
 from splitjob_operator.runtime.executor import Executor
 from splitjob_operator.runtime.node_monitor import NodeMonitor
+from splitjob_operator.runtime.position_refresher import PositionRefresher
 from splitjob_operator.runtime.progress_reader import ProgressReader
 from splitjob_operator.runtime.readiness import Readiness
 from splitjob_operator.runtime.resync import Resync
@@ -57,6 +58,7 @@ class App:
             lambda name: loop.call_soon_threadsafe(self._delivery.start, name),
         )
         self._progress = ProgressReader(kubernetes, cache, queue)
+        self._positions = PositionRefresher(cache, queue)
         self._counter = TotalsCounter(kubernetes, self._threads, cache, settings, readiness)
         self.controller = Controller(
             settings=settings,
@@ -100,6 +102,7 @@ class App:
         for number in range(self.settings.concurrency):
             self._spawn(f"worker {number}", self.controller.work())
         self._spawn("progress", self._progress.run())
+        self._spawn("positions", self._positions.run())
         self._spawn("totals", self._counter.run())
 
     def _spawn(self, name: str, work: Coroutine[Any, Any, None]) -> None:

@@ -8,9 +8,10 @@ from dataclasses import replace
 from typing import Any
 
 from splitjob.lifecycle import LifecycleState
-from splitjob_operator.core.cached_splitjob import BlockedReason, CachedSplitJob
+from splitjob_operator.core.cached_splitjob import BlockedReason, CachedSplitJob, Order
 from splitjob_operator.core.observed import QueueDecision
 from splitjob_operator.core.queue import AdmissionQueue, QueuePlace, places
+from splitjob_operator.runtime.clock import Clock, utc_now
 
 __all__ = ["SplitJobCache"]
 
@@ -24,9 +25,22 @@ class SplitJobCache:
         max_active: `MAX_ACTIVE_JOBS`.
         device: what the workers run on.
         monotonic: seconds, for the age of the computed positions.
+        clock: the time, in UTC, from which expected times count.
+
+    Attributes:
+        run_seconds: mean run time by `model/device`.
+        moves: how often somebody has come into the queue, left it or changed places.
     """
 
-    def __init__(self, max_active: int, device: str, monotonic: Callable[[], float]) -> None:
+    def __init__(
+        self,
+        max_active: int,
+        device: str,
+        monotonic: Callable[[], float],
+        clock: Clock = utc_now,
+    ) -> None:
+        self.moves = 0
+        self._clock = clock
         self.run_seconds: Mapping[str, float] = {}
         self._max_active = max_active
         self._device = device
@@ -63,7 +77,7 @@ class SplitJobCache:
         """Count a SplitJob as active from now on, before the write that makes it so."""
         known = self._entries.get(name)
         if known:
-            self._set(replace(known, state=LifecycleState.PENDING))
+            self._set(replace(known, state=LifecycleState.STARTING))
 
     def set_blocked(self, name: str, blocked: BlockedReason | None) -> bool:
         """Remember why a SplitJob is ineligible, if it is; return whether that has changed."""
@@ -81,6 +95,7 @@ class SplitJobCache:
         """Forget a SplitJob that is gone."""
         if known := self._entries.pop(name, None):
             self._queue.remove(known)
+            self.moves += known.has_place
 
     def keep_only(self, names: set[str]) -> list[str]:
         """Forget all others; return their names."""
@@ -108,7 +123,11 @@ class SplitJobCache:
         now = self._monotonic()
         if now - self._places_at >= PLACES_SECONDS:
             self._places = places(
-                self._entries.values(), self.run_seconds, self._max_active, self._device
+                self._entries.values(),
+                self.run_seconds,
+                self._max_active,
+                self._device,
+                self._clock(),
             )
             self._places_at = now
         return self._places
@@ -120,9 +139,17 @@ class SplitJobCache:
         return replace(fresh, blocked=known.blocked) if known and known.uid == fresh.uid else fresh
 
     def _set(self, entry: CachedSplitJob) -> None:
-        self.drop(entry.name)
+        known = self._entries.pop(entry.name, None)
+        if known:
+            self._queue.remove(known)
         self._entries[entry.name] = entry
         self._queue.add(entry)
+        self.moves += _place_key(known) != _place_key(entry)
+
+
+def _place_key(entry: CachedSplitJob | None) -> tuple[Order, bool] | None:
+    """Return what an entry's place follows from; None where it has none."""
+    return (entry.order, entry.blocked is None) if entry and entry.has_place else None
 
 
 def _newer(fresh: CachedSplitJob, known: CachedSplitJob) -> bool:

@@ -23,8 +23,10 @@ from splitjob_operator.core.lookups import (
     LookupResults,
     ManifestLookup,
     ManifestState,
+    PodEvent,
     ReadJobWarning,
     ReadManifest,
+    ReadPodEvent,
 )
 from splitjob_operator.core.observed import JobCreationError, KubeJob, SplitJob
 from splitjob_operator.core.plan import (
@@ -113,6 +115,8 @@ class Executor:
                 return replace(so_far, claim=self._claim(splitjob, lookup))
             case ReadJobWarning():
                 return replace(so_far, job_warning=self._warning(lookup.job_name))
+            case ReadPodEvent():
+                return replace(so_far, pod_event=self._pod_event(lookup.pod_name))
 
     def execute(self, raw: Json, splitjob: SplitJob, plan: Plan, now: datetime) -> Execution:
         """Do what a plan says, in its order.
@@ -239,9 +243,23 @@ class Executor:
         return self._manifests.claim(splitjob, splitjob.spec.request, wanted)
 
     def _warning(self, job_name: str) -> str:
-        warnings = self._kubernetes.warnings("Job", job_name)
-        latest = max(warnings, key=lambda e: e.get("lastTimestamp") or "", default={})
-        return str(latest.get("message", ""))
+        events = self._kubernetes.events("Job", job_name)
+        warnings = [event for event in events if event.get("type") == "Warning"]
+        return str(max(warnings, key=_written, default={}).get("message", ""))
+
+    def _pod_event(self, pod_name: str) -> PodEvent:
+        latest = max(self._kubernetes.events("Pod", pod_name), key=_written, default={})
+        return PodEvent(
+            reason=latest.get("reason", ""),
+            message=latest.get("message", ""),
+            warning=latest.get("type") == "Warning",
+        )
+
+
+def _written(event: Json) -> int:
+    """Return what grows with each write; the times of events are whole seconds, or not there."""
+    version = str(event["metadata"].get("resourceVersion", ""))
+    return int(version) if version.isdecimal() else 0
 
 
 def _summary(status: SplitJobStatus) -> str:

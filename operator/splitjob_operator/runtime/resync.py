@@ -8,16 +8,14 @@ from datetime import datetime, timedelta
 from itertools import islice
 from typing import Any
 
-from splitjob.lifecycle import LifecycleState
-from splitjob.resource import LABEL_SPLITJOB, Queue
+from splitjob.resource import LABEL_SPLITJOB
 from splitjob_kube.errors import KubernetesError
 from splitjob_kube.preconditions import Unready, UnreadyReason
-from splitjob_operator.core.cached_splitjob import CachedSplitJob
 from splitjob_operator.core.ports import ListingPort
-from splitjob_operator.core.queue import QueuePlace, worth_writing
 from splitjob_operator.runtime.clock import Clock, utc_now
 from splitjob_operator.runtime.controller import Controller
 from splitjob_operator.runtime.metrics import RESYNC_AGE, observe_stages
+from splitjob_operator.runtime.position_refresher import moved
 from splitjob_operator.runtime.readiness import Readiness
 
 __all__ = ["Resync"]
@@ -164,7 +162,7 @@ class Resync:
         for entry in c.cache:
             changed = c.reconciled.get(entry.name) != versions.get(entry.name)
             left_jobs = entry.state.finished and entry.name in c.job_names
-            if changed or entry.active or left_jobs or _moved(entry, places.get(entry.name)):
+            if changed or entry.active or left_jobs or moved(entry, places.get(entry.name)):
                 c.queue.add(entry.name)
         c.queue_next()
 
@@ -192,12 +190,3 @@ def _secret(raw: Mapping[str, Any]) -> tuple[str, str, datetime, bool]:
     metadata = raw["metadata"]
     created_at = datetime.fromisoformat(metadata["creationTimestamp"])
     return metadata["name"], metadata["uid"], created_at, bool(metadata.get("ownerReferences"))
-
-
-def _moved(entry: CachedSplitJob, place: QueuePlace | None) -> bool:
-    """Whether somebody's place in the queue is noticeably another than their status says."""
-    if entry.state is not LifecycleState.QUEUED or entry.blocked or place is None:
-        return False
-    before = entry.queue or Queue()
-    after = before.model_copy(update={"position": place.position, "eta_seconds": place.eta_seconds})
-    return worth_writing(before, after)

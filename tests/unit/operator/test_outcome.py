@@ -6,6 +6,7 @@ import pytest
 from tests.support.operator_samples import (
     SERVABLE,
     after,
+    completed_pod,
     ended_pod,
     failed_pod,
     job,
@@ -138,3 +139,30 @@ def test_preempted_again_and_again_it_is_given_up_after_five_more_attempts() -> 
     assert len(view.status.attempts) == 6
     assert view.status.failure
     assert view.status.failure.code == "worker_disrupted"
+
+
+def test_a_retry_says_when_it_comes() -> None:
+    view = running()
+    pods = (failed_pod("source_unavailable", retryable=True),)
+    view = written(view, plan_of(seen(view, jobs=(job(),), pods=pods), 5))
+    for at in (5, 6):
+        queue = view.status.queue
+        assert queue
+        assert (queue.reason, queue.retry_at, queue.position) == ("Retrying", after(15), None)
+        assert f"may start at {after(15):%Y-%m-%dT%H:%M:%SZ}" in queue.message
+        assert queue.eta_seconds is None
+        view = written(view, plan_of(seen(view, jobs=(job(),), pods=pods), at + 1))
+    plan = plan_of(seen(view), 15)
+    assert plan.status
+    assert plan.status.queue
+    assert plan.status.queue.retry_at is None
+
+
+def test_an_attempt_that_completed_the_job_is_not_to_be_tried_again() -> None:
+    """Also where it was taken for lost, before its manifest was found."""
+    view = running()
+    view.status.attempts[0].retryable = True
+    plan = plan_of(seen(view, jobs=(job(),), pods=(completed_pod(),)), 9)
+    assert plan.status
+    assert plan.status.phase == "Completed"
+    assert not plan.status.attempts[0].retryable

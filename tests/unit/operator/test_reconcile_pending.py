@@ -207,6 +207,9 @@ def test_a_paused_installation_starts_nothing() -> None:
     plan = plan_of(seen(splitjob()), paused=True)
     assert reason(plan, ConditionType.ADMITTED) == ("False", "InstallationPaused")
     assert plan.after == ()
+    assert plan.status
+    assert plan.status.queue
+    assert plan.status.queue.reason == "InstallationPaused"
 
 
 def test_a_job_waits_for_its_turn_and_says_where_it_stands() -> None:
@@ -216,6 +219,15 @@ def test_a_job_waits_for_its_turn_and_says_where_it_stands() -> None:
     assert plan.status.queue
     assert (plan.status.queue.position, plan.status.queue.eta_seconds) == (3, 90)
     assert plan.status.phase == "Queued"
+
+
+def test_who_starts_has_left_the_queue() -> None:
+    turn = QueueDecision(position=1, eta_seconds=90)
+    plan = plan_of(seen(splitjob(), queue_decision=turn))
+    assert plan.status
+    assert plan.status.queue
+    queue = plan.status.queue
+    assert (queue.position, queue.reason, queue.eta_seconds) == (None, "Starting", 90)
 
 
 def test_no_capacity_at_the_queue_deadline() -> None:

@@ -31,20 +31,23 @@ from tests.support.reconcile_situations import (
 
 from splitjob.conditions import ConditionType
 from splitjob.errors import ErrorCode
-from splitjob.resource import KIND, LABEL_ATTEMPT
+from splitjob.resource import KIND, LABEL_ATTEMPT, Queue
 from splitjob.result import Manifest, ProgressLine
 from splitjob_operator.core.lookups import (
     ClaimTombstone,
     ManifestLookup,
     ManifestState,
+    PodEvent,
     ReadJobWarning,
+    ReadPodEvent,
 )
-from splitjob_operator.core.observed import JobCreationError, KubeJob, KubePod
+from splitjob_operator.core.observed import JobCreationError, KubeJob, KubePod, QueueDecision
 from splitjob_operator.core.plan import (
     CreateJob,
     DeleteJob,
     DeletePod,
     Deliver,
+    Plan,
 )
 
 
@@ -123,6 +126,47 @@ def test_unschedulable_says_why() -> None:
     assert plan.after == (DeleteJob(f"{NAME}-1", job().uid, "Foreground"),)
     gone = seen(written(view, plan), lookups=CLAIMED)
     assert reason(plan_of(gone, 62), ConditionType.SUCCEEDED) == ("False", "NoCapacity")
+
+
+def starting(event: PodEvent | None = None, **pod: Any) -> Plan:
+    """The plan of an attempt whose pod has been on its node for five seconds."""
+    there = KubePod(name="p", uid="u", job_uid=job().uid, node="node-1", scheduled_at=NOW, **pod)
+    lookups = replace(SERVABLE, pod_event=event)
+    decision = QueueDecision(eta_seconds=90)
+    found = seen(started(), jobs=(job(),), pods=(there,), lookups=lookups, queue_decision=decision)
+    return plan_of(found, 5)
+
+
+def queue_of(plan: Plan) -> Queue:
+    assert plan.status
+    assert plan.status.queue
+    return plan.status.queue
+
+
+def test_an_image_that_is_pulled_is_said_to_be() -> None:
+    assert starting(waiting_reason="ContainerCreating").lookup == ReadPodEvent("p")
+    plan = starting(PodEvent("Pulling", 'Pulling image "worker:1"'))
+    assert reason(plan, ConditionType.STARTED) == ("False", "PullingImage")
+    assert reason(plan, ConditionType.ADMITTED) == ("True", "Admitted")
+    queue = queue_of(plan)
+    assert (queue.reason, queue.message) == ("PullingImage", 'Pulling image "worker:1"')
+    assert queue.eta_seconds is None
+    assert plan.status
+    assert plan.status.phase == "Starting"
+
+
+def test_an_image_that_cannot_be_pulled_is_said_in_the_kubelets_words() -> None:
+    plan = starting(waiting_reason="ImagePullBackOff", waiting_message="Back-off pulling image")
+    queue = queue_of(plan)
+    assert (queue.reason, queue.message) == ("PullingImage", "Back-off pulling image")
+
+
+def test_a_slow_start_gives_the_pods_last_warning() -> None:
+    plan = starting(PodEvent("FailedMount", "MountVolume.SetUp failed", warning=True))
+    queue = queue_of(plan)
+    assert queue.reason == "Starting"
+    assert queue.message == f"Job {NAME}-1 is starting on node-1 (MountVolume.SetUp failed)."
+    assert queue.eta_seconds == 90
 
 
 def test_quota_says_why() -> None:

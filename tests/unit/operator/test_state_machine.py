@@ -54,7 +54,7 @@ ANSWERS = [
     DeliveryOutcome(delivered=False, status=503, retry_after_seconds=90, error="later"),
     DeliveryOutcome(delivered=False, status=410, gone=True, error="no more"),
 ]
-READS = ["splitjob", "jobs", "pods", "job", "secret", "warnings", "get_json"]
+READS = ["splitjob", "jobs", "pods", "job", "secret", "events", "get_json"]
 WRITES = [
     "write_status",
     "create_job",
