@@ -23,10 +23,10 @@ from bench.normalising import normalisation
 from bench.reference import InMemory, separated, song
 from splitjob.models import load_registry
 from splitjob_synth import render_song
-from splitjob_worker.cli.weights import describe
 from splitjob_worker.engine import device as devices
 from splitjob_worker.engine import stream, weights
 from splitjob_worker.engine.bag import Bag, load_bag
+from splitjob_worker.engine.describe import describe
 from splitjob_worker.engine.options import Options, Precision
 from splitjob_worker.machine import cpu_count
 

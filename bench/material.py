@@ -15,8 +15,8 @@ import yaml
 
 from splitjob.models import load_registry
 from splitjob_synth import render_song
-from splitjob_worker.cli.weights import describe
 from splitjob_worker.engine import weights
+from splitjob_worker.engine.describe import describe
 
 RATE = 44_100
 STEMS = ["drums", "bass", "other", "vocals"]

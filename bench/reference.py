@@ -19,9 +19,9 @@ from demucs.htdemucs import HTDemucs
 from safetensors.torch import save_file
 
 from bench.normalising import normalisation
-from splitjob_worker.cli.weights import describe
 from splitjob_worker.engine import device, stream, weights
 from splitjob_worker.engine.bag import Bag
+from splitjob_worker.engine.describe import describe
 from splitjob_worker.engine.options import Options
 from splitjob_worker.spool import Samples
 

@@ -28,6 +28,7 @@ from splitjob_operator.core.settings import Settings
 from splitjob_operator.runtime.cache import SplitJobCache
 from splitjob_operator.runtime.controller import Controller
 from splitjob_operator.runtime.executor import Executor
+from splitjob_operator.runtime.observer import Observer
 from splitjob_operator.runtime.readiness import Readiness
 from splitjob_operator.runtime.resync import Resync
 from splitjob_operator.runtime.webhook_delivery import WebhookDelivery
@@ -98,18 +99,26 @@ class OperatorProcess:
         )
         store = ManifestStore(cast("Any", bucket(self.gate)), "")
         executor = Executor(self.port, store, POLICY, settings, delivery.start)
+        cache = Cache(around)
         self.controller = Controller(
             settings=settings,
             kubernetes=self.port,
             executor=executor,
-            cache=Cache(around),
+            cache=cache,
             queue=self.queue,
-            progress=cast("Any", SimpleNamespace(line_of=around.progress.get)),
+            observer=Observer(
+                kubernetes=self.port,
+                cache=cache,
+                progress=cast("Any", SimpleNamespace(line_of=around.progress.get)),
+                delivery=delivery,
+                threads=cast("Any", InlineThreads()),
+                node_monitor=cast("Any", FakeNodes(around)),
+                keeps_finished_jobs=settings.keep_finished_jobs_seconds > 0,
+            ),
             counter=cast("Any", SimpleNamespace(wake=lambda: None)),
             delivery=delivery,
             threads=cast("Any", InlineThreads()),
             guard=cast("Any", SimpleNamespace(saw_event=ignore, listed=ignore)),
-            node_monitor=cast("Any", FakeNodes(around)),
             readiness=Readiness(),
             clock=around.clock,
         )

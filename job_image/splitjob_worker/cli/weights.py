@@ -9,28 +9,15 @@ import sys
 import textwrap
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from fractions import Fraction
 from pathlib import Path
-from typing import cast, get_args
 
 from splitjob.errors import Failure
-from splitjob.models import (
-    Architecture,
-    ModelFile,
-    ModelRecord,
-    RegistryError,
-    dump_registry,
-    load_registry,
-)
+from splitjob.models import ModelRecord, RegistryError, dump_registry, load_registry
 from splitjob.resource import MODEL_PATTERN
 from splitjob.workload import ENV_MODEL_DIR, ENV_MODEL_REGISTRY
 from splitjob_worker import deferred
 from splitjob_worker.engine import weights
-
-# Seconds, of the constructors of Demucs 4.1.0.
-DEFAULT_SEGMENTS = {"HTDemucs": 10, "HDemucs": 40, "Demucs": 40}
-DEFAULT_RATE = 44100
-ARCHITECTURES = get_args(Architecture)
+from splitjob_worker.engine.describe import describe
 
 
 class CommandError(Exception):
@@ -140,15 +127,9 @@ def add(arguments: argparse.Namespace) -> None:
             f"{arguments.name!r} cannot be a model's name: at most 63 letters, digits, _ and -, "
             "the first of them a letter or digit"
         )
-    try:
-        record = describe(
-            arguments.name, arguments.source, arguments.license_note, embedded=arguments.embedded
-        )
-    except DESCRIBE_ERRORS as error:
-        raise CommandError(
-            f"the files in {arguments.source} do not describe a model of Demucs "
-            f"({type(error).__name__})"
-        ) from None
+    record = describe(
+        arguments.name, arguments.source, arguments.license_note, embedded=arguments.embedded
+    )
     _add_to(target, record)
     print(f"{record.name}: {record.digest} added to {target}")
 
@@ -178,56 +159,6 @@ def export_th(arguments: argparse.Namespace) -> None:
     except OSError as error:
         raise CommandError(f"cannot write to {arguments.out}: {error.strerror}") from None
     print(f"try: demucs --repo {arguments.out} -n {record.name} SONG")
-
-
-DESCRIBE_ERRORS = (ValueError, TypeError, LookupError, AttributeError, ArithmeticError)
-"""What `describe` raises where the files are not those of a model."""
-
-
-def describe(
-    name: str, folder: Path, license_note: str, *, embedded: bool = False, pinned: bool = True
-) -> ModelRecord:
-    """Return the record of the weights in a folder.
-
-    Args:
-        name: of the model; `<name>.yaml` must be in the folder.
-        folder: the weights, in Demucs' layout.
-        license_note: what is known about the right to use them.
-        embedded: whether they are part of the worker's package.
-        pinned: whether to record the digests of the files, which takes reading them.
-
-    Raises:
-        Failure: `model_unavailable`: they are not there, or not such weights.
-        CommandError: their class is not supported.
-    """
-    bag = weights.read_bag(folder / f"{name}.yaml")
-    paths = [folder / f"{signature}.safetensors" for signature in bag["models"]]
-    header = weights.read_header(paths[0])
-    architecture = str(header["klass"]).rsplit(".", 1)[-1]
-    arguments = header["kwargs"]
-    sources = arguments.get("sources") or header["args"][0]
-    segment = bag.get("segment") or arguments.get("segment", DEFAULT_SEGMENTS.get(architecture))
-    if architecture not in ARCHITECTURES:
-        raise CommandError(f"{paths[0]} holds a model of class {architecture}, which is not run")
-    return ModelRecord(
-        name=name,
-        architecture=cast("Architecture", architecture),
-        stems=tuple(sources),
-        sample_rate=int(arguments.get("samplerate", DEFAULT_RATE)),
-        segment=str(_fraction(segment)),
-        license_note=license_note,
-        files=tuple(
-            ModelFile(name=path.name, sha256=weights.sha256(path) if pinned else None)
-            for path in paths
-        ),
-        embedded=embedded,
-    )
-
-
-def _fraction(value: dict[str, int] | float | str) -> Fraction:
-    if isinstance(value, dict):
-        return Fraction(value["numerator"], value["denominator"])
-    return Fraction(value).limit_denominator(1000)
 
 
 def _download(record: ModelRecord, name: str, folder: Path) -> Path:

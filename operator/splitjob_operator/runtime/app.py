@@ -20,6 +20,7 @@ from splitjob_operator.runtime.cache import SplitJobCache
 from splitjob_operator.runtime.controller import Controller
 from splitjob_operator.runtime.executor import Executor
 from splitjob_operator.runtime.node_monitor import NodeMonitor
+from splitjob_operator.runtime.observer import Observer
 from splitjob_operator.runtime.position_refresher import PositionRefresher
 from splitjob_operator.runtime.progress_reader import ProgressReader
 from splitjob_operator.runtime.readiness import Readiness
@@ -59,6 +60,15 @@ class App:
         )
         self._progress = ProgressReader(kubernetes, cache, queue)
         self._positions = PositionRefresher(cache, queue)
+        observer = Observer(
+            kubernetes=kubernetes,
+            cache=cache,
+            progress=self._progress,
+            delivery=self._delivery,
+            threads=self._threads,
+            node_monitor=NodeMonitor(kubernetes, self._threads),
+            keeps_finished_jobs=settings.keep_finished_jobs_seconds > 0,
+        )
         self._counter = TotalsCounter(kubernetes, self._threads, cache, settings, readiness)
         self.controller = Controller(
             settings=settings,
@@ -66,12 +76,11 @@ class App:
             executor=executor,
             cache=cache,
             queue=queue,
-            progress=self._progress,
+            observer=observer,
             counter=self._counter,
             delivery=self._delivery,
             threads=self._threads,
             guard=WatchGuard(settings.missed_watch_seconds, time.monotonic),
-            node_monitor=NodeMonitor(kubernetes, self._threads),
             readiness=readiness,
         )
         self.resync = Resync(self.controller, kubernetes, kubernetes.unmet, readiness, _end_process)

@@ -2,7 +2,6 @@
 
 import logging
 import time
-from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -11,7 +10,7 @@ from splitjob.jsonlog import log_context
 from splitjob.resource import LABEL_SPLITJOB
 from splitjob_kube.errors import ConflictError, KubernetesError, NotFoundError
 from splitjob_operator.core.cached_splitjob import BlockedReason
-from splitjob_operator.core.observed import JobCreationError, KubeJob, KubePod, Observed, SplitJob
+from splitjob_operator.core.observed import JobCreationError, Observed, SplitJob
 from splitjob_operator.core.plan import Plan
 from splitjob_operator.core.ports import KubernetesPort, ManifestStoreError
 from splitjob_operator.core.reconcile import reconcile
@@ -20,8 +19,7 @@ from splitjob_operator.runtime.cache import SplitJobCache
 from splitjob_operator.runtime.clock import Clock, utc_now
 from splitjob_operator.runtime.executor import Executor
 from splitjob_operator.runtime.metrics import RECONCILES
-from splitjob_operator.runtime.node_monitor import NodeMonitor
-from splitjob_operator.runtime.progress_reader import ProgressReader
+from splitjob_operator.runtime.observer import Observer
 from splitjob_operator.runtime.readiness import Readiness
 from splitjob_operator.runtime.thread_pool import ThreadPool
 from splitjob_operator.runtime.totals_counter import TotalsCounter
@@ -44,7 +42,6 @@ class Controller:
 
     Attributes:
         reconciled: the resource version at which each SplitJob was last reconciled.
-        job_names: Jobs that are there, by the SplitJob in their label.
     """
 
     settings: Settings
@@ -52,16 +49,14 @@ class Controller:
     executor: Executor
     cache: SplitJobCache
     queue: WorkQueue
-    progress: ProgressReader
+    observer: Observer
     counter: TotalsCounter
     delivery: WebhookDelivery
     threads: ThreadPool
     guard: WatchGuard
-    node_monitor: NodeMonitor
     readiness: Readiness
     clock: Clock = utc_now
     reconciled: dict[str, str] = field(default_factory=dict)
-    job_names: defaultdict[str, set[str]] = field(default_factory=lambda: defaultdict(set))
 
     # Events of the watches
 
@@ -84,10 +79,7 @@ class Controller:
             return
         self.guard.saw_event(kind, metadata["name"], metadata["resourceVersion"])
         if kind == "Job":
-            names = self.job_names[owner]
-            (names.discard if deleted else names.add)(metadata["name"])
-            if not names:
-                del self.job_names[owner]
+            self.observer.note_job(owner, metadata["name"], deleted=deleted)
         self.queue.add(owner)
 
     def remember(self, raw: Mapping[str, Any]) -> None:
@@ -149,40 +141,15 @@ class Controller:
             version_id=request.version_id if request else None,
             correlation_id=request.correlation_id if request else None,
         ):
-            error = await self._reconcile(raw, await self._observe(splitjob))
+            error = await self._reconcile(raw, await self.observer.observe(splitjob))
             if error:  # an observation too: `reconcile` decides what follows
                 raw = await self.threads.run(self.kubernetes.splitjob, name)
-                observed = await self._observe(SplitJob.of(raw))
+                observed = await self.observer.observe(SplitJob.of(raw))
                 error = await self._reconcile(raw, replace(observed, job_creation_error=error))
             if error:
                 raise RuntimeError(
                     f"cannot create the Job at the second try either: {error.message}"
                 )
-
-    async def _observe(self, splitjob: SplitJob) -> Observed:
-        """Read what belongs to a SplitJob; no Jobs or pods where it cannot have any."""
-        name, status = splitjob.name, splitjob.status
-        jobs: tuple[KubeJob, ...] = ()
-        pods: tuple[KubePod, ...] = ()
-        under_way = bool(status.attempts) and status.finished_at is None
-        if under_way or self.job_names.get(name):
-            found = await self.threads.run(lambda: list(self.kubernetes.jobs(name)))
-            jobs = tuple(KubeJob.of(job) for job in found)
-        if under_way or (jobs and self.settings.keep_finished_jobs_seconds):
-            found = await self.threads.run(lambda: list(self.kubernetes.pods(name)))
-            pods = tuple(KubePod.of(pod) for pod in found)
-        progress = next((line for pod in pods if (line := self.progress.line_of(pod.name))), None)
-        return Observed(
-            splitjob=splitjob,
-            jobs=jobs,
-            pods=pods,
-            lost_nodes=await self.node_monitor.recheck(
-                {pod.node for pod in pods if not pod.stopped}
-            ),
-            queue_decision=self.cache.queue_decision(name),
-            progress=progress,
-            delivery=self.delivery.report(name),
-        )
 
     async def _reconcile(self, raw: Json, observed: Observed) -> JobCreationError | None:
         """Make a plan and carry it out; return why the attempt's Job could not be created."""

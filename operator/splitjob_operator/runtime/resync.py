@@ -130,7 +130,7 @@ class Resync:
         c.guard.listed("Job", await self._jobs())
         pods = await c.threads.run(lambda: [_version(pod) for pod in self._kubernetes.pods()])
         c.guard.listed("Pod", dict(pods))
-        await c.node_monitor.refresh({e.node for e in c.cache if e.active and e.node})
+        await c.observer.node_monitor.refresh({e.node for e in c.cache if e.active and e.node})
         self._enqueue(versions)
         await self._orphaned_secrets()
         observe_stages(c.cache)
@@ -150,9 +150,8 @@ class Resync:
     async def _jobs(self) -> dict[str, str]:
         c = self._controller
         jobs = await c.threads.run(lambda: list(self._kubernetes.jobs()))
-        c.job_names.clear()
-        for job in jobs:
-            c.job_names[job["metadata"]["labels"][LABEL_SPLITJOB]].add(job["metadata"]["name"])
+        metadata = [job["metadata"] for job in jobs]
+        c.observer.replace_jobs((one["labels"][LABEL_SPLITJOB], one["name"]) for one in metadata)
         return dict(_version(job) for job in jobs)
 
     def _enqueue(self, versions: Mapping[str, str]) -> None:
@@ -161,7 +160,7 @@ class Resync:
         places = c.cache.places()
         for entry in c.cache:
             changed = c.reconciled.get(entry.name) != versions.get(entry.name)
-            left_jobs = entry.state.finished and entry.name in c.job_names
+            left_jobs = entry.state.finished and c.observer.has_jobs(entry.name)
             if changed or entry.active or left_jobs or moved(entry, places.get(entry.name)):
                 c.queue.add(entry.name)
         c.queue_next()

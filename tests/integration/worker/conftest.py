@@ -20,7 +20,7 @@ from splitjob_local.cluster import s3server
 from splitjob_local.processes.ports import PortLeases
 from splitjob_local.processes.supervised import Processes
 from splitjob_local.programs.binaries import find_binaries
-from splitjob_worker.cli.weights import describe
+from splitjob_worker.engine.describe import describe
 
 
 @pytest.fixture(scope="session")

@@ -19,6 +19,7 @@ from splitjob_operator.core.ports import KubernetesPort, ManifestStorePort
 from splitjob_operator.runtime.cache import SplitJobCache
 from splitjob_operator.runtime.controller import Controller
 from splitjob_operator.runtime.executor import Executor
+from splitjob_operator.runtime.observer import Observer
 from splitjob_operator.runtime.readiness import Readiness
 from splitjob_operator.runtime.work_queue import WorkQueue
 
@@ -93,18 +94,27 @@ class Site:
         options = settings(max_active_jobs=1, retry_delay_seconds=600)
         cluster = cast("KubernetesPort", self.cluster)
         bucket = cast("ManifestStorePort", self.bucket)
+        cache = SplitJobCache(1, "cpu", partial(next, count()))
+        delivery = SimpleNamespace(report=lambda _: None, forget=lambda *_: None)
         self.controller = Controller(
             settings=options,
             kubernetes=cluster,
             executor=Executor(cluster, bucket, POLICY, options, lambda _: None),
-            cache=SplitJobCache(1, "cpu", partial(next, count())),
+            cache=cache,
             queue=WorkQueue(),
-            progress=cast("Any", SimpleNamespace(line_of=lambda _: None)),
+            observer=Observer(
+                kubernetes=cluster,
+                cache=cache,
+                progress=cast("Any", SimpleNamespace(line_of=lambda _: None)),
+                delivery=cast("Any", delivery),
+                threads=cast("Any", FakeThreads()),
+                node_monitor=cast("Any", FakeNodeMonitor()),
+                keeps_finished_jobs=False,
+            ),
             counter=cast("Any", SimpleNamespace(wake=lambda: None)),
-            delivery=cast("Any", SimpleNamespace(report=lambda _: None, forget=lambda *_: None)),
+            delivery=cast("Any", delivery),
             threads=cast("Any", FakeThreads()),
             guard=cast("Any", SimpleNamespace(saw_event=lambda *_: None)),
-            node_monitor=cast("Any", FakeNodeMonitor()),
             readiness=Readiness(),
         )
 

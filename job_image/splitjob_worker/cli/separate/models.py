@@ -9,9 +9,9 @@ from splitjob.errors import ErrorCode, Failure
 from splitjob.models import ModelRecord
 from splitjob.resource import MODEL_PATTERN
 from splitjob.workload import ENV_MODEL_DIR, ENV_MODEL_REGISTRY
-from splitjob_worker.cli import weights as weights_cli
 from splitjob_worker.cli.separate.parser import PROGRAM
 from splitjob_worker.engine import weights
+from splitjob_worker.engine.describe import describe
 
 _OWN = "Weights from a folder of the user's; nothing is known of the right to use them."
 
@@ -129,14 +129,7 @@ def _from_folder(name: str, repo: Path) -> ModelChoice:
         if not (folder / f"{signature}.safetensors").is_file():
             _refuse_pickle(folder, signature)
             raise _unavailable(f"{bag} names {signature}.safetensors, which is not in {folder}")
-    try:
-        return ModelChoice(weights_cli.describe(name, folder, _OWN, pinned=False), folder)
-    except weights_cli.CommandError as error:
-        raise _unavailable(str(error)) from None
-    except weights_cli.DESCRIBE_ERRORS as error:
-        raise _unavailable(
-            f"{bag} and its files do not describe a model of Demucs ({type(error).__name__})"
-        ) from None
+    return ModelChoice(describe(name, folder, _OWN, pinned=False), folder)
 
 
 def _refuse_pickle(folder: Path, signature: str) -> None:

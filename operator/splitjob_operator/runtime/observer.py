@@ -1,0 +1,94 @@
+"""What the operator looks at before it reconciles a SplitJob: its Jobs, pods, nodes, deliveries."""
+
+from collections import defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from splitjob_operator.core.observed import KubeJob, KubePod, Observed, SplitJob
+from splitjob_operator.core.ports import KubernetesPort
+from splitjob_operator.runtime.cache import SplitJobCache
+from splitjob_operator.runtime.node_monitor import NodeMonitor
+from splitjob_operator.runtime.progress_reader import ProgressReader
+from splitjob_operator.runtime.thread_pool import ThreadPool
+from splitjob_operator.runtime.webhook_delivery import WebhookDelivery
+
+__all__ = ["Observer"]
+
+
+@dataclass(kw_only=True)
+class Observer:
+    """Reads what belongs to a SplitJob.
+
+    Attributes:
+        keeps_finished_jobs: whether Jobs outlive their SplitJob's end for a while.
+    """
+
+    kubernetes: KubernetesPort
+    cache: SplitJobCache
+    progress: ProgressReader
+    delivery: WebhookDelivery
+    threads: ThreadPool
+    node_monitor: NodeMonitor
+    keeps_finished_jobs: bool
+    _job_names: defaultdict[str, set[str]] = field(default_factory=lambda: defaultdict(set))
+
+    def note_job(self, owner: str, name: str, *, deleted: bool) -> None:
+        """Note that a Job is there, or is gone.
+
+        Args:
+            owner: the SplitJob in its label.
+            name: of the Job.
+            deleted: whether it is gone.
+        """
+        names = self._job_names[owner]
+        (names.discard if deleted else names.add)(name)
+        if not names:
+            del self._job_names[owner]
+
+    def replace_jobs(self, jobs: Iterable[tuple[str, str]]) -> None:
+        """Forget all Jobs, and take these for what there is: the SplitJob and name of each."""
+        self._job_names.clear()
+        for owner, name in jobs:
+            self.note_job(owner, name, deleted=False)
+
+    def has_jobs(self, owner: str) -> bool:
+        """Return whether a SplitJob has a Job, as far as the watches say."""
+        return owner in self._job_names
+
+    async def observe(self, splitjob: SplitJob) -> Observed:
+        """Read what belongs to a SplitJob; no Jobs or pods where it cannot have any.
+
+        Raises:
+            splitjob_kube.errors.KubernetesError: the API server does not say.
+        """
+        jobs = await self._jobs(splitjob)
+        pods = await self._pods(splitjob, jobs)
+        progress = next((line for pod in pods if (line := self.progress.line_of(pod.name))), None)
+        return Observed(
+            splitjob=splitjob,
+            jobs=jobs,
+            pods=pods,
+            lost_nodes=await self.node_monitor.recheck(
+                {pod.node for pod in pods if not pod.stopped}
+            ),
+            queue_decision=self.cache.queue_decision(splitjob.name),
+            progress=progress,
+            delivery=self.delivery.report(splitjob.name),
+        )
+
+    async def _jobs(self, splitjob: SplitJob) -> tuple[KubeJob, ...]:
+        if not (_under_way(splitjob) or self.has_jobs(splitjob.name)):
+            return ()
+        found = await self.threads.run(lambda: list(self.kubernetes.jobs(splitjob.name)))
+        return tuple(KubeJob.of(job) for job in found)
+
+    async def _pods(self, splitjob: SplitJob, jobs: tuple[KubeJob, ...]) -> tuple[KubePod, ...]:
+        if not (_under_way(splitjob) or (jobs and self.keeps_finished_jobs)):
+            return ()
+        found = await self.threads.run(lambda: list(self.kubernetes.pods(splitjob.name)))
+        return tuple(KubePod.of(pod) for pod in found)
+
+
+def _under_way(splitjob: SplitJob) -> bool:
+    """Whether an attempt may have a Job."""
+    return bool(splitjob.status.attempts) and splitjob.status.finished_at is None
