@@ -34,7 +34,7 @@ demo: $(READY) ## separate a song on a real cluster on this machine, and check e
 # The checks run beside the tests, which mostly wait; what they find is told at the end.
 test: $(READY) ## run every check and every test, and name the twenty slowest
 	@$(MAKE) --no-print-directory --silent lint > $(VENV)/lint.log 2>&1 & lint=$$!; \
-	$(BIN)/python -m pytest --numprocesses 5 --dist loadscope --no-loadscope-reorder --durations 20; tests=$$?; \
+	$(BIN)/python -m pytest --numprocesses 3 --dist loadscope --no-loadscope-reorder --durations 20; tests=$$?; \
 	wait $$lint; lint=$$?; [ $$lint = 0 ] && echo "checks: nothing found" || cat $(VENV)/lint.log; \
 	exit $$((tests | lint))
 

@@ -1,15 +1,17 @@
 """Which worker of pytest-xdist runs which test files, so that two cores are busy to the end.
 
-Tests on a cluster mostly wait, and a cluster takes a worker of xdist ten seconds to start. So some
-workers begin at one end of the files, where those on clusters are, and the others at the other end,
-with what takes processor time alone; these start a cluster only if they come that far.
+A whole run takes all the time that two cores have, and each worker that comes to a test on a cluster
+starts one of its own, with the service on it: more workers than these only share the same two cores
+with more clusters. So two workers begin at one end of the files, where those on clusters are, and
+the third at the other end, with what takes processor time alone; it starts a cluster only if it
+comes that far.
 """
 
 from xdist.scheduler import LoadScopeScheduling
 from xdist.workermanage import WorkerController
 
 # Workers that begin with the tests on clusters; the others begin with the unit tests.
-ON_CLUSTERS = 4
+ON_CLUSTERS = 2
 # In the order in which files are begun; the longest first, as a run is as long as what begins last.
 ORDER = (
     "tests/e2e/test_docs_commands.py",
