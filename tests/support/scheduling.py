@@ -1,10 +1,10 @@
 """Which worker of pytest-xdist runs which test files, so that two cores are busy to the end.
 
-A whole run takes all the time that two cores have, and each worker that comes to a test on a cluster
-starts one of its own, with the service on it: more workers than these only share the same two cores
-with more clusters. So two workers begin at one end of the files, where those on clusters are, and
-the third at the other end, with what takes processor time alone; it starts a cluster only if it
-comes that far.
+A whole run takes all the time that two cores have, and each worker that comes to a test on a
+cluster starts one of its own, with the service on it: more workers than these only share the same
+two cores with more clusters. So two workers begin at one end of the files, where those on clusters
+are, and the third at the other end, with what takes processor time alone; it starts a cluster only
+if it comes that far.
 """
 
 from xdist.scheduler import LoadScopeScheduling
