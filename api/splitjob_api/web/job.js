@@ -3,6 +3,7 @@
 import { actionButtons } from "./actions.js";
 import { badge, duration, facts, h, moment } from "./dom.js";
 import { FINISHED } from "./filter.js";
+import { whyItWaits } from "./list.js";
 import { follow } from "./live.js";
 import { stemPlayers } from "./player.js";
 import { toYaml } from "./yaml.js";
@@ -111,6 +112,7 @@ function summary(job) {
       ["Correlation", job.correlationId],
       ["Priority", String(job.priority)],
       ["Created", moment(job.createdAt)],
+      ["Next attempt", moment(job.queue?.retryAt)],
       ["Running since", since],
       ["Finished", moment(job.finishedAt)],
       ["Attempts", String(job.attempts)],
@@ -122,10 +124,7 @@ function summary(job) {
 function sentence(job) {
   if (job.failure) return `${job.failure.code}: ${job.failure.message}`;
   if (FINISHED.has(job.state) || !job.queue) return "";
-  const { position, reason, message, etaSeconds } = job.queue;
-  const place = position ? `${position}. in the queue` : reason;
-  const eta = etaSeconds === null || etaSeconds === undefined ? "end not known" : `done in about ${duration(etaSeconds)}`;
-  return [place, message, eta].filter(Boolean).join(" · ");
+  return [whyItWaits(job.queue), job.queue.message].filter(Boolean).join(" · ");
 }
 
 function progress(job) {

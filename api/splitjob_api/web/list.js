@@ -228,9 +228,15 @@ export function remark(job) {
   if (job.failure && job.state === "failed") return job.failure.code;
   if (job.progress) return `${job.progress.stage} ${job.progress.percent} %`;
   if (!job.queue || FINISHED.has(job.state)) return "";
-  const position = job.queue.position ? `${job.queue.position}. in the queue` : job.queue.reason;
-  const eta = job.queue.etaSeconds;
-  return eta === null || eta === undefined ? position : `${position}, done in ${duration(eta)}`;
+  return whyItWaits(job.queue);
+}
+
+/** Return why a job waits, its place in the queue, and when it should be done, as far as known. */
+export function whyItWaits({ position, reason, etaSeconds }) {
+  const parts = [reason === "Queued" && position ? null : reason];
+  if (position) parts.push(`${position}. in the queue`);
+  if (etaSeconds !== null && etaSeconds !== undefined) parts.push(`done in about ${duration(etaSeconds)}`);
+  return parts.filter(Boolean).join(", ");
 }
 
 function took(job) {

@@ -119,6 +119,7 @@ def test_the_queue_at_a_glance(tab: Tab, api: FakeApi) -> None:
     sign_in(tab, api)
     tab.sees("source_not_found 1", ".reasons")
     tab.sees("Queued 2", ".reasons")
+    tab.sees("1. in the queue, done in about 2 min", "table")
     assert "Waiting\n2" in tab.text(".numbers")
     assert "All done in\n10 min" in tab.text(".numbers")
 
