@@ -2,6 +2,7 @@
 
 import logging
 import os
+import socket
 import sys
 from collections.abc import Sequence
 
@@ -14,6 +15,7 @@ from splitjob_api.app import create_app
 from splitjob_api.http_protocol import TimedRequestProtocol
 from splitjob_api.middleware.signature import MAX_HEAD_BYTES
 from splitjob_api.settings import Settings
+from splitjob_api.streams import Streams
 from splitjob_io.listening import listen
 from splitjob_kube.errors import UnconfiguredError
 
@@ -21,6 +23,24 @@ EXIT_MISCONFIGURED = 2
 EXIT_NOT_STARTED = 3
 
 logger = logging.getLogger("splitjob_api")
+
+
+class Server(uvicorn.Server):
+    """Ends the streams of events when it is told to stop: uvicorn would wait for them.
+
+    Args:
+        config: uvicorn's.
+        streams: those of the app.
+    """
+
+    def __init__(self, config: uvicorn.Config, streams: Streams) -> None:
+        super().__init__(config)
+        self._streams = streams
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Stop serving."""
+        self._streams.close()
+        await super().shutdown(sockets)
 
 
 def main() -> int:
@@ -41,7 +61,7 @@ def main() -> int:
     except OSError as error:
         place = f"HOST {settings.host}, PORT {settings.port}"
         return _give_up([f"cannot listen on {place}: {error.strerror or error}"])
-    server = uvicorn.Server(_configuration(app, settings))
+    server = Server(_configuration(app, settings), app.state.services.streams)
     server.run(sockets=[listening])
     return 0 if server.started else EXIT_NOT_STARTED
 

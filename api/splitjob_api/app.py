@@ -9,17 +9,20 @@ from fastapi import FastAPI
 
 from splitjob.signing import Signer
 from splitjob_api.deps import Services
+from splitjob_api.job_cache import JobCache
 from splitjob_api.kubernetes import Cluster
 from splitjob_api.metrics import Metrics
 from splitjob_api.middleware.access_log import AccessLogMiddleware
+from splitjob_api.middleware.head import HeadMiddleware
 from splitjob_api.middleware.signature import OPEN_PATHS, SignatureMiddleware
 from splitjob_api.openapi import describe
 from splitjob_api.problems import install_handlers
 from splitjob_api.queue_stats import QueueStats
 from splitjob_api.readiness import Readiness
-from splitjob_api.routes import health, jobs, models, queue, resource, split
+from splitjob_api.routes import events, health, jobs, models, queue, resource, split
 from splitjob_api.routes.web import web_files, web_router
 from splitjob_api.settings import Settings
+from splitjob_api.streams import Streams
 from splitjob_api.watcher import Watcher
 
 QUEUE_STATUS = "/queue/status"
@@ -50,11 +53,12 @@ def create_app(settings: Settings) -> FastAPI:
     web = web_files(console=settings.console_enabled)
     open_paths = OPEN_PATHS | web.keys()
     app.openapi = partial(describe, app, OPEN_PATHS)  # type: ignore[method-assign]
-    for module in (split, jobs, resource, models, queue, health):
+    for module in (split, jobs, events, resource, models, queue, health):
         app.include_router(module.router)
     app.include_router(web_router(web))
     install_handlers(app)
     public = open_paths | {QUEUE_STATUS} if settings.queue_status_public else open_paths
+    app.add_middleware(HeadMiddleware)  # behind the signature, which is over the method as sent
     app.add_middleware(
         SignatureMiddleware,
         signer=signer,
@@ -69,13 +73,17 @@ def create_app(settings: Settings) -> FastAPI:
 
 def _services(settings: Settings) -> Services:
     stats = QueueStats()
-    metrics = Metrics(stats)
     cluster = Cluster(settings.namespace, settings.totals_configmap, settings.release)
+    jobs = JobCache(stats, cluster.get)
+    streams = Streams(jobs, settings.max_streams)
+    metrics = Metrics(stats, streams)
     return Services(
         settings=settings,
         policy=settings.request_policy(),
         cluster=cluster,
         queue_stats=stats,
+        jobs=jobs,
+        streams=streams,
         readiness=Readiness(cluster.probe, cluster.unmet, stats, metrics.unready),
         metrics=metrics,
     )
@@ -84,7 +92,8 @@ def _services(settings: Settings) -> Services:
 @asynccontextmanager
 async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     services: Services = app.state.services
-    watcher = Watcher(services.cluster, services.queue_stats)
+    watcher = Watcher(services.cluster, services.jobs)
+    services.streams.start()
     watcher.start()
     try:
         yield

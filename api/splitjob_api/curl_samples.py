@@ -22,6 +22,7 @@ def sample(operation: dict[str, Any], method: str, path: str) -> str:
     body = _body(operation)
     more = "" if body is None else " --data-raw \"$body\" -H 'Content-Type: application/json'"
     verb = "" if method == "get" or (method == "post" and body) else f" -X {method.upper()}"
+    verb += " --no-buffer" if _is_stream(operation) else ""
     call = f'curl{verb} "$API{path}"{more}'
     if not operation["security"]:
         return call
@@ -29,6 +30,10 @@ def sample(operation: dict[str, Any], method: str, path: str) -> str:
     given = "" if body is None else f"body='{body}'\n"
     proof = '-H "X-Timestamp: $now" -H "X-Signature: sha256=$hex"'
     return f"{given}{_SIGN.format(payload=payload)}{call} {proof}"
+
+
+def _is_stream(operation: dict[str, Any]) -> bool:
+    return "text/event-stream" in operation["responses"].get("200", {}).get("content", {})
 
 
 def _body(operation: dict[str, Any]) -> str | None:

@@ -1,5 +1,6 @@
 """What routes are handed: the app's services, and the request's checked body."""
 
+import asyncio
 from dataclasses import dataclass
 from typing import Annotated
 
@@ -7,12 +8,17 @@ from fastapi import Depends, Request
 
 from splitjob.request import SplitRequest
 from splitjob.request_policy import RequestPolicy
-from splitjob_api.kubernetes import Cluster
+from splitjob_api.job_cache import JobCache
+from splitjob_api.kubernetes import Cluster, ClusterUnavailableError
 from splitjob_api.metrics import Metrics
 from splitjob_api.queue_stats import QueueStats
 from splitjob_api.readiness import Readiness
 from splitjob_api.request_body import parse_object, validate
 from splitjob_api.settings import Settings
+from splitjob_api.streams import Streams
+
+CURRENT_PAUSE_SECONDS = 0.05
+CURRENT_TRIES = 40
 
 
 @dataclass(frozen=True)
@@ -24,6 +30,8 @@ class Services:
         policy: what the installation allows.
         cluster: the way to Kubernetes.
         queue_stats: what waits, runs and has ended.
+        jobs: the SplitJobs, from memory where they may be told from there.
+        streams: who follows their changes.
         readiness: whether requests can be served.
         metrics: what Prometheus is told.
     """
@@ -32,6 +40,8 @@ class Services:
     policy: RequestPolicy
     cluster: Cluster
     queue_stats: QueueStats
+    jobs: JobCache
+    streams: Streams
     readiness: Readiness
     metrics: Metrics
 
@@ -42,10 +52,25 @@ async def services(request: Request) -> Services:
     return found
 
 
+async def current_jobs(request: Request) -> JobCache:
+    """Return the cache of jobs once it may be told from; right after a start that takes a moment.
+
+    Raises:
+        ClusterUnavailableError: it may not.
+    """
+    jobs = (await services(request)).jobs
+    for _ in range(CURRENT_TRIES):
+        if jobs.current:
+            return jobs
+        await asyncio.sleep(CURRENT_PAUSE_SECONDS)
+    raise ClusterUnavailableError("has not told of all changes up to now")
+
+
 async def split_request(request: Request) -> SplitRequest:
     """Return the body of POST /split; its size and signature have been checked before."""
     return validate(SplitRequest, parse_object(await request.body()))
 
 
 ServicesDep = Annotated[Services, Depends(services)]
+CurrentJobsDep = Annotated[JobCache, Depends(current_jobs)]
 SplitRequestDep = Annotated[SplitRequest, Depends(split_request)]

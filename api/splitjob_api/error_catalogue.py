@@ -34,6 +34,9 @@ ERRORS: dict[str, ErrorKind] = {
     "queue_full": ErrorKind(429, "too many jobs wait: come again after `Retry-After`"),
     "headers_too_large": ErrorKind(431, "path and headers may have 32 KiB"),
     "cluster_unavailable": ErrorKind(503, "the cluster does not answer: try again later"),
+    "too_many_streams": ErrorKind(
+        503, "as many streams are open on this replica as there may be: try again later"
+    ),
     "not_ready": ErrorKind(503, "the installation cannot serve this now; `detail` says why"),
 }
 

@@ -1,6 +1,7 @@
 """A SplitJob as callers see it: the answer of `GET /jobs/{id}`."""
 
-from datetime import datetime
+from collections.abc import Mapping
+from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any
 
@@ -101,13 +102,18 @@ class JobResponse(ResponsePart):
         default=None, description="Of a failed or canceled job."
     )
     webhook: WebhookResponse | None = Field(default=None, description="Of a finished job.")
+    observed_at: datetime = Field(description="Up to when no change of it is missing here.")
 
 
-def job_response(splitjob: dict[str, Any]) -> JobResponse:
+def job_response(splitjob: Mapping[str, Any], observed_at: datetime | None = None) -> JobResponse:
     """Return a SplitJob as callers see it.
 
     The request is shown as it stands: one that was written by hand, past an older schema, may be
     none that we would serve, and its job is to be seen all the same.
+
+    Args:
+        splitjob: the API server's JSON.
+        observed_at: when it was so; None: now.
     """
     spec = splitjob["spec"]
     request = spec.get("request", {})
@@ -119,7 +125,7 @@ def job_response(splitjob: dict[str, Any]) -> JobResponse:
         correlation_id=request.get("correlationId"),
         ai_model=request.get("model", ""),
         metadata=request.get("metadata") or {},
-        state=_told(state),
+        state=job_state(state),
         priority=spec.get("priority", 0),
         created_at=splitjob["metadata"]["creationTimestamp"],
         started_at=status.started_at,
@@ -132,10 +138,34 @@ def job_response(splitjob: dict[str, Any]) -> JobResponse:
         if state in {LifecycleState.FAILED, LifecycleState.CANCELED}
         else None,
         webhook=_webhook(status.webhook) if status.webhook else None,
+        observed_at=observed_at or datetime.now(UTC),
     )
 
 
-def _told(state: LifecycleState) -> JobState:
+def answer_json(splitjob: Mapping[str, Any]) -> bytes:
+    """Return the same as JSON without `observedAt`, which `observed` adds: so it can be kept."""
+    answer = job_response(splitjob)
+    return answer.model_dump_json(by_alias=True, exclude={"observed_at"}).encode()
+
+
+def observed(answer: bytes, at: float) -> bytes:
+    """Return an answer of `answer_json` with `observedAt`.
+
+    Args:
+        answer: the JSON object.
+        at: Unix time.
+    """
+    return b'%s,"observedAt":"%s"}' % (answer[:-1], timestamp(at).encode())
+
+
+def timestamp(at: float) -> str:
+    """Return a Unix time as it stands in answers, in UTC, to the millisecond."""
+    moment = datetime.fromtimestamp(at, UTC)
+    return f"{moment:%Y-%m-%dT%H:%M:%S}.{moment.microsecond // 1000:03d}Z"
+
+
+def job_state(state: LifecycleState) -> JobState:
+    """Return how far a job is in the words that callers are told."""
     return JobState.QUEUED if state in _TOLD_AS_QUEUED else JobState(state.value)
 
 

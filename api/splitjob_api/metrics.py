@@ -8,6 +8,7 @@ from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
 from splitjob_api.queue_stats import QueueStats
+from splitjob_api.streams import Streams
 from splitjob_kube.preconditions import Unready, UnreadyReason
 
 _KNOWN_METHODS = frozenset({"GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"})
@@ -20,8 +21,8 @@ class QueueCollector(Collector):
         self._stats = stats
 
     def collect(self) -> Iterator[GaugeMetricFamily]:
-        """Yield the gauges; none before the first full list."""
-        if not self._stats.complete:
+        """Yield the gauges; none where changes may be missing."""
+        if not self._stats.followed:
             return
         now = self._stats.snapshot(time.time())
         for name, text, value in (
@@ -41,13 +42,14 @@ class Metrics:
 
     Args:
         stats: what waits and runs.
+        streams: the open ones are counted.
 
     Attributes:
         registry: for the exposition at /metrics.
         submissions: jobs by outcome: created, repeated.
     """
 
-    def __init__(self, stats: QueueStats) -> None:
+    def __init__(self, stats: QueueStats, streams: Streams) -> None:
         self.registry = CollectorRegistry()
         self.registry.register(QueueCollector(stats))
         self._requests = Counter(
@@ -68,6 +70,9 @@ class Metrics:
             ["reason"],
             registry=self.registry,
         )
+        Gauge(
+            "track_tree_audio_api_streams", "Open streams of events.", registry=self.registry
+        ).set_function(lambda: streams.count)
         self.submissions = Counter(
             "track_tree_audio_submissions",
             "POST /split answered with a job, by whether it was new.",

@@ -8,7 +8,8 @@ each finished one that the operator's totals do not include yet.
 
 import threading
 import time
-from collections.abc import Iterable, Mapping
+from bisect import bisect_left, insort
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -57,41 +58,92 @@ class Snapshot:
     drain_seconds: int | None
 
 
+class UnfinishedJobs:
+    """What has not ended, with the figures over all of it: kept as it changes, not counted anew.
+
+    Attributes:
+        by_uid: each of them.
+        waiting: when each waiting one began to wait, in order.
+        unestimated: the same of those without an estimate.
+        done_at: when each with an estimate is expected to be done, in order.
+    """
+
+    def __init__(self) -> None:
+        self.by_uid: dict[str, Unfinished] = {}
+        self.waiting: list[float] = []
+        self.unestimated: list[float] = []
+        self.done_at: list[float] = []
+
+    def put(self, uid: str, job: Unfinished) -> None:
+        """Add one that is not there."""
+        self.by_uid[uid] = job
+        for figures, value in self._figures(job):
+            insort(figures, value)
+
+    def pop(self, uid: str) -> Unfinished | None:
+        """Take one out; None where it is not there."""
+        job = self.by_uid.pop(uid, None)
+        if job is not None:
+            for figures, value in self._figures(job):
+                del figures[bisect_left(figures, value)]
+        return job
+
+    def _figures(self, job: Unfinished) -> Iterator[tuple[list[float], float]]:
+        if job.waiting:
+            yield self.waiting, job.since
+        if job.done_at is not None:
+            yield self.done_at, job.done_at
+        elif job.waiting:
+            yield self.unestimated, job.since
+
+
+class Counted:
+    """What is kept of the SplitJobs.
+
+    Attributes:
+        unfinished: those that have not ended.
+        uncounted: how each has ended that the totals do not include yet, by uid.
+        retries: the intent label of each later generation, by uid.
+    """
+
+    def __init__(self) -> None:
+        self.unfinished = UnfinishedJobs()
+        self.uncounted: dict[str, LifecycleState] = {}
+        self.retries: dict[str, str] = {}
+
+
 class QueueStats:
     """Follows the SplitJobs of a namespace; may be used from any thread.
 
     Attributes:
+        counted: what is kept of them.
         complete: whether all SplitJobs have been listed once.
+        followed: whether they are, and each change since has come.
     """
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._unfinished: dict[str, Unfinished] = {}
-        self._uncounted: dict[str, LifecycleState] = {}
+        self.counted = Counted()
         self._accepted: dict[str, tuple[Unfinished, float]] = {}
-        self._retries: dict[str, str] = {}  # intent label by uid of later generations
-        self._current = threading.Event()
         self.complete = False
-
-    def wait_until_current(self, timeout: float) -> bool:
-        """Wait until all SplitJobs are listed and followed; return whether they are."""
-        return self._current.wait(timeout)
+        self.followed = False
 
     def mark_stale(self) -> None:
         """Note that changes may be missed from now on, until the next full list."""
-        self._current.clear()
+        self.followed = False
 
     def replace(self, splitjobs: Iterable[dict[str, Any]]) -> None:
         """Forget all, and take these SplitJobs for what there is."""
         fresh = QueueStats()
         for splitjob in splitjobs:
             fresh.apply("ADDED", splitjob)
+        self.adopt(fresh)
+
+    def adopt(self, fresh: "QueueStats") -> None:
+        """Forget all, and take for what there is what another one has counted."""
         with self._lock:
-            self._unfinished = fresh._unfinished
-            self._uncounted = fresh._uncounted
-            self._retries = fresh._retries
-        self.complete = True
-        self._current.set()
+            self.counted = fresh.counted
+        self.complete = self.followed = True
 
     def apply(self, event: str, splitjob: dict[str, Any]) -> None:
         """Take in one change.
@@ -104,17 +156,17 @@ class QueueStats:
         state = lifecycle_of(splitjob)
         counted = splitjob.get("status", {}).get("counted", False)
         with self._lock:
-            before = self._unfinished.pop(uid, None)
-            self._uncounted.pop(uid, None)
+            before = self.counted.unfinished.pop(uid)
+            self.counted.uncounted.pop(uid, None)
             self._accepted.pop(uid, None)
-            self._retries.pop(uid, None)
+            self.counted.retries.pop(uid, None)
             if event == "DELETED":
                 return
             self._note_retry(splitjob)
             if not state.finished:
-                self._unfinished[uid] = _unfinished(splitjob, state, before, time.time())
+                self.counted.unfinished.put(uid, _unfinished(splitjob, state, before, time.time()))
             elif not counted:
-                self._uncounted[uid] = state
+                self.counted.uncounted[uid] = state
 
     def accepted(self, splitjob: dict[str, Any]) -> None:
         """Count a SplitJob that was just created, until the watch shows it."""
@@ -132,12 +184,12 @@ class QueueStats:
         is cleaned up. So where the first is gone, whoever has seen that has seen the later one.
         """
         with self._lock:
-            return not self._current.is_set() or intent_label in self._retries.values()
+            return not self.followed or intent_label in self.counted.retries.values()
 
     def _note_retry(self, splitjob: dict[str, Any]) -> None:
         label = splitjob["metadata"].get("labels", {}).get(LABEL_INTENT)
         if label and generation_of(splitjob) > 0:
-            self._retries[splitjob["metadata"]["uid"]] = label
+            self.counted.retries[splitjob["metadata"]["uid"]] = label
 
     def snapshot(self, now: float) -> Snapshot:
         """Return the counts.
@@ -146,21 +198,20 @@ class QueueStats:
             now: Unix time.
         """
         with self._lock:
-            fresh = {
-                uid: entry
+            known = self.counted.unfinished
+            fresh = [
+                entry.since
                 for uid, (entry, end) in self._accepted.items()
-                if end > now and uid not in self._uncounted
-            }
-            jobs = list({**fresh, **self._unfinished}.values())
-            uncounted = dict(self._uncounted)
-        waiting = [job.since for job in jobs if job.waiting]
-        return Snapshot(
-            queued=len(waiting),
-            running=len(jobs) - len(waiting),
-            uncounted=uncounted,
-            oldest_seconds=max(0, int(now - min(waiting))) if waiting else 0,
-            drain_seconds=_drain_seconds(jobs, now),
-        )
+                if end > now and uid not in known.by_uid and uid not in self.counted.uncounted
+            ]
+            oldest = min((*known.waiting[:1], *fresh), default=now)
+            return Snapshot(
+                queued=len(known.waiting) + len(fresh),
+                running=len(known.by_uid) - len(known.waiting),
+                uncounted=dict(self.counted.uncounted),
+                oldest_seconds=max(0, int(now - oldest)),
+                drain_seconds=_drain_seconds(known, fresh, now),
+            )
 
 
 def _unfinished(
@@ -175,19 +226,23 @@ def _unfinished(
     return Unfinished(state.unstarted, _unix(since), eta, done_at)
 
 
-def _drain_seconds(jobs: list[Unfinished], now: float) -> int | None:
+def _drain_seconds(known: UnfinishedJobs, fresh: Sequence[float], now: float) -> int | None:
     """Return when the last job is expected to be done, None where that is not known.
 
     A job that has just come may have no estimate yet; one that has waited for a while without one
     is of a model whose run time nobody knows.
+
+    Args:
+        known: what the watch has shown.
+        fresh: since when those wait that it has not shown yet.
+        now: Unix time.
     """
-    if not jobs:
+    if not known.by_uid and not fresh:
         return 0
-    known = [job.done_at for job in jobs if job.done_at is not None]
-    unknown = [job for job in jobs if job.waiting and job.done_at is None]
-    if not known or any(now - job.since > ESTIMATE_SECONDS for job in unknown):
+    unestimated = min((*known.unestimated[:1], *fresh), default=now)
+    if not known.done_at or now - unestimated > ESTIMATE_SECONDS:
         return None
-    return max(0, int(max(known) - now))
+    return max(0, int(known.done_at[-1] - now))
 
 
 def _unix(timestamp: str) -> float:

@@ -24,6 +24,9 @@ class Settings(ServiceSettings):
         le=1_000_000,
         description="Jobs that may wait before new ones get 429; 0: no limit.",
     )
+    max_streams: int = Field(
+        default=700, ge=1, le=50_000, description="Open streams of events; more get 503."
+    )
     queue_status_public: bool = Field(
         default=False, description="Whether GET /queue/status needs no signature."
     )

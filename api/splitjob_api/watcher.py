@@ -1,11 +1,10 @@
-"""Keeps the queue's statistics current: list, then watch, for ever, in a thread of its own."""
+"""Keeps the cache of jobs current: list, then watch, for ever, in a thread of its own."""
 
 import logging
 import threading
-from itertools import chain
 
+from splitjob_api.job_cache import JobCache
 from splitjob_api.kubernetes import Cluster, ClusterUnavailableError
-from splitjob_api.queue_stats import QueueStats
 from splitjob_kube.errors import ExpiredError
 
 FIRST_PAUSE_SECONDS = 0.25
@@ -15,20 +14,21 @@ logger = logging.getLogger(__name__)
 
 
 class Watcher(threading.Thread):
-    """Feeds the statistics from a cluster.
+    """Feeds a cache from a cluster.
 
-    A watch ends after a minute by the server's clock, a little later by ours, and goes on from the
-    last change seen: one that has gone silent costs that minute and no change.
+    A watch ends after a few seconds by the server's clock, later by ours, and goes on from the last
+    change seen: one that has gone silent costs that time and no change. Before each the cluster is
+    asked how far it is; shortly before its end the server says how far the watch is.
 
     Args:
         cluster: what to watch.
-        stats: what to keep current.
+        jobs: what to keep current.
     """
 
-    def __init__(self, cluster: Cluster, stats: QueueStats) -> None:
+    def __init__(self, cluster: Cluster, jobs: JobCache) -> None:
         super().__init__(name="splitjob-watch", daemon=True)
         self._cluster = cluster
-        self._stats = stats
+        self._jobs = jobs
         self._stopped = threading.Event()
 
     def stop(self) -> None:
@@ -53,20 +53,26 @@ class Watcher(threading.Thread):
                 said = str(error)
             except Exception:
                 logger.exception("the watch of SplitJobs met a defect")
-            self._stats.mark_stale()
+            self._jobs.mark_stale()
             self._stopped.wait(pause)
             pause = min(2 * pause, LAST_PAUSE_SECONDS)
 
     def _list(self) -> str:
-        pages = list(self._cluster.list_all())
-        self._stats.replace(chain.from_iterable(page.items for page in pages))
-        return pages[-1].resource_version
+        listing, version = self._jobs.listing(), ""
+        for page in self._cluster.list_all():
+            listing.add(page.items)
+            version = page.resource_version
+        listing.complete(version)
+        return version
 
     def _follow(self, version: str) -> str:
+        self._jobs.check(self._cluster.latest_version)
         for event in self._cluster.watch(version):
             version = event.resource_version
-            if event.type != "BOOKMARK":
-                self._stats.apply(event.type, event.object)
+            if event.type == "BOOKMARK":
+                self._jobs.heard(version)
+            else:
+                self._jobs.apply(event.type, event.object)
             if self._stopped.is_set():
                 break
         return version

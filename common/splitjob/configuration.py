@@ -33,6 +33,7 @@ CHART_VALUES = {
     "MAX_AUDIO_SECONDS": "source.maxAudioSeconds",
     "MAX_QUEUED_JOBS": "queue.maxQueuedJobs",
     "MAX_SOURCE_BYTES": "source.maxBytes",
+    "MAX_STREAMS": "api.streams.max",
     "MODELS": "models.offered",
     "MODEL_REGISTRY": "models.registry",
     "NODE_LOST_SECONDS": "operator.nodeLostSeconds",

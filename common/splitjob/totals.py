@@ -111,8 +111,8 @@ class Totals:
             uncounted: how each finished SplitJob ended whose `status.counted` is false, by uid.
                 Those of the last batch are among them until the operator has marked them.
         """
-        batch = set(self.batch)
-        more = Counter(state for uid, state in uncounted.items() if uid not in batch)
+        more = Counter(uncounted.values())
+        more.subtract(uncounted[uid] for uid in set(self.batch) if uid in uncounted)
         return Totals(
             completed=self.completed + more[LifecycleState.COMPLETED],
             failed=self.failed + more[LifecycleState.FAILED],

@@ -77,6 +77,7 @@ NUMBERS = {
     "queue.priorityClasses[].at_least": ("operator", "priority_classes[].at_least"),
     "queue.priorityClasses[].at_most": ("operator", "priority_classes[].at_most"),
     "api.bodyTimeoutSeconds": ("api", "body_timeout_seconds"),
+    "api.streams.max": ("api", "max_streams"),
     "operator.resyncSeconds": ("operator", "resync_seconds"),
     "operator.nodeLostSeconds": ("operator", "node_lost_seconds"),
     "worker.gpu.count": ("operator", "worker_gpu_count"),

@@ -9,11 +9,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import httpx
 from tests.support.ports import free_port
-from tests.support.waiting import eventually
+from tests.support.waiting import eventually, patience
 
 from splitjob.signing import Signer
 from splitjob_local.cluster.local_cluster import LocalCluster
@@ -21,6 +21,14 @@ from splitjob_local.cluster.local_cluster import LocalCluster
 TOKEN = "a-token-for-these-tests"
 NAMESPACE = "test-api"
 QUERY = "X-Amz-Signature=very-secret-signature"
+
+
+class Event(NamedTuple):
+    """One event of a stream."""
+
+    id: str
+    name: str
+    data: Any
 
 
 @dataclass
@@ -36,9 +44,43 @@ class Api:
         signed = Signer([TOKEN]).sign(content, int(time.time()))
         return httpx.post(f"{self.url}/split", content=content, headers={**signed, **headers})
 
-    def get(self, path: str) -> httpx.Response:
-        signed = Signer([TOKEN]).sign(f"GET {path}".encode(), int(time.time()))
-        return httpx.get(self.url + path, headers=signed)
+    def get(self, path: str, **headers: str) -> httpx.Response:
+        return httpx.get(self.url + path, headers={**signed("GET", path), **headers})
+
+    def head(self, path: str) -> httpx.Response:
+        return httpx.head(self.url + path, headers=signed("HEAD", path))
+
+    @contextmanager
+    def events(self, path: str, last: str | None = None) -> Iterator[Iterator[Event]]:
+        """Open a stream of events; each waits for so long as nothing else would.
+
+        Args:
+            path: of the stream.
+            last: the id of the last event that was received.
+        """
+        headers = signed("GET", path) | ({} if last is None else {"Last-Event-ID": last})
+        limits = httpx.Timeout(10, read=patience())
+        with httpx.stream("GET", self.url + path, headers=headers, timeout=limits) as answer:
+            assert answer.status_code == 200, answer.read()
+            yield parse_events(answer.iter_lines())
+
+
+def signed(method: str, path: str) -> dict[str, str]:
+    """Return the headers of a request without a body."""
+    return Signer([TOKEN]).sign(f"{method} {path}".encode(), int(time.time()))
+
+
+def parse_events(lines: Iterator[str]) -> Iterator[Event]:
+    """Yield the events of a stream; comments and empty ones are passed over."""
+    fields: dict[str, str] = {}
+    for line in lines:
+        if line and not line.startswith(":"):
+            name, _, value = line.partition(": ")
+            fields[name] = value
+        elif not line:
+            if "event" in fields:
+                yield Event(fields.get("id", ""), fields["event"], json.loads(fields["data"]))
+            fields = {}
 
 
 @contextmanager
@@ -93,7 +135,7 @@ def splitjobs(kube: LocalCluster, version_id: str) -> list[dict[str, Any]]:
 
 
 def finish(kube: LocalCluster, name: str, status: str, reason: str, **more: Any) -> None:
-    """Write a verdict, as the operator does."""
+    """Write a verdict, as the operator does; `more` are other fields of the status."""
     condition = {
         "type": "Succeeded",
         "status": status,
@@ -101,8 +143,15 @@ def finish(kube: LocalCluster, name: str, status: str, reason: str, **more: Any)
         "message": "",
         "lastTransitionTime": "2026-01-01T00:00:00Z",
     }
-    patch = json.dumps({"status": {"conditions": [condition], **more}})
+    write_status(kube, name, conditions=[condition], **more)
+
+
+def write_status(
+    kube: LocalCluster, name: str, *, namespace: str = NAMESPACE, **status: Any
+) -> None:
+    """Write fields of a status, as the operator does."""
+    patch = json.dumps({"status": status})
     kube.kubectl(
-        *("patch", "splitjob", name, "-n", NAMESPACE, "--subresource=status"),
+        *("patch", "splitjob", name, "-n", namespace, "--subresource=status"),
         *("--type=merge", "-p", patch),
     )

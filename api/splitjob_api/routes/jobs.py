@@ -1,33 +1,152 @@
-"""One job."""
+"""One job, and the list of them."""
 
 import re
+from collections.abc import Iterator
+from datetime import datetime
+from typing import Annotated, Any
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Query, Request
+from fastapi.concurrency import run_in_threadpool
+from fastapi.responses import Response
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic.alias_generators import to_camel
 
-from splitjob.resource import MAX_NAME_LENGTH
-from splitjob_api.deps import ServicesDep
+from splitjob.request_policy import FieldProblem
+from splitjob_api.conditional import conditional, job_etag, page_etag
+from splitjob_api.cursor import CursorError, cursor_after, position_of
+from splitjob_api.deps import CurrentJobsDep, Services, ServicesDep
 from splitjob_api.error_catalogue import documented
-from splitjob_api.job_response import JobResponse, job_response
-from splitjob_api.problems import ApiError
+from splitjob_api.job_cache import JobFilter, JobPage, Reading
+from splitjob_api.job_names import is_job_name
+from splitjob_api.job_response import JobResponse, JobState, ResponsePart, observed, timestamp
+from splitjob_api.problems import ApiError, fields_invalid
 
-# The names that a SplitJob can have: DNS subdomains that leave room for a Job's suffix.
-_NAME = re.compile(r"[a-z0-9]([a-z0-9.-]*[a-z0-9])?", re.ASCII)
+Responses = dict[int | str, dict[str, Any]]  # as FastAPI describes them
+MAX_PAGE = 500
+_TIME = re.compile(r"\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:\d\d(\.\d{1,9})?([Zz]|[+-]\d\d:\d\d)", re.ASCII)
+NOT_MODIFIED: Responses = {
+    304: {"description": "As the caller's `If-None-Match` says: nothing has changed."}
+}
 
 router = APIRouter(tags=["jobs"])
+
+
+def _as_rfc3339(value: object) -> object:
+    if isinstance(value, str) and not _TIME.fullmatch(value):
+        raise ValueError("must be a time as 2026-01-31T20:00:00Z; a + in it is written %2B")
+    return value
+
+
+Moment = Annotated[datetime, BeforeValidator(_as_rfc3339)]
+
+
+class JobQuery(BaseModel):
+    """Which jobs are wanted; without any of it all."""
+
+    model_config = ConfigDict(alias_generator=to_camel, extra="forbid")
+
+    status: list[JobState] = Field(
+        default=[], description="Those in this state; may be given several times."
+    )
+    version_id: str | None = Field(default=None, min_length=1, max_length=128)
+    model: str | None = Field(default=None, min_length=1, max_length=63)
+    since: Moment | None = Field(default=None, description="Created at this time or later.")
+    until: Moment | None = Field(default=None, description="Created before this time.")
+
+    def job_filter(self) -> JobFilter:
+        """Return the same as the cache of jobs takes it."""
+        return JobFilter(
+            states=frozenset(self.status),
+            version_id=self.version_id,
+            model=self.model,
+            since=self.since.timestamp() if self.since else None,
+            until=self.until.timestamp() if self.until else None,
+        )
+
+
+class JobListQuery(JobQuery):
+    """Which jobs are wanted, and which part of them."""
+
+    limit: int = Field(default=50, ge=1, le=MAX_PAGE, description="At most so many jobs.")
+    cursor: str | None = Field(
+        default=None,
+        min_length=1,
+        max_length=512,
+        description="`nextCursor` of the page before, with the same filters.",
+    )
+
+
+class JobList(ResponsePart):
+    """A page of the list, the newest job first."""
+
+    jobs: list[JobResponse]
+    next_cursor: str | None = Field(description="Of the next page; null: this is the last.")
+    observed_at: datetime = Field(description="Up to when no change is missing here.")
+
+
+@router.get(
+    "/jobs",
+    summary="All jobs, the newest first",
+    response_model=JobList,
+    responses={**NOT_MODIFIED, **documented("request_invalid", "cluster_unavailable")},
+)
+async def job_list(
+    query: Annotated[JobListQuery, Query()], jobs: CurrentJobsDep, request: Request
+) -> Response:
+    """Answer with a page of the list; jobs that come and go meanwhile move no other."""
+    wanted = query.job_filter()
+    page = jobs.page(wanted, _position(query, wanted), query.limit)
+    following = cursor_after(page.jobs[-1].position, wanted) if page.more else None
+    etag = page_etag(_identities(page, following))
+    return conditional(request, etag, _page_json(page, following))
 
 
 @router.get(
     "/jobs/{job_id}",
     summary="Where a job stands",
-    responses=documented("job_not_found", "cluster_unavailable"),
+    response_model=JobResponse,
+    responses={**NOT_MODIFIED, **documented("job_not_found", "cluster_unavailable")},
 )
-def job(job_id: str, services: ServicesDep) -> JobResponse:
+async def job(job_id: str, services: ServicesDep, request: Request) -> Response:
     """Answer with the job's state, and what came of it."""
-    found = services.cluster.get(job_id) if _is_name(job_id) else None
+    found = await find_job(services, job_id)
+    content = observed(found.job.answer(), found.observed_at)
+    return conditional(request, job_etag(found.job.version), content)
+
+
+async def find_job(services: Services, job_id: str) -> Reading:
+    """Return a job: from memory, or, where it is not there or may not be told, from the cluster.
+
+    Raises:
+        ApiError: 404; there is none.
+        ClusterUnavailableError: the cluster does not say.
+    """
+    found = services.jobs.cached(job_id)
+    if found is None and is_job_name(job_id):
+        found = await run_in_threadpool(services.jobs.fetch, job_id)
     if found is None:
         raise ApiError(404, "job_not_found", "there is no such job")
-    return job_response(found)
+    return found
 
 
-def _is_name(job_id: str) -> bool:
-    return len(job_id) <= MAX_NAME_LENGTH and _NAME.fullmatch(job_id) is not None
+def _position(query: JobListQuery, wanted: JobFilter) -> tuple[int, str] | None:
+    if query.cursor is None:
+        return None
+    try:
+        return position_of(query.cursor, wanted)
+    except CursorError:
+        message = "is none of this list: send `nextCursor` as it came, with the filters it came for"
+        raise fields_invalid([FieldProblem("cursor", "invalid", message)]) from None
+
+
+def _identities(page: JobPage, following: str | None) -> Iterator[str]:
+    for found in page.jobs:
+        yield f"{found.name} {found.version}"
+    yield following or ""
+
+
+def _page_json(page: JobPage, following: str | None) -> bytes:
+    answers = b",".join(observed(found.answer(), page.observed_at) for found in page.jobs)
+    after = b"null" if following is None else b'"%s"' % following.encode()
+    at = timestamp(page.observed_at).encode()
+    return b'{"jobs":[%s],"nextCursor":%s,"observedAt":"%s"}' % (answers, after, at)

@@ -7,12 +7,10 @@ from fastapi import APIRouter
 from pydantic import BaseModel, Field
 
 from splitjob.totals import Totals, TotalsError
-from splitjob_api.deps import Services, ServicesDep
+from splitjob_api.deps import CurrentJobsDep, Services, ServicesDep
 from splitjob_api.error_catalogue import documented
 from splitjob_api.kubernetes import ClusterUnavailableError
 from splitjob_api.queue_stats import Snapshot
-
-LISTED_SECONDS = 2.0  # how long a question right after a start or an outage waits for the list
 
 router = APIRouter(tags=["operation"])
 
@@ -29,16 +27,15 @@ class QueueStatus(BaseModel):
     estimated_drain_seconds: int | None = Field(
         description="When all of it is expected to be done; null: not known."
     )
-    observed_at: datetime
+    observed_at: datetime = Field(description="Up to when no change is missing here.")
 
 
 @router.get(
     "/queue/status", summary="The queue and the totals", responses=documented("cluster_unavailable")
 )
-def queue_status(services: ServicesDep) -> QueueStatus:
+def queue_status(services: ServicesDep, jobs: CurrentJobsDep) -> QueueStatus:
     """Answer from counts that a watch keeps current, whatever the number of jobs."""
-    if not services.queue_stats.wait_until_current(LISTED_SECONDS):
-        raise ClusterUnavailableError("has not listed all SplitJobs yet")
+    observed_at = datetime.fromtimestamp(jobs.observed_at, UTC)
     # In this order: a job that is counted in between is then in the batch, and not missed.
     now = services.queue_stats.snapshot(time.time())
     finished = _totals(services, now)
@@ -50,7 +47,7 @@ def queue_status(services: ServicesDep) -> QueueStatus:
         canceled_jobs=finished.canceled,
         oldest_queued_seconds=now.oldest_seconds,
         estimated_drain_seconds=now.drain_seconds,
-        observed_at=datetime.now(UTC),
+        observed_at=observed_at,
     )
 
 

@@ -23,7 +23,7 @@ def resource(job_id: str, services: ServicesDep) -> dict[str, Any]:
     What it holds is what `kubectl get splitjob` shows, and no secret. Its fields are those of the
     resource (`kubectl explain splitjob`); programs are better off with `GET /jobs/{id}`.
     """
-    found = services.cluster.get(job_id) if is_job_name(job_id) else None
+    found = services.jobs.get(job_id) if is_job_name(job_id) else None
     if found is None:
         raise ApiError(404, "job_not_found", "there is no such job")
     metadata = {name: one for name, one in found["metadata"].items() if name != "managedFields"}

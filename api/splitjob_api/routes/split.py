@@ -63,7 +63,7 @@ def split(body: SplitRequestDep, services: ServicesDep, response: Response) -> S
         services.cluster,
         draft,
         body.priority,
-        retried=services.queue_stats.may_be_retried,
+        retried=services.jobs.may_be_retried,
         admit=lambda: _refuse_expired_or_full(draft, services),
     )
     try:

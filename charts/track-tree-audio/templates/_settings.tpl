@@ -27,6 +27,7 @@ MAX_QUEUED_JOBS: {{ int64 .Values.queue.maxQueuedJobs | quote }}
 QUEUE_STATUS_PUBLIC: {{ .Values.queue.statusPublic | quote }}
 BODY_TIMEOUT_SECONDS: {{ .Values.api.bodyTimeoutSeconds | quote }}
 CONSOLE_ENABLED: {{ .Values.api.console.enabled | quote }}
+MAX_STREAMS: {{ int64 .Values.api.streams.max | quote }}
 {{- end }}
 
 {{- define "track-tree-audio.operatorSettings" -}}

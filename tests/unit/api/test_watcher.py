@@ -10,6 +10,7 @@ import pytest
 from tests.support.waiting import eventually
 
 from splitjob_api import watcher
+from splitjob_api.job_cache import JobCache, JobFilter
 from splitjob_api.kubernetes import Cluster, ClusterUnavailableError
 from splitjob_api.queue_stats import QueueStats
 from splitjob_api.watcher import Watcher
@@ -51,6 +52,9 @@ class ScriptedCluster:
             raise listing
         yield from listing
 
+    def latest_version(self) -> str:
+        return "1"
+
     def watch(self, resource_version: str) -> Iterator[WatchEvent]:
         self.watched_from.append(resource_version)
         if not self.watches:
@@ -70,9 +74,14 @@ def cluster(monkeypatch: pytest.MonkeyPatch) -> ScriptedCluster:
 
 
 @pytest.fixture
-def stats(cluster: ScriptedCluster) -> Iterator[QueueStats]:
+def stats() -> QueueStats:
+    return QueueStats()
+
+
+@pytest.fixture
+def jobs(cluster: ScriptedCluster, stats: QueueStats) -> Iterator[JobCache]:
     """What a watcher makes of the cluster; it starts once the test has listed something."""
-    found = QueueStats()
+    found = JobCache(stats, lambda _: None)
     watching = Watcher(cast("Cluster", cluster), found)
 
     def start() -> None:
@@ -89,58 +98,60 @@ def stats(cluster: ScriptedCluster) -> Iterator[QueueStats]:
 
 
 def test_all_pages_are_taken_in_and_the_watch_goes_on_from_there(
-    cluster: ScriptedCluster, stats: QueueStats
+    cluster: ScriptedCluster, jobs: JobCache, stats: QueueStats
 ) -> None:
     cluster.watches = [[WatchEvent("ADDED", splitjob("c", "9"))]]
     cluster.listings = [[Page([splitjob("a", "3")], "7"), Page([splitjob("b", "4")], "7")]]
     eventually(lambda: stats.snapshot(0).queued == 3)
     eventually(lambda: len(cluster.watched_from) > 1)
     assert cluster.watched_from[:2] == ["7", "9"]
+    assert len(jobs.page(JobFilter(), None, 10).jobs) == 3
     assert cluster.listed == 1
 
 
 def test_a_bookmark_moves_the_watch_on_and_changes_nothing(
-    cluster: ScriptedCluster, stats: QueueStats
+    cluster: ScriptedCluster, jobs: JobCache, stats: QueueStats
 ) -> None:
     bookmark = WatchEvent("BOOKMARK", {"metadata": {"resourceVersion": "50"}})
     cluster.watches = [[bookmark]]
     cluster.listings = [[Page([splitjob("a", "3")], "7")]]
     eventually(lambda: len(cluster.watched_from) > 1)
     assert cluster.watched_from[:2] == ["7", "50"]
+    assert jobs.version == 50
     assert stats.snapshot(0).queued == 1
 
 
 def test_what_is_gone_in_between_is_listed_anew(
-    cluster: ScriptedCluster, stats: QueueStats
+    cluster: ScriptedCluster, jobs: JobCache, stats: QueueStats
 ) -> None:
     cluster.watches = [[ExpiredError("too old", 410)]]
     cluster.listings = [[Page([splitjob("a", "3")], "7")], [Page([], "20")]]
     eventually(lambda: "20" in cluster.watched_from)
     assert stats.snapshot(0).queued == 0
+    assert jobs.cached("a") is None
     assert cluster.listed == 2
 
 
 def test_an_outage_is_said_once_and_outlived(
-    cluster: ScriptedCluster, stats: QueueStats, caplog: pytest.LogCaptureFixture
+    cluster: ScriptedCluster, jobs: JobCache, caplog: pytest.LogCaptureFixture
 ) -> None:
     """While it lasts, what is known counts as old."""
     away = ClusterUnavailableError("cannot be reached (ReadTimeoutError)")
     with caplog.at_level(logging.WARNING):
         cluster.listings = [away]
         eventually(lambda: cluster.listed > 3)
-        assert not stats.wait_until_current(0)
+        assert not jobs.current
         cluster.listings = [[Page([splitjob("a", "3")], "7")]]
-        assert stats.wait_until_current(20)
+        eventually(lambda: jobs.current)
     assert [one.getMessage() for one in caplog.records] == [
         "the watch of SplitJobs was lost: the Kubernetes API cannot be reached (ReadTimeoutError)"
     ]
 
 
 def test_a_defect_does_not_end_the_watch(
-    cluster: ScriptedCluster, stats: QueueStats, caplog: pytest.LogCaptureFixture
+    cluster: ScriptedCluster, jobs: JobCache, caplog: pytest.LogCaptureFixture
 ) -> None:
     cluster.watches = [[WatchEvent("ADDED", {"metadata": {"resourceVersion": "8"}})]]
     cluster.listings = [[Page([splitjob("a", "3")], "7")]]
-    eventually(lambda: cluster.listed > 1)
-    assert stats.wait_until_current(20)
+    eventually(lambda: cluster.listed > 1 and jobs.current)
     assert "met a defect" in caplog.text
