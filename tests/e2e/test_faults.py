@@ -60,14 +60,58 @@ def test_a_model_whose_weights_are_not_there(path: WholePath) -> None:
     assert path.final(name)["errorCode"] == "model_unavailable"
 
 
-def test_a_source_url_that_expires_in_the_queue(path: WholePath) -> None:
-    """Acceptance 24."""
+def test_stems_go_to_urls_that_sign_headers(path: WholePath) -> None:
+    """Acceptance 73: what the caller signed is sent, and its values show nowhere."""
+    storage = path.service.s3.service()
+    signed = {"ContentType": "audio/x-of-mine", "Metadata": {"key": "do-not-tell"}}
+    vocals = storage.client.generate_presigned_url(
+        "put_object", Params={"Bucket": storage.bucket, "Key": "mine/vocals", **signed}
+    )
+    uploads = {
+        "vocals": {"url": vocals, "headers": {"Content-Type": "audio/x-of-mine"}},
+        "manifest": storage.generate_presigned_put_url("mine/manifest"),
+    }
+    asked = {
+        "versionId": "mine",
+        "audioUrl": path.song_url(),
+        "aiModel": "demo",
+        "webhook": path.service.webhook_base,
+        "stems": ["vocals"],
+        "uploads": uploads,
+    }
+    refused = path.client.post("/split", json.dumps(asked).encode())
+    assert (refused.status_code, refused.json()["errors"][0]["field"]) == (422, "uploads.vocals")
+    assert "the header x-amz-meta-key" in refused.text
+    uploads["vocals"]["headers"]["x-amz-meta-key"] = "do-not-tell"  # type: ignore[index]
+    name = path.ask(path.song_url(), stems=["vocals"], uploads=uploads)
+    path.wait(name)
+    assert path.final(name)["status"] == "completed"
+    stored = storage.get_object_metadata("mine/vocals")
+    assert (stored["content_type"], stored["metadata"]) == (
+        "audio/x-of-mine",
+        {"key": "do-not-tell"},
+    )
+    assert "do-not-tell" not in str(path.job(name))
+
+
+def test_a_presigned_url_that_expires_in_the_queue(path: WholePath) -> None:
+    """Acceptance 24: of the song, or for a stem; known before any work is done."""
     storage = path.service.s3.service()
     storage.upload_fileobj(BytesIO(path.song), "songs/e2e.wav")
     slow = path.ask(path.web.serve("/slow.wav", dawdle(path.song, 6)))
     name = path.ask(storage.generate_presigned_get_url("songs/e2e.wav", expires_in=3))
+    soon = {"manifest": storage.generate_presigned_put_url("late/manifest", expires_in=3)}
+    late = path.ask(
+        path.song_url(),
+        stems=["vocals"],
+        uploads={**soon, "vocals": storage.generate_presigned_put_url("late/vocals")},
+    )
     path.wait(name)
     assert path.final(name)["errorCode"] == "source_expired"
+    path.wait(late)
+    assert path.final(late)["errorCode"] == "upload_failed"
+    assert "uploads.manifest expired at" in path.final(late)["error"]
+    assert path.status(late)["attempts"] == []
     path.wait(slow)
     assert path.final(slow)["status"] == "completed"
 
