@@ -40,6 +40,17 @@ ERRORS: dict[str, ErrorKind] = {
     "not_ready": ErrorKind(503, "the installation cannot serve this now; `detail` says why"),
 }
 
+# The statuses that pass by themselves, so that each answer with them says when
+# (`splitjob_api.problems.retry_later`).
+PASSING = frozenset({429, 503})
+_RETRY_AFTER = {
+    "Retry-After": {
+        "description": "Seconds until it is worth another try.",
+        "required": True,
+        "schema": {"type": "integer", "minimum": 1},
+    }
+}
+
 # What a request can meet before any route sees it.
 BEFORE_EVERY_ROUTE = ("headers_too_large",)
 BEFORE_SIGNED_ROUTES = ("signature_invalid", "body_timeout", "body_too_large")
@@ -83,6 +94,7 @@ def _response(status: int, codes: list[str]) -> dict[str, Any]:
     return {
         "description": f"{HTTPStatus(status).phrase}. {meanings}",
         "content": {PROBLEM_MEDIA_TYPE: content},
+        **({"headers": _RETRY_AFTER} if status in PASSING else {}),
     }
 
 

@@ -1,6 +1,7 @@
 """Errors as RFC 9457 problem+json, each with a stable `code`."""
 
 import logging
+import math
 from collections.abc import Mapping, Sequence
 from http import HTTPStatus
 
@@ -98,24 +99,29 @@ def fields_invalid(errors: Sequence[FieldProblem]) -> ApiError:
     return ApiError(422, "request_invalid", f"not acceptable: {names}", errors=errors)
 
 
+def retry_later(status: int, code: str, detail: str, *, seconds: float = RETRY_SECONDS) -> ApiError:
+    """Return an error that passes by itself: every answer with `Retry-After` is made here.
+
+    Args:
+        status: 429 where the caller is to slow down, 503 where we cannot serve.
+        code: stable, for programs.
+        detail: for people; never a secret. When to try again is added to it.
+        seconds: after which it is worth another try; the header has whole seconds, at least 1.
+    """
+    wait = max(1, math.ceil(seconds))
+    unit = "second" if wait == 1 else "seconds"
+    headers = {"Retry-After": str(wait)}
+    return ApiError(status, code, f"{detail}; try again in {wait} {unit}", headers=headers)
+
+
 def cluster_unavailable(error: ClusterUnavailableError) -> ApiError:
     """Return the 503 for a cluster that cannot serve us now."""
-    return ApiError(
-        503,
-        "cluster_unavailable",
-        f"the Kubernetes API {error.reason}; try again in {RETRY_SECONDS} seconds",
-        headers={"Retry-After": str(RETRY_SECONDS)},
-    )
+    return retry_later(503, "cluster_unavailable", f"the Kubernetes API {error.reason}")
 
 
 def not_ready(unready: Sequence[Unready]) -> ApiError:
     """Return the 503 that says what keeps us from serving requests."""
-    return ApiError(
-        503,
-        "not_ready",
-        "; ".join(one.message for one in unready),
-        headers={"Retry-After": str(RETRY_SECONDS)},
-    )
+    return retry_later(503, "not_ready", "; ".join(one.message for one in unready))
 
 
 def install_handlers(app: FastAPI) -> None:

@@ -9,7 +9,7 @@ from splitjob.signing import Signer
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "integrate.md").read_text()
 API = ROOT / "api" / "splitjob_api"
-PROBLEM = re.compile(r"ApiError\(\s*(\d{3}),\s*\"(\w+)\"")
+PROBLEM = re.compile(r"(?:ApiError|retry_later)\(\s*(\d{3}),\s*\"(\w+)\"")
 # Answers to defects and to paths and methods that are not there.
 NOT_LISTED = {"internal_error"}
 

@@ -15,10 +15,10 @@ from splitjob_api.error_catalogue import documented
 from splitjob_api.job_response import ResponsePart
 from splitjob_api.openapi import SPLIT_BODY
 from splitjob_api.problems import (
-    RETRY_SECONDS,
     ApiError,
     fields_invalid,
     not_ready,
+    retry_later,
 )
 from splitjob_api.submission import IdempotencyConflictError, Submission, Submitted
 
@@ -134,12 +134,7 @@ def _refuse_expired_or_full(draft: ResourceDraft, services: Services) -> None:
         raise fields_invalid(expired)
     limit = services.settings.max_queued_jobs
     if limit and services.queue_stats.snapshot(time.time()).queued >= limit:
-        raise ApiError(
-            429,
-            "queue_full",
-            f"{limit} jobs wait already; try again later",
-            headers={"Retry-After": str(RETRY_SECONDS)},
-        )
+        raise retry_later(429, "queue_full", f"{limit} jobs wait already")
 
 
 def _note(submitted: Submitted, body: SplitRequest, services: Services) -> None:

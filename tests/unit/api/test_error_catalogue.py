@@ -8,7 +8,7 @@ import pytest
 from splitjob_api.error_catalogue import ERRORS, PROBLEM_MEDIA_TYPE, codes_of, documented
 
 API = Path(__file__).parents[3] / "api" / "splitjob_api"
-RAISED = re.compile(r"ApiError\(\s*(\d{3}),\s*\"(\w+)\"")
+RAISED = re.compile(r"(?:ApiError|retry_later)\(\s*(\d{3}),\s*\"(\w+)\"")
 # Answers to what is no HTTP, and to defects: no call has them to describe.
 OF_NO_CALL = {"http_invalid", "internal_error"}
 
