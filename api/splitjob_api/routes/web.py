@@ -59,7 +59,7 @@ def web_router(web: Mapping[str, WebFile], media_origin: str = "") -> APIRouter:
     router = APIRouter(include_in_schema=False)
     headers = _headers(media_origin)
     for path, file in web.items():
-        router.add_api_route(path, _endpoint(file, headers), methods=["GET", "HEAD"])
+        router.add_api_route(path, _endpoint(file, headers), methods=["GET"])
     return router
 
 

@@ -2,10 +2,13 @@
 
 from collections.abc import Iterator
 
+import httpx
 import pytest
-from tests.support.api_harness import TOKEN, Api, body
+from tests.support.api_harness import TOKEN, Api, body, finish
 from tests.support.browser import Tab, browser
 from tests.support.waiting import eventually
+
+from splitjob_local.cluster.local_cluster import LocalCluster
 
 
 @pytest.fixture(scope="module")
@@ -46,3 +49,30 @@ def test_a_job_is_shown_as_the_cluster_holds_it(api: Api) -> None:
     assert "very-secret" not in api.get(f"/jobs/{job}/resource").text
     assert api.get("/jobs/split-nobody/resource").status_code == 404
     assert api.get("/jobs/Not%20a%20name/resource").status_code == 404
+
+
+def test_the_console_follows_the_jobs_of_the_real_api(
+    tab: Tab, api: Api, kube: LocalCluster
+) -> None:
+    fails = api.post(body("console-fails")).json()["jobId"]
+    waits = api.post(body("console-waits")).json()["jobId"]
+    tab.open(f"{api.url}/console?model=htdemucs")
+    eventually(lambda: tab.run("return Boolean(document.querySelector('[name=token]'))"))
+    tab.fill("[name=token]", TOKEN)
+    tab.press("Enter")
+    tab.sees("live", "#liveness")
+    for job in (fails, waits):
+        tab.sees(job, "table")
+    failure = {"code": "source_not_found", "message": "the source answered 404"}
+    finish(kube, fails, "False", "SourceNotFound", failure=failure)
+    tab.sees("source_not_found", f"[data-job={fails}]")
+    tab.sees("source_not_found", ".reasons")
+    tab.click(f"[data-job={fails}] a")
+    tab.sees("the source answered 404", "main")
+    tab.sees("SourceNotFound", "main")
+
+
+def test_the_pages_are_there_for_a_head_too(api: Api) -> None:
+    for path in ("/docs", "/console", "/assets/console.js"):
+        answer = httpx.head(api.url + path)
+        assert (answer.status_code, answer.content) == (200, b"")
