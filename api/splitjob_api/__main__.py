@@ -1,10 +1,13 @@
 """`python -m splitjob_api`: serve until told to stop."""
 
+import asyncio
 import logging
 import os
 import socket
 import sys
 from collections.abc import Sequence
+from functools import partial
+from typing import cast
 
 import uvicorn
 from starlette.types import ASGIApp
@@ -67,15 +70,17 @@ def main() -> int:
 
 
 def _configuration(app: ASGIApp, settings: Settings) -> uvicorn.Config:
+    protocol = partial(TimedRequestProtocol, slow_reader_seconds=settings.slow_reader_seconds)
     return uvicorn.Config(
         app,
-        http=TimedRequestProtocol,
+        http=cast("type[asyncio.Protocol]", protocol),  # it is called as the class would be
         ws="none",
         log_config=None,
         access_log=False,
         server_header=False,
         date_header=True,
         proxy_headers=False,
+        timeout_keep_alive=settings.keep_alive_seconds,
         timeout_graceful_shutdown=settings.shutdown_grace_seconds,
         h11_max_incomplete_event_size=MAX_HEAD_BYTES,
     )

@@ -1,6 +1,6 @@
 """The application, built from its settings."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Collection
 from contextlib import asynccontextmanager
 from functools import partial
 from importlib.metadata import version
@@ -11,10 +11,12 @@ from splitjob.signing import Signer
 from splitjob_api.deps import Services
 from splitjob_api.job_cache import JobCache
 from splitjob_api.kubernetes import Cluster
+from splitjob_api.kubernetes_tokens import KubernetesTokens
 from splitjob_api.metrics import Metrics
 from splitjob_api.middleware.access_log import AccessLogMiddleware
 from splitjob_api.middleware.head import HeadMiddleware
-from splitjob_api.middleware.signature import OPEN_PATHS, SignatureMiddleware
+from splitjob_api.middleware.rate_limit import RateLimiter, RateLimitMiddleware
+from splitjob_api.middleware.signature import OPEN_PATHS, SignatureMiddleware, TokenCheck
 from splitjob_api.openapi import describe
 from splitjob_api.problems import install_handlers
 from splitjob_api.queue_stats import QueueStats
@@ -52,28 +54,49 @@ def create_app(settings: Settings) -> FastAPI:
     app.state.services = services
     web = web_files(console=settings.console_enabled)
     open_paths = OPEN_PATHS | web.keys()
-    app.openapi = partial(describe, app, OPEN_PATHS)  # type: ignore[method-assign]
+    app.openapi = partial(  # type: ignore[method-assign]
+        describe,
+        app,
+        OPEN_PATHS,
+        root_path=settings.root_path,
+        kubernetes_tokens=settings.kubernetes_tokens,
+    )
     for module in (split, jobs, events, resource, models, queue, health):
         app.include_router(module.router)
     app.include_router(web_router(web))
     install_handlers(app)
     public = open_paths | {QUEUE_STATUS} if settings.queue_status_public else open_paths
+    _add_middleware(app, signer, services, public)
+    return app
+
+
+def _add_middleware(
+    app: FastAPI, signer: Signer, services: Services, open_paths: Collection[str]
+) -> None:
+    """Put what every request passes around an app; the last one added is the outermost."""
+    settings = services.settings
     app.add_middleware(HeadMiddleware)  # behind the signature, which is over the method as sent
+    if settings.rate_limit_per_second:
+        limiter = RateLimiter(settings.rate_limit_per_second, settings.rate_limit_burst)
+        app.add_middleware(RateLimitMiddleware, limiter=limiter)
     app.add_middleware(
         SignatureMiddleware,
         signer=signer,
-        open_paths=public,
+        open_paths=open_paths,
         body_seconds=settings.body_timeout_seconds,
+        admit_token=_token_check(settings, services.cluster),
     )
-    app.add_middleware(
-        AccessLogMiddleware, metrics=services.metrics
-    )  # the last one added is the outermost
-    return app
+    app.add_middleware(AccessLogMiddleware, metrics=services.metrics)
 
 
 def _services(settings: Settings) -> Services:
     stats = QueueStats()
-    cluster = Cluster(settings.namespace, settings.totals_configmap, settings.release)
+    cluster = Cluster(
+        settings.namespace,
+        settings.totals_configmap,
+        settings.release,
+        reviews=settings.kubernetes_tokens,
+    )
     jobs = JobCache(stats, cluster.get)
     streams = Streams(jobs, settings.max_streams)
     metrics = Metrics(stats, streams)
@@ -87,6 +110,12 @@ def _services(settings: Settings) -> Services:
         readiness=Readiness(cluster.probe, cluster.unmet, stats, metrics.unready),
         metrics=metrics,
     )
+
+
+def _token_check(settings: Settings, cluster: Cluster) -> TokenCheck | None:
+    if not settings.kubernetes_tokens:
+        return None
+    return KubernetesTokens(cluster, settings.kubernetes_token_audience).admit
 
 
 @asynccontextmanager

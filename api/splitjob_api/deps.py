@@ -45,6 +45,14 @@ class Services:
     readiness: Readiness
     metrics: Metrics
 
+    def link(self, path: str) -> str:
+        """Return a path of this API as callers must ask for it, before a gateway strips its prefix.
+
+        Args:
+            path: as it reaches us: `/jobs/a`.
+        """
+        return self.settings.root_path + path
+
 
 async def services(request: Request) -> Services:
     """Return the services of the app that serves a request."""

@@ -23,6 +23,8 @@ class ErrorKind(NamedTuple):
 ERRORS: dict[str, ErrorKind] = {
     "json_invalid": ErrorKind(400, "the body is no JSON object, or names a key twice"),
     "signature_invalid": ErrorKind(401, "no signature, or one that does not hold"),
+    "token_invalid": ErrorKind(401, "the API server does not accept this Kubernetes token"),
+    "forbidden": ErrorKind(403, "RBAC gives the token's user no such right; `detail` names it"),
     "job_not_found": ErrorKind(404, "no such job, or its time is over"),
     "body_timeout": ErrorKind(408, "the body did not arrive in time"),
     "idempotency_conflict": ErrorKind(
@@ -32,6 +34,7 @@ ERRORS: dict[str, ErrorKind] = {
     "request_invalid": ErrorKind(422, "`errors` names each field that is wrong"),
     "webhook_not_allowed": ErrorKind(422, "the webhook is not on the installation's allowlist"),
     "queue_full": ErrorKind(429, "too many jobs wait: come again after `Retry-After`"),
+    "rate_limited": ErrorKind(429, "one caller asks too often: come again after `Retry-After`"),
     "headers_too_large": ErrorKind(431, "path and headers may have 32 KiB"),
     "cluster_unavailable": ErrorKind(503, "the cluster does not answer: try again later"),
     "too_many_streams": ErrorKind(
@@ -53,7 +56,8 @@ _RETRY_AFTER = {
 
 # What a request can meet before any route sees it.
 BEFORE_EVERY_ROUTE = ("headers_too_large",)
-BEFORE_SIGNED_ROUTES = ("signature_invalid", "body_timeout", "body_too_large")
+BEFORE_SIGNED_ROUTES = ("signature_invalid", "body_timeout", "body_too_large", "rate_limited")
+BEFORE_ROUTES_WITH_TOKEN = ("token_invalid", "forbidden", "cluster_unavailable")
 
 
 def documented(*errors: str | int) -> dict[int | str, dict[str, Any]]:

@@ -45,11 +45,14 @@ class CachedJob:
         name: the jobId.
         version: its resourceVersion.
         created: Unix time, whole seconds.
-        version_id, model: of its request.
+        version_id, model, correlation_id: of its request.
         state: as callers are told it.
     """
 
-    __slots__ = ("_answer", "_packed", "created", "model", "name", "state", "version", "version_id")
+    __slots__ = (
+        *("_answer", "_packed", "correlation_id", "created", "model", "name", "state"),
+        *("version", "version_id"),
+    )
 
     def __init__(self, splitjob: SplitJobObject) -> None:
         metadata = splitjob["metadata"]
@@ -58,6 +61,7 @@ class CachedJob:
         self.version = int(metadata["resourceVersion"])
         self.created = _unix(metadata["creationTimestamp"])
         self.version_id = str(request.get("versionId", ""))
+        self.correlation_id: str | None = request.get("correlationId")
         self.model = sys.intern(str(request.get("model", "")))
         self.state = job_state(lifecycle_of(splitjob))
         self._packed = _packed(splitjob)

@@ -9,6 +9,8 @@ from contextlib import contextmanager
 from typing import Any
 
 from splitjob import resource
+from splitjob_kube import access
+from splitjob_kube.access import User
 from splitjob_kube.client import (
     ClientPolicy,
     KubernetesClient,
@@ -71,16 +73,19 @@ class Cluster:
         namespace: blank: the service account's, else that of KUBECONFIG's context.
         totals: the ConfigMap with the operator's totals.
         release: this installation's name; blank: it has none.
+        reviews: whether it is to be asked for other people's identity and rights as well.
 
     Raises:
         splitjob_kube.errors.UnconfiguredError: there is neither a KUBECONFIG nor a service account.
     """
 
-    def __init__(self, namespace: str = "", totals: str = "", release: str = "") -> None:
+    def __init__(
+        self, namespace: str = "", totals: str = "", release: str = "", *, reviews: bool = False
+    ) -> None:
         self._client = KubernetesClient(POLICY)
         self.namespace = namespace or self._client.namespace
         self._preconditions = Preconditions(
-            self._client, self.namespace, rights_needed(totals), release
+            self._client, self.namespace, rights_needed(totals, reviews=reviews), release
         )
         self._splitjobs = splitjobs_in(self.namespace)
 
@@ -175,6 +180,17 @@ class Cluster:
         with _explaining():
             return self._preconditions.unmet()
 
+    def user_of(self, token: str, audience: str) -> User | None:
+        """Return whose Kubernetes token it is; see `splitjob_kube.access.user_of`."""
+        with _explaining():
+            return access.user_of(self._client, token, audience)
+
+    def is_allowed(self, user: User, verb: str) -> bool:
+        """Return whether RBAC lets a user do this to the SplitJobs of this namespace."""
+        right = Right(verb, resource.PLURAL, resource.GROUP)
+        with _explaining():
+            return access.is_allowed(self._client, self.namespace, user, right)
+
     def list_all(self) -> Iterator[Page]:
         """Yield all SplitJobs page by page.
 
@@ -225,9 +241,15 @@ class Cluster:
         )
 
 
-def rights_needed(totals: str) -> tuple[Right, ...]:
-    """Return what this service needs to be allowed; `totals` names the operator's ConfigMap."""
-    return (*RIGHTS, *rights("configmaps", "get", name=totals))
+def rights_needed(totals: str, *, reviews: bool = False) -> tuple[Right, ...]:
+    """Return what this service needs to be allowed.
+
+    Args:
+        totals: the operator's ConfigMap.
+        reviews: whether people may come with Kubernetes tokens.
+    """
+    of_reviews = access.RIGHTS if reviews else ()
+    return (*RIGHTS, *rights("configmaps", "get", name=totals), *of_reviews)
 
 
 @contextmanager

@@ -11,6 +11,7 @@ from splitjob.request import SplitRequest
 from splitjob_api.curl_samples import sample
 from splitjob_api.error_catalogue import (
     BEFORE_EVERY_ROUTE,
+    BEFORE_ROUTES_WITH_TOKEN,
     BEFORE_SIGNED_ROUTES,
     codes_of,
     documented,
@@ -77,41 +78,62 @@ SPLIT_BODY: dict[str, Any] = {
     },
 }
 
-_SIGNED: list[dict[str, list[str]]] = [{"signature": [], "timestamp": []}]
+Security = list[dict[str, list[str]]]
+_SIGNED: Security = [{"signature": [], "timestamp": []}]
+_WITH_TOKEN: Security = [*_SIGNED, {"kubernetesToken": []}]
 _SCHEMES = {
     "signature": {"type": "apiKey", "in": "header", "name": "X-Signature"},
     "timestamp": {"type": "apiKey", "in": "header", "name": "X-Timestamp"},
+}
+_TOKEN_SCHEME = {
+    "kubernetesToken": {
+        "type": "http",
+        "scheme": "bearer",
+        "description": "A Kubernetes token in a signature's place; RBAC on SplitJobs says what its "
+        "user may do: get and list read, create submits and retries, patch cancels and redelivers.",
+    }
 }
 # What FastAPI adds by itself; our own 422 is a problem like every other error.
 _FRAMEWORK_DESCRIPTION = "Successful Response"
 _FRAMEWORK_SCHEMAS = ("HTTPValidationError", "ValidationError")
 
 
-def describe(app: FastAPI, open_paths: Collection[str]) -> dict[str, Any]:
+def describe(
+    app: FastAPI,
+    open_paths: Collection[str],
+    *,
+    root_path: str = "",
+    kubernetes_tokens: bool = False,
+) -> dict[str, Any]:
     """Return the OpenAPI document of an app, made once.
 
     Args:
         app: with all its routes.
         open_paths: need no signature.
+        root_path: the prefix that a gateway in front strips from paths.
+        kubernetes_tokens: whether these are taken in a signature's place.
     """
     if app.openapi_schema is None:
         document = get_openapi(
             title=app.title, version=app.version, description=DESCRIPTION, routes=app.routes
         )
         document["webhooks"] = webhooks()
+        if root_path:
+            document["servers"] = [{"url": root_path}]
         components = document.setdefault("components", {})
-        components["securitySchemes"] = _SCHEMES
+        components["securitySchemes"] = {**_SCHEMES, **(_TOKEN_SCHEME if kubernetes_tokens else {})}
+        ways_in = _WITH_TOKEN if kubernetes_tokens else _SIGNED
         _complete_schemas(components.setdefault("schemas", {}))
         for path, operations in document["paths"].items():
             for method, operation in operations.items():
-                _complete(operation, method, path, is_open=path in open_paths)
+                _complete(operation, method, path, ways_in=[] if path in open_paths else ways_in)
         app.openapi_schema = document
     return app.openapi_schema
 
 
-def _complete(operation: dict[str, Any], method: str, path: str, *, is_open: bool) -> None:
+def _complete(operation: dict[str, Any], method: str, path: str, *, ways_in: Security) -> None:
     """Add what all operations have: who may call, what the middleware refuses, a sample."""
-    operation["security"] = [] if is_open else _SIGNED
+    operation["security"] = ways_in
     operation["x-codeSamples"] = [{"lang": "sh", "source": sample(operation, method, path)}]
     responses = operation["responses"]
     if "HTTPValidationError" in str(responses.get("422")):
@@ -119,8 +141,9 @@ def _complete(operation: dict[str, Any], method: str, path: str, *, is_open: boo
     for status, response in responses.items():
         if response["description"] == _FRAMEWORK_DESCRIPTION:
             response["description"] = HTTPStatus(int(status)).phrase
-    before = BEFORE_EVERY_ROUTE if is_open else (*BEFORE_EVERY_ROUTE, *BEFORE_SIGNED_ROUTES)
-    errors = documented(*codes_of(responses), *before)
+    signed = BEFORE_SIGNED_ROUTES if ways_in else ()
+    by_token = BEFORE_ROUTES_WITH_TOKEN if ways_in is _WITH_TOKEN else ()
+    errors = documented(*codes_of(responses), *BEFORE_EVERY_ROUTE, *signed, *by_token)
     responses.update({str(status): response for status, response in errors.items()})
 
 

@@ -14,6 +14,7 @@ from starlette.exceptions import HTTPException
 from splitjob.request_policy import FieldProblem
 from splitjob_api.error_catalogue import PROBLEM_MEDIA_TYPE
 from splitjob_api.kubernetes import ClusterUnavailableError
+from splitjob_api.request_log import REQUEST_ID_HEADER, request_id_of
 from splitjob_kube.preconditions import Unready
 
 RETRY_SECONDS = 5
@@ -159,9 +160,11 @@ async def _validation_error(_request: Request, error: RequestValidationError) ->
     return fields_invalid(problems).response()
 
 
-async def _defect(_request: Request, _error: Exception) -> JSONResponse:
-    """Answer for a defect of ours; what happened is in the log."""
-    return ApiError(500, "internal_error", "a defect of this service; its log says more").response()
+async def _defect(request: Request, _error: Exception) -> JSONResponse:
+    """Answer for a defect of ours, further out than any middleware; what happened is in the log."""
+    headers = {REQUEST_ID_HEADER: request_id_of(request.scope)}
+    detail = "a defect of this service; its log says more"
+    return ApiError(500, "internal_error", detail, headers=headers).response()
 
 
 def _title(status: int) -> str:

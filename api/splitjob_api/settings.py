@@ -31,6 +31,42 @@ class Settings(ServiceSettings):
         default=False, description="Whether GET /queue/status needs no signature."
     )
     console_enabled: bool = Field(default=True, description="Whether the console is at /console.")
+    kubernetes_tokens: bool = Field(
+        default=False, description="Whether Kubernetes tokens are taken in a signature's place."
+    )
+    kubernetes_token_audience: str = Field(
+        default="track-tree-audio",
+        max_length=256,
+        pattern=r"^[!-~]*$",
+        description="Whom these tokens must be for; blank: the API server itself.",
+    )
+    rate_limit_per_second: float = Field(
+        default=0,
+        ge=0,
+        le=100_000,
+        description="Requests a second of one caller at this process; 0: no limit.",
+    )
+    rate_limit_burst: int = Field(
+        default=50, ge=1, le=100_000, description="Requests that one caller may send at once."
+    )
+    keep_alive_seconds: int = Field(
+        default=75,
+        ge=1,
+        le=3600,
+        description="How long a connection stays open between two requests.",
+    )
+    slow_reader_seconds: float = Field(
+        default=30,
+        ge=1,
+        le=3600,
+        description="In which a client must take 16 KiB of an answer, or the rest of it.",
+    )
+    root_path: str = Field(
+        default="",
+        max_length=256,
+        pattern=r"^(/[A-Za-z0-9_~-][A-Za-z0-9._~-]*)*$",
+        description="The prefix of paths that a gateway strips; Location and links have it.",
+    )
     body_timeout_seconds: float = Field(
         default=10, gt=0, le=300, description="Time for a whole body to arrive."
     )

@@ -122,7 +122,7 @@ class Signer:
         timestamp_header: str | None,
         signature_header: str | None,
         now: float,
-    ) -> None:
+    ) -> int:
         """Check a signature, in time that does not depend on how much of it is right.
 
         Args:
@@ -130,6 +130,9 @@ class Signer:
             timestamp_header: the value of `X-Timestamp`, None where it is missing.
             signature_header: the value of `X-Signature`, None where it is missing.
             now: Unix time in seconds.
+
+        Returns:
+            Which token made it, counted from 0: what may be told of it in a log.
 
         Raises:
             SignatureError: a header is missing or malformed, the timestamp is more than 300 s
@@ -143,23 +146,35 @@ class Signer:
             raise SignatureError("X-Signature must be sha256= and 64 lower-case hex digits")
         if abs(now - int(timestamp_header)) > WINDOW_SECONDS:
             raise SignatureError("X-Timestamp is more than 300 s away from the service's clock")
-        if not self.has_signed(payload, timestamp_header, signature_header):
+        token = self.token_of(payload, timestamp_header, signature_header)
+        if token is None:
             raise SignatureError(
                 "X-Signature does not match: sign the raw body, byte for byte, then '|' and the "
                 "timestamp (a request without a body signs 'METHOD path?query')"
             )
+        return token
 
     def has_signed(self, payload: bytes, timestamp: str, signature: str) -> bool:
-        """Whether any token gives an `X-Signature`, in time that does not tell which one.
+        """Whether any token gives an `X-Signature`; see `token_of`."""
+        return self.token_of(payload, timestamp, signature) is not None
+
+    def token_of(self, payload: bytes, timestamp: str, signature: str) -> int | None:
+        """Return which token gives an `X-Signature`, in time that does not tell which one.
 
         Args:
             payload: the raw body.
             timestamp: the value of `X-Timestamp`; the clock is not asked.
             signature: the value of `X-Signature`.
+
+        Returns:
+            Its place among the tokens, counted from 0; None: none of them does.
         """
-        return _matches(
-            [f"sha256={_digest(key, payload, timestamp)}" for key in self._keys], [signature]
-        )
+        # Every key is tried, also after a match.
+        matches = [
+            _matches([f"sha256={_digest(key, payload, timestamp)}"], [signature])
+            for key in self._keys
+        ]
+        return matches.index(True) if any(matches) else None
 
     def has_signed_webhook(
         self, body: bytes, event_id: str, timestamp: str, signatures: str

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from splitjob_kube.client import Json, KubernetesClient
 
-__all__ = ["Right", "missing_rights", "rights"]
+__all__ = ["Right", "attributes", "missing_rights", "rights"]
 
 TIMEOUT = (3, 10)  # seconds to connect, to read
 
@@ -63,6 +63,19 @@ def missing_rights(
     return tuple(right for right in doubtful if not _may(kubernetes, namespace, right))
 
 
+def attributes(right: Right, namespace: str) -> Json:
+    """Return a right as a review of access wants it."""
+    resource, _, subresource = right.resource.partition("/")
+    return {
+        "namespace": namespace,
+        "verb": right.verb,
+        "group": right.group,
+        "resource": resource,
+        "subresource": subresource,
+        "name": right.name,
+    }
+
+
 def _grants(rule: Json, right: Right) -> bool:
     names = rule.get("resourceNames")
     return (
@@ -74,19 +87,10 @@ def _grants(rule: Json, right: Right) -> bool:
 
 
 def _may(kubernetes: KubernetesClient, namespace: str, right: Right) -> bool:
-    resource, _, subresource = right.resource.partition("/")
-    asked = {
-        "namespace": namespace,
-        "verb": right.verb,
-        "group": right.group,
-        "resource": resource,
-        "subresource": subresource,
-        "name": right.name,
-    }
     review = kubernetes.call(
         f"ask whether it may {right}",
         kubernetes.authorization.create_self_subject_access_review,
-        body={"spec": {"resourceAttributes": asked}},
+        body={"spec": {"resourceAttributes": attributes(right, namespace)}},
         _request_timeout=TIMEOUT,
     )
     return bool(review["status"].get("allowed"))

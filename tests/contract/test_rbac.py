@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.support.chart import RELEASE, Manifest
+from tests.support.chart import RELEASE, Manifest, Render
 
 import splitjob_api.kubernetes
 from splitjob.resource import GROUP
@@ -114,6 +114,29 @@ def test_what_is_looked_for_at_the_start_is_what_the_chart_grants(
         for right in LOOKED_FOR[component]
     }
     assert looked_for == granted(manifests, component) - {("nodes", "get")}
+
+
+def test_kubernetes_tokens_take_two_more_rights_of_the_api(
+    render: Render, manifests: list[Manifest]
+) -> None:
+    """To ask whose token it is, in the whole cluster; and what they may do, in the namespace."""
+    rendered = render("api.kubernetesTokens.enabled=true")
+    more = granted(rendered, "api") - granted(manifests, "api")
+    assert more == {
+        ("authentication.k8s.io/tokenreviews", "create"),
+        ("authorization.k8s.io/localsubjectaccessreviews", "create"),
+    }
+    looked_for = splitjob_api.kubernetes.rights_needed("totals", reviews=True)
+    assert more == {
+        (f"{right.group}/{right.resource}", right.verb)
+        for right in set(looked_for) - set(LOOKED_FOR["api"])
+    }
+    (wide,) = (
+        m
+        for m in rendered
+        if m["kind"] == "ClusterRole" and m["metadata"]["name"].endswith("-api:tokenreviews")
+    )
+    assert [rule["resources"] for rule in wide["rules"]] == [["tokenreviews"]]
 
 
 def test_the_api_cannot_read_secrets(manifests: list[Manifest]) -> None:

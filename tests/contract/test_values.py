@@ -30,7 +30,12 @@ LEFT_OUT = {
 SECRETS = {"secrets.token", "secrets.s3AccessKeyId", "secrets.s3SecretAccessKey"}
 LET_THROUGH: dict[str, set[str]] = {
     "null": LEFT_OUT,
-    "blank": {"secrets.existingSecret", "storage.bucket", "worker.models.directory"},
+    "blank": {
+        "api.kubernetesTokens.audience",
+        "secrets.existingSecret",
+        "storage.bucket",
+        "worker.models.directory",
+    },
     "space": SECRETS,
     "newline": SECRETS,
     "umlaut": SECRETS,

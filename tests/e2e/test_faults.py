@@ -10,6 +10,7 @@ from typing import Any
 
 import httpx
 import pytest
+from tests.support.leftovers import assert_none_is_left
 from tests.support.waiting import eventually, timeout
 from tests.support.web import Handler, Request, answer, give
 from tests.support.whole_path import PATIENCE, WholePath
@@ -322,3 +323,15 @@ def all_are_counted(path: WholePath) -> bool:
 
 def is_counted(path: WholePath, name: str) -> bool:
     return bool(path.status(name).get("counted"))
+
+
+def test_no_secret_is_left_in_a_log_an_event_or_a_resource(path: WholePath) -> None:
+    """Of all that the tests of this file did, and of a run that ends well."""
+    path.wait(path.ask(path.song_url()))
+    s3, namespace = path.service.s3, path.service.namespace
+    known = (path.service.token, QUERY, s3.access_key_id, s3.secret_access_key)
+    ours = "--selector=app.kubernetes.io/name=track-tree-audio"
+    every = ("--all-containers", "--tail=-1", "--max-log-requests=20")
+    logged = path.cluster.kubectl("logs", "-n", namespace, ours, *every)
+    assert "request answered" in logged
+    assert_none_is_left(path.cluster, namespace, [logged], known)

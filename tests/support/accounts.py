@@ -12,6 +12,11 @@ from splitjob_local.cluster.local_cluster import LocalCluster
 def account(cluster: LocalCluster, namespace: str, name: str, folder: Path) -> Path:
     """Make a service account; return a kubeconfig for it."""
     cluster.kubectl("-n", namespace, "create", "serviceaccount", name)
+    return kubeconfig_of(cluster, namespace, name, folder)
+
+
+def kubeconfig_of(cluster: LocalCluster, namespace: str, name: str, folder: Path) -> Path:
+    """Return a kubeconfig for a service account that is there."""
     token = cluster.kubectl("-n", namespace, "create", "token", name).strip()
     config = yaml.safe_load(cluster.kubeconfig.read_text())
     config["users"] = [{"name": config["users"][0]["name"], "user": {"token": token}}]

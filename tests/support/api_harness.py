@@ -21,6 +21,9 @@ from splitjob_local.cluster.local_cluster import LocalCluster
 TOKEN = "a-token-for-these-tests"
 NAMESPACE = "test-api"
 QUERY = "X-Amz-Signature=very-secret-signature"
+BEARER = "a-kubernetes-token-of-nobody"
+# A replica on all addresses, of either family, that also takes Kubernetes tokens.
+BEHIND_A_GATEWAY = {"HOST": "::", "ROOT_PATH": "/stems", "KUBERNETES_TOKENS": "true"}
 
 
 class Event(NamedTuple):

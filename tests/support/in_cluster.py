@@ -98,7 +98,7 @@ class Account:
 
     def rotate(self, seconds: float) -> str:
         """Replace the token, as a kubelet does."""
-        token = self._token(seconds)
+        token = service_account_token(self.cluster, self.namespace, self.name, seconds)
         self._write("token", token)
         return token
 
@@ -108,28 +108,40 @@ class Account:
         fresh.chmod(0o644)
         fresh.replace(self.folder / name)
 
-    def _token(self, seconds: float) -> str:
-        """Sign a token with the cluster's own key: the API server gives none under ten minutes."""
-        uid = self.cluster.cluster.get("serviceaccount", self.name, "-n", self.namespace)
-        now = int(time.time())
-        claims = {
-            "iss": ISSUER,
-            "aud": [ISSUER],
-            "sub": f"system:serviceaccount:{self.namespace}:{self.name}",
-            "iat": now,
-            "nbf": now,
-            "exp": now + int(seconds),
-            "kubernetes.io": {
-                "namespace": self.namespace,
-                "serviceaccount": {"name": self.name, "uid": uid["metadata"]["uid"]},
-            },
-        }
-        content = f"{_base64(_json({'alg': 'ES256', 'typ': 'JWT'}))}.{_base64(_json(claims))}"
-        pem = (self.cluster.folder / "pki" / "service-accounts.key").read_bytes()
-        key = serialization.load_pem_private_key(pem, None)
-        assert isinstance(key, ec.EllipticCurvePrivateKey)
-        r, s = decode_dss_signature(key.sign(content.encode(), ec.ECDSA(hashes.SHA256())))
-        return f"{content}.{_base64(r.to_bytes(32, 'big') + s.to_bytes(32, 'big'))}"
+
+def service_account_token(
+    cluster: LocalCluster, namespace: str, name: str, seconds: float, audience: str = ISSUER
+) -> str:
+    """Sign a token with the cluster's own key: the API server gives none under ten minutes.
+
+    Args:
+        cluster: of the service account.
+        namespace: of it.
+        name: of it.
+        seconds: until the token ends; negative: since it has ended.
+        audience: whom it is for.
+    """
+    uid = cluster.cluster.get("serviceaccount", name, "-n", namespace)["metadata"]["uid"]
+    ends = int(time.time() + seconds)
+    begins = min(int(time.time()), ends - 600)
+    claims = {
+        "iss": ISSUER,
+        "aud": [audience],
+        "sub": f"system:serviceaccount:{namespace}:{name}",
+        "iat": begins,
+        "nbf": begins,
+        "exp": ends,
+        "kubernetes.io": {
+            "namespace": namespace,
+            "serviceaccount": {"name": name, "uid": uid},
+        },
+    }
+    content = f"{_base64(_json({'alg': 'ES256', 'typ': 'JWT'}))}.{_base64(_json(claims))}"
+    pem = (cluster.folder / "pki" / "service-accounts.key").read_bytes()
+    key = serialization.load_pem_private_key(pem, None)
+    assert isinstance(key, ec.EllipticCurvePrivateKey)
+    r, s = decode_dss_signature(key.sign(content.encode(), ec.ECDSA(hashes.SHA256())))
+    return f"{content}.{_base64(r.to_bytes(32, 'big') + s.to_bytes(32, 'big'))}"
 
 
 def _json(value: object) -> bytes:

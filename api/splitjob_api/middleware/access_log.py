@@ -1,18 +1,17 @@
 """One log line and one measurement per request; its id on each line that is logged meanwhile."""
 
 import logging
-import re
 import time
-import uuid
+from collections.abc import Mapping
 
-from starlette.datastructures import Headers, MutableHeaders
+from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from splitjob.jsonlog import log_context
+from splitjob_api.caller import caller_of
 from splitjob_api.metrics import Metrics
+from splitjob_api.request_log import REQUEST_ID_HEADER, collecting, remember_request_id
 
-REQUEST_ID_HEADER = "X-Request-Id"
-_REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,128}", re.ASCII)
 _PROBES = frozenset({"/healthz", "/readyz", "/metrics"})
 _MAX_PATH = 200
 
@@ -36,7 +35,7 @@ class AccessLogMiddleware:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        request_id = _request_id(Headers(scope=scope))
+        request_id = remember_request_id(scope)
         started = time.perf_counter()
         status = 0
 
@@ -47,31 +46,28 @@ class AccessLogMiddleware:
                 MutableHeaders(scope=message)[REQUEST_ID_HEADER] = request_id
             await send(message)
 
-        with log_context(requestId=request_id):
+        with log_context(requestId=request_id), collecting() as noted:
             try:
                 await self._app(scope, receive, watched)
             except Exception:
                 status = status or 500  # answered further out, where nothing is watched
                 raise
             finally:
-                self._record(scope, status, time.perf_counter() - started)
+                self._record(scope, status, time.perf_counter() - started, noted)
 
-    def _record(self, scope: Scope, status: int, seconds: float) -> None:
+    def _record(self, scope: Scope, status: int, seconds: float, noted: Mapping[str, str]) -> None:
         route = getattr(scope.get("route"), "path", "none")
         self._metrics.request(scope["method"], route, status, seconds)
-        level = logging.DEBUG if scope["path"] in _PROBES else logging.INFO
+        caller = caller_of(scope)
         logger.log(
-            level,
+            logging.DEBUG if scope["path"] in _PROBES else logging.INFO,
             "request answered" if status else "request not answered",
             extra={
                 "method": scope["method"][:16],
                 "path": scope["path"][:_MAX_PATH],
                 "status": status,
                 "milliseconds": round(seconds * 1000, 1),
+                **({} if caller is None else {"who": str(caller)}),
+                **noted,
             },
         )
-
-
-def _request_id(headers: Headers) -> str:
-    given = headers.get(REQUEST_ID_HEADER, "")
-    return given if _REQUEST_ID.fullmatch(given) else uuid.uuid4().hex

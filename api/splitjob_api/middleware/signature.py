@@ -1,14 +1,16 @@
-"""Who may come in: size, then time, then signature, before anything else is looked at.
+"""Who may come in: size, then time, then signature or token, before anything else is looked at.
 
 An ASGI middleware, so that no route can forget it: whatever is not listed as open needs a
-signature over its raw bytes. The order is part of the contract; to a caller who has not signed,
-nothing is said about the request itself.
+signature over its raw bytes or, where the installation takes them, a Kubernetes token. The order is
+part of the contract; to a caller who is not let in, nothing is said about the request itself.
 """
 
 import asyncio
+import logging
 import time
 from collections.abc import Callable, Collection
 
+from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -19,7 +21,9 @@ from splitjob.signing import (
     Signer,
     request_payload,
 )
-from splitjob_api.problems import ApiError
+from splitjob_api.caller import Caller, remember_caller
+from splitjob_api.kubernetes import ClusterUnavailableError
+from splitjob_api.problems import ApiError, cluster_unavailable
 
 MAX_BODY_BYTES = 64 * 1024
 MAX_HEAD_BYTES = 32 * 1024
@@ -28,6 +32,13 @@ OPEN_PATHS = frozenset({"/healthz", "/readyz", "/metrics", "/openapi.json"})
 # the signature of a captured POST would open any of them.
 _METHODS_WITH_BODY = frozenset({"POST", "PUT", "PATCH"})
 _CLOSE = {"Connection": "close"}
+_AUTHORIZATION = "Authorization"
+# Whoever tries tokens one after the other must not take the threads that requests are served by.
+TOKENS_AT_ONCE = 8
+
+TokenCheck = Callable[[str, str, str], Caller]
+
+logger = logging.getLogger(__name__)
 
 
 class ClientDisconnectedError(Exception):
@@ -35,13 +46,15 @@ class ClientDisconnectedError(Exception):
 
 
 class SignatureMiddleware:
-    """Lets requests through to an app that are small enough, whole, and signed.
+    """Lets requests through to an app that are small enough, whole, and signed or with a token.
 
     Args:
         app: what is behind it.
-        signer: knows the tokens.
+        signer: knows the tokens that sign.
         open_paths: need no signature.
         body_seconds: time for a whole body to arrive.
+        admit_token: says who comes with a header `Authorization`, a method and a path, or raises
+            ApiError or ClusterUnavailableError; it may block. None: no Kubernetes tokens are taken.
         clock: Unix time.
     """
 
@@ -51,12 +64,15 @@ class SignatureMiddleware:
         signer: Signer,
         open_paths: Collection[str] = OPEN_PATHS,
         body_seconds: float = 10,
+        admit_token: TokenCheck | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._app = app
         self._signer = signer
         self._open_paths = open_paths
         self._body_seconds = body_seconds
+        self._admit_token = admit_token
+        self._token_checks = asyncio.Semaphore(TOKENS_AT_ONCE)
         self._clock = clock
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -71,6 +87,10 @@ class SignatureMiddleware:
         except ApiError as problem:
             await problem.response()(scope, receive, send)
             return
+        except ClusterUnavailableError as error:
+            logger.warning("%s", error)
+            await cluster_unavailable(error).response()(scope, receive, send)
+            return
         await self._app(scope, admitted, send)
 
     async def _admit(self, scope: Scope, receive: Receive) -> Receive:
@@ -78,8 +98,13 @@ class SignatureMiddleware:
         _refuse_large_head(scope)
         if scope["path"] in self._open_paths:
             return receive
-        body = await self._read(Headers(scope=scope), receive)
-        self._check_signature_and_time(scope, body)
+        headers = Headers(scope=scope)
+        body = await self._read(headers, receive)
+        if self._admit_token is not None and _brings_only_a_token(headers):
+            caller = await self._caller_of_token(self._admit_token, scope, headers)
+        else:
+            caller = self._signer_of(scope, headers, body)
+        remember_caller(scope, caller)
         return _hand_on_body(body, receive)
 
     async def _read(self, headers: Headers, receive: Receive) -> bytes:
@@ -97,12 +122,16 @@ class SignatureMiddleware:
                 headers=_CLOSE,
             ) from None
 
-    def _check_signature_and_time(self, scope: Scope, body: bytes) -> None:
-        headers = Headers(scope=scope)
+    async def _caller_of_token(self, admit: TokenCheck, scope: Scope, headers: Headers) -> Caller:
+        given = _single(headers, _AUTHORIZATION) or ""
+        async with self._token_checks:
+            return await run_in_threadpool(admit, given, scope["method"], scope["path"])
+
+    def _signer_of(self, scope: Scope, headers: Headers, body: bytes) -> Caller:
         path = scope.get("raw_path") or scope["path"].encode()
         signed_body = body if scope["method"] in _METHODS_WITH_BODY else b""
         try:
-            self._signer.verify(
+            index = self._signer.verify(
                 request_payload(scope["method"], path, scope["query_string"], signed_body),
                 _single(headers, TIMESTAMP_HEADER),
                 _single(headers, SIGNATURE_HEADER),
@@ -112,9 +141,19 @@ class SignatureMiddleware:
             raise ApiError(
                 401,
                 "signature_invalid",
-                refused.reason,
-                headers={"WWW-Authenticate": "HMAC-SHA256"},
+                refused.reason + self._hint(headers),
+                headers={"WWW-Authenticate": self._schemes()},
             ) from None
+        return Caller("token", f"token-{index + 1}")
+
+    def _schemes(self) -> str:
+        return "HMAC-SHA256" if self._admit_token is None else "HMAC-SHA256, Bearer"
+
+    def _hint(self, headers: Headers) -> str:
+        """Return what to add where somebody tried to come in by a token."""
+        if self._admit_token is None and _brings_only_a_token(headers):
+            return "; this installation takes no Kubernetes tokens (api.kubernetesTokens.enabled)"
+        return ""
 
 
 def _refuse_large_head(scope: Scope) -> None:
@@ -162,6 +201,12 @@ def _single(headers: Headers, name: str) -> str | None:
     """Return a header's value; of one sent twice, a value that no check accepts."""
     values = headers.getlist(name)
     return ", ".join(values) if values else None
+
+
+def _brings_only_a_token(headers: Headers) -> bool:
+    """Whether a request is to be judged by its token: one that is signed is not."""
+    signed = SIGNATURE_HEADER in headers or TIMESTAMP_HEADER in headers
+    return _AUTHORIZATION in headers and not signed
 
 
 def _exceeds(stated: str) -> bool:

@@ -12,7 +12,7 @@ from splitjob_api.deps import CurrentJobsDep, ServicesDep
 from splitjob_api.error_catalogue import documented
 from splitjob_api.head_only import is_head_only
 from splitjob_api.job_cache import Changes, JobCache, JobFilter, Reading
-from splitjob_api.problems import RETRY_SECONDS, ApiError
+from splitjob_api.problems import retry_later
 from splitjob_api.routes.jobs import JobQuery, Responses, find_job
 from splitjob_api.streams import (
     Streams,
@@ -168,11 +168,8 @@ def _subscribe(streams: Streams, wanted: JobFilter, name: str | None) -> Subscri
     try:
         return streams.subscribe(wanted, name)
     except TooManyStreamsError:
-        raise ApiError(
-            503,
-            "too_many_streams",
-            f"as many streams are open here as there may be; try again in {RETRY_SECONDS} seconds",
-            headers={"Retry-After": str(RETRY_SECONDS)},
+        raise retry_later(
+            503, "too_many_streams", "as many streams are open here as there may be"
         ) from None
 
 

@@ -20,6 +20,7 @@ from splitjob_api.job_cache import JobFilter, JobPage, Reading
 from splitjob_api.job_names import is_job_name
 from splitjob_api.job_response import JobResponse, JobState, ResponsePart, observed, timestamp
 from splitjob_api.problems import ApiError, fields_invalid
+from splitjob_api.request_log import note
 
 Responses = dict[int | str, dict[str, Any]]  # as FastAPI describes them
 MAX_PAGE = 500
@@ -126,6 +127,8 @@ async def find_job(services: Services, job_id: str) -> Reading:
         found = await run_in_threadpool(services.jobs.fetch, job_id)
     if found is None:
         raise ApiError(404, "job_not_found", "there is no such job")
+    job = found.job
+    note(job_id=job.name, version_id=job.version_id, correlation_id=job.correlation_id)
     return found
 
 

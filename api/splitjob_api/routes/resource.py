@@ -8,6 +8,7 @@ from splitjob_api.deps import ServicesDep
 from splitjob_api.error_catalogue import documented
 from splitjob_api.job_names import is_job_name
 from splitjob_api.problems import ApiError
+from splitjob_api.request_log import note_splitjob
 
 router = APIRouter(tags=["jobs"])
 
@@ -26,5 +27,6 @@ def resource(job_id: str, services: ServicesDep) -> dict[str, Any]:
     found = services.jobs.get(job_id) if is_job_name(job_id) else None
     if found is None:
         raise ApiError(404, "job_not_found", "there is no such job")
+    note_splitjob(found)
     metadata = {name: one for name, one in found["metadata"].items() if name != "managedFields"}
     return {**found, "metadata": metadata}

@@ -1,12 +1,10 @@
 """The way in: one song to separate."""
 
-import logging
 import time
 from datetime import UTC, datetime
 
 from fastapi import APIRouter, Response
 
-from splitjob.jsonlog import log_context
 from splitjob.presigned import expiry
 from splitjob.request import ResourceDraft, SplitRequest
 from splitjob.request_policy import NOT_ALLOWED, FieldProblem
@@ -20,11 +18,11 @@ from splitjob_api.problems import (
     not_ready,
     retry_later,
 )
+from splitjob_api.request_log import note
 from splitjob_api.submission import IdempotencyConflictError, Submission, Submitted
 
 BODY_FIELDS = {"model": "aiModel", "source": "audioUrl"}
 
-logger = logging.getLogger(__name__)
 router = APIRouter(tags=["jobs"])
 
 
@@ -56,6 +54,7 @@ class SplitAnswer(ResponsePart):
 )
 def split(body: SplitRequestDep, services: ServicesDep, response: Response) -> SplitAnswer:
     """Answer 202 once the job is durable in the cluster, 200 where the request has one already."""
+    note(version_id=body.version_id, correlation_id=body.correlation_id)
     if unready := services.readiness.forbids_work():
         raise not_ready([unready])
     draft = _checked(body, services)
@@ -71,9 +70,9 @@ def split(body: SplitRequestDep, services: ServicesDep, response: Response) -> S
     except IdempotencyConflictError as conflict:
         raise ApiError(409, "idempotency_conflict", str(conflict), job_id=conflict.job_id) from None
     warnings = _warnings(draft, services) if submitted.created else []
-    _note(submitted, body, services)
+    _count(submitted, services)
     response.status_code = 202 if submitted.created else 200
-    response.headers["Location"] = f"/jobs/{submitted.job_id}"
+    response.headers["Location"] = services.link(f"/jobs/{submitted.job_id}")
     return SplitAnswer(job_id=submitted.job_id, warnings=warnings or None)
 
 
@@ -137,15 +136,11 @@ def _refuse_expired_or_full(draft: ResourceDraft, services: Services) -> None:
         raise retry_later(429, "queue_full", f"{limit} jobs wait already")
 
 
-def _note(submitted: Submitted, body: SplitRequest, services: Services) -> None:
+def _count(submitted: Submitted, services: Services) -> None:
+    note(job_id=submitted.job_id)
     if submitted.created:
         services.queue_stats.accepted(submitted.splitjob)
-    outcome = "created" if submitted.created else "repeated"
-    services.metrics.submissions.labels(outcome).inc()
-    with log_context(
-        job_id=submitted.job_id, version_id=body.version_id, correlation_id=body.correlation_id
-    ):
-        logger.info("job %s", outcome)
+    services.metrics.submissions.labels("created" if submitted.created else "repeated").inc()
 
 
 def _in_body(problem: FieldProblem) -> FieldProblem:

@@ -25,6 +25,13 @@ MODEL_REGISTRY: /etc/track-tree-audio/models.yaml
 PORT: {{ .Values.api.port | quote }}
 MAX_QUEUED_JOBS: {{ int64 .Values.queue.maxQueuedJobs | quote }}
 QUEUE_STATUS_PUBLIC: {{ .Values.queue.statusPublic | quote }}
+KUBERNETES_TOKENS: {{ .Values.api.kubernetesTokens.enabled | quote }}
+KUBERNETES_TOKEN_AUDIENCE: {{ .Values.api.kubernetesTokens.audience | quote }}
+RATE_LIMIT_PER_SECOND: {{ .Values.api.rateLimit.perSecond | quote }}
+RATE_LIMIT_BURST: {{ int64 .Values.api.rateLimit.burst | quote }}
+KEEP_ALIVE_SECONDS: {{ int64 .Values.api.keepAliveSeconds | quote }}
+SLOW_READER_SECONDS: {{ .Values.api.slowReaderSeconds | quote }}
+ROOT_PATH: {{ .Values.api.rootPath | quote }}
 BODY_TIMEOUT_SECONDS: {{ .Values.api.bodyTimeoutSeconds | quote }}
 CONSOLE_ENABLED: {{ .Values.api.console.enabled | quote }}
 MAX_STREAMS: {{ int64 .Values.api.streams.max | quote }}

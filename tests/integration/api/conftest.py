@@ -3,7 +3,8 @@
 from collections.abc import Iterator
 
 import pytest
-from tests.support.api_harness import NAMESPACE, TOKEN, Api, started
+from tests.support.api_harness import BEARER, BEHIND_A_GATEWAY, NAMESPACE, TOKEN, Api, started
+from tests.support.leftovers import assert_none_is_left
 
 from splitjob_local.cluster.local_cluster import LocalCluster
 
@@ -19,16 +20,14 @@ def kube(crd: LocalCluster) -> Iterator[LocalCluster]:
 def replicas(
     kube: LocalCluster, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[tuple[Api, Api]]:
-    """Two replicas; what they logged must hold no secret."""
+    """Two replicas, the second as behind a gateway; nothing that they leave may hold a secret."""
     logs = tmp_path_factory.mktemp("logs")
     first, second = logs / "first", logs / "second"
-    with started(kube, first) as one, started(kube, second) as two:
+    with started(kube, first) as one, started(kube, second, **BEHIND_A_GATEWAY) as two:
         yield one, two
-    for log in (first, second):
-        text = log.read_text()
-        assert "very-secret" not in text
-        assert TOKEN not in text
-        assert "Traceback" not in text
+    logged = [log.read_text() for log in (first, second)]
+    assert_none_is_left(kube.cluster, NAMESPACE, logged, (TOKEN, "very-secret", BEARER))
+    assert not any("Traceback" in text for text in logged)
 
 
 @pytest.fixture

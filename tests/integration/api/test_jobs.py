@@ -10,7 +10,16 @@ from typing import Any
 
 import httpx
 import pytest
-from tests.support.api_harness import NAMESPACE, QUERY, Api, body, finish, splitjobs, started
+from tests.support.api_harness import (
+    BEARER,
+    NAMESPACE,
+    QUERY,
+    Api,
+    body,
+    finish,
+    splitjobs,
+    started,
+)
 from tests.support.waiting import eventually
 
 from splitjob import resource
@@ -239,9 +248,10 @@ def test_18_a_full_queue_refuses_new_jobs_with_retry_after_and_finds_the_ones_it
 
 
 def test_15_without_the_kubernetes_api_it_answers_503_with_retry_after_and_recovers(
-    kube: LocalCluster, api: Api
+    kube: LocalCluster, replicas: tuple[Api, Api]
 ) -> None:
     """Acceptance 15: 503 with Retry-After, and the retry works."""
+    api = replicas[0]
     kube.kill("kube-apiserver")
     try:
         eventually(lambda: httpx.get(f"{api.url}/readyz").status_code == 503, 10)
@@ -251,6 +261,11 @@ def test_15_without_the_kubernetes_api_it_answers_503_with_retry_after_and_recov
         assert int(answer.headers["Retry-After"]) > 0
         assert api.get("/queue/status").status_code == 503
         assert api.get("/jobs/split-a").status_code == 503
+        bearer = httpx.get(
+            f"{replicas[1].url}/models", headers={"Authorization": f"Bearer {BEARER}"}
+        )
+        assert (bearer.status_code, bearer.json()["code"]) == (503, "cluster_unavailable")
+        assert int(bearer.headers["Retry-After"]) > 0
     finally:
         kube.start("kube-apiserver")
     eventually(lambda: api.post(body("outage")).status_code == 202)

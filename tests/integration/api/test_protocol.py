@@ -1,15 +1,17 @@
 """What arrives before any request is understood: bytes, signatures, odd text."""
 
+import json
 import socket
 import subprocess
 import sys
+from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from tests.support.api_harness import Api, body
+from tests.support.api_harness import Api, body, started
 from tests.support.examples import examples
 
 from splitjob_local.cluster.local_cluster import LocalCluster
@@ -48,6 +50,45 @@ def test_signatures_are_asked_for_everywhere_but_where_they_are_not(api: Api) ->
     assert api.get("/nowhere").status_code == 404
     assert api.get("/split").status_code == 405
     assert "track_tree_audio_queue_depth" in httpx.get(f"{api.url}/metrics").text
+
+
+def test_the_prefix_that_a_gateway_strips_is_put_before_location_and_links_and_not_signed(
+    replicas: tuple[Api, Api],
+) -> None:
+    behind = replicas[1]
+    answer = behind.post(body("behind-a-gateway"))
+    job_id = answer.json()["jobId"]
+    assert answer.headers["Location"] == f"/stems/jobs/{job_id}"
+    assert behind.get(f"/jobs/{job_id}").status_code == 200
+    assert httpx.get(f"{behind.url}/openapi.json").json()["servers"] == [{"url": "/stems"}]
+
+
+def test_it_listens_on_both_families(replicas: tuple[Api, Api]) -> None:
+    url = replicas[1].url
+    assert httpx.get(f"{url}/healthz").is_success
+    if socket.has_dualstack_ipv6():
+        assert httpx.get(f"{url.replace('127.0.0.1', '[::1]')}/healthz").is_success
+
+
+def test_a_caller_who_asks_too_often_is_told_when_to_ask_again(
+    kube: LocalCluster, tmp_path: Path
+) -> None:
+    settings = {"RATE_LIMIT_PER_SECOND": "0.001", "RATE_LIMIT_BURST": "3"}
+    with started(kube, tmp_path / "log", **settings) as api:
+        answers = [api.get("/models") for _ in range(4)]
+        assert [answer.status_code for answer in answers] == [200, 200, 200, 429]
+        assert answers[-1].json()["code"] == "rate_limited"
+        assert 0 < int(answers[-1].headers["Retry-After"]) <= 1000
+        assert httpx.get(f"{api.url}/readyz").status_code == 200
+
+
+def test_an_id_that_comes_with_a_request_is_sent_back_and_logged(api: Api) -> None:
+    answer = httpx.get(f"{api.url}/models", headers={"X-Request-Id": "traced-1"})
+    assert (answer.status_code, answer.headers["X-Request-Id"]) == (401, "traced-1")
+    odd = httpx.get(f"{api.url}/models", headers={"X-Request-Id": "a b"})
+    assert len(odd.headers["X-Request-Id"]) == 32
+    [line] = [line for line in api.log.read_text().splitlines() if '"traced-1"' in line]
+    assert json.loads(line)["path"] == "/models"
 
 
 def raw(api: Api, data: bytes, wait: float = 5) -> bytes:

@@ -10,6 +10,8 @@ from starlette.testclient import TestClient
 from starlette.types import Message, Receive, Scope, Send
 
 from splitjob.signing import Signer
+from splitjob_api.caller import Caller, caller_of
+from splitjob_api.kubernetes import ClusterUnavailableError
 from splitjob_api.middleware.signature import MAX_BODY_BYTES, SignatureMiddleware
 
 NOW = 1_800_000_000
@@ -188,6 +190,67 @@ def test_11_a_body_that_does_not_come() -> None:
 
 def test_a_client_that_leaves_gets_no_answer() -> None:
     assert run({}, [chunk(1), {"type": "http.disconnect"}]) == []
+
+
+async def name_the_caller(scope: Scope, receive: Receive, send: Send) -> None:
+    """Answer with who is let in."""
+    await send({"type": "http.response.start", "status": 200, "headers": []})
+    await send({"type": "http.response.body", "body": str(caller_of(scope)).encode()})
+
+
+def admit_ana(authorization: str, method: str, path: str) -> Caller:
+    if authorization == "Bearer away":
+        raise ClusterUnavailableError("is away")
+    assert (authorization, method, path) == ("Bearer ana", "GET", "/jobs/a")
+    return Caller("kubernetes", "ana")
+
+
+class TestCallers:
+    """Who is let in, by signature or by token."""
+
+    @pytest.fixture
+    def client(self) -> TestClient:
+        return TestClient(
+            SignatureMiddleware(name_the_caller, SIGNER, admit_token=admit_ana, clock=lambda: NOW)
+        )
+
+    def test_a_signature_tells_which_token_made_it(self, client: TestClient) -> None:
+        for token, name in (("new-token", "token-1"), ("old-token", "token-2")):
+            headers = signed(b"GET /jobs/a", token=token)
+            assert client.get("/jobs/a", headers=headers).text == name
+
+    def test_a_kubernetes_token_takes_a_signatures_place(self, client: TestClient) -> None:
+        headers = {"Authorization": "Bearer ana"}
+        assert client.get("/jobs/a", headers=headers).text == "kubernetes:ana"
+
+    def test_a_request_with_both_is_judged_by_its_signature(self, client: TestClient) -> None:
+        headers = {**signed(b"GET /jobs/a"), "Authorization": "Bearer ana"}
+        assert client.get("/jobs/a", headers=headers).text == "token-1"
+        for name in ("X-Timestamp", "X-Signature"):
+            half = {name: headers[name], "Authorization": "Bearer ana"}
+            answer = client.get("/jobs/a", headers=half)
+            assert (answer.status_code, answer.json()["code"]) == (401, "signature_invalid")
+
+    def test_where_the_api_server_does_not_say_it_is_tried_again_later(
+        self, client: TestClient
+    ) -> None:
+        answer = client.get("/jobs/a", headers={"Authorization": "Bearer away"})
+        assert (answer.status_code, answer.json()["code"]) == (503, "cluster_unavailable")
+        assert int(answer.headers["Retry-After"]) > 0
+
+    def test_both_ways_in_are_named_to_who_has_neither(self, client: TestClient) -> None:
+        answer = client.get("/jobs/a")
+        assert answer.headers["WWW-Authenticate"] == "HMAC-SHA256, Bearer"
+
+    def test_nobody_is_named_where_anybody_may_come(self, client: TestClient) -> None:
+        assert client.get("/healthz").text == "None"
+
+
+def test_a_kubernetes_token_lets_nobody_in_where_none_are_taken(client: TestClient) -> None:
+    answer = client.get("/jobs/a", headers={"Authorization": "Bearer ana"})
+    assert (answer.status_code, answer.json()["code"]) == (401, "signature_invalid")
+    assert "takes no Kubernetes tokens" in answer.json()["detail"]
+    assert answer.headers["WWW-Authenticate"] == "HMAC-SHA256"
 
 
 @given(
