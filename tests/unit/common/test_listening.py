@@ -28,6 +28,16 @@ def test_all_addresses_are_those_of_both_families() -> None:
         assert reached("::1", port)
 
 
+@pytest.mark.parametrize("host", ["127.0.0.1", "::"])
+def test_what_is_written_to_a_connection_is_sent_at_once(host: str) -> None:
+    with listen(host, 0) as listening:
+        port = listening.getsockname()[1]
+        with socket.create_connection(("127.0.0.1", port)):
+            accepted, _ = listening.accept()
+            with accepted:
+                assert accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+
+
 @pytest.mark.parametrize("missing", [errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL])
 def test_a_machine_without_ipv6_listens_on_ipv4(
     missing: int, monkeypatch: pytest.MonkeyPatch
