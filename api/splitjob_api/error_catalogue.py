@@ -22,6 +22,7 @@ class ErrorKind(NamedTuple):
 
 ERRORS: dict[str, ErrorKind] = {
     "json_invalid": ErrorKind(400, "the body is no JSON object, or names a key twice"),
+    "body_not_expected": ErrorKind(400, "this call takes no body: sign method and path"),
     "signature_invalid": ErrorKind(401, "no signature, or one that does not hold"),
     "token_invalid": ErrorKind(401, "the API server does not accept this Kubernetes token"),
     "forbidden": ErrorKind(403, "RBAC gives the token's user no such right; `detail` names it"),
@@ -30,6 +31,11 @@ ERRORS: dict[str, ErrorKind] = {
     "idempotency_conflict": ErrorKind(
         409, "the key belongs to another body; `jobId` names its job"
     ),
+    "not_finished": ErrorKind(409, "the job has not ended"),
+    "already_completed": ErrorKind(409, "the job is completed, so there is nothing to retry"),
+    "nothing_to_send": ErrorKind(409, "the request's `events` leave out the event it ended in"),
+    "redeliveries_exhausted": ErrorKind(409, "it was asked for 1000 times already"),
+    "not_retryable": ErrorKind(409, "the request cannot be read: send a new one to POST /split"),
     "body_too_large": ErrorKind(413, "a body may have 64 KiB"),
     "request_invalid": ErrorKind(422, "`errors` names each field that is wrong"),
     "webhook_not_allowed": ErrorKind(422, "the webhook is not on the installation's allowlist"),

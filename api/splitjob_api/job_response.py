@@ -34,6 +34,13 @@ class ResponsePart(BaseModel):
     model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True)
 
 
+class SplitAnswer(ResponsePart):
+    """The job that serves a request."""
+
+    job_id: str
+    warnings: list[str] | None = None
+
+
 class ProgressResponse(ResponsePart):
     """How far the worker is."""
 
@@ -93,6 +100,9 @@ class JobResponse(ResponsePart):
     started_at: datetime | None = None
     finished_at: datetime | None = None
     attempts: int = Field(description="Workers tried so far.")
+    cancel_requested: bool = Field(
+        description="Whether it is to be canceled; the state says so once it is."
+    )
     progress: ProgressResponse | None = Field(default=None, description="While a worker runs.")
     queue: QueueResponse | None = Field(default=None, description="While it waits.")
     result: dict[str, Any] | None = Field(
@@ -131,6 +141,7 @@ def job_response(splitjob: Mapping[str, Any], observed_at: datetime | None = Non
         started_at=status.started_at,
         finished_at=status.finished_at,
         attempts=len(status.attempts),
+        cancel_requested=bool(spec.get("canceled")),
         progress=_progress(status) if state is LifecycleState.RUNNING else None,
         queue=_queue(status) if not state.finished else None,
         result=result_fields(status.result) if status.result else None,

@@ -39,7 +39,7 @@ WATCH_SECONDS = 3
 NO_NAME = "none"  # of no SplitJob of ours: a list of it is cheap, and says how far the cluster is
 # What everything below needs.
 RIGHTS = (
-    *rights(resource.PLURAL, "create", "get", "list", "watch", group=resource.GROUP),
+    *rights(resource.PLURAL, "create", "get", "list", "watch", "patch", group=resource.GROUP),
     *rights("secrets", "create"),
 )
 
@@ -119,6 +119,30 @@ class Cluster:
                     **self._splitjobs,
                 )
             except (AlreadyExistsError, ConflictError):
+                return None
+
+    def patch_spec(self, seen: SplitJobObject, changes: Mapping[str, Any]) -> SplitJobObject | None:
+        """Change a SplitJob's spec as it was read.
+
+        Args:
+            seen: the SplitJob.
+            changes: fields of the spec with their new values.
+
+        Returns:
+            The SplitJob as it is now, or None where it has changed since, or is gone.
+        """
+        version = seen["metadata"]["resourceVersion"]
+        with _explaining():
+            try:
+                return self._client.call(
+                    f"change SplitJob {seen['metadata']['name']}",
+                    self._client.custom.patch_namespaced_custom_object,
+                    name=seen["metadata"]["name"],
+                    body={"metadata": {"resourceVersion": version}, "spec": dict(changes)},
+                    _content_type="application/merge-patch+json",
+                    **self._splitjobs,
+                )
+            except (ConflictError, NotFoundError):
                 return None
 
     def create_secret(self, name: str, data: Mapping[str, str], labels: Mapping[str, str]) -> None:

@@ -17,6 +17,7 @@ from splitjob_api.error_catalogue import (
     documented,
 )
 from splitjob_api.problems import Problem
+from splitjob_api.retry import RetryRequest
 from splitjob_api.webhook_schema import CourtesyEvent, FinalEvent, webhooks
 
 DESCRIPTION = """\
@@ -74,6 +75,22 @@ SPLIT_BODY: dict[str, Any] = {
         "application/json": {
             "schema": {"$ref": "#/components/schemas/SplitRequest"},
             "examples": _EXAMPLES,
+        }
+    },
+}
+
+RETRY_BODY: dict[str, Any] = {
+    "required": False,
+    "description": "Only where the URLs of the request are given anew.",
+    "content": {
+        "application/json": {
+            "schema": {"$ref": "#/components/schemas/RetryRequest"},
+            "examples": {
+                "fresh": {
+                    "summary": "The audio's address, presigned anew",
+                    "value": {"audioUrl": "https://example.com/song.wav?X-Amz-Signature=..."},
+                }
+            },
         }
     },
 }
@@ -148,7 +165,7 @@ def _complete(operation: dict[str, Any], method: str, path: str, *, ways_in: Sec
 
 
 def _complete_schemas(schemas: dict[str, Any]) -> None:
-    for model in (SplitRequest, Problem, FinalEvent, CourtesyEvent):
+    for model in (SplitRequest, RetryRequest, Problem, FinalEvent, CourtesyEvent):
         schema = model.model_json_schema(ref_template="#/components/schemas/{model}")
         schemas.update(schema.pop("$defs", {}))
         schemas[model.__name__] = schema

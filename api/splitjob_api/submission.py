@@ -72,7 +72,8 @@ class Submission:
 
     Args:
         store: the cluster.
-        draft: the checked request and its secrets.
+        draft: the checked request and its secrets. An intent that it has already is kept, and so is
+            a Secret that it names.
         priority: its priority.
         retried: whether there may be a later SplitJob than the first of an intent (given by its
             label). While there is none, reading the first by name tells all, and is spared the
@@ -94,9 +95,9 @@ class Submission:
         self._secrets = draft.secrets
         self._priority = priority
         self._admit = admit
-        self._intent = intent_of(draft.request, priority)
+        self._intent = draft.request.intent or intent_of(draft.request, priority)
         self._request = draft.request.model_copy(update={"intent": self._intent})
-        self._secret_name: str | None = None
+        self._secret_name = draft.request.secret_name
 
     def submit(self) -> Submitted:
         """Return the SplitJob that serves the request, made now or before.

@@ -35,7 +35,15 @@ from splitjob.resource import (
 from splitjob.upload_policy import MAX_HEADERS, encode_headers
 from splitjob.urls import WebUrl, plain_url
 
-__all__ = ["ResourceDraft", "SplitRequest", "UploadRequest"]
+__all__ = [
+    "ResourceDraft",
+    "SplitRequest",
+    "Stem",
+    "UploadField",
+    "UploadRequest",
+    "locate",
+    "locate_upload",
+]
 
 MAX_SEED = 2**53 - 1  # what every JSON library can hold exactly
 _TEXT = r"^[^\x00-\x1f\x7f]*$"  # no control characters
@@ -206,10 +214,10 @@ class SplitRequest(BaseModel):
     def to_resource_draft(self) -> ResourceDraft:
         """Return this request as the cluster holds it, its bearer secrets apart."""
         secrets: dict[str, str] = {}
-        source = _locate(self.audio_url, workload.SECRET_KEY_SOURCE, secrets)
-        hook = _locate(self.webhook, workload.SECRET_KEY_WEBHOOK, secrets)
+        source = locate(self.audio_url, workload.SECRET_KEY_SOURCE, secrets)
+        hook = locate(self.webhook, workload.SECRET_KEY_WEBHOOK, secrets)
         asked = self.uploads or {}
-        uploads = {name: _locate_upload(name, upload, secrets) for name, upload in asked.items()}
+        uploads = {name: locate_upload(name, upload, secrets) for name, upload in asked.items()}
         events = list(DEFAULT_EVENTS) if self.events is None else self.events
         request = Request(
             version_id=self.version_id,
@@ -245,15 +253,23 @@ class SplitRequest(BaseModel):
         )
 
 
-def _locate(url: WebUrl, key: str, secrets: dict[str, str]) -> Location:
+def locate(url: WebUrl, key: str, secrets: dict[str, str]) -> Location:
+    """Return a URL as the resource holds it; where it has a query, the whole is put into `secrets`.
+
+    Args:
+        url: as a caller gave it.
+        key: under which it stands in the Secret.
+        secrets: what the Secret is to hold.
+    """
     if not url.has_query:
         return Location(url=plain_url(url))
     secrets[key] = url.whole
     return Location(url=plain_url(url), secret_key=key)
 
 
-def _locate_upload(name: str, upload: UploadRequest, secrets: dict[str, str]) -> Upload:
-    location = _locate(upload.url, workload.SECRET_KEY_UPLOAD + name, secrets)
+def locate_upload(name: str, upload: UploadRequest, secrets: dict[str, str]) -> Upload:
+    """Return an upload as the resource holds it, with its headers' names; see `locate`."""
+    location = locate(upload.url, workload.SECRET_KEY_UPLOAD + name, secrets)
     if not upload.headers:
         return Upload(url=location.url, secret_key=location.secret_key)
     secrets[workload.SECRET_KEY_HEADERS + name] = encode_headers(upload.headers)

@@ -50,6 +50,14 @@ class Api:
     def get(self, path: str, **headers: str) -> httpx.Response:
         return httpx.get(self.url + path, headers={**signed("GET", path), **headers})
 
+    def send(
+        self, method: str, path: str, body: dict[str, Any] | None = None, **headers: str
+    ) -> httpx.Response:
+        """Send a request; without a body its line is what is signed."""
+        content = b"" if body is None else json.dumps(body).encode()
+        proof = Signer([TOKEN]).sign(content, int(time.time())) if content else signed(method, path)
+        return httpx.request(method, self.url + path, content=content, headers={**proof, **headers})
+
     def head(self, path: str) -> httpx.Response:
         return httpx.head(self.url + path, headers=signed("HEAD", path))
 

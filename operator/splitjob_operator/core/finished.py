@@ -14,6 +14,8 @@ from splitjob_operator.core.plan import DeleteSplitJob, Plan
 
 __all__ = ["expires_at", "reconcile_finished"]
 
+SHARED_SECRET_SECONDS = 60
+
 _EVENTS: dict[LifecycleState, EventName] = {
     LifecycleState.COMPLETED: "completed",
     LifecycleState.FAILED: "failed",
@@ -79,7 +81,10 @@ def _expire(ctx: ReconcileContext) -> None:
     expiry = expires_at(ctx.status, ctx.settings.ttl_seconds_after_finished if own is None else own)
     if expiry is None:
         return
-    if expiry <= ctx.now:
-        ctx.after.append(DeleteSplitJob())
-    else:
+    if expiry > ctx.now:
         ctx.requeue_at(expiry)
+    elif ctx.observed.secret_shared:
+        # Its retry may not own the Secret yet, which would go with its last owner.
+        ctx.requeue_after(SHARED_SECRET_SECONDS)
+    else:
+        ctx.after.append(DeleteSplitJob())

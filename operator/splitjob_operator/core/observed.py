@@ -299,6 +299,7 @@ class Observed:
         lookups: what was looked up because an earlier plan named it.
         job_creation_error: why the attempt's Job could not be created just now.
         delivery: what came of the last delivery, where that is not known to be in the status.
+        secret_shared: whether a retry that has not ended refers to the Secret of this job.
     """
 
     splitjob: SplitJob
@@ -310,6 +311,7 @@ class Observed:
     lookups: LookupResults = field(default_factory=LookupResults)
     job_creation_error: JobCreationError | None = None
     delivery: DeliveryReport | None = None
+    secret_shared: bool = False
 
 
 def _conditions(raw: Raw) -> dict[str, Raw]:

@@ -3,6 +3,7 @@
 It decides nothing but the order of the queue and which SplitJobs are reconciled next.
 """
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from typing import Any
@@ -47,6 +48,7 @@ class SplitJobCache:
         self._monotonic = monotonic
         self._entries: dict[str, CachedSplitJob] = {}
         self._queue = AdmissionQueue(max_active)
+        self._unfinished_by_secret: Counter[str] = Counter()
         self._places: dict[str, QueuePlace] = {}
         self._places_at = float("-inf")
 
@@ -96,6 +98,7 @@ class SplitJobCache:
         if known := self._entries.pop(name, None):
             self._queue.remove(known)
             self.moves += known.has_place
+            self._count_secret(known, -1)
 
     def keep_only(self, names: set[str]) -> list[str]:
         """Forget all others; return their names."""
@@ -103,6 +106,11 @@ class SplitJobCache:
         for name in gone:
             self.drop(name)
         return gone
+
+    def shares_secret(self, name: str) -> bool:
+        """Return whether a job that has not ended refers to the Secret of this one that has."""
+        entry = self._entries.get(name)
+        return entry is not None and entry.secret in self._unfinished_by_secret
 
     def next_up(self) -> list[str]:
         """Return the names to reconcile for the free slots."""
@@ -142,9 +150,18 @@ class SplitJobCache:
         known = self._entries.pop(entry.name, None)
         if known:
             self._queue.remove(known)
+            self._count_secret(known, -1)
         self._entries[entry.name] = entry
         self._queue.add(entry)
         self.moves += _place_key(known) != _place_key(entry)
+        self._count_secret(entry, 1)
+
+    def _count_secret(self, entry: CachedSplitJob, step: int) -> None:
+        if not entry.secret or entry.state.finished:
+            return
+        self._unfinished_by_secret[entry.secret] += step
+        if not self._unfinished_by_secret[entry.secret]:
+            del self._unfinished_by_secret[entry.secret]
 
 
 def _place_key(entry: CachedSplitJob | None) -> tuple[Order, bool] | None:

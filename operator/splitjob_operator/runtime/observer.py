@@ -74,6 +74,7 @@ class Observer:
             queue_decision=self.cache.queue_decision(splitjob.name),
             progress=progress,
             delivery=self.delivery.report(splitjob.name),
+            secret_shared=self.cache.shares_secret(splitjob.name),
         )
 
     async def _jobs(self, splitjob: SplitJob) -> tuple[KubeJob, ...]:

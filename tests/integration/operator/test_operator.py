@@ -244,6 +244,25 @@ def test_a_deleted_splitjob_takes_everything_with_it(here: Site) -> None:
     assert here.receiver.of(name) == []
 
 
+def test_a_secret_that_a_retry_shares_outlives_the_first_job(here: Site) -> None:
+    here.secret("urls-shared", source=f"{here.receiver.base}song.wav?X-Amz-Signature=secret")
+    source = {"url": f"{here.receiver.base}song.wav", "secretKey": "source"}
+    first = here.ask("fail source_not_found", secretName="urls-shared", source=source)
+    here.ended(first)
+    second = here.ask("sleep 60", secretName="urls-shared", source=source)
+    here.running(second)
+
+    def owners() -> list[str]:
+        found = here.get("secret/urls-shared")["metadata"]["ownerReferences"]
+        return [owner["name"] for owner in found]
+
+    assert owners() == [first, second]
+    here.kubectl("delete", "splitjob", first)
+    eventually(lambda: owners() == [second])
+    here.kubectl("delete", "splitjob", second)
+    eventually(lambda: "urls-shared" not in here.kubectl("get", "secrets", "-o=name"))
+
+
 def test_requests_written_by_hand_are_checked_again(here: Site) -> None:
     """A model not there or not offered, a Secret of another type, a webhook off the list."""
     here.secret("other-type", "Opaque", source="https://x.example.com/s?a=b")

@@ -60,3 +60,24 @@ def test_a_hold_outlasts_a_look_but_not_its_splitjob() -> None:
     raw["metadata"]["uid"] = "another"
     index.restore(raw)
     assert index.next_up() == [name]
+
+
+def test_a_secret_is_shared_while_a_retry_that_refers_to_it_has_not_ended() -> None:
+    def named(name: str, version: str, *, ended: bool) -> dict[str, Any]:
+        rest = {"reason": "GpuError", "message": "", "lastTransitionTime": stamp(NOW)}
+        over = {"conditions": [{"type": "Succeeded", "status": "False", **rest}]}
+        raw = raw_splitjob(status=over if ended else None, secretName="urls")
+        raw["metadata"] |= {"name": name, "uid": name, "resourceVersion": version}
+        return raw
+
+    index = SplitJobCache(1, "cpu", lambda: 0.0)
+    index.put(named("first", "1", ended=True))
+    assert not index.shares_secret("first")
+    index.put(named("retry", "2", ended=False))
+    index.put(named("retry", "3", ended=False))
+    assert index.shares_secret("first")
+    index.put(named("retry", "4", ended=True))
+    assert not index.shares_secret("first")
+    index.put(named("second-retry", "5", ended=False))
+    index.drop("second-retry")
+    assert not index.shares_secret("first")

@@ -18,6 +18,7 @@ from tests.support.reconcile_situations import (
 )
 
 from splitjob.conditions import ConditionType
+from splitjob_operator.core.finished import SHARED_SECRET_SECONDS
 from splitjob_operator.core.notify import DELIVERY_RETRY_SECONDS
 from splitjob_operator.core.observed import SplitJob
 from splitjob_operator.core.plan import (
@@ -59,6 +60,19 @@ def test_ttl_counts_from_the_delivery_and_the_count() -> None:
     ttl = {"ttl_seconds_after_finished": 60}
     assert plan_of(seen(view), 159, **ttl).requeue_at == after(160)
     assert DeleteSplitJob() in plan_of(seen(view), 160, **ttl).after
+
+
+def test_a_job_whose_retry_needs_its_secret_is_kept_beyond_its_time() -> None:
+    """The Secret goes with its last owner, and the retry may not be one yet."""
+    view = failed()
+    assert view.status.webhook
+    view.status.webhook.state, view.status.webhook.next_attempt_at = "GivenUp", None
+    view.status.webhook.given_up_at, view.status.counted = after(9), True
+    shared = replace(seen(view), secret_shared=True)
+    plan = plan_of(shared, 10**8)
+    assert DeleteSplitJob() not in plan.after
+    assert plan.requeue_at == after(10**8 + SHARED_SECRET_SECONDS)
+    assert DeleteSplitJob() in plan_of(seen(view), 10**8).after
 
 
 def test_redelivery_by_hand_begins_a_new_schedule_with_the_same_id() -> None:

@@ -1,0 +1,84 @@
+"""Whether a new job may be made, and who is told once it is."""
+
+import time
+from collections.abc import Mapping
+from datetime import UTC, datetime
+
+from splitjob.presigned import expiry
+from splitjob.request import ResourceDraft
+from splitjob.request_policy import NOT_ALLOWED, FieldProblem
+from splitjob.urls import WebUrl
+from splitjob_api.deps import Services
+from splitjob_api.problems import ApiError, fields_invalid, retry_later
+from splitjob_api.request_log import note
+from splitjob_api.submission import Submitted
+
+BODY_FIELDS = {"model": "aiModel", "source": "audioUrl"}
+
+
+def refuse_unservable(services: Services, draft: ResourceDraft) -> None:
+    """Refuse a request that this installation does not serve.
+
+    Raises:
+        ApiError: 422; first what is wrong with the fields, then what the allowlist says.
+    """
+    found = services.policy.problems(draft.request, draft.urls, draft.headers)
+    fields = [_in_body(problem) for problem in found if problem.code != NOT_ALLOWED]
+    if fields:
+        raise fields_invalid(fields)
+    for problem in found:
+        raise ApiError(422, "webhook_not_allowed", problem.message, errors=[problem])
+
+
+def refuse_expired(draft: ResourceDraft) -> None:
+    """Refuse what no new job can be made of; one that is there already serves it all the same.
+
+    Raises:
+        ApiError: 422; a presigned URL has expired.
+    """
+    now = datetime.now(UTC)
+    expired = [
+        FieldProblem(field, "expired", f"this presigned URL expired at {end:%Y-%m-%dT%H:%M:%SZ}")
+        for field, end in expiries(draft.urls).items()
+        if end <= now
+    ]
+    if expired:
+        raise fields_invalid(expired)
+
+
+def expiries(urls: Mapping[str, WebUrl]) -> dict[str, datetime]:
+    """Return when each presigned URL of a request ends, in UTC, by its field in the body.
+
+    Args:
+        urls: by field as the resource names it; a webhook's query means something else.
+    """
+    ends = {
+        BODY_FIELDS.get(field, field): expiry(url.whole)
+        for field, url in urls.items()
+        if field != "webhook"
+    }
+    return {field: end.astimezone(UTC) for field, end in ends.items() if end is not None}
+
+
+def refuse_when_full(services: Services) -> None:
+    """Refuse a new job where as many wait as may.
+
+    Raises:
+        ApiError: 429.
+    """
+    limit = services.settings.max_queued_jobs
+    if limit and services.queue_stats.snapshot(time.time()).queued >= limit:
+        raise retry_later(429, "queue_full", f"{limit} jobs wait already")
+
+
+def note_submission(services: Services, submitted: Submitted) -> None:
+    """Count a job that a request has come to, and have the request's log line name it."""
+    note(job_id=submitted.job_id)
+    if submitted.created:
+        services.queue_stats.accepted(submitted.splitjob)
+    services.metrics.submissions.labels("created" if submitted.created else "repeated").inc()
+
+
+def _in_body(problem: FieldProblem) -> FieldProblem:
+    """Return a problem under the field's name in the body."""
+    return problem._replace(field=BODY_FIELDS.get(problem.field, problem.field))

@@ -1,0 +1,189 @@
+"""The API's cluster in memory: SplitJobs and Secrets, with accidents at any call.
+
+`FakeCluster`  what `splitjob_api.kubernetes.Cluster` does for the routes
+`served`       an app with the routes over it, without the middleware
+"""
+
+from collections.abc import Callable, Mapping
+from copy import deepcopy
+from typing import Any, Protocol
+
+from fastapi import FastAPI
+from starlette.testclient import TestClient
+
+from splitjob import resource
+from splitjob_api.deps import Services
+from splitjob_api.job_cache import JobCache
+from splitjob_api.metrics import Metrics
+from splitjob_api.problems import install_handlers
+from splitjob_api.queue_stats import QueueStats
+from splitjob_api.readiness import Readiness
+from splitjob_api.routes import actions, jobs, split
+from splitjob_api.settings import Settings
+from splitjob_api.streams import Streams
+from splitjob_kube.preconditions import Unready
+
+Json = dict[str, Any]
+CREATED = "2026-01-01T00:00:00Z"
+SOURCE = "https://audio.example.com/song.wav"
+DELIVERED = {"eventId": "evt-1", "event": "failed", "state": "Delivered"}
+
+
+class Answer(Protocol):
+    """What the tests look at of an answer."""
+
+    @property
+    def status_code(self) -> int: ...
+
+    @property
+    def is_success(self) -> bool: ...
+
+    @property
+    def headers(self) -> Mapping[str, str]: ...
+
+    @property
+    def text(self) -> str: ...
+
+    def json(self) -> Any: ...
+
+
+class FakeCluster:
+    """One namespace.
+
+    Attributes:
+        splitjobs, secrets: what is there, by name.
+        calls: what was asked, in order.
+        before: called with the name of each call before it takes effect; may raise, or change what
+            is there as somebody else would.
+        unmet: what of the cluster is not as the API needs it.
+    """
+
+    def __init__(self) -> None:
+        self.splitjobs: dict[str, Json] = {}
+        self.secrets: dict[str, Mapping[str, str]] = {}
+        self.calls: list[str] = []
+        self.before: Callable[[str], object] = lambda call: None
+        self.unmet: tuple[Unready, ...] = ()
+        self._version = 0
+
+    def get(self, name: str) -> Json | None:
+        self._call("get")
+        return deepcopy(self.splitjobs.get(name))
+
+    def with_intent(self, intent_label: str) -> list[Json]:
+        self._call("with_intent")
+        return [
+            deepcopy(one)
+            for one in self.splitjobs.values()
+            if one["metadata"].get("labels", {}).get(resource.LABEL_INTENT) == intent_label
+        ]
+
+    def create(self, splitjob: Json) -> Json | None:
+        self._call("create")
+        name = splitjob["metadata"]["name"]
+        if name in self.splitjobs:
+            return None
+        metadata = {**splitjob["metadata"], "uid": f"uid-{name}", "creationTimestamp": CREATED}
+        self.splitjobs[name] = {**splitjob, "metadata": metadata}
+        return self._changed(name)
+
+    def create_secret(self, name: str, data: Mapping[str, str], labels: Mapping[str, str]) -> None:
+        self._call("create_secret")
+        assert labels
+        self.secrets[name] = data
+
+    def patch_spec(self, seen: Json, changes: Mapping[str, Any]) -> Json | None:
+        self._call("patch_spec")
+        name = seen["metadata"]["name"]
+        now = self.splitjobs.get(name)
+        if now is None or now["metadata"]["resourceVersion"] != seen["metadata"]["resourceVersion"]:
+            return None
+        self.splitjobs[name] = {**now, "spec": {**now["spec"], **changes}}
+        return self._changed(name)
+
+    # What others do
+
+    def set_status(self, name: str, **status: Any) -> None:
+        before = self.splitjobs[name]
+        self.splitjobs[name] = {**before, "status": {**before.get("status", {}), **status}}
+        self._changed(name)
+
+    def finish(self, name: str, reason: str, **status: Any) -> None:
+        """Write a verdict, as the operator does."""
+        condition = {
+            "type": "Succeeded",
+            "status": "True" if reason == "Completed" else "False",
+            "reason": reason,
+            "message": "",
+            "lastTransitionTime": CREATED,
+        }
+        self.set_status(name, conditions=[condition], **status)
+
+    def _call(self, name: str) -> None:
+        self.calls.append(name)
+        self.before(name)
+
+    def _changed(self, name: str) -> Json:
+        self._version += 1
+        metadata = {**self.splitjobs[name]["metadata"], "resourceVersion": str(self._version)}
+        self.splitjobs[name] = {**self.splitjobs[name], "metadata": metadata}
+        return deepcopy(self.splitjobs[name])
+
+
+def served(cluster: FakeCluster, **settings: Any) -> TestClient:
+    """Return a client of the routes; who may come in is the middleware's, and not asked here."""
+    chosen = Settings(
+        **{
+            "demucssvc_token": "a-token",
+            "environment": "prod",
+            "api_webhook_url_allowlist": "https://hooks.example.com/demucs",
+            **settings,
+        }
+    )
+    stats = QueueStats()
+    cached_jobs = JobCache(stats, cluster.get)
+    streams = Streams(cached_jobs, 1)
+    metrics = Metrics(stats, streams)
+    app = FastAPI()
+    app.state.services = Services(
+        settings=chosen,
+        policy=chosen.request_policy(),
+        cluster=cluster,  # type: ignore[arg-type]
+        queue_stats=stats,
+        jobs=cached_jobs,
+        streams=streams,
+        readiness=Readiness(lambda: None, lambda: cluster.unmet, stats, metrics.unready),
+        metrics=metrics,
+    )
+    for module in (split, jobs, actions):
+        app.include_router(module.router)
+    install_handlers(app)
+    return TestClient(app, raise_server_exceptions=False)
+
+
+def request_body(**fields: Any) -> dict[str, Any]:
+    return {
+        "versionId": "song-1",
+        "audioUrl": f"{SOURCE}?X-Amz-Signature=first",
+        "aiModel": "htdemucs",
+        "webhook": "https://hooks.example.com/demucs",
+        **fields,
+    }
+
+
+def submitted(api: TestClient, **fields: Any) -> str:
+    answer = api.post("/split", json=request_body(**fields))
+    assert answer.status_code == 202, answer.text
+    return str(answer.json()["jobId"])
+
+
+def failed(api: TestClient, cluster: FakeCluster, **fields: Any) -> str:
+    job_id = submitted(api, **fields)
+    cluster.finish(job_id, "SourceNotFound", webhook=DELIVERED)
+    return job_id
+
+
+def refused(answer: Answer, status: int, code: str) -> str:
+    """See that an answer is this refusal; return its detail."""
+    assert (answer.status_code, answer.json()["code"]) == (status, code), answer.text
+    return str(answer.json()["detail"])
