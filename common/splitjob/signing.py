@@ -15,7 +15,7 @@ import hmac
 import re
 from collections.abc import Sequence
 
-WINDOW_SECONDS = 300
+REPLAY_WINDOW_SECONDS = 300
 SIGNATURE_HEADER = "X-Signature"
 TIMESTAMP_HEADER = "X-Timestamp"
 STANDARD_WEBHOOKS_PREFIX = "whsec_"
@@ -144,7 +144,7 @@ class Signer:
             raise SignatureError("X-Timestamp must be Unix time in seconds, ten digits")
         if not _SIGNATURE.fullmatch(signature_header):
             raise SignatureError("X-Signature must be sha256= and 64 lower-case hex digits")
-        if abs(now - int(timestamp_header)) > WINDOW_SECONDS:
+        if abs(now - int(timestamp_header)) > REPLAY_WINDOW_SECONDS:
             raise SignatureError("X-Timestamp is more than 300 s away from the service's clock")
         token = self.token_of(payload, timestamp_header, signature_header)
         if token is None:

@@ -13,7 +13,7 @@ from typing import Any, Literal
 
 from splitjob.errors import ErrorCode
 from splitjob.resource import Audio, EventName, Request, Result, Stem
-from splitjob.signing import TIMESTAMP_PATTERN, WINDOW_SECONDS, Signer, parse_tokens
+from splitjob.signing import REPLAY_WINDOW_SECONDS, TIMESTAMP_PATTERN, Signer, parse_tokens
 
 CourtesyEvent = Literal["started", "progress"]
 
@@ -140,10 +140,10 @@ def _timestamp(given: Mapping[str, str], name: str, clock: float) -> str:
         raise WebhookError(f"the header {name} is missing")
     if not TIMESTAMP_PATTERN.fullmatch(stamp):
         raise WebhookError(f"{name} must be Unix time in seconds, ten digits")
-    if abs(clock - int(stamp)) > WINDOW_SECONDS:
+    if abs(clock - int(stamp)) > REPLAY_WINDOW_SECONDS:
         raise WebhookError(
-            f"{name} is more than {WINDOW_SECONDS} s away from the clock here: a replay, or a "
-            "clock that is wrong"
+            f"{name} is more than {REPLAY_WINDOW_SECONDS} s away from the clock here: a replay, "
+            "or a clock that is wrong"
         )
     return stamp
 

@@ -98,7 +98,7 @@ def client(
     """
     pool = httpcore.ConnectionPool(
         ssl_context=ssl_context or _default_ssl_context(),
-        network_backend=_CheckedBackend(allowed_networks, deadline),
+        network_backend=_AddressCheckingBackend(allowed_networks, deadline),
     )
     return httpx.Client(
         transport=_PoolTransport(pool),
@@ -137,7 +137,7 @@ def stream(
                 yield response
                 return
             target = response.headers["Location"]
-        url = resolve_redirect(url, target)
+        url = redirect_target(url, target)
     raise ForbiddenRedirectError(f"the source redirects more than {MAX_REDIRECTS} times")
 
 
@@ -218,7 +218,7 @@ def _literal(host: str) -> Address | None:
         raise ForbiddenAddressError(f"{host} is neither a name nor an address") from None
 
 
-def resolve_redirect(url: str, location: str) -> str:
+def redirect_target(url: str, location: str) -> str:
     """Return where a redirect leads.
 
     Args:
@@ -250,7 +250,7 @@ def _default_ssl_context() -> ssl.SSLContext:
     return httpx.create_ssl_context()
 
 
-class _CheckedBackend(httpcore.NetworkBackend):
+class _AddressCheckingBackend(httpcore.NetworkBackend):
     """Dials only addresses that were checked, and nothing after the deadline."""
 
     def __init__(self, allowed_networks: Sequence[Network], deadline: Deadline) -> None:

@@ -96,7 +96,7 @@ class Job:
             mixture, decoded = self._decode(record, download, loading, scratch)
             song = self._separate(loading, mixture, decoded, scratch, target)
             finished = self._report(song, decoded, loading.result())
-            self._settle(finished, target)
+            self._write_manifest(finished, target)
         report.write(finished, self._settings.termination_message_path)
         self._send_completed(finished, target.bucket)
         return finished
@@ -218,7 +218,7 @@ class Job:
             processing_time_ms=round((time.monotonic() - self._began) * 1000),
         )
 
-    def _settle(self, finished: WorkerReport, target: "UploadTarget") -> None:
+    def _write_manifest(self, finished: WorkerReport, target: "UploadTarget") -> None:
         """Write the manifest: from here on the job is completed."""
         self._cancel.check()
         target.write_manifest(

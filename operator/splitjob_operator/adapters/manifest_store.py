@@ -49,7 +49,7 @@ class ManifestStore:
         try:
             return self._read(self._key(splitjob, request), splitjob.uid, request)
         except StorageError as error:
-            return _failed(error)
+            return _unreachable_or_refused(error)
 
     def claim(self, splitjob: SplitJob, request: Request, wanted: ClaimTombstone) -> ManifestLookup:
         """Write a tombstone unless a manifest is there; return what is there now."""
@@ -67,7 +67,7 @@ class ManifestStore:
                 if there.state is ManifestState.FOREIGN:
                     self._service.delete_file(key)
         except StorageError as error:
-            return _failed(error)
+            return _unreachable_or_refused(error)
         return ManifestLookup(
             ManifestState.UNREACHABLE, message=f"{self._service.url(key)} keeps changing"
         )
@@ -109,6 +109,6 @@ def _translated() -> Iterator[None]:
         raise ManifestStoreError(str(error)) from error
 
 
-def _failed(error: StorageError) -> ManifestLookup:
+def _unreachable_or_refused(error: StorageError) -> ManifestLookup:
     state = ManifestState.UNREACHABLE if error.retryable else ManifestState.REFUSED
     return ManifestLookup(state, message=str(error))

@@ -1,8 +1,10 @@
 """How an attempt ends, and how a job does: completed, tried again, failed or canceled.
 
-No job ends before its pods are gone and the bucket was read: a manifest there means completed,
-whatever else happened. Before a job fails or is canceled a tombstone is written under the
-manifest's key, so that a worker cut off from the cluster cannot complete the job afterwards.
+A worker's report that all is uploaded completes a job at once. Otherwise the pods must be gone, and
+the bucket is read first: a manifest there means completed, whatever else happened. Before a job
+that has had a worker fails or is canceled, a tombstone is written under the manifest's key, so that
+a worker cut off from the cluster cannot complete it afterwards. A job without a bucket has neither,
+and a bucket that stays away or refuses does not keep a job from ending for ever.
 """
 
 from datetime import timedelta

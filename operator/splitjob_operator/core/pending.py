@@ -14,7 +14,7 @@ from splitjob_operator.core.lookups import CheckRequest, ManifestState, Problem,
 from splitjob_operator.core.observed import QueueDecision
 from splitjob_operator.core.plan import CreateJob, DeleteForeignManifest, OwnSecret, Plan
 from splitjob_operator.core.queue import queue_status
-from splitjob_operator.core.retry import memory_bytes, retry_at, retry_message
+from splitjob_operator.core.retry import memory_of_next_attempt, retry_at, retry_message
 
 __all__ = ["reconcile_pending"]
 
@@ -168,6 +168,6 @@ def _next_attempt(ctx: ReconcileContext) -> Attempt:
     return Attempt(
         number=number,
         job_name=f"{ctx.observed.splitjob.name}-{number}",
-        memory_bytes=memory_bytes(past, ctx.settings),
+        memory_bytes=memory_of_next_attempt(past, ctx.settings),
         created_at=ctx.now,
     )

@@ -11,7 +11,7 @@ from splitjob.quantity import bytes_of
 from splitjob.resource import Attempt
 from splitjob_operator.core.settings import Settings
 
-__all__ = ["may_retry", "memory_bytes", "retry_at", "retry_message"]
+__all__ = ["may_retry", "memory_of_next_attempt", "retry_at", "retry_message"]
 
 NEVER = RetryRule(0)
 MAX_DELAY_SECONDS = 600
@@ -52,7 +52,7 @@ def retry_message(attempts: Sequence[Attempt], settings: Settings) -> str:
     return f"Attempt {last.number} ended: {last.message}"[: 1024 - len(then)] + then
 
 
-def memory_bytes(attempts: Sequence[Attempt], settings: Settings) -> int | None:
+def memory_of_next_attempt(attempts: Sequence[Attempt], settings: Settings) -> int | None:
     """Return the memory limit of the next attempt in bytes; None: the usual one."""
     more = any(_rule_of(past).more_memory for past in attempts)
     return bytes_of(settings.worker_memory_retry) if more else None

@@ -25,9 +25,9 @@ from splitjob_operator.runtime.position_refresher import PositionRefresher
 from splitjob_operator.runtime.progress_reader import ProgressReader
 from splitjob_operator.runtime.readiness import Readiness
 from splitjob_operator.runtime.resync import Resync
+from splitjob_operator.runtime.silent_watch import SilentWatchGuard
 from splitjob_operator.runtime.thread_pool import ThreadPool
 from splitjob_operator.runtime.totals_counter import TotalsCounter
-from splitjob_operator.runtime.watch_guard import WatchGuard
 from splitjob_operator.runtime.webhook_delivery import WebhookDelivery
 from splitjob_operator.runtime.work_queue import WorkQueue
 
@@ -80,7 +80,7 @@ class App:
             counter=self._counter,
             delivery=self._delivery,
             threads=self._threads,
-            guard=WatchGuard(settings.missed_watch_seconds, time.monotonic),
+            guard=SilentWatchGuard(settings.missed_watch_seconds, time.monotonic),
             readiness=readiness,
         )
         self.resync = Resync(self.controller, kubernetes, kubernetes.unmet, readiness, _end_process)

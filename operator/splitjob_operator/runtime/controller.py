@@ -21,9 +21,9 @@ from splitjob_operator.runtime.executor import Executor
 from splitjob_operator.runtime.metrics import RECONCILES
 from splitjob_operator.runtime.observer import Observer
 from splitjob_operator.runtime.readiness import Readiness
+from splitjob_operator.runtime.silent_watch import SilentWatchGuard
 from splitjob_operator.runtime.thread_pool import ThreadPool
 from splitjob_operator.runtime.totals_counter import TotalsCounter
-from splitjob_operator.runtime.watch_guard import WatchGuard
 from splitjob_operator.runtime.webhook_delivery import WebhookDelivery
 from splitjob_operator.runtime.work_queue import WorkQueue
 
@@ -53,7 +53,7 @@ class Controller:
     counter: TotalsCounter
     delivery: WebhookDelivery
     threads: ThreadPool
-    guard: WatchGuard
+    guard: SilentWatchGuard
     readiness: Readiness
     clock: Clock = utc_now
     reconciled: dict[str, str] = field(default_factory=dict)

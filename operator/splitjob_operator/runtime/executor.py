@@ -15,6 +15,7 @@ from typing import Any
 from splitjob.request_policy import RequestPolicy
 from splitjob.resource import SplitJobStatus
 from splitjob_kube.errors import AlreadyExistsError, KubernetesError, NotFoundError
+from splitjob_operator.core.check_before_start import check_before_start
 from splitjob_operator.core.events import event_manifest, events_between
 from splitjob_operator.core.lookups import (
     CheckRequest,
@@ -41,7 +42,6 @@ from splitjob_operator.core.plan import (
     Plan,
 )
 from splitjob_operator.core.ports import KubernetesPort, ManifestStorePort
-from splitjob_operator.core.request_check import check_request
 from splitjob_operator.core.settings import Settings
 from splitjob_operator.core.status_json import dump_status
 from splitjob_operator.core.worker_job import build_job, network_policy, owner_reference
@@ -229,7 +229,7 @@ class Executor:
             with suppress(NotFoundError):
                 secret = self._kubernetes.secret(request.secret_name)
         return replace(
-            so_far, checked=True, problem=check_request(request, secret, self._policy, now)
+            so_far, checked=True, problem=check_before_start(request, secret, self._policy, now)
         )
 
     def _manifest(self, splitjob: SplitJob) -> ManifestLookup:

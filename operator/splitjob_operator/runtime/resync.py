@@ -36,7 +36,7 @@ class Resync:
         kubernetes: the namespace.
         preconditions: returns what of the cluster is not as the operator needs it.
         readiness: is told what is in the way.
-        exit_process: ends the process, called when a watch has stalled.
+        exit_process: ends the process, called when a watch has gone silent.
         clock: the time, in UTC.
     """
 
@@ -110,11 +110,11 @@ class Resync:
         self._last = time.monotonic()
         self.first.set()
         self.readiness.may_work.set()
-        self._end_if_a_watch_stalls()
+        self._end_if_a_watch_is_silent()
         return unmet
 
-    def _end_if_a_watch_stalls(self) -> None:
-        if missed := self._controller.guard.stalled():
+    def _end_if_a_watch_is_silent(self) -> None:
+        if missed := self._controller.guard.silent():
             log.error("The watch has not brought a change of %s %s; starting afresh", *missed)
             self._exit()
 

@@ -14,9 +14,9 @@ from splitjob.resource import SECRET_TYPE, WebhookStatus
 from splitjob.webhook import DeliveryOutcome, encode, final_event
 from splitjob_kube.errors import KubernetesError, NotFoundError
 from splitjob_operator.core import outbox
+from splitjob_operator.core.check_before_start import secret_texts
 from splitjob_operator.core.observed import DeliveryReport, SplitJob
 from splitjob_operator.core.ports import KubernetesPort, WebhookSenderPort
-from splitjob_operator.core.request_check import secret_texts
 from splitjob_operator.runtime.clock import Clock, utc_now
 from splitjob_operator.runtime.metrics import DELIVERIES
 from splitjob_operator.runtime.thread_pool import ThreadPool

@@ -123,7 +123,7 @@ def test_06_one_key_with_two_bodies(kube: LocalCluster, api: Api) -> None:
 
 
 @pytest.mark.parametrize("key", [{}, {"idempotencyKey": "crowd"}])
-def test_07_twenty_at_once_on_two_replicas(
+def test_07_twenty_identical_posts_on_two_replicas_give_one_splitjob(
     kube: LocalCluster, replicas: tuple[Api, Api], key: dict[str, str]
 ) -> None:
     """Acceptance 7."""

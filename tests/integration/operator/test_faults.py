@@ -104,7 +104,7 @@ def test_an_api_server_that_freezes(here: Site) -> None:
     assert here.told(name, 60).body["status"] == "completed"
 
 
-def test_a_job_waits_while_the_storage_is_away(here: Site) -> None:
+def test_a_job_does_not_start_while_the_storage_is_away(here: Site) -> None:
     """Acceptance 49: it waits, says why, and goes on by itself."""
     here.start()
     here.cluster.kill("s3")
@@ -339,7 +339,7 @@ def test_watches_that_bring_nothing(here: Site) -> None:
     assert here.told(name).body["status"] == "completed"
 
 
-def test_a_deaf_watch_ends_the_process(here: Site) -> None:
+def test_a_silent_watch_ends_the_process(here: Site) -> None:
     """Acceptance 53: to be started afresh, it must end."""
     operator = here.start(
         [sys.executable, "-c", DEAF], MISSED_WATCH_SECONDS="2", RESYNC_SECONDS="1"

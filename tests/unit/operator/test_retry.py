@@ -7,7 +7,7 @@ from tests.support.operator_samples import NOW, settings
 
 from splitjob.errors import ErrorCode, reason_of, retry_rule
 from splitjob.resource import Attempt
-from splitjob_operator.core.retry import may_retry, memory_bytes, retry_at
+from splitjob_operator.core.retry import may_retry, memory_of_next_attempt, retry_at
 
 
 def failed(*codes: ErrorCode, retryable: bool = True) -> list[Attempt]:
@@ -57,11 +57,11 @@ def test_each_further_attempt_waits_twice_as_long_up_to_ten_minutes() -> None:
 
 def test_once_it_ran_out_of_memory_all_later_attempts_get_more() -> None:
     options = settings(worker_memory="1Gi", worker_memory_retry="2Gi")
-    assert memory_bytes([], options) is None
-    assert memory_bytes(failed(ErrorCode.SOURCE_TIMEOUT), options) is None
-    assert memory_bytes(failed(ErrorCode.WORKER_OOM), options) == 2 * 2**30
+    assert memory_of_next_attempt([], options) is None
+    assert memory_of_next_attempt(failed(ErrorCode.SOURCE_TIMEOUT), options) is None
+    assert memory_of_next_attempt(failed(ErrorCode.WORKER_OOM), options) == 2 * 2**30
     later = failed(ErrorCode.WORKER_OOM, ErrorCode.WORKER_LOST)
-    assert memory_bytes(later, options) == 2 * 2**30
+    assert memory_of_next_attempt(later, options) == 2 * 2**30
 
 
 def test_an_attempt_whose_reason_is_no_code_of_ours_is_not_tried_again() -> None:

@@ -14,7 +14,7 @@ from splitjob.errors import ErrorCode
 from splitjob.models import load_registry
 from splitjob.request_policy import RequestPolicy
 from splitjob.resource import SECRET_TYPE, Request
-from splitjob_operator.core.request_check import check_request, secret_texts
+from splitjob_operator.core.check_before_start import check_before_start, secret_texts
 
 POLICY = RequestPolicy(
     Allowlist.parse("https://hooks.example.com", local=False), load_registry(None), local=False
@@ -39,7 +39,7 @@ class TestCheck:
     source = {"url": "https://audio.example.com/song.wav", "secretKey": "source"}  # noqa: RUF012
 
     def test_a_request_that_can_be_served(self) -> None:
-        assert check_request(request(), None, POLICY, NOW) is None
+        assert check_before_start(request(), None, POLICY, NOW) is None
 
     def test_what_the_api_would_have_refused(self) -> None:
         """Acceptance 19, 21."""
@@ -49,16 +49,16 @@ class TestCheck:
             {"webhook": {"url": "https://hooks.example.com.evil.com/x"}},
             {"format": "mp3", "bitDepth": 24},
         ):
-            problem = check_request(request(**changed), None, POLICY, NOW)
+            problem = check_before_start(request(**changed), None, POLICY, NOW)
             assert problem
             assert problem.code == ErrorCode.REQUEST_INVALID
 
     def test_the_secret_must_be_of_the_type(self) -> None:
         asked = request(secretName="s", source=self.source)
-        problem = check_request(asked, secret("Opaque", source=WHOLE.format(9)), POLICY, NOW)
+        problem = check_before_start(asked, secret("Opaque", source=WHOLE.format(9)), POLICY, NOW)
         assert problem
         assert problem.code == ErrorCode.REQUEST_INVALID
-        missing = check_request(asked, None, POLICY, NOW)
+        missing = check_before_start(asked, None, POLICY, NOW)
         assert missing
         assert (missing.code, missing.missing) == (ErrorCode.WORKER_CONFIG, "s")
 
@@ -78,13 +78,13 @@ class TestCheck:
     def test_an_expired_source_url(self) -> None:
         """Acceptance 24."""
         asked = request(secretName="s", source=self.source)
-        assert check_request(asked, secret(source=WHOLE.format(7200)), POLICY, NOW) is None
-        problem = check_request(asked, secret(source=WHOLE.format(60)), POLICY, NOW)
+        assert check_before_start(asked, secret(source=WHOLE.format(7200)), POLICY, NOW) is None
+        problem = check_before_start(asked, secret(source=WHOLE.format(60)), POLICY, NOW)
         assert problem
         assert problem.code == ErrorCode.SOURCE_EXPIRED
         assert "X-Amz" not in problem.message
 
-    def test_an_expired_upload_url(self) -> None:
+    def test_an_upload_url_that_expired_in_the_queue_ends_the_job_before_an_attempt(self) -> None:
         """Acceptance 24: known before the separation, not after it."""
         uploads = {
             "manifest": {"url": "https://s3.example.com/m"},
@@ -93,8 +93,10 @@ class TestCheck:
         asked = request(model="htdemucs", stems=["vocals"], secretName="s", uploads=uploads)
         whole = "https://s3.example.com/v?X-Amz-Date=20261122T190000Z&X-Amz-Expires={}"
         good = secret(**{"upload.vocals": whole.format(7200)})
-        assert check_request(asked, good, POLICY, NOW) is None
-        problem = check_request(asked, secret(**{"upload.vocals": whole.format(60)}), POLICY, NOW)
+        assert check_before_start(asked, good, POLICY, NOW) is None
+        problem = check_before_start(
+            asked, secret(**{"upload.vocals": whole.format(60)}), POLICY, NOW
+        )
         assert problem
         assert problem.code == ErrorCode.UPLOAD_FAILED
         assert "uploads.vocals expired at 2026-11-22T19:01:00Z" in problem.message
@@ -107,7 +109,7 @@ class TestCheck:
         }
         asked = request(model="htdemucs", stems=["vocals"], secretName="s", uploads=uploads)
         whole = "https://s3.example.com/v?X-Amz-SignedHeaders=content-type%3Bhost"
-        problem = check_request(asked, secret(**{"upload.vocals": whole}), POLICY, NOW)
+        problem = check_before_start(asked, secret(**{"upload.vocals": whole}), POLICY, NOW)
         assert problem
         assert problem.code == ErrorCode.REQUEST_INVALID
         assert "uploads.vocals: its URL signs the header content-type" in problem.message

@@ -1,13 +1,13 @@
-"""Notices a watch that has stalled: changes that a listing saw and the watch did not bring."""
+"""Notices a watch that has gone silent: changes that a listing saw and the watch did not bring."""
 
 from collections.abc import Callable
 
-__all__ = ["WatchGuard"]
+__all__ = ["SilentWatchGuard"]
 
 Key = tuple[str, str]
 
 
-class WatchGuard:
+class SilentWatchGuard:
     """Compares what the resync lists with what the watches brought.
 
     Args:
@@ -44,7 +44,7 @@ class WatchGuard:
         """Forget what was missed: the API server was away, the watches will come back with it."""
         self._missed.clear()
 
-    def stalled(self) -> Key | None:
+    def silent(self) -> Key | None:
         """Return an object whose change the watch has missed for too long, or None."""
         now = self._monotonic()
         for key, (_, since) in self._missed.items():

@@ -13,7 +13,7 @@ from splitjob.resource import SECRET_TYPE, Request
 from splitjob.urls import WebUrl
 from splitjob_operator.core.lookups import Problem
 
-__all__ = ["check_request", "secret_texts"]
+__all__ = ["check_before_start", "secret_texts"]
 
 
 def secret_texts(secret: Mapping[str, Any]) -> dict[str, str]:
@@ -27,7 +27,7 @@ def secret_texts(secret: Mapping[str, Any]) -> dict[str, str]:
     return found
 
 
-def check_request(
+def check_before_start(
     request: Request, secret: Mapping[str, Any] | None, policy: RequestPolicy, now: datetime
 ) -> Problem | None:
     """Return why a request cannot be served, or None where it can.
@@ -56,10 +56,10 @@ def check_request(
         return Problem(
             ErrorCode.REQUEST_INVALID, "; ".join(problem.sentence for problem in found)[:1000]
         )
-    return _expired(urls, now)
+    return _url_expired_while_waiting(urls, now)
 
 
-def _expired(urls: ResolvedUrls, now: datetime) -> Problem | None:
+def _url_expired_while_waiting(urls: ResolvedUrls, now: datetime) -> Problem | None:
     """Return the failure of a job whose song cannot be fetched any more, or its stems not sent."""
     for field, url in urls.items():
         until = expiry(url.whole) if isinstance(url, WebUrl) and field != "webhook" else None
