@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 import uvicorn
@@ -45,7 +46,7 @@ class Served:
         writer.write(f"{method} {path} HTTP/1.1\r\n{lines}\r\n".encode())
         return reader, writer, await reader.readline()
 
-    async def change(self, version: int, **given: str) -> None:
+    async def change(self, version: int, **given: Any) -> None:
         changed = splitjob(f"job-{version}", version, **given)
         await asyncio.to_thread(self.world.jobs.apply, "ADDED", changed)
 
