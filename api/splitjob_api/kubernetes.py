@@ -41,6 +41,7 @@ NO_NAME = "none"  # of no SplitJob of ours: a list of it is cheap, and says how 
 RIGHTS = (
     *rights(resource.PLURAL, "create", "get", "list", "watch", "patch", group=resource.GROUP),
     *rights("secrets", "create"),
+    *rights("events", "list"),
 )
 
 SplitJobObject = dict[str, Any]
@@ -165,6 +166,19 @@ class Cluster:
                 self._client.core.create_namespaced_secret,
                 namespace=self.namespace,
                 body=body,
+            )
+
+    def events(self, name: str) -> list[dict[str, Any]]:
+        """Return the Kubernetes Events about a SplitJob, in no order."""
+        selector = f"involvedObject.kind={resource.KIND},involvedObject.name={name}"
+        with _explaining():
+            return list(
+                self._client.items(
+                    "list events",
+                    self._client.core.list_namespaced_event,
+                    namespace=self.namespace,
+                    field_selector=selector,
+                )
             )
 
     def config_map(self, name: str) -> dict[str, str]:

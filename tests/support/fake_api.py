@@ -148,7 +148,8 @@ class FakeApi:
 
     async def _resource(self, request: Request) -> Response:
         name = request.path_params["job_id"]
-        return JSONResponse({"metadata": {"name": name}, "status": A_STATUS})
+        resource = {"metadata": {"name": name}, "status": A_STATUS}
+        return JSONResponse({"resource": resource, "events": [AN_EVENT]})
 
     async def _events(self, request: Request) -> Response:
         if not self.streams:
@@ -212,6 +213,13 @@ def a_job(number: int, state: str = "completed") -> Job:
     }
 
 
+AN_EVENT = {
+    "at": "2026-01-01T00:00:09Z",
+    "type": "Normal",
+    "reason": "AttemptStarted",
+    "message": "a Job was created",
+    "count": 2,
+}
 A_STATUS = {
     "conditions": [
         {

@@ -80,9 +80,9 @@ class JobPage {
     const key = JSON.stringify([job.state, job.attempts, job.queue?.reason, job.webhook]);
     if (key === this.historyFor) return;
     this.historyFor = key;
-    const resource = await this.context.api.get(`${this.path}/resource`);
+    const { resource, events } = await this.context.api.get(`${this.path}/resource`);
     this.source.textContent = toYaml(resource);
-    this.history.replaceChildren(...history(resource.status ?? {}));
+    this.history.replaceChildren(...history(resource.status ?? {}, events));
   }
 
   // While its state is the same, buttons and players stay as they are: somebody may be using them.
@@ -176,12 +176,14 @@ function commands(jobId) {
   return [`kubectl get splitjob ${jobId} -o yaml`, `kubectl describe splitjob ${jobId}`].join("\n");
 }
 
-function history({ conditions = [], attempts = [] }) {
+function history({ conditions = [], attempts = [] }, events) {
   const states = conditions.map((one) => [one.type, one.status, one.reason, one.message, moment(one.lastTransitionTime)]);
   const tries = attempts.map((one) => [String(one.number), one.podName, one.nodeName, attemptEnd(one), moment(one.createdAt)]);
+  const told = events.map((one) => [moment(one.at), one.reason, one.message, one.count > 1 ? `${one.count} times` : ""]);
   return [
     section("Conditions", ["Condition", "Status", "Reason", "Message", "Since"], states),
     section("Attempts", ["Attempt", "Pod", "Node", "What became of it", "Begun"], tries),
+    section("Events", ["Last seen", "Reason", "Message", "How often"], told),
   ].filter(Boolean);
 }
 

@@ -212,6 +212,7 @@ def test_the_page_of_a_job(tab: Tab, api: FakeApi) -> None:
         tab.sees(text, "main")
     tab.sees("WorkerOom · out of memory · ran 1 min", "main")
     tab.sees("split-1-abcde", "main")
+    tab.sees("a Job was created\t2 times", "main")
     assert f"name: {job}" in tab.run("return document.querySelector('pre').textContent")
     failed = api.add("failed")["jobId"]
     sign_in(tab, api, f"console?job={failed}")

@@ -1,10 +1,11 @@
 """The pages in a real browser, on the API as it is shipped."""
 
+import json
 from collections.abc import Iterator
 
 import httpx
 import pytest
-from tests.support.api_harness import TOKEN, Api, body, finish
+from tests.support.api_harness import NAMESPACE, TOKEN, Api, body, finish
 from tests.support.browser import Tab, browser
 from tests.support.waiting import eventually
 
@@ -41,11 +42,23 @@ def test_a_link_to_a_call_opens_it(tab: Tab, api: Api) -> None:
     eventually(lambda: tab.run("return document.querySelector('#models')?.open"))
 
 
-def test_a_job_is_shown_as_the_cluster_holds_it(api: Api) -> None:
+def test_a_job_is_shown_as_the_cluster_holds_it(api: Api, kube: LocalCluster) -> None:
     job = api.post(body("as-it-is")).json()["jobId"]
+    about = {"apiVersion": "audio.track-tree.com/v1alpha1", "kind": "SplitJob", "name": job}
+    event = {
+        "apiVersion": "v1",
+        "kind": "Event",
+        "metadata": {"name": f"{job}.1", "namespace": NAMESPACE},
+        "involvedObject": {**about, "namespace": NAMESPACE},
+        "lastTimestamp": "2026-01-01T00:00:00Z",
+        "reason": "AttemptStarted",
+        "message": "a Job was created",
+    }
+    kube.kubectl("create", "-f", "-", text=json.dumps(event))
     shown = api.get(f"/jobs/{job}/resource").json()
-    assert shown["spec"]["request"]["versionId"] == "as-it-is"
-    assert "managedFields" not in shown["metadata"]
+    assert shown["resource"]["spec"]["request"]["versionId"] == "as-it-is"
+    assert "managedFields" not in shown["resource"]["metadata"]
+    assert [one["message"] for one in shown["events"]] == ["a Job was created"]
     assert "very-secret" not in api.get(f"/jobs/{job}/resource").text
     assert api.get("/jobs/split-nobody/resource").status_code == 404
     assert api.get("/jobs/Not%20a%20name/resource").status_code == 404
