@@ -1,6 +1,11 @@
 """Presigned PUTs of many makers: what can be seen of a URL before a file is made for it."""
 
+from functools import cache
+from typing import Any
+
+import boto3
 import pytest
+from botocore.config import Config
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -235,6 +240,46 @@ def test_there_is_room_for_eight_headers_and_a_kilobyte() -> None:
 def test_a_header_is_given_once() -> None:
     [message] = judged("", {"x-a": "1", "X-A": "2"})
     assert "given twice" in message
+
+
+@pytest.mark.parametrize("version", ["s3v4", "s3"])
+@pytest.mark.parametrize(
+    ("parameters", "said"),
+    [
+        ({}, ""),
+        ({"ContentType": "audio/wav"}, "signs the header content-type:"),
+        ({"ServerSideEncryption": "aws:kms"}, "signs the header x-amz-server-side-encryption:"),
+        ({"StorageClass": "STANDARD_IA"}, "signs the header x-amz-storage-class:"),
+        ({"ACL": "private", "Metadata": {"a": "b"}}, "signs the headers x-amz-acl, x-amz-meta-a:"),
+        ({"ContentMD5": MD5_OF_NOTHING}, "content-md5, and the file is not made yet"),
+        ({"ChecksumAlgorithm": "CRC32"}, "x-amz-sdk-checksum-algorithm, and the file is not made"),
+        ({"ChecksumSHA256": "hash"}, "x-amz-checksum-sha256, and the file is not made yet"),
+    ],
+)
+def test_urls_are_read_as_an_sdk_makes_them(
+    version: str, parameters: dict[str, object], said: str
+) -> None:
+    """Of both versions of AWS' signatures; what was signed is enough, where it can be given."""
+    url = aws_client(version).generate_presigned_url(
+        "put_object", Params={"Bucket": "stems", "Key": "vocals.wav", **parameters}
+    )
+    messages = [problem.message for problem in upload_problems(url, {})]
+    assert said in "".join(messages)
+    assert bool(messages) == bool(said)
+    if parameters == {"ContentType": "audio/wav"}:
+        assert list(upload_problems(url, {"Content-Type": "audio/wav"})) == []
+
+
+@cache
+def aws_client(version: str) -> Any:
+    return boto3.client(
+        "s3",
+        region_name="us-east-1",
+        endpoint_url="https://s3.example.com",
+        aws_access_key_id="AK",
+        aws_secret_access_key="hush",
+        config=Config(signature_version=version),
+    )
 
 
 def test_headers_survive_the_secret() -> None:
