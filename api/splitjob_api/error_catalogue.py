@@ -66,17 +66,14 @@ BEFORE_SIGNED_ROUTES = ("signature_invalid", "body_timeout", "body_too_large", "
 BEFORE_ROUTES_WITH_TOKEN = ("token_invalid", "forbidden", "cluster_unavailable")
 
 
-def documented(*errors: str | int) -> dict[int | str, dict[str, Any]]:
+def documented(*codes: str) -> dict[int | str, dict[str, Any]]:
     """Return the OpenAPI entries of the errors that a call may answer with, by status.
-
-    Args:
-        errors: their codes; a status stands for all codes that come with it.
 
     Raises:
         KeyError: a code is not in the catalogue.
     """
     by_status: dict[int, list[str]] = defaultdict(list)
-    for code in dict.fromkeys(code for error in errors for code in _codes(error)):
+    for code in dict.fromkeys(codes):
         by_status[ERRORS[code].status].append(code)
     return {status: _response(status, found) for status, found in sorted(by_status.items())}
 
@@ -85,12 +82,6 @@ def codes_of(responses: Mapping[Any, Any]) -> list[str]:
     """Return the codes in the entries that `documented` gave."""
     contents = [one.get("content", {}).get(PROBLEM_MEDIA_TYPE, {}) for one in responses.values()]
     return [code for content in contents for code in content.get("examples", {})]
-
-
-def _codes(error: str | int) -> list[str]:
-    if isinstance(error, str):
-        return [error]
-    return [code for code, kind in ERRORS.items() if kind.status == error]
 
 
 def _response(status: int, codes: list[str]) -> dict[str, Any]:

@@ -9,7 +9,7 @@ import itertools
 import json
 import threading
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -69,9 +69,9 @@ class FakeApi:
         self.jobs.pop(job_id)
         self._changes.append(("deleted", {"jobId": job_id}))
 
-    def app(self, media_origin: str) -> FastAPI:
+    def app(self, media_origins: Sequence[str]) -> FastAPI:
         app = FastAPI(openapi_url=None, docs_url=None, redoc_url=None)
-        app.include_router(web_router(web_files(console=True), media_origin))
+        app.include_router(web_router(web_files(console=True), media_origins))
         for method, path, call in (
             ("GET", "/models", self._models),
             ("GET", "/queue/status", self._status),
@@ -301,10 +301,10 @@ def _fits(job: Job, query: Any) -> bool:
 
 
 @contextmanager
-def serving(api: FakeApi, media_origin: str = "") -> Iterator[FakeApi]:
+def serving(api: FakeApi, media_origins: Sequence[str] = ()) -> Iterator[FakeApi]:
     """Serve until the block ends."""
     port = free_port()
-    config = uvicorn.Config(api.app(media_origin), port=port, log_config=None, lifespan="off")
+    config = uvicorn.Config(api.app(media_origins), port=port, log_config=None, lifespan="off")
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run, daemon=True)
     thread.start()

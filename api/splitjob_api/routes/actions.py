@@ -52,7 +52,7 @@ RetryRequestDep = Annotated[RetryRequest | None, Depends(retry_request)]
     status_code=202,
     responses={
         200: {"model": JobResponse, "description": "It has ended already, and stays as it is."},
-        **documented("job_not_found", 503),
+        **documented("job_not_found", "cluster_unavailable"),
     },
 )
 def cancel(job_id: str, services: ServicesDep, response: Response) -> JobResponse:

@@ -1,7 +1,7 @@
 """Pages for people: the API's description and the console, and the files that they are made of."""
 
 import hashlib
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import PurePosixPath
@@ -49,15 +49,15 @@ def web_files(*, console: bool) -> dict[str, WebFile]:
     return {path: _web_file(name, (folder / name).read_bytes()) for path, name in names.items()}
 
 
-def web_router(web: Mapping[str, WebFile], media_origin: str = "") -> APIRouter:
+def web_router(web: Mapping[str, WebFile], media_origins: Sequence[str] = ()) -> APIRouter:
     """Return the routes of these files; the API's description does not list them.
 
     Args:
         web: as `web_files` returns them.
-        media_origin: where stems are played from (`https://bucket.example.com`); blank: nowhere.
+        media_origins: where stems are played from, such as `https://bucket.example.com`.
     """
     router = APIRouter(include_in_schema=False)
-    headers = _headers(media_origin)
+    headers = _headers(media_origins)
     for path, file in web.items():
         router.add_api_route(path, _endpoint(file, headers), methods=["GET"])
     return router
@@ -81,7 +81,7 @@ def _endpoint(
     return answer
 
 
-def _headers(media_origin: str) -> dict[str, str]:
+def _headers(media_origins: Sequence[str]) -> dict[str, str]:
     """Return what keeps a page to itself: its own files, this API, and the bucket for players."""
     policy = {
         "default-src": "'none'",
@@ -89,7 +89,7 @@ def _headers(media_origin: str) -> dict[str, str]:
         "style-src": "'self'",
         "img-src": "'self'",
         "connect-src": "'self'",
-        "media-src": media_origin or "'none'",
+        "media-src": " ".join(media_origins) or "'none'",
         "base-uri": "'none'",
         "form-action": "'none'",
         "frame-ancestors": "'none'",

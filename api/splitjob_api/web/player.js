@@ -6,7 +6,7 @@ import { bytes, duration, h } from "./dom.js";
 const TOGETHER_MILLISECONDS = 500;
 const NOTICED_SECONDS = 0.02;
 const LOST_SECONDS = 0.5;
-const REFUSED = new Set(["stems_elsewhere", "not_completed", "erased", "stem_not_found"]);
+const REFUSED = new Set(["stems_elsewhere", "not_completed", "erased", "stem_not_found", "storage_not_configured"]);
 
 /** Return the panel of a job's stems; `signal` ends it. */
 export function stemPlayers(api, job, signal) {

@@ -26,7 +26,7 @@ def bucket() -> Iterator[Web]:
 
 @pytest.fixture
 def api(bucket: Web) -> Iterator[FakeApi]:
-    with serving(FakeApi(), media_origin=bucket.url) as api:
+    with serving(FakeApi(), media_origins=[bucket.url]) as api:
         yield api
 
 

@@ -11,9 +11,9 @@ FILES = web_files(console=True)
 IMPORT = re.compile(r"""(?:from|import\()\s*["']([^"']+)["']""")
 
 
-def client(media_origin: str = "") -> TestClient:
+def client(*media_origins: str) -> TestClient:
     app = FastAPI(docs_url=None)
-    app.include_router(web_router(FILES, media_origin))
+    app.include_router(web_router(FILES, media_origins))
     return TestClient(app)
 
 
