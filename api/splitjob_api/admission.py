@@ -30,11 +30,10 @@ def refuse_unservable(services: Services, draft: ResourceDraft) -> None:
         raise ApiError(422, "webhook_not_allowed", problem.message, errors=[problem])
 
 
-def refuse_expired(draft: ResourceDraft) -> None:
-    """Refuse what no new job can be made of; one that is there already serves it all the same.
+def refusal_of(services: Services, draft: ResourceDraft) -> ApiError | None:
+    """Return why no new job can be made; one that is there already serves a request all the same.
 
-    Raises:
-        ApiError: 422; a presigned URL has expired.
+    That is a 422 where a presigned URL has expired, a 429 where too many jobs wait.
     """
     now = datetime.now(UTC)
     expired = [
@@ -43,7 +42,11 @@ def refuse_expired(draft: ResourceDraft) -> None:
         if end <= now
     ]
     if expired:
-        raise fields_invalid(expired)
+        return fields_invalid(expired)
+    limit = services.settings.max_queued_jobs
+    if limit and services.queue_stats.snapshot(time.time()).queued >= limit:
+        return retry_later(429, "queue_full", f"{limit} jobs wait already")
+    return None
 
 
 def expiries(urls: Mapping[str, WebUrl]) -> dict[str, datetime]:
@@ -58,17 +61,6 @@ def expiries(urls: Mapping[str, WebUrl]) -> dict[str, datetime]:
         if field != "webhook"
     }
     return {field: end.astimezone(UTC) for field, end in ends.items() if end is not None}
-
-
-def refuse_when_full(services: Services) -> None:
-    """Refuse a new job where as many wait as may.
-
-    Raises:
-        ApiError: 429.
-    """
-    limit = services.settings.max_queued_jobs
-    if limit and services.queue_stats.snapshot(time.time()).queued >= limit:
-        raise retry_later(429, "queue_full", f"{limit} jobs wait already")
 
 
 def note_submission(services: Services, submitted: Submitted) -> None:

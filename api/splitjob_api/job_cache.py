@@ -294,6 +294,11 @@ class JobCache:
         found = self.cached(name)
         return found.job.splitjob() if found else self._read(name)
 
+    def is_absent(self, name: str) -> bool:
+        """Return whether the watch is current and has shown no SplitJob of a name."""
+        with self._lock:
+            return self.current and name not in self._jobs
+
     def may_be_retried(self, intent_label: str) -> bool:
         """Return whether there may be a later SplitJob than the first of an intent."""
         return not self.current or self._stats.may_be_retried(intent_label)

@@ -78,7 +78,9 @@ class Submission:
         retried: whether there may be a later SplitJob than the first of an intent (given by its
             label). While there is none, reading the first by name tells all, and is spared the
             tenth of a second that a list waits for the API server's cache under load.
-        admit: called before anything is written; raises where no new job may be taken.
+        absent: whether the watch, which may be a little behind, shows no SplitJob of a name. Then
+            it is created without a look; that its name is taken after all shows in the answer.
+        refusal: called before anything is written; returns why no new job may be taken, or None.
     """
 
     def __init__(
@@ -88,13 +90,15 @@ class Submission:
         priority: int,
         *,
         retried: Callable[[str], bool],
-        admit: Callable[[], None],
+        absent: Callable[[str], bool],
+        refusal: Callable[[], Exception | None],
     ) -> None:
         self._store = store
         self._retried = retried
         self._secrets = draft.secrets
         self._priority = priority
-        self._admit = admit
+        self._absent = absent
+        self._refusal = refusal
         self._intent = draft.request.intent or intent_of(draft.request, priority)
         self._request = draft.request.model_copy(update={"intent": self._intent})
         self._secret_name = draft.request.secret_name
@@ -105,12 +109,15 @@ class Submission:
         Raises:
             IdempotencyConflictError: its idempotency key stands for another request.
             ClusterUnavailableError: the same request may be sent again later.
+            Exception: as `refusal` gives it; no job serves the request, and none may be made.
         """
         key = self._request.idempotency_key
         return self._by_intent() if key is None else self._by_key(key)
 
     def _by_key(self, key: str) -> Submitted:
         name = name_of_key(key)
+        if self._may_create_unseen(name) and (created := self._create(name, {}, {})):
+            return Submitted(created, created=True)
         for _ in range(MAX_TRIES):
             found = self._store.get(name)
             if found is not None:
@@ -126,7 +133,10 @@ class Submission:
     def _by_intent(self) -> Submitted:
         label = self._intent[:LABEL_LENGTH]
         if not self._retried(label):
-            first = self._store.get(name_of(self._intent, 0))
+            name = name_of(self._intent, 0)
+            if self._may_create_unseen(name) and (created := self._create_generation(0)):
+                return Submitted(created, created=True)
+            first = self._store.get(name)
             if first is not None and _serves(first):
                 return Submitted(first, created=False)
             if first is None and (created := self._create_generation(0)):
@@ -144,6 +154,13 @@ class Submission:
                 return Submitted(created, created=True)
         raise ClusterUnavailableError("changed too often while this request was taken")
 
+    def _may_create_unseen(self, name: str) -> bool:
+        """Whether to create a SplitJob without a look at whether it is there.
+
+        Where no new job may be taken a look decides: one that is there serves the request.
+        """
+        return self._absent(name) and self._refusal() is None
+
     def _create_generation(self, number: int) -> SplitJobObject | None:
         return self._create(
             name_of(self._intent, number),
@@ -154,7 +171,8 @@ class Submission:
     def _create(
         self, name: str, labels: dict[str, str], annotations: dict[str, str]
     ) -> SplitJobObject | None:
-        self._admit()
+        if refusal := self._refusal():
+            raise refusal
         request = self._request.model_copy(update={"secret_name": self._write_secret(name)})
         spec: dict[str, Any] = {
             "request": request.model_dump(mode="json", by_alias=True, exclude_none=True),

@@ -8,9 +8,8 @@ from fastapi import APIRouter, Depends, Request, Response
 from splitjob.lifecycle import LifecycleState, lifecycle_of
 from splitjob_api.admission import (
     note_submission,
-    refuse_expired,
+    refusal_of,
     refuse_unservable,
-    refuse_when_full,
 )
 from splitjob_api.deps import ServicesDep
 from splitjob_api.error_catalogue import documented
@@ -118,17 +117,13 @@ def retry(
     request, priority = read_request(splitjob)
     draft = retry_draft(request, priority, body)
     refuse_unservable(services, draft)
-
-    def admit() -> None:
-        refuse_expired(draft)
-        refuse_when_full(services)
-
     submitted = Submission(
         services.cluster,
         draft,
         priority,
         retried=services.jobs.may_be_retried,
-        admit=admit,
+        absent=services.jobs.is_absent,
+        refusal=lambda: refusal_of(services, draft),
     ).submit()
     note_submission(services, submitted)
     response.status_code = 202 if submitted.created else 200

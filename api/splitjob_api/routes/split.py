@@ -8,9 +8,8 @@ from splitjob.request import ResourceDraft
 from splitjob_api.admission import (
     expiries,
     note_submission,
-    refuse_expired,
+    refusal_of,
     refuse_unservable,
-    refuse_when_full,
 )
 from splitjob_api.deps import Services, ServicesDep, SplitRequestDep
 from splitjob_api.error_catalogue import documented
@@ -49,17 +48,13 @@ def split(body: SplitRequestDep, services: ServicesDep, response: Response) -> S
         raise not_ready([unready])
     draft = body.to_resource_draft()
     refuse_unservable(services, draft)
-
-    def admit() -> None:
-        refuse_expired(draft)
-        refuse_when_full(services)
-
     submission = Submission(
         services.cluster,
         draft,
         body.priority,
         retried=services.jobs.may_be_retried,
-        admit=admit,
+        absent=services.jobs.is_absent,
+        refusal=lambda: refusal_of(services, draft),
     )
     try:
         submitted = submission.submit()

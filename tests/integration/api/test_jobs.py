@@ -224,7 +224,12 @@ def test_16_and_17_a_crash_between_the_writes_and_the_answer(
     crashing = Crashing(NAMESPACE, after=after)
     with pytest.raises(SystemExit):
         Submission(
-            crashing, request.to_resource_draft(), 0, retried=lambda _: False, admit=lambda: None
+            crashing,
+            request.to_resource_draft(),
+            0,
+            retried=lambda _: False,
+            absent=lambda _: True,
+            refusal=lambda: None,
         ).submit()
     answer = api.post(body(version_id))
     assert answer.status_code == (200 if after else 202)
