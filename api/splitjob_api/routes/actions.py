@@ -77,7 +77,7 @@ def cancel(job_id: str, services: ServicesDep, response: Response) -> JobRespons
         "not_finished",
         "nothing_to_send",
         "redeliveries_exhausted",
-        503,
+        "cluster_unavailable",
     ),
 )
 def redeliver(job_id: str, services: ServicesDep) -> JobResponse:
@@ -99,9 +99,11 @@ def redeliver(job_id: str, services: ServicesDep) -> JobResponse:
             "not_finished",
             "already_completed",
             "not_retryable",
-            422,
-            429,
-            503,
+            "request_invalid",
+            "webhook_not_allowed",
+            "queue_full",
+            "cluster_unavailable",
+            "not_ready",
         ),
     },
     openapi_extra={"requestBody": RETRY_BODY},

@@ -28,5 +28,5 @@ def test_what_the_cluster_keeps_us_from_passes_by_itself() -> None:
 
 
 def test_the_header_is_described_where_it_is_sent() -> None:
-    described = documented(401, 429, 503)
+    described = documented("signature_invalid", "queue_full", "not_ready")
     assert ["headers" in described[status] for status in (401, 429, 503)] == [False, True, True]
