@@ -56,6 +56,7 @@ class Subscription:
         self._pending: dict[str, bytes] = {}
         self._last: bytes | None = None  # after it nothing comes
         self._wake = asyncio.Event()
+        self._timer: asyncio.TimerHandle | None = None  # one for its life: to set one is not free
 
     def wants(self, change: Change) -> bool:
         """Return whether a change is to be told: of a job that is in the filter, or was."""
@@ -82,17 +83,27 @@ class Subscription:
             self._last = last
         self._wake.set()
 
-    async def take(self, seconds: float) -> tuple[bytes, bool]:
-        """Return what is pending, and whether it is the end; nothing where nothing came in time."""
-        try:
-            async with asyncio.timeout(seconds):
-                await self._wake.wait()
-        except TimeoutError:
-            return b"", False
+    def start_comments(self) -> None:
+        """Let a comment be sent now and then, until `stop_comments`."""
+        self._timer = asyncio.get_running_loop().call_later(COMMENT_SECONDS, self._comment)
+
+    def stop_comments(self) -> None:
+        """Send no more comments."""
+        if self._timer:
+            self._timer.cancel()
+
+    async def take(self) -> tuple[bytes, bool]:
+        """Return what is pending, once there is something, and whether it is the end."""
+        await self._wake.wait()
         self._wake.clear()
         events = b"".join(self._pending.values())
         self._pending.clear()
         return events + (self._last or b""), self._last is not None
+
+    def _comment(self) -> None:
+        self._pending[""] = COMMENT
+        self._wake.set()
+        self.start_comments()
 
 
 class Streams:
@@ -135,11 +146,13 @@ class Streams:
         if self._closed or self.count >= self._limit:
             raise TooManyStreamsError
         subscription = Subscription(wanted, name)
+        subscription.start_comments()
         self._group(name).add(subscription)
         return subscription
 
     def unsubscribe(self, subscription: Subscription) -> None:
         """Tell a stream nothing more."""
+        subscription.stop_comments()
         group = self._group(subscription.name)
         group.discard(subscription)
         if subscription.name is not None and not group:
@@ -244,12 +257,12 @@ async def list_events(
 
 
 async def following(subscription: Subscription) -> AsyncIterator[bytes]:
-    """Yield what comes, and comments while nothing does, until the end of the stream."""
+    """Yield what comes, comments among it, until the end of the stream."""
     end = time.monotonic() + LIFE_SECONDS
     over = False
     while not over:
-        events, over = await subscription.take(COMMENT_SECONDS)
-        yield events or COMMENT
+        events, over = await subscription.take()
+        yield events
         if time.monotonic() > end:
             subscription.end(RESUME)
 
