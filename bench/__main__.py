@@ -7,7 +7,7 @@ from pathlib import Path
 from bench.figures import Figure, save, table
 
 BENCHMARKS = {
-    "api": "the API: jobs a second against raw writes, reads, memory and streams at 10,000 SplitJobs",
+    "api": "the API: jobs a second against raw writes; reads, memory, streams at 10,000 jobs",
     "path": "the way around the worker: POST to webhook, cluster start, the whole demo",
     "engine": "`track-tree-audio separate` against the demucs command: time and memory",
     "gpu": "the engine on an NVIDIA GPU against the demucs command on the same, where there is one",
