@@ -10,6 +10,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_camel
 
+_LENGTH = "content-length"
 FINISHED = frozenset({"completed", "failed", "canceled"})
 
 
@@ -311,3 +312,8 @@ class UploadTicket(Answer):
     headers: dict[str, str] = Field(default={}, repr=False)
     audio_url: str = Field(repr=False)
     expires_at: datetime | None = None
+
+    def headers_for(self, size: int) -> dict[str, str]:
+        """Return the headers of the PUT of so many bytes."""
+        given = {name: value for name, value in self.headers.items() if name.lower() != _LENGTH}
+        return {**given, _LENGTH: str(size)}

@@ -275,7 +275,7 @@ class AsyncClient:
         self, path: Path, size: int, ticket: UploadTicket, retries: Retries
     ) -> float | None:
         """Send a file once; return for how long to wait, None where it was taken."""
-        headers = {**ticket.headers, "Content-Length": str(size)}
+        headers = ticket.headers_for(size)
         response = await self._http.put(ticket.url, content=_chunks(path), headers=headers)
         if response.is_success:
             return None

@@ -186,7 +186,7 @@ def erase(job_id: str) -> Call[Job]:
 
 def stem_url(job_id: str, stem: str) -> Call[StemUrl]:
     """Ask for a presigned download."""
-    path = job_path(job_id, f"/stems/{quote(stem, safe='')}")
+    path = job_path(job_id, f"/stems/{segment(stem)}")
     return Call("GET", path, _reader(StemUrl), headers={"Accept": "application/json"})
 
 
@@ -246,7 +246,13 @@ def read_json(kind: type[Typed], text: bytes | str) -> Typed:
 
 def job_path(job_id: str, below: str = "") -> str:
     """Return the path of a job, or of something below it."""
-    return f"/jobs/{quote(job_id, safe='')}{below}"
+    return f"/jobs/{segment(job_id)}{below}"
+
+
+def segment(text: str) -> str:
+    """Return a text as one segment of a path: whatever it holds, it leads nowhere else."""
+    quoted = quote(text, safe="", errors="replace")
+    return quoted.replace(".", "%2E") if quoted in {".", ".."} else quoted
 
 
 def json_body(fields: Mapping[str, Any]) -> bytes:
@@ -271,7 +277,7 @@ def filter_query(wanted: JobFilter) -> list[tuple[str, object]]:
 def query_string(pairs: Iterable[tuple[str, object]]) -> str:
     """Return a query with its question mark, without what is None; empty where nothing is left."""
     given = [(name, value) for name, value in pairs if value is not None]
-    return f"?{urlencode(given, quote_via=quote)}" if given else ""
+    return f"?{urlencode(given, quote_via=quote, errors='replace')}" if given else ""
 
 
 def _timestamp(moment: datetime | str | None) -> str | None:

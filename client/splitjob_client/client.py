@@ -1,7 +1,7 @@
 """The client that waits: one call at a time. It may be shared by threads."""
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Self, TypeVar, Unpack
 
@@ -316,7 +316,7 @@ class Client:
 
     def _put(self, path: Path, size: int, ticket: UploadTicket, retries: Retries) -> float | None:
         """Send a file once; return for how long to wait, None where it was taken."""
-        headers: Mapping[str, str] = {**ticket.headers, "Content-Length": str(size)}
+        headers = ticket.headers_for(size)
         with path.open("rb") as file:
             response = self._http.put(ticket.url, content=file, headers=headers)
         if response.is_success:

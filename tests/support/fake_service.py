@@ -1,6 +1,7 @@
 """A service as its callers see it, on a real HTTP server: what each path answers, a test says."""
 
 import json
+import socket
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -116,7 +117,7 @@ def streams(*pieces: str, retry_ms: int = 10) -> Answer:
 def hangs_up(request: Request) -> None:
     """Close the connection without an answer."""
     request.close_connection = True
-    request.connection.close()
+    request.connection.shutdown(socket.SHUT_RDWR)
 
 
 def job(state: str = "running", percent: int | None = None, **fields: Any) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import os
 import shlex
 import sys
 from collections.abc import Sequence
@@ -76,8 +77,7 @@ def _body(arguments: argparse.Namespace) -> bytes:
     if arguments.method != "POST":
         raise SettingsError(f"{arguments.method} takes no body")
     if arguments.data is not None:
-        text: str = arguments.data
-        return text.encode()
+        return os.fsencode(arguments.data)
     try:
         body: bytes = arguments.data_file.read_bytes()
     except OSError as error:

@@ -153,9 +153,14 @@ def test_a_job_is_read_with_fields_of_a_later_release(caller: Caller, service: F
 
 
 def test_an_id_cannot_lead_to_another_call(caller: Caller, service: FakeService) -> None:
-    with pytest.raises(NotFoundError):
-        caller.ask(service.url, "job", "../models?x=1")
-    assert service.targets() == ["GET /jobs/..%2Fmodels%3Fx%3D1"]
+    for job_id in ("../models?x=1", "..", "\udcff"):
+        with pytest.raises(NotFoundError):
+            caller.ask(service.url, "redeliver", job_id)
+    assert service.targets() == [
+        "POST /jobs/..%2Fmodels%3Fx%3D1/redeliver",
+        "POST /jobs/%2E%2E/redeliver",
+        "POST /jobs/%3F/redeliver",
+    ]
 
 
 def test_pages_follow_one_another_with_the_same_filter(
@@ -537,7 +542,7 @@ def test_a_file_is_sent_with_the_headers_that_its_url_asks_for(
     song.write_bytes(CONTENT)
     ticket = {
         "url": f"{service.url}/bucket/in.wav?sig=secret",
-        "headers": {"X-Amz-Storage-Class": "STANDARD"},
+        "headers": {"X-Amz-Storage-Class": "STANDARD", "Content-Length": "1"},
         "audioUrl": "s3://in.wav",
         "expiresAt": "2026-01-01T00:00:00Z",
     }
