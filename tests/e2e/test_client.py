@@ -1,0 +1,123 @@
+"""The command and the client against the service as it is installed, with a real worker."""
+
+import asyncio
+import json
+import subprocess
+from collections.abc import Iterator
+
+import pytest
+from tests.support.waiting import eventually
+from tests.support.whole_path import WholePath
+
+from splitjob.webhook import verify
+from splitjob_client import AsyncClient, Client, ConflictError, NotFoundError, UnauthorizedError
+from splitjob_local.demo.receiver import Delivery
+from track_tree_audio import main as cli
+from track_tree_audio.service.command import ExitStatus
+
+
+@pytest.fixture(scope="module")
+def client(path: WholePath) -> Iterator[Client]:
+    with Client(path.service.api_urls()[0], path.service.token) as connected:
+        yield connected
+
+
+@pytest.fixture(autouse=True)
+def environment(path: WholePath, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("API_URL", path.service.api_urls()[0])
+    monkeypatch.setenv("DEMUCSSVC_TOKEN", path.service.token)
+    monkeypatch.setenv("WEBHOOK", f"{path.service.webhook_base}client")
+
+
+def deliveries(path: WholePath, job_id: str) -> list[Delivery]:
+    return [one for one in path.deliveries if json.loads(one.body)["jobId"] == job_id]
+
+
+def test_a_song_by_the_command_alone(
+    path: WholePath, client: Client, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ("submit", path.song_url(), "--model", "demo", "--version-id", "by-command", "--watch")
+    assert cli.main(words) == ExitStatus.DONE
+    said = capsys.readouterr()
+    job_id, *stems = said.out.splitlines()
+    assert [line.split()[0] for line in stems] == ["STEM", "drums", "bass", "other", "vocals"]
+    assert "running" in said.err
+    assert path.service.token not in said.out + said.err
+    assert cli.main(("jobs", "--version-id", "by-command", "--json")) == ExitStatus.DONE
+    listed = json.loads(capsys.readouterr().out)["jobs"]
+    assert [(one["jobId"], one["state"]) for one in listed] == [(job_id, "completed")]
+
+    [told] = eventually(lambda: deliveries(path, job_id))
+    event = verify(told.body, told.headers, f"another,{path.service.token}")
+    assert (event.name, event.job_id) == ("completed", job_id)
+
+    path.wait(job_id)
+    assert cli.main(("redeliver", job_id)) == ExitStatus.DONE
+    again = eventually(lambda: deliveries(path, job_id)[1:])
+    assert verify(again[0].body, again[0].headers, path.service.token).event_id == event.event_id
+    with pytest.raises(ConflictError) as refused:
+        client.retry(job_id)
+    assert refused.value.code == "already_completed"
+
+
+def test_a_job_is_canceled_and_done_again(
+    path: WholePath, client: Client, capsys: pytest.CaptureFixture[str]
+) -> None:
+    held = client.submit(
+        version_id="held",
+        ai_model="demo",
+        audio_url=path.song_url(),
+        webhook=f"{path.service.webhook_base}client",
+        priority=-100,
+    )
+    watched = client.watch(held.job_id)
+    next(watched)
+    assert cli.main(("cancel", held.job_id)) == ExitStatus.DONE
+    assert [job.state for job in watched][-1] == "canceled"
+    assert cli.main(("job", held.job_id, "--watch")) == ExitStatus.CANCELED
+    capsys.readouterr()
+    assert cli.main(("retry", held.job_id, "--watch")) == ExitStatus.DONE
+    again = capsys.readouterr().out.splitlines()[0]
+    assert again != held.job_id
+    assert client.job(again).state == "completed"
+
+
+def test_all_events_are_heard_by_the_async_client(path: WholePath) -> None:
+    async def hear() -> tuple[str, list[str]]:
+        url, token = path.service.api_urls()[-1], path.service.token
+        async with AsyncClient(url, token) as client:
+            submitted = await client.submit(
+                version_id="heard",
+                ai_model="demo",
+                audio_url=path.song_url(),
+                webhook=f"{path.service.webhook_base}client",
+            )
+            states: list[str] = []
+            async for event in client.events(version_id="heard"):
+                if event.job and event.job.job_id == submitted.job_id:
+                    states.append(event.job.state)
+                    if event.job.finished:
+                        break
+            return submitted.job_id, states
+
+    _, states = asyncio.run(hear())
+    order = ["queued", "starting", "running", "completed"]
+    assert states == sorted(states, key=order.index)
+    assert states[-1] == "completed"
+
+
+def test_a_pasted_line_of_curl_and_a_wrong_token(
+    path: WholePath, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cli.main(("sign", "GET", "/jobs?status=completed&limit=1")) == ExitStatus.DONE
+    line = capsys.readouterr().out
+    answer = subprocess.run(["bash", "-c", line], check=True, capture_output=True)
+    assert set(json.loads(answer.stdout)) == {"jobs", "nextCursor", "observedAt"}
+    stranger = Client(path.service.api_urls()[0], "a-wrong-token")
+    with stranger, pytest.raises(UnauthorizedError):
+        stranger.models()
+
+
+def test_a_job_that_is_not_there_is_not_waited_for(client: Client) -> None:
+    with pytest.raises(NotFoundError):
+        next(client.watch("split-that-is-not-there"))
