@@ -117,6 +117,7 @@ RULES = (
         "self || !oldSelf",
         "a canceled SplitJob stays canceled; create another one instead",
     ),
+    Rule("spec.erase", "self || !oldSelf", "what was to be erased cannot be brought back"),
     Rule("spec.redeliveries", "self >= oldSelf", "redeliveries only grows"),
 )
 

@@ -217,6 +217,11 @@ class SplitJobSpec(Model):
         le=1000,
         description="Raise by one to have the final webhook sent again, with the same id.",
     )
+    erase: bool = Field(
+        default=False,
+        description="Set to true to have what the bucket holds of the job erased once it has "
+        "ended; cannot be unset.",
+    )
 
 
 class Condition(Model):
@@ -359,6 +364,18 @@ class WebhookStatus(Model):
     redeliveries: int = Field(default=0, ge=0, description="The spec.redeliveries already served.")
 
 
+class Erasure(Model):
+    """What became of spec.erase."""
+
+    at: datetime | None = Field(
+        default=None, description="When stems and manifest were gone; absent: not yet."
+    )
+    objects: int = Field(default=0, ge=0, description="How many objects were erased.")
+    last_error: str = Field(
+        default="", max_length=512, description="Why they could not be erased yet."
+    )
+
+
 class SplitJobStatus(Model):
     """What became of it, written by the operator alone."""
 
@@ -386,6 +403,7 @@ class SplitJobStatus(Model):
     result: Result | None = Field(default=None, description="What a completed job gave.")
     failure: FailureStatus | None = Field(default=None, description="Why it failed.")
     webhook: WebhookStatus | None = Field(default=None, description="The final event's outbox.")
+    erased: Erasure | None = Field(default=None, description="What became of spec.erase.")
     counted: bool = Field(default=False, description="Whether the totals include this job.")
     started_at: datetime | None = Field(default=None, description="When a worker first started.")
     finished_at: datetime | None = Field(default=None, description="When the verdict was given.")

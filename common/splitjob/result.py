@@ -185,7 +185,10 @@ class Manifest(Model):
 
     Attributes:
         intent: what the stems answer (`splitjob.intent.intent_of`); None in a tombstone.
-        status: `completed`, or how the job ended otherwise (a tombstone).
+        status: `completed`, or in a tombstone how the job ended otherwise; `erased` where it was
+            completed and its data are gone.
+        erased_objects: how many objects were erased, this manifest's predecessor among them; None:
+            nothing was.
     """
 
     job_id: str
@@ -193,8 +196,9 @@ class Manifest(Model):
     version_id: str
     intent: str | None = None
     attempt: int = 0
-    status: Literal["completed", "failed", "canceled"]
+    status: Literal["completed", "failed", "canceled", "erased"]
     error_code: ErrorCode | None = None
+    erased_objects: int | None = None
     result: Result | None = None
 
 

@@ -1,8 +1,8 @@
 """The ways out of one operator process, each call through its gate: cluster, bucket, receiver."""
 
 import json
-from collections.abc import Callable, Iterator, Mapping
-from typing import Any, TypeVar
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, BinaryIO, TypeVar
 
 from tests.support.fake_api_server import FakeApiServer, found_in, labelled, list_in
 from tests.support.faults import CallGate, Violation
@@ -150,6 +150,25 @@ class FakeBucketService:
     def delete_file(self, key: str) -> bool:
         self._call("delete_file", lambda: self._bucket.objects.pop(key, None))
         return True
+
+    def list_objects(self, prefix: str) -> list[Json]:
+        def found() -> list[Json]:
+            return [{"key": key} for key in sorted(self._bucket.objects) if key.startswith(prefix)]
+
+        return self._call("list_objects", found)
+
+    def delete_objects(self, keys: Sequence[str]) -> int:
+        def delete() -> int:
+            for key in keys:
+                self._bucket.objects.pop(key, None)
+            return len(keys)
+
+        return self._call("delete_objects", delete)
+
+    def upload_fileobj(self, content: BinaryIO, key: str, _content_type: str = "") -> str:
+        body = content.read()
+        self._call("upload_fileobj", lambda: self._bucket.objects.update({key: body}))
+        return self.url(key)
 
     def _call(self, name: str, take_effect: Callable[[], Result]) -> Result:
         def unanswered(call: str) -> StorageError:

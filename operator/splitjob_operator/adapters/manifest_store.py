@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from io import BytesIO
 from typing import Self
 
 from pydantic import ValidationError
@@ -9,8 +10,13 @@ from pydantic import ValidationError
 from splitjob.resource import Request
 from splitjob.result import Manifest, storage_prefix
 from splitjob_io.storage import S3Service, StorageError
-from splitjob_operator.core.lookups import ClaimTombstone, ManifestLookup, ManifestState
-from splitjob_operator.core.manifest import classify, key_of, tombstone
+from splitjob_operator.core.lookups import (
+    ClaimTombstone,
+    ErasureLookup,
+    ManifestLookup,
+    ManifestState,
+)
+from splitjob_operator.core.manifest import classify, erased_tombstone, key_of, tombstone
 from splitjob_operator.core.observed import SplitJob
 from splitjob_operator.core.ports import ManifestStoreError
 from splitjob_operator.core.settings import Settings
@@ -82,6 +88,28 @@ class ManifestStore:
         with _translated():
             if self._read(key, splitjob.uid, request).state is ManifestState.FOREIGN:
                 self._service.delete_file(key)
+
+    def erase(self, splitjob: SplitJob, request: Request) -> ErasureLookup:
+        """Erase all below a job's prefix, and leave a tombstone.
+
+        The tombstone comes first: a worker that was cut off finds it, and completes nothing. It
+        says how many objects there were, so that the number survives a crash in between.
+        """
+        prefix = storage_prefix(self._prefix, request.version_id, splitjob.name)
+        key = key_of(prefix)
+        try:
+            known = self._read(key, splitjob.uid, request)
+            ours = known.manifest if known.state is ManifestState.OUR_TOMBSTONE else None
+            before = ours.erased_objects if ours else None
+            keys = [found["key"] for found in self._service.list_objects(f"{prefix}/")]
+            objects = len(keys) if before is None else max(before, len(keys) - 1)
+            stone = erased_tombstone(splitjob, request, objects)
+            body = stone.model_dump_json(by_alias=True, exclude_none=True).encode()
+            self._service.upload_fileobj(BytesIO(body), key, "application/json")
+            self._service.delete_objects([one for one in keys if one != key])
+        except StorageError as error:
+            return ErasureLookup(None, str(error))
+        return ErasureLookup(objects)
 
     def _key(self, splitjob: SplitJob, request: Request) -> str:
         return key_of(storage_prefix(self._prefix, request.version_id, splitjob.name))

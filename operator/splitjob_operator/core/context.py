@@ -72,6 +72,12 @@ class ReconcileContext:
         return spec is not None and spec.canceled
 
     @property
+    def to_be_erased(self) -> bool:
+        """Whether what the bucket holds of the job is to be erased, and is not yet."""
+        spec, done = self.observed.splitjob.spec, self.status.erased
+        return spec is not None and spec.erase and (done is None or done.at is None)
+
+    @property
     def suspended(self) -> bool:
         """Whether no attempt may be started for now."""
         spec = self.observed.splitjob.spec

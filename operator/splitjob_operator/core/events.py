@@ -43,7 +43,17 @@ def events_between(before: SplitJobStatus, after: SplitJobStatus) -> list[EventS
         if attempt.finished_at and not after.finished_at
     )
     found.extend(_changed(before, after))
+    found.extend(_erased(before, after))
     return found
+
+
+def _erased(before: SplitJobStatus, after: SplitJobStatus) -> list[EventSpec]:
+    was, now = before.erased, after.erased
+    if now is None or was == now:
+        return []
+    if now.at:
+        return [EventSpec("Normal", "Erased", f"Erased {now.objects} objects from the bucket.")]
+    return [EventSpec("Warning", "EraseFailed", now.last_error)]
 
 
 def _changed(before: SplitJobStatus, after: SplitJobStatus) -> list[EventSpec]:

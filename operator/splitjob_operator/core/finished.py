@@ -5,16 +5,19 @@ from datetime import datetime, timedelta
 from splitjob import conditions, lifecycle
 from splitjob.conditions import ConditionType
 from splitjob.lifecycle import LifecycleState
-from splitjob.resource import EventName, SplitJobStatus
+from splitjob.resource import Erasure, EventName, SplitJobStatus
 from splitjob_operator.core import outbox
 from splitjob_operator.core.context import ReconcileContext
 from splitjob_operator.core.ended_jobs import delete_ended_jobs
+from splitjob_operator.core.lookups import EraseData
 from splitjob_operator.core.notify import deliver_when_due, set_outbox
 from splitjob_operator.core.plan import DeleteSplitJob, Plan
 
 __all__ = ["expires_at", "reconcile_finished"]
 
 SHARED_SECRET_SECONDS = 60
+ERASE_RETRY_SECONDS = 60
+NOT_OURS = "The stems went to the URLs of the request's uploads: erase them there."
 
 _EVENTS: dict[LifecycleState, EventName] = {
     LifecycleState.COMPLETED: "completed",
@@ -39,6 +42,9 @@ def expires_at(status: SplitJobStatus, ttl_seconds: int) -> datetime | None:
 
 def reconcile_finished(ctx: ReconcileContext) -> Plan:
     """Return what a finished SplitJob still needs."""
+    if ctx.to_be_erased and ctx.needs_bucket and ctx.observed.lookups.erasure is None:
+        return ctx.look_up(EraseData())
+    _record_erasure(ctx)
     delete_ended_jobs(ctx)
     _restore_outbox(ctx)
     _record_delivery(ctx)
@@ -75,7 +81,24 @@ def _redeliver(ctx: ReconcileContext) -> None:
         set_outbox(ctx, outbox.redeliver_on_request(hook, spec.redeliveries, ctx.now))
 
 
+def _record_erasure(ctx: ReconcileContext) -> None:
+    """Note what came of erasing; what failed is tried again."""
+    if not ctx.to_be_erased:
+        return
+    if not ctx.needs_bucket:
+        ctx.status.erased = Erasure(last_error=NOT_OURS)
+        return
+    found = ctx.observed.lookups.erasure
+    if found is None or found.objects is None:
+        ctx.status.erased = Erasure(last_error=found.message[:512] if found else "")
+        ctx.requeue_after(ERASE_RETRY_SECONDS)
+    else:
+        ctx.status.erased = Erasure(at=ctx.now, objects=found.objects)
+
+
 def _expire(ctx: ReconcileContext) -> None:
+    if ctx.to_be_erased and ctx.needs_bucket:
+        return  # without the SplitJob nobody would know that its data are to go
     spec = ctx.observed.splitjob.spec
     own = spec.ttl_seconds_after_finished if spec else None
     expiry = expires_at(ctx.status, ctx.settings.ttl_seconds_after_finished if own is None else own)

@@ -14,6 +14,8 @@ from splitjob.result import Manifest
 __all__ = [
     "CheckRequest",
     "ClaimTombstone",
+    "EraseData",
+    "ErasureLookup",
     "Lookup",
     "LookupResults",
     "ManifestLookup",
@@ -63,7 +65,12 @@ class ReadPodEvent:
     pod_name: str
 
 
-Lookup = CheckRequest | ReadManifest | ClaimTombstone | ReadJobWarning | ReadPodEvent
+@dataclass(frozen=True, slots=True)
+class EraseData:
+    """Erase what the bucket holds of a job that has ended, and leave a tombstone there."""
+
+
+Lookup = CheckRequest | ReadManifest | ClaimTombstone | ReadJobWarning | ReadPodEvent | EraseData
 
 
 class ManifestState(StrEnum):
@@ -83,6 +90,19 @@ class ManifestLookup:
 
     state: ManifestState
     manifest: Manifest | None = None
+    message: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ErasureLookup:
+    """What came of erasing a job's data.
+
+    Attributes:
+        objects: how many objects were erased, now and at an earlier try; None: it failed.
+        message: why it failed.
+    """
+
+    objects: int | None
     message: str = ""
 
 
@@ -123,6 +143,7 @@ class LookupResults:
         problem: its result; None, once it was done: the request can be served.
         manifest: the result of ReadManifest.
         claim: the result of ClaimTombstone; OUR_TOMBSTONE where it was written.
+        erasure: the result of EraseData.
         job_warning: the result of ReadJobWarning; blank where there was no warning.
         pod_event: the result of ReadPodEvent.
     """
@@ -131,5 +152,6 @@ class LookupResults:
     problem: Problem | None = None
     manifest: ManifestLookup | None = None
     claim: ManifestLookup | None = None
+    erasure: ErasureLookup | None = None
     job_warning: str | None = None
     pod_event: PodEvent | None = None

@@ -1,12 +1,15 @@
 """Manifests and tombstones: their key in the bucket, and what they mean to a job. Pure."""
 
+from typing import Literal
+
+from splitjob.errors import ErrorCode
 from splitjob.intent import intent_of
 from splitjob.resource import Request
 from splitjob.result import Manifest
 from splitjob_operator.core.lookups import ClaimTombstone, ManifestLookup, ManifestState
 from splitjob_operator.core.observed import SplitJob
 
-__all__ = ["classify", "key_of", "tombstone"]
+__all__ = ["classify", "erased_tombstone", "key_of", "tombstone"]
 
 
 def key_of(prefix: str) -> str:
@@ -47,4 +50,29 @@ def tombstone(
         attempt=attempt,
         status=wanted.status,
         error_code=wanted.code,
+    )
+
+
+def erased_tombstone(splitjob: SplitJob, request: Request, objects: int) -> Manifest:
+    """Return what stands in the manifest's place once a job's data are erased.
+
+    Args:
+        splitjob: the job, which has ended; how it did stays on record.
+        request: what was asked.
+        objects: how many objects there were.
+    """
+    failure = splitjob.status.failure
+    code = ErrorCode(failure.code) if failure else None
+    without_stems: Literal["failed", "canceled"] = (
+        "canceled" if code is ErrorCode.CANCELED else "failed"
+    )
+    attempts = splitjob.status.attempts
+    return Manifest(
+        job_id=splitjob.name,
+        job_uid=splitjob.uid,
+        version_id=request.version_id,
+        attempt=attempts[-1].number if attempts else 0,
+        status=without_stems if failure else "erased",
+        error_code=code,
+        erased_objects=objects,
     )

@@ -34,6 +34,7 @@ __all__ = ["adopt_stored_outcome", "cancel", "end_attempt", "fail"]
 
 STORAGE_RETRY_SECONDS = 10
 CANCELED_MESSAGE = "The job was canceled."
+ERASED_MESSAGE = "The job was completed once, and its data were erased."
 Claimed = Literal["failed", "canceled"]
 
 
@@ -75,6 +76,8 @@ def adopt_stored_outcome(ctx: ReconcileContext, stored: ManifestLookup) -> Plan:
         raise ValueError("there is no outcome in the bucket")
     if manifest.result is not None:
         return _complete(ctx, manifest.result)
+    if manifest.status == "erased":
+        return _end_without_stems(ctx, "canceled", ErrorCode.CANCELED, ERASED_MESSAGE)
     code = ErrorCode(manifest.error_code or ErrorCode.INTERNAL_ERROR)
     status: Claimed = "canceled" if manifest.status == "canceled" else "failed"
     message = CANCELED_MESSAGE if status == "canceled" else f"The job failed: {reason_of(code)}."

@@ -9,7 +9,7 @@ from typing import Any, Protocol
 
 from splitjob.resource import Request
 from splitjob.webhook import DeliveryOutcome
-from splitjob_operator.core.lookups import ClaimTombstone, ManifestLookup
+from splitjob_operator.core.lookups import ClaimTombstone, ErasureLookup, ManifestLookup
 from splitjob_operator.core.observed import SplitJob
 
 __all__ = [
@@ -182,6 +182,9 @@ class ManifestStorePort(Protocol):
         Raises:
             ManifestStoreError: it could not be deleted.
         """
+
+    def erase(self, splitjob: SplitJob, request: Request) -> ErasureLookup:
+        """Erase all below a job's prefix, and leave a tombstone; may be done twice."""
 
 
 class WebhookSenderPort(Protocol):

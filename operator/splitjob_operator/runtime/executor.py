@@ -20,6 +20,8 @@ from splitjob_operator.core.events import event_manifest, events_between
 from splitjob_operator.core.lookups import (
     CheckRequest,
     ClaimTombstone,
+    EraseData,
+    ErasureLookup,
     Lookup,
     LookupResults,
     ManifestLookup,
@@ -113,6 +115,8 @@ class Executor:
                 return replace(so_far, manifest=self._manifest(splitjob))
             case ClaimTombstone():
                 return replace(so_far, claim=self._claim(splitjob, lookup))
+            case EraseData():
+                return replace(so_far, erasure=self._erase(splitjob))
             case ReadJobWarning():
                 return replace(so_far, job_warning=self._warning(lookup.job_name))
             case ReadPodEvent():
@@ -241,6 +245,14 @@ class Executor:
         if self._manifests is None or splitjob.spec is None:
             return NO_BUCKET
         return self._manifests.claim(splitjob, splitjob.spec.request, wanted)
+
+    def _erase(self, splitjob: SplitJob) -> ErasureLookup:
+        if self._manifests is None or splitjob.spec is None:
+            return ErasureLookup(None, NO_BUCKET.message)
+        found = self._manifests.erase(splitjob, splitjob.spec.request)
+        if found.objects is None:
+            log.warning("Its data could not be erased: %s", found.message)
+        return found
 
     def _warning(self, job_name: str) -> str:
         events = self._kubernetes.events("Job", job_name)

@@ -244,6 +244,29 @@ def test_a_deleted_splitjob_takes_everything_with_it(here: Site) -> None:
     assert here.receiver.of(name) == []
 
 
+def test_the_data_of_a_completed_job_are_erased_once(here: Site) -> None:
+    """Stems and manifest, nothing of others; the job and its result stay on record."""
+    name = here.ask("complete")
+    here.ended(name)
+    bucket = here.cluster.s3.service()
+    stems = [f"v-{name}/{name}/{stem}.wav" for stem in ("drums", "vocals")]
+    others = [f"v-{name}/{name}-2/drums.wav"]
+    for key in (*stems, *others):
+        bucket.client.put_object(Bucket=bucket.bucket, Key=key, Body=b"sound")
+    here.change(name, erase=True)
+    erased = eventually(lambda: here.status(name)["erased"]["at"] and here.status(name)["erased"])
+    assert erased["objects"] == 3
+    left = [found["key"] for found in bucket.list_objects(f"v-{name}/")]
+    assert left == sorted([*others, f"v-{name}/{name}/manifest.json"])
+    manifest = here.manifest(name)
+    assert manifest
+    assert manifest["status"] == "erased"
+    assert here.status(name)["result"]["stems"]
+    assert here.told(name).body["status"] == "completed"
+    told = here.kubectl("get", "events", f"--field-selector=involvedObject.name={name}")
+    assert "Erased" in told
+
+
 def test_a_secret_that_a_retry_shares_outlives_the_first_job(here: Site) -> None:
     here.secret("urls-shared", source=f"{here.receiver.base}song.wav?X-Amz-Signature=secret")
     source = {"url": f"{here.receiver.base}song.wav", "secretKey": "source"}

@@ -7,6 +7,7 @@ from tests.support.operator_samples import (
     after,
     completed_pod,
     job,
+    running_pod,
     seen,
     splitjob,
     written,
@@ -15,10 +16,13 @@ from tests.support.reconcile_situations import (
     failed,
     plan_of,
     reason,
+    running,
 )
 
 from splitjob.conditions import ConditionType
-from splitjob_operator.core.finished import SHARED_SECRET_SECONDS
+from splitjob.resource import Erasure
+from splitjob_operator.core.finished import ERASE_RETRY_SECONDS, SHARED_SECRET_SECONDS
+from splitjob_operator.core.lookups import EraseData, ErasureLookup, LookupResults
 from splitjob_operator.core.notify import DELIVERY_RETRY_SECONDS
 from splitjob_operator.core.observed import SplitJob
 from splitjob_operator.core.plan import (
@@ -91,6 +95,61 @@ def test_redelivery_by_hand_begins_a_new_schedule_with_the_same_id() -> None:
     again = plan_of(seen(written(asked, plan)), 100)
     assert again.status
     assert again.status.webhook == plan.status.webhook
+
+
+def to_erase(view: SplitJob, **request: object) -> SplitJob:
+    return replace(view, spec=splitjob(spec={"erase": True}, **request).spec)
+
+
+def erased(objects: int | None, message: str = "") -> LookupResults:
+    return LookupResults(erasure=ErasureLookup(objects, message))
+
+
+def test_data_are_erased_once_and_the_status_says_when_and_what() -> None:
+    view = to_erase(failed())
+    assert plan_of(seen(view), 60).lookup == EraseData()
+    plan = plan_of(seen(view, lookups=erased(5)), 60)
+    assert plan.status
+    assert plan.status.erased == Erasure(at=after(60), objects=5)
+    assert Deliver() in plan.after, "its event goes out all the same"
+    again = plan_of(seen(written(view, plan)), 61)
+    assert again.lookup is None
+    assert again.status
+    assert again.status.erased == plan.status.erased
+
+
+def test_data_that_could_not_be_erased_are_tried_again_and_the_job_is_kept() -> None:
+    view = to_erase(failed())
+    assert view.status.webhook
+    view.status.webhook.state, view.status.webhook.next_attempt_at = "GivenUp", None
+    view.status.webhook.given_up_at, view.status.counted = after(9), True
+    plan = plan_of(seen(view, lookups=erased(None, "cannot list s3://stems/x")), 10**8)
+    assert plan.status
+    assert plan.status.erased == Erasure(last_error="cannot list s3://stems/x")
+    assert plan.requeue_at == after(10**8 + ERASE_RETRY_SECONDS)
+    assert DeleteSplitJob() not in plan.after
+    done = plan_of(seen(written(view, plan), lookups=erased(5)), 10**8)
+    assert done.status
+    assert done.status.erased
+    assert done.status.erased.last_error == ""
+    assert DeleteSplitJob() in done.after
+
+
+def test_data_of_a_job_that_has_not_ended_are_not_erased() -> None:
+    view = replace(running(), spec=splitjob(spec={"erase": True}).spec)
+    plan = plan_of(seen(view, jobs=(job(),), pods=(running_pod(),)), 60)
+    assert plan.lookup is None
+    assert plan.status
+    assert plan.status.erased is None
+
+
+def test_stems_that_went_elsewhere_are_not_ours_to_erase() -> None:
+    uploads = {"manifest": {"url": "https://put.example.com/m"}}
+    plan = plan_of(seen(to_erase(failed(), uploads=uploads)), 60)
+    assert plan.lookup is None
+    assert plan.status
+    assert plan.status.erased
+    assert "uploads" in plan.status.erased.last_error
 
 
 def without_outbox(view: SplitJob, **changed: object) -> SplitJob:

@@ -54,7 +54,7 @@ ANSWERS = [
     DeliveryOutcome(delivered=False, status=503, retry_after_seconds=90, error="later"),
     DeliveryOutcome(delivered=False, status=410, gone=True, error="no more"),
 ]
-READS = ["splitjob", "jobs", "pods", "job", "secret", "events", "get_json"]
+READS = ["splitjob", "jobs", "pods", "job", "secret", "events", "get_json", "list_objects"]
 WRITES = [
     "write_status",
     "create_job",
@@ -66,12 +66,18 @@ WRITES = [
     "delete_splitjob",
     "put_if_absent",
     "delete_file",
+    "upload_fileobj",
+    "delete_objects",
     "send",
 ]
 CALLS = st.tuples(st.sampled_from([*WRITES, *READS]), st.sampled_from([0, 0, 0, 1]))
 # Not every storage knows a deletion with a precondition: a process that stands still between its
-# look at a foreign manifest and the deletion would delete whatever stands there by then.
-UNGUARDED = {(("delete_file", number), Fault.STOPPED) for number in (0, 1)}
+# look at what is there and the deletion would delete whatever stands there by then.
+UNGUARDED = {
+    ((call, number), Fault.STOPPED)
+    for call in ("delete_file", "upload_fileobj", "delete_objects")
+    for number in (0, 1)
+}
 FAULTS = st.dictionaries(CALLS, st.sampled_from(Fault), max_size=4).filter(
     lambda faults: UNGUARDED.isdisjoint(faults.items())
 )
@@ -252,6 +258,11 @@ class Life(RuleBasedStateMachine):
         splitjob = self.world.splitjob
         assert splitjob
         self.world.change_spec(redeliveries=splitjob["spec"].get("redeliveries", 0) + 1)
+
+    @precondition(lambda self: self.meddled and self.world.status.get("finishedAt"))
+    @rule()
+    def ask_to_erase(self) -> None:
+        self.world.change_spec(erase=True)
 
     @precondition(lambda self: self.world.status.get("finishedAt"))
     @rule()
