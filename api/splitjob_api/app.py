@@ -21,9 +21,21 @@ from splitjob_api.openapi import describe
 from splitjob_api.problems import install_handlers
 from splitjob_api.queue_stats import QueueStats
 from splitjob_api.readiness import Readiness
-from splitjob_api.routes import actions, events, health, jobs, models, queue, resource, split
+from splitjob_api.routes import (
+    actions,
+    data,
+    events,
+    health,
+    jobs,
+    models,
+    queue,
+    resource,
+    split,
+    stems,
+)
 from splitjob_api.routes.web import web_files, web_router
 from splitjob_api.settings import Settings
+from splitjob_api.storage_links import StorageLinks
 from splitjob_api.streams import Streams
 from splitjob_api.watcher import Watcher
 
@@ -61,7 +73,18 @@ def create_app(settings: Settings) -> FastAPI:
         root_path=settings.root_path,
         kubernetes_tokens=settings.kubernetes_tokens,
     )
-    for module in (split, jobs, actions, events, resource, models, queue, health):
+    for module in (
+        split,
+        jobs,
+        actions,
+        stems,
+        data,
+        events,
+        resource,
+        models,
+        queue,
+        health,
+    ):
         app.include_router(module.router)
     app.include_router(web_router(web))
     install_handlers(app)
@@ -109,6 +132,7 @@ def _services(settings: Settings) -> Services:
         streams=streams,
         readiness=Readiness(cluster.probe, cluster.unmet, stats, metrics.unready),
         metrics=metrics,
+        storage_links=StorageLinks.from_settings(settings),
     )
 
 

@@ -15,6 +15,7 @@ from splitjob_api.queue_stats import QueueStats
 from splitjob_api.readiness import Readiness
 from splitjob_api.request_body import parse_object, validate
 from splitjob_api.settings import Settings
+from splitjob_api.storage_links import StorageLinks
 from splitjob_api.streams import Streams
 
 CURRENT_PAUSE_SECONDS = 0.05
@@ -34,6 +35,7 @@ class Services:
         streams: who follows their changes.
         readiness: whether requests can be served.
         metrics: what Prometheus is told.
+        storage_links: signs URLs of the bucket; None where the API has no access to it.
     """
 
     settings: Settings
@@ -44,6 +46,7 @@ class Services:
     streams: Streams
     readiness: Readiness
     metrics: Metrics
+    storage_links: StorageLinks | None = None
 
     def link(self, path: str) -> str:
         """Return a path of this API as callers must ask for it, before a gateway strips its prefix.

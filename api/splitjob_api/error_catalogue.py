@@ -27,15 +27,19 @@ ERRORS: dict[str, ErrorKind] = {
     "token_invalid": ErrorKind(401, "the API server does not accept this Kubernetes token"),
     "forbidden": ErrorKind(403, "RBAC gives the token's user no such right; `detail` names it"),
     "job_not_found": ErrorKind(404, "no such job, or its time is over"),
+    "stem_not_found": ErrorKind(404, "the job has no such stem; `detail` names those it has"),
     "body_timeout": ErrorKind(408, "the body did not arrive in time"),
     "idempotency_conflict": ErrorKind(
         409, "the key belongs to another body; `jobId` names its job"
     ),
+    "not_completed": ErrorKind(409, "the job is not completed, so it has no stems"),
+    "stems_elsewhere": ErrorKind(409, "the stems went to the URLs of the request's `uploads`"),
     "not_finished": ErrorKind(409, "the job has not ended"),
     "already_completed": ErrorKind(409, "the job is completed, so there is nothing to retry"),
     "nothing_to_send": ErrorKind(409, "the request's `events` leave out the event it ended in"),
     "redeliveries_exhausted": ErrorKind(409, "it was asked for 1000 times already"),
     "not_retryable": ErrorKind(409, "the request cannot be read: send a new one to POST /split"),
+    "erased": ErrorKind(410, "the stems were erased; their job stays on record"),
     "body_too_large": ErrorKind(413, "a body may have 64 KiB"),
     "request_invalid": ErrorKind(422, "`errors` names each field that is wrong"),
     "webhook_not_allowed": ErrorKind(422, "the webhook is not on the installation's allowlist"),
@@ -46,6 +50,8 @@ ERRORS: dict[str, ErrorKind] = {
     "too_many_streams": ErrorKind(
         503, "as many streams are open on this replica as there may be: try again later"
     ),
+    "storage_not_configured": ErrorKind(503, "this installation gives no downloads"),
+    "storage_unavailable": ErrorKind(503, "there are no credentials to sign a download with"),
     "not_ready": ErrorKind(503, "the installation cannot serve this now; `detail` says why"),
 }
 

@@ -86,6 +86,13 @@ class WebhookResponse(ResponsePart):
     last_error: str | None = None
 
 
+class ErasedResponse(ResponsePart):
+    """What of the job was erased."""
+
+    at: datetime = Field(description="When it was gone.")
+    objects: int = Field(description="How many objects: stems, and their manifest.")
+
+
 class JobResponse(ResponsePart):
     """A job: where it stands, and what came of it."""
 
@@ -102,6 +109,12 @@ class JobResponse(ResponsePart):
     attempts: int = Field(description="Workers tried so far.")
     cancel_requested: bool = Field(
         description="Whether it is to be canceled; the state says so once it is."
+    )
+    erase_requested: bool = Field(
+        description="Whether its data are to be erased; `erased` says once they are."
+    )
+    erased: ErasedResponse | None = Field(
+        default=None, description="Of a job whose data were erased."
     )
     progress: ProgressResponse | None = Field(default=None, description="While a worker runs.")
     queue: QueueResponse | None = Field(default=None, description="While it waits.")
@@ -142,6 +155,8 @@ def job_response(splitjob: Mapping[str, Any], observed_at: datetime | None = Non
         finished_at=status.finished_at,
         attempts=len(status.attempts),
         cancel_requested=bool(spec.get("canceled")),
+        erase_requested=bool(spec.get("erase")),
+        erased=_erased(status),
         progress=_progress(status) if state is LifecycleState.RUNNING else None,
         queue=_queue(status) if not state.finished else None,
         result=result_fields(status.result) if status.result else None,
@@ -203,6 +218,12 @@ def _failure(status: SplitJobStatus) -> FailureResponse | None:
     if status.failure is None:
         return None
     return FailureResponse(code=status.failure.code, message=status.failure.message)
+
+
+def _erased(status: SplitJobStatus) -> ErasedResponse | None:
+    if status.erased is None or status.erased.at is None:
+        return None
+    return ErasedResponse(at=status.erased.at, objects=status.erased.objects)
 
 
 def _webhook(webhook: WebhookStatus) -> WebhookResponse:

@@ -5,6 +5,7 @@ from pydantic_settings import SettingsConfigDict
 
 from splitjob.configuration import read_settings
 from splitjob.service_settings import SERVICE_CHECKS, ServiceSettings
+from splitjob.storage_settings import StorageSettings
 
 
 class Settings(ServiceSettings):
@@ -74,6 +75,14 @@ class Settings(ServiceSettings):
         default=20, ge=0, description="Time for requests under way when told to stop."
     )
 
+    # The bucket, for presigned URLs: as splitjob.storage_settings reads it, with its keys.
+    s3_endpoint: str = ""
+    s3_region: str = "us-east-1"
+    s3_bucket: str = Field(default="", description="Blank: this API signs no URLs.")
+    download_url_seconds: int = Field(
+        default=900, ge=60, le=43200, description="How long a presigned URL of a stem lasts."
+    )
+
     @classmethod
     def from_environment(cls) -> "Settings":
         """Return the settings of this process.
@@ -81,4 +90,4 @@ class Settings(ServiceSettings):
         Raises:
             splitjob.configuration.ConfigurationError: some cannot be used, or there is no token.
         """
-        return read_settings(cls, SERVICE_CHECKS)
+        return read_settings(cls, SERVICE_CHECKS, [StorageSettings])

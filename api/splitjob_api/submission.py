@@ -200,7 +200,7 @@ class Submission:
 
 
 def _serves(splitjob: SplitJobObject) -> bool:
-    """Return whether a SplitJob still stands for its intent: unfinished or completed."""
-    if "deletionTimestamp" in splitjob["metadata"]:
+    """Return whether a SplitJob still stands for its intent: unfinished, or completed and kept."""
+    if "deletionTimestamp" in splitjob["metadata"] or splitjob["spec"].get("erase"):
         return False
     return not lifecycle_of(splitjob).unsuccessful

@@ -25,6 +25,7 @@ CHART_VALUES = {
     "BODY_TIMEOUT_SECONDS": "api.bodyTimeoutSeconds",
     "CONSOLE_ENABLED": "api.console.enabled",
     "CUDA_VISIBLE_DEVICES": "worker.cudaVisibleDevices",
+    "DOWNLOAD_URL_SECONDS": "api.storage.urlSeconds",
     "ENVIRONMENT": "environment",
     "HOST": "listenOnPodIP",
     "KEEP_FINISHED_JOBS_SECONDS": "queue.keepFinishedJobsSeconds",
@@ -109,8 +110,8 @@ EXAMPLES = {
 }
 SECRET_KEYS = {
     "DEMUCSSVC_TOKEN": "secrets.token",
-    "S3_ACCESS_KEY_ID": "secrets.s3AccessKeyId",
-    "S3_SECRET_ACCESS_KEY": "secrets.s3SecretAccessKey",
+    "S3_ACCESS_KEY_ID": "secrets.s3AccessKeyId or secrets.apiS3AccessKeyId",
+    "S3_SECRET_ACCESS_KEY": "secrets.s3SecretAccessKey or secrets.apiS3SecretAccessKey",
 }
 SECRET_NAME = "SECRET_NAME"  # noqa: S105 - names the variable that names the Secret
 KEY_NAMES = "SECRET_KEYS"  # what that Secret calls its keys, as JSON by variable

@@ -34,6 +34,9 @@ COMPONENTS = (*DEPLOYMENTS, "worker")
 FULL = f"{RELEASE}-track-tree-audio"
 DIGEST = f"sha256:{'a' * 64}"
 ROLE = "storage.webIdentity.roleArn=arn:aws:iam::123456789012:role/stems"
+DOWNLOADS = "api.storage.enabled=true"
+SECRET_KEY = "secrets.apiS3SecretAccessKey=reader-key"
+READER = "api.storage.roleArn=arn:aws:iam::123456789012:role/reader"
 
 
 def pod(manifests: list[Manifest], component: str) -> dict[str, Any]:
@@ -249,6 +252,46 @@ class TestIdentities:
             assert added == ([] if component == "api" else [agent])
             assert len(after) == len(before) + len(added)
 
+    def test_the_api_signs_downloads_with_keys_of_its_own(self, render: Render) -> None:
+        without, given = render(), render(DOWNLOADS, "secrets.apiS3AccessKeyId=reader", SECRET_KEY)
+        assert environment(without, "api")["S3_BUCKET"] == ""
+        assert not {"S3_ACCESS_KEY_ID", "S3_SECRET_ACCESS_KEY"} & env_of(pod(without, "api")).keys()
+        assert environment(given, "api")["S3_BUCKET"] == "stems"
+        keys = {
+            component: env_of(pod(given, component))["S3_ACCESS_KEY_ID"]["secretKeyRef"]["key"]
+            for component in DEPLOYMENTS
+        }
+        assert keys == {"api": "API_S3_ACCESS_KEY_ID", "operator": "S3_ACCESS_KEY_ID"}
+        assert keys["api"] in one(given, "Secret")["data"]
+        renamed = render(
+            DOWNLOADS,
+            "secrets.existingSecret=vault",
+            "secrets.keys.apiS3AccessKeyId=reader-id",
+            needed=("storage.bucket=stems",),
+        )
+        source = env_of(pod(renamed, "api"))["S3_ACCESS_KEY_ID"]["secretKeyRef"]
+        assert (source["name"], source["key"], source["optional"]) == ("vault", "reader-id", True)
+
+    def test_the_api_signs_for_the_address_that_callers_reach(self, render: Render) -> None:
+        inside = "storage.endpoint=https://minio.storage.svc:9000"
+        outside = "api.storage.publicEndpoint=https://stems.example.com"
+        rendered = render(inside, DOWNLOADS, outside)
+        assert environment(rendered, "api")["S3_ENDPOINT"] == "https://stems.example.com"
+        assert environment(rendered, "operator")["S3_ENDPOINT"].startswith("https://minio")
+        same = render(inside, DOWNLOADS)
+        assert environment(same, "api")["S3_ENDPOINT"].startswith("https://minio")
+
+    def test_the_api_may_have_a_role_of_its_own(self, render: Render) -> None:
+        rendered = render(ROLE, DOWNLOADS, READER)
+        found = env_of(pod(rendered, "api"))
+        assert found["AWS_ROLE_ARN"] == "arn:aws:iam::123456789012:role/reader"
+        mounts = container(rendered, "api")["volumeMounts"]
+        assert "aws-token" in {mount["name"] for mount in mounts}
+        assert env_of(pod(rendered, "operator"))["AWS_ROLE_ARN"].endswith("role/stems")
+        agent = render("storage.podIdentity=true", DOWNLOADS)
+        egress = one(agent, "NetworkPolicy", "-api")["spec"]["egress"]
+        assert "169.254.170.23/32" in json.dumps(egress)
+
     def test_the_keys_of_a_secret_may_have_other_names(
         self, render: Render, monkeypatch: pytest.MonkeyPatch
     ) -> None:
@@ -435,6 +478,12 @@ def test_the_chart_refuses_what_the_operator_would_refuse(
 
 TOKEN = "worker.extraVolumes[0].projected.sources[0].serviceAccountToken"
 REFUSED = {
+    READER: "api.storage.enabled is not",
+    "api.storage.publicEndpoint=https://a.example.com": "api.storage.enabled is not",
+    f"{DOWNLOADS},secrets.apiS3AccessKeyId=reader": "set both, or neither",
+    f"{DOWNLOADS},{READER},storage.podIdentity=true": "keep one of them",
+    f"{DOWNLOADS},{READER},storage.region=auto": "is none of its regions",
+    "api.storage.urlSeconds=59": "at '/api/storage/urlSeconds'",
     "api.image.tag=1@sha256:aa": "at '/api/image/tag'",
     f"worker.image.repository=r.example/w@{DIGEST}": "at '/worker/image/repository'",
     "worker.image.digest=sha256:aa": "at '/worker/image/digest'",

@@ -9,7 +9,18 @@ from fastapi.routing import APIRoute
 from splitjob.request import SplitRequest
 from splitjob.resource import Audio, Location, Request, Result, Stem, Webhook
 from splitjob.webhook import final_event
-from splitjob_api.routes import actions, events, health, jobs, models, queue, resource, split
+from splitjob_api.routes import (
+    actions,
+    data,
+    events,
+    health,
+    jobs,
+    models,
+    queue,
+    resource,
+    split,
+    stems,
+)
 from splitjob_io.storage import S3Service
 
 ROOT = Path(__file__).parents[2]
@@ -48,7 +59,7 @@ def test_every_call_is_described_and_no_other() -> None:
         for row in table(section("3. The other calls"))
         for code in CODE.findall(row[0])
     }
-    modules = (actions, events, health, jobs, models, queue, resource, split)
+    modules = (actions, data, events, health, jobs, models, queue, resource, split, stems)
     served = {
         route.path.replace("{job_id}", "{id}")
         for module in modules

@@ -27,7 +27,13 @@ LEFT_OUT = {
     for key in ("runAsUser", "runAsGroup", "fsGroup")
 } | {"worker.podSecurityContext.fsGroupChangePolicy", "tests.resources.limits.cpu"}
 # What the schema lets through, for _checks.tpl and validate.yaml to refuse or because it is meant.
-SECRETS = {"secrets.token", "secrets.s3AccessKeyId", "secrets.s3SecretAccessKey"}
+SECRETS = {
+    "secrets.token",
+    "secrets.s3AccessKeyId",
+    "secrets.s3SecretAccessKey",
+    "secrets.apiS3AccessKeyId",
+    "secrets.apiS3SecretAccessKey",
+}
 LET_THROUGH: dict[str, set[str]] = {
     "null": LEFT_OUT,
     "blank": {

@@ -18,12 +18,25 @@ from splitjob_api.metrics import Metrics
 from splitjob_api.problems import install_handlers
 from splitjob_api.queue_stats import QueueStats
 from splitjob_api.readiness import Readiness
-from splitjob_api.routes import actions, jobs, split
+from splitjob_api.routes import actions, data, jobs, split, stems
 from splitjob_api.settings import Settings
+from splitjob_api.storage_links import StorageLinks
 from splitjob_api.streams import Streams
 from splitjob_kube.preconditions import Unready
 
 Json = dict[str, Any]
+STEM: Json = {
+    "type": "vocals",
+    "url": "s3://stems/song-1/a-job/vocals.flac",
+    "size": 10,
+    "frames": 44100,
+    "sampleRate": 44100,
+    "checksum": "sha256:" + "0" * 64,
+    "format": "flac",
+    "peak": "0.5",
+    "gain": "1",
+}
+RESULT: Json = {"stems": [STEM], "model": "htdemucs"}
 CREATED = "2026-01-01T00:00:00Z"
 SOURCE = "https://audio.example.com/song.wav"
 DELIVERED = {"eventId": "evt-1", "event": "failed", "state": "Delivered"}
@@ -130,7 +143,9 @@ class FakeCluster:
         return deepcopy(self.splitjobs[name])
 
 
-def served(cluster: FakeCluster, **settings: Any) -> TestClient:
+def served(
+    cluster: FakeCluster, storage_links: StorageLinks | None = None, **settings: Any
+) -> TestClient:
     """Return a client of the routes; who may come in is the middleware's, and not asked here."""
     chosen = Settings(
         **{
@@ -154,8 +169,9 @@ def served(cluster: FakeCluster, **settings: Any) -> TestClient:
         streams=streams,
         readiness=Readiness(lambda: None, lambda: cluster.unmet, stats, metrics.unready),
         metrics=metrics,
+        storage_links=storage_links,
     )
-    for module in (split, jobs, actions):
+    for module in (split, jobs, actions, stems, data):
         app.include_router(module.router)
     install_handlers(app)
     return TestClient(app, raise_server_exceptions=False)

@@ -51,7 +51,7 @@ RetryRequestDep = Annotated[RetryRequest | None, Depends(retry_request)]
     status_code=202,
     responses={
         200: {"model": JobResponse, "description": "It has ended already, and stays as it is."},
-        **documented("job_not_found", "cluster_unavailable"),
+        **documented("job_not_found", "cluster_unavailable", "not_ready"),
     },
 )
 def cancel(job_id: str, services: ServicesDep, response: Response) -> JobResponse:
@@ -78,6 +78,7 @@ def cancel(job_id: str, services: ServicesDep, response: Response) -> JobRespons
         "nothing_to_send",
         "redeliveries_exhausted",
         "cluster_unavailable",
+        "not_ready",
     ),
 )
 def redeliver(job_id: str, services: ServicesDep) -> JobResponse:

@@ -40,12 +40,12 @@
 {{- /* Never through the schema: helm would print what does not match. */}}
 {{- define "track-tree-audio.checkSecrets" -}}
 {{- $secrets := .Values.secrets }}
-{{- range $key := list "token" "s3AccessKeyId" "s3SecretAccessKey" }}
+{{- range $key := list "token" "s3AccessKeyId" "s3SecretAccessKey" "apiS3AccessKeyId" "apiS3SecretAccessKey" }}
 {{- if regexMatch "^\\s|\\s$" (get $secrets $key) }}
 {{- fail (printf "\n\nsecrets.%s begins or ends with a blank or a newline, which others who have the same key do not. Remove it (printf %%s, or --set-string instead of --set-file).\n" $key) }}
 {{- end }}
 {{- end }}
-{{- range $key := list "s3AccessKeyId" "s3SecretAccessKey" }}
+{{- range $key := list "s3AccessKeyId" "s3SecretAccessKey" "apiS3AccessKeyId" "apiS3SecretAccessKey" }}
 {{- if regexMatch "[^!-~]" (get $secrets $key) }}
 {{- fail (printf "\n\nsecrets.%s holds a blank, a newline or a letter that no key has: copy it anew.\n" $key) }}
 {{- end }}

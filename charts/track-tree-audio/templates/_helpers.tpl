@@ -73,6 +73,26 @@ app.kubernetes.io/component: {{ .component }}
 {{- end }}
 {{- end }}
 
+{{- /* The same of those that the API has. */}}
+{{- define "track-tree-audio.apiSecretKeys" -}}
+{{- $own := .Values.secrets.existingSecret }}
+DEMUCSSVC_TOKEN: {{ ternary .Values.secrets.keys.token "DEMUCSSVC_TOKEN" (ne $own "") }}
+{{- if .Values.api.storage.enabled }}
+S3_ACCESS_KEY_ID: {{ ternary .Values.secrets.keys.apiS3AccessKeyId "API_S3_ACCESS_KEY_ID" (ne $own "") }}
+S3_SECRET_ACCESS_KEY: {{ ternary .Values.secrets.keys.apiS3SecretAccessKey "API_S3_SECRET_ACCESS_KEY" (ne $own "") }}
+{{- end }}
+{{- end }}
+
+{{- /* The role of AWS that a component takes by a token of its service account; call with root and
+       component. */}}
+{{- define "track-tree-audio.roleArn" -}}
+{{- if eq .component "operator" }}
+{{- .root.Values.storage.webIdentity.roleArn }}
+{{- else if .root.Values.api.storage.enabled }}
+{{- .root.Values.api.storage.roleArn }}
+{{- end }}
+{{- end }}
+
 {{- /* Where a pod runs; call with root and component. Constraints that say nothing of the pods they
        count mean those of their component. */}}
 {{- define "track-tree-audio.placement" -}}
@@ -276,8 +296,8 @@ volumes:
     name: {{ include "track-tree-audio.fullname" .root }}-models
 {{- end }}
 {{- include "track-tree-audio.surroundingsVolumes" .root }}
+{{- if include "track-tree-audio.roleArn" . }}
 {{- with .root.Values.storage.webIdentity }}
-{{- if and .roleArn (eq $.component "operator") }}
 - name: aws-token
   projected:
     sources:
@@ -298,7 +318,7 @@ volumes:
   readOnly: true
 {{- end }}
 {{- include "track-tree-audio.surroundingsMounts" .root }}
-{{- if and .root.Values.storage.webIdentity.roleArn (eq .component "operator") }}
+{{- if include "track-tree-audio.roleArn" . }}
 - name: aws-token
   mountPath: /var/run/secrets/track-tree-audio/aws
   readOnly: true
@@ -354,8 +374,8 @@ volumeMounts:
   {{- end }}
 {{- end }}
 
-{{- /* The variables that are no plain settings; only the operator talks to the storage. A fieldRef says
-       its apiVersion, which the API server would add, so that it looks changed to nobody. */}}
+{{- /* The variables that are no plain settings. A fieldRef says its apiVersion, which the API server
+       would add, so that it looks changed to nobody. */}}
 {{- define "track-tree-audio.ownEnv" -}}
 - name: NAMESPACE
   valueFrom:
@@ -373,9 +393,8 @@ volumeMounts:
   {{- end }}
 - name: TMPDIR
   value: /tmp
-{{- $operator := eq .component "operator" }}
-{{- $keys := include "track-tree-audio.secretKeys" .root | fromYaml }}
-{{- range $variable, $key := ternary $keys (pick $keys "DEMUCSSVC_TOKEN") $operator }}
+{{- $keys := ternary "secretKeys" "apiSecretKeys" (eq .component "operator") }}
+{{- range $variable, $key := include (printf "track-tree-audio.%s" $keys) .root | fromYaml }}
 - name: {{ $variable }}
   valueFrom:
     secretKeyRef:
@@ -386,9 +405,9 @@ volumeMounts:
       {{- end }}
 {{- end }}
 {{- include "track-tree-audio.surroundingsEnv" .root }}
-{{- if and $operator .root.Values.storage.webIdentity.roleArn }}
+{{- with include "track-tree-audio.roleArn" . }}
 - name: AWS_ROLE_ARN
-  value: {{ .root.Values.storage.webIdentity.roleArn | quote }}
+  value: {{ . | quote }}
 - name: AWS_WEB_IDENTITY_TOKEN_FILE
   value: /var/run/secrets/track-tree-audio/aws/token
 {{- end }}

@@ -8,7 +8,6 @@
 {{- define "track-tree-audio.sharedSettings" -}}
 RELEASE: {{ .Release.Name | quote }}
 SECRET_NAME: {{ include "track-tree-audio.secretName" . | quote }}
-SECRET_KEYS: {{ include "track-tree-audio.secretKeys" . | fromYaml | toJson | quote }}
 ENVIRONMENT: {{ .Values.environment | quote }}
 LOG_LEVEL: {{ .Values.logLevel | quote }}
 API_WEBHOOK_URL_ALLOWLIST: {{ join "," .Values.webhooks.allowlist | quote }}
@@ -22,6 +21,7 @@ MODEL_REGISTRY: /etc/track-tree-audio/models.yaml
 
 {{- define "track-tree-audio.apiSettings" -}}
 {{ include "track-tree-audio.sharedSettings" . }}
+SECRET_KEYS: {{ include "track-tree-audio.apiSecretKeys" . | fromYaml | toJson | quote }}
 PORT: {{ .Values.api.port | quote }}
 MAX_QUEUED_JOBS: {{ int64 .Values.queue.maxQueuedJobs | quote }}
 QUEUE_STATUS_PUBLIC: {{ .Values.queue.statusPublic | quote }}
@@ -35,10 +35,17 @@ ROOT_PATH: {{ .Values.api.rootPath | quote }}
 BODY_TIMEOUT_SECONDS: {{ .Values.api.bodyTimeoutSeconds | quote }}
 CONSOLE_ENABLED: {{ .Values.api.console.enabled | quote }}
 MAX_STREAMS: {{ int64 .Values.api.streams.max | quote }}
+{{- with .Values.api.storage }}
+S3_ENDPOINT: {{ default $.Values.storage.endpoint .publicEndpoint | quote }}
+S3_REGION: {{ $.Values.storage.region | quote }}
+S3_BUCKET: {{ ternary $.Values.storage.bucket "" .enabled | quote }}
+DOWNLOAD_URL_SECONDS: {{ int64 .urlSeconds | quote }}
+{{- end }}
 {{- end }}
 
 {{- define "track-tree-audio.operatorSettings" -}}
 {{ include "track-tree-audio.sharedSettings" . }}
+SECRET_KEYS: {{ include "track-tree-audio.secretKeys" . | fromYaml | toJson | quote }}
 PORT: {{ .Values.operator.port | quote }}
 RESYNC_SECONDS: {{ .Values.operator.resyncSeconds | quote }}
 NODE_LOST_SECONDS: {{ int64 .Values.operator.nodeLostSeconds | quote }}

@@ -98,6 +98,8 @@ class Service:
                 "token": self.token,
                 "s3AccessKeyId": self.s3.access_key_id,
                 "s3SecretAccessKey": self.s3.secret_access_key,
+                "apiS3AccessKeyId": self.s3.access_key_id,
+                "apiS3SecretAccessKey": self.s3.secret_access_key,
             },
             "storage": {
                 "endpoint": self.s3.endpoint,

@@ -1,0 +1,104 @@
+"""Presigned URLs of the installation's bucket, for callers without keys to it.
+
+Signing needs no network but for credentials that come from a token service. They are this service's
+own, and need no right but to read.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime
+from typing import TYPE_CHECKING, NamedTuple, Self
+
+from splitjob.presigned import expiry
+from splitjob_api.settings import Settings
+
+if TYPE_CHECKING:
+    from splitjob_io.storage import S3Service
+
+__all__ = ["Link", "StorageLinks", "StorageLinksError"]
+
+
+class StorageLinksError(Exception):
+    """No URL can be signed now.
+
+    Attributes:
+        reason: a sentence; holds no key.
+    """
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+
+class Link(NamedTuple):
+    """A URL that is as good as a key to one object, for a while.
+
+    Attributes:
+        url: whole, with its signature: a bearer secret.
+        expires_at: when it ceases to work; sooner where the credentials behind it do.
+    """
+
+    url: str
+    expires_at: datetime
+
+
+class StorageLinks:
+    """Signs URLs of one bucket. Every method may block while credentials are fetched.
+
+    Args:
+        bucket: its name.
+        seconds: how long a URL lasts.
+    """
+
+    def __init__(self, bucket: str, seconds: int) -> None:
+        self.bucket = bucket
+        self._seconds = seconds
+        self._service: S3Service | None = None
+
+    @classmethod
+    def from_settings(cls, settings: Settings) -> Self | None:
+        """Return the links of an installation; None where the API has no access to the bucket."""
+        if not settings.s3_bucket:
+            return None
+        return cls(settings.s3_bucket, settings.download_url_seconds)
+
+    def download(self, key: str, file_name: str) -> Link:
+        """Return a URL to GET an object with.
+
+        Args:
+            key: the object.
+            file_name: what a browser shall call it.
+
+        Raises:
+            StorageLinksError: there are no credentials to sign with.
+        """
+        with _explained():
+            url = self._bucket_service().generate_presigned_get_url(
+                key, self._seconds, download_name=file_name
+            )
+        return _link(url)
+
+    def _bucket_service(self) -> "S3Service":
+        """Return the bucket, with boto3 behind it: 30 MB that no other call needs."""
+        if self._service is None:
+            from splitjob_io.storage import S3Service  # noqa: PLC0415
+
+            self._service = S3Service()
+        return self._service
+
+
+def _link(url: str) -> Link:
+    ends = expiry(url)
+    if ends is None:
+        raise StorageLinksError("a signed URL does not say when it ends")
+    return Link(url, ends)
+
+
+@contextmanager
+def _explained() -> Iterator[None]:
+    from splitjob_io.storage import StorageError  # noqa: PLC0415 - see StorageLinks
+
+    try:
+        yield
+    except StorageError as error:
+        raise StorageLinksError(str(error)) from None
