@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 import httpx
 import pytest
-from tests.support.api_harness import NAMESPACE, TOKEN, Api, body, finish
+from tests.support.api_harness import NAMESPACE, TOKEN, Api, body, finish, splitjobs
 from tests.support.browser import Tab, browser
 from tests.support.waiting import eventually
 
@@ -18,6 +18,13 @@ def tab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Tab]:
         tab.resize(1000, 800)
         yield tab
         assert tab.troubles == []
+
+
+def sign_in(tab: Tab, url: str) -> None:
+    tab.open(url)
+    eventually(lambda: tab.run("return Boolean(document.querySelector('[name=token]'))"))
+    tab.fill("[name=token]", TOKEN)
+    tab.press("Enter")
 
 
 def test_the_description_is_read_and_a_call_is_tried_in_the_browser(tab: Tab, api: Api) -> None:
@@ -69,10 +76,7 @@ def test_the_console_follows_the_jobs_of_the_real_api(
 ) -> None:
     fails = api.post(body("console-fails")).json()["jobId"]
     waits = api.post(body("console-waits")).json()["jobId"]
-    tab.open(f"{api.url}/console?model=htdemucs")
-    eventually(lambda: tab.run("return Boolean(document.querySelector('[name=token]'))"))
-    tab.fill("[name=token]", TOKEN)
-    tab.press("Enter")
+    sign_in(tab, f"{api.url}/console?model=htdemucs")
     tab.sees("live", "#liveness")
     for job in (fails, waits):
         tab.sees(job, "table")
@@ -89,3 +93,17 @@ def test_the_pages_are_there_for_a_head_too(api: Api) -> None:
     for path in ("/docs", "/console", "/assets/console.js"):
         answer = httpx.head(api.url + path)
         assert (answer.status_code, answer.content) == (200, b"")
+
+
+def test_a_job_that_is_canceled_in_the_console_is_canceled_in_the_cluster(
+    tab: Tab, api: Api, kube: LocalCluster
+) -> None:
+    job = api.post(body("console-cancels")).json()["jobId"]
+    sign_in(tab, f"{api.url}/console?versionId=console-cancels")
+    tab.click(f"[data-job={job}] input")
+    tab.click("[data-action=cancel]")
+    tab.sees("1 waiting: will never start", "dialog")
+    tab.click("dialog .primary")
+    tab.sees("Done for 1 job.", "dialog")
+    [found] = splitjobs(kube, "console-cancels")
+    assert found["spec"]["canceled"] is True
