@@ -257,28 +257,33 @@ def test_stems_that_went_elsewhere_are_said_to_be_the_callers(tab: Tab, api: Fak
     tab.sees("its stems went to the caller's own URLs", "main")
 
 
-@pytest.mark.parametrize("width", [360, 1200])
-def test_nothing_keeps_people_out(tab: Tab, api: FakeApi, width: int) -> None:
-    """axe finds nothing serious, and nothing has to be scrolled sideways."""
-    for state in ("completed", "running", "queued", "failed", "canceled"):
+def test_nothing_keeps_people_out(tab: Tab, api: FakeApi) -> None:
+    """axe finds nothing serious on any view."""
+    for state in ("completed", "running", "failed"):
         api.add(state)
-    tab.resize(width, 800)
-    for address, sign in (("console", "Sign in"), ("console?status=failed", "1 job")):
-        sign_in(tab, api, address, token=TOKEN if "status" in address else "wrong")
-        tab.sees(sign, "main")
-        assert tab.serious_barriers() == []
-    sign_in(tab, api)
-    tab.sees("5 jobs", "main")
+    sign_in(tab, api, token="wrong")
+    tab.sees("does not match", "main")
+    assert tab.serious_barriers() == []
+    sign_in(tab, api, "console?status=running&status=completed")
+    tab.sees("2 jobs", "main")
     tab.click("thead input")
     assert tab.serious_barriers() == []
     tab.click("[data-action=cancel]")
     assert tab.serious_barriers() == []
-    for job in ("split-000000", "split-000001", "split-000003"):
+    for job in ("split-000000", "split-000002"):
         sign_in(tab, api, f"console?job={job}")
-        tab.sees("Attempts", "main")
+        tab.sees("split-1-abcde", "main")
         assert tab.serious_barriers() == []
-        wide = tab.run("return document.documentElement.scrollWidth - innerWidth")
-        assert wide <= 0
+
+
+def test_nothing_has_to_be_scrolled_sideways_on_a_phone(tab: Tab, api: FakeApi) -> None:
+    tab.resize(360, 800)
+    for state in ("completed", "running", "queued"):
+        api.add(state, versionId="a-long-name-of-a-song-that-somebody-has-thought-of" * 2)
+    for address in ("console?status=completed", *(f"console?job={job}" for job in api.jobs)):
+        sign_in(tab, api, address)
+        tab.sees("a-long-name", "main")
+        assert tab.run("return document.documentElement.scrollWidth - innerWidth") <= 0
 
 
 def test_it_works_by_keyboard(tab: Tab, api: FakeApi) -> None:
