@@ -216,14 +216,15 @@ def is_last(job: CachedJob | Deletion) -> bool:
     return isinstance(job, Deletion) or job.state in FINAL
 
 
-def opening(version: int) -> bytes:
+def opening(version: int | None) -> bytes:
     """Return what a stream begins with: when to come back after its end, and from where on.
 
     Args:
-        version: the resourceVersion from which it goes on.
+        version: up to which its reader knows all; None: its first event says.
     """
     pause = random.uniform(*RETRY_SECONDS)  # noqa: S311
-    return b"retry: %d\nid: %d\n\n" % (pause * 1000, version)
+    known = b"" if version is None else b"id: %d\n" % version
+    return b"retry: %d\n%s\n" % (pause * 1000, known)
 
 
 async def job_events(subscription: Subscription, now: Reading | None) -> AsyncIterator[bytes]:
@@ -233,7 +234,7 @@ async def job_events(subscription: Subscription, now: Reading | None) -> AsyncIt
         subscription: to that job; its floor is the version of `now`.
         now: how it is; None: its reader knows.
     """
-    yield opening(subscription.floor) + (event_of(*now) if now else b"")
+    yield opening(None) + event_of(*now) if now else opening(subscription.floor)
     if now is None or not is_last(now.job):
         async for events in following(subscription):
             yield events

@@ -92,7 +92,9 @@ def parsed(sent: bytes) -> list[tuple[str, str, Any]]:
 @staged
 async def test_a_jobs_stream_begins_with_its_state_and_ends_with_the_job(stage: Stage) -> None:
     stream = stage.listen_to("a")
-    ((ident, event, now),) = parsed(await anext(stream))
+    begin = await anext(stream)
+    assert begin.index(b"id: ") > begin.index(b"\n\n"), "no id is known before its event is"
+    ((ident, event, now),) = parsed(begin)
     assert (ident, event, now["jobId"], now["state"]) == ("3", "job", "a", "queued")
     assert now["observedAt"]
     await stage.change("MODIFIED", splitjob("a", 6, state="running", percent=40))

@@ -9,7 +9,7 @@ from typing import Any, cast
 import pytest
 from tests.support.waiting import eventually
 
-from splitjob_api import watcher
+from splitjob_api import job_cache, watcher
 from splitjob_api.job_cache import JobCache, JobFilter
 from splitjob_api.kubernetes import Cluster, ClusterUnavailableError
 from splitjob_api.queue_stats import QueueStats
@@ -37,12 +37,14 @@ class ScriptedCluster:
         listings: pages of each listing to come; then the last one for ever.
         watches: what each watch to come brings: events, and at its end perhaps an error.
         watched_from: the resourceVersion of each watch.
+        latest: the resourceVersion of now.
     """
 
     def __init__(self) -> None:
         self.listings: list[list[Page] | Exception] = []
         self.watches: list[list[WatchEvent | Exception]] = []
         self.watched_from: list[str] = []
+        self.latest = "1"
         self.listed = 0
 
     def list_all(self) -> Iterator[Page]:
@@ -53,7 +55,7 @@ class ScriptedCluster:
         yield from listing
 
     def latest_version(self) -> str:
-        return "1"
+        return self.latest
 
     def watch(self, resource_version: str) -> Iterator[WatchEvent]:
         self.watched_from.append(resource_version)
@@ -155,3 +157,18 @@ def test_a_defect_does_not_end_the_watch(
     cluster.listings = [[Page([splitjob("a", "3")], "7")]]
     eventually(lambda: cluster.listed > 1 and jobs.current)
     assert "met a defect" in caplog.text
+
+
+def test_watches_that_bring_nothing_while_things_happen_are_noticed(
+    cluster: ScriptedCluster, jobs: JobCache, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They end as they should, without an error: that they are deaf only the comparison shows."""
+    cluster.listings = [[Page([splitjob("a", "3")], "7")]]
+    eventually(lambda: jobs.current)
+    cluster.latest = "8"
+    monkeypatch.setattr(job_cache, "SILENT_SECONDS", 0.05)
+    eventually(lambda: not jobs.current)
+    cluster.watches = [[WatchEvent("MODIFIED", splitjob("a", "8"))]]
+    eventually(lambda: jobs.version == 8)
+    monkeypatch.setattr(job_cache, "SILENT_SECONDS", 60.0)
+    eventually(lambda: jobs.cached("a"))
