@@ -1,22 +1,14 @@
 """The API by itself, on a cluster without operator: how fast it takes jobs, what reads cost."""
 
-import time
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
-
 import yaml
 
-from bench import api_reads, api_streams
+from bench import api_reads, api_streams, api_writes
 from bench.api_objects import Objects
-from bench.api_replica import Replica, replica
-from bench.figures import Figure, at_least, note
+from bench.api_replica import TOKEN, Replica, replica
+from bench.figures import Figure
 from splitjob.crd import custom_resource_definition
 from splitjob_local.cluster.local_cluster import ClusterOptions, LocalCluster
 from splitjob_local.processes.ports import PortLeases
-
-COMMAND = "make bench ONLY=api"
-AT_ONCE = 8
-RATE_JOBS = 600
 
 
 def measure() -> list[Figure]:
@@ -29,15 +21,9 @@ def measure() -> list[Figure]:
 
 
 def _writes(cluster: LocalCluster, leases: PortLeases) -> list[Figure]:
-    objects = Objects(cluster, "bench-writes")
-    with replica(cluster, objects.namespace, leases.port()) as api:
-        raw = _rate(lambda number: objects.create_with_secret(f"raw-{number}"))
-        taken = _rate(api.post)
-    return [
-        note("api: jobs a second, raw Secret + SplitJob", raw, "1/s", COMMAND),
-        note("api: jobs a second, POST /split", taken, "1/s", COMMAND),
-        at_least("api: POST /split against raw writes", taken / raw, "ratio", 0.5, COMMAND),
-    ]
+    namespace = Objects(cluster, "bench-writes").namespace
+    with replica(cluster, namespace, leases.port()) as api:
+        return api_writes.writes(cluster, namespace, str(api.http.base_url), TOKEN)
 
 
 def _reads(cluster: LocalCluster, leases: PortLeases) -> list[Figure]:
@@ -63,10 +49,3 @@ def _at_rest(api: Replica) -> float:
     for path in ("/queue/status", "/jobs", "/models"):
         api.get(path)
     return api.megabytes()
-
-
-def _rate(one: Callable[[int], None]) -> float:
-    started = time.perf_counter()
-    with ThreadPoolExecutor(AT_ONCE) as pool:
-        list(pool.map(one, range(RATE_JOBS)))
-    return RATE_JOBS / (time.perf_counter() - started)

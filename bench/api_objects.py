@@ -39,7 +39,6 @@ class Objects:
         api = cluster.client()
         self.namespace = namespace
         self._objects = client.CustomObjectsApi(api)
-        self._core = client.CoreV1Api(api)
         self._where = (resource.GROUP, resource.VERSION, namespace, resource.PLURAL)
 
     def create(self, name: str) -> dict[str, Any]:
@@ -48,12 +47,6 @@ class Objects:
         body = {**kind, "metadata": {"name": name}, "spec": {"request": _REQUEST}}
         created: dict[str, Any] = self._objects.create_namespaced_custom_object(*self._where, body)
         return created
-
-    def create_with_secret(self, name: str) -> None:
-        """Create a SplitJob and a Secret, as a request with a presigned URL becomes them."""
-        secret: dict[str, Any] = {"metadata": {"name": name}, "stringData": {"source": name}}
-        self._core.create_namespaced_secret(self.namespace, secret)
-        self.create(name)
 
     def create_completed(self, name: str) -> None:
         """Create a SplitJob that has been served: four stems, its webhook delivered, counted."""

@@ -1,6 +1,5 @@
 """One API that runs for a benchmark, on a cluster without operator."""
 
-import json
 import os
 import subprocess
 import sys
@@ -30,18 +29,6 @@ class Replica:
 
     http: httpx.Client
     process: psutil.Process
-
-    def post(self, number: int) -> None:
-        """Send one request."""
-        body = {
-            "versionId": f"song-{number}",
-            "audioUrl": f"https://audio.example.com/{number}.wav?X-Amz-Signature=0",
-            "aiModel": "demo",
-            "webhook": "https://api.track-tree.com/webhooks/demucs",
-        }
-        content = json.dumps(body).encode()
-        headers = Signer([TOKEN]).sign(content, int(time.time()))
-        self.http.post("/split", content=content, headers=headers).raise_for_status()
 
     def get(self, path: str) -> dict[str, Any]:
         """Ask for something."""
