@@ -8,6 +8,7 @@ from importlib.metadata import version
 from fastapi import FastAPI
 
 from splitjob.signing import Signer
+from splitjob.storage_settings import LOCALSTACK
 from splitjob_api.deps import Services
 from splitjob_api.job_cache import JobCache
 from splitjob_api.kubernetes import Cluster
@@ -36,6 +37,7 @@ from splitjob_api.routes import (
 from splitjob_api.routes.web import web_files, web_router
 from splitjob_api.settings import Settings
 from splitjob_api.storage_links import StorageLinks
+from splitjob_api.storage_origins import storage_origins
 from splitjob_api.streams import Streams
 from splitjob_api.watcher import Watcher
 
@@ -86,11 +88,17 @@ def create_app(settings: Settings) -> FastAPI:
         health,
     ):
         app.include_router(module.router)
-    app.include_router(web_router(web))
+    app.include_router(web_router(web, _storage_origins(settings)))
     install_handlers(app)
     public = open_paths | {QUEUE_STATUS} if settings.queue_status_public else open_paths
     _add_middleware(app, signer, services, public)
     return app
+
+
+def _storage_origins(settings: Settings) -> list[str]:
+    local = LOCALSTACK if settings.environment == "local" else ""
+    endpoint = settings.s3_endpoint or local
+    return storage_origins(endpoint, settings.s3_region, settings.s3_bucket)
 
 
 def _add_middleware(
