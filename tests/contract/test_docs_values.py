@@ -18,7 +18,10 @@ PAGES = sorted(DOCS.rglob("*.md"))
 VALUES: dict[str, Any] = yaml.safe_load((CHART / "values.yaml").read_text())
 DOTTED = re.compile(r"`(\w+(?:\.\w+)+)(?::[^`]*)?`")
 # Fields of SplitJobs and answers, and files of the code that begin like values of the chart.
-NOT_VALUES = {"audio.duration", "source.secretKey", "storage.py", "worker.log"}
+NOT_VALUES = {
+    *("audio.duration", "queue.reason", "queue.retryAt", "source.secretKey"),
+    *("storage.py", "worker.log"),
+}
 
 
 def is_value(path: str) -> bool:
