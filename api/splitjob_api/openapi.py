@@ -41,6 +41,10 @@ hex=$(printf 'GET /models|%s' "$now" | openssl dgst -sha256 -hmac "$TOKEN" | sed
 curl "$API/models" -H "X-Timestamp: $now" -H "X-Signature: sha256=$hex"
 ```
 
+**Kubernetes tokens.** Where the installation takes them, `Authorization: Bearer TOKEN` stands in a
+signature's place, with what `kubectl create token NAME --audience track-tree-audio` prints; RBAC on
+SplitJobs says what its user may do.
+
 **Errors** are `application/problem+json` (RFC 9457) with a stable `code`.
 """
 

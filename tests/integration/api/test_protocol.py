@@ -73,6 +73,7 @@ def test_it_listens_on_both_families(replicas: tuple[Api, Api]) -> None:
 def test_a_caller_who_asks_too_often_is_told_when_to_ask_again(
     kube: LocalCluster, tmp_path: Path
 ) -> None:
+    """Acceptance 18a."""
     settings = {"RATE_LIMIT_PER_SECOND": "0.001", "RATE_LIMIT_BURST": "3"}
     with started(kube, tmp_path / "log", **settings) as api:
         answers = [api.get("/models") for _ in range(4)]

@@ -153,6 +153,8 @@ async def is_dropped(connected: socket.socket) -> bool:
 
 
 def test_who_pipelines_and_never_reads_holds_one_answer_and_is_dropped() -> None:
+    """Acceptance 11a."""
+
     async def run() -> Flood:
         flood = Flood(200_000)
         async with serving(flood.app) as address:
@@ -168,6 +170,7 @@ def test_who_pipelines_and_never_reads_holds_one_answer_and_is_dropped() -> None
 
 
 def test_who_reads_slowly_but_reads_gets_the_whole_answer() -> None:
+    """Acceptance 11a."""
     size = 3_000_000
 
     async def run() -> int:

@@ -38,6 +38,7 @@ def test_no_more_than_the_rate_comes_through_in_the_long_run() -> None:
 
 
 def test_callers_do_not_share_a_bucket() -> None:
+    """Acceptance 18a."""
     limiter = RateLimiter(1, 1, Clock())
     assert limiter.take(FIRST) == 0
     assert limiter.take(SECOND) == 0
