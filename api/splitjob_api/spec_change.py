@@ -4,11 +4,9 @@ The precondition is what makes two callers at once, and a job that ends at the s
 whoever comes second reads again and decides anew.
 """
 
-import logging
 from collections.abc import Callable
 from typing import Any
 
-from splitjob.jsonlog import log_context
 from splitjob_api.deps import Services
 from splitjob_api.job_names import is_job_name
 from splitjob_api.kubernetes import Cluster, ClusterUnavailableError, SplitJobObject
@@ -34,17 +32,6 @@ def existing_job(cluster: Cluster, job_id: str) -> SplitJobObject:
         raise ApiError(404, "job_not_found", "there is no such job")
     note_splitjob(found)
     return found
-
-
-def log_about(splitjob: SplitJobObject, logger: logging.Logger, message: str) -> None:
-    """Log what was asked of a job, with its names."""
-    request = splitjob["spec"].get("request", {})
-    with log_context(
-        job_id=splitjob["metadata"]["name"],
-        version_id=request.get("versionId"),
-        correlation_id=request.get("correlationId"),
-    ):
-        logger.info(message)
 
 
 def change_spec(services: Services, job_id: str, decide: Decision) -> SplitJobObject:

@@ -245,7 +245,7 @@ def test_a_deleted_splitjob_takes_everything_with_it(here: Site) -> None:
 
 
 def test_the_data_of_a_completed_job_are_erased_once(here: Site) -> None:
-    """Stems and manifest, nothing of others; the job and its result stay on record."""
+    """Acceptance 74: nothing of others goes; the job and its result stay on record."""
     name = here.ask("complete")
     here.ended(name)
     bucket = here.cluster.s3.service()

@@ -35,6 +35,7 @@ def completed(api: TestClient, cluster: FakeCluster) -> str:
 def test_it_is_asked_for_once_and_the_answer_says_when_it_is_done(
     api: TestClient, cluster: FakeCluster
 ) -> None:
+    """Acceptance 74."""
     job_id = completed(api, cluster)
     for _ in range(2):
         answer = api.delete(f"/jobs/{job_id}/data")
@@ -79,6 +80,7 @@ def test_the_same_request_after_it_was_erased_is_a_new_job(
 
 
 def test_a_redelivery_meanwhile_goes_its_own_way(api: TestClient, cluster: FakeCluster) -> None:
+    """Acceptance 74."""
     job_id = completed(api, cluster)
     others = iter(["a redelivery"])
 

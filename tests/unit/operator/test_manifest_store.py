@@ -78,6 +78,7 @@ def test_how_a_failed_job_ended_stays_in_its_tombstone(
 def test_what_broke_off_is_done_at_the_next_try_and_counted_once(
     bucket: Bucket, gate: CallGate, store: ManifestStore, call: str, fault: Fault
 ) -> None:
+    """Acceptance 74."""
     splitjob = complete(bucket)
     gate.arm({(call, 0): fault})
     assert store.erase(splitjob, request()).objects is None
