@@ -42,9 +42,9 @@ class Watcher(threading.Thread):
         while not self._stopped.is_set():
             try:
                 version = self._list()
-                pause, said = FIRST_PAUSE_SECONDS, ""
                 while not self._stopped.is_set():
                     version = self._follow(version)
+                    pause, said = FIRST_PAUSE_SECONDS, ""  # a list alone is no reason to hurry
             except ExpiredError:
                 continue
             except ClusterUnavailableError as error:

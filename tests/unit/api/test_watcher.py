@@ -172,3 +172,20 @@ def test_watches_that_bring_nothing_while_things_happen_are_noticed(
     eventually(lambda: jobs.version == 8)
     monkeypatch.setattr(job_cache, "SILENT_SECONDS", 60.0)
     eventually(lambda: jobs.cached("a"))
+
+
+def test_lists_that_no_watch_follows_are_made_at_growing_intervals(
+    cluster: ScriptedCluster, jobs: JobCache, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A right that is missing for the watch alone must not cost a full list at every moment."""
+    monkeypatch.setattr(watcher, "LAST_PAUSE_SECONDS", 600.0)
+    forbidden = ClusterUnavailableError("refuses this service (its role, or a quota)")
+    cluster.watches = [[forbidden] for _ in range(1000)]
+    cluster.listings = [[Page([splitjob("a", "3")], "7")]]
+    eventually(lambda: cluster.listed > 3)
+    assert not jobs.current
+    began = time.monotonic()
+    eventually(lambda: cluster.listed > 5)
+    assert time.monotonic() - began > 0.08
+    monkeypatch.setattr(watcher, "LAST_PAUSE_SECONDS", 0.01)
+    cluster.watches.clear()
