@@ -375,6 +375,20 @@ class TestNetwork:
         assert route["spec"]["parentRefs"] == [{"name": "public"}]
         assert route["spec"]["rules"][0]["backendRefs"] == [{"name": f"{FULL}-api", "port": 80}]
 
+    def test_a_prefix_is_stripped_by_the_route_and_told_to_the_api(self, render: Render) -> None:
+        rendered = render(
+            "api.rootPath=/stems",
+            "httpRoute.enabled=true,httpRoute.parentRefs[0].name=public",
+            "ingress.enabled=true,ingress.hosts={stems.example.com}",
+        )
+        (rule,) = one(rendered, "HTTPRoute")["spec"]["rules"]
+        assert rule["matches"] == [{"path": {"type": "PathPrefix", "value": "/stems"}}]
+        rewrite = {"path": {"type": "ReplacePrefixMatch", "replacePrefixMatch": "/"}}
+        assert rule["filters"] == [{"type": "URLRewrite", "urlRewrite": rewrite}]
+        (host,) = one(rendered, "Ingress")["spec"]["rules"]
+        assert host["http"]["paths"][0]["path"] == "/stems"
+        assert environment(rendered, "api")["ROOT_PATH"] == "/stems"
+
     def test_each_job_gets_the_policy_of_the_workers_for_itself(
         self, render: Render, monkeypatch: pytest.MonkeyPatch
     ) -> None:
@@ -522,6 +536,10 @@ REFUSED = {
     "ingress.enabled=true": "set ingress.hosts",
     "httpRoute.enabled=true": "set httpRoute.parentRefs",
     "metrics.serviceMonitor.enabled=true,metrics.podMonitor.enabled=true": "enable one",
+    "api.rootPath=stems/": "at '/api/rootPath'",
+    "api.rateLimit.perSecond=-1": "at '/api/rateLimit/perSecond'",
+    "api.keepAliveSeconds=0": "at '/api/keepAliveSeconds'",
+    "api.kubernetesTokens.audience=a b": "at '/api/kubernetesTokens/audience'",
     "queue.keepFinishedJobsSeconds=-1": "at '/queue/keepFinishedJobsSeconds'",
 }
 
