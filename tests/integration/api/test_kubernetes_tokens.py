@@ -12,6 +12,7 @@ import yaml
 from tests.support import chart
 from tests.support.accounts import grant, kubeconfig_of
 from tests.support.api_harness import Api, body, started
+from tests.support.browser import browser
 from tests.support.in_cluster import service_account_token
 from tests.support.leftovers import assert_none_is_left
 
@@ -161,3 +162,25 @@ def test_the_log_names_who_came_in(door: Door) -> None:
     lines = map(json.loads, door.api.log.read_text().splitlines())
     who = {line.get("who") for line in lines if line.get("path") == "/models"}
     assert f"kubernetes:system:serviceaccount:{NAMESPACE}:reader" in who
+
+
+def test_the_console_lets_people_in_by_their_token_and_tells_them_what_they_may_not(
+    door: Door, tmp_path: Path
+) -> None:
+    job = door.submit("in-the-console", door.token("submitter")).json()["jobId"]
+    with browser(tmp_path / "profile") as tab:
+        tab.open(f"{door.api.url}/console?job={job}")
+        tab.sees("Kubernetes token")
+        tab.fill("[name=token]", door.token("stranger"))
+        tab.press("Enter")
+        tab.sees("stranger may not", "form")
+        tab.run("document.querySelector('[name=token]').value = ''")
+        tab.fill("[name=token]", door.token("reader"))
+        tab.press("Enter")
+        tab.sees("in-the-console", "article")
+        tab.click("[data-action=cancel]")
+        tab.click("dialog .primary")
+        tab.sees("reader may not patch", "dialog")
+        assert tab.troubles == []
+    shown = door.get(f"/jobs/{job}/resource", door.token("reader")).json()
+    assert (shown["resource"]["metadata"]["name"], shown["events"]) == (job, [])
