@@ -1,0 +1,38 @@
+"""Stems without keys to the bucket, and gone on request, from the service as it is installed."""
+
+import hashlib
+from pathlib import Path
+
+import httpx
+import pytest
+from tests.support.waiting import eventually
+from tests.support.whole_path import WholePath
+
+from splitjob_client import Client, GoneError
+
+STEMS = ("drums", "bass", "other", "vocals")
+
+
+def test_stems_are_downloaded_then_erased_and_their_urls_end(
+    path: WholePath, tmp_path: Path
+) -> None:
+    """Acceptance 74."""
+    job_id = path.ask(path.song_url())
+    path.wait(job_id)
+    with Client(path.service.api_urls()[0], path.service.token) as client:
+        job = client.job(job_id)
+        assert job.result
+        for stem in job.result.stems:
+            fetched = client.download(job, stem.type, tmp_path).read_bytes()
+            assert stem.checksum == f"sha256:{hashlib.sha256(fetched).hexdigest()}"
+        url = client.stem_url(job_id, "vocals").url
+        assert httpx.get(url).is_success
+        client.erase(job_id)
+        erased = eventually(lambda: client.job(job_id).erased)
+        assert erased
+        assert erased.objects == len(STEMS) + 1
+        assert httpx.get(url).status_code == 404
+        with pytest.raises(GoneError) as refused:
+            client.stem_url(job_id, "vocals")
+        assert refused.value.code == "erased"
+        assert client.job(job_id).state == "completed"
