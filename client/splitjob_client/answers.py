@@ -141,12 +141,12 @@ class Erased(Answer):
     """What was erased of a job, and when.
 
     Attributes:
-        at: when; None while it is still under way.
+        at: when they were gone.
         objects: how many files.
     """
 
-    at: datetime | None = None
-    objects: int | None = None
+    at: datetime
+    objects: int
 
 
 class Job(Answer):
@@ -160,6 +160,8 @@ class Job(Answer):
         started_at: when a worker began.
         finished_at: when it ended.
         attempts: workers tried so far.
+        cancel_requested: whether it is to be canceled; `state` says so once it is.
+        erase_requested: whether its data are to be erased; `erased` says so once they are.
         progress: while a worker runs.
         queue: while it is not finished.
         result: of a completed job.
@@ -180,6 +182,8 @@ class Job(Answer):
     started_at: datetime | None = None
     finished_at: datetime | None = None
     attempts: int = 0
+    cancel_requested: bool = False
+    erase_requested: bool = False
     progress: JobProgress | None = None
     queue: JobQueue | None = None
     result: JobResult | None = None

@@ -4,13 +4,21 @@ import asyncio
 import json
 import subprocess
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from tests.support.waiting import eventually
 from tests.support.whole_path import WholePath
 
 from splitjob.webhook import verify
-from splitjob_client import AsyncClient, Client, ConflictError, NotFoundError, UnauthorizedError
+from splitjob_client import (
+    AsyncClient,
+    Client,
+    ConflictError,
+    GoneError,
+    NotFoundError,
+    UnauthorizedError,
+)
 from splitjob_local.demo.receiver import Delivery
 from track_tree_audio import main as cli
 from track_tree_audio.service.command import ExitStatus
@@ -34,7 +42,7 @@ def deliveries(path: WholePath, job_id: str) -> list[Delivery]:
 
 
 def test_a_song_by_the_command_alone(
-    path: WholePath, client: Client, capsys: pytest.CaptureFixture[str]
+    path: WholePath, client: Client, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
     words = ("submit", path.song_url(), "--model", "demo", "--version-id", "by-command", "--watch")
     assert cli.main(words) == ExitStatus.DONE
@@ -58,6 +66,23 @@ def test_a_song_by_the_command_alone(
     with pytest.raises(ConflictError) as refused:
         client.retry(job_id)
     assert refused.value.code == "already_completed"
+
+    check_download_and_erasure(job_id, client, tmp_path, capsys)
+
+
+def check_download_and_erasure(
+    job_id: str, client: Client, folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Fetch the stems by the command, which checks them, and have them erased."""
+    capsys.readouterr()
+    assert cli.main(("download", job_id, "--to", str(folder))) == ExitStatus.DONE
+    files = [folder / f"{name}.wav" for name in ("drums", "bass", "other", "vocals")]
+    assert capsys.readouterr().out.splitlines() == list(map(str, files))
+    assert all(file.read_bytes().startswith(b"RIFF") for file in files)
+    assert cli.main(("erase", job_id)) == ExitStatus.DONE
+    eventually(lambda: client.job(job_id).erased)
+    with pytest.raises(GoneError):
+        client.stem_url(job_id, "drums")
 
 
 def test_a_job_is_canceled_and_done_again(

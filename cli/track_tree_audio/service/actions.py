@@ -73,6 +73,6 @@ def _redeliver(service: Client, arguments: argparse.Namespace) -> ExitStatus:
 
 def _erase(service: Client, arguments: argparse.Namespace) -> ExitStatus:
     job = service.erase(arguments.id)
-    said = f"erased, {job.erased.objects or 0} files" if job.erased else "is being erased"
+    said = f"erased, {job.erased.objects} files" if job.erased else "is being erased"
     print(as_json(job) if arguments.json else f"{job.job_id}   {said}")
     return ExitStatus.DONE

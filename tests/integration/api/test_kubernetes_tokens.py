@@ -17,6 +17,7 @@ from tests.support.in_cluster import service_account_token
 from tests.support.leftovers import assert_none_is_left
 
 from splitjob.resource import GROUP, PLURAL
+from splitjob_client import Client, ForbiddenError, KubernetesToken
 from splitjob_kube.rights import rights
 from splitjob_local.cluster.controlplane import ISSUER
 from splitjob_local.cluster.local_cluster import LocalCluster
@@ -115,6 +116,13 @@ def test_a_token_is_enough_to_read_and_to_submit(door: Door) -> None:
     shown = door.get(f"/jobs/{answer.json()['jobId']}", token)
     assert (shown.status_code, shown.json()["versionId"]) == (200, "by-token")
     assert door.get("/queue/status", token).json()["queue_depth"] >= 1
+
+
+def test_the_client_comes_in_with_a_token(door: Door) -> None:
+    with Client(door.api.url, KubernetesToken(door.token("reader"))) as client:
+        assert client.models()
+        with pytest.raises(ForbiddenError):
+            client.cancel("split-a")
 
 
 def test_79_a_right_that_is_missing_is_a_403_that_names_it(door: Door) -> None:
