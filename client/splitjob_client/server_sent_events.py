@@ -25,13 +25,19 @@ class ServerSentEvent:
 class EventDecoder:
     """Makes events of a stream's bytes, however they are cut.
 
+    Args:
+        last_id: of the stream before, which this one goes on with.
+
     Attributes:
         retry_seconds: how long the stream asks to wait before it is opened again; None: not said.
+        last_id: up to where the stream has come. A block without data, which is no event, says so
+            too: a stream begins with one.
     """
 
     def __init__(self, last_id: str = "") -> None:
         self.retry_seconds: float | None = None
-        self._last_id = last_id
+        self.last_id = last_id
+        self._id = last_id  # of the block under way
         self._name = ""
         self._data: list[str] = []
         self._rest = b""
@@ -63,7 +69,7 @@ class EventDecoder:
         elif name == "data":
             self._data.append(value)
         elif name == "id" and "\0" not in value:
-            self._last_id = value
+            self._id = value
         elif name == "retry" and value.isascii() and value.isdigit():
             self.retry_seconds = int(value) / 1000
         return None
@@ -71,4 +77,5 @@ class EventDecoder:
     def _dispatch(self) -> ServerSentEvent | None:
         name, data = self._name or "message", self._data
         self._name, self._data = "", []
-        return ServerSentEvent(name, "\n".join(data), self._last_id) if data else None
+        self.last_id = self._id
+        return ServerSentEvent(name, "\n".join(data), self.last_id) if data else None

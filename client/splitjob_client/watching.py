@@ -34,15 +34,15 @@ class EventStream:
     def __init__(self, last_event_id: str = "", *, gives_way: bool = False) -> None:
         self.gives_way = gives_way
         self.ended = False
-        self._last_event_id = last_event_id
         self._decoder = EventDecoder(last_event_id)
         self._told_to_resume = False
 
     def open(self) -> dict[str, str]:
         """Return the headers to open it with, for the first time or again."""
-        self._decoder = EventDecoder(self._last_event_id)
+        last_event_id = self._decoder.last_id
+        self._decoder = EventDecoder(last_event_id)
         self._told_to_resume = False
-        resumed = {"Last-Event-ID": self._last_event_id} if self._last_event_id else {}
+        resumed = {"Last-Event-ID": last_event_id} if last_event_id else {}
         return {"Accept": MEDIA_TYPE, "Cache-Control": "no-store", **resumed}
 
     def feed(self, chunk: bytes) -> list[JobEvent]:
@@ -63,7 +63,6 @@ class EventStream:
         return REOPEN_SECONDS if asked is None else asked
 
     def _change(self, event: ServerSentEvent) -> JobEvent | None:
-        self._last_event_id = event.last_id
         told = {"kind": event.name, "event_id": event.last_id}
         if event.name == "job":
             job = read_json(Job, event.data)
