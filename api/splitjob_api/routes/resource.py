@@ -11,6 +11,7 @@ from splitjob_api.error_catalogue import documented
 from splitjob_api.job_names import is_job_name
 from splitjob_api.job_response import ResponsePart
 from splitjob_api.problems import ApiError
+from splitjob_api.request_log import note_splitjob
 
 router = APIRouter(tags=["jobs"])
 
@@ -48,6 +49,7 @@ def resource(job_id: str, services: ServicesDep) -> ResourceResponse:
     found = services.cluster.get(job_id) if is_job_name(job_id) else None
     if found is None:
         raise ApiError(404, "job_not_found", "there is no such job")
+    note_splitjob(found)
     metadata = {name: one for name, one in found["metadata"].items() if name != "managedFields"}
     events = [_event(one) for one in services.cluster.events(job_id)]
     events.sort(key=lambda event: str(event.at))
