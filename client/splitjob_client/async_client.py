@@ -21,8 +21,8 @@ from splitjob_client.answers import (
 from splitjob_client.calls import Call, JobFilter, RetryUrls, SplitFields
 from splitjob_client.client import TIMEOUT_SECONDS
 from splitjob_client.credentials import Credentials
-from splitjob_client.errors import AnswerError, DownloadError, UploadError, error_of
-from splitjob_client.files import StemFile, chunks_of, size_of, stem_of
+from splitjob_client.errors import AnswerError, DownloadError, NotFoundError, UploadError, error_of
+from splitjob_client.files import NO_UPLOADS, StemFile, chunks_of, size_of, stem_of
 from splitjob_client.retrying import Retries, RetryPolicy
 from splitjob_client.signed_requests import SignedRequests
 from splitjob_client.watching import (
@@ -127,7 +127,7 @@ class AsyncClient:
         return await self._call(calls.redeliver(job_id))
 
     async def erase(self, job_id: str) -> Job:
-        """Have stems, waveforms, manifest and input of a finished job erased."""
+        """Have what the bucket holds of a finished job erased."""
         return await self._call(calls.erase(job_id))
 
     async def models(self) -> list[Model]:
@@ -165,7 +165,10 @@ class AsyncClient:
         """Send a file into the bucket of the service, and return the `audio_url` to use with it."""
         file = Path(path)
         size = await asyncio.to_thread(size_of, file)
-        ticket = await self.upload_ticket(file.name, size)
+        try:
+            ticket = await self.upload_ticket(file.name, size)
+        except NotFoundError:
+            raise UploadError(NO_UPLOADS) from None
         retries = Retries(self._policy, "the bucket")
         while True:
             try:

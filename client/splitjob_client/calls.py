@@ -56,12 +56,10 @@ class SplitFields(SplitNeeded, total=False):
     bit_depth: int | None
     bitrate_kbps: int | None
     clip_mode: str | None
-    residual_to: str | None
     shifts: int | None
     overlap: float | None
     seed: int | None
     uploads: Mapping[str, str | UploadTarget] | None
-    waveforms: bool | None
     metadata: Mapping[str, str] | None
     events: list[str] | None
     idempotency_key: str | None

@@ -20,8 +20,8 @@ from splitjob_client.answers import (
 )
 from splitjob_client.calls import Call, JobFilter, RetryUrls, SplitFields
 from splitjob_client.credentials import Credentials
-from splitjob_client.errors import AnswerError, DownloadError, UploadError, error_of
-from splitjob_client.files import StemFile, size_of, stem_of
+from splitjob_client.errors import AnswerError, DownloadError, NotFoundError, UploadError, error_of
+from splitjob_client.files import NO_UPLOADS, StemFile, size_of, stem_of
 from splitjob_client.retrying import Retries, RetryPolicy
 from splitjob_client.signed_requests import SignedRequests
 from splitjob_client.watching import (
@@ -156,7 +156,7 @@ class Client:
         return self._call(calls.redeliver(job_id))
 
     def erase(self, job_id: str) -> Job:
-        """Have stems, waveforms, manifest and input of a finished job erased.
+        """Have what the bucket holds of a finished job erased.
 
         Returns:
             The job; its `erased` is None while that is under way, and `watch` does not wait for it.
@@ -212,7 +212,10 @@ class Client:
         """
         file = Path(path)
         size = size_of(file)
-        ticket = self.upload_ticket(file.name, size)
+        try:
+            ticket = self.upload_ticket(file.name, size)
+        except NotFoundError:
+            raise UploadError(NO_UPLOADS) from None
         retries = Retries(self._policy, "the bucket")
         while True:
             try:

@@ -13,6 +13,7 @@ from splitjob_client.answers import Job, Stem
 from splitjob_client.errors import DownloadError, UploadError
 
 _SUFFIX = re.compile(r"\.[a-z0-9]{1,8}", re.ASCII)
+NO_UPLOADS = "this service takes no files of its callers: give a URL that it can fetch"
 _CHUNK_BYTES = 256 * 1024
 
 

@@ -30,7 +30,7 @@ def main_redeliver(argv: Sequence[str]) -> int:
 
 def main_erase(argv: Sequence[str]) -> int:
     """Run `track-tree-audio erase`."""
-    text = "Erase stems, waveforms, manifest and input of a finished job, for good."
+    text = "Erase what the bucket holds of a finished job, for good."
     return _run("erase", text, _erase, argv)
 
 

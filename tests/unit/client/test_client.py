@@ -562,6 +562,16 @@ def test_a_file_is_sent_with_the_headers_that_its_url_asks_for(
     assert "x-signature" not in headers
 
 
+def test_a_service_that_takes_no_files_is_told_apart(
+    caller: Caller, service: FakeService, tmp_path: Path
+) -> None:
+    song = tmp_path / "song.wav"
+    song.write_bytes(CONTENT)
+    with pytest.raises(UploadError, match="give a URL"):
+        caller.ask(service.url, "upload", song)
+    assert service.targets() == ["POST /uploads"]
+
+
 @pytest.mark.parametrize("name", ["missing.wav", "empty.wav", "folder"])
 def test_a_file_that_cannot_be_sent(
     caller: Caller, service: FakeService, tmp_path: Path, name: str
