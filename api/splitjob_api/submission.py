@@ -116,7 +116,9 @@ class Submission:
 
     def _by_key(self, key: str) -> Submitted:
         name = name_of_key(key)
-        if self._may_create_unseen(name) and (created := self._create(name, {}, {})):
+        # Where no new job may be taken a look decides: one that is there serves the request.
+        unseen = self._absent(name) and self._refusal() is None
+        if unseen and (created := self._create(name, {}, {})):
             return Submitted(created, created=True)
         for _ in range(MAX_TRIES):
             found = self._store.get(name)
@@ -132,15 +134,8 @@ class Submission:
 
     def _by_intent(self) -> Submitted:
         label = self._intent[:LABEL_LENGTH]
-        if not self._retried(label):
-            name = name_of(self._intent, 0)
-            if self._may_create_unseen(name) and (created := self._create_generation(0)):
-                return Submitted(created, created=True)
-            first = self._store.get(name)
-            if first is not None and _serves(first):
-                return Submitted(first, created=False)
-            if first is None and (created := self._create_generation(0)):
-                return Submitted(created, created=True)
+        if found := self._by_first(label):
+            return found
         for _ in range(MAX_TRIES):
             former = [
                 splitjob
@@ -154,12 +149,24 @@ class Submission:
                 return Submitted(created, created=True)
         raise ClusterUnavailableError("changed too often while this request was taken")
 
-    def _may_create_unseen(self, name: str) -> bool:
-        """Whether to create a SplitJob without a look at whether it is there.
+    def _by_first(self, label: str) -> Submitted | None:
+        """Return what the first SplitJob of the intent tells, None where that is not enough.
 
-        Where no new job may be taken a look decides: one that is there serves the request.
+        Where it is gone and the watch still shows it, a later one may not be shown yet either.
         """
-        return self._absent(name) and self._refusal() is None
+        name = name_of(self._intent, 0)
+        # Asked before: a watch that shows it no more has shown the later ones.
+        unseen = self._absent(name)
+        if self._retried(label):
+            return None
+        if unseen and self._refusal() is None and (created := self._create_generation(0)):
+            return Submitted(created, created=True)
+        first = self._store.get(name)
+        if first is not None and _serves(first):
+            return Submitted(first, created=False)
+        if first is None and unseen and (refusal := self._refusal()):
+            raise refusal
+        return None
 
     def _create_generation(self, number: int) -> SplitJobObject | None:
         return self._create(

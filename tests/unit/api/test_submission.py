@@ -1,6 +1,6 @@
 """From a request to one SplitJob: what is asked of the cluster, and what must hold whatever is."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -74,8 +74,8 @@ class Store:
 def submit(
     store: Store,
     *,
-    absent: bool = True,
-    retried: bool = False,
+    absent: bool | Callable[[], bool] = True,
+    retried: bool | Callable[[], bool] = False,
     refusal: Exception | None = None,
     **fields: Any,
 ) -> Submitted:
@@ -84,8 +84,8 @@ def submit(
         store,
         request.to_resource_draft(),
         0,
-        retried=lambda _: retried,
-        absent=lambda _: absent,
+        retried=lambda _: retried() if callable(retried) else retried,
+        absent=lambda _: absent() if callable(absent) else absent,
         refusal=lambda: refusal,
     ).submit()
 
@@ -148,6 +148,35 @@ def test_a_failed_job_that_is_not_seen_yet_gets_a_next_one() -> None:
     assert second.created
     assert second.job_id != first.job_id
     assert submit(store, retried=True).job_id == second.job_id
+
+
+def test_a_first_job_that_is_gone_before_the_watch_says_so_hides_no_later_one() -> None:
+    """It failed, was retried through another replica and deleted; this watch is behind."""
+    store = Store()
+    first = submit(store)
+    store.end(first.job_id, "False")
+    second = submit(store)
+    del store.jobs[first.job_id]
+    again = submit(store, absent=False)
+    assert (again.created, again.job_id) == (False, second.job_id)
+    assert store.serving() == [second.job_id]
+
+
+def test_a_watch_that_catches_up_between_two_questions_doubles_no_job() -> None:
+    """Between whether the first is shown and whether a later one is."""
+    store = Store()
+    first = submit(store)
+    store.end(first.job_id, "False")
+    second = submit(store)
+    del store.jobs[first.job_id]
+    answered: list[bool] = []
+
+    def catches_up() -> bool:
+        answered.append(True)
+        return len(answered) > 1
+
+    again = submit(store, absent=catches_up, retried=catches_up)
+    assert (again.created, again.job_id) == (False, second.job_id)
 
 
 @given(
