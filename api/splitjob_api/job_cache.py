@@ -380,8 +380,6 @@ class JobCache:
             else:
                 self._put(before, job)
             self._advance(job.version)
-            if self.current:  # else it may have waited for long to be taken in here
-                self._observed_at = self._clock()
         if self._follower:
             self._follower.changed(Change(before, gone or job, self._observed_at))
 
@@ -394,7 +392,7 @@ class JobCache:
             self._jobs, self._order = jobs, sorted(fresh.jobs, key=_position)
             self._remember_all(gone, anew=version if restored or not self._version else None)
             self._version = version
-            self._observed_at = fresh.began_at
+            self._observed_at = max(self._observed_at, fresh.began_at)
             self._reached = Checkpoint(version, fresh.began_at, fresh.began_tick)
             self._stats.adopt(fresh.stats)
             self._followed = True

@@ -88,6 +88,21 @@ def test_changes_that_waited_while_the_process_stood_still_make_nothing_current(
     assert world.jobs.current
 
 
+def test_a_change_that_comes_says_nothing_of_those_that_have_not_come(world: World) -> None:
+    """The cluster is known to be further on, so something may be missing."""
+    world.list(5, splitjob("a", 3))
+    world.now += 2
+    world.jobs.check(lambda: "9")
+    world.now += 1
+    world.jobs.apply("MODIFIED", splitjob("a", 6))
+    assert world.jobs.observed_at == 1000
+    world.jobs.apply("MODIFIED", splitjob("a", 9))
+    assert world.jobs.observed_at == 1002
+    world.now -= 60  # somebody sets the clock
+    world.list(12, splitjob("a", 9))
+    assert world.jobs.observed_at == 1002
+
+
 def test_what_the_watch_has_not_shown_yet_is_asked_of_the_api_server(world: World) -> None:
     """A job can be read right after its 202, also where another replica made it."""
     world.list(5)
