@@ -17,7 +17,7 @@ from splitjob_api.metrics import Metrics
 from splitjob_api.middleware.access_log import AccessLogMiddleware
 from splitjob_api.middleware.head import HeadMiddleware
 from splitjob_api.middleware.rate_limit import RateLimiter, RateLimitMiddleware
-from splitjob_api.middleware.signature import OPEN_PATHS, SignatureMiddleware, TokenCheck
+from splitjob_api.middleware.signature import OPEN_PATHS, SignatureMiddleware
 from splitjob_api.openapi import describe
 from splitjob_api.problems import install_handlers
 from splitjob_api.queue_stats import QueueStats
@@ -115,7 +115,7 @@ def _add_middleware(
         signer=signer,
         open_paths=open_paths,
         body_seconds=settings.body_timeout_seconds,
-        admit_token=_token_check(settings, services.cluster),
+        tokens=_tokens(settings, services.cluster),
     )
     app.add_middleware(AccessLogMiddleware, metrics=services.metrics)
 
@@ -144,10 +144,10 @@ def _services(settings: Settings) -> Services:
     )
 
 
-def _token_check(settings: Settings, cluster: Cluster) -> TokenCheck | None:
+def _tokens(settings: Settings, cluster: Cluster) -> KubernetesTokens | None:
     if not settings.kubernetes_tokens:
         return None
-    return KubernetesTokens(cluster, settings.kubernetes_token_audience).admit
+    return KubernetesTokens(cluster, settings.kubernetes_token_audience)
 
 
 @asynccontextmanager

@@ -8,7 +8,10 @@ import hashlib
 import re
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Protocol
+
+from starlette.routing import compile_path
 
 from splitjob.resource import GROUP, PLURAL
 from splitjob_api.caller import Caller
@@ -16,15 +19,31 @@ from splitjob_api.expiring_cache import ExpiringCache
 from splitjob_api.problems import ApiError
 from splitjob_kube.access import User
 
-__all__ = ["KubernetesTokens", "verb_of"]
+__all__ = ["VERBS", "KubernetesTokens", "verb_of"]
 
 GOOD_SECONDS = 5.0  # how long an answer of the API server is believed
 REMEMBERED = 1024  # answers of each kind
 # https://www.rfc-editor.org/rfc/rfc6750#section-2.1
 _TOKEN = re.compile(r"[A-Za-z0-9._~+/-]+=*", re.ASCII)
-_ONE_JOB = re.compile(r"/jobs/[^/]+(/.*)?")
-_REDELIVER = re.compile(r"/jobs/[^/]+/redeliver")
-_READING = frozenset({"GET", "HEAD", "OPTIONS"})
+# The right that each call takes. A call that is not listed is let in by none: to fall back to some
+# right would let whoever has that one do what takes another.
+VERBS: dict[tuple[str, str], str] = {
+    ("GET", "/events"): "list",
+    ("GET", "/jobs"): "list",
+    ("GET", "/models"): "list",
+    ("GET", "/queue/status"): "list",
+    ("GET", "/jobs/{job_id}"): "get",
+    ("GET", "/jobs/{job_id}/events"): "get",
+    ("GET", "/jobs/{job_id}/resource"): "get",
+    ("GET", "/jobs/{job_id}/stems/{stem}"): "get",
+    ("POST", "/split"): "create",
+    ("POST", "/jobs/{job_id}/retry"): "create",
+    ("POST", "/jobs/{job_id}/redeliver"): "patch",
+    ("DELETE", "/jobs/{job_id}"): "patch",
+    ("DELETE", "/jobs/{job_id}/data"): "patch",
+}
+# Read as the router reads them, so that no path is one call here and another one there.
+_CALLS = tuple((method, compile_path(path)[0], verb) for (method, path), verb in VERBS.items())
 
 
 class Reviewer(Protocol):
@@ -39,6 +58,23 @@ class Reviewer(Protocol):
 
     def is_allowed(self, user: User, verb: str) -> bool:
         """Return whether a user may do this to SplitJobs."""
+
+
+class _NotRememberedError(Exception):
+    """The cluster would have to be asked."""
+
+
+@dataclass(frozen=True)
+class _Nobody:
+    """Is asked where the cluster is not to be."""
+
+    namespace: str
+
+    def user_of(self, _token: str, _audience: str) -> User | None:
+        raise _NotRememberedError
+
+    def is_allowed(self, _user: User, _verb: str) -> bool:
+        raise _NotRememberedError
 
 
 class KubernetesTokens:
@@ -62,6 +98,22 @@ class KubernetesTokens:
             GOOD_SECONDS, REMEMBERED, clock
         )
 
+    def remembered(self, authorization: str, method: str, path: str) -> Caller | None:
+        """Return who makes a request, where that is known without asking the cluster; never blocks.
+
+        Args:
+            authorization: the request's header `Authorization`.
+            method: of the request.
+            path: of the request.
+
+        Raises:
+            ApiError: as `admit`.
+        """
+        try:
+            return self._judge(_Nobody(self._reviewer.namespace), authorization, method, path)
+        except _NotRememberedError:
+            return None
+
     def admit(self, authorization: str, method: str, path: str) -> Caller:
         """Return who makes a request, where they may.
 
@@ -71,21 +123,27 @@ class KubernetesTokens:
             path: of the request.
 
         Raises:
-            ApiError: 401 where the token is not accepted, 403 where a right is missing.
+            ApiError: 401 where the token is not accepted, 403 where a right is missing, 404 where
+                there is no such call.
             splitjob_api.kubernetes.ClusterUnavailableError: the API server does not say.
         """
+        return self._judge(self._reviewer, authorization, method, path)
+
+    def _judge(self, reviewer: Reviewer, authorization: str, method: str, path: str) -> Caller:
         token = _bearer(authorization)
         digest = hashlib.sha256(token.encode()).digest()
-        user = self._users.get(digest, lambda: self._reviewer.user_of(token, self._audience))
+        user = self._users.get(digest, lambda: reviewer.user_of(token, self._audience))
         if user is None:
             raise _refused(self._not_accepted())
         verb = verb_of(method, path)
-        if not self._allowed.get((digest, verb), lambda: self._reviewer.is_allowed(user, verb)):
+        if verb is None:
+            raise ApiError(404, "not_found", "no such call; GET /docs lists those there are")
+        if not self._allowed.get((digest, verb), lambda: reviewer.is_allowed(user, verb)):
             raise ApiError(
                 403,
                 "forbidden",
                 f"{user.name} may not {verb} {PLURAL}.{GROUP} in namespace "
-                f"{self._reviewer.namespace}: bind a Role with that verb, or ask who can",
+                f"{reviewer.namespace}: bind a Role with that verb, or ask who can",
             )
         return Caller("kubernetes", user.name)
 
@@ -98,18 +156,15 @@ class KubernetesTokens:
         )
 
 
-def verb_of(method: str, path: str) -> str:
-    """Return the verb on SplitJobs that a request takes.
+def verb_of(method: str, path: str) -> str | None:
+    """Return the verb on SplitJobs that a request takes; None where there is no such call.
 
     Args:
         method: of the request.
         path: of the request.
     """
-    if method in _READING:
-        return "get" if _ONE_JOB.fullmatch(path) else "list"
-    if method == "POST" and not _REDELIVER.fullmatch(path):
-        return "create"
-    return "patch"
+    method = "GET" if method == "HEAD" else method
+    return next((verb for by, calls, verb in _CALLS if by == method and calls.match(path)), None)
 
 
 def _bearer(authorization: str) -> str:

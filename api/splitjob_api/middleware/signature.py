@@ -7,10 +7,12 @@ part of the contract; to a caller who is not let in, nothing is said about the r
 
 import asyncio
 import logging
+import re
 import time
 from collections.abc import Callable, Collection
+from concurrent.futures import ThreadPoolExecutor
+from typing import Protocol
 
-from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -23,7 +25,7 @@ from splitjob.signing import (
 )
 from splitjob_api.caller import Caller, remember_caller
 from splitjob_api.kubernetes import ClusterUnavailableError
-from splitjob_api.problems import ApiError, cluster_unavailable
+from splitjob_api.problems import ApiError, cluster_unavailable, retry_later
 
 MAX_BODY_BYTES = 64 * 1024
 MAX_HEAD_BYTES = 32 * 1024
@@ -35,10 +37,21 @@ _CLOSE = {"Connection": "close"}
 _AUTHORIZATION = "Authorization"
 # Whoever tries tokens one after the other must not take the threads that requests are served by.
 TOKENS_AT_ONCE = 8
-
-TokenCheck = Callable[[str, str, str], Caller]
+TOKEN_WAIT_SECONDS = 2.0
+# A router reads a path up to a line end as if it ended there; none of ours holds any of these.
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 
 logger = logging.getLogger(__name__)
+
+
+class Tokens(Protocol):
+    """Who comes with a header `Authorization`, a method and a path (`KubernetesTokens`)."""
+
+    def remembered(self, authorization: str, method: str, path: str) -> Caller | None:
+        """Return who it is where that is known, at once; raises ApiError."""
+
+    def admit(self, authorization: str, method: str, path: str) -> Caller:
+        """Return who it is; may block; raises ApiError or ClusterUnavailableError."""
 
 
 class ClientDisconnectedError(Exception):
@@ -53,8 +66,7 @@ class SignatureMiddleware:
         signer: knows the tokens that sign.
         open_paths: need no signature.
         body_seconds: time for a whole body to arrive.
-        admit_token: says who comes with a header `Authorization`, a method and a path, or raises
-            ApiError or ClusterUnavailableError; it may block. None: no Kubernetes tokens are taken.
+        tokens: says who comes with a Kubernetes token; None: none are taken.
         clock: Unix time.
     """
 
@@ -64,15 +76,16 @@ class SignatureMiddleware:
         signer: Signer,
         open_paths: Collection[str] = OPEN_PATHS,
         body_seconds: float = 10,
-        admit_token: TokenCheck | None = None,
+        tokens: Tokens | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._app = app
         self._signer = signer
         self._open_paths = open_paths
         self._body_seconds = body_seconds
-        self._admit_token = admit_token
+        self._tokens = tokens
         self._token_checks = asyncio.Semaphore(TOKENS_AT_ONCE)
+        self._token_threads = ThreadPoolExecutor(TOKENS_AT_ONCE, "tokens")
         self._clock = clock
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -95,13 +108,14 @@ class SignatureMiddleware:
 
     async def _admit(self, scope: Scope, receive: Receive) -> Receive:
         """Return the channel that the app reads a request from, once it may."""
+        _refuse_control_characters(scope)
         _refuse_large_head(scope)
         if scope["path"] in self._open_paths:
             return receive
         headers = Headers(scope=scope)
         body = await self._read(headers, receive)
-        if self._admit_token is not None and _brings_only_a_token(headers):
-            caller = await self._caller_of_token(self._admit_token, scope, headers)
+        if self._tokens is not None and _brings_only_a_token(headers):
+            caller = await self._caller_of_token(self._tokens, scope, headers)
         else:
             caller = self._signer_of(scope, headers, body)
         remember_caller(scope, caller)
@@ -122,10 +136,23 @@ class SignatureMiddleware:
                 headers=_CLOSE,
             ) from None
 
-    async def _caller_of_token(self, admit: TokenCheck, scope: Scope, headers: Headers) -> Caller:
-        given = _single(headers, _AUTHORIZATION) or ""
-        async with self._token_checks:
-            return await run_in_threadpool(admit, given, scope["method"], scope["path"])
+    async def _caller_of_token(self, tokens: Tokens, scope: Scope, headers: Headers) -> Caller:
+        """Return who comes with a token; who was asked about before waits for nobody else."""
+        request = (_single(headers, _AUTHORIZATION) or "", scope["method"], scope["path"])
+        if remembered := tokens.remembered(*request):
+            return remembered
+        try:
+            async with asyncio.timeout(TOKEN_WAIT_SECONDS):
+                await self._token_checks.acquire()
+        except TimeoutError:
+            raise retry_later(
+                503, "cluster_unavailable", "too many tokens wait for the Kubernetes API's answer"
+            ) from None
+        try:
+            loop = asyncio.get_running_loop()
+            return await loop.run_in_executor(self._token_threads, tokens.admit, *request)
+        finally:
+            self._token_checks.release()
 
     def _signer_of(self, scope: Scope, headers: Headers, body: bytes) -> Caller:
         path = scope.get("raw_path") or scope["path"].encode()
@@ -147,13 +174,18 @@ class SignatureMiddleware:
         return Caller("token", f"token-{index + 1}")
 
     def _schemes(self) -> str:
-        return "HMAC-SHA256" if self._admit_token is None else "HMAC-SHA256, Bearer"
+        return "HMAC-SHA256" if self._tokens is None else "HMAC-SHA256, Bearer"
 
     def _hint(self, headers: Headers) -> str:
         """Return what to add where somebody tried to come in by a token."""
-        if self._admit_token is None and _brings_only_a_token(headers):
+        if self._tokens is None and _brings_only_a_token(headers):
             return "; this installation takes no Kubernetes tokens (api.kubernetesTokens.enabled)"
         return ""
+
+
+def _refuse_control_characters(scope: Scope) -> None:
+    if _CONTROL.search(scope["path"]):
+        raise ApiError(404, "not_found", "there is nothing at a path with control characters")
 
 
 def _refuse_large_head(scope: Scope) -> None:

@@ -3,11 +3,29 @@
 from dataclasses import dataclass, field
 
 import pytest
+from starlette.routing import Route
 
 from splitjob_api.caller import Caller
 from splitjob_api.kubernetes import ClusterUnavailableError
-from splitjob_api.kubernetes_tokens import GOOD_SECONDS, REMEMBERED, KubernetesTokens, verb_of
+from splitjob_api.kubernetes_tokens import (
+    GOOD_SECONDS,
+    REMEMBERED,
+    VERBS,
+    KubernetesTokens,
+    verb_of,
+)
 from splitjob_api.problems import ApiError
+from splitjob_api.routes import (
+    actions,
+    data,
+    events,
+    jobs,
+    models,
+    queue,
+    resource,
+    split,
+    stems,
+)
 from splitjob_kube.access import User
 
 ANA = User("ana", {"user": "ana"})
@@ -126,13 +144,54 @@ def test_an_answer_that_does_not_come_lets_nobody_in_and_is_not_remembered() -> 
         ("GET", "/jobs/a/events", "get"),
         ("GET", "/jobs/a/stems/vocals", "get"),
         ("POST", "/split", "create"),
-        ("POST", "/uploads", "create"),
         ("POST", "/jobs/a/retry", "create"),
         ("POST", "/jobs/a/redeliver", "patch"),
         ("DELETE", "/jobs/a", "patch"),
         ("DELETE", "/jobs/a/data", "patch"),
-        ("PUT", "/anything", "patch"),
+        # What the router still takes for a call, with a line end behind it, takes the call's right.
+        ("POST", "/jobs/a/redeliver\n", "patch"),
+        ("GET", "/jobs/a\n", "get"),
+        ("PUT", "/anything", None),
+        ("GET", "/anything", None),
+        ("POST", "/jobs/a/redeliver/", None),
+        ("POST", "/jobs/a/b/redeliver", None),
+        ("OPTIONS", "/jobs", None),
+        ("HEAD", "/split", None),
     ],
 )
-def test_the_verb_of_each_call(method: str, path: str, verb: str) -> None:
+def test_the_verb_of_each_call(method: str, path: str, verb: str | None) -> None:
     assert verb_of(method, path) == verb
+
+
+def test_each_call_of_the_api_has_its_verb() -> None:
+    modules = (split, jobs, actions, stems, data, events, resource, models, queue)
+    calls = {
+        (method, route.path)
+        for module in modules
+        for route in module.router.routes
+        if isinstance(route, Route)
+        for method in route.methods or ()
+    }
+    assert calls == set(VERBS)
+
+
+def test_what_is_no_call_is_let_in_by_no_right() -> None:
+    reviewer = Reviewer({"get", "list", "create", "patch"})
+    tokens = KubernetesTokens(reviewer, "")
+    with pytest.raises(ApiError) as refused:
+        tokens.admit("Bearer ana.s-token", "POST", "/jobs/a/anything")
+    assert (refused.value.status, refused.value.code) == (404, "not_found")
+
+
+def test_what_is_remembered_is_told_without_asking() -> None:
+    reviewer = Reviewer()
+    tokens = KubernetesTokens(reviewer, "")
+    known = ("Bearer ana.s-token", "GET", "/jobs/a")
+    assert tokens.remembered(*known) is None
+    caller = tokens.admit(*known)
+    refusal(tokens, "Bearer another")
+    reviewer.away = True
+    assert tokens.remembered(*known) == caller
+    assert tokens.remembered("Bearer ana.s-token", "GET", "/jobs") is None
+    with pytest.raises(ApiError):
+        tokens.remembered("Bearer another", "GET", "/jobs/a")

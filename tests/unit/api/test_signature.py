@@ -1,18 +1,26 @@
 """What a request passes first: size, time, signature, in this order, before anything else."""
 
 import asyncio
+import threading
 from typing import Any
 
+import httpx
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from starlette.testclient import TestClient
 from starlette.types import Message, Receive, Scope, Send
+from tests.support.waiting import eventually, patience
 
 from splitjob.signing import Signer
 from splitjob_api.caller import Caller, caller_of
 from splitjob_api.kubernetes import ClusterUnavailableError
-from splitjob_api.middleware.signature import MAX_BODY_BYTES, SignatureMiddleware
+from splitjob_api.middleware import signature
+from splitjob_api.middleware.signature import (
+    MAX_BODY_BYTES,
+    TOKENS_AT_ONCE,
+    SignatureMiddleware,
+)
 
 NOW = 1_800_000_000
 SIGNER = Signer(["new-token", "old-token"])
@@ -198,11 +206,33 @@ async def name_the_caller(scope: Scope, receive: Receive, send: Send) -> None:
     await send({"type": "http.response.body", "body": str(caller_of(scope)).encode()})
 
 
-def admit_ana(authorization: str, method: str, path: str) -> Caller:
-    if authorization == "Bearer away":
-        raise ClusterUnavailableError("is away")
-    assert (authorization, method, path) == ("Bearer ana", "GET", "/jobs/a")
-    return Caller("kubernetes", "ana")
+class Ana:
+    """Knows one caller, with one request, and has not asked about her yet."""
+
+    def remembered(self, authorization: str, method: str, path: str) -> Caller | None:
+        return None
+
+    def admit(self, authorization: str, method: str, path: str) -> Caller:
+        if authorization == "Bearer away":
+            raise ClusterUnavailableError("is away")
+        assert (authorization, method, path) == ("Bearer ana", "GET", "/jobs/a")
+        return Caller("kubernetes", "ana")
+
+
+class Crowd:
+    """A cluster that does not answer about new tokens, while Ana's is remembered."""
+
+    def __init__(self) -> None:
+        self.answer = threading.Event()
+        self.asking = 0
+
+    def remembered(self, authorization: str, method: str, path: str) -> Caller | None:
+        return Caller("kubernetes", "ana") if authorization == "Bearer ana" else None
+
+    def admit(self, authorization: str, method: str, path: str) -> Caller:
+        self.asking += 1
+        self.answer.wait(patience())
+        return Caller("kubernetes", "somebody")
 
 
 class TestCallers:
@@ -211,7 +241,7 @@ class TestCallers:
     @pytest.fixture
     def client(self) -> TestClient:
         return TestClient(
-            SignatureMiddleware(name_the_caller, SIGNER, admit_token=admit_ana, clock=lambda: NOW)
+            SignatureMiddleware(name_the_caller, SIGNER, tokens=Ana(), clock=lambda: NOW)
         )
 
     def test_a_signature_tells_which_token_made_it(self, client: TestClient) -> None:
@@ -244,6 +274,46 @@ class TestCallers:
 
     def test_nobody_is_named_where_anybody_may_come(self, client: TestClient) -> None:
         assert client.get("/healthz").text == "None"
+
+
+def test_tokens_that_wait_for_the_cluster_keep_nobody_out_whose_token_is_known(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(signature, "TOKEN_WAIT_SECONDS", 0.05)
+    crowd = Crowd()
+    app = SignatureMiddleware(name_the_caller, SIGNER, tokens=crowd)
+
+    async def get(client: httpx.AsyncClient, token: str) -> httpx.Response:
+        return await client.get("/jobs/a", headers={"Authorization": f"Bearer {token}"})
+
+    async def run() -> None:
+        transport = httpx.ASGITransport(app)
+        async with (
+            asyncio.timeout(patience()),
+            httpx.AsyncClient(transport=transport, base_url="http://x") as client,
+            asyncio.TaskGroup() as tasks,
+        ):
+            for number in range(TOKENS_AT_ONCE):
+                tasks.create_task(get(client, f"guess-{number}"))
+            await asyncio.to_thread(eventually, lambda: crowd.asking == TOKENS_AT_ONCE, pause=0.01)
+            refused = await get(client, "one-more")
+            known = await get(client, "ana")
+            crowd.answer.set()
+        assert (refused.status_code, refused.json()["code"]) == (503, "cluster_unavailable")
+        assert int(refused.headers["Retry-After"]) > 0
+        assert known.text == "kubernetes:ana"
+
+    asyncio.run(run())
+
+
+@pytest.mark.parametrize("path", ["/jobs/a/redeliver%0A", "/healthz%0a", "/jobs/%00", "/%E2%80%A8"])
+@pytest.mark.parametrize("method", ["GET", "HEAD", "POST"])
+def test_a_path_with_control_characters_is_nothing_to_anybody(
+    client: TestClient, method: str, path: str
+) -> None:
+    answer = client.request(method, path)
+    assert answer.status_code == 404
+    assert answer.headers["content-type"] == "application/problem+json"
 
 
 def test_a_kubernetes_token_lets_nobody_in_where_none_are_taken(client: TestClient) -> None:
