@@ -26,6 +26,7 @@ ERRORS: dict[str, ErrorKind] = {
     "signature_invalid": ErrorKind(401, "no signature, or one that does not hold"),
     "token_invalid": ErrorKind(401, "the API server does not accept this Kubernetes token"),
     "forbidden": ErrorKind(403, "RBAC gives the token's user no such right; `detail` names it"),
+    "not_found": ErrorKind(404, "there is nothing at this path, or it has control characters"),
     "job_not_found": ErrorKind(404, "no such job, or its time is over"),
     "stem_not_found": ErrorKind(404, "the job has no such stem; `detail` names those it has"),
     "body_timeout": ErrorKind(408, "the body did not arrive in time"),
@@ -68,6 +69,7 @@ _RETRY_AFTER = {
 
 # What a request can meet before any route sees it.
 BEFORE_EVERY_ROUTE = ("headers_too_large",)
+BEFORE_ROUTES_WITH_NAMES = ("not_found",)
 BEFORE_SIGNED_ROUTES = ("signature_invalid", "body_timeout", "body_too_large", "rate_limited")
 BEFORE_ROUTES_WITH_TOKEN = ("token_invalid", "forbidden", "cluster_unavailable")
 

@@ -11,6 +11,7 @@ from splitjob.request import SplitRequest
 from splitjob_api.curl_samples import sample
 from splitjob_api.error_catalogue import (
     BEFORE_EVERY_ROUTE,
+    BEFORE_ROUTES_WITH_NAMES,
     BEFORE_ROUTES_WITH_TOKEN,
     BEFORE_SIGNED_ROUTES,
     codes_of,
@@ -164,7 +165,8 @@ def _complete(operation: dict[str, Any], method: str, path: str, *, ways_in: Sec
             response["description"] = HTTPStatus(int(status)).phrase
     signed = BEFORE_SIGNED_ROUTES if ways_in else ()
     by_token = BEFORE_ROUTES_WITH_TOKEN if ways_in is _WITH_TOKEN else ()
-    errors = documented(*codes_of(responses), *BEFORE_EVERY_ROUTE, *signed, *by_token)
+    named = BEFORE_ROUTES_WITH_NAMES if "{" in path else ()
+    errors = documented(*codes_of(responses), *BEFORE_EVERY_ROUTE, *named, *signed, *by_token)
     responses.update({str(status): response for status, response in errors.items()})
 
 
