@@ -64,8 +64,9 @@ def expiries(urls: Mapping[str, WebUrl]) -> dict[str, datetime]:
 
 
 def note_submission(services: Services, submitted: Submitted) -> None:
-    """Count a job that a request has come to, and have the request's log line name it."""
+    """Have a job that a request has come to counted, named in the log, and told as it is now."""
     note(job_id=submitted.job_id)
+    services.jobs.note_answer(submitted.splitjob)
     if submitted.created:
         services.queue_stats.accepted(submitted.splitjob)
     services.metrics.submissions.labels("created" if submitted.created else "repeated").inc()

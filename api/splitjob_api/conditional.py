@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from fastapi import Request
 from fastapi.responses import Response
 
+_VERSION = re.compile(r'"([0-9]{1,18})"')
 _TAG = re.compile(r'(?:W/)?("[^"]*")')
 JSON = "application/json"
 
@@ -21,6 +22,16 @@ def job_etag(version: int | str) -> str:
         version: its resourceVersion.
     """
     return f'W/"{version}"'
+
+
+def known_version(request: Request) -> int:
+    """Return the resourceVersion of a job that the caller has already; 0: none.
+
+    Args:
+        request: may have If-None-Match.
+    """
+    given = ", ".join(request.headers.getlist("if-none-match"))
+    return max(map(int, _VERSION.findall(given)), default=0)
 
 
 def page_etag(parts: Iterable[str]) -> str:

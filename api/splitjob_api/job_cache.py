@@ -24,6 +24,7 @@ from math import ceil
 from typing import Any, NamedTuple, Protocol, TypeVar
 
 from splitjob.lifecycle import lifecycle_of
+from splitjob_api.floors import Floors
 from splitjob_api.job_response import JobState, answer_json, job_state
 from splitjob_api.kubernetes import SplitJobObject
 from splitjob_api.queue_stats import QueueStats
@@ -243,6 +244,7 @@ class JobCache:
         self._lock = threading.Lock()
         self._jobs: dict[str, CachedJob] = {}  # by name, in the order of their versions
         self._order: list[CachedJob] = []  # by position
+        self._floors = Floors()
         self._deletions: deque[Deletion] = deque(maxlen=REMEMBERED_DELETIONS)
         self._deletions_since = 0
         self._version = 0
@@ -269,30 +271,46 @@ class JobCache:
         """The resourceVersion up to which no change is missing."""
         return self._version
 
-    def cached(self, name: str) -> Reading | None:
-        """Return a job; None where it is not here, or what is here may not be told."""
+    def cached(self, name: str, least: int = 0) -> Reading | None:
+        """Return a job; None where it is not here, or what is here may not be told.
+
+        Args:
+            name: the jobId.
+            least: the resourceVersion that is known already; nothing older may be told.
+        """
         with self._lock:
             found = self._jobs.get(name) if self.current else None
-            return Reading(found, self._observed_at) if found else None
+            floor = self._floors.of(name)
+            if found is None or found.version < max(least, floor.version):
+                return None
+            return Reading(found, max(self._observed_at, floor.at))
 
     def fetch(self, name: str) -> Reading | None:
         """Return a job as the API server has it now; None where there is none. Blocks.
+
+        Nothing older is told of it afterwards.
 
         Raises:
             ClusterUnavailableError: the API server does not say.
         """
         observed_at = self._clock()
         found = self._read(name)
-        return Reading(CachedJob(found), observed_at) if found else None
+        if found is None:
+            return None
+        job = CachedJob(found)
+        with self._lock:
+            self._floors.raise_to(name, job.version, observed_at)
+        return Reading(job, observed_at)
 
-    def get(self, name: str) -> SplitJobObject | None:
-        """Return a SplitJob, from the API server where it is not here; blocks then.
+    def note_answer(self, splitjob: SplitJobObject) -> None:
+        """Tell nothing older of a SplitJob from now on.
 
-        Raises:
-            ClusterUnavailableError: it is not here, and the API server does not say.
+        Args:
+            splitjob: as the API server has just answered, to a read or a write.
         """
-        found = self.cached(name)
-        return found.job.splitjob() if found else self._read(name)
+        metadata = splitjob["metadata"]
+        with self._lock:
+            self._floors.raise_to(str(metadata["name"]), int(metadata["resourceVersion"]))
 
     def is_absent(self, name: str) -> bool:
         """Return whether the watch is current and has shown no SplitJob of a name."""
@@ -394,6 +412,8 @@ class JobCache:
             self._version = version
             self._observed_at = max(self._observed_at, fresh.began_at)
             self._reached = Checkpoint(version, fresh.began_at, fresh.began_tick)
+            if restored:
+                self._floors.clear()
             self._stats.adopt(fresh.stats)
             self._followed = True
         if self._follower and restored:

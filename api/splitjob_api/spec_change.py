@@ -51,8 +51,8 @@ def change_spec(services: Services, job_id: str, decide: Decision) -> SplitJobOb
     for _ in range(MAX_TRIES):
         splitjob = existing_job(services.cluster, job_id)
         change = decide(splitjob)
-        if not change:
-            return splitjob
-        if changed := services.cluster.patch_spec(splitjob, change):
+        changed = services.cluster.patch_spec(splitjob, change) if change else splitjob
+        if changed:
+            services.jobs.note_answer(changed)
             return changed
     raise ClusterUnavailableError(f"changed {job_id} too often while this request was served")

@@ -69,6 +69,7 @@ class FakeCluster:
         before: called with the name of each call before it takes effect; may raise, or change what
             is there as somebody else would.
         unmet: what of the cluster is not as the API needs it.
+        version: the resourceVersion of now.
     """
 
     def __init__(self) -> None:
@@ -77,7 +78,7 @@ class FakeCluster:
         self.calls: list[str] = []
         self.before: Callable[[str], object] = lambda call: None
         self.unmet: tuple[Unready, ...] = ()
-        self._version = 0
+        self.version = 0
 
     def get(self, name: str) -> Json | None:
         self._call("get")
@@ -137,8 +138,8 @@ class FakeCluster:
         self.before(name)
 
     def _changed(self, name: str) -> Json:
-        self._version += 1
-        metadata = {**self.splitjobs[name]["metadata"], "resourceVersion": str(self._version)}
+        self.version += 1
+        metadata = {**self.splitjobs[name]["metadata"], "resourceVersion": str(self.version)}
         self.splitjobs[name] = {**self.splitjobs[name], "metadata": metadata}
         return deepcopy(self.splitjobs[name])
 
@@ -175,6 +176,13 @@ def served(
         app.include_router(module.router)
     install_handlers(app)
     return TestClient(app, raise_server_exceptions=False)
+
+
+def let_watch_begin(api: TestClient, cluster: FakeCluster) -> None:
+    """Have the API hold what the cluster has now, as from its watch; later changes do not come."""
+    listing = api.app.state.services.jobs.listing()  # type: ignore[attr-defined]
+    listing.add(deepcopy(one) for one in cluster.splitjobs.values())
+    listing.complete(str(cluster.version))
 
 
 def request_body(**fields: Any) -> dict[str, Any]:

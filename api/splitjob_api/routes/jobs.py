@@ -12,7 +12,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 from pydantic.alias_generators import to_camel
 
 from splitjob.request_policy import FieldProblem
-from splitjob_api.conditional import conditional, job_etag, page_etag
+from splitjob_api.conditional import conditional, job_etag, known_version, page_etag
 from splitjob_api.cursor import CursorError, cursor_after, position_of
 from splitjob_api.deps import CurrentJobsDep, Services, ServicesDep
 from splitjob_api.error_catalogue import documented
@@ -110,19 +110,24 @@ async def job_list(
 )
 async def job(job_id: str, services: ServicesDep, request: Request) -> Response:
     """Answer with the job's state, and what came of it."""
-    found = await find_job(services, job_id)
+    found = await find_job(services, job_id, known_version(request))
     content = observed(found.job.answer(), found.observed_at)
     return conditional(request, job_etag(found.job.version), content)
 
 
-async def find_job(services: Services, job_id: str) -> Reading:
+async def find_job(services: Services, job_id: str, least: int = 0) -> Reading:
     """Return a job: from memory, or, where it is not there or may not be told, from the cluster.
+
+    Args:
+        services: the app's.
+        job_id: as the caller wrote it.
+        least: the resourceVersion that the caller has, perhaps of a replica that is further on.
 
     Raises:
         ApiError: 404; there is none.
         ClusterUnavailableError: the cluster does not say.
     """
-    found = services.jobs.cached(job_id)
+    found = services.jobs.cached(job_id, least)
     if found is None and is_job_name(job_id):
         found = await run_in_threadpool(services.jobs.fetch, job_id)
     if found is None:

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from tests.support.api_samples import World, splitjob
 from tests.support.examples import examples
 
-from splitjob_api import job_cache
+from splitjob_api import floors, job_cache
 from splitjob_api.job_cache import SILENT_SECONDS, Change, Deletion, JobFilter
 from splitjob_api.job_response import JobState
 from splitjob_api.kubernetes import ClusterUnavailableError
@@ -108,11 +108,58 @@ def test_what_the_watch_has_not_shown_yet_is_asked_of_the_api_server(world: Worl
     world.list(5)
     world.behind = {"a": splitjob("a", 7)}
     assert world.jobs.cached("a") is None
-    assert world.jobs.get("a") == world.behind["a"]
     fetched = world.jobs.fetch("a")
     assert fetched
     assert (fetched.job.name, fetched.observed_at) == ("a", 1000)
-    assert world.jobs.get("b") is None
+    assert world.jobs.fetch("b") is None
+
+
+def test_what_was_read_past_the_watch_is_never_taken_back(world: World) -> None:
+    world.list(5)
+    world.behind = {"a": splitjob("a", 8, state="running")}
+    world.now += 1
+    assert world.jobs.fetch("a")
+    for version in (6, 7):
+        world.jobs.apply("ADDED", splitjob("a", version))
+        assert world.jobs.cached("a") is None
+    world.jobs.apply("MODIFIED", splitjob("a", 8, state="running"))
+    found = world.jobs.cached("a")
+    assert found
+    assert (found.job.version, found.observed_at) == (8, 1001), "no earlier time than before"
+
+
+def test_after_a_write_the_state_before_it_is_not_told_from_memory(world: World) -> None:
+    world.list(5, splitjob("a", 3))
+    world.jobs.note_answer(splitjob("a", 6))
+    assert world.jobs.cached("a") is None
+    world.jobs.note_answer(splitjob("a", 4))
+    world.jobs.apply("MODIFIED", splitjob("a", 5))
+    assert world.jobs.cached("a") is None
+    world.jobs.apply("MODIFIED", splitjob("a", 6))
+    assert world.jobs.cached("a")
+
+
+def test_who_knows_a_later_state_of_another_replica_is_told_none_before_it(world: World) -> None:
+    world.list(5, splitjob("a", 3))
+    assert world.jobs.cached("a", 3)
+    assert world.jobs.cached("a", 4) is None
+
+
+def test_what_a_restored_cluster_says_counts_although_its_versions_are_lower(world: World) -> None:
+    world.list(50, splitjob("a", 40))
+    world.jobs.note_answer(splitjob("a", 45))
+    world.list(20, splitjob("a", 10))
+    assert world.jobs.cached("a")
+
+
+def test_of_how_many_jobs_the_least_is_remembered_has_a_limit(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(floors, "REMEMBERED", 2)
+    world.list(5, *(splitjob(name, 3) for name in "abc"))
+    for name in "abac":
+        world.jobs.note_answer(splitjob(name, 6))
+    assert [bool(world.jobs.cached(name)) for name in "abc"] == [False, True, False]
 
 
 def test_nothing_is_told_before_the_first_list_after_a_lost_watch_and_of_a_silent_one(
@@ -131,14 +178,16 @@ def test_nothing_is_told_before_the_first_list_after_a_lost_watch_and_of_a_silen
     assert world.jobs.cached("a") is None
     world.behind = None
     with pytest.raises(ClusterUnavailableError):
-        world.jobs.get("a")
+        world.jobs.fetch("a")
 
 
 def test_the_splitjob_in_memory_is_the_api_servers_without_managed_fields(world: World) -> None:
     world.list(5, splitjob("a", 3, metadata={"ä": "1"}))
     expected = splitjob("a", 3, metadata={"ä": "1"})
     del expected["metadata"]["managedFields"]
-    assert world.jobs.get("a") == expected
+    found = world.jobs.cached("a")
+    assert found
+    assert found.job.splitjob() == expected
 
 
 def test_the_list_is_newest_first_and_follows_each_change(world: World) -> None:

@@ -1,0 +1,68 @@
+"""GET /jobs/{id} beside the watch: never back behind what a caller has been told or has changed."""
+
+import pytest
+from starlette.testclient import TestClient
+from tests.support.fake_cluster import (
+    RESULT,
+    FakeCluster,
+    let_watch_begin,
+    request_body,
+    served,
+    submitted,
+)
+
+
+@pytest.fixture
+def cluster() -> FakeCluster:
+    return FakeCluster()
+
+
+@pytest.fixture
+def api(cluster: FakeCluster) -> TestClient:
+    return served(cluster)
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "shown"),
+    [
+        ("DELETE", "", "cancelRequested"),
+        ("DELETE", "/data", "eraseRequested"),
+        ("POST", "/redeliver", None),
+    ],
+)
+def test_a_read_after_a_change_shows_it_also_where_the_watch_has_not(
+    api: TestClient, cluster: FakeCluster, method: str, path: str, shown: str | None
+) -> None:
+    job_id = submitted(api)
+    if path:
+        cluster.finish(job_id, "Completed", result=RESULT)
+    let_watch_begin(api, cluster)
+    assert api.request(method, f"/jobs/{job_id}{path}").status_code == 202
+    answer = api.get(f"/jobs/{job_id}")
+    assert answer.headers["etag"] == f'W/"{cluster.version}"'
+    assert shown is None or answer.json()[shown] is True
+
+
+def test_a_repeated_request_and_the_read_after_it_tell_of_the_same_job(
+    api: TestClient, cluster: FakeCluster
+) -> None:
+    job_id = submitted(api)
+    let_watch_begin(api, cluster)
+    cluster.set_status(job_id, progress={"stage": "separate", "percent": 5})
+    api.post("/split", json=request_body())
+    assert api.get(f"/jobs/{job_id}").headers["etag"] == f'W/"{cluster.version}"'
+
+
+def test_a_caller_who_was_at_a_quicker_replica_is_not_told_what_was_before(
+    api: TestClient, cluster: FakeCluster
+) -> None:
+    job_id = submitted(api)
+    let_watch_begin(api, cluster)
+    held = f'W/"{cluster.version}"'
+    cluster.set_status(job_id, progress={"stage": "separate", "percent": 5})
+    later = f'W/"{cluster.version}"'
+    assert api.get(f"/jobs/{job_id}", headers={"If-None-Match": held}).status_code == 304
+    assert api.get(f"/jobs/{job_id}").headers["etag"] == held
+    answer = api.get(f"/jobs/{job_id}", headers={"If-None-Match": later})
+    assert (answer.status_code, answer.headers["etag"]) == (304, later)
+    assert api.get(f"/jobs/{job_id}").headers["etag"] == later, "nor without it from now on"
