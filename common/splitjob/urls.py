@@ -17,6 +17,8 @@ from splitjob.addresses import parse_host
 DEFAULT_PORTS = {"http": 80, "https": 443}
 MAX_URL_LENGTH = 8192
 MAX_PLAIN_URL_LENGTH = 2048  # what the resource takes, percent-encoded, without the query
+# Each further layer costs a pass over the whole path, and thousands fit into one.
+MAX_LAYERS = 5
 
 _HOST_NAME = re.compile(r"[a-z0-9_-]{1,63}(\.[a-z0-9_-]{1,63})*", re.ASCII)
 _AUTHORITY = re.compile(r"[a-z]+://([^/?#]+)", re.IGNORECASE)
@@ -129,12 +131,18 @@ def _refuse_ambiguity(url: str) -> None:
 
 def _refuse_climbing(url: str) -> None:
     """Refuse `.` and `..` as path segments, also when encoded, once or several times over."""
-    path = url.partition("://")[2].partition("/")[2]
-    while (decoded := unquote(path)) != path:
-        path = decoded
+    path = _decoded(url.partition("://")[2].partition("/")[2])
     for segment in re.split(r"[/\\]", path):
         if segment.partition(";")[0].strip() in {".", ".."}:  # servers drop what follows a ;
             raise UrlError("its path climbs with '.' or '..'")
+
+
+def _decoded(path: str) -> str:
+    for _ in range(MAX_LAYERS):
+        before, path = path, unquote(path)
+        if path == before:
+            return path
+    raise UrlError(f"its path is percent-encoded more than {MAX_LAYERS - 1} times over")
 
 
 def _host(raw: str) -> str:
