@@ -100,6 +100,7 @@ def redeliver(job_id: str, services: ServicesDep) -> JobResponse:
             "not_finished",
             "already_completed",
             "not_retryable",
+            "erased",
             "request_invalid",
             "webhook_not_allowed",
             "queue_full",
@@ -158,5 +159,7 @@ def _refuse_unless_failed(splitjob: SplitJobObject) -> None:
     state = lifecycle_of(splitjob)
     if not state.finished:
         raise ApiError(409, "not_finished", "the job has not ended: cancel it first, or wait")
+    if state is LifecycleState.COMPLETED and splitjob["spec"].get("erase"):
+        raise ApiError(410, "erased", "the stems were erased: send the request to POST /split anew")
     if state is LifecycleState.COMPLETED:
         raise ApiError(409, "already_completed", "the job is completed: its stems are there")

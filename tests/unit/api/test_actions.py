@@ -224,6 +224,16 @@ def test_a_job_that_may_yet_give_stems_or_has_is_not_tried_anew(
     assert len(cluster.splitjobs) == 1
 
 
+def test_a_job_whose_stems_were_erased_is_gone_and_its_request_is_one_to_send_anew(
+    api: TestClient, cluster: FakeCluster
+) -> None:
+    job_id = submitted(api)
+    cluster.finish(job_id, "Completed")
+    assert api.delete(f"/jobs/{job_id}/data").status_code == 202
+    assert "POST /split" in refused(retry(api, job_id), 410, "erased")
+    assert submitted(api) != job_id
+
+
 def test_the_retry_of_a_keyed_job_is_another_job_and_the_key_stays_with_the_first(
     api: TestClient, cluster: FakeCluster
 ) -> None:
