@@ -30,6 +30,9 @@ class Watcher(threading.Thread):
         self._cluster = cluster
         self._jobs = jobs
         self._stopped = threading.Event()
+        self._pause = 0.0
+        self._said = ""  # of what is wrong now
+        self._expired = False  # and listed again for that
 
     def stop(self) -> None:
         """End the thread, at the next change or the end of the watch under way."""
@@ -37,25 +40,37 @@ class Watcher(threading.Thread):
 
     def run(self) -> None:
         """List and watch until stopped."""
-        pause = FIRST_PAUSE_SECONDS
-        said = ""
+        self._begin_anew()
         while not self._stopped.is_set():
             try:
                 version = self._list()
                 while not self._stopped.is_set():
                     version = self._follow(version)
-                    pause, said = FIRST_PAUSE_SECONDS, ""  # a list alone is no reason to hurry
+                    self._begin_anew()  # a list alone is no reason to hurry
             except ExpiredError:
-                continue
+                if not self._expired:
+                    self._expired = True
+                    continue  # at once, but not again and again
+                self._say_once("the Kubernetes API no longer knows the changes since the last list")
             except ClusterUnavailableError as error:
-                if str(error) != said:  # once, and not at each try of an outage
-                    logger.warning("the watch of SplitJobs was lost: %s", error)
-                said = str(error)
+                self._say_once(str(error))
             except Exception:
                 logger.exception("the watch of SplitJobs met a defect")
             self._jobs.mark_stale()
-            self._stopped.wait(pause)
-            pause = min(2 * pause, LAST_PAUSE_SECONDS)
+            self._stopped.wait(self._pause)
+            self._pause = min(2 * self._pause, LAST_PAUSE_SECONDS)
+
+    def _begin_anew(self) -> None:
+        """Forget what went wrong before."""
+        self._pause = FIRST_PAUSE_SECONDS
+        self._said = ""
+        self._expired = False
+
+    def _say_once(self, reason: str) -> None:
+        """Log why there is no watch, and not at each try of an outage."""
+        if reason != self._said:
+            logger.warning("the watch of SplitJobs was lost: %s", reason)
+        self._said = reason
 
     def _list(self) -> str:
         listing, version = self._jobs.listing(), ""

@@ -123,9 +123,10 @@ def test_a_bookmark_moves_the_watch_on_and_changes_nothing(
     assert stats.snapshot(0).queued == 1
 
 
-def test_what_is_gone_in_between_is_listed_anew(
-    cluster: ScriptedCluster, jobs: JobCache, stats: QueueStats
+def test_what_is_gone_in_between_is_listed_anew_at_once(
+    cluster: ScriptedCluster, jobs: JobCache, stats: QueueStats, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(watcher, "FIRST_PAUSE_SECONDS", 600.0)
     cluster.watches = [[ExpiredError("too old", 410)]]
     cluster.listings = [[Page([splitjob("a", "3")], "7")], [Page([], "20")]]
     eventually(lambda: "20" in cluster.watched_from)
@@ -189,3 +190,17 @@ def test_lists_that_no_watch_follows_are_made_at_growing_intervals(
     assert time.monotonic() - began > 0.08
     monkeypatch.setattr(watcher, "LAST_PAUSE_SECONDS", 0.01)
     cluster.watches.clear()
+
+
+def test_one_that_is_expired_is_listed_at_once_and_those_after_it_at_growing_intervals(
+    cluster: ScriptedCluster, jobs: JobCache, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A cluster that forgets sooner than a list takes must not be asked for lists without end."""
+    monkeypatch.setattr(watcher, "LAST_PAUSE_SECONDS", 600.0)
+    cluster.watches = [[ExpiredError("too old", 410)] for _ in range(1000)]
+    cluster.listings = [[Page([splitjob("a", "3")], "7")]]
+    eventually(lambda: cluster.listed > 3)
+    eventually(lambda: not jobs.current)
+    began = time.monotonic()
+    eventually(lambda: cluster.listed > 5)
+    assert time.monotonic() - began > 0.08
