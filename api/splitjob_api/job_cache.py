@@ -78,6 +78,11 @@ class CachedJob:
         found: SplitJobObject = json.loads(zlib.decompress(self._packed))
         return found
 
+    @property
+    def answered(self) -> bool:
+        """Whether the answer has been made: that takes more than a millisecond."""
+        return self._answer is not None
+
     def answer(self) -> bytes:
         """Return what callers are told, as JSON without `observedAt`."""
         if self._answer is None:
@@ -403,11 +408,12 @@ class JobCache:
 
     def take_list(self, fresh: "Listing", version: int) -> None:
         """Hold what a full list gave, and nothing else; see `Listing`."""
-        jobs = {job.name: job for job in sorted(fresh.jobs, key=_version)}
+        former, restored = self._jobs, version < self._version
+        listed = fresh.jobs if restored else [_unchanged(former, job) for job in fresh.jobs]
+        jobs = {job.name: job for job in sorted(listed, key=_version)}
         with self._lock:
-            former, restored = self._jobs, version < self._version
             gone = [Deletion.of(job, version) for job in former.values() if job.name not in jobs]
-            self._jobs, self._order = jobs, sorted(fresh.jobs, key=_position)
+            self._jobs, self._order = jobs, sorted(listed, key=_position)
             self._remember_all(gone, anew=version if restored or not self._version else None)
             self._version = version
             self._observed_at = max(self._observed_at, fresh.began_at)
@@ -510,6 +516,12 @@ def _position(job: CachedJob) -> Position:
 
 def _version(job: CachedJob) -> int:
     return job.version
+
+
+def _unchanged(former: Mapping[str, CachedJob], job: CachedJob) -> CachedJob:
+    """Return a job as it was held before where it is the same: its answer may be made already."""
+    before = former.get(job.name)
+    return before if before and before.version == job.version else job
 
 
 def _latest(held: Reversible[Held], since: int) -> Iterator[Held]:

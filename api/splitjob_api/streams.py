@@ -11,6 +11,7 @@ import random
 import time
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 
+from splitjob_api.answers import make_answers
 from splitjob_api.job_cache import (
     CachedJob,
     Change,
@@ -252,6 +253,7 @@ async def list_events(
     """
     yield opening(since) + (b"" if changes.complete else RELOAD)
     for part in _parts(changes.jobs):
+        await make_answers(part)
         yield b"".join(event_of(job, changes.observed_at) for job in part)
     async for events in following(subscription):
         yield events

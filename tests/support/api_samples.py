@@ -1,10 +1,16 @@
 """SplitJobs as the API server gives them, and a cache of them, for tests of the API's parts."""
 
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any
+from unittest.mock import patch
 
+from splitjob_api import job_cache
 from splitjob_api.job_cache import JobCache
-from splitjob_api.kubernetes import ClusterUnavailableError
+from splitjob_api.job_response import answer_json
+from splitjob_api.kubernetes import ClusterUnavailableError, SplitJobObject
 from splitjob_api.queue_stats import QueueStats
 
 BEGIN = datetime(2026, 1, 1, tzinfo=UTC)
@@ -49,6 +55,19 @@ def splitjob(
         "spec": {"request": {"versionId": "song-1", "model": "demo", **given}},
         "status": status,
     }
+
+
+@contextmanager
+def answers_made() -> Iterator[list[int]]:
+    """Yield in which threads answers are made, one entry for each."""
+    makers: list[int] = []
+
+    def noted(splitjob: SplitJobObject) -> bytes:
+        makers.append(threading.get_ident())
+        return answer_json(splitjob)
+
+    with patch.object(job_cache, "answer_json", noted):
+        yield makers
 
 
 class World:

@@ -12,6 +12,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 from pydantic.alias_generators import to_camel
 
 from splitjob.request_policy import FieldProblem
+from splitjob_api.answers import make_answers
 from splitjob_api.conditional import conditional, job_etag, known_version, page_etag
 from splitjob_api.cursor import CursorError, cursor_after, position_of
 from splitjob_api.deps import CurrentJobsDep, Services, ServicesDep
@@ -99,6 +100,7 @@ async def job_list(
     page = jobs.page(wanted, _position(query, wanted), query.limit)
     following = cursor_after(page.jobs[-1].position, wanted) if page.more else None
     etag = page_etag(_identities(page, following))
+    await make_answers(page.jobs)
     return conditional(request, etag, _page_json(page, following))
 
 

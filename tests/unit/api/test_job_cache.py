@@ -318,6 +318,23 @@ def test_a_further_list_is_told_as_the_changes_that_it_shows(world: World) -> No
     assert world.jobs.cached("c")
 
 
+def test_a_further_list_keeps_what_was_made_of_jobs_that_have_not_changed(world: World) -> None:
+    """Else each list would have all answers made anew."""
+    world.list(5, splitjob("a", 2), splitjob("b", 3))
+    for job in world.jobs.page(ALL, None, 9).jobs:
+        job.answer()
+    world.list(20, splitjob("a", 2), splitjob("b", 12))
+    answered = {job.name: job.answered for job in world.jobs.page(ALL, None, 9).jobs}
+    assert answered == {"a": True, "b": False}
+    found = world.jobs.cached("a")
+    assert found
+    assert found.job.answered
+    world.list(15, splitjob("a", 2, state="running"))
+    found = world.jobs.cached("a")
+    assert found
+    assert found.job.state is JobState.RUNNING, "of a restored cluster nothing is kept"
+
+
 def test_a_cluster_restored_from_a_backup_begins_anew(world: World) -> None:
     world.list(50, splitjob("a", 40))
     told = Told()

@@ -1,7 +1,14 @@
-"""GET /jobs/{id} beside the watch: never back behind what a caller has been told or has changed."""
+"""Reads beside the watch: never back behind what a caller has been told, and in nobody's way."""
+
+import asyncio
+import threading
+from types import SimpleNamespace
 
 import pytest
+from fastapi import FastAPI
+from httpx import ASGITransport, AsyncClient
 from starlette.testclient import TestClient
+from tests.support.api_samples import World, answers_made, splitjob
 from tests.support.fake_cluster import (
     RESULT,
     FakeCluster,
@@ -10,6 +17,8 @@ from tests.support.fake_cluster import (
     served,
     submitted,
 )
+
+from splitjob_api.routes import jobs
 
 
 @pytest.fixture
@@ -66,3 +75,22 @@ def test_a_caller_who_was_at_a_quicker_replica_is_not_told_what_was_before(
     answer = api.get(f"/jobs/{job_id}", headers={"If-None-Match": later})
     assert (answer.status_code, answer.headers["etag"]) == (304, later)
     assert api.get(f"/jobs/{job_id}").headers["etag"] == later, "nor without it from now on"
+
+
+def test_the_answers_of_a_page_are_made_once_and_outside_the_event_loop() -> None:
+    """Those of a whole page take most of a second, in which nobody else would be served."""
+    world = World()
+    world.list(5, *(splitjob(name, 3) for name in "abc"))
+    app = FastAPI()
+    app.state.services = SimpleNamespace(jobs=world.jobs)
+    app.include_router(jobs.router)
+
+    async def read_twice() -> int:
+        async with AsyncClient(transport=ASGITransport(app), base_url="http://api") as client:
+            for _ in range(2):
+                assert len((await client.get("/jobs")).json()["jobs"]) == 3
+        return threading.get_ident()
+
+    with answers_made() as makers:
+        assert asyncio.run(read_twice()) not in makers
+    assert len(makers) == 3

@@ -2,11 +2,12 @@
 
 import asyncio
 import json
+import threading
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
 import pytest
-from tests.support.api_samples import World, splitjob
+from tests.support.api_samples import World, answers_made, splitjob
 
 from splitjob_api import streams as module
 from splitjob_api.job_cache import Changes, JobFilter
@@ -151,6 +152,18 @@ async def test_the_list_is_told_from_last_event_id_on(stage: Stage) -> None:
     assert [one[:2] for one in parsed(await anext(stream))] == [("6", "job"), ("7", "deleted")]
     await stage.change("MODIFIED", splitjob("a", 8, state="completed"))
     assert [one[:2] for one in parsed(await anext(stream))] == [("8", "job")]
+
+
+@staged
+async def test_answers_of_a_replay_are_made_outside_the_event_loop(stage: Stage) -> None:
+    for version in (6, 7):
+        await stage.change("MODIFIED", splitjob("a" if version == 6 else "b", version))
+    with answers_made() as makers:
+        _, stream = stage.listen(since=5)
+        await anext(stream)
+        assert len(parsed(await anext(stream))) == 2
+    assert threading.get_ident() not in makers
+    assert len(makers) == 2
 
 
 @staged
