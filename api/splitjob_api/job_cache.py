@@ -317,6 +317,11 @@ class JobCache:
         with self._lock:
             self._floors.raise_to(str(metadata["name"]), int(metadata["resourceVersion"]))
 
+    def is_gone(self, job: CachedJob) -> bool:
+        """Return whether a job that was read is not there any more as the watch tells it."""
+        with self._lock:
+            return job.name not in self._jobs and job.version <= self._version
+
     def is_absent(self, name: str) -> bool:
         """Return whether the watch is current and has shown no SplitJob of a name."""
         with self._lock:

@@ -8,7 +8,7 @@ from fastapi import APIRouter, Header, Query, Request
 from fastapi.responses import Response, StreamingResponse
 from starlette.types import Receive, Scope, Send
 
-from splitjob_api.deps import CurrentJobsDep, ServicesDep
+from splitjob_api.deps import CurrentJobsDep, Services, ServicesDep
 from splitjob_api.error_catalogue import documented
 from splitjob_api.head_only import is_head_only
 from splitjob_api.job_cache import Changes, JobCache, JobFilter, Reading
@@ -127,7 +127,12 @@ async def events_of_job(
         return _head()
     since, _ = await _known_version(jobs, last_event_id)
     subscription = _subscribe(services.streams, JobFilter(), job_id)
-    now = _latest(jobs, found)
+    subscription.floor = max(since or 0, found.job.version)
+    try:
+        now = await _latest(services, found)
+    except BaseException:
+        services.streams.unsubscribe(subscription)
+        raise
     known = since is not None and now.job.version <= since
     if known and is_last(now.job):
         services.streams.unsubscribe(subscription)
@@ -158,9 +163,18 @@ def _changes(jobs: JobCache, wanted: JobFilter, since: int | None, *, known: boo
     return jobs.changes(since, wanted)
 
 
-def _latest(jobs: JobCache, found: Reading) -> Reading:
-    """Return how a job is now that its changes are subscribed to."""
-    cached = jobs.cached(found.job.name)
+async def _latest(services: Services, found: Reading) -> Reading:
+    """Return how a job is now that its changes are subscribed to.
+
+    Its deletion may have come just before, and is not told again then.
+
+    Raises:
+        ApiError: 404; it is gone.
+        ClusterUnavailableError: it seems to be gone, and the cluster does not say.
+    """
+    if services.jobs.is_gone(found.job):
+        return await find_job(services, found.job.name)
+    cached = services.jobs.cached(found.job.name)
     return cached if cached and cached.job.version > found.job.version else found
 
 

@@ -15,10 +15,11 @@ from uvicorn.server import ServerState
 
 from splitjob_api import deps
 from splitjob_api.http_protocol import TimedRequestProtocol
+from splitjob_api.job_cache import JobFilter
 from splitjob_api.middleware.head import HeadMiddleware
 from splitjob_api.problems import install_handlers
 from splitjob_api.routes import events
-from splitjob_api.streams import Streams
+from splitjob_api.streams import Streams, Subscription
 
 SLOW_READER_SECONDS = 0.3
 
@@ -144,6 +145,29 @@ def test_what_is_asked_for_is_looked_at_before_a_stream_begins(
             assert line.split(b" ")[1] == status
             writer.close()
             await none_is_open(here.streams)
+
+    asyncio.run(run())
+
+
+def test_a_job_that_is_deleted_as_its_stream_begins_is_not_found(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Between the look and the subscription nobody is told of it."""
+
+    async def run() -> None:
+        async with served() as here:
+            subscribe = here.streams.subscribe
+
+            def late(wanted: JobFilter, name: str | None) -> Subscription:
+                here.world.jobs.apply("DELETED", splitjob("a", 6))
+                return subscribe(wanted, name)
+
+            monkeypatch.setattr(here.streams, "subscribe", late)
+            _, writer, line = await here.open("/jobs/a/events")
+            assert line.startswith(b"HTTP/1.1 404")
+            assert here.world.asked == ["a"]
+            await none_is_open(here.streams)
+            writer.close()
 
     asyncio.run(run())
 
