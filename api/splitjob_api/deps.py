@@ -1,13 +1,15 @@
 """What routes are handed: the app's services, and the request's checked body."""
 
 import asyncio
-from dataclasses import dataclass
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
 from typing import Annotated
 
 from fastapi import Depends, Request
 
 from splitjob.request import SplitRequest
 from splitjob.request_policy import RequestPolicy
+from splitjob_api.cluster_places import ClusterPlaces
 from splitjob_api.job_cache import JobCache
 from splitjob_api.kubernetes import Cluster, ClusterUnavailableError
 from splitjob_api.metrics import Metrics
@@ -36,6 +38,7 @@ class Services:
         readiness: whether requests can be served.
         metrics: what Prometheus is told.
         storage_links: signs URLs of the bucket; None where the API has no access to it.
+        cluster_places: for the requests that ask the cluster.
     """
 
     settings: Settings
@@ -47,6 +50,7 @@ class Services:
     readiness: Readiness
     metrics: Metrics
     storage_links: StorageLinks | None = None
+    cluster_places: ClusterPlaces = field(default_factory=ClusterPlaces)
 
     def link(self, path: str) -> str:
         """Return a path of this API as callers must ask for it, before a gateway strips its prefix.
@@ -61,6 +65,12 @@ async def services(request: Request) -> Services:
     """Return the services of the app that serves a request."""
     found: Services = request.app.state.services
     return found
+
+
+async def place_at_cluster(request: Request) -> AsyncIterator[None]:
+    """Hold one of the places of those who ask the cluster, until the route has returned."""
+    async with (await services(request)).cluster_places.one():
+        yield
 
 
 async def current_jobs(request: Request) -> JobCache:
@@ -82,6 +92,8 @@ async def split_request(request: Request) -> SplitRequest:
     return validate(SplitRequest, parse_object(await request.body()))
 
 
+# For each route that is no coroutine: it blocks a thread while the cluster answers.
+ASKS_CLUSTER = Depends(place_at_cluster, scope="function")
 ServicesDep = Annotated[Services, Depends(services)]
 CurrentJobsDep = Annotated[JobCache, Depends(current_jobs)]
 SplitRequestDep = Annotated[SplitRequest, Depends(split_request)]

@@ -1,9 +1,11 @@
 """Whether requests can be served, asked of the cluster now and then and never by each request."""
 
+import asyncio
 import logging
 import threading
 import time
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 
 from splitjob_api.kubernetes import ClusterUnavailableError
 from splitjob_api.queue_stats import QueueStats
@@ -12,6 +14,7 @@ from splitjob_kube.preconditions import Unready, UnreadyReason
 PROBE_SECONDS = 1.0  # how old an answer of the cluster may be
 UNMET_SECONDS = 5.0  # how old a look at CRD and rights may be; they change by hand
 LOCK_SECONDS = 1.0  # how long a question waits for the answer to another one
+TOLD_SECONDS = 4.0  # how long a probe waits at most; the kubelet gives it 5
 
 logger = logging.getLogger(__name__)
 
@@ -45,6 +48,19 @@ class Readiness:
         self._unmet_until = 0.0
         self._unready: tuple[Unready, ...] = ()
         self._expires = 0.0
+        self._thread = ThreadPoolExecutor(1, "readiness")  # never taken by requests
+        self._question: asyncio.Future[tuple[Unready, ...]] | None = None
+
+    async def told(self) -> tuple[Unready, ...]:
+        """As `unready`, from the event loop: all who ask meanwhile share one thread's question."""
+        if self._question is None or self._question.done():
+            loop = asyncio.get_running_loop()
+            self._question = loop.run_in_executor(self._thread, self.unready)
+        try:
+            async with asyncio.timeout(TOLD_SECONDS):
+                return await asyncio.shield(self._question)
+        except TimeoutError:
+            return (LATE,)
 
     def unready(self) -> tuple[Unready, ...]:
         """Return what keeps requests from being served now; nothing where they can be."""

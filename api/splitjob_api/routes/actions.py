@@ -11,7 +11,7 @@ from splitjob_api.admission import (
     refusal_of,
     refuse_unservable,
 )
-from splitjob_api.deps import ServicesDep
+from splitjob_api.deps import ASKS_CLUSTER, ServicesDep
 from splitjob_api.error_catalogue import documented
 from splitjob_api.job_response import JobResponse, SplitAnswer, job_response
 from splitjob_api.kubernetes import SplitJobObject
@@ -24,7 +24,7 @@ from splitjob_api.submission import Submission
 
 MAX_REDELIVERIES = 1000  # as the resource says
 
-router = APIRouter(tags=["jobs"])
+router = APIRouter(tags=["jobs"], dependencies=[ASKS_CLUSTER])
 
 
 async def no_body(request: Request) -> None:

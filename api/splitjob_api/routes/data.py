@@ -6,14 +6,14 @@ from typing import Any
 from fastapi import APIRouter, Response
 
 from splitjob.lifecycle import lifecycle_of
-from splitjob_api.deps import ServicesDep
+from splitjob_api.deps import ASKS_CLUSTER, ServicesDep
 from splitjob_api.error_catalogue import documented
 from splitjob_api.job_response import JobResponse, job_response
 from splitjob_api.kubernetes import SplitJobObject
 from splitjob_api.problems import ApiError
 from splitjob_api.spec_change import change_spec
 
-router = APIRouter(tags=["jobs"])
+router = APIRouter(tags=["jobs"], dependencies=[ASKS_CLUSTER])
 
 
 @router.delete(

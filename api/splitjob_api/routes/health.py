@@ -25,15 +25,15 @@ async def healthz() -> Healthy:
 
 
 @router.get("/readyz", summary="Can requests be served", responses=documented("not_ready"))
-def readyz(services: ServicesDep) -> Healthy:
+async def readyz(services: ServicesDep) -> Healthy:
     """Answer 200 only while the cluster answers and is as we need it, else 503 with the reason."""
-    if unready := services.readiness.unready():
+    if unready := await services.readiness.told():
         raise not_ready(unready)
     return Healthy()
 
 
 @router.get("/metrics", summary="Metrics for Prometheus", response_class=Response)
-def metrics(services: ServicesDep) -> Response:
+async def metrics(services: ServicesDep) -> Response:
     """Answer in Prometheus' text format."""
     text = generate_latest(services.metrics.registry)
     return Response(text, media_type=CONTENT_TYPE_LATEST)

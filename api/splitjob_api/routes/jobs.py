@@ -131,7 +131,8 @@ async def find_job(services: Services, job_id: str, least: int = 0) -> Reading:
     """
     found = services.jobs.cached(job_id, least)
     if found is None and is_job_name(job_id):
-        found = await run_in_threadpool(services.jobs.fetch, job_id)
+        async with services.cluster_places.one():
+            found = await run_in_threadpool(services.jobs.fetch, job_id)
     if found is None:
         raise ApiError(404, "job_not_found", "there is no such job")
     job = found.job

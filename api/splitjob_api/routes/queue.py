@@ -7,12 +7,12 @@ from fastapi import APIRouter
 from pydantic import BaseModel, Field
 
 from splitjob.totals import Totals, TotalsError
-from splitjob_api.deps import CurrentJobsDep, Services, ServicesDep
+from splitjob_api.deps import ASKS_CLUSTER, CurrentJobsDep, Services, ServicesDep
 from splitjob_api.error_catalogue import documented
 from splitjob_api.kubernetes import ClusterUnavailableError
 from splitjob_api.queue_stats import Snapshot
 
-router = APIRouter(tags=["operation"])
+router = APIRouter(tags=["operation"], dependencies=[ASKS_CLUSTER])
 
 
 class QueueStatus(BaseModel):

@@ -6,14 +6,14 @@ from typing import Any
 from fastapi import APIRouter
 from pydantic import Field
 
-from splitjob_api.deps import ServicesDep
+from splitjob_api.deps import ASKS_CLUSTER, ServicesDep
 from splitjob_api.error_catalogue import documented
 from splitjob_api.job_names import is_job_name
 from splitjob_api.job_response import ResponsePart
 from splitjob_api.problems import ApiError
 from splitjob_api.request_log import note_splitjob
 
-router = APIRouter(tags=["jobs"])
+router = APIRouter(tags=["jobs"], dependencies=[ASKS_CLUSTER])
 
 
 class EventResponse(ResponsePart):

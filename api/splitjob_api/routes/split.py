@@ -11,7 +11,7 @@ from splitjob_api.admission import (
     refusal_of,
     refuse_unservable,
 )
-from splitjob_api.deps import Services, ServicesDep, SplitRequestDep
+from splitjob_api.deps import ASKS_CLUSTER, Services, ServicesDep, SplitRequestDep
 from splitjob_api.error_catalogue import documented
 from splitjob_api.job_response import SplitAnswer
 from splitjob_api.openapi import SPLIT_BODY
@@ -19,7 +19,7 @@ from splitjob_api.problems import ApiError, not_ready
 from splitjob_api.request_log import note
 from splitjob_api.submission import IdempotencyConflictError, Submission
 
-router = APIRouter(tags=["jobs"])
+router = APIRouter(tags=["jobs"], dependencies=[ASKS_CLUSTER])
 
 
 @router.post(

@@ -9,7 +9,7 @@ from fastapi.responses import JSONResponse, RedirectResponse
 from splitjob.lifecycle import LifecycleState, lifecycle_of
 from splitjob.resource import Stem, read_status
 from splitjob.result import FILE_EXTENSIONS
-from splitjob_api.deps import Services, ServicesDep
+from splitjob_api.deps import ASKS_CLUSTER, Services, ServicesDep
 from splitjob_api.error_catalogue import documented
 from splitjob_api.job_response import ResponsePart
 from splitjob_api.kubernetes import SplitJobObject
@@ -21,7 +21,7 @@ from splitjob_api.storage_links import Link, StorageLinksError
 _HEADERS = {"Cache-Control": "no-store", "Vary": "Accept"}
 _UNCONFIGURED_SECONDS = 300  # it is put right by a new pod, which takes a while
 
-router = APIRouter(tags=["jobs"])
+router = APIRouter(tags=["jobs"], dependencies=[ASKS_CLUSTER])
 
 
 class DownloadResponse(ResponsePart):

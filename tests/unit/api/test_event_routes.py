@@ -14,6 +14,7 @@ from tests.support.waiting import eventually, patience
 from uvicorn.server import ServerState
 
 from splitjob_api import deps
+from splitjob_api.cluster_places import ClusterPlaces
 from splitjob_api.http_protocol import TimedRequestProtocol
 from splitjob_api.job_cache import JobFilter
 from splitjob_api.middleware.head import HeadMiddleware
@@ -59,7 +60,9 @@ async def served() -> AsyncIterator[Served]:
     streams = Streams(world.jobs, 2)
     streams.start()
     app = FastAPI()
-    app.state.services = SimpleNamespace(jobs=world.jobs, streams=streams)
+    app.state.services = SimpleNamespace(
+        jobs=world.jobs, streams=streams, cluster_places=ClusterPlaces()
+    )
     app.include_router(events.router)
     app.add_middleware(HeadMiddleware)
     install_handlers(app)

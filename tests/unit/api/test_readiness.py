@@ -1,5 +1,6 @@
 """The API's readiness: who asks the cluster, and who waits for the answer."""
 
+import asyncio
 import logging
 import threading
 import time
@@ -52,6 +53,22 @@ def test_a_request_does_not_wait_for_the_question_of_another(slow: SlowCluster) 
     assert time.monotonic() - began < patience(10)
     slow.go_on.set()
     asking.join(20)
+    assert slow.asked == 2
+
+
+def test_probes_share_one_question_and_are_told_that_its_answer_is_late(
+    slow: SlowCluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(readiness, "TOLD_SECONDS", 0.05)
+    ready = Readiness(lambda: None, slow.unmet, QueueStats(), lambda _: None)
+
+    async def run() -> None:
+        assert await ready.told() == (OUTDATED,)
+        told = await asyncio.gather(*(ready.told() for _ in range(100)))
+        assert set(told) == {(LATE,)}
+        slow.go_on.set()
+
+    asyncio.run(run())
     assert slow.asked == 2
 
 
