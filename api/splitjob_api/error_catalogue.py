@@ -46,6 +46,9 @@ ERRORS: dict[str, ErrorKind] = {
     "webhook_not_allowed": ErrorKind(422, "the webhook is not on the installation's allowlist"),
     "queue_full": ErrorKind(429, "too many jobs wait: come again after `Retry-After`"),
     "rate_limited": ErrorKind(429, "one caller asks too often: come again after `Retry-After`"),
+    "too_many_own_streams": ErrorKind(
+        429, "one caller has three quarters of the streams that may be open on this replica"
+    ),
     "headers_too_large": ErrorKind(431, "path and headers may have 32 KiB"),
     "cluster_unavailable": ErrorKind(503, "the cluster does not answer: try again later"),
     "too_many_streams": ErrorKind(

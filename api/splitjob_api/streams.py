@@ -12,6 +12,7 @@ import time
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 
 from splitjob_api.answers import make_answers
+from splitjob_api.caller import Caller
 from splitjob_api.job_cache import (
     CachedJob,
     Change,
@@ -25,6 +26,7 @@ from splitjob_api.job_response import JobState, observed
 
 COMMENT_SECONDS = 15.0
 LIFE_SECONDS = 30 * 60.0  # then it resumes, and so shows again that it may
+KUBERNETES_LIFE_SECONDS = 60.0  # the rights of who came with a Kubernetes token are taken any time
 MAX_PENDING = 512  # jobs
 REPLAYED_AT_ONCE = 100  # jobs
 RETRY_SECONDS = (2.0, 5.0)  # before a reader comes back: not all of them at once
@@ -39,19 +41,28 @@ class TooManyStreamsError(Exception):
     """No further stream may be opened here now."""
 
 
+class TooManyStreamsOfCallerError(TooManyStreamsError):
+    """One caller has as many as one may have."""
+
+
 class Subscription:
     """What one stream is still to be sent; of the event loop's thread alone.
 
     Args:
         wanted: of which jobs.
         name: of one job alone; None: of all.
+        caller: whose it is.
 
     Attributes:
         floor: the resourceVersion up to which its reader knows all, or is told otherwise.
+        life_seconds: after which it ends, and its reader resumes.
     """
 
-    def __init__(self, wanted: JobFilter, name: str | None) -> None:
+    def __init__(self, wanted: JobFilter, name: str | None, caller: Caller | None = None) -> None:
         self.name = name
+        self.caller = caller
+        by_token = caller is not None and caller.kind == "kubernetes"
+        self.life_seconds = KUBERNETES_LIFE_SECONDS if by_token else LIFE_SECONDS
         self.floor = 0
         self._wanted = wanted
         self._pending: dict[str, bytes] = {}
@@ -118,6 +129,7 @@ class Streams:
     def __init__(self, jobs: JobCache, limit: int) -> None:
         self._jobs = jobs
         self._limit = limit
+        self._share = limit - limit // 4  # a quarter is left to the others
         self._loop: asyncio.AbstractEventLoop | None = None
         self._open: set[Subscription] = set()
         self._by_name: dict[str, set[Subscription]] = {}
@@ -138,15 +150,25 @@ class Streams:
         self._closed = True
         self._end_all(RESUME)
 
-    def subscribe(self, wanted: JobFilter, name: str | None) -> Subscription:
+    def subscribe(
+        self, wanted: JobFilter, name: str | None, caller: Caller | None = None
+    ) -> Subscription:
         """Return a new subscription, until `unsubscribe`.
 
+        Args:
+            wanted: of which jobs.
+            name: of one job alone; None: of all.
+            caller: whose it is; None: nobody's, so that it counts for none.
+
         Raises:
+            TooManyStreamsOfCallerError: the caller has as many as one may have.
             TooManyStreamsError: there are as many as there may be.
         """
         if self._closed or self.count >= self._limit:
             raise TooManyStreamsError
-        subscription = Subscription(wanted, name)
+        if caller is not None and self._count_of(caller) >= self._share:
+            raise TooManyStreamsOfCallerError
+        subscription = Subscription(wanted, name, caller)
         subscription.start_comments()
         self._group(name).add(subscription)
         return subscription
@@ -187,11 +209,14 @@ class Streams:
                 subscription.end()
 
     def _end_all(self, last: bytes) -> None:
-        for subscription in [
-            *self._open,
-            *(one for group in self._by_name.values() for one in group),
-        ]:
+        for subscription in self._all():
             subscription.end(last)
+
+    def _count_of(self, caller: Caller) -> int:
+        return sum(one.caller == caller for one in self._all())
+
+    def _all(self) -> list[Subscription]:
+        return [*self._open, *(one for group in self._by_name.values() for one in group)]
 
     def _group(self, name: str | None) -> set[Subscription]:
         return self._open if name is None else self._by_name.setdefault(name, set())
@@ -261,7 +286,7 @@ async def list_events(
 
 async def following(subscription: Subscription) -> AsyncIterator[bytes]:
     """Yield what comes, comments among it, until the end of the stream."""
-    end = time.monotonic() + LIFE_SECONDS
+    end = time.monotonic() + subscription.life_seconds
     over = False
     while not over:
         events, over = await subscription.take()

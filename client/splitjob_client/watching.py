@@ -124,7 +124,7 @@ def is_stream(response: httpx.Response) -> bool:
 def can_be_polled(error: AnswerError) -> bool:
     """Whether a job whose stream is refused so can be asked for again and again instead."""
     missing = error.status == 404 and error.code != "job_not_found"
-    return missing or error.code == "too_many_streams"
+    return missing or error.code in {"too_many_streams", "too_many_own_streams"}
 
 
 class _Deleted(Answer):

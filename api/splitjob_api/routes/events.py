@@ -8,6 +8,7 @@ from fastapi import APIRouter, Header, Query, Request
 from fastapi.responses import Response, StreamingResponse
 from starlette.types import Receive, Scope, Send
 
+from splitjob_api.caller import caller_of
 from splitjob_api.deps import CurrentJobsDep, Services, ServicesDep
 from splitjob_api.error_catalogue import documented
 from splitjob_api.head_only import is_head_only
@@ -18,6 +19,7 @@ from splitjob_api.streams import (
     Streams,
     Subscription,
     TooManyStreamsError,
+    TooManyStreamsOfCallerError,
     is_last,
     job_events,
     list_events,
@@ -76,7 +78,9 @@ STREAM: Responses = {200: {"content": {EVENTS: {"schema": {"type": "string"}}}}}
     response_class=EventStream,
     responses={
         **STREAM,
-        **documented("request_invalid", "cluster_unavailable", "too_many_streams"),
+        **documented(
+            "request_invalid", "cluster_unavailable", "too_many_streams", "too_many_own_streams"
+        ),
     },
 )
 async def events(
@@ -96,7 +100,7 @@ async def events(
         return _head()
     wanted = query.job_filter()
     since, known = await _known_version(jobs, last_event_id)
-    subscription = _subscribe(services.streams, wanted, None)
+    subscription = _subscribe(services.streams, wanted, None, request)
     changes = _changes(jobs, wanted, since, known=known)
     subscription.floor = changes.version
     since = changes.version if since is None else since
@@ -111,7 +115,13 @@ async def events(
     responses={
         **STREAM,
         204: {"description": "It has ended, and `Last-Event-ID` is its last event."},
-        **documented("job_not_found", "request_invalid", "cluster_unavailable", "too_many_streams"),
+        **documented(
+            "job_not_found",
+            "request_invalid",
+            "cluster_unavailable",
+            "too_many_streams",
+            "too_many_own_streams",
+        ),
     },
 )
 async def events_of_job(
@@ -126,7 +136,7 @@ async def events_of_job(
     if is_head_only(request.scope):
         return _head()
     since, _ = await _known_version(jobs, last_event_id)
-    subscription = _subscribe(services.streams, JobFilter(), job_id)
+    subscription = _subscribe(services.streams, JobFilter(), job_id, request)
     subscription.floor = max(since or 0, found.job.version)
     try:
         now = await _latest(services, found)
@@ -178,9 +188,15 @@ async def _latest(services: Services, found: Reading) -> Reading:
     return cached if cached and cached.job.version > found.job.version else found
 
 
-def _subscribe(streams: Streams, wanted: JobFilter, name: str | None) -> Subscription:
+def _subscribe(
+    streams: Streams, wanted: JobFilter, name: str | None, request: Request
+) -> Subscription:
     try:
-        return streams.subscribe(wanted, name)
+        return streams.subscribe(wanted, name, caller_of(request.scope))
+    except TooManyStreamsOfCallerError:
+        raise retry_later(
+            429, "too_many_own_streams", "you have as many streams open here as one caller may have"
+        ) from None
     except TooManyStreamsError:
         raise retry_later(
             503, "too_many_streams", "as many streams are open here as there may be"

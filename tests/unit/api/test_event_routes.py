@@ -14,6 +14,7 @@ from tests.support.waiting import eventually, patience
 from uvicorn.server import ServerState
 
 from splitjob_api import deps
+from splitjob_api.caller import Caller
 from splitjob_api.cluster_places import ClusterPlaces
 from splitjob_api.http_protocol import TimedRequestProtocol
 from splitjob_api.job_cache import JobFilter
@@ -161,9 +162,9 @@ def test_a_job_that_is_deleted_as_its_stream_begins_is_not_found(
         async with served() as here:
             subscribe = here.streams.subscribe
 
-            def late(wanted: JobFilter, name: str | None) -> Subscription:
+            def late(wanted: JobFilter, name: str | None, caller: Caller | None) -> Subscription:
                 here.world.jobs.apply("DELETED", splitjob("a", 6))
-                return subscribe(wanted, name)
+                return subscribe(wanted, name, caller)
 
             monkeypatch.setattr(here.streams, "subscribe", late)
             _, writer, line = await here.open("/jobs/a/events")

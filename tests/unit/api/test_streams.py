@@ -10,6 +10,7 @@ import pytest
 from tests.support.api_samples import World, answers_made, splitjob
 
 from splitjob_api import streams as module
+from splitjob_api.caller import Caller
 from splitjob_api.job_cache import Changes, JobFilter
 from splitjob_api.job_response import JobState
 from splitjob_api.streams import (
@@ -17,6 +18,7 @@ from splitjob_api.streams import (
     Streams,
     Subscription,
     TooManyStreamsError,
+    TooManyStreamsOfCallerError,
     job_events,
     list_events,
 )
@@ -221,6 +223,32 @@ async def test_a_stream_lives_for_a_while_and_is_then_told_to_resume(stage: Stag
         _, stream = stage.listen()
         sent = b"".join([one async for one in stream])
         assert [one[1] for one in parsed(sent)] == ["resume"]
+
+
+@staged
+async def test_a_stream_by_a_kubernetes_token_lives_for_a_minute_whoever_lost_the_right(
+    stage: Stage,
+) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(module, "COMMENT_SECONDS", 0.01)
+        patch.setattr(module, "KUBERNETES_LIFE_SECONDS", 0.0)
+        subscription = stage.streams.subscribe(ALL, None, Caller("kubernetes", "ana"))
+        sent = b"".join([one async for one in module.following(subscription)])
+        assert [one[1] for one in parsed(sent)] == ["resume"]
+    signed = stage.streams.subscribe(ALL, None, Caller("token", "token-1"))
+    assert signed.life_seconds == module.LIFE_SECONDS
+
+
+@staged
+async def test_one_caller_leaves_a_quarter_of_the_streams_to_others(stage: Stage) -> None:
+    streams = Streams(stage.world.jobs, 8)
+    ana, ben = Caller("kubernetes", "ana"), Caller("kubernetes", "ben")
+    opened = [streams.subscribe(ALL, name, ana) for name in (None, "a", "b", None, "a", None)]
+    with pytest.raises(TooManyStreamsOfCallerError):
+        streams.subscribe(ALL, None, ana)
+    streams.subscribe(ALL, None, ben)
+    streams.unsubscribe(opened[1])
+    streams.subscribe(ALL, "b", ana)
 
 
 @staged

@@ -399,7 +399,12 @@ def test_a_stream_that_breaks_is_resumed_after_the_last_event(
 
 
 @pytest.mark.parametrize(
-    "refusal", [problem(404, "not_found"), problem(503, "too_many_streams", retry_after=5)]
+    "refusal",
+    [
+        problem(404, "not_found"),
+        problem(503, "too_many_streams", retry_after=5),
+        problem(429, "too_many_own_streams", retry_after=5),
+    ],
 )
 def test_without_a_stream_the_job_is_asked_for_again_and_again(
     caller: Caller, service: FakeService, refusal: Any, monkeypatch: pytest.MonkeyPatch
