@@ -1,5 +1,6 @@
 """Jobs and the list of them, read on a real API server."""
 
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
@@ -50,6 +51,9 @@ def test_the_list_is_paged_with_a_cursor_that_any_replica_takes(
 ) -> None:
     first, second = replicas
     one = page(first, versionId="listed", limit=3)
+    newest = datetime.fromisoformat(one["jobs"][0]["createdAt"])
+    # Times of creation are whole seconds: within one the names decide.
+    eventually(lambda: datetime.now(UTC) >= newest + timedelta(seconds=1), pause=0.05)
     first.post(body("listed", priority=50))  # newer: it moves no page
     two = page(second, versionId="listed", limit=3, cursor=one["nextCursor"])
     three = page(first, versionId="listed", limit=3, cursor=two["nextCursor"])
