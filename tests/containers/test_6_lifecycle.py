@@ -145,5 +145,5 @@ def resource_before(world: World) -> dict[str, Any]:
     )
     before: dict[str, Any] = yaml.safe_load(shown.stdout)
     now = json.loads(world.cluster.kubectl("get", "crd", CRD, "-o", "json"))["metadata"]
-    kept = ("name", "labels", "annotations", "resourceVersion")
+    kept = ("name", "labels", "annotations")
     return {**before, "metadata": {key: now[key] for key in kept if key in now}}
