@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 
 from fastapi.concurrency import run_in_threadpool
 
-from splitjob_api.job_cache import CachedJob, Deletion
+from splitjob_api.cached_job import CachedJob, Deletion
 
 
 async def make_answers(jobs: Iterable[CachedJob | Deletion]) -> None:

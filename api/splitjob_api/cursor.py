@@ -9,7 +9,7 @@ import base64
 import binascii
 import hashlib
 
-from splitjob_api.job_cache import JobFilter, Position
+from splitjob_api.cached_job import JobFilter, Position
 
 _DIGEST_BYTES = 9
 

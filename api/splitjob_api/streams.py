@@ -12,16 +12,9 @@ import time
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 
 from splitjob_api.answers import make_answers
+from splitjob_api.cached_job import CachedJob, Change, Changes, Deletion, JobFilter, Reading
 from splitjob_api.caller import Caller
-from splitjob_api.job_cache import (
-    CachedJob,
-    Change,
-    Changes,
-    Deletion,
-    JobCache,
-    JobFilter,
-    Reading,
-)
+from splitjob_api.job_cache import JobCache
 from splitjob_api.job_response import JobState, observed
 
 COMMENT_SECONDS = 15.0

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 from unittest.mock import patch
 
-from splitjob_api import job_cache
+from splitjob_api import cached_job
 from splitjob_api.job_cache import JobCache
 from splitjob_api.job_response import answer_json
 from splitjob_api.kubernetes import ClusterUnavailableError, SplitJobObject
@@ -66,7 +66,7 @@ def answers_made() -> Iterator[list[int]]:
         makers.append(threading.get_ident())
         return answer_json(splitjob)
 
-    with patch.object(job_cache, "answer_json", noted):
+    with patch.object(cached_job, "answer_json", noted):
         yield makers
 
 

@@ -8,11 +8,12 @@ from fastapi import APIRouter, Header, Query, Request
 from fastapi.responses import Response, StreamingResponse
 from starlette.types import Receive, Scope, Send
 
+from splitjob_api.cached_job import Changes, JobFilter, Reading
 from splitjob_api.caller import caller_of
 from splitjob_api.deps import CurrentJobsDep, Services, ServicesDep
 from splitjob_api.error_catalogue import documented
 from splitjob_api.head_only import is_head_only
-from splitjob_api.job_cache import Changes, JobCache, JobFilter, Reading
+from splitjob_api.job_cache import JobCache
 from splitjob_api.problems import retry_later
 from splitjob_api.routes.jobs import JobQuery, Responses, find_job
 from splitjob_api.streams import (

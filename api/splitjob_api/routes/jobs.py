@@ -13,11 +13,11 @@ from pydantic.alias_generators import to_camel
 
 from splitjob.request_policy import FieldProblem
 from splitjob_api.answers import make_answers
+from splitjob_api.cached_job import JobFilter, JobPage, Reading
 from splitjob_api.conditional import conditional, job_etag, known_version, page_etag
 from splitjob_api.cursor import CursorError, cursor_after, position_of
 from splitjob_api.deps import CurrentJobsDep, Services, ServicesDep
 from splitjob_api.error_catalogue import documented
-from splitjob_api.job_cache import JobFilter, JobPage, Reading
 from splitjob_api.job_names import is_job_name
 from splitjob_api.job_response import JobResponse, JobState, ResponsePart, observed, timestamp
 from splitjob_api.problems import ApiError, fields_invalid

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from splitjob_api.cached_job import JobFilter
 from splitjob_api.cursor import CursorError, cursor_after, position_of
-from splitjob_api.job_cache import JobFilter
 from splitjob_api.job_response import JobState
 
 FILTERS = [

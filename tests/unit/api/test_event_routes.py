@@ -14,10 +14,10 @@ from tests.support.waiting import eventually, patience
 from uvicorn.server import ServerState
 
 from splitjob_api import deps
+from splitjob_api.cached_job import JobFilter
 from splitjob_api.caller import Caller
 from splitjob_api.cluster_places import ClusterPlaces
 from splitjob_api.http_protocol import TimedRequestProtocol
-from splitjob_api.job_cache import JobFilter
 from splitjob_api.middleware.head import HeadMiddleware
 from splitjob_api.problems import install_handlers
 from splitjob_api.routes import events

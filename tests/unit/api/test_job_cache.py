@@ -10,7 +10,8 @@ from tests.support.api_samples import World, splitjob
 from tests.support.examples import examples
 
 from splitjob_api import floors, job_cache
-from splitjob_api.job_cache import SILENT_SECONDS, Change, Deletion, JobFilter
+from splitjob_api.cached_job import Change, Deletion, JobFilter
+from splitjob_api.job_cache import SILENT_SECONDS
 from splitjob_api.job_response import JobState
 from splitjob_api.kubernetes import ClusterUnavailableError
 

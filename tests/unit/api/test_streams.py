@@ -10,8 +10,8 @@ import pytest
 from tests.support.api_samples import World, answers_made, splitjob
 
 from splitjob_api import streams as module
+from splitjob_api.cached_job import Changes, JobFilter
 from splitjob_api.caller import Caller
-from splitjob_api.job_cache import Changes, JobFilter
 from splitjob_api.job_response import JobState
 from splitjob_api.streams import (
     MAX_PENDING,

@@ -10,7 +10,8 @@ import pytest
 from tests.support.waiting import eventually
 
 from splitjob_api import job_cache, watcher
-from splitjob_api.job_cache import JobCache, JobFilter
+from splitjob_api.cached_job import JobFilter
+from splitjob_api.job_cache import JobCache
 from splitjob_api.kubernetes import Cluster, ClusterUnavailableError
 from splitjob_api.queue_stats import QueueStats
 from splitjob_api.watcher import Watcher
