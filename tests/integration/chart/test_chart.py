@@ -269,9 +269,10 @@ def test_a_quota_on_everything_lets_every_pod_in(
 
 RIGHTS: dict[str, dict[str, set[str]]] = {
     "api": {
-        "splitjobs.audio.track-tree.com": {"create", "get", "list", "watch"},
+        "splitjobs.audio.track-tree.com": {"create", "get", "list", "patch", "watch"},
         "secrets": {"create"},
         "configmaps": {"get"},
+        "events": {"list"},
     },
     "operator": {
         "splitjobs.audio.track-tree.com": {"get", "list", "watch", "delete"},
