@@ -1,19 +1,61 @@
-"""Whether a new job may be made, and who is told once it is."""
+"""Whether a new job may be made, how it is, and who is told once it is."""
 
 import time
 from collections.abc import Mapping
 from datetime import UTC, datetime
+
+from fastapi import Response
 
 from splitjob.presigned import expiry
 from splitjob.request import ResourceDraft
 from splitjob.request_policy import NOT_ALLOWED, FieldProblem
 from splitjob.urls import WebUrl
 from splitjob_api.deps import Services
-from splitjob_api.problems import ApiError, fields_invalid, retry_later
+from splitjob_api.job_response import SplitAnswer
+from splitjob_api.problems import ApiError, fields_invalid, not_ready, retry_later
 from splitjob_api.request_log import note
-from splitjob_api.submission import Submitted
+from splitjob_api.submission import Submission, Submitted
 
 BODY_FIELDS = {"model": "aiModel", "source": "audioUrl"}
+
+
+def refuse_unless_ready(services: Services) -> None:
+    """Refuse what would be work for the operator, while something keeps it from being done.
+
+    Raises:
+        ApiError: 503; it says what.
+    """
+    if unready := services.readiness.forbids_work():
+        raise not_ready([unready])
+
+
+def submit(services: Services, draft: ResourceDraft, priority: int) -> Submitted:
+    """Return the SplitJob that serves a request, made now or before.
+
+    Raises:
+        ApiError: the installation does not serve the request, or takes no new job now.
+        IdempotencyConflictError: its idempotency key stands for another request.
+        ClusterUnavailableError: the same request may be sent again later.
+    """
+    refuse_unservable(services, draft)
+    return Submission(
+        services.cluster,
+        draft,
+        priority,
+        retried=services.jobs.may_be_retried,
+        absent=services.jobs.is_absent,
+        refusal=lambda: refusal_of(services, draft),
+    ).submit()
+
+
+def answer_submission(
+    services: Services, submitted: Submitted, response: Response, warnings: list[str] | None = None
+) -> SplitAnswer:
+    """Have a submission counted, and return its answer: 202 where the job is new, else 200."""
+    note_submission(services, submitted)
+    response.status_code = 202 if submitted.created else 200
+    response.headers["Location"] = services.link(f"/jobs/{submitted.job_id}")
+    return SplitAnswer(job_id=submitted.job_id, warnings=warnings or None)
 
 
 def refuse_unservable(services: Services, draft: ResourceDraft) -> None:

@@ -22,11 +22,18 @@ class ClusterPlaces:
     Args:
         count: how many there are.
         patience_seconds: how long one waits for a place.
+        waiting: what waits, for the refusal.
     """
 
-    def __init__(self, count: int = PLACES, patience_seconds: float = PATIENCE_SECONDS) -> None:
+    def __init__(
+        self,
+        count: int = PLACES,
+        patience_seconds: float = PATIENCE_SECONDS,
+        waiting: str = "requests",
+    ) -> None:
         self._free = asyncio.Semaphore(count)
         self._patience_seconds = patience_seconds
+        self._waiting = waiting
 
     @asynccontextmanager
     async def one(self) -> AsyncIterator[None]:
@@ -40,7 +47,9 @@ class ClusterPlaces:
                 await self._free.acquire()
         except TimeoutError:
             raise retry_later(
-                503, "cluster_unavailable", "too many requests wait for the Kubernetes API's answer"
+                503,
+                "cluster_unavailable",
+                f"too many {self._waiting} wait for the Kubernetes API's answer",
             ) from None
         try:
             yield

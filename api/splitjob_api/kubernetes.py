@@ -170,16 +170,8 @@ class Cluster:
 
     def events(self, name: str) -> list[dict[str, Any]]:
         """Return the Kubernetes Events about a SplitJob, in no order."""
-        selector = f"involvedObject.kind={resource.KIND},involvedObject.name={name}"
         with _explaining():
-            return list(
-                self._client.items(
-                    "list events",
-                    self._client.core.list_namespaced_event,
-                    namespace=self.namespace,
-                    field_selector=selector,
-                )
-            )
+            return self._client.events_about(self.namespace, resource.KIND, name)
 
     def config_map(self, name: str) -> dict[str, str]:
         """Return the data of a ConfigMap, empty where it does not exist."""

@@ -115,6 +115,11 @@ def retry_later(status: int, code: str, detail: str, *, seconds: float = RETRY_S
     return ApiError(status, code, f"{detail}; try again in {wait} {unit}", headers=headers)
 
 
+def job_not_found() -> ApiError:
+    """Return the 404 for a jobId that no job has."""
+    return ApiError(404, "job_not_found", "there is no such job")
+
+
 def cluster_unavailable(error: ClusterUnavailableError) -> ApiError:
     """Return the 503 for a cluster that cannot serve us now."""
     return retry_later(503, "cluster_unavailable", f"the Kubernetes API {error.reason}")

@@ -7,10 +7,11 @@ whoever comes second reads again and decides anew.
 from collections.abc import Callable
 from typing import Any
 
+from splitjob_api.admission import refuse_unless_ready
 from splitjob_api.deps import Services
 from splitjob_api.job_names import is_job_name
 from splitjob_api.kubernetes import Cluster, ClusterUnavailableError, SplitJobObject
-from splitjob_api.problems import ApiError, not_ready
+from splitjob_api.problems import job_not_found
 from splitjob_api.request_log import note_splitjob
 
 # The operator writes a running job's progress about once a second, between our read and our write.
@@ -29,7 +30,7 @@ def existing_job(cluster: Cluster, job_id: str) -> SplitJobObject:
     """
     found = cluster.get(job_id) if is_job_name(job_id) else None
     if found is None or "deletionTimestamp" in found["metadata"]:
-        raise ApiError(404, "job_not_found", "there is no such job")
+        raise job_not_found()
     note_splitjob(found)
     return found
 
@@ -46,8 +47,7 @@ def change_spec(services: Services, job_id: str, decide: Decision) -> SplitJobOb
         ApiError: there is no such job, or `decide` raised it; nothing was written.
         ClusterUnavailableError: it could not be written; asking again is safe.
     """
-    if unready := services.readiness.forbids_work():
-        raise not_ready([unready])
+    refuse_unless_ready(services)
     for _ in range(MAX_TRIES):
         splitjob = existing_job(services.cluster, job_id)
         change = decide(splitjob)

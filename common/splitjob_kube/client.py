@@ -217,6 +217,17 @@ class KubernetesClient:
         for page in self.pages(purpose, method, **arguments):
             yield from page.items
 
+    def events_about(self, namespace: str, kind: str, name: str) -> list[Json]:
+        """Return the Kubernetes Events about an object, in no order; see `pages`."""
+        selector = f"involvedObject.kind={kind},involvedObject.name={name}"
+        listed = self.items(
+            "list events",
+            self.core.list_namespaced_event,
+            namespace=namespace,
+            field_selector=selector,
+        )
+        return list(listed)
+
     def watch(
         self,
         purpose: str,

@@ -24,8 +24,9 @@ from splitjob.signing import (
     request_payload,
 )
 from splitjob_api.caller import Caller, remember_caller
+from splitjob_api.cluster_places import ClusterPlaces
 from splitjob_api.kubernetes import ClusterUnavailableError
-from splitjob_api.problems import ApiError, cluster_unavailable, retry_later
+from splitjob_api.problems import ApiError, cluster_unavailable
 
 MAX_BODY_BYTES = 64 * 1024
 MAX_HEAD_BYTES = 32 * 1024
@@ -84,7 +85,7 @@ class SignatureMiddleware:
         self._open_paths = open_paths
         self._body_seconds = body_seconds
         self._tokens = tokens
-        self._token_checks = asyncio.Semaphore(TOKENS_AT_ONCE)
+        self._token_places = ClusterPlaces(TOKENS_AT_ONCE, TOKEN_WAIT_SECONDS, "tokens")
         self._token_threads = ThreadPoolExecutor(TOKENS_AT_ONCE, "tokens")
         self._clock = clock
 
@@ -141,18 +142,9 @@ class SignatureMiddleware:
         request = (_single(headers, _AUTHORIZATION) or "", scope["method"], scope["path"])
         if remembered := tokens.remembered(*request):
             return remembered
-        try:
-            async with asyncio.timeout(TOKEN_WAIT_SECONDS):
-                await self._token_checks.acquire()
-        except TimeoutError:
-            raise retry_later(
-                503, "cluster_unavailable", "too many tokens wait for the Kubernetes API's answer"
-            ) from None
-        try:
+        async with self._token_places.one():
             loop = asyncio.get_running_loop()
             return await loop.run_in_executor(self._token_threads, tokens.admit, *request)
-        finally:
-            self._token_checks.release()
 
     def _signer_of(self, scope: Scope, headers: Headers, body: bytes) -> Caller:
         path = scope.get("raw_path") or scope["path"].encode()

@@ -6,21 +6,16 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Depends, Request, Response
 
 from splitjob.lifecycle import LifecycleState, lifecycle_of
-from splitjob_api.admission import (
-    note_submission,
-    refusal_of,
-    refuse_unservable,
-)
+from splitjob_api.admission import answer_submission, refuse_unless_ready, submit
 from splitjob_api.deps import ASKS_CLUSTER, ServicesDep
 from splitjob_api.error_catalogue import documented
 from splitjob_api.job_response import JobResponse, SplitAnswer, job_response
 from splitjob_api.kubernetes import SplitJobObject
 from splitjob_api.openapi import RETRY_BODY
-from splitjob_api.problems import ApiError, not_ready
+from splitjob_api.problems import ApiError
 from splitjob_api.request_body import parse_object, validate
 from splitjob_api.retry import RetryRequest, read_request, retry_draft
 from splitjob_api.spec_change import change_spec, existing_job
-from splitjob_api.submission import Submission
 
 MAX_REDELIVERIES = 1000  # as the resource says
 
@@ -114,25 +109,12 @@ def retry(
     job_id: str, body: RetryRequestDep, services: ServicesDep, response: Response
 ) -> SplitAnswer:
     """Answer 202 with a new job, or 200 with the one that serves the same request already."""
-    if unready := services.readiness.forbids_work():
-        raise not_ready([unready])
+    refuse_unless_ready(services)
     splitjob = existing_job(services.cluster, job_id)
     _refuse_unless_failed(splitjob)
     request, priority = read_request(splitjob)
     draft = retry_draft(request, priority, body)
-    refuse_unservable(services, draft)
-    submitted = Submission(
-        services.cluster,
-        draft,
-        priority,
-        retried=services.jobs.may_be_retried,
-        absent=services.jobs.is_absent,
-        refusal=lambda: refusal_of(services, draft),
-    ).submit()
-    note_submission(services, submitted)
-    response.status_code = 202 if submitted.created else 200
-    response.headers["Location"] = services.link(f"/jobs/{submitted.job_id}")
-    return SplitAnswer(job_id=submitted.job_id)
+    return answer_submission(services, submit(services, draft, priority), response)
 
 
 def _cancellation(splitjob: SplitJobObject) -> dict[str, Any]:

@@ -20,7 +20,7 @@ from splitjob_api.deps import CurrentJobsDep, Services, ServicesDep
 from splitjob_api.error_catalogue import documented
 from splitjob_api.job_names import is_job_name
 from splitjob_api.job_response import JobResponse, JobState, ResponsePart, observed, timestamp
-from splitjob_api.problems import ApiError, fields_invalid
+from splitjob_api.problems import fields_invalid, job_not_found
 from splitjob_api.request_log import note
 
 Responses = dict[int | str, dict[str, Any]]  # as FastAPI describes them
@@ -134,7 +134,7 @@ async def find_job(services: Services, job_id: str, least: int = 0) -> Reading:
         async with services.cluster_places.one():
             found = await run_in_threadpool(services.jobs.fetch, job_id)
     if found is None:
-        raise ApiError(404, "job_not_found", "there is no such job")
+        raise job_not_found()
     job = found.job
     note(job_id=job.name, version_id=job.version_id, correlation_id=job.correlation_id)
     return found

@@ -10,7 +10,7 @@ from splitjob_api.deps import ASKS_CLUSTER, ServicesDep
 from splitjob_api.error_catalogue import documented
 from splitjob_api.job_names import is_job_name
 from splitjob_api.job_response import ResponsePart
-from splitjob_api.problems import ApiError
+from splitjob_api.problems import job_not_found
 from splitjob_api.request_log import note_splitjob
 
 router = APIRouter(tags=["jobs"], dependencies=[ASKS_CLUSTER])
@@ -48,7 +48,7 @@ def resource(job_id: str, services: ServicesDep) -> ResourceResponse:
     """
     found = services.cluster.get(job_id) if is_job_name(job_id) else None
     if found is None:
-        raise ApiError(404, "job_not_found", "there is no such job")
+        raise job_not_found()
     note_splitjob(found)
     metadata = {name: one for name, one in found["metadata"].items() if name != "managedFields"}
     events = [_event(one) for one in services.cluster.events(job_id)]

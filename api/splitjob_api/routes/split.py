@@ -6,18 +6,18 @@ from fastapi import APIRouter, Response
 
 from splitjob.request import ResourceDraft
 from splitjob_api.admission import (
+    answer_submission,
     expiries,
-    note_submission,
-    refusal_of,
-    refuse_unservable,
+    refuse_unless_ready,
+    submit,
 )
 from splitjob_api.deps import ASKS_CLUSTER, Services, ServicesDep, SplitRequestDep
 from splitjob_api.error_catalogue import documented
 from splitjob_api.job_response import SplitAnswer
 from splitjob_api.openapi import SPLIT_BODY
-from splitjob_api.problems import ApiError, not_ready
+from splitjob_api.problems import ApiError
 from splitjob_api.request_log import note
-from splitjob_api.submission import IdempotencyConflictError, Submission
+from splitjob_api.submission import IdempotencyConflictError
 
 router = APIRouter(tags=["jobs"], dependencies=[ASKS_CLUSTER])
 
@@ -44,27 +44,14 @@ router = APIRouter(tags=["jobs"], dependencies=[ASKS_CLUSTER])
 def split(body: SplitRequestDep, services: ServicesDep, response: Response) -> SplitAnswer:
     """Answer 202 once the job is durable in the cluster, 200 where the request has one already."""
     note(version_id=body.version_id, correlation_id=body.correlation_id)
-    if unready := services.readiness.forbids_work():
-        raise not_ready([unready])
+    refuse_unless_ready(services)
     draft = body.to_resource_draft()
-    refuse_unservable(services, draft)
-    submission = Submission(
-        services.cluster,
-        draft,
-        body.priority,
-        retried=services.jobs.may_be_retried,
-        absent=services.jobs.is_absent,
-        refusal=lambda: refusal_of(services, draft),
-    )
     try:
-        submitted = submission.submit()
+        submitted = submit(services, draft, body.priority)
     except IdempotencyConflictError as conflict:
         raise ApiError(409, "idempotency_conflict", str(conflict), job_id=conflict.job_id) from None
     warnings = _warnings(draft, services) if submitted.created else []
-    note_submission(services, submitted)
-    response.status_code = 202 if submitted.created else 200
-    response.headers["Location"] = services.link(f"/jobs/{submitted.job_id}")
-    return SplitAnswer(job_id=submitted.job_id, warnings=warnings or None)
+    return answer_submission(services, submitted, response, warnings)
 
 
 def _warnings(draft: ResourceDraft, services: Services) -> list[str]:

@@ -277,15 +277,7 @@ class KubernetesAdapter:
 
     def events(self, kind: str, name: str) -> list[Json]:
         """Return the events about an object."""
-        selector = f"involvedObject.kind={kind},involvedObject.name={name}"
-        return list(
-            self._client.items(
-                "list events",
-                self._client.core.list_namespaced_event,
-                namespace=self.namespace,
-                field_selector=selector,
-            )
-        )
+        return self._client.events_about(self.namespace, kind, name)
 
     def create_event(self, event: Json) -> None:
         """Create a Kubernetes Event."""
