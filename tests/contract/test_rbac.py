@@ -1,7 +1,7 @@
 """The Roles of the chart against the calls in the code: each is needed, none is missing.
 
 Each component talks to the cluster in one file. The methods of the Kubernetes client that it names
-say which verbs it needs on what.
+say which verbs it needs on what, those of the client that both share among them.
 """
 
 import ast
@@ -46,6 +46,8 @@ PLURALS = {
     "event": "events",
     "node": "nodes",
 }
+# What the methods of the shared client ask for.
+SHARED = {"events_about": ("events", "list")}
 # What a method's name does not tell.
 BEYOND = {
     "api": {(f"{GROUP}/splitjobs", "watch")},
@@ -75,7 +77,7 @@ def needed(component: str) -> set[tuple[str, str]]:
         if match:
             verb, kind = match[1] or match[3], match[2] or match[4]
             found.add((PLURALS[kind], VERBS[verb]))
-    return found
+    return found | {SHARED[name] for name in names & set(SHARED)}
 
 
 def granted(manifests: list[Manifest], component: str) -> set[tuple[str, str]]:

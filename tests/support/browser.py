@@ -29,6 +29,17 @@ SERIOUS = """
         .filter((one) => ['serious', 'critical'].includes(one.impact))
         .map((one) => `${one.id}: ${one.help}: ${one.nodes.map((node) => node.html).join(' ')}`);
 """
+# In the page: where an element's middle is, and a note of whether the click there reaches it.
+_AIM = """
+    const found = document.querySelector({selector});
+    if (!found || found.disabled) return null;
+    globalThis.clickArrived = false;
+    const arrived = () => (globalThis.clickArrived = true);
+    found.addEventListener("click", arrived, {{capture: true, once: true}});
+    found.scrollIntoView({{block: "center"}});
+    const box = found.getBoundingClientRect();
+    return [box.x + box.width / 2, box.y + box.height / 2];
+"""
 _KEYS = {"Enter": (13, "\r"), "Tab": (9, ""), "Escape": (27, ""), "Space": (32, " ")}
 
 
@@ -105,15 +116,17 @@ class Tab:
             raise AssertionError(f"{text!r} is not in {self.text(selector)!r}") from None
 
     def click(self, selector: str) -> None:
-        """Click on an element as a mouse does, once it is there."""
-        find = f"const found = document.querySelector({selector!r})"
-        eventually(
-            lambda: self.run(f"{find}; return Boolean(found && !found.disabled)"), pause=0.02
-        )
-        place = self.run(
-            f"{find}; found.scrollIntoView({{block: 'center'}}); const box = "
-            "found.getBoundingClientRect(); return [box.x + box.width / 2, box.y + box.height / 2]"
-        )
+        """Click on an element as a mouse does, once it is there.
+
+        What loads above it may move it away from under the mouse: then again, as people do.
+        """
+        eventually(lambda: self._click_arrived(selector), pause=0.02)
+
+    def _click_arrived(self, selector: str) -> bool:
+        """Click where an element is; return whether it was hit."""
+        place = self.run(_AIM.format(selector=json.dumps(selector)))
+        if place is None:
+            return False
         for kind in ("mousePressed", "mouseReleased"):
             self.call(
                 "Input.dispatchMouseEvent",
@@ -123,6 +136,7 @@ class Tab:
                 button="left",
                 clickCount=1,
             )
+        return bool(self.run("return globalThis.clickArrived"))
 
     def fill(self, selector: str, text: str) -> None:
         """Write into a field."""
