@@ -12,7 +12,14 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from splitjob import resource
-from splitjob.intent import LABEL_LENGTH, generation_of, intent_of, name_of, name_of_key
+from splitjob.intent import (
+    LABEL_LENGTH,
+    generation_of,
+    intent_of,
+    name_of,
+    name_of_key,
+    secret_name_of,
+)
 from splitjob.lifecycle import lifecycle_of
 from splitjob.request import ResourceDraft
 from splitjob_api.kubernetes import ClusterUnavailableError, SplitJobObject
@@ -200,7 +207,7 @@ class Submission:
 
     def _write_secret(self, name: str) -> str | None:
         if self._secrets and self._secret_name is None:
-            secret_name = f"{name}-{secrets.token_hex(8)}"
+            secret_name = secret_name_of(name, secrets.token_hex(8))
             self._store.create_secret(secret_name, self._secrets, MANAGED_BY)
             self._secret_name = secret_name
         return self._secret_name

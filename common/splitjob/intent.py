@@ -9,6 +9,7 @@ creating a SplitJob under its name is what arbitrates between replicas.
 import base64
 import hashlib
 import json
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -18,6 +19,7 @@ from splitjob.resource import ANNOTATION_GENERATION, Request
 
 LABEL_LENGTH = 32  # hex characters of an intent in LABEL_INTENT, whose values end at 63
 _NAME_LENGTH = 26  # base32 characters: 130 bits
+_SECRET_NAME = re.compile(r"(split-[a-z2-7]{26})-[0-9a-f]{16}")
 _NOT_INTENT: Mapping[str, IncEx | bool] = {
     "idempotency_key": True,
     "intent": True,
@@ -59,6 +61,22 @@ def name_of(intent: str, generation: int) -> str:
 def name_of_key(idempotency_key: str) -> str:
     """Return the name of the one SplitJob that an idempotency key stands for."""
     return _name(f"key\0{idempotency_key}")
+
+
+def secret_name_of(name: str, salt: str) -> str:
+    """Return the name of the Secret that is written for a SplitJob.
+
+    Args:
+        name: of the SplitJob.
+        salt: 16 random hex characters.
+    """
+    return f"{name}-{salt}"
+
+
+def first_owner_of(secret_name: str) -> str | None:
+    """Return for which SplitJob the API wrote a Secret; None where the name is of somebody else."""
+    found = _SECRET_NAME.fullmatch(secret_name)
+    return found[1] if found else None
 
 
 def generation_of(splitjob: Mapping[str, Any]) -> int:

@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import Any
 
 from splitjob.errors import ErrorCode
+from splitjob.intent import first_owner_of
 from splitjob.presigned import expiry
 from splitjob.request_policy import RequestPolicy, ResolvedUrls, resolve, resolve_headers
 from splitjob.resource import SECRET_TYPE, Request
@@ -28,22 +29,23 @@ def secret_texts(secret: Mapping[str, Any]) -> dict[str, str]:
 
 
 def check_before_start(
-    request: Request, secret: Mapping[str, Any] | None, policy: RequestPolicy, now: datetime
+    name: str,
+    request: Request,
+    secret: Mapping[str, Any] | None,
+    policy: RequestPolicy,
+    now: datetime,
 ) -> Problem | None:
     """Return why a request cannot be served, or None where it can.
 
     Args:
+        name: of its SplitJob.
         request: what was asked.
         secret: the Secret it refers to, None where there is none of that name.
         policy: what the installation allows.
         now: the time.
     """
     if request.secret_name and secret is None:
-        return Problem(
-            ErrorCode.WORKER_CONFIG,
-            f"The Secret {request.secret_name} with this request's URLs is not there.",
-            missing=request.secret_name,
-        )
+        return _secret_missing(name, request.secret_name)
     if secret is not None and secret.get("type") != SECRET_TYPE:
         return Problem(
             ErrorCode.REQUEST_INVALID,
@@ -57,6 +59,18 @@ def check_before_start(
             ErrorCode.REQUEST_INVALID, "; ".join(problem.sentence for problem in found)[:1000]
         )
     return _url_expired_while_waiting(urls, now)
+
+
+def _secret_missing(name: str, secret_name: str) -> Problem:
+    message = f"The Secret {secret_name} with this request's URLs is not there."
+    former = first_owner_of(secret_name)
+    if former not in {None, name}:
+        message += (
+            f" It is that of {former}, of which this job is a retry, and goes with that one where "
+            "it is deleted before this job holds the Secret too. Send the request to POST /split "
+            "anew."
+        )
+    return Problem(ErrorCode.WORKER_CONFIG, message, missing=secret_name)
 
 
 def _url_expired_while_waiting(urls: ResolvedUrls, now: datetime) -> Problem | None:

@@ -232,9 +232,8 @@ class Executor:
         if request.secret_name:
             with suppress(NotFoundError):
                 secret = self._kubernetes.secret(request.secret_name)
-        return replace(
-            so_far, checked=True, problem=check_before_start(request, secret, self._policy, now)
-        )
+        problem = check_before_start(splitjob.name, request, secret, self._policy, now)
+        return replace(so_far, checked=True, problem=problem)
 
     def _manifest(self, splitjob: SplitJob) -> ManifestLookup:
         if self._manifests is None or splitjob.spec is None:

@@ -5,16 +5,19 @@ from typing import Any
 
 import pytest
 from tests.support.operator_samples import (
+    NAME,
     NOW,
     splitjob,
 )
 
 from splitjob.allowlist import Allowlist
 from splitjob.errors import ErrorCode
+from splitjob.intent import name_of, secret_name_of
 from splitjob.models import load_registry
 from splitjob.request_policy import RequestPolicy
 from splitjob.resource import SECRET_TYPE, Request
 from splitjob_operator.core.check_before_start import check_before_start, secret_texts
+from splitjob_operator.core.lookups import Problem
 
 POLICY = RequestPolicy(
     Allowlist.parse("https://hooks.example.com", local=False), load_registry(None), local=False
@@ -30,6 +33,10 @@ def request(**changed: Any) -> Request:
     return spec.request
 
 
+def checked(request: Request, secret: dict[str, Any] | None) -> Problem | None:
+    return check_before_start(NAME, request, secret, POLICY, NOW)
+
+
 def secret(kind: str = SECRET_TYPE, **urls: str) -> dict[str, Any]:
     data = {key: base64.b64encode(url.encode()).decode() for key, url in urls.items()}
     return {"type": kind, "data": data}
@@ -39,7 +46,7 @@ class TestCheck:
     source = {"url": "https://audio.example.com/song.wav", "secretKey": "source"}  # noqa: RUF012
 
     def test_a_request_that_can_be_served(self) -> None:
-        assert check_before_start(request(), None, POLICY, NOW) is None
+        assert checked(request(), None) is None
 
     def test_what_the_api_would_have_refused(self) -> None:
         """Acceptance 19, 21."""
@@ -49,18 +56,32 @@ class TestCheck:
             {"webhook": {"url": "https://hooks.example.com.evil.com/x"}},
             {"format": "mp3", "bitDepth": 24},
         ):
-            problem = check_before_start(request(**changed), None, POLICY, NOW)
+            problem = checked(request(**changed), None)
             assert problem
             assert problem.code == ErrorCode.REQUEST_INVALID
 
     def test_the_secret_must_be_of_the_type(self) -> None:
         asked = request(secretName="s", source=self.source)
-        problem = check_before_start(asked, secret("Opaque", source=WHOLE.format(9)), POLICY, NOW)
+        problem = checked(asked, secret("Opaque", source=WHOLE.format(9)))
         assert problem
         assert problem.code == ErrorCode.REQUEST_INVALID
-        missing = check_before_start(asked, None, POLICY, NOW)
+        missing = checked(asked, None)
         assert missing
         assert (missing.code, missing.missing) == (ErrorCode.WORKER_CONFIG, "s")
+
+    def test_a_retry_whose_secret_went_with_the_first_job_is_told_so(self) -> None:
+        first, another = name_of("an intent", 0), name_of("an intent", 1)
+        asked = request(secretName=secret_name_of(first, "0" * 16), source=self.source)
+        problem = checked(asked, None)
+        assert problem
+        assert problem.code == ErrorCode.WORKER_CONFIG
+        assert f"that of {first}, of which this job is a retry" in problem.message
+        assert "POST /split anew" in problem.message
+        for own in (another, NAME):
+            asked = request(secretName=secret_name_of(own, "0" * 16), source=self.source)
+            problem = check_before_start(own, asked, None, POLICY, NOW)
+            assert problem
+            assert problem.message.endswith("is not there.")
 
     @pytest.mark.parametrize(
         "name", ["..", "a/b", "../configmaps/a", "", "A", "a?b", "a.", "x" * 254]
@@ -78,8 +99,8 @@ class TestCheck:
     def test_an_expired_source_url(self) -> None:
         """Acceptance 24."""
         asked = request(secretName="s", source=self.source)
-        assert check_before_start(asked, secret(source=WHOLE.format(7200)), POLICY, NOW) is None
-        problem = check_before_start(asked, secret(source=WHOLE.format(60)), POLICY, NOW)
+        assert checked(asked, secret(source=WHOLE.format(7200))) is None
+        problem = checked(asked, secret(source=WHOLE.format(60)))
         assert problem
         assert problem.code == ErrorCode.SOURCE_EXPIRED
         assert "X-Amz" not in problem.message
@@ -93,10 +114,8 @@ class TestCheck:
         asked = request(model="htdemucs", stems=["vocals"], secretName="s", uploads=uploads)
         whole = "https://s3.example.com/v?X-Amz-Date=20261122T190000Z&X-Amz-Expires={}"
         good = secret(**{"upload.vocals": whole.format(7200)})
-        assert check_before_start(asked, good, POLICY, NOW) is None
-        problem = check_before_start(
-            asked, secret(**{"upload.vocals": whole.format(60)}), POLICY, NOW
-        )
+        assert checked(asked, good) is None
+        problem = checked(asked, secret(**{"upload.vocals": whole.format(60)}))
         assert problem
         assert problem.code == ErrorCode.UPLOAD_FAILED
         assert "uploads.vocals expired at 2026-11-22T19:01:00Z" in problem.message
@@ -109,7 +128,7 @@ class TestCheck:
         }
         asked = request(model="htdemucs", stems=["vocals"], secretName="s", uploads=uploads)
         whole = "https://s3.example.com/v?X-Amz-SignedHeaders=content-type%3Bhost"
-        problem = check_before_start(asked, secret(**{"upload.vocals": whole}), POLICY, NOW)
+        problem = checked(asked, secret(**{"upload.vocals": whole}))
         assert problem
         assert problem.code == ErrorCode.REQUEST_INVALID
         assert "uploads.vocals: its URL signs the header content-type" in problem.message
