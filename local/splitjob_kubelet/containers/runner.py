@@ -5,7 +5,6 @@ import logging
 import secrets
 from dataclasses import replace
 from datetime import UTC, datetime
-from functools import partial
 
 from splitjob.quantity import bytes_of
 from splitjob_kubelet.api.apiserver import ApiServerError
@@ -29,7 +28,6 @@ log = logging.getLogger(__name__)
 
 _CONFIG_RETRY_SECONDS = 2.0
 _API_RETRY_SECONDS = 0.25
-_FAMILY_SECONDS = 0.5
 
 
 class ContainerRunner:
@@ -163,7 +161,7 @@ class ContainerRunner:
         watchers = [asyncio.create_task(self._health().watch())]
         limit = limits_of(self.container).get("memory")
         if limit:
-            family = partial(process.family, age=_FAMILY_SECONDS)
+            family = process.family_at_a_glance
             watching = watch_memory(bytes_of(limit), family, self._exceed_memory)
             watchers.append(asyncio.create_task(watching))
         self._sandbox.changed()

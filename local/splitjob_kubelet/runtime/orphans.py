@@ -54,14 +54,19 @@ def forget(pid: int) -> None:
     _expected.discard(pid)
 
 
-def _adopted() -> list[psutil.Process]:
-    return [child for child in psutil.Process().children() if child.pid not in _expected]
+def _adopted(children: list[psutil.Process]) -> list[psutil.Process]:
+    return [child for child in children if child.pid not in _expected]
 
 
-def left_by(container_id: str) -> list[psutil.Process]:
-    """The orphans of a container."""
+def left_by(container_id: str, children: list[psutil.Process]) -> list[psutil.Process]:
+    """The orphans of a container.
+
+    Args:
+        container_id: of the container.
+        children: of the node.
+    """
     found = []
-    for child in _adopted():
+    for child in _adopted(children):
         with contextlib.suppress(psutil.NoSuchProcess, psutil.AccessDenied):
             if child.environ().get(MARKER) == container_id:
                 found.append(child)
@@ -78,7 +83,7 @@ def kill_side_commands(container_id: str) -> None:
 
 def reap() -> None:
     """Reap the orphans that have ended."""
-    for child in _adopted():
+    for child in _adopted(psutil.Process().children()):
         with contextlib.suppress(psutil.NoSuchProcess, ChildProcessError):
             if child.status() == psutil.STATUS_ZOMBIE:
                 os.waitpid(child.pid, os.WNOHANG)
