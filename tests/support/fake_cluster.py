@@ -68,7 +68,8 @@ class FakeCluster:
         calls: what was asked, in order.
         before: called with the name of each call before it takes effect; may raise, or change what
             is there as somebody else would.
-        unmet: what of the cluster is not as the API needs it.
+        after: called with the name of each write once it took effect; may raise.
+        unready: what of the cluster is not as the API needs it.
         version: the resourceVersion of now.
     """
 
@@ -77,7 +78,8 @@ class FakeCluster:
         self.secrets: dict[str, Mapping[str, str]] = {}
         self.calls: list[str] = []
         self.before: Callable[[str], object] = lambda call: None
-        self.unmet: tuple[Unready, ...] = ()
+        self.after: Callable[[str], object] = lambda call: None
+        self.unready: tuple[Unready, ...] = ()
         self.version = 0
 
     def get(self, name: str) -> Json | None:
@@ -99,12 +101,15 @@ class FakeCluster:
             return None
         metadata = {**splitjob["metadata"], "uid": f"uid-{name}", "creationTimestamp": CREATED}
         self.splitjobs[name] = {**splitjob, "metadata": metadata}
-        return self._changed(name)
+        created = self._changed(name)
+        self.after("create")
+        return created
 
     def create_secret(self, name: str, data: Mapping[str, str], labels: Mapping[str, str]) -> None:
         self._call("create_secret")
         assert labels
         self.secrets[name] = data
+        self.after("create_secret")
 
     def patch_spec(self, seen: Json, changes: Mapping[str, Any]) -> Json | None:
         self._call("patch_spec")
@@ -113,7 +118,12 @@ class FakeCluster:
         if now is None or now["metadata"]["resourceVersion"] != seen["metadata"]["resourceVersion"]:
             return None
         self.splitjobs[name] = {**now, "spec": {**now["spec"], **changes}}
-        return self._changed(name)
+        changed = self._changed(name)
+        self.after("patch_spec")
+        return changed
+
+    def unmet(self) -> tuple[Unready, ...]:
+        return self.unready
 
     # What others do
 
@@ -168,7 +178,7 @@ def served(
         queue_stats=stats,
         jobs=cached_jobs,
         streams=streams,
-        readiness=Readiness(lambda: None, lambda: cluster.unmet, stats, metrics.unready),
+        readiness=Readiness(lambda: None, cluster.unmet, stats, metrics.unready),
         metrics=metrics,
         storage_links=storage_links,
     )

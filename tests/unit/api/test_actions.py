@@ -26,16 +26,6 @@ ENDS = ["Completed", "SourceNotFound", "Canceled"]
 Act = Callable[[TestClient, str], Answer]
 
 
-@pytest.fixture
-def cluster() -> FakeCluster:
-    return FakeCluster()
-
-
-@pytest.fixture
-def api(cluster: FakeCluster) -> TestClient:
-    return served(cluster)
-
-
 def cancel(api: TestClient, job_id: str) -> Answer:
     return api.delete(f"/jobs/{job_id}")
 
@@ -349,6 +339,6 @@ def test_nothing_is_written_where_the_resource_would_drop_it(
 ) -> None:
     job_id = failed(api, cluster)
     cluster.calls.clear()
-    cluster.unmet = (Unready(UnreadyReason.CRD_OUTDATED, "the CustomResourceDefinition is old"),)
+    cluster.unready = (Unready(UnreadyReason.CRD_OUTDATED, "the CustomResourceDefinition is old"),)
     refused(act(served(cluster), job_id), 503, "not_ready")
     assert cluster.calls == []

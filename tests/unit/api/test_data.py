@@ -1,29 +1,17 @@
 """Erasing a job's data: who may ask, and what the answer says."""
 
-import pytest
 from starlette.testclient import TestClient
 from tests.support.fake_cluster import (
     RESULT,
     FakeCluster,
     refused,
     request_body,
-    served,
     submitted,
 )
 
 from splitjob_api.kubernetes import ClusterUnavailableError
 
 FILES = ("drums", "bass", "other", "vocals", "manifest")
-
-
-@pytest.fixture
-def cluster() -> FakeCluster:
-    return FakeCluster()
-
-
-@pytest.fixture
-def api(cluster: FakeCluster) -> TestClient:
-    return served(cluster)
 
 
 def completed(api: TestClient, cluster: FakeCluster) -> str:

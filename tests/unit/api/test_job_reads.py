@@ -14,21 +14,10 @@ from tests.support.fake_cluster import (
     FakeCluster,
     let_watch_begin,
     request_body,
-    served,
     submitted,
 )
 
 from splitjob_api.routes import jobs
-
-
-@pytest.fixture
-def cluster() -> FakeCluster:
-    return FakeCluster()
-
-
-@pytest.fixture
-def api(cluster: FakeCluster) -> TestClient:
-    return served(cluster)
 
 
 @pytest.mark.parametrize(

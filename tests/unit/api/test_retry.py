@@ -4,20 +4,10 @@ from typing import Any
 
 import pytest
 from starlette.testclient import TestClient
-from tests.support.fake_cluster import SOURCE, Answer, FakeCluster, failed, refused, served
+from tests.support.fake_cluster import SOURCE, Answer, FakeCluster, failed, refused
 
 FILES = ("drums", "bass", "other", "vocals", "manifest")
 FRESH = f"{SOURCE}?X-Amz-Signature=second"
-
-
-@pytest.fixture
-def cluster() -> FakeCluster:
-    return FakeCluster()
-
-
-@pytest.fixture
-def api(cluster: FakeCluster) -> TestClient:
-    return served(cluster)
 
 
 def upload(name: str, query: str) -> str:

@@ -26,11 +26,6 @@ FILES = ("drums", "bass", "other", "vocals", "manifest")
 
 
 @pytest.fixture
-def cluster() -> FakeCluster:
-    return FakeCluster()
-
-
-@pytest.fixture
 def links(monkeypatch: pytest.MonkeyPatch) -> StorageLinks:
     for name, value in KEYS.items():
         monkeypatch.setenv(name, value)
