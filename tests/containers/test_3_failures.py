@@ -1,6 +1,6 @@
 """What only a kernel and a kubelet can do to a worker: memory, disk, images."""
 
-import time
+from typing import Any
 
 import pytest
 from tests.containers.memory import kill_by_memory, memory_group
@@ -61,8 +61,13 @@ def test_the_scratch_disk_overfilled(world: World, report: Report) -> None:
 def test_an_image_that_is_not_there_and_then_is(world: World, report: Report) -> None:
     world.upgrade("worker.image.tag=nosuch")
     name = world.ask(world.song_url())
-    eventually(lambda: world.pods_of(name), 60)
-    time.sleep(2)
+    eventually(lambda: "nosuch" in waits(world, name).get("message", ""), 60)
+    report.check("image missing: why it waits", "PullingImage", waits(world, name)["reason"])
     world.upgrade()
     outcome = world.outcome(name)
     report.check("image missing, then there", "WorkerImage Completed -> Completed", outcome)
+
+
+def waits(world: World, name: str) -> Any:
+    """Return what the API says of why a job waits."""
+    return world.client.get(f"/jobs/{name}").json().get("queue") or {}
