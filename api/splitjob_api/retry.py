@@ -12,9 +12,9 @@ from pydantic.alias_generators import to_camel
 
 from splitjob import workload
 from splitjob.intent import intent_of
-from splitjob.request import ResourceDraft, Stem, UploadField, locate, locate_upload
+from splitjob.request import ResourceDraft, UploadField, UploadName, locate, locate_upload
 from splitjob.request_policy import FieldProblem
-from splitjob.resource import Location, Request, Upload
+from splitjob.resource import MAX_UPLOADS, Location, Request, Upload
 from splitjob.urls import UrlError, WebUrl, parse, plain_url
 from splitjob_api.problems import ApiError, fields_invalid
 
@@ -36,8 +36,11 @@ class RetryRequest(BaseModel):
         default=None, description="The audio's address as before, freshly presigned."
     )
     webhook: WebUrl | None = Field(default=None, description="The webhook's, where it has a query.")
-    uploads: dict[Stem, UploadField] | None = Field(
-        default=None, min_length=1, max_length=18, description="Those of `uploads`, each of them."
+    uploads: dict[UploadName, UploadField] | None = Field(
+        default=None,
+        min_length=1,
+        max_length=MAX_UPLOADS,
+        description="Those of `uploads`, each of them.",
     )
 
     def urls(self) -> dict[str, WebUrl]:

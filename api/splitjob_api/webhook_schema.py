@@ -30,6 +30,9 @@ class StemResult(_Body):
     peak: float = Field(description="Largest magnitude before clipping, 1 is full scale.")
     gain: float = Field(description="What it was multiplied with so that it does not clip.")
     silent: bool = Field(description="Whether the peak is below -60 dBFS.")
+    waveform: str | None = Field(
+        description="Where its waveform is, as `url`; null where `waveforms` was not asked for."
+    )
 
 
 class AudioResult(_Body):
@@ -38,6 +41,7 @@ class AudioResult(_Body):
     duration: float = Field(description="Seconds.")
     sample_rate: int = Field(description="Hz.")
     channels: int
+    waveform: str | None = Field(description="Where the mixture's waveform is; else null.")
 
 
 class FinalEvent(_Body):

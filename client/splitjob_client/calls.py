@@ -59,6 +59,7 @@ class SplitFields(SplitNeeded, total=False):
     shifts: int | None
     overlap: float | None
     seed: int | None
+    waveforms: bool | None
     uploads: Mapping[str, str | UploadTarget] | None
     metadata: Mapping[str, str] | None
     events: list[str] | None

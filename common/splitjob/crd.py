@@ -109,6 +109,22 @@ RULES = (
         " ? 'no_' + self.stems[0] in self.uploads : 'remainder' in self.uploads)",
         "uploads needs an entry for the remainder: no_<stem> for one stem, remainder for several",
     ),
+    Rule(
+        "spec.request",
+        "!has(self.uploads) || self.waveforms || !self.uploads.exists(k, k.endsWith('.waveform'))",
+        "uploads has an entry for a waveform: ask for them with waveforms",
+    ),
+    Rule(
+        "spec.request",
+        "!has(self.uploads) || !self.waveforms || self.uploads.all(k, k == 'manifest'"
+        " || k.endsWith('.waveform') || k + '.waveform' in self.uploads)",
+        "with waveforms, uploads needs an entry <stem>.waveform for each stem",
+    ),
+    Rule(
+        "spec.request",
+        "!has(self.uploads) || !self.waveforms || 'mixture.waveform' in self.uploads",
+        "with waveforms, uploads needs an entry called mixture.waveform",
+    ),
     Rule("spec.request.source.url", "!self.contains('?')", HIDDEN_URL),
     Rule("spec.request.webhook.url", "!self.contains('?')", HIDDEN_URL),
     Rule("spec.request.uploads.*.url", "!self.contains('?')", HIDDEN_URL),

@@ -21,8 +21,10 @@ from pydantic_core import PydanticCustomError
 from splitjob import workload
 from splitjob.resource import (
     DEFAULT_EVENTS,
+    MAX_UPLOADS,
     MODEL_PATTERN,
     STEM_PATTERN,
+    UPLOAD_PATTERN,
     VERSION_ID_PATTERN,
     ClipMode,
     EventName,
@@ -40,6 +42,7 @@ __all__ = [
     "SplitRequest",
     "Stem",
     "UploadField",
+    "UploadName",
     "UploadRequest",
     "locate",
     "locate_upload",
@@ -59,6 +62,7 @@ _WEB_URL = TypeAdapter(WebUrl)
 
 
 Stem = Annotated[str, Field(pattern=STEM_PATTERN)]
+UploadName = Annotated[str, Field(pattern=UPLOAD_PATTERN)]
 MetadataName = Annotated[str, Field(min_length=1, max_length=128, pattern=_TEXT)]
 MetadataValue = Annotated[str, Field(max_length=1024)]
 HeaderName = Annotated[str, Field(pattern=_HEADER_NAME, max_length=128)]
@@ -171,13 +175,19 @@ class SplitRequest(BaseModel):
     seed: int | None = Field(
         default=None, ge=0, le=MAX_SEED, description="Of the shifts; by default from the jobId."
     )
-    uploads: dict[Stem, UploadField] | None = Field(
+    waveforms: bool = Field(
+        default=False,
+        description="Also give `<stem>.waveform.json` beside each stem, and "
+        "`mixture.waveform.json`: what a player draws (audiowaveform's format, version 2, 8 bit, "
+        "100 points a second).",
+    )
+    uploads: dict[UploadName, UploadField] | None = Field(
         default=None,
         min_length=1,
-        max_length=18,
-        description="Presigned PUT URLs, one per stem and one called manifest, each a URL or an "
-        "object with `url` and the `headers` that its signature covers; then no storage "
-        "credentials are used.",
+        max_length=MAX_UPLOADS,
+        description="Presigned PUT URLs, one per stem and one called manifest, with `waveforms` "
+        "also `<stem>.waveform` and `mixture.waveform`, each a URL or an object with `url` and the "
+        "`headers` that its signature covers; then no storage credentials are used.",
     )
     metadata: dict[MetadataName, MetadataValue] | None = Field(
         default=None,
@@ -238,6 +248,7 @@ class SplitRequest(BaseModel):
             shifts=self.shifts,
             overlap_permille=round(self.overlap * 1000),
             seed=self.seed,
+            waveforms=self.waveforms,
             uploads=uploads or None,
             metadata=self.metadata or None,
             idempotency_key=self.idempotency_key,

@@ -13,7 +13,7 @@ from splitjob.addresses import Network, forbidden_reason, parse_host
 from splitjob.allowlist import Allowlist, NotAllowedError
 from splitjob.models import ModelRecord
 from splitjob.resource import Location, Request, Upload
-from splitjob.result import remainder_name
+from splitjob.result import MIXTURE, WAVEFORM_SUFFIX, remainder_name
 from splitjob.upload_policy import decode_headers, upload_problems
 from splitjob.urls import UrlError, WebUrl, parse, plain_url
 
@@ -160,13 +160,19 @@ def _model_problems(
         yield FieldProblem(
             "remainder", "invalid", "it is the mixture minus some stems: name them in `stems`"
         )
-    yield from _upload_names(request, outputs(request, model))
+    files = outputs(request, model)
+    if request.waveforms and MIXTURE in files:
+        message = f"one of the stems is called {MIXTURE}, as the song's own waveform is"
+        yield FieldProblem("waveforms", "unsupported", message)
+    yield from _upload_names(request, files)
 
 
 def _upload_names(request: Request, files: list[str]) -> Iterator[FieldProblem]:
     if request.uploads is None:
         return
     wanted = [*files, MANIFEST]
+    if request.waveforms:
+        wanted += [name + WAVEFORM_SUFFIX for name in (*files, MIXTURE)]
     for name in wanted:
         if name not in request.uploads:
             yield FieldProblem(f"uploads.{name}", "invalid", "a URL is needed for this file too")

@@ -40,6 +40,9 @@ _LABEL = r"[a-z0-9]([-a-z0-9]*[a-z0-9])?"
 OBJECT_NAME_PATTERN = rf"^{_LABEL}(\.{_LABEL})*$"
 DECIMAL_PATTERN = r"^-?[0-9]{1,12}(\.[0-9]{1,12})?$"
 
+UPLOAD_PATTERN = r"^[a-z0-9][a-z0-9_]{0,31}(\.waveform)?$"
+MAX_UPLOADS = 36  # 16 stems and one more, the manifest, a waveform of each stem and of the mixture
+
 HEADER_NAME_PATTERN = r"^[!#$%&'*+.^_`|~0-9a-z-]{1,128}$"
 
 StemName = Annotated[str, Field(pattern=STEM_PATTERN, max_length=32)]
@@ -164,11 +167,17 @@ class Request(Model):
         description="Seed of the shifts; absent: derived from the name, so that a retry gives the "
         "same bytes.",
     )
+    waveforms: bool = Field(
+        default=False,
+        description="Also give <stem>.waveform.json beside each stem, and mixture.waveform.json: "
+        "audiowaveform's format, version 2, 8 bit, 100 points a second.",
+    )
     uploads: dict[str, Upload] | None = Field(
         default=None,
-        max_length=18,
-        description="Presigned PUT URLs, one per stem and one called manifest, each with the names "
-        "of the headers it needs. With them no storage credentials are used.",
+        max_length=MAX_UPLOADS,
+        description="Presigned PUT URLs, one per stem and one called manifest, with waveforms also "
+        "<stem>.waveform and mixture.waveform, each with the names of the headers it needs. With "
+        "them no storage credentials are used.",
     )
     metadata: dict[str, Annotated[str, Field(max_length=1024)]] | None = Field(
         default=None, max_length=16, description="The caller's own pairs, echoed in every webhook."
@@ -308,6 +317,9 @@ class Stem(Model):
     peak: Decimal = Field(description="Largest magnitude before clipping, 1 is full scale.")
     gain: Decimal = Field(description="The gain applied against clipping.")
     silent: bool = Field(default=False, description="Whether the peak is below -60 dBFS.")
+    waveform: str = Field(
+        default="", max_length=2048, description="Its waveform, s3://bucket/key, where asked for."
+    )
 
 
 class Audio(Model):
@@ -316,6 +328,11 @@ class Audio(Model):
     frames: int = Field(ge=0, description="Length in samples a channel, at the source's rate.")
     sample_rate: int = Field(ge=1, description="Hz.")
     channels: int = Field(ge=1, description="Channels.")
+    waveform: str = Field(
+        default="",
+        max_length=2048,
+        description="The mixture's waveform, s3://bucket/key, where asked for.",
+    )
 
 
 class Result(Model):

@@ -6,6 +6,7 @@ derived from the request: the rest (URLs, formats, lengths) is put back by `Work
 
 import base64
 import json
+from dataclasses import dataclass
 from typing import Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -21,6 +22,8 @@ EXIT_TRANSIENT = 11  # another attempt may succeed
 EXIT_TERMINATED = 12  # told to stop (SIGTERM), stopped in time
 
 FILE_EXTENSIONS = {"wav": "wav", "flac": "flac", "mp3": "mp3", "m4a": "m4a", "opus": "opus"}
+MIXTURE = "mixture"  # what the waveform of the song itself is called
+WAVEFORM_SUFFIX = ".waveform"  # of a stem's name: its waveform, in `uploads` and as a file
 
 
 def storage_prefix(prefix: str, version_id: str, job_id: str) -> str:
@@ -64,6 +67,21 @@ class StemReport(Message):
         return self.peak < 1e-3
 
 
+@dataclass(frozen=True)
+class WaveformReport:
+    """What only the worker knows of one waveform.
+
+    Attributes:
+        name: of its stem, or `MIXTURE`.
+        sha256: hex digest of the file.
+        size: bytes of the file.
+    """
+
+    name: str
+    sha256: str
+    size: int
+
+
 class WorkerReport(Message):
     """The termination message of a worker: how it ended, and what it made.
 
@@ -72,6 +90,7 @@ class WorkerReport(Message):
         code, message, retryable: of a failure.
         stems, sample_rate, model_digest, device, audio, residual_dbfs, timings,
             processing_time_ms: of a completed separation.
+        waveforms: beside the stems; for the manifest, the message has no room for them.
         webhook_delivered: whether the worker's own delivery of `completed` was answered with 2xx.
         webhook_gone: whether it was answered with 410.
         webhook_retry_after: seconds for which the receiver asked to be left alone, at most 24 h.
@@ -82,6 +101,7 @@ class WorkerReport(Message):
     message: str = ""
     retryable: bool = False
     stems: list[StemReport] = Field(default_factory=list)
+    waveforms: list[WaveformReport] = Field(default_factory=list)
     sample_rate: int = 0
     model_digest: str = ""
     device: str = ""
@@ -99,7 +119,9 @@ class WorkerReport(Message):
         Raises:
             ValueError: it does not fit; more than 17 stems, or very long names.
         """
-        compact = self.model_dump(mode="json", exclude_defaults=True, exclude={"stems"})
+        compact = self.model_dump(
+            mode="json", exclude_defaults=True, exclude={"stems", "waveforms"}
+        )
         compact["message"] = self.message[:400]
         compact["s"] = [
             [
@@ -145,7 +167,7 @@ class WorkerReport(Message):
             prefix: `storage_prefix` of the job.
         """
         extension = FILE_EXTENSIONS[request.format]
-        base = f"s3://{bucket}/{prefix}" if bucket else ""
+        base = _base(bucket, prefix)
         stems = [
             Stem(
                 type=s.name,
@@ -158,26 +180,70 @@ class WorkerReport(Message):
                 peak=decimal(s.peak),
                 gain=decimal(s.gain),
                 silent=s.silent,
+                waveform=self._waveform_url(request, base, s.name),
             )
             for s in self.stems
         ]
+        mixture = {"waveform": self._waveform_url(request, base, MIXTURE)}
         return Result(
             stems=stems,
             manifest_url=self._url(request, base, "manifest", "manifest.json"),
             model=request.model,
             model_digest=self.model_digest,
             device=self.device,
-            audio=self.audio,
+            audio=self.audio and self.audio.model_copy(update=mixture),
             residual_dbfs=None if self.residual_dbfs is None else decimal(self.residual_dbfs),
             timings=self.timings,
             processing_time_ms=self.processing_time_ms,
         )
+
+    def manifest_waveforms(
+        self, request: Request, bucket: str, prefix: str
+    ) -> "list[ManifestWaveform] | None":
+        """Return the waveforms as the manifest lists them; None: the request asked for none.
+
+        Args: as of `result`.
+        """
+        if not request.waveforms:
+            return None
+        base = _base(bucket, prefix)
+        return [
+            ManifestWaveform(
+                type=one.name,
+                url=self._waveform_url(request, base, one.name),
+                size=one.size,
+                checksum=f"sha256:{one.sha256}",
+            )
+            for one in self.waveforms
+        ]
+
+    def _waveform_url(self, request: Request, base: str, name: str) -> str:
+        if not request.waveforms:
+            return ""
+        target = name + WAVEFORM_SUFFIX
+        return self._url(request, base, target, f"{target}.json")
 
     @staticmethod
     def _url(request: Request, base: str, target: str, file: str) -> str:
         if request.uploads:
             return request.uploads[target].url if target in request.uploads else ""
         return f"{base}/{file}"
+
+
+class ManifestWaveform(Model):
+    """A waveform, as it lies in the bucket.
+
+    Attributes:
+        type: of its stem, or `MIXTURE`.
+        url: `s3://bucket/key`, or the caller's own URL without its query.
+        size: bytes.
+        checksum: of the file, `sha256:` and 64 hex digits.
+    """
+
+    type: str
+    url: str
+    size: int
+    checksum: str
 
 
 class Manifest(Model):
@@ -189,6 +255,7 @@ class Manifest(Model):
             completed and its data are gone.
         erased_objects: how many objects were erased, this manifest's predecessor among them; None:
             nothing was.
+        waveforms: one for each stem and one for the mixture; None: none were asked for.
     """
 
     job_id: str
@@ -200,6 +267,7 @@ class Manifest(Model):
     error_code: ErrorCode | None = None
     erased_objects: int | None = None
     result: Result | None = None
+    waveforms: list[ManifestWaveform] | None = None
 
 
 class ProgressLine(Message):
@@ -228,6 +296,10 @@ class ProgressLine(Message):
                 except ValidationError:
                     continue
         return None
+
+
+def _base(bucket: str, prefix: str) -> str:
+    return f"s3://{bucket}/{prefix}" if bucket else ""
 
 
 def decimal(number: float) -> str:

@@ -283,6 +283,7 @@ def _stem(stem: Stem) -> dict[str, Any]:
         "peak": _number(stem.peak),
         "gain": _number(stem.gain),
         "silent": stem.silent,
+        "waveform": stem.waveform or None,
     }
 
 
@@ -291,6 +292,7 @@ def _audio(audio: Audio) -> dict[str, Any]:
         "duration": _seconds(audio.frames, audio.sample_rate),
         "sampleRate": audio.sample_rate,
         "channels": audio.channels,
+        "waveform": audio.waveform or None,
     }
 
 

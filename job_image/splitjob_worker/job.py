@@ -189,6 +189,7 @@ class Job:
             bitrate_kbps=self._request.bitrate_kbps,
             clip_mode=self._request.clip_mode,
             tags=decoded.tags,
+            waveforms=self._request.waveforms,
         )
 
     def _options(self) -> Options:
@@ -205,6 +206,7 @@ class Job:
         return WorkerReport(
             outcome="completed",
             stems=[stem.report for stem in song.stems],
+            waveforms=[one.report for one in song.waveforms],
             sample_rate=song.sample_rate,
             model_digest=separator.weights.digest,
             device=separator.device.type,
@@ -230,6 +232,7 @@ class Job:
                 attempt=self._settings.attempt,
                 status="completed",
                 result=finished.result(self._request, target.bucket, self._prefix),
+                waveforms=finished.manifest_waveforms(self._request, target.bucket, self._prefix),
             )
         )
 

@@ -12,14 +12,17 @@ from dataclasses import dataclass
 from queue import Empty, Full, Queue
 from typing import Protocol, Self, TypeVar
 
+import numpy as np
+
+from splitjob.result import MIXTURE
 from splitjob_worker.engine.options import Options
 from splitjob_worker.engine.separator import Separator
 from splitjob_worker.machine import cpu_count, lower_thread_priority
 from splitjob_worker.normalisation import Normalisation
 from splitjob_worker.scratch import check_room
 from splitjob_worker.spool import BLOCK_FRAMES, FRAME_BYTES, Samples, Spool
-from splitjob_worker.stems import clipping
-from splitjob_worker.stems.output import EncodedStem, StemOutput
+from splitjob_worker.stems import clipping, waveform
+from splitjob_worker.stems.output import EncodedStem, StemOutput, WaveformFile
 from splitjob_worker.stems.stem_writer import StemWriter
 
 MAX_QUEUED = 4  # blocks of a stem, of three seconds each, that may wait for its thread
@@ -43,11 +46,19 @@ class SeparatedSong:
         stems: the files, in the separator's order.
         sample_rate: of the files, Hz.
         residual_dbfs: see `Separation.residual_dbfs`.
+        mixture_waveform: at the model's rate, where waveforms are made.
     """
 
     stems: list[EncodedStem]
     sample_rate: int
     residual_dbfs: float | None
+    mixture_waveform: WaveformFile | None = None
+
+    @property
+    def waveforms(self) -> list[WaveformFile]:
+        """Those of the stems, and the mixture's."""
+        of_stems = [stem.waveform for stem in self.stems]
+        return [one for one in (*of_stems, self.mixture_waveform) if one]
 
 
 def separate_song(
@@ -79,7 +90,7 @@ def separate_song(
         ValueError: the format has no such sample rate.
     """
     _check_room(separator, mixture.frames, output)
-    with _StemThreads(separator, mixture.frames, output, check_cancelled) as threads:
+    with _StemThreads(separator, mixture, output, check_cancelled) as threads:
         with progress.stage("separate") as on_progress:
             separation = separator.separate(
                 mixture,
@@ -92,18 +103,16 @@ def separate_song(
         with progress.stage("encode") as on_progress:
             files = threads.finish(on_progress)
     rate = output.encoding.rate(separator.sample_rate)
-    return SeparatedSong(files, rate, separation.residual_dbfs)
+    return SeparatedSong(files, rate, separation.residual_dbfs, threads.mixture_waveform)
 
 
 def _check_room(separator: Separator, frames: int, output: StemOutput) -> None:
     count = len(separator.outputs)
     spooled = clipping.may_scale(output.encoding.clip_mode)
-    check_room(
-        output.scratch,
-        count * frames * FRAME_BYTES if spooled else 0,
-        output.folder,
-        count * output.encoding.max_bytes(frames, separator.sample_rate),
-    )
+    files = count * output.encoding.max_bytes(frames, separator.sample_rate)
+    if output.encoding.waveforms:
+        files += (count + 1) * waveform.max_bytes(frames, separator.sample_rate)
+    check_room(output.scratch, count * frames * FRAME_BYTES if spooled else 0, output.folder, files)
 
 
 class _AbandonedError(Exception):
@@ -119,16 +128,22 @@ class _StemQueue:
 
 
 class _StemThreads:
-    """The threads of a song's stems; a context manager that leaves none of them."""
+    """The threads of a song's stems; a context manager that leaves none of them.
+
+    Attributes:
+        mixture_waveform: of the song itself, once `finish` has returned; None: none was wanted.
+    """
 
     def __init__(
         self,
         separator: Separator,
-        frames: int,
+        mixture: Spool,
         output: StemOutput,
         check_cancelled: Callable[[], None],
     ) -> None:
-        names = separator.outputs
+        names, frames = separator.outputs, mixture.frames
+        self.mixture_waveform: WaveformFile | None = None
+        self._mixture, self._rate = mixture, separator.sample_rate
         self._output = output
         self._check_cancelled = check_cancelled
         self._peaks = dict.fromkeys(names, 0.0)
@@ -138,12 +153,14 @@ class _StemThreads:
             _StemQueue(self._writer(name, frames, separator.sample_rate)) for name in names
         ]
         self._pool = ThreadPoolExecutor(
-            len(names), thread_name_prefix="stem", initializer=lower_thread_priority
+            len(names) + 1, thread_name_prefix="stem", initializer=lower_thread_priority
         )
         self._tasks: list[Future[None]] = []
 
     def __enter__(self) -> Self:
         self._tasks = [self._pool.submit(self._consume, queue) for queue in self._queues]
+        if self._output.encoding.waveforms:
+            self._tasks.append(self._pool.submit(self._draw_mixture))
         return self
 
     def __exit__(self, kind: object, *_: object) -> None:
@@ -152,6 +169,7 @@ class _StemThreads:
         if kind is not None:
             for queue in self._queues:
                 queue.writer.remove()
+            waveform.path_of(MIXTURE, self._output.folder).unlink(missing_ok=True)
 
     def put_all(self, blocks: Iterable[Samples]) -> None:
         """Hand blocks to the threads, shape (stems, 2, n); wait where they lag behind.
@@ -188,7 +206,7 @@ class _StemThreads:
     def _put(self, queue: _StemQueue, samples: Samples | None) -> None:
         while True:
             for task in self._tasks:
-                if task.done():  # before its last block was put: it failed
+                if task.done():  # before its last block was put: it failed, or drew the mixture
                     task.result()
             try:
                 queue.blocks.put(samples, timeout=_POLL_SECONDS)
@@ -230,7 +248,17 @@ class _StemThreads:
             self._check_abandoned()
             finished = queue.writer.finish(gains[queue.writer.name], self._check_abandoned)
         self._output.observer.file_finished(finished)
+        if finished.waveform:
+            self._output.observer.waveform_finished(finished.waveform)
         return finished
+
+    def _draw_mixture(self) -> None:
+        drawn = waveform.Waveform(MIXTURE, self._rate)
+        for block in self._mixture.blocks():
+            self._check_abandoned()
+            drawn.add(np.clip(block, -1.0, 1.0))
+        self.mixture_waveform = drawn.save(self._output.folder)
+        self._output.observer.waveform_finished(self.mixture_waveform)
 
     def _check_abandoned(self) -> None:
         if self._abandoned.is_set():

@@ -152,6 +152,12 @@ def _add_files(group: argparse._ArgumentGroup) -> None:
     group.add_argument("--overlap", type=float, help="of the model's segments, 0.25 by default")
     group.add_argument("--seed", type=int, help="of the shifts")
     group.add_argument(
+        "--waveforms",
+        action="store_true",
+        default=None,
+        help="and what a player draws: stem.waveform.json, mixture.waveform.json",
+    )
+    group.add_argument(
         "--uploads",
         type=Path,
         metavar="FILE",
@@ -202,4 +208,5 @@ _FIELDS = (
     "seed",
     "shifts",
     "stems",
+    "waveforms",
 )

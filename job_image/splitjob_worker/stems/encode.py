@@ -9,6 +9,7 @@ from splitjob_worker.spool import Samples
 from splitjob_worker.stems import clipping
 from splitjob_worker.stems.encoding import Encoding
 from splitjob_worker.stems.output import EncodedStem
+from splitjob_worker.stems.waveform import Waveform
 from splitjob_worker.stems.writers import open_writer
 
 
@@ -39,8 +40,12 @@ class StemFile:
     ) -> None:
         self.path = path_of(stem, encoding, folder)
         self._stem, self._encoding, self._gain = stem, encoding, gain
-        self._frames = frames * encoding.rate(model_rate) // model_rate
-        self._writer = open_writer(self.path, stem, self._frames, model_rate, encoding)
+        rate = encoding.rate(model_rate)
+        self._frames = frames * rate // model_rate
+        self._waveform = Waveform(stem, rate) if encoding.waveforms else None
+        self._writer = open_writer(
+            self.path, stem, self._frames, model_rate, encoding, self._waveform
+        )
 
     def write(self, block: Samples) -> None:
         """Append samples as the model gave them, shape (n, 2).
@@ -52,7 +57,7 @@ class StemFile:
         self._writer.write(clipping.apply(block, self._gain, mode, bounded=bounded))
 
     def close(self, peak: float) -> EncodedStem:
-        """Finish the file.
+        """Finish the file, and write its waveform beside it where that is wanted.
 
         Args:
             peak: largest magnitude of the stem as the model gave it; 1 is full scale.
@@ -69,7 +74,8 @@ class StemFile:
             peak=peak,
             gain=self._gain,
         )
-        return EncodedStem(self.path, report)
+        waveform = self._waveform.save(self.path.parent) if self._waveform else None
+        return EncodedStem(self.path, report, waveform)
 
     def discard(self) -> None:
         """Delete the file, finished or not."""

@@ -40,6 +40,7 @@ class Encoding:
         mp3_preset: LAME's quality, 2 (the best) to 7 (the fastest).
         sample_rate: Hz of the files; None: the model's. Opus is always at `OPUS_RATE`.
         tags: of the song, as `source.tags.cleaned` returns them.
+        waveforms: whether each file gets its waveform beside it, and the mixture one too.
     """
 
     format: Format = "wav"
@@ -49,6 +50,7 @@ class Encoding:
     mp3_preset: int = DEFAULT_MP3_PRESET
     sample_rate: int | None = None
     tags: Mapping[str, str] = field(default_factory=dict)
+    waveforms: bool = False
 
     @property
     def bounded(self) -> bool:

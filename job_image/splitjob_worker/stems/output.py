@@ -7,9 +7,22 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
-from splitjob.result import StemReport
+from splitjob.result import StemReport, WaveformReport
 from splitjob_worker.scratch import Scratch
 from splitjob_worker.stems.encoding import Encoding
+
+
+@dataclass(frozen=True)
+class WaveformFile:
+    """A finished waveform.
+
+    Attributes:
+        path: where it is.
+        report: what the manifest says of it.
+    """
+
+    path: Path
+    report: WaveformReport
 
 
 @dataclass(frozen=True)
@@ -19,10 +32,12 @@ class EncodedStem:
     Attributes:
         path: where it is.
         report: what the job's result says of it.
+        waveform: of the file, where waveforms are made.
     """
 
     path: Path
     report: StemReport
+    waveform: WaveformFile | None = None
 
 
 class FileObserver(Protocol):
@@ -37,6 +52,9 @@ class FileObserver(Protocol):
     def file_finished(self, stem: EncodedStem, /) -> None:
         """A file is complete."""
 
+    def waveform_finished(self, waveform: WaveformFile, /) -> None:
+        """A waveform is complete."""
+
 
 class NoObserver:
     """A `FileObserver` for files that nobody waits for."""
@@ -50,6 +68,9 @@ class NoObserver:
     def file_finished(self, stem: EncodedStem) -> None:
         """Do nothing."""
 
+    def waveform_finished(self, waveform: WaveformFile) -> None:
+        """Do nothing."""
+
 
 @dataclass(frozen=True)
 class StemOutput:
@@ -57,7 +78,7 @@ class StemOutput:
 
     Attributes:
         encoding: of the files.
-        folder: for the files, `<stem>.<extension>`; it exists.
+        folder: for the files, `<stem>.<extension>`, and their waveforms; it exists.
         scratch: for the spools.
         observer: is told of each file as it grows and is finished.
     """

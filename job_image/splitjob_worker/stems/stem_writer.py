@@ -8,7 +8,7 @@ import numpy as np
 
 from splitjob.errors import ErrorCode, Failure
 from splitjob_worker.spool import Blocks, Samples, Spool, SpoolWriter
-from splitjob_worker.stems import clipping
+from splitjob_worker.stems import clipping, waveform
 from splitjob_worker.stems.encode import StemFile, path_of
 from splitjob_worker.stems.output import EncodedStem, StemOutput
 
@@ -89,11 +89,12 @@ class StemWriter:
         return finished
 
     def remove(self) -> None:
-        """Delete the spool and the file, finished or not."""
+        """Delete the spool, the file and its waveform, finished or not."""
         self._discard()
         if self._spool:
             self._spool.remove()
         path_of(self.name, self._encoding, self._folder).unlink(missing_ok=True)
+        waveform.path_of(self.name, self._folder).unlink(missing_ok=True)
 
     def _take(self, block: Samples) -> None:
         peak = float(np.abs(block).max())

@@ -15,6 +15,7 @@ from splitjob_worker.stems import tags
 from splitjob_worker.stems.encoding import Encoding
 from splitjob_worker.stems.mp3 import Mp3Writer
 from splitjob_worker.stems.wav import WavWriter
+from splitjob_worker.stems.waveform import Waveform
 
 if TYPE_CHECKING:
     from splitjob_worker.resampling import Resampler
@@ -33,7 +34,14 @@ class Writer(Protocol):
         """Close the file as it is, also after an error."""
 
 
-def open_writer(path: Path, stem: str, frames: int, model_rate: int, encoding: Encoding) -> Writer:
+def open_writer(
+    path: Path,
+    stem: str,
+    frames: int,
+    model_rate: int,
+    encoding: Encoding,
+    waveform: Waveform | None = None,
+) -> Writer:
     """Create the file of a stem.
 
     Args:
@@ -42,6 +50,7 @@ def open_writer(path: Path, stem: str, frames: int, model_rate: int, encoding: E
         frames: samples per channel of the file, at its own rate.
         model_rate: Hz of the samples that will be written; resampled where the file's differs.
         encoding: format, bit depth and so on.
+        waveform: is given the samples as the file holds them.
 
     Raises:
         OSError: the disk is full.
@@ -49,6 +58,8 @@ def open_writer(path: Path, stem: str, frames: int, model_rate: int, encoding: E
     """
     rate = encoding.rate(model_rate)
     writer = _open(path, tags.for_stem(encoding.tags, stem), frames, rate, encoding)
+    if waveform:
+        writer = _DrawingWriter(writer, waveform, encoding.bounded)
     if rate == model_rate:
         return writer
     from splitjob_worker.resampling import Resampler  # noqa: PLC0415 - see the module's docstring
@@ -82,6 +93,23 @@ def _open_ffmpeg(
     from splitjob_worker.stems.ffmpeg import FFmpegWriter  # noqa: PLC0415 - see the docstring
 
     return FFmpegWriter(path, kind, rate, bitrate, song_tags)
+
+
+class _DrawingWriter:
+    """Shows the samples of a file to its waveform."""
+
+    def __init__(self, writer: Writer, waveform: Waveform, bounded: bool) -> None:
+        self._writer, self._waveform, self._bounded = writer, waveform, bounded
+
+    def write(self, block: Samples) -> None:
+        self._writer.write(block)
+        self._waveform.add(block if self._bounded else np.clip(block, -1.0, 1.0))
+
+    def close(self) -> str | None:
+        return self._writer.close()
+
+    def abandon(self) -> None:
+        self._writer.abandon()
 
 
 class _ResamplingWriter:

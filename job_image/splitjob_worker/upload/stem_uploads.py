@@ -6,13 +6,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 from splitjob_worker.cancellation import CancelToken
-from splitjob_worker.stems.output import EncodedStem
+from splitjob_worker.stems.output import EncodedStem, WaveformFile
 from splitjob_worker.upload.multipart import MultipartStream
 
 if TYPE_CHECKING:  # it loads boto3
     from splitjob_worker.upload.targets import UploadTarget
 
 PARALLEL = 4
+JSON = "application/json"
 _POLL_SECONDS = 0.1
 _ABORT_SECONDS = 3.0
 
@@ -24,7 +25,7 @@ class StemUploads:
 
     Args:
         target: where to.
-        content_type: of each file.
+        content_type: of each stem's file.
         cancel: ends the uploads.
     """
 
@@ -57,6 +58,10 @@ class StemUploads:
     def file_finished(self, stem: EncodedStem) -> None:
         """Upload a file, or what is left of it; called by any thread."""
         self._submit(lambda: self._upload(stem.path))
+
+    def waveform_finished(self, waveform: WaveformFile) -> None:
+        """Upload a waveform; called by any thread."""
+        self._submit(lambda: self._target.upload_file(waveform.path, JSON))
 
     def check(self) -> None:
         """Do nothing, unless an upload has failed or the job was cancelled.

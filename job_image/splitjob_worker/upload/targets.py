@@ -54,7 +54,7 @@ class UploadTarget(Protocol):
         """
 
     def upload_file(self, path: Path, content_type: str) -> None:
-        """Upload the file of one stem.
+        """Upload the file of one stem, or a waveform.
 
         Raises:
             Failure: `upload_failed`.
@@ -120,7 +120,7 @@ class Bucket:
                 raise SupersededError
 
     def upload_file(self, path: Path, content_type: str) -> None:
-        """Upload the file of one stem."""
+        """Upload the file of one stem, or a waveform."""
         with _storage_errors_as_failures():
             self._storage.upload_file(path, f"{self._prefix}/{path.name}", content_type)
 
@@ -184,10 +184,10 @@ class PresignedPut:
 
 
 class PresignedUrls:
-    """URLs that the caller presigned, one per stem and perhaps one for the manifest.
+    """URLs that the caller presigned, one per file and perhaps one for the manifest.
 
     Args:
-        puts: by the stem's name, and `manifest`.
+        puts: by the stem's name, `<stem>.waveform`, and `manifest`.
         networks: address ranges exempt from the address rules.
         cancel: ends the pause between two attempts.
     """
@@ -208,7 +208,7 @@ class PresignedUrls:
                 raise _refused(name, _expired(put.expired_at), retryable=False)
 
     def upload_file(self, path: Path, _content_type: str) -> None:
-        """Upload the file of one stem.
+        """Upload the file of one stem, or a waveform.
 
         Only the headers given are sent: another content type than a signed one would be refused.
         """
@@ -216,7 +216,7 @@ class PresignedUrls:
         if put is None:
             raise Failure(
                 ErrorCode.UPLOAD_FAILED,
-                f"the request names no upload URL for the stem {path.stem}",
+                f"the request names no upload URL for {path.stem}",
                 retryable=False,
             )
         self._put(put, path.stem, path.stat().st_size, lambda: _blocks(path))

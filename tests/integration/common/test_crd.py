@@ -63,6 +63,11 @@ def patch(kube: KubectlClient, namespace: str, change: dict[str, Any], *flags: s
     )
 
 
+ELSEWHERE = {"url": "https://example.com/waveform"}
+MOST_WAVEFORMS = [*UPLOADS, *(f"{name}.waveform" for name in UPLOADS if name != "manifest")]
+WITH_WAVEFORMS = {
+    name: UPLOADS.get(name, ELSEWHERE) for name in [*MOST_WAVEFORMS, "mixture.waveform"]
+}
 ACCEPTED: dict[str, dict[str, Any]] = {
     "the plainest request": {},
     "a whole URL in the Secret": {
@@ -88,6 +93,7 @@ ACCEPTED: dict[str, dict[str, Any]] = {
         "remainder": True,
         "uploads": {**UPLOADS, "remainder": {"url": "https://example.com/rest"}},
     },
+    "uploads with waveforms": {"waveforms": True, "uploads": WITH_WAVEFORMS},
     "no webhook events at all": {"webhook": {"url": "https://example.com/hook", "events": []}},
 }
 
@@ -146,6 +152,18 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
     "uploads without the rest": (
         {"stems": ["vocals"], "remainder": True, "uploads": UPLOADS},
         "uploads needs an entry for the remainder",
+    ),
+    "an upload of a waveform that is not asked for": (
+        {"uploads": WITH_WAVEFORMS},
+        "ask for them with waveforms",
+    ),
+    "waveforms without the upload of one": (
+        {"waveforms": True, "uploads": {**UPLOADS, "mixture.waveform": ELSEWHERE}},
+        "uploads needs an entry <stem>.waveform for each stem",
+    ),
+    "waveforms without the upload of the mixture's": (
+        {"waveforms": True, "uploads": {k: WITH_WAVEFORMS[k] for k in MOST_WAVEFORMS}},
+        "uploads needs an entry called mixture.waveform",
     ),
     "no stem": ({"stems": []}, "should have at least 1 items"),
     "a stem twice": ({"stems": ["vocals", "vocals"]}, "Duplicate value"),

@@ -2,6 +2,7 @@
 
 import hashlib
 import io
+import json
 import os
 import sys
 import threading
@@ -12,6 +13,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from tests.support.waveforms import as_defined, sixteen_bits
 from tests.support.worker import Models
 
 from bench.audio_files import Samples
@@ -28,7 +30,7 @@ from splitjob_worker.scratch import Scratch
 from splitjob_worker.spool import Spool, SpoolWriter
 from splitjob_worker.stems.encode import StemFile
 from splitjob_worker.stems.encoding import ClipMode, Encoding
-from splitjob_worker.stems.output import EncodedStem, NoObserver, StemOutput
+from splitjob_worker.stems.output import EncodedStem, NoObserver, StemOutput, WaveformFile
 from splitjob_worker.stems.stem_writer import StemWriter
 
 pytest.importorskip("torch")
@@ -140,6 +142,30 @@ def test_the_demo_model(mixture: Spool, folders: tuple[Path, Path]) -> None:
         one.report.size < 0.3 * two.report.size
         for one, two in zip(mp3.stems, wav.stems, strict=True)
     )
+
+
+def test_waveforms_are_those_of_the_files_after_their_gain_and_of_the_mixture(
+    separator: Separator, mixture: Spool, folders: tuple[Path, Path]
+) -> None:
+    taken: list[WaveformFile] = []
+
+    class Taking(NoObserver):
+        def waveform_finished(self, waveform: WaveformFile) -> None:
+            taken.append(waveform)
+
+    made = run(separator, mixture, folders, Encoding(waveforms=True), observer=Taking())
+    assert made.stems[-1].report.gain < 1
+    names = [*separator.outputs, "mixture"]
+    assert [one.report.name for one in made.waveforms] == names
+    assert sorted(taken, key=lambda one: one.path) == sorted(
+        made.waveforms, key=lambda one: one.path
+    )
+    samples = [sixteen_bits(stem.path) for stem in made.stems]
+    whole = np.concatenate(list(mixture.blocks())).clip(-1, 1)
+    samples.append((whole * np.float32(32767)).astype(np.int16))
+    for one, expected in zip(made.waveforms, samples, strict=True):
+        assert one.path == folders[0] / f"{one.report.name}.waveform.json"
+        assert json.loads(one.path.read_text()) == as_defined(expected)
 
 
 def test_one_gain_for_all(separator: Separator, mixture: Spool, folders: tuple[Path, Path]) -> None:
@@ -307,7 +333,7 @@ def test_what_takes_the_files_may_fail(
             raise Failure(ErrorCode.UPLOAD_FAILED, f"no {stem.path.name}")
 
     with pytest.raises(Failure) as caught:
-        run(separator, mixture, folders, observer=Refusing())
+        run(separator, mixture, folders, Encoding(waveforms=True), observer=Refusing())
     assert caught.value.code is ErrorCode.UPLOAD_FAILED
     assert left(folders) == []
 

@@ -74,6 +74,7 @@ def test_from_the_source_to_the_webhook(worker: Worker, storage: S3Service, song
         },
         "metadata": {"album": "one"},
         "correlationId": "corr-1",
+        "waveforms": True,
     }
     run = worker.run(request, STORAGE_PREFIX="stems/")
     assert run.status == EXIT_DONE, run.log
@@ -85,7 +86,9 @@ def test_from_the_source_to_the_webhook(worker: Worker, storage: S3Service, song
 
     prefix = f"stems/version-1/{run.job_id}"
     keys = {one["key"].removeprefix(prefix + "/") for one in storage.list_objects(prefix)}
-    assert keys == {"drums.wav", "bass.wav", "other.wav", "vocals.wav", "manifest.json"}
+    stems = ["drums", "bass", "other", "vocals"]
+    waveforms = [f"{name}.waveform.json" for name in [*stems, "mixture"]]
+    assert keys == {*(f"{name}.wav" for name in stems), *waveforms, "manifest.json"}
     manifest = Manifest.model_validate(storage.get_json(f"{prefix}/manifest.json"))
     assert (manifest.status, manifest.job_uid) == ("completed", run.job_uid)
     assert manifest.result is not None
@@ -94,6 +97,15 @@ def test_from_the_source_to_the_webhook(worker: Worker, storage: S3Service, song
         assert stem.checksum == f"sha256:{hashlib.sha256(content).hexdigest()}"
         assert (stem.size, stem.frames, stem.sample_rate) == (len(content), 132300, 44100)
         assert stem.url == f"s3://{storage.bucket}/{prefix}/{stem.type}.wav"
+        assert stem.waveform == f"s3://{storage.bucket}/{prefix}/{stem.type}.waveform.json"
+    assert [one.type for one in manifest.waveforms or []] == [*stems, "mixture"]
+    for one in manifest.waveforms or []:
+        key = f"{prefix}/{one.type}.waveform.json"
+        content = storage.get_object(key)
+        assert (one.url, one.size) == (f"s3://{storage.bucket}/{key}", len(content))
+        assert one.checksum == f"sha256:{hashlib.sha256(content).hexdigest()}"
+        assert storage.get_object_metadata(key)["content_type"] == "application/json"
+        assert json.loads(content)["length"] == 300
     assert manifest.result.residual_dbfs is not None
     assert manifest.result.audio is not None
     assert (manifest.result.audio.frames, manifest.result.audio.channels) == (132300, 2)
@@ -111,7 +123,11 @@ def test_from_the_source_to_the_webhook(worker: Worker, storage: S3Service, song
     )
     assert body["metadata"] == {"album": "one"}
     assert body["correlationId"] == "corr-1"
-    assert [stem["type"] for stem in body["stems"]] == ["drums", "bass", "other", "vocals"]
+    assert [stem["type"] for stem in body["stems"]] == stems
+    assert [stem["waveform"] for stem in body["stems"]] == [
+        stem.waveform for stem in manifest.result.stems
+    ]
+    assert body["audio"]["waveform"] == f"s3://{storage.bucket}/{prefix}/mixture.waveform.json"
 
     lines = [ProgressLine.model_validate(line) for line in run.lines]
     assert [line.percent for line in lines] == sorted(line.percent for line in lines)
@@ -326,9 +342,14 @@ def test_presigned_uploads_need_no_keys(worker: Worker, storage: S3Service, song
         "no_vocals": keep_upload(worker, presigned(storage, "mine/no_vocals", {})),
         "manifest": keep_upload(worker, presigned(storage, "mine/manifest", {})),
     }
+    as_json = {"content-type": "application/json"}
+    for name in ("vocals.waveform", "no_vocals.waveform", "mixture.waveform"):
+        url = presigned(storage, f"mine/{name}", as_json)
+        uploads[name] = keep_upload(worker, url, as_json)
     request = {
         "source": worker.source(worker.web.give("/song.wav", song)),
         "uploads": uploads,
+        "waveforms": True,
         **WANTED,
     }
     environment = worker.environment(request)
@@ -342,9 +363,13 @@ def test_presigned_uploads_need_no_keys(worker: Worker, storage: S3Service, song
     for stem in run.report.stems:
         content = storage.get_object(f"mine/{stem.name}")
         assert hashlib.sha256(content).hexdigest() == stem.sha256
-    assert (storage.get_json("mine/manifest") or {})["result"]["stems"][0]["url"].endswith(
-        "mine/vocals"
-    )
+    manifest = storage.get_json("mine/manifest") or {}
+    assert manifest["result"]["stems"][0]["url"].endswith("mine/vocals")
+    assert manifest["result"]["audio"]["waveform"].endswith("mine/mixture.waveform")
+    for one in manifest["waveforms"]:
+        content = storage.get_object(f"mine/{one['type']}.waveform")
+        assert one["url"].endswith(f"mine/{one['type']}.waveform")
+        assert one["checksum"] == f"sha256:{hashlib.sha256(content).hexdigest()}"
     assert "X-Amz-Signature" not in storage.get_object("mine/manifest").decode()
     assert storage.get_object_metadata("mine/vocals")["content_type"] == "audio/x-wav"
     assert "audio/x-wav" not in run.log

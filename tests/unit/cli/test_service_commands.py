@@ -85,7 +85,7 @@ def test_submit_prints_the_jobs_id_alone(run: Run, service: FakeService) -> None
     service.on("POST /split", gives({"jobId": JOB_ID, "warnings": ["it expires soon"]}, 202))
     said = run(
         *("submit", SONG, "--model", "demo", "--stem", "vocals", "--remainder", "--format", "mp3"),
-        *("--metadata", "a=b=c", "--event", "failed", "--priority", "-5"),
+        *("--waveforms", "--metadata", "a=b=c", "--event", "failed", "--priority", "-5"),
     )
     assert (said.status, said.out) == (0, f"{JOB_ID}\n")
     assert "it expires soon" in said.err
@@ -97,6 +97,7 @@ def test_submit_prints_the_jobs_id_alone(run: Run, service: FakeService) -> None
         "stems": ["vocals"],
         "remainder": True,
         "format": "mp3",
+        "waveforms": True,
         "metadata": {"a": "b=c"},
         "events": ["failed"],
         "priority": -5,

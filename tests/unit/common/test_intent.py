@@ -32,6 +32,7 @@ def intent(**fields: Any) -> str:
         {"audioUrl": "HTTPS://AUDIO.example.com:443/song.wav?x"},
         {"idempotencyKey": "mine"},
         {"shifts": 0, "overlap": 0.25, "format": "wav", "priority": 0, "stems": None},
+        {"waveforms": False},
         {"events": ["canceled", "completed", "failed"]},
     ],
 )
@@ -57,6 +58,7 @@ def test_06_headers_of_uploads_belong_to_the_signature_of_their_url() -> None:
         {"audioUrl": "https://audio.example.com/other.wav"},
         {"correlationId": "a"},
         {"stems": ["vocals"]},
+        {"waveforms": True},
         {"priority": 1},
         {"events": []},
         {"metadata": {"a": "b"}},

@@ -89,6 +89,49 @@ def test_headers_stand_in_the_secret_and_only_their_names_in_the_resource() -> N
     assert found(stems=["vocals"], uploads=UPLOADS) == {}
 
 
+def waveform_uploads(*names: str) -> dict[str, str]:
+    return {name: f"https://s3.example.com/{name}?X-Amz-Signature=secret" for name in names}
+
+
+def test_with_waveforms_their_urls_are_given_and_kept_as_those_of_the_stems() -> None:
+    uploads = waveform_uploads("vocals", "manifest", "vocals.waveform", "mixture.waveform")
+    asked: dict[str, Any] = {"stems": ["vocals"], "waveforms": True, "uploads": uploads}
+    assert found(**asked) == {}
+    draft = request(**asked).to_resource_draft()
+    assert draft.secrets["upload.mixture.waveform"] == uploads["mixture.waveform"]
+    held = draft.request.model_dump(by_alias=True, exclude_none=True)["uploads"]
+    assert held["vocals.waveform"] == {
+        "url": "https://s3.example.com/vocals.waveform",
+        "secretKey": "upload.vocals.waveform",
+    }
+
+
+def test_the_url_of_each_waveform_is_needed_and_none_unasked() -> None:
+    uploads = waveform_uploads("vocals", "manifest")
+    problems = found(stems=["vocals"], waveforms=True, uploads=uploads)
+    assert set(problems) == {"uploads.vocals.waveform", "uploads.mixture.waveform"}
+    more = waveform_uploads(*uploads, "vocals.waveform", "mixture.waveform")
+    problems = found(stems=["vocals"], uploads=more)
+    assert set(problems) == {"uploads.vocals.waveform", "uploads.mixture.waveform"}
+    assert "no such file comes of this" in problems["uploads.vocals.waveform"]
+
+
+@pytest.mark.parametrize(
+    "name", ["vocals.wav", "vocals.waveform.json", ".waveform", "a.b.waveform"]
+)
+def test_no_other_dot_is_taken_in_the_name_of_an_upload(name: str) -> None:
+    assert refused_fields(uploads={name: "https://s3.example.com/x"}) == {"uploads"}
+
+
+def test_a_signed_header_of_a_waveforms_url_is_asked_for() -> None:
+    uploads = {
+        **waveform_uploads("vocals", "manifest", "vocals.waveform"),
+        "mixture.waveform": f"https://s3.example.com/m?{SIGNED}",
+    }
+    problems = found(stems=["vocals"], waveforms=True, uploads=uploads)
+    assert set(problems) == {"uploads.mixture.waveform"}
+
+
 def test_headers_of_a_url_without_a_query_need_the_secret_too() -> None:
     plain = {"url": "https://s3.example.com/manifest", "headers": {"x-key": "hush"}}
     draft = request(audioUrl="https://a.example.com/s", uploads={"manifest": plain})

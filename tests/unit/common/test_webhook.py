@@ -28,6 +28,7 @@ RESULT = Result(
             format="wav",
             peak="0.5",
             gain="1",
+            waveform="s3://bucket/v1/job/no_vocals.waveform.json",
         )
     ],
     model="demo",
@@ -67,6 +68,7 @@ def test_the_body_of_completed_is_that_of_the_contract() -> None:
             "peak": 0.5,
             "gain": 1.0,
             "silent": False,
+            "waveform": "s3://bucket/v1/job/no_vocals.waveform.json",
         }
     ]
     rest = {key: value for key, value in body.items() if key not in {"stems", "metadata"}}
@@ -82,7 +84,7 @@ def test_the_body_of_completed_is_that_of_the_contract() -> None:
         "model": "demo",
         "modelDigest": "sha256:abc",
         "device": "cpu",
-        "audio": {"duration": 1.0, "sampleRate": 48000, "channels": 1},
+        "audio": {"duration": 1.0, "sampleRate": 48000, "channels": 1, "waveform": None},
         "timings": {"separate": 1500},
         "residual": -61.25,
     }
