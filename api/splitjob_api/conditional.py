@@ -49,12 +49,12 @@ def conditional(request: Request, etag: str, content: bytes) -> Response:
         content: JSON.
     """
     headers = {"ETag": etag, "Cache-Control": "no-cache"}
-    if _has(request.headers.getlist("if-none-match"), etag):
+    if has_etag(request.headers.getlist("if-none-match"), etag):
         return Response(status_code=304, headers=headers)
     return Response(content, media_type=JSON, headers=headers)
 
 
-def _has(given: Iterable[str], etag: str) -> bool:
+def has_etag(given: Iterable[str], etag: str) -> bool:
     """Return whether an If-None-Match names an ETag, compared weakly."""
     text = ", ".join(given)
     return text.strip() == "*" or etag.removeprefix("W/") in _TAG.findall(text)

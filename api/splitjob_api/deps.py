@@ -18,6 +18,7 @@ from splitjob_api.readiness import Readiness
 from splitjob_api.request_body import parse_object, validate
 from splitjob_api.settings import Settings
 from splitjob_api.storage_links import StorageLinks
+from splitjob_api.stored_files import StoredFiles
 from splitjob_api.streams import Streams
 
 CURRENT_PAUSE_SECONDS = 0.05
@@ -39,6 +40,7 @@ class Services:
         metrics: what Prometheus is told.
         storage_links: signs URLs of the bucket; None where the API has no access to it.
         cluster_places: for the requests that ask the cluster.
+        stored_files: gives callers small files of the bucket.
     """
 
     settings: Settings
@@ -51,6 +53,7 @@ class Services:
     metrics: Metrics
     storage_links: StorageLinks | None = None
     cluster_places: ClusterPlaces = field(default_factory=ClusterPlaces)
+    stored_files: StoredFiles = field(default_factory=StoredFiles)
 
     def link(self, path: str) -> str:
         """Return a path of this API as callers must ask for it, before a gateway strips its prefix.

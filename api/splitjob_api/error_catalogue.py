@@ -29,6 +29,7 @@ ERRORS: dict[str, ErrorKind] = {
     "not_found": ErrorKind(404, "there is nothing at this path, or it has control characters"),
     "job_not_found": ErrorKind(404, "no such job, or its time is over"),
     "stem_not_found": ErrorKind(404, "the job has no such stem; `detail` names those it has"),
+    "file_not_found": ErrorKind(404, "the bucket does not hold this file any more"),
     "body_timeout": ErrorKind(408, "the body did not arrive in time"),
     "idempotency_conflict": ErrorKind(
         409, "the key belongs to another body; `jobId` names its job"
@@ -55,7 +56,9 @@ ERRORS: dict[str, ErrorKind] = {
         503, "as many streams are open on this replica as there may be: try again later"
     ),
     "storage_not_configured": ErrorKind(503, "this installation gives no downloads"),
-    "storage_unavailable": ErrorKind(503, "there are no credentials to sign a download with"),
+    "storage_unavailable": ErrorKind(
+        503, "the bucket cannot be read, or there are no credentials to sign a download with"
+    ),
     "not_ready": ErrorKind(503, "the installation cannot serve this now; `detail` says why"),
 }
 

@@ -77,6 +77,11 @@ class Settings(ServiceSettings):
 
     # The bucket, for presigned URLs: as splitjob.storage_settings reads it, with its keys.
     s3_endpoint: str = ""
+    s3_read_endpoint: str = Field(
+        default="",
+        pattern=r"^\s*(https?://[^?#\s]+)?\s*$",
+        description="Where this API reads waveforms and manifests itself; blank: S3_ENDPOINT.",
+    )
     s3_region: str = "us-east-1"
     s3_bucket: str = Field(default="", description="Blank: this API signs no URLs.")
     download_url_seconds: int = Field(

@@ -1,4 +1,4 @@
-"""Presigned URLs of the installation's bucket, for callers without keys to it.
+"""The installation's bucket as the API sees it: URLs for callers without keys to it, small files.
 
 Signing needs no network but for credentials that come from a token service. They are this service's
 own, and need no right but to read.
@@ -13,13 +13,13 @@ from splitjob.presigned import expiry
 from splitjob_api.settings import Settings
 
 if TYPE_CHECKING:
-    from splitjob_io.storage import S3Service
+    from splitjob_io.storage import OpenObject, S3Service
 
-__all__ = ["Link", "StorageLinks", "StorageLinksError"]
+__all__ = ["Link", "OpenFile", "StorageLinks", "StorageLinksError"]
 
 
 class StorageLinksError(Exception):
-    """No URL can be signed now.
+    """No URL can be signed now, or no file be read.
 
     Attributes:
         reason: a sentence; holds no key.
@@ -42,25 +42,59 @@ class Link(NamedTuple):
     expires_at: datetime
 
 
+class OpenFile:
+    """A file of the bucket that is being read. Its methods may block.
+
+    Args:
+        content: from `S3Service.open_object`.
+
+    Attributes:
+        size: bytes.
+        etag: in quotes.
+    """
+
+    def __init__(self, content: "OpenObject") -> None:
+        self._content = content
+        self.size, self.etag = content.size, content.etag
+
+    def read(self, size: int) -> bytes:
+        """Return the next bytes, none at the end.
+
+        Raises:
+            StorageLinksError: the bucket broke off.
+        """
+        with _explained():
+            return self._content.read(size)
+
+    def close(self) -> None:
+        """Read no further."""
+        self._content.close()
+
+
 class StorageLinks:
-    """Signs URLs of one bucket. Every method may block while credentials are fetched.
+    """Signs URLs of one bucket, and reads small files of it. Every method may block.
 
     Args:
         bucket: its name.
         seconds: how long a URL lasts.
+        read_endpoint: where this program reaches it; blank: as callers do.
     """
 
-    def __init__(self, bucket: str, seconds: int) -> None:
+    def __init__(self, bucket: str, seconds: int, read_endpoint: str = "") -> None:
         self.bucket = bucket
         self._seconds = seconds
+        self._read_endpoint = read_endpoint
         self._service: S3Service | None = None
+        self._reader: S3Service | None = None
 
     @classmethod
     def from_settings(cls, settings: Settings) -> Self | None:
         """Return the links of an installation; None where the API has no access to the bucket."""
         if not settings.s3_bucket:
             return None
-        return cls(settings.s3_bucket, settings.download_url_seconds)
+        return cls(
+            settings.s3_bucket, settings.download_url_seconds, settings.s3_read_endpoint.strip()
+        )
 
     def download(self, key: str, file_name: str) -> Link:
         """Return a URL to GET an object with.
@@ -77,6 +111,27 @@ class StorageLinks:
                 key, self._seconds, download_name=file_name
             )
         return _link(url)
+
+    def open(self, key: str) -> OpenFile | None:
+        """Return an object to be read; None: there is none.
+
+        Raises:
+            StorageLinksError: the bucket cannot be reached, or says no.
+        """
+        with _explained():
+            found = self._reading_service().open_object(key)
+        return OpenFile(found) if found else None
+
+    def _reading_service(self) -> "S3Service":
+        if not self._read_endpoint:
+            return self._bucket_service()
+        if self._reader is None:
+            from splitjob_io.storage import S3Service  # noqa: PLC0415 - see _bucket_service
+
+            settings = self._bucket_service().settings
+            there = settings.model_copy(update={"s3_endpoint": self._read_endpoint})
+            self._reader = S3Service(there)
+        return self._reader
 
     def _bucket_service(self) -> "S3Service":
         """Return the bucket, with boto3 behind it: 30 MB that no other call needs."""

@@ -53,6 +53,7 @@ CHART_VALUES = {
     "RUN_DEADLINE_SECONDS": "queue.runDeadlineSeconds",
     "S3_BUCKET": "storage.bucket",
     "S3_ENDPOINT": "storage.endpoint",
+    "S3_READ_ENDPOINT": "storage.endpoint",
     "S3_REGION": "storage.region",
     "SLOW_READER_SECONDS": "api.slowReaderSeconds",
     "SOURCE_ALLOWED_NETWORKS": "source.allowedNetworks",

@@ -1,7 +1,8 @@
 """The bucket: everything this project does with S3, in one class.
 
 S3Service       the fifteen methods of docs/contract.md, section 6; two for manifests
-                (`put_if_absent`, `get_json`); four for multipart uploads
+                (`put_if_absent`, `get_json`); `open_object` to pass one on; four for multipart
+                uploads
 StorageError    what went wrong, whether trying again may help; never a key or a signed URL
 
 Works with AWS S3, R2, MinIO, LocalStack, versitygw: signature version 4 always (botocore would
@@ -11,10 +12,10 @@ operation requires one (R2 refuses the others), path-style addresses for custom 
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from datetime import datetime
-from functools import cached_property
+from functools import cached_property, partial
 from io import BytesIO
 from pathlib import Path
 from typing import Any, BinaryIO, TypedDict
@@ -81,6 +82,41 @@ class ObjectMetadata(TypedDict):
     last_modified: datetime
     etag: str
     metadata: dict[str, str]
+
+
+class OpenObject:
+    """An object that is being read.
+
+    Args:
+        body: of botocore.
+        size: bytes.
+        etag: in quotes.
+        speaking: turns what reading raises into `StorageError`.
+    """
+
+    def __init__(
+        self,
+        body: Any,  # noqa: ANN401 - as the client
+        size: int,
+        etag: str,
+        speaking: Callable[[], AbstractContextManager[None]],
+    ) -> None:
+        self.size, self.etag = size, etag
+        self._body, self._speaking = body, speaking
+
+    def read(self, size: int) -> bytes:
+        """Return the next bytes, none at the end.
+
+        Raises:
+            StorageError: the storage broke off.
+        """
+        with self._speaking():
+            piece: bytes = self._body.read(size)
+        return piece
+
+    def close(self) -> None:
+        """Read no further."""
+        self._body.close()
 
 
 class S3Service:
@@ -320,6 +356,22 @@ class S3Service:
             return json.loads(content)
         except ValueError:
             raise StorageError(f"{self.url(s3_key)} is not JSON", "NotJson", 422) from None
+
+    def open_object(self, s3_key: str) -> OpenObject | None:
+        """Return an object whose content is read piece by piece, or None where there is none."""
+        try:
+            with self._speaking_of("read", s3_key):
+                answer = self.client.get_object(Bucket=self.bucket, Key=s3_key)
+        except StorageError as error:
+            if error.missing:
+                return None
+            raise
+        return OpenObject(
+            answer["Body"],
+            answer["ContentLength"],
+            answer["ETag"],
+            partial(self._speaking_of, "read", s3_key),
+        )
 
     def create_multipart_upload(self, s3_key: str, content_type: str = "") -> str:
         """Begin an object that comes in parts; return the upload's id.

@@ -281,6 +281,22 @@ class TestIdentities:
         same = render(inside, DOWNLOADS)
         assert environment(same, "api")["S3_ENDPOINT"].startswith("https://minio")
 
+    def test_the_api_reads_the_bucket_where_the_others_find_it(self, render: Render) -> None:
+        inside = "storage.endpoint=https://minio.storage.svc:9000"
+        outside = "api.storage.publicEndpoint=https://stems.example.com"
+        rendered = render(inside, DOWNLOADS, outside)
+        assert environment(rendered, "api")["S3_READ_ENDPOINT"].startswith("https://minio")
+        assert environment(render(inside, DOWNLOADS), "api")["S3_READ_ENDPOINT"] == ""
+
+    def test_the_api_reaches_the_bucket_only_where_it_reads_it(self, render: Render) -> None:
+        egress = {
+            downloads: json.dumps(one(rendered, "NetworkPolicy", "-api")["spec"]["egress"])
+            for downloads, rendered in ((False, render()), (True, render(DOWNLOADS)))
+        }
+        assert "0.0.0.0/0" not in egress[False]
+        assert "0.0.0.0/0" in egress[True]
+        assert "169.254.0.0/16" in egress[True]  # all but what is inside, metadata included
+
     def test_the_api_may_have_a_role_of_its_own(self, render: Render) -> None:
         rendered = render(ROLE, DOWNLOADS, READER)
         found = env_of(pod(rendered, "api"))

@@ -13,6 +13,7 @@ from splitjob_api.routes import (
     actions,
     data,
     events,
+    files,
     health,
     jobs,
     models,
@@ -59,7 +60,7 @@ def test_every_call_is_described_and_no_other() -> None:
         for row in table(section("3. The other calls"))
         for code in CODE.findall(row[0])
     }
-    modules = (actions, data, events, health, jobs, models, queue, resource, split, stems)
+    modules = (actions, data, events, files, health, jobs, models, queue, resource, split, stems)
     served = {
         route.path.replace("{job_id}", "{id}")
         for module in modules

@@ -40,7 +40,14 @@ _AIM = """
     const box = found.getBoundingClientRect();
     return [box.x + box.width / 2, box.y + box.height / 2];
 """
-_KEYS = {"Enter": (13, "\r"), "Tab": (9, ""), "Escape": (27, ""), "Space": (32, " ")}
+_KEYS = {
+    "Enter": (13, "\r"),
+    "Tab": (9, ""),
+    "Escape": (27, ""),
+    "Space": (32, " "),
+    "Home": (36, ""),
+    "ArrowRight": (39, ""),
+}
 
 
 def find_chromium() -> str | None:
@@ -144,7 +151,7 @@ class Tab:
         self.call("Input.insertText", text=text)
 
     def press(self, key: str) -> None:
-        """Press a key: Enter, Tab, Escape or Space."""
+        """Press a key: Enter, Tab, Escape, Space, Home or ArrowRight."""
         code, text = _KEYS[key]
         name = " " if key == "Space" else key
         event = {"key": name, "code": key, "windowsVirtualKeyCode": code}

@@ -81,6 +81,8 @@ class FakeApi:
             ("GET", "/jobs/{job_id}/events", self._events),
             ("GET", "/jobs/{job_id}/stems/{stem}", self._stem),
             ("GET", "/jobs/{job_id}/resource", self._resource),
+            ("GET", "/jobs/{job_id}/waveforms/{stem}", self._waveform),
+            ("GET", "/jobs/{job_id}/manifest", self._manifest),
             ("DELETE", "/jobs/{job_id}", self._cancel),
             ("POST", "/jobs/{job_id}/retry", self._retry),
             ("POST", "/jobs/{job_id}/redeliver", self._redeliver),
@@ -175,6 +177,12 @@ class FakeApi:
             {"url": url, "expiresAt": stamp(datetime.now(UTC) + timedelta(hours=1))}
         )
 
+    async def _waveform(self, request: Request) -> Response:
+        return JSONResponse(a_waveform(request.path_params["stem"]))
+
+    async def _manifest(self, request: Request) -> Response:
+        return JSONResponse({"jobId": request.path_params["job_id"], "status": "completed"})
+
     async def _cancel(self, request: Request) -> Response:
         job_id = request.path_params["job_id"]
         if self.jobs[job_id]["state"] not in {"completed", "failed", "canceled"}:
@@ -255,9 +263,39 @@ _WEBHOOK = {
 }
 
 
-def a_result(stems: tuple[str, ...] = ("drums", "bass", "other", "vocals")) -> Job:
-    """Return the result of a completed job."""
+def a_waveform(name: str, seconds: int = 10) -> Job:
+    """Return what a player draws: beats that fade, at another pace for each name."""
+    period = 15 + 7 * len(name)
+    heights = [
+        (60 + 7 * (point // period * 5 % 9)) * (period - point % period) // period
+        for point in range(seconds * 100)
+    ]
     return {
+        "version": 2,
+        "channels": 1,
+        "sample_rate": 44_100,
+        "samples_per_pixel": 441,
+        "bits": 8,
+        "length": len(heights),
+        "data": [value for height in heights for value in (-height, height)],
+    }
+
+
+def a_result(
+    stems: tuple[str, ...] = ("drums", "bass", "other", "vocals"), *, waveforms: bool = False
+) -> Job:
+    """Return the result of a completed job."""
+
+    def waveform(name: str) -> str | None:
+        return f"s3://bucket/song/{name}.waveform.json" if waveforms else None
+
+    return {
+        "audio": {
+            "duration": 10.0,
+            "sampleRate": 44100,
+            "channels": 2,
+            "waveform": waveform("mixture"),
+        },
         "stems": [
             {
                 "type": stem,
@@ -271,6 +309,7 @@ def a_result(stems: tuple[str, ...] = ("drums", "bass", "other", "vocals")) -> J
                 "peak": 0.9,
                 "gain": 1.0,
                 "silent": False,
+                "waveform": waveform(stem),
             }
             for stem in stems
         ],

@@ -18,7 +18,7 @@ from splitjob_api.metrics import Metrics
 from splitjob_api.problems import install_handlers
 from splitjob_api.queue_stats import QueueStats
 from splitjob_api.readiness import Readiness
-from splitjob_api.routes import actions, data, jobs, split, stems
+from splitjob_api.routes import actions, data, files, jobs, split, stems
 from splitjob_api.settings import Settings
 from splitjob_api.storage_links import StorageLinks
 from splitjob_api.streams import Streams
@@ -35,8 +35,19 @@ STEM: Json = {
     "format": "flac",
     "peak": "0.5",
     "gain": "1",
+    "waveform": "s3://stems/song-1/a-job/vocals.waveform.json",
 }
-RESULT: Json = {"stems": [STEM], "model": "htdemucs"}
+RESULT: Json = {
+    "stems": [STEM],
+    "model": "htdemucs",
+    "manifestUrl": "s3://stems/song-1/a-job/manifest.json",
+    "audio": {
+        "frames": 44100,
+        "sampleRate": 44100,
+        "channels": 2,
+        "waveform": "s3://stems/song-1/a-job/mixture.waveform.json",
+    },
+}
 CREATED = "2026-01-01T00:00:00Z"
 SOURCE = "https://audio.example.com/song.wav"
 DELIVERED = {"eventId": "evt-1", "event": "failed", "state": "Delivered"}
@@ -182,7 +193,7 @@ def served(
         metrics=metrics,
         storage_links=storage_links,
     )
-    for module in (split, jobs, actions, stems, data):
+    for module in (split, jobs, actions, stems, files, data):
         app.include_router(module.router)
     install_handlers(app)
     return TestClient(app, raise_server_exceptions=False)

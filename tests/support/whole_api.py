@@ -19,6 +19,7 @@ import httpx
 import uvicorn
 from tests.support.fake_cluster import DELIVERED, RESULT, FakeCluster, Json, request_body
 from tests.support.ports import free_port
+from tests.support.stored_content import StoredContent
 from tests.support.waiting import eventually, patience
 
 from splitjob.signing import Signer
@@ -28,6 +29,7 @@ from splitjob_api.app import create_app
 from splitjob_api.deps import Services
 from splitjob_api.kubernetes import ClusterUnavailableError
 from splitjob_api.settings import Settings
+from splitjob_api.storage_links import StorageLinks
 from splitjob_kube.access import User
 from splitjob_kube.client import Page, WatchEvent
 
@@ -224,6 +226,12 @@ CALLS: dict[tuple[str, str], Prepared] = {
     ("GET", "/jobs/{job_id}/stems/{stem}"): lambda api: Sent(
         "GET", f"/jobs/{api.job('Completed')}/stems/vocals"
     ),
+    ("GET", "/jobs/{job_id}/waveforms/{stem}"): lambda api: Sent(
+        "GET", f"/jobs/{api.job('Completed')}/waveforms/vocals"
+    ),
+    ("GET", "/jobs/{job_id}/manifest"): lambda api: Sent(
+        "GET", f"/jobs/{api.job('Completed')}/manifest"
+    ),
     ("DELETE", "/jobs/{job_id}"): lambda api: Sent("DELETE", f"/jobs/{api.job()}"),
     ("DELETE", "/jobs/{job_id}/data"): lambda api: Sent(
         "DELETE", f"/jobs/{api.job('Completed')}/data"
@@ -260,6 +268,7 @@ def whole_api(**settings: Any) -> Iterator[WholeApi]:
         patch.object(deps, "CURRENT_TRIES", 1),
         patch.object(watcher, "FIRST_PAUSE_SECONDS", 0.02),
         patch.object(watcher, "LAST_PAUSE_SECONDS", 0.02),
+        patch.object(StorageLinks, "open", lambda _links, _key: StoredContent(b"{}")),
         patch.dict("os.environ", STORAGE),
     ):
         app = create_app(chosen)

@@ -6,20 +6,18 @@ from datetime import datetime
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import JSONResponse, RedirectResponse
 
-from splitjob.lifecycle import LifecycleState, lifecycle_of
-from splitjob.resource import Stem, read_status
+from splitjob.resource import Result, Stem
 from splitjob.result import FILE_EXTENSIONS
 from splitjob_api.deps import ASKS_CLUSTER, Services, ServicesDep
 from splitjob_api.error_catalogue import documented
 from splitjob_api.job_response import ResponsePart
-from splitjob_api.kubernetes import SplitJobObject
 from splitjob_api.problems import ApiError, retry_later
 from splitjob_api.spec_change import existing_job
 from splitjob_api.storage_links import Link, StorageLinksError
+from splitjob_api.stored_result import storage_place, stored_result
 
 # A presigned URL is a secret, and one that ends: nobody may keep it for the next caller.
 _HEADERS = {"Cache-Control": "no-store", "Vary": "Accept"}
-_UNCONFIGURED_SECONDS = 300  # it is put right by a new pod, which takes a while
 
 router = APIRouter(tags=["jobs"], dependencies=[ASKS_CLUSTER])
 
@@ -53,7 +51,7 @@ class DownloadResponse(ResponsePart):
 def download(job_id: str, stem: str, services: ServicesDep, request: Request) -> Response:
     """Answer 307 to a presigned URL, or with that URL as JSON where it is asked for."""
     splitjob = existing_job(services.cluster, job_id)
-    found = _stem(splitjob, stem)
+    found = _stem(stored_result(splitjob), stem)
     version_id = splitjob["spec"]["request"]["versionId"]
     name = f"{version_id}-{found.type}.{FILE_EXTENSIONS[found.format]}"
     link = _link(services, found.url, name)
@@ -63,22 +61,13 @@ def download(job_id: str, stem: str, services: ServicesDep, request: Request) ->
     return JSONResponse(answer.model_dump(mode="json", by_alias=True), headers=_HEADERS)
 
 
-def _stem(splitjob: SplitJobObject, name: str) -> Stem:
-    """Return a stem that lies in our bucket.
+def _stem(result: Result, name: str) -> Stem:
+    """Return a stem of a job.
 
     Raises:
-        ApiError: it does not; the code says why.
+        ApiError: 404; it has none of that name.
     """
-    if lifecycle_of(splitjob) is not LifecycleState.COMPLETED:
-        raise ApiError(409, "not_completed", "the job is not completed, so it has no stems")
-    if splitjob["spec"]["request"].get("uploads"):
-        raise ApiError(
-            409, "stems_elsewhere", "the stems went to the URLs of the request's `uploads`"
-        )
-    if splitjob["spec"].get("erase"):
-        raise ApiError(410, "erased", "the stems were erased; their job stays on record")
-    result = read_status(splitjob["status"]).result
-    stems = {stem.type: stem for stem in result.stems} if result else {}
+    stems = {stem.type: stem for stem in result.stems}
     if name not in stems:
         known = ", ".join(stems)
         raise ApiError(404, "stem_not_found", f"this job has no such stem; it has: {known}")
@@ -96,20 +85,7 @@ def _link(services: Services, url: str, file_name: str) -> Link:
     Raises:
         ApiError: 503; the API cannot sign one. 409; it lies in a bucket of former settings.
     """
-    links = services.storage_links
-    if links is None:
-        raise retry_later(
-            503,
-            "storage_not_configured",
-            "this API has no access to the bucket, which the chart's api.storage.enabled gives it; "
-            "the stems are where the job's result says",
-            seconds=_UNCONFIGURED_SECONDS,
-        )
-    bucket, _, key = url.removeprefix("s3://").partition("/")
-    if bucket != links.bucket:
-        raise ApiError(
-            409, "stems_elsewhere", f"the stems are in {bucket}, no longer this installation's"
-        )
+    links, key = storage_place(services, url)
     try:
         return links.download(key, file_name)
     except StorageLinksError as error:

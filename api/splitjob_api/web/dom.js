@@ -55,6 +55,11 @@ export function duration(seconds) {
   return `${Math.round(hours / 24)} d`;
 }
 
+/** Return a place in a song as players show it: 1:05. */
+export function clock(seconds) {
+  return `${Math.floor(seconds / 60)}:${String(Math.floor(seconds % 60)).padStart(2, "0")}`;
+}
+
 export function bytes(size) {
   if (size < 1000) return `${size} B`;
   const units = ["kB", "MB", "GB"];

@@ -26,6 +26,7 @@ class JobPage {
     this.outcome = h("div");
     this.history = h("div");
     this.source = h("pre", { tabindex: 0, "aria-label": "The SplitJob as YAML" });
+    this.manifest = new Manifest(context.api, this.path);
     this.element = h(
       "article",
       { "data-job": jobId },
@@ -35,6 +36,7 @@ class JobPage {
       this.outcome,
       this.history,
       h("details", {}, h("summary", {}, "YAML"), this.source),
+      this.manifest.element,
       h("details", {}, h("summary", {}, "With kubectl"), h("pre", { tabindex: 0, "aria-label": "Commands" }, commands(jobId))),
     );
   }
@@ -72,6 +74,7 @@ class JobPage {
     this.summary.replaceChildren(...summary(job));
     this.drawActions(job);
     this.drawStems(job);
+    this.manifest.element.hidden = job.state !== "completed" || Boolean(job.erased);
     this.outcome.replaceChildren(...[timings(job), webhook(job)].filter(Boolean));
     this.drawHistory(job).catch(() => null); // a courtesy: the job itself is shown all the same
   }
@@ -98,6 +101,19 @@ class JobPage {
     if (key === this.stemsFor) return;
     this.stemsFor = key;
     this.stems.replaceChildren(...stems(this.context, job));
+  }
+}
+
+/** What proves that the set of stems is whole; fetched when it is opened. */
+class Manifest {
+  constructor(api, path) {
+    const content = h("pre", { tabindex: 0, "aria-label": "The manifest as JSON" });
+    const load = async () => {
+      content.textContent = "…";
+      const manifest = await api.get(`${path}/manifest`).catch((error) => error.message);
+      content.textContent = typeof manifest === "string" ? manifest : JSON.stringify(manifest, null, 2);
+    };
+    this.element = h("details", { class: "manifest", hidden: true, ontoggle: () => (this.element.open ? load() : null) }, h("summary", {}, "Manifest"), content);
   }
 }
 

@@ -1,7 +1,8 @@
 // The stems of a job side by side: one clock for all, each muted, alone, or louder by itself.
 
 import { ProblemError } from "./client.js";
-import { bytes, duration, h } from "./dom.js";
+import { bytes, clock, duration, h } from "./dom.js";
+import { Waveform } from "./waveform.js";
 
 const TOGETHER_MILLISECONDS = 500;
 const NOTICED_SECONDS = 0.02;
@@ -14,8 +15,31 @@ export function stemPlayers(api, job, signal) {
   const problem = h("p", { class: "problem", role: "alert" });
   const desk = new Desk(tracks, problem);
   signal.addEventListener("abort", () => desk.pause(), { once: true });
-  const list = h("ul", { class: "stems" }, tracks.map((track) => track.element));
+  const mixture = drawWaveforms(api, job, desk);
+  const list = h("ul", { class: "stems" }, mixture, tracks.map((track) => track.element));
   return h("section", { "aria-labelledby": "stems-title" }, h("h2", { id: "stems-title" }, "Stems"), desk.element, list, problem);
+}
+
+/** Draw the waveforms that lie in our bucket; return the row of the song itself, if it has one. */
+function drawWaveforms(api, job, desk) {
+  const { audio, stems } = job.result;
+  const row = isOurs(audio) ? h("li", { "data-stem": "mixture" }, h("strong", {}, "Mixture"), h("small", {}, "the song itself")) : null;
+  const places = [[audio, "mixture", row], ...stems.map((stem, place) => [stem, stem.type, desk.tracks[place].element])];
+  for (const [about, name, element] of places) {
+    if (!isOurs(about)) continue;
+    const waveform = desk.addWaveform(name);
+    element.append(waveform.element);
+    const path = `jobs/${encodeURIComponent(job.jobId)}/waveforms/${encodeURIComponent(name)}`;
+    api.get(path).then(
+      (points) => waveform.draw(points),
+      (error) => (error.code === "storage_not_configured" ? null : element.append(h("small", { class: "no-waveform" }, `No waveform: ${error.message}`))),
+    );
+  }
+  return row;
+}
+
+function isOurs(about) {
+  return about?.waveform?.startsWith("s3://") ?? false;
 }
 
 /** One stem: its address is asked for when it is first wanted, and again when it has expired. */
@@ -63,6 +87,7 @@ class Track {
 class Desk {
   constructor(tracks, problem) {
     this.tracks = tracks;
+    this.waveforms = [];
     this.problem = problem;
     this.playButton = h("button", { type: "button", class: "primary", onclick: () => this.toggle() }, "Play");
     this.place = h("input", { type: "range", min: 0, max: tracks[0]?.stem.duration ?? 0, step: 0.1, value: 0, "aria-label": "Place in the song" });
@@ -74,6 +99,14 @@ class Desk {
     tracks[0]?.audio.addEventListener("timeupdate", () => this.show());
     tracks[0]?.audio.addEventListener("ended", () => this.pause());
     this.element = h("div", { class: "desk" }, this.playButton, this.place, this.clock);
+  }
+
+  /** Return the place of a waveform; one of them all is reached by Tab, the others by a click. */
+  addWaveform(name) {
+    const waveform = new Waveform(name, this.tracks[0].stem.duration, (seconds) => this.seek(seconds));
+    if (this.waveforms.length === 0) waveform.element.tabIndex = 0;
+    this.waveforms.push(waveform);
+    return waveform;
   }
 
   async toggle() {
@@ -89,6 +122,14 @@ class Desk {
     }
     this.playButton.textContent = "Pause";
     this.together = setInterval(() => this.align(), TOGETHER_MILLISECONDS);
+    this.follow();
+  }
+
+  // Smoother than the few times a second that the browser tells by itself.
+  follow() {
+    if (!this.together) return;
+    this.show();
+    requestAnimationFrame(() => this.follow());
   }
 
   pause() {
@@ -122,7 +163,8 @@ class Desk {
   show() {
     const seconds = this.tracks[0].audio.currentTime;
     this.place.value = seconds;
-    this.clock.textContent = `${Math.floor(seconds / 60)}:${String(Math.floor(seconds % 60)).padStart(2, "0")}`;
+    this.clock.textContent = clock(seconds);
+    for (const waveform of this.waveforms) waveform.show(seconds);
   }
 }
 

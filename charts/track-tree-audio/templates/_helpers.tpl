@@ -219,6 +219,19 @@ egress:
 {{- end }}
 {{- end }}
 
+{{- /* All that is outside of the cluster: webhooks, and the bucket. */}}
+{{- define "track-tree-audio.worldEgress" -}}
+- to:
+    - ipBlock:
+        cidr: 0.0.0.0/0
+        except:
+          {{- toYaml .Values.networkPolicy.worker.exceptIPv4 | nindent 10 }}
+    - ipBlock:
+        cidr: ::/0
+        except:
+          {{- toYaml .Values.networkPolicy.worker.exceptIPv6 | nindent 10 }}
+{{- end }}
+
 {{- define "track-tree-audio.dnsEgress" -}}
 - ports:
     - port: 53

@@ -37,6 +37,7 @@ CONSOLE_ENABLED: {{ .Values.api.console.enabled | quote }}
 MAX_STREAMS: {{ int64 .Values.api.streams.max | quote }}
 {{- with .Values.api.storage }}
 S3_ENDPOINT: {{ default $.Values.storage.endpoint .publicEndpoint | quote }}
+S3_READ_ENDPOINT: {{ ternary $.Values.storage.endpoint "" (ne .publicEndpoint "") | quote }}
 S3_REGION: {{ $.Values.storage.region | quote }}
 S3_BUCKET: {{ ternary $.Values.storage.bucket "" .enabled | quote }}
 DOWNLOAD_URL_SECONDS: {{ int64 .urlSeconds | quote }}

@@ -5,7 +5,7 @@ for a 16-bit file of the same samples: both channels are averaged, the least and
 average of each point are kept, and whatever does not divide is rounded towards zero. Its
 `--pixels-per-second 100` gives points of a whole number of samples, which again is rounded down.
 
-Sources: `doc/DataFormat.md` and `WaveformGenerator` of https://github.com/bbc/audiowaveform.
+Source: "Waveform data file format" and `WaveformGenerator` of https://github.com/bbc/audiowaveform.
 """
 
 import hashlib

@@ -35,6 +35,7 @@ def drawn(blocks: list[Samples], folder: Path, rate: int = RATE) -> dict[str, An
 def test_each_value_is_the_one_that_audiowaveform_gives_for_the_file(
     tmp_path: Path, form: Format, frames: int
 ) -> None:
+    """Acceptance 81."""
     noise = np.random.default_rng(frames).uniform(-1, 1, (frames, 2)).astype(np.float32)
     made = encode(noise, Encoding(form, waveforms=True), tmp_path, gain=0.83)
     assert made.waveform is not None

@@ -1,0 +1,116 @@
+"""Files of the bucket that callers get through the API: waveforms, and the manifest.
+
+They are small, and a page that shows them needs no CORS rule of the bucket so. They are passed on
+piece by piece; a few at once, on threads of their own, so that neither a bucket that hangs nor a
+caller who is slow holds up anything else.
+"""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Callable
+from functools import partial
+
+from anyio import CapacityLimiter
+from anyio.to_thread import run_sync
+from fastapi import Request, Response
+from fastapi.responses import StreamingResponse
+from starlette.types import Receive, Scope, Send
+
+from splitjob_api.conditional import has_etag
+from splitjob_api.head_only import is_head_only
+from splitjob_api.problems import ApiError, retry_later
+from splitjob_api.storage_links import OpenFile, StorageLinksError
+
+__all__ = ["StoredFiles"]
+
+PLACES = 8
+PATIENCE_SECONDS = 5.0
+MAX_BYTES = 64 << 20  # no file of ours: it would be the waveform of more than a day
+_PIECE_BYTES = 64 << 10
+
+logger = logging.getLogger(__name__)
+
+
+class StoredFiles:
+    """The places of those who are given a file; of the event loop's thread alone."""
+
+    def __init__(self) -> None:
+        self._free = asyncio.Semaphore(PLACES)
+        self._threads = CapacityLimiter(PLACES)
+
+    async def answer(self, request: Request, open_file: Callable[[], OpenFile | None]) -> Response:
+        """Return a file as an answer, or 304 where the caller has it already.
+
+        Args:
+            request: may have If-None-Match.
+            open_file: blocks while the bucket answers; None: there is no such file.
+
+        Raises:
+            ApiError: 404, or 503.
+        """
+        await self._take_place()
+        try:
+            file = await self._open(open_file)
+        except BaseException:
+            self._free.release()
+            raise
+        end = partial(self._end, file)
+        # It must be asked about each time: what is erased must be gone.
+        headers = {"ETag": file.etag, "Cache-Control": "private, no-cache"}
+        if has_etag(request.headers.getlist("if-none-match"), file.etag):
+            end()
+            return Response(status_code=304, headers=headers)
+        headers["Content-Length"] = str(file.size)
+        if is_head_only(request.scope):
+            end()
+            return Response(headers=headers, media_type="application/json")
+        return _FileResponse(self._pieces(file), headers, end)
+
+    async def _take_place(self) -> None:
+        try:
+            async with asyncio.timeout(PATIENCE_SECONDS):
+                await self._free.acquire()
+        except TimeoutError:
+            raise retry_later(
+                503, "storage_unavailable", "too many files of the bucket are read right now"
+            ) from None
+
+    async def _open(self, open_file: Callable[[], OpenFile | None]) -> OpenFile:
+        try:
+            file = await run_sync(open_file, limiter=self._threads)
+        except StorageLinksError as error:
+            raise retry_later(503, "storage_unavailable", error.reason) from None
+        if file is None:
+            raise ApiError(404, "file_not_found", "the bucket does not hold this file any more")
+        if file.size > MAX_BYTES:
+            file.close()
+            raise ApiError(404, "file_not_found", "what the bucket holds there is no file of ours")
+        return file
+
+    async def _pieces(self, file: OpenFile) -> AsyncIterator[bytes]:
+        """Yield the content; where the bucket breaks off, the answer is left incomplete."""
+        try:
+            while piece := await run_sync(file.read, _PIECE_BYTES, limiter=self._threads):
+                yield piece
+        except StorageLinksError as error:
+            logger.warning("a file of the bucket broke off: %s", error.reason)
+
+    def _end(self, file: OpenFile) -> None:
+        file.close()
+        self._free.release()
+
+
+class _FileResponse(StreamingResponse):
+    """An answer that gives its place back however it ends."""
+
+    def __init__(
+        self, pieces: AsyncIterator[bytes], headers: dict[str, str], end: Callable[[], None]
+    ) -> None:
+        super().__init__(pieces, headers=headers, media_type="application/json")
+        self._end = end
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            await super().__call__(scope, receive, send)
+        finally:
+            self._end()
