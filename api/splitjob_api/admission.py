@@ -4,7 +4,7 @@ import time
 from collections.abc import Mapping
 from datetime import UTC, datetime
 
-from fastapi import Response
+from fastapi.responses import JSONResponse
 
 from splitjob.presigned import expiry
 from splitjob.request import ResourceDraft
@@ -49,13 +49,19 @@ def submit(services: Services, draft: ResourceDraft, priority: int) -> Submitted
 
 
 def answer_submission(
-    services: Services, submitted: Submitted, response: Response, warnings: list[str] | None = None
-) -> SplitAnswer:
-    """Have a submission counted, and return its answer: 202 where the job is new, else 200."""
+    services: Services, submitted: Submitted, warnings: list[str] | None = None
+) -> JSONResponse:
+    """Have a submission counted, and return its answer: 202 where the job is new, else 200.
+
+    It is whole, for the framework would take one more thread to make it so.
+    """
     note_submission(services, submitted)
-    response.status_code = 202 if submitted.created else 200
-    response.headers["Location"] = services.link(f"/jobs/{submitted.job_id}")
-    return SplitAnswer(job_id=submitted.job_id, warnings=warnings or None)
+    answer = SplitAnswer(job_id=submitted.job_id, warnings=warnings or None)
+    return JSONResponse(
+        answer.model_dump(by_alias=True, exclude_none=True),
+        202 if submitted.created else 200,
+        {"Location": services.link(f"/jobs/{submitted.job_id}")},
+    )
 
 
 def refuse_unservable(services: Services, draft: ResourceDraft) -> None:

@@ -5,7 +5,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 
 from splitjob_api.kubernetes import ClusterUnavailableError
 from splitjob_api.queue_stats import QueueStats
@@ -13,6 +13,7 @@ from splitjob_kube.preconditions import Unready, UnreadyReason
 
 PROBE_SECONDS = 1.0  # how old an answer of the cluster may be
 UNMET_SECONDS = 5.0  # how old a look at CRD and rights may be; they change by hand
+WORK_SECONDS = 5.0  # how old an answer may be that a request goes by, while the next one is got
 LOCK_SECONDS = 1.0  # how long a question waits for the answer to another one
 TOLD_SECONDS = 4.0  # how long a probe waits at most; the kubelet gives it 5
 
@@ -50,6 +51,7 @@ class Readiness:
         self._expires = 0.0
         self._thread = ThreadPoolExecutor(1, "readiness")  # never taken by requests
         self._question: asyncio.Future[tuple[Unready, ...]] | None = None
+        self._beside: Future[bool] | None = None
 
     async def told(self) -> tuple[Unready, ...]:
         """As `unready`, from the event loop: all who ask meanwhile share one thread's question."""
@@ -70,9 +72,13 @@ class Readiness:
         """Return what makes it wrong to accept a request now, or None.
 
         An outage is not among it: it shows in the attempt, which can be repeated. A request waits
-        for nobody else's question: meanwhile the answer before it counts.
+        for the cluster only where nobody has asked for long, and for nobody else's question:
+        meanwhile the answer before it counts.
         """
-        self._refresh(0.0)
+        if time.monotonic() >= self._expires - PROBE_SECONDS + WORK_SECONDS:
+            self._refresh(0.0)
+        elif time.monotonic() >= self._expires and (self._beside is None or self._beside.done()):
+            self._beside = self._thread.submit(self._refresh, 0.0)
         return next((one for one in self._unready if one.forbids_work), None)
 
     def _refresh(self, patience: float) -> bool:

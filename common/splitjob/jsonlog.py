@@ -82,8 +82,9 @@ def redact(text: str, secrets: Iterable[str] = ()) -> str:
     """Return a text without the queries and users of its URLs, and without the given secrets."""
     for secret in secrets:
         text = text.replace(secret, REDACTED)
-    text = _URL.sub(_bare_url, text)
-    return _PARAMETER.sub(rf"\1={REDACTED}", text)
+    if "://" in text:  # the patterns cost more than the rest of a line, and few texts have either
+        text = _URL.sub(_bare_url, text)
+    return _PARAMETER.sub(rf"\1={REDACTED}", text) if "=" in text else text
 
 
 def _bare_url(match: re.Match[str]) -> str:

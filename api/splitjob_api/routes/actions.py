@@ -86,7 +86,7 @@ def redeliver(job_id: str, services: ServicesDep) -> JobResponse:
     "/jobs/{job_id}/retry",
     summary="Try the request of a failed or canceled job anew",
     status_code=202,
-    response_model_exclude_none=True,
+    response_model=SplitAnswer,
     responses={
         200: {"model": SplitAnswer, "description": "Another job serves the request already."},
         **documented(
@@ -105,16 +105,14 @@ def redeliver(job_id: str, services: ServicesDep) -> JobResponse:
     },
     openapi_extra={"requestBody": RETRY_BODY},
 )
-def retry(
-    job_id: str, body: RetryRequestDep, services: ServicesDep, response: Response
-) -> SplitAnswer:
+def retry(job_id: str, body: RetryRequestDep, services: ServicesDep) -> Response:
     """Answer 202 with a new job, or 200 with the one that serves the same request already."""
     refuse_unless_ready(services)
     splitjob = existing_job(services.cluster, job_id)
     _refuse_unless_failed(splitjob)
     request, priority = read_request(splitjob)
     draft = retry_draft(request, priority, body)
-    return answer_submission(services, submit(services, draft, priority), response)
+    return answer_submission(services, submit(services, draft, priority))
 
 
 def _cancellation(splitjob: SplitJobObject) -> dict[str, Any]:

@@ -26,7 +26,7 @@ router = APIRouter(tags=["jobs"], dependencies=[ASKS_CLUSTER])
     "/split",
     summary="Separate a song",
     status_code=202,
-    response_model_exclude_none=True,
+    response_model=SplitAnswer,
     responses={
         200: {"model": SplitAnswer, "description": "The same request again: the job it has."},
         **documented(
@@ -41,7 +41,7 @@ router = APIRouter(tags=["jobs"], dependencies=[ASKS_CLUSTER])
     },
     openapi_extra={"requestBody": SPLIT_BODY},
 )
-def split(body: SplitRequestDep, services: ServicesDep, response: Response) -> SplitAnswer:
+def split(body: SplitRequestDep, services: ServicesDep) -> Response:
     """Answer 202 once the job is durable in the cluster, 200 where the request has one already."""
     note(version_id=body.version_id, correlation_id=body.correlation_id)
     refuse_unless_ready(services)
@@ -51,7 +51,7 @@ def split(body: SplitRequestDep, services: ServicesDep, response: Response) -> S
     except IdempotencyConflictError as conflict:
         raise ApiError(409, "idempotency_conflict", str(conflict), job_id=conflict.job_id) from None
     warnings = _warnings(draft, services) if submitted.created else []
-    return answer_submission(services, submitted, response, warnings)
+    return answer_submission(services, submitted, warnings)
 
 
 def _warnings(draft: ResourceDraft, services: Services) -> list[str]:

@@ -78,6 +78,16 @@ def test_a_request_asks_where_nobody_else_has(slow: SlowCluster) -> None:
     assert slow.asked == 1
 
 
+def test_a_request_goes_by_the_last_answer_while_the_next_one_is_got(slow: SlowCluster) -> None:
+    ready = Readiness(lambda: None, slow.unmet, QueueStats(), lambda _: None)
+    for _ in range(3):
+        assert ready.forbids_work() == OUTDATED
+    assert slow.asking.wait(20)
+    slow.go_on.set()
+    assert ready.forbids_work() == OUTDATED
+    assert 2 <= slow.asked <= 3, "one question at a time"
+
+
 class Asked:
     """A cluster that answers as a test says, and counts what it is asked.
 
@@ -149,6 +159,16 @@ def test_what_is_missing_is_looked_at_again_at_once_and_else_now_and_then(asked:
     for _ in range(3):
         assert asked.readiness.unready() == ()
     assert (asked.looks, asked.probes) == (4, 3)
+
+
+def test_a_request_waits_for_an_answer_where_the_last_one_is_old(
+    asked: Asked, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(readiness, "WORK_SECONDS", 0.0)
+    asked.stats.replace([])
+    for probes in (1, 2, 3):
+        assert asked.readiness.forbids_work() is None
+        assert asked.probes == probes
 
 
 def test_each_change_is_logged_once(asked: Asked, caplog: pytest.LogCaptureFixture) -> None:
