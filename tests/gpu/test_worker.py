@@ -172,7 +172,7 @@ def test_a_job_from_the_source_to_its_uploads(worker: Worker, song: Path) -> Non
     source = worker.source(worker.web.give("/song.wav", song.read_bytes()))
     request = {"model": "demo", "source": source, "uploads": uploads(worker)}
     environment = worker.environment(request, DEVICE="cuda")
-    run = worker.finish(worker.start(environment), environment)
+    run = worker.finish(worker.execute(environment), environment)
     assert run.status == EXIT_DONE, run.log
     assert run.report is not None
     sent = {what: body for what, _, body in worker.web.requests if what.startswith("PUT ")}
@@ -188,7 +188,7 @@ def test_a_gpu_that_fails_in_the_middle_of_a_job(worker: Worker, song: Path) -> 
     request = {"model": "demo", "source": source, "uploads": uploads(worker)}
     environment = worker.environment(request, DEVICE="cuda")
     program = Path(splitjob_worker.__file__).with_name("__main__.py")
-    process = worker.start(environment, ["-c", BREAKING, program])
+    process = worker.execute(environment, ["-c", BREAKING, program])
     run = worker.finish(process, environment)
     assert run.report is not None, run.log
     assert (run.report.code, run.status) == (ErrorCode.GPU_ERROR, EXIT_TRANSIENT), run.log
@@ -214,16 +214,16 @@ def test_a_job_that_is_killed_gives_the_gpu_back(worker: Worker, song: Path) -> 
     source = worker.source(worker.web.give("/song.wav", song.read_bytes()))
     request = {"model": "demo", "source": source, "uploads": uploads(worker)}
     environment = worker.environment(request, DEVICE="cuda")
-    process = worker.start(environment)
+    process = worker.execute(environment)
     deadline = time.monotonic() + 60
-    while process.poll() is None and time.monotonic() < deadline:
+    while process.program.poll() is None and time.monotonic() < deadline:
         if torch.cuda.mem_get_info()[0] < free - (200 << 20):
             break
         time.sleep(0.02)
     else:
         pytest.fail("the worker never took memory of the GPU")
-    family = [psutil.Process(process.pid), *psutil.Process(process.pid).children(recursive=True)]
-    process.kill()
-    process.communicate()
+    family = [parent := psutil.Process(process.program.pid), *parent.children(recursive=True)]
+    process.program.kill()
+    process.wait()
     psutil.wait_procs(family, timeout=10)
     assert torch.cuda.mem_get_info()[0] > free - (50 << 20)

@@ -2,8 +2,6 @@
 
 import json
 import os
-import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,6 +10,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import httpx
+from tests.support import fork_server
+from tests.support.fork_server import Forked
 from tests.support.ports import free_port
 from tests.support.waiting import eventually, patience
 
@@ -39,7 +39,7 @@ class Api:
     """One replica."""
 
     url: str
-    process: subprocess.Popen[bytes]
+    process: Forked
     log: Path
 
     def post(self, body: dict[str, Any] | bytes, **headers: str) -> httpx.Response:
@@ -119,9 +119,7 @@ def launched(cluster: LocalCluster, log: Path, **more: str) -> Iterator[Api]:
         **more,
     }
     with log.open("wb") as out:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "splitjob_api"], env=environment, stderr=out, stdout=out
-        )
+        process = fork_server.start("splitjob_api", (), environment, out, out)
     try:
         yield Api(f"http://127.0.0.1:{port}", process, log)
     finally:

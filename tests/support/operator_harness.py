@@ -19,6 +19,8 @@ from typing import Any
 import httpx
 import yaml
 from kubernetes.client import BatchV1Api, CoreV1Api, CustomObjectsApi, NetworkingV1Api
+from tests.support import fork_server
+from tests.support.fork_server import Forked
 from tests.support.ports import free_port
 from tests.support.receiver import Received, Receiver, receiving
 from tests.support.waiting import PATIENCE, eventually
@@ -36,7 +38,7 @@ TOKEN = "a-token-of-these-tests"
 class Operator:
     """One operator process."""
 
-    process: subprocess.Popen[bytes]
+    process: subprocess.Popen[bytes] | Forked
     url: str
     log: Path
 
@@ -96,25 +98,22 @@ class Site:
         """Start an operator, as it is shipped unless a command says otherwise."""
         port = free_port()
         log = self.folder / f"operator-{len(self.operators)}.log"
-        shipped = [
-            str(Path(sys.executable).parent / "kopf"),
-            "run",
-            "--standalone",
-            f"--namespace={self.namespace}",
-            "-m",
-            "splitjob_operator.runtime.kopf_app",
-        ]
+        environment = self._environment(port) | changed
         with log.open("wb") as out:
-            process = subprocess.Popen(
-                command or shipped,
-                env=self._environment(port) | changed,
-                stdout=out,
-                stderr=out,
-                preexec_fn=die_with_parent,
+            process = (
+                subprocess.Popen(
+                    command, env=environment, stdout=out, stderr=out, preexec_fn=die_with_parent
+                )
+                if command
+                else fork_server.start("kopf", self._arguments(), environment, out, out)
             )
         operator = Operator(process, f"http://127.0.0.1:{port}", log)
         self.operators.append(operator)
         return operator
+
+    def _arguments(self) -> list[str]:
+        flags = ["--standalone", f"--namespace={self.namespace}"]
+        return ["run", *flags, "-m", "splitjob_operator.runtime.kopf_app"]
 
     def _environment(self, port: int) -> dict[str, str]:
         access = self.cluster.s3

@@ -25,7 +25,6 @@ from splitjob.result import (
     WorkerReport,
     storage_prefix,
 )
-from splitjob_io.storage import S3Service
 
 REQUEST = Request.model_validate_json(os.environ[workload.ENV_REQUEST])
 ATTEMPT = int(os.environ[workload.ENV_ATTEMPT])
@@ -55,6 +54,9 @@ def report(*, delivered: bool = False) -> WorkerReport:
 
 
 def write_manifest() -> bool:
+    # What speaks to S3 takes longer to import than all the rest, and most scripts write nothing.
+    from splitjob_io.storage import S3Service  # noqa: PLC0415
+
     job_id = os.environ[workload.ENV_JOB_ID]
     prefix = storage_prefix(
         os.environ.get(workload.ENV_STORAGE_PREFIX, ""), REQUEST.version_id, job_id

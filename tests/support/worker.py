@@ -5,11 +5,15 @@ import os
 import secrets
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
+from tests.support import fork_server
+from tests.support.fork_server import Forked
+from tests.support.waiting import patience
 from tests.support.web import Web
 
 from splitjob.models import ModelRecord
@@ -39,6 +43,25 @@ class Run:
     scratch: Path
     job_id: str
     job_uid: str
+
+
+@dataclass
+class Process:
+    """A worker that was started.
+
+    Attributes:
+        program: the process itself.
+        stdout: what it writes there.
+        log: what it writes to its standard error.
+    """
+
+    program: "Forked | subprocess.Popen[bytes]"
+    stdout: IO[str]
+    log: Path
+
+    def wait(self) -> int:
+        """Wait for its end, for as long as any test has; return its exit status."""
+        return self.program.wait(patience(120))
 
 
 @dataclass
@@ -88,31 +111,44 @@ class Worker:
         (folder / "source").write_text(url)
         return {"url": url.partition("?")[0], "secretKey": "source"}
 
-    def start(
+    def start(self, environment: dict[str, str]) -> Process:
+        """Start a worker, as a fork of a process that has imported torch."""
+        with self._outputs() as (out, read, errors, log):
+            forked = fork_server.start("splitjob_worker", (), environment, out, errors)
+        return Process(forked, read, log)
+
+    def execute(
         self,
         environment: dict[str, str],
         program: Sequence[str | Path] = ("-m", "splitjob_worker"),
         **options: Any,
-    ) -> "subprocess.Popen[str]":
-        """Start a worker, or another program of Python's that becomes one."""
-        return subprocess.Popen(
-            [sys.executable, *program],
-            env=environment,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-            **options,
-        )
+    ) -> Process:
+        """Start a worker as the pod does, or another program of Python's that becomes one."""
+        with self._outputs() as (out, read, errors, log):
+            popen = subprocess.Popen(
+                [sys.executable, *program], env=environment, stdout=out, stderr=errors, **options
+            )
+        return Process(popen, read, log)
 
-    def finish(self, process: "subprocess.Popen[str]", environment: dict[str, str]) -> Run:
+    @contextmanager
+    def _outputs(self) -> Iterator[tuple[IO[bytes], IO[str], IO[bytes], Path]]:
+        """Give where a worker writes to, a pipe and a file, and where that is read."""
+        log = self.folder / f"log-{secrets.token_hex(4)}"
+        read, write = os.pipe()
+        with os.fdopen(write, "wb") as out, log.open("wb") as errors:
+            yield out, os.fdopen(read, encoding="utf-8"), errors, log
+
+    def finish(self, process: Process, environment: dict[str, str]) -> Run:
         """Wait for a worker's end."""
-        out, log = process.communicate(timeout=120)
+        out = process.stdout.read()
+        status = process.wait()
+        process.stdout.close()
         message = Path(environment["TERMINATION_MESSAGE_PATH"])
         return Run(
-            status=process.returncode,
+            status=status,
             report=WorkerReport.decode(message.read_text()) if message.exists() else None,
             lines=[json.loads(line) for line in out.splitlines()],
-            log=log,
+            log=process.log.read_text(),
             scratch=Path(environment["SCRATCH_DIR"]),
             job_id=environment["JOB_ID"],
             job_uid=environment["JOB_UID"],

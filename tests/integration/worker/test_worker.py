@@ -76,7 +76,8 @@ def test_from_the_source_to_the_webhook(worker: Worker, storage: S3Service, song
         "correlationId": "corr-1",
         "waveforms": True,
     }
-    run = worker.run(request, STORAGE_PREFIX="stems/")
+    environment = worker.environment(request, STORAGE_PREFIX="stems/")
+    run = worker.finish(worker.execute(environment), environment)
     assert run.status == EXIT_DONE, run.log
     report = run.report
     assert report is not None
@@ -234,7 +235,6 @@ def test_a_tombstone_stands(worker: Worker, storage: S3Service, tmp_path: Any) -
     environment = worker.environment({"source": worker.source(url), **WANTED})
     key = f"version-1/{environment['JOB_ID']}/manifest.json"
     process = worker.start(environment)
-    assert process.stdout is not None
     lines = []
     while "separate" not in (line := process.stdout.readline()):
         lines.append(line)
@@ -258,7 +258,8 @@ def test_told_to_stop_in_its_first_moments(worker: Worker, song: bytes) -> None:
     library.mkdir()
     (library / "pydantic.py").write_text(SIGNALLING)
     source = worker.source(worker.web.give("/song.wav", song))
-    run = worker.run({"source": source}, PYTHONPATH=str(library))
+    environment = worker.environment({"source": source}, PYTHONPATH=str(library))
+    run = worker.finish(worker.execute(environment), environment)
     assert run.status == EXIT_TERMINATED, run.log
     assert run.report is not None
     assert run.report.outcome == "terminated"
@@ -284,12 +285,11 @@ def test_told_to_stop_it_stops(worker: Worker, storage: S3Service, tmp_path: Any
     url = worker.web.give("/song.wav", file.read_bytes())
     environment = worker.environment({"source": worker.source(url)})
     process = worker.start(environment)
-    assert process.stdout is not None
     while '"separate"' not in (line := process.stdout.readline()):
         assert line, "it ended early"
     time.sleep(1)
     began = time.monotonic()
-    process.send_signal(signal.SIGTERM)
+    process.program.send_signal(signal.SIGTERM)
     run = worker.finish(process, environment)
     assert time.monotonic() - began < patience(10)
     assert run.status == EXIT_TERMINATED
@@ -305,11 +305,10 @@ def test_told_to_stop_while_the_source_says_nothing(worker: Worker) -> None:
     url = worker.web.serve("/song.wav", lambda _request: time.sleep(60))
     environment = worker.environment({"source": worker.source(url)})
     process = worker.start(environment)
-    assert process.stdout is not None
     assert '"fetch"' in process.stdout.readline()
     time.sleep(0.5)
     began = time.monotonic()
-    process.send_signal(signal.SIGTERM)
+    process.program.send_signal(signal.SIGTERM)
     run = worker.finish(process, environment)
     assert time.monotonic() - began < patience(5)
     assert run.status == EXIT_TERMINATED
@@ -323,11 +322,10 @@ def test_told_to_stop_while_it_notifies(worker: Worker, storage: S3Service, song
         {"source": worker.source(worker.web.give("/song.wav", song)), **WANTED}
     )
     process = worker.start(environment)
-    assert process.stdout is not None
     while '"notify"' not in (line := process.stdout.readline()):
         assert line, "it ended early"
     time.sleep(0.5)
-    process.send_signal(signal.SIGTERM)
+    process.program.send_signal(signal.SIGTERM)
     run = worker.finish(process, environment)
     assert run.status == EXIT_DONE
     assert run.report is not None
@@ -509,7 +507,7 @@ def test_scratch_that_is_full(worker: Worker, song: bytes) -> None:
         {"source": worker.source(worker.web.give("/song.wav", song)), **WANTED}
     )
     limit = (1_000_000, 1_000_000)
-    process = worker.start(
+    process = worker.execute(
         environment, preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, limit)
     )
     run = worker.finish(process, environment)
