@@ -16,6 +16,10 @@ IMAGE_OPTIONS = $(if $(REGISTRY),--registry '$(REGISTRY)') $(if $(TAG),--tag '$(
 # NODE=containers: a real kubelet and the service's own images (Linux, root).
 ON_NODE := $(if $(filter containers,$(NODE)),--containers)
 
+# Some container images set it; every run of the tests would compile all of them again, in each of
+# its processes.
+unexport PYTHONDONTWRITEBYTECODE
+
 .DEFAULT_GOAL := help
 .PHONY: help demo test test-fast chaos lint format bench cluster e2e-containers release-check docs images audit \
 	licences release train-demo-model generate lock clean
