@@ -101,6 +101,7 @@ class Stem(Answer):
         peak: the largest magnitude before clipping; 1 is full scale.
         gain: what it was multiplied with against clipping.
         silent: whether its peak is below -60 dBFS.
+        waveform: where that lies, as `url`; None where none was asked for.
     """
 
     type: str
@@ -113,6 +114,7 @@ class Stem(Answer):
     peak: float | None = None
     gain: float | None = None
     silent: bool = False
+    waveform: str | None = None
 
 
 class JobResult(Answer):
@@ -123,7 +125,7 @@ class JobResult(Answer):
         model: what was run.
         model_digest: SHA-256 of its weights.
         device: cpu, cuda, mps.
-        audio: duration, sampleRate and channels of the mixture as it came.
+        audio: duration, sampleRate and channels of the mixture as it came, and its waveform.
         timings: milliseconds of each stage.
         residual: RMS of the mixture minus the sum of its stems, dBFS; None for a subset.
     """
@@ -135,6 +137,13 @@ class JobResult(Answer):
     audio: dict[str, Any] | None = None
     timings: dict[str, int] = {}
     residual: float | None = None
+
+    @property
+    def waveforms(self) -> list[str]:
+        """Whose waveforms the service passes on: stems, and `mixture`."""
+        places = {stem.type: stem.waveform for stem in self.stems}
+        places.setdefault("mixture", (self.audio or {}).get("waveform"))
+        return [name for name, url in places.items() if url and url.startswith("s3://")]
 
 
 class Erased(Answer):

@@ -22,7 +22,7 @@ from splitjob_client.calls import Call, JobFilter, RetryUrls, SplitFields
 from splitjob_client.client import TIMEOUT_SECONDS
 from splitjob_client.credentials import Credentials
 from splitjob_client.errors import AnswerError, DownloadError, NotFoundError, UploadError, error_of
-from splitjob_client.files import NO_UPLOADS, StemFile, chunks_of, size_of, stem_of
+from splitjob_client.files import NO_UPLOADS, StemFile, chunks_of, size_of, stem_of, write_waveform
 from splitjob_client.retrying import Retries, RetryPolicy
 from splitjob_client.signed_requests import SignedRequests
 from splitjob_client.watching import (
@@ -156,6 +156,18 @@ class AsyncClient:
             if wait is None:
                 return target.path
             await asyncio.sleep(wait)
+
+    async def waveform(self, job_id: str, stem: str) -> bytes:
+        """Return the waveform of a stem, or of `mixture`: JSON, as `audiowaveform` writes it."""
+        return await self._call(calls.waveform(job_id, stem))
+
+    async def download_waveform(self, job_id: str, stem: str, folder: Path | str = ".") -> Path:
+        """Fetch a waveform into a folder, and return its file, `<stem>.waveform.json`."""
+        return write_waveform(stem, await self.waveform(job_id, stem), Path(folder))
+
+    async def manifest(self, job_id: str) -> bytes:
+        """Return the manifest of a completed job: JSON, with the checksums of all its files."""
+        return await self._call(calls.manifest(job_id))
 
     async def upload_ticket(self, filename: str, size: int) -> UploadTicket:
         """Return where a file of yours may go: one PUT of so many bytes, with the headers given."""

@@ -189,6 +189,16 @@ def stem_url(job_id: str, stem: str) -> Call[StemUrl]:
     return Call("GET", path, _reader(StemUrl), headers={"Accept": "application/json"})
 
 
+def waveform(job_id: str, stem: str) -> Call[bytes]:
+    """Ask for a waveform, as it lies in the bucket."""
+    return Call("GET", job_path(job_id, f"/waveforms/{segment(stem)}"), lambda one: one.content)
+
+
+def manifest(job_id: str) -> Call[bytes]:
+    """Ask for the manifest, as it lies in the bucket."""
+    return Call("GET", job_path(job_id, "/manifest"), lambda one: one.content)
+
+
 def upload(filename: str, size: int) -> Call[UploadTicket]:
     """Ask where a file of one's own may go."""
     body = json_body({"filename": filename, "size": size})

@@ -21,7 +21,7 @@ from splitjob_client.answers import (
 from splitjob_client.calls import Call, JobFilter, RetryUrls, SplitFields
 from splitjob_client.credentials import Credentials
 from splitjob_client.errors import AnswerError, DownloadError, NotFoundError, UploadError, error_of
-from splitjob_client.files import NO_UPLOADS, StemFile, size_of, stem_of
+from splitjob_client.files import NO_UPLOADS, StemFile, size_of, stem_of, write_waveform
 from splitjob_client.retrying import Retries, RetryPolicy
 from splitjob_client.signed_requests import SignedRequests
 from splitjob_client.watching import (
@@ -199,6 +199,22 @@ class Client:
             if wait is None:
                 return target.path
             time.sleep(wait)
+
+    def waveform(self, job_id: str, stem: str) -> bytes:
+        """Return the waveform of a stem, or of `mixture`: JSON, as `audiowaveform` writes it."""
+        return self._call(calls.waveform(job_id, stem))
+
+    def download_waveform(self, job_id: str, stem: str, folder: Path | str = ".") -> Path:
+        """Fetch a waveform into a folder, and return its file, `<stem>.waveform.json`.
+
+        Raises:
+            DownloadError: it cannot be written.
+        """
+        return write_waveform(stem, self.waveform(job_id, stem), Path(folder))
+
+    def manifest(self, job_id: str) -> bytes:
+        """Return the manifest of a completed job: JSON, with the checksums of all its files."""
+        return self._call(calls.manifest(job_id))
 
     def upload_ticket(self, filename: str, size: int) -> UploadTicket:
         """Return where a file of yours may go: one PUT of so many bytes, with the headers given."""

@@ -64,19 +64,10 @@ class StemFile:
         Raises:
             DownloadError: it cannot be written, or is not what the job's checksum says.
         """
-        part = self.path.with_name(f"{self.path.name}.part")
-        try:
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-            with part.open("wb") as file:
-                written = PartialFile(file)
-                yield written
+        with _whole_or_not(self.path) as file:
+            written = PartialFile(file)
+            yield written
             self._check(written)
-            part.replace(self.path)
-        except OSError as error:
-            raise DownloadError(f"{self.path} cannot be written: {error.strerror}") from None
-        finally:
-            with suppress(OSError):
-                part.unlink(missing_ok=True)
 
     def _check(self, written: PartialFile) -> None:
         if self._stem.checksum and written.checksum != self._stem.checksum:
@@ -84,6 +75,45 @@ class StemFile:
                 f"{self.path.name} is not what the job's checksum says: another job has written "
                 "there, or it was damaged on the way"
             )
+
+
+def write_waveform(stem: str, content: bytes, folder: Path) -> Path:
+    """Write a waveform, and return its file.
+
+    Args:
+        stem: whose it is.
+        content: of the file.
+        folder: that it goes to; made where it is missing.
+
+    Raises:
+        DownloadError: it cannot be written.
+    """
+    if not re.fullmatch(STEM_PATTERN, stem):
+        raise DownloadError("the name of the stem cannot be that of a file")
+    path = folder / f"{stem}.waveform.json"
+    with _whole_or_not(path) as file:
+        file.write(content)
+    return path
+
+
+@contextmanager
+def _whole_or_not(path: Path) -> Iterator[BinaryIO]:
+    """Give a file to write to; after the block it has its name, or is gone.
+
+    Raises:
+        DownloadError: it cannot be written.
+    """
+    part = path.with_name(f"{path.name}.part")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with part.open("wb") as file:
+            yield file
+        part.replace(path)
+    except OSError as error:
+        raise DownloadError(f"{path} cannot be written: {error.strerror}") from None
+    finally:
+        with suppress(OSError):
+            part.unlink(missing_ok=True)
 
 
 def stem_of(job: Job, stem: str) -> Stem:

@@ -24,14 +24,24 @@ def _download(arguments: argparse.Namespace) -> ExitStatus:
             print(f"{NAME}: the job has no stems: it is {job.state}", file=sys.stderr)
             return ExitStatus.REFUSED
         for stem in arguments.stem or made:
-            path = service.download(job, stem, arguments.to)
-            told = json.dumps({"stem": stem, "path": str(path)}) if arguments.json else str(path)
-            print(told, flush=True)
+            _tell(arguments, stem, service.download(job, stem, arguments.to))
+        for stem in job.result.waveforms if job.result else []:
+            if stem in (arguments.stem or [stem]):
+                _tell(arguments, stem, service.download_waveform(job.job_id, stem, arguments.to))
     return ExitStatus.DONE
 
 
+def _tell(arguments: argparse.Namespace, stem: str, path: Path) -> None:
+    told = json.dumps({"stem": stem, "path": str(path)}) if arguments.json else str(path)
+    print(told, flush=True)
+
+
 def _parser() -> argparse.ArgumentParser:
-    made = parser(NAME, "Fetch the stems of a completed job, and check them; prints their paths.")
+    made = parser(
+        NAME,
+        "Fetch the stems of a completed job, and check them, with their waveforms where there are "
+        "any; prints their paths.",
+    )
     made.add_argument("id", metavar="ID")
     made.add_argument("stem", nargs="*", metavar="STEM", help="by default all")
     made.add_argument(

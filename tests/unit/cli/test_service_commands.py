@@ -281,6 +281,32 @@ def test_stems_are_fetched(run: Run, service: FakeService, tmp_path: Path) -> No
     assert run("download", JOB_ID).status == ExitStatus.REFUSED
 
 
+def test_waveforms_are_fetched_with_their_stems(
+    run: Run, service: FakeService, tmp_path: Path
+) -> None:
+    digest = hashlib.sha256(b"RIFF").hexdigest()
+    drawn = {"waveform": "s3://bucket/x"}
+    stems = [{**stem("drums", digest, 4), **drawn}, stem("vocals", digest, 4)]
+    done = job("completed", result={"stems": stems, "audio": drawn})
+    service.on(f"GET /jobs/{JOB_ID}", gives(done))
+    for name in ("drums", "vocals"):
+        service.on(
+            f"GET /jobs/{JOB_ID}/stems/{name}", gives({"url": f"{service.url}/bucket/{name}"})
+        )
+        service.on(f"GET /bucket/{name}", sends(b"RIFF", 200, "audio/wav"))
+    for name in ("drums", "mixture"):
+        service.on(f"GET /jobs/{JOB_ID}/waveforms/{name}", gives({"version": 2}))
+    said = run("download", JOB_ID, "--to", str(tmp_path))
+    names = ["drums.wav", "vocals.wav", "drums.waveform.json", "mixture.waveform.json"]
+    assert said.out.splitlines() == [str(tmp_path / name) for name in names], said.err
+    assert json.loads((tmp_path / "mixture.waveform.json").read_text()) == {"version": 2}
+    run("download", JOB_ID, "drums", "--to", str(tmp_path / "one"))
+    assert {path.name for path in (tmp_path / "one").iterdir()} == {
+        "drums.wav",
+        "drums.waveform.json",
+    }
+
+
 def test_models_are_listed(run: Run, service: FakeService) -> None:
     model = {"name": "demo", "stems": ["drums", "bass"], "sampleRate": 44100, "licenseNote": "MIT"}
     service.on("GET /models", gives({"models": [model]}))

@@ -540,6 +540,22 @@ def test_a_stem_cannot_be_written_elsewhere(
         caller.ask(service.url, "download", JOB_ID, name, tmp_path)
 
 
+def test_a_waveform_is_fetched_and_cannot_be_written_elsewhere(
+    caller: Caller, service: FakeService, tmp_path: Path
+) -> None:
+    path = f"GET /jobs/{JOB_ID}/waveforms/mixture"
+    service.on(path, problem(503, "storage_unavailable", retry_after=0), gives({"version": 2}))
+    file = caller.ask(service.url, "download_waveform", JOB_ID, "mixture", tmp_path)
+    assert file == tmp_path / "mixture.waveform.json"
+    assert file.read_bytes() == caller.ask(service.url, "waveform", JOB_ID, "mixture")
+    service.on(f"GET /jobs/{JOB_ID}/waveforms/..%2Fx", gives({}))
+    with pytest.raises(DownloadError, match="cannot be that of a file"):
+        caller.ask(service.url, "download_waveform", JOB_ID, "../x", tmp_path)
+    service.on(f"GET /jobs/{JOB_ID}/manifest", gives({"status": "completed"}))
+    manifest = caller.ask(service.url, "manifest", JOB_ID)
+    assert json.loads(manifest) == {"status": "completed"}
+
+
 def test_a_file_is_sent_with_the_headers_that_its_url_asks_for(
     caller: Caller, service: FakeService, tmp_path: Path
 ) -> None:
