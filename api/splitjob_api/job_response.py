@@ -90,7 +90,7 @@ class ErasedResponse(ResponsePart):
     """What of the job was erased."""
 
     at: datetime = Field(description="When it was gone.")
-    objects: int = Field(description="How many objects: stems, and their manifest.")
+    objects: int = Field(description="How many objects: stems, waveforms, their manifest.")
 
 
 class JobResponse(ResponsePart):

@@ -25,6 +25,15 @@ class Settings(ServiceSettings):
         le=1_000_000,
         description="Jobs that may wait before new ones get 429; 0: no limit.",
     )
+    max_active_jobs: int = Field(
+        default=0,
+        ge=0,
+        le=100_000,
+        description="Jobs at once, as the operator has it, for people to see; 0: no limit.",
+    )
+    paused: bool = Field(
+        default=False, description="Whether nothing new is started, as the operator has it."
+    )
     max_streams: int = Field(
         default=700, ge=1, le=50_000, description="Open streams of events; more get 503."
     )

@@ -1,6 +1,7 @@
 """Stems without keys to the bucket, and gone on request, from the service as it is installed."""
 
 import hashlib
+import json
 from pathlib import Path
 
 import httpx
@@ -17,7 +18,7 @@ def test_stems_are_downloaded_then_erased_and_their_urls_end(
     path: WholePath, tmp_path: Path
 ) -> None:
     """Acceptance 74."""
-    job_id = path.ask(path.song_url())
+    job_id = path.ask(path.song_url(), waveforms=True)
     path.wait(job_id)
     with Client(path.service.api_urls()[0], path.service.token) as client:
         job = client.job(job_id)
@@ -25,13 +26,21 @@ def test_stems_are_downloaded_then_erased_and_their_urls_end(
         for stem in job.result.stems:
             fetched = client.download(job, stem.type, tmp_path).read_bytes()
             assert stem.checksum == f"sha256:{hashlib.sha256(fetched).hexdigest()}"
+        assert job.result.waveforms == [*STEMS, "mixture"]
+        checksums = client.manifest(job_id).decode()
+        for name in job.result.waveforms:
+            drawn = client.waveform(job_id, name)
+            assert json.loads(drawn)["version"] == 2
+            assert hashlib.sha256(drawn).hexdigest() in checksums
         url = client.stem_url(job_id, "vocals").url
         assert httpx.get(url).is_success
         client.erase(job_id)
         erased = eventually(lambda: client.job(job_id).erased)
         assert erased
-        assert erased.objects == len(STEMS) + 1
+        assert erased.objects == 2 * len(STEMS) + len(["mixture", "manifest"])
         assert httpx.get(url).status_code == 404
+        with pytest.raises(GoneError):
+            client.waveform(job_id, "mixture")
         with pytest.raises(GoneError) as refused:
             client.stem_url(job_id, "vocals")
         assert refused.value.code == "erased"

@@ -38,6 +38,7 @@ class FakeApi:
         calls: method and path of each signed request.
         kubernetes: whether Kubernetes tokens are let in.
         streams: whether there are event streams.
+        capacity: what the installation takes on.
         media: where the stems are, by their name.
         refusals: what a path answers with, each time it is asked, instead of what it would.
     """
@@ -48,6 +49,11 @@ class FakeApi:
         self.calls: list[str] = []
         self.kubernetes = False
         self.streams = True
+        self.capacity: dict[str, int | bool | None] = {
+            "max_active_jobs": 4,
+            "max_queued_jobs": None,
+            "paused": False,
+        }
         self.media: dict[str, str] = {}
         self.refusals: dict[str, list[Response]] = {}
         self._changes: list[tuple[str, Job]] = []
@@ -75,6 +81,7 @@ class FakeApi:
         for method, path, call in (
             ("GET", "/models", self._models),
             ("GET", "/queue/status", self._status),
+            ("GET", "/queue/capacity", self._capacity),
             ("GET", "/jobs", self._list),
             ("GET", "/jobs/{job_id}", self._job),
             ("GET", "/events", self._events),
@@ -134,6 +141,9 @@ class FakeApi:
                 "observed_at": stamp(datetime.now(UTC)),
             }
         )
+
+    async def _capacity(self, _request: Request) -> Response:
+        return JSONResponse(self.capacity)
 
     async def _list(self, request: Request) -> Response:
         query = request.query_params

@@ -243,6 +243,7 @@ CALLS: dict[tuple[str, str], Prepared] = {
         "POST", f"/jobs/{api.job('SourceNotFound')}/retry", {"audioUrl": FRESH}
     ),
     ("GET", "/queue/status"): lambda api: Sent("GET", "/queue/status"),
+    ("GET", "/queue/capacity"): lambda api: Sent("GET", "/queue/capacity"),
     ("GET", "/models"): lambda api: Sent("GET", "/models"),
     ("GET", "/healthz"): lambda api: Sent("GET", "/healthz"),
     ("GET", "/readyz"): lambda api: Sent("GET", "/readyz"),

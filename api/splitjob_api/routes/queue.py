@@ -12,7 +12,7 @@ from splitjob_api.error_catalogue import documented
 from splitjob_api.kubernetes import ClusterUnavailableError
 from splitjob_api.queue_stats import Snapshot
 
-router = APIRouter(tags=["operation"], dependencies=[ASKS_CLUSTER])
+router = APIRouter(tags=["operation"])
 
 
 class QueueStatus(BaseModel):
@@ -30,8 +30,34 @@ class QueueStatus(BaseModel):
     observed_at: datetime = Field(description="Up to when no change is missing here.")
 
 
+class QueueCapacity(BaseModel):
+    """What the installation takes on."""
+
+    max_active_jobs: int | None = Field(
+        description="Jobs at once; null: as many as the cluster has room for."
+    )
+    max_queued_jobs: int | None = Field(
+        description="Jobs that may wait before new ones get 429; null: any number."
+    )
+    paused: bool = Field(description="Whether nothing new is started.")
+
+
+@router.get("/queue/capacity", summary="How much the installation takes on")
+async def queue_capacity(services: ServicesDep) -> QueueCapacity:
+    """Answer with the installation's own limits: `queue.*` of the chart."""
+    settings = services.settings
+    return QueueCapacity(
+        max_active_jobs=settings.max_active_jobs or None,
+        max_queued_jobs=settings.max_queued_jobs or None,
+        paused=settings.paused,
+    )
+
+
 @router.get(
-    "/queue/status", summary="The queue and the totals", responses=documented("cluster_unavailable")
+    "/queue/status",
+    summary="The queue and the totals",
+    responses=documented("cluster_unavailable"),
+    dependencies=[ASKS_CLUSTER],
 )
 def queue_status(services: ServicesDep, jobs: CurrentJobsDep) -> QueueStatus:
     """Answer from counts that a watch keeps current, whatever the number of jobs."""

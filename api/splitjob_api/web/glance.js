@@ -10,13 +10,15 @@ export function glance(api) {
   const reasons = h("div", { class: "reasons" });
   const element = h("section", { "aria-label": "The queue at a glance", class: "glance" }, numbers, reasons);
   const refresh = async () => {
-    const [status, waiting, failed] = await Promise.all([
+    const [status, capacity, waiting, failed] = await Promise.all([
       api.get("queue/status"),
+      api.get("queue/capacity"),
       api.get(`jobs?status=queued&limit=${SAMPLE}`),
       api.get(`jobs?status=failed&limit=${SAMPLE}`),
     ]);
-    numbers.replaceChildren(...numbersOf(status));
+    numbers.replaceChildren(...numbersOf(status, capacity));
     reasons.replaceChildren(
+      capacity.paused ? h("p", { class: "problem" }, "This installation is paused: nothing new is started.") : "",
       tally("Why jobs wait", waiting, (job) => job.queue?.reason),
       tally("Why jobs failed", failed, (job) => job.failure?.code),
     );
@@ -24,11 +26,11 @@ export function glance(api) {
   return { element, refresh };
 }
 
-function numbersOf(status) {
+function numbersOf(status, capacity) {
   const drain = status.estimated_drain_seconds;
   return [
-    number("Waiting", status.queue_depth, "?status=queued&status=starting"),
-    number("Running", status.active_workers, "?status=running"),
+    number("Waiting", outOf(status.queue_depth, capacity.max_queued_jobs), "?status=queued&status=starting"),
+    number("Running", outOf(status.active_workers, capacity.max_active_jobs), "?status=running"),
     number("Completed", status.completed_jobs, "?status=completed"),
     number("Failed", status.failed_jobs, "?status=failed"),
     number("Canceled", status.canceled_jobs, "?status=canceled"),
@@ -36,6 +38,10 @@ function numbersOf(status) {
     number("All done in", drain === null ? "not known" : duration(drain)),
     number("Observed", moment(status.observed_at)),
   ];
+}
+
+function outOf(value, limit) {
+  return limit === null ? value : `${value.toLocaleString()} of ${limit.toLocaleString()}`;
 }
 
 function number(name, value, link) {

@@ -24,6 +24,8 @@ MODEL_REGISTRY: /etc/track-tree-audio/models.yaml
 SECRET_KEYS: {{ include "track-tree-audio.apiSecretKeys" . | fromYaml | toJson | quote }}
 PORT: {{ .Values.api.port | quote }}
 MAX_QUEUED_JOBS: {{ int64 .Values.queue.maxQueuedJobs | quote }}
+MAX_ACTIVE_JOBS: {{ int64 .Values.queue.maxActiveJobs | quote }}
+PAUSED: {{ .Values.queue.paused | quote }}
 QUEUE_STATUS_PUBLIC: {{ .Values.queue.statusPublic | quote }}
 KUBERNETES_TOKENS: {{ .Values.api.kubernetesTokens.enabled | quote }}
 KUBERNETES_TOKEN_AUDIENCE: {{ .Values.api.kubernetesTokens.audience | quote }}

@@ -129,7 +129,17 @@ def test_the_queue_at_a_glance(tab: Tab, api: FakeApi) -> None:
     tab.sees("Queued 2", ".reasons")
     tab.sees("1. in the queue, done in about 2 min", "table")
     assert "Waiting\n2" in tab.text(".numbers")
+    assert "Running\n1 of 4" in tab.text(".numbers")
     assert "All done in\n10 min" in tab.text(".numbers")
+
+
+def test_a_paused_installation_says_so(tab: Tab, api: FakeApi) -> None:
+    api.capacity = {"max_active_jobs": None, "max_queued_jobs": 100, "paused": True}
+    api.add("queued")
+    sign_in(tab, api)
+    tab.sees("nothing new is started", ".reasons")
+    assert "Waiting\n1 of 100" in tab.text(".numbers")
+    assert "Running\n0\n" in tab.text(".numbers")
 
 
 def test_the_list_follows_what_happens(tab: Tab, api: FakeApi) -> None:

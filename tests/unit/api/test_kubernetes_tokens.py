@@ -19,6 +19,7 @@ from splitjob_api.routes import (
     actions,
     data,
     events,
+    files,
     jobs,
     models,
     queue,
@@ -137,12 +138,15 @@ def test_an_answer_that_does_not_come_lets_nobody_in_and_is_not_remembered() -> 
     [
         ("GET", "/jobs", "list"),
         ("GET", "/queue/status", "list"),
+        ("GET", "/queue/capacity", "list"),
         ("GET", "/models", "list"),
         ("GET", "/events", "list"),
         ("GET", "/jobs/a", "get"),
         ("HEAD", "/jobs/a", "get"),
         ("GET", "/jobs/a/events", "get"),
         ("GET", "/jobs/a/stems/vocals", "get"),
+        ("GET", "/jobs/a/waveforms/mixture", "get"),
+        ("GET", "/jobs/a/manifest", "get"),
         ("POST", "/split", "create"),
         ("POST", "/jobs/a/retry", "create"),
         ("POST", "/jobs/a/redeliver", "patch"),
@@ -164,7 +168,7 @@ def test_the_verb_of_each_call(method: str, path: str, verb: str | None) -> None
 
 
 def test_each_call_of_the_api_has_its_verb() -> None:
-    modules = (split, jobs, actions, stems, data, events, resource, models, queue)
+    modules = (split, jobs, actions, stems, files, data, events, resource, models, queue)
     calls = {
         (method, route.path)
         for module in modules

@@ -9,7 +9,12 @@ from tests.support.whole_api import AWAY, CALLS, Sent, WholeApi, whole_api
 
 Call = tuple[str, str]
 # Answered by what this process knows.
-NEED_NO_CLUSTER = {("GET", "/models"), ("GET", "/healthz"), ("GET", "/metrics")}
+NEED_NO_CLUSTER = {
+    ("GET", "/models"),
+    ("GET", "/queue/capacity"),
+    ("GET", "/healthz"),
+    ("GET", "/metrics"),
+}
 NOT_READY = {("GET", "/readyz"): "not_ready"}
 
 
