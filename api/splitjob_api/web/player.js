@@ -30,10 +30,8 @@ function drawWaveforms(api, job, desk) {
     const waveform = desk.addWaveform(name);
     element.append(waveform.element);
     const path = `jobs/${encodeURIComponent(job.jobId)}/waveforms/${encodeURIComponent(name)}`;
-    api.get(path).then(
-      (points) => waveform.draw(points),
-      (error) => (error.code === "storage_not_configured" ? null : element.append(h("small", { class: "no-waveform" }, `No waveform: ${error.message}`))),
-    );
+    const drawn = api.get(path).then((points) => waveform.draw(points));
+    drawn.catch((error) => (error.code === "storage_not_configured" ? null : element.append(h("small", { class: "no-waveform" }, `No waveform: ${error.message}`))));
   }
   return row;
 }
