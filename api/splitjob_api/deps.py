@@ -23,6 +23,7 @@ from splitjob_api.streams import Streams
 
 CURRENT_PAUSE_SECONDS = 0.05
 CURRENT_TRIES = 40
+FIRST_PAUSE_SECONDS = 0.005  # the watch is moments behind what this replica has written
 
 
 @dataclass(frozen=True)
@@ -77,16 +78,21 @@ async def place_at_cluster(request: Request) -> AsyncIterator[None]:
 
 
 async def current_jobs(request: Request) -> JobCache:
-    """Return the cache of jobs once it may be told from; right after a start that takes a moment.
+    """Return the cache of jobs once it may be told from.
+
+    That takes a moment right after a start, and where the watch has not come yet to what somebody
+    was told or has changed through this replica.
 
     Raises:
         ClusterUnavailableError: it may not.
     """
     jobs = (await services(request)).jobs
+    told, pause = jobs.told, FIRST_PAUSE_SECONDS
     for _ in range(CURRENT_TRIES):
-        if jobs.current:
+        if jobs.current and (jobs.version >= told or jobs.told < told):
             return jobs
-        await asyncio.sleep(CURRENT_PAUSE_SECONDS)
+        await asyncio.sleep(pause)
+        pause = min(2 * pause, CURRENT_PAUSE_SECONDS)
     raise ClusterUnavailableError("has not told of all changes up to now")
 
 

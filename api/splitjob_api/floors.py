@@ -4,9 +4,11 @@ The API server is ahead of the watch. A caller who was answered from there, or w
 written there, must not be told the state before from memory.
 """
 
+import sys
 from typing import NamedTuple
 
 REMEMBERED = 4096  # jobs; the watch gets to each within moments
+GONE = sys.maxsize  # a version that nothing has: whatever is held here of the job is too old
 
 
 class Floor(NamedTuple):
@@ -22,23 +24,42 @@ class Floor(NamedTuple):
 
 
 class Floors:
-    """The floor of each job that was lately told or changed; of one thread at a time."""
+    """The floor of each job that was lately told or changed; of one thread at a time.
+
+    Attributes:
+        highest: the latest resourceVersion among them so far.
+    """
 
     def __init__(self) -> None:
+        self.highest = 0
         self._by_name: dict[str, Floor] = {}  # the latest last
 
     def raise_to(self, name: str, version: int, at: float = 0.0) -> None:
-        """Raise the floor of a job; one that is higher stays.
+        """Raise the floor of a job that is there; one that is higher stays.
 
         Args:
             name: the jobId.
             version: its resourceVersion.
             at: when it was read, Unix time; 0: it was not.
         """
-        former = self._by_name.pop(name, Floor(0, 0.0))
-        self._by_name[name] = Floor(max(version, former.version), max(at, former.at))
-        if len(self._by_name) > REMEMBERED:
-            del self._by_name[next(iter(self._by_name))]
+        former = self._by_name.get(name, Floor(0, 0.0))
+        least = 0 if former.version == GONE else former.version
+        self.highest = max(self.highest, version)
+        self._put(name, Floor(max(version, least), max(at, former.at)))
+
+    def note_gone(self, name: str) -> None:
+        """Let nothing be told of a job that was not there any more."""
+        self._put(name, Floor(GONE, 0.0))
+
+    def is_gone(self, name: str) -> bool:
+        """Return whether a job was not there any more, and nothing has been heard since."""
+        found = self._by_name.get(name)
+        return found is not None and found.version == GONE
+
+    def heard_gone(self, name: str) -> None:
+        """Take in that the watch, too, has come to where a job is gone: it may come anew."""
+        if self.is_gone(name):
+            del self._by_name[name]
 
     def of(self, name: str) -> Floor:
         """Return the floor of a job."""
@@ -47,3 +68,14 @@ class Floors:
     def clear(self) -> None:
         """Forget all: versions begin anew."""
         self._by_name.clear()
+        self.highest = 0
+
+    def names(self) -> list[str]:
+        """Return which jobs have a floor."""
+        return list(self._by_name)
+
+    def _put(self, name: str, floor: Floor) -> None:
+        self._by_name.pop(name, None)
+        self._by_name[name] = floor
+        if len(self._by_name) > REMEMBERED:
+            del self._by_name[next(iter(self._by_name))]

@@ -111,6 +111,14 @@ class JobCache:
         """The resourceVersion up to which no change is missing."""
         return self._version
 
+    @property
+    def told(self) -> int:
+        """The latest resourceVersion that somebody was told, or has written, through this replica.
+
+        Lists and counts that are told from then on must not be from before it.
+        """
+        return self._floors.highest
+
     def cached(self, name: str, least: int = 0) -> Reading | None:
         """Return a job; None where it is not here, or what is here may not be told.
 
@@ -136,6 +144,7 @@ class JobCache:
         observed_at = self._clock()
         found = self._read(name)
         if found is None:
+            self.note_gone(name)
             return None
         job = CachedJob(found)
         with self._lock:
@@ -151,6 +160,16 @@ class JobCache:
         metadata = splitjob["metadata"]
         with self._lock:
             self._floors.raise_to(str(metadata["name"]), int(metadata["resourceVersion"]))
+
+    def note_gone(self, name: str) -> None:
+        """Tell nothing of a job from now on, until it is there anew.
+
+        Args:
+            name: of none, as the API server has just said.
+        """
+        with self._lock:
+            if name in self._jobs or self._floors.of(name).version:
+                self._floors.note_gone(name)
 
     def is_gone(self, job: CachedJob) -> bool:
         """Return whether a job that was read is not there any more as the watch tells it."""
@@ -240,6 +259,7 @@ class JobCache:
             before = self._jobs.get(job.name)
             if gone:
                 self._remove(gone)
+                self._floors.heard_gone(job.name)
             else:
                 self._put(before, job)
             self._advance(job.version)
@@ -260,6 +280,9 @@ class JobCache:
             self._reached = Checkpoint(version, fresh.began_at, fresh.began_tick)
             if restored:
                 self._floors.clear()
+            for name in self._floors.names():
+                if name not in jobs:
+                    self._floors.heard_gone(name)
             self._stats.adopt(fresh.stats)
             self._followed = True
         if self._follower and restored:
@@ -273,8 +296,9 @@ class JobCache:
         begin = 0 if wanted.since is None else self._index((ceil(wanted.since), ""))
         end = len(self._order) if after is None else self._index(after)
         for index in range(end - 1, begin - 1, -1):
-            if wanted.takes(self._order[index]):
-                yield self._order[index]
+            job = self._order[index]
+            if wanted.takes(job) and not self._floors.is_gone(job.name):
+                yield job
 
     def _index(self, position: Position) -> int:
         return bisect_left(self._order, position, key=_position)

@@ -10,7 +10,7 @@ from typing import Any
 from splitjob_api.admission import refuse_unless_ready
 from splitjob_api.deps import Services
 from splitjob_api.job_names import is_job_name
-from splitjob_api.kubernetes import Cluster, ClusterUnavailableError, SplitJobObject
+from splitjob_api.kubernetes import ClusterUnavailableError, SplitJobObject
 from splitjob_api.problems import job_not_found
 from splitjob_api.request_log import note_splitjob
 
@@ -22,13 +22,15 @@ MAX_TRIES = 8
 Decision = Callable[[SplitJobObject], dict[str, Any]]
 
 
-def existing_job(cluster: Cluster, job_id: str) -> SplitJobObject:
+def existing_job(services: Services, job_id: str) -> SplitJobObject:
     """Return a job as the API server has it now; the request's log line names its song.
 
     Raises:
         ApiError: 404; there is none, or it is being deleted.
     """
-    found = cluster.get(job_id) if is_job_name(job_id) else None
+    found = services.cluster.get(job_id) if is_job_name(job_id) else None
+    if found is None:
+        services.jobs.note_gone(job_id)
     if found is None or "deletionTimestamp" in found["metadata"]:
         raise job_not_found()
     note_splitjob(found)
@@ -49,7 +51,7 @@ def change_spec(services: Services, job_id: str, decide: Decision) -> SplitJobOb
     """
     refuse_unless_ready(services)
     for _ in range(MAX_TRIES):
-        splitjob = existing_job(services.cluster, job_id)
+        splitjob = existing_job(services, job_id)
         change = decide(splitjob)
         changed = services.cluster.patch_spec(splitjob, change) if change else splitjob
         if changed:

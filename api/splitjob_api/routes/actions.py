@@ -108,7 +108,7 @@ def redeliver(job_id: str, services: ServicesDep) -> JobResponse:
 def retry(job_id: str, body: RetryRequestDep, services: ServicesDep) -> Response:
     """Answer 202 with a new job, or 200 with the one that serves the same request already."""
     refuse_unless_ready(services)
-    splitjob = existing_job(services.cluster, job_id)
+    splitjob = existing_job(services, job_id)
     _refuse_unless_failed(splitjob)
     request, priority = read_request(splitjob)
     draft = retry_draft(request, priority, body)

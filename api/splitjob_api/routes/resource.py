@@ -48,6 +48,7 @@ def resource(job_id: str, services: ServicesDep) -> ResourceResponse:
     """
     found = services.cluster.get(job_id) if is_job_name(job_id) else None
     if found is None:
+        services.jobs.note_gone(job_id)
         raise job_not_found()
     note_splitjob(found)
     metadata = {name: one for name, one in found["metadata"].items() if name != "managedFields"}

@@ -50,7 +50,7 @@ class DownloadResponse(ResponsePart):
 )
 def download(job_id: str, stem: str, services: ServicesDep, request: Request) -> Response:
     """Answer 307 to a presigned URL, or with that URL as JSON where it is asked for."""
-    splitjob = existing_job(services.cluster, job_id)
+    splitjob = existing_job(services, job_id)
     found = _stem(stored_result(splitjob), stem)
     version_id = splitjob["spec"]["request"]["versionId"]
     name = f"{version_id}-{found.type}.{FILE_EXTENSIONS[found.format]}"

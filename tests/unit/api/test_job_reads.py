@@ -2,6 +2,7 @@
 
 import asyncio
 import threading
+from collections.abc import Callable
 from types import SimpleNamespace
 
 import pytest
@@ -11,13 +12,25 @@ from starlette.testclient import TestClient
 from tests.support.api_samples import World, answers_made, splitjob
 from tests.support.fake_cluster import (
     RESULT,
+    Answer,
     FakeCluster,
     let_watch_begin,
+    refused,
     request_body,
     submitted,
 )
 
+from splitjob_api import deps
 from splitjob_api.routes import jobs
+
+
+def cancel(api: TestClient, job_id: str) -> Answer:
+    return api.delete(f"/jobs/{job_id}")
+
+
+def read_newer(api: TestClient, job_id: str) -> Answer:
+    """Read a job as one who has heard of it on a replica that is further on."""
+    return api.get(f"/jobs/{job_id}", headers={"If-None-Match": 'W/"1000"'})
 
 
 @pytest.mark.parametrize(
@@ -39,6 +52,41 @@ def test_a_read_after_a_change_shows_it_also_where_the_watch_has_not(
     answer = api.get(f"/jobs/{job_id}")
     assert answer.headers["etag"] == f'W/"{cluster.version}"'
     assert shown is None or answer.json()[shown] is True
+
+
+def test_the_list_is_told_once_the_watch_has_come_to_what_was_changed_here(
+    api: TestClient, cluster: FakeCluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(deps, "CURRENT_TRIES", 2)
+    job_id = submitted(api)
+    let_watch_begin(api, cluster)
+    assert api.delete(f"/jobs/{job_id}").status_code == 202
+    refused(api.get("/jobs"), 503, "cluster_unavailable")
+    let_watch_begin(api, cluster)
+    (job,) = api.get("/jobs").json()["jobs"]
+    assert (job["jobId"], job["cancelRequested"]) == (job_id, True)
+
+
+@pytest.mark.parametrize("ask", [cancel, read_newer], ids=lambda ask: ask.__name__)
+def test_a_job_that_is_gone_does_not_come_back_until_it_is_made_anew(
+    api: TestClient, cluster: FakeCluster, ask: Callable[[TestClient, str], Answer]
+) -> None:
+    """Although the watch still shows it."""
+    job_id = submitted(api)
+    let_watch_begin(api, cluster)
+    jobs = api.app.state.services.jobs  # type: ignore[attr-defined]
+    assert [one["jobId"] for one in api.get("/jobs").json()["jobs"]] == [job_id]
+    gone = cluster.splitjobs.pop(job_id)
+    refused(ask(api, job_id), 404, "job_not_found")
+    refused(api.get(f"/jobs/{job_id}"), 404, "job_not_found")
+    assert api.get("/jobs").json()["jobs"] == []
+    gone["metadata"]["resourceVersion"] = str(cluster.version + 1)
+    jobs.apply("DELETED", gone)
+    cluster.version += 1
+    assert submitted(api) == job_id
+    assert api.get(f"/jobs/{job_id}").status_code == 200
+    jobs.apply("ADDED", cluster.splitjobs[job_id])
+    assert [one["jobId"] for one in api.get("/jobs").json()["jobs"]] == [job_id]
 
 
 def test_a_repeated_request_and_the_read_after_it_tell_of_the_same_job(
