@@ -29,8 +29,16 @@ def refuse_unless_ready(services: Services) -> None:
         raise not_ready([unready])
 
 
-def submit(services: Services, draft: ResourceDraft, priority: int) -> Submitted:
+def submit(
+    services: Services, draft: ResourceDraft, priority: int, hopeless: ApiError | None = None
+) -> Submitted:
     """Return the SplitJob that serves a request, made now or before.
+
+    Args:
+        services: the app's.
+        draft: the checked request.
+        priority: its priority.
+        hopeless: why a new job could only fail; None: nothing is known to be in its way.
 
     Raises:
         ApiError: the installation does not serve the request, or takes no new job now.
@@ -44,7 +52,7 @@ def submit(services: Services, draft: ResourceDraft, priority: int) -> Submitted
         priority,
         retried=services.jobs.may_be_retried,
         absent=services.jobs.is_absent,
-        refusal=lambda: refusal_of(services, draft),
+        refusal=lambda: hopeless or refusal_of(services, draft),
     ).submit()
 
 

@@ -34,6 +34,7 @@ from splitjob_api.routes import (
     resource,
     split,
     stems,
+    uploads,
 )
 from splitjob_api.routes.web import web_files, web_router
 from splitjob_api.settings import Settings
@@ -78,6 +79,7 @@ def create_app(settings: Settings) -> FastAPI:
     )
     for module in (
         split,
+        uploads,
         jobs,
         actions,
         stems,

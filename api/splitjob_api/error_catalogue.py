@@ -42,6 +42,9 @@ ERRORS: dict[str, ErrorKind] = {
     "redeliveries_exhausted": ErrorKind(409, "it was asked for 1000 times already"),
     "not_retryable": ErrorKind(409, "the request cannot be read: send a new one to POST /split"),
     "erased": ErrorKind(410, "the stems were erased; their job stays on record"),
+    "input_deleted": ErrorKind(
+        410, "the file from POST /uploads went with the job's end: send it again"
+    ),
     "body_too_large": ErrorKind(413, "a body may have 64 KiB"),
     "request_invalid": ErrorKind(422, "`errors` names each field that is wrong"),
     "webhook_not_allowed": ErrorKind(422, "the webhook is not on the installation's allowlist"),
@@ -55,9 +58,11 @@ ERRORS: dict[str, ErrorKind] = {
     "too_many_streams": ErrorKind(
         503, "as many streams are open on this replica as there may be: try again later"
     ),
-    "storage_not_configured": ErrorKind(503, "this installation gives no downloads"),
+    "storage_not_configured": ErrorKind(
+        503, "this installation gives no downloads, or takes no files; `detail` names the setting"
+    ),
     "storage_unavailable": ErrorKind(
-        503, "the bucket cannot be read, or there are no credentials to sign a download with"
+        503, "the bucket cannot be read, or there are no credentials to sign a URL with"
     ),
     "not_ready": ErrorKind(503, "the installation cannot serve this now; `detail` says why"),
 }

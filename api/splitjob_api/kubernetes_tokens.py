@@ -40,6 +40,7 @@ VERBS: dict[tuple[str, str], str] = {
     ("GET", "/jobs/{job_id}/waveforms/{stem}"): "get",
     ("GET", "/jobs/{job_id}/manifest"): "get",
     ("POST", "/split"): "create",
+    ("POST", "/uploads"): "create",
     ("POST", "/jobs/{job_id}/retry"): "create",
     ("POST", "/jobs/{job_id}/redeliver"): "patch",
     ("DELETE", "/jobs/{job_id}"): "patch",

@@ -17,6 +17,7 @@ from splitjob_api.error_catalogue import (
     codes_of,
     documented,
 )
+from splitjob_api.file_request import FileRequest
 from splitjob_api.problems import Problem
 from splitjob_api.retry import RetryRequest
 from splitjob_api.webhook_schema import CourtesyEvent, FinalEvent, webhooks
@@ -100,6 +101,16 @@ RETRY_BODY: dict[str, Any] = {
     },
 }
 
+UPLOAD_BODY: dict[str, Any] = {
+    "required": True,
+    "content": {
+        "application/json": {
+            "schema": {"$ref": "#/components/schemas/FileRequest"},
+            "example": {"filename": "song.wav", "size": 31752044},
+        }
+    },
+}
+
 Security = list[dict[str, list[str]]]
 _SIGNED: Security = [{"signature": [], "timestamp": []}]
 _WITH_TOKEN: Security = [*_SIGNED, {"kubernetesToken": []}]
@@ -171,7 +182,7 @@ def _complete(operation: dict[str, Any], method: str, path: str, *, ways_in: Sec
 
 
 def _complete_schemas(schemas: dict[str, Any]) -> None:
-    for model in (SplitRequest, RetryRequest, Problem, FinalEvent, CourtesyEvent):
+    for model in (SplitRequest, RetryRequest, FileRequest, Problem, FinalEvent, CourtesyEvent):
         schema = model.model_json_schema(ref_template="#/components/schemas/{model}")
         schemas.update(schema.pop("$defs", {}))
         schemas[model.__name__] = schema

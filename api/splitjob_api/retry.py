@@ -12,10 +12,17 @@ from pydantic.alias_generators import to_camel
 
 from splitjob import workload
 from splitjob.intent import intent_of
-from splitjob.request import ResourceDraft, UploadField, UploadName, locate, locate_upload
+from splitjob.request import (
+    ResourceDraft,
+    UploadField,
+    UploadName,
+    locate,
+    locate_source,
+    locate_upload,
+)
 from splitjob.request_policy import FieldProblem
 from splitjob.resource import MAX_UPLOADS, Location, Request, Upload
-from splitjob.urls import UrlError, WebUrl, parse, plain_url
+from splitjob.urls import SourceUrl, UrlError, WebUrl, parse_source, plain_url
 from splitjob_api.problems import ApiError, fields_invalid
 
 _PRIORITIES = range(-100, 101)
@@ -32,7 +39,7 @@ class RetryRequest(BaseModel):
         title="RetryRequest",
     )
 
-    audio_url: WebUrl | None = Field(
+    audio_url: SourceUrl | None = Field(
         default=None, description="The audio's address as before, freshly presigned."
     )
     webhook: WebUrl | None = Field(default=None, description="The webhook's, where it has a query.")
@@ -99,7 +106,7 @@ def _located(
     """Return the locations of a request as those that were given anew make them."""
     source, webhook, uploads = request.source, request.webhook, dict(request.uploads or {})
     if anew.audio_url:
-        source = locate(anew.audio_url, workload.SECRET_KEY_SOURCE, secrets)
+        source = locate_source(anew.audio_url, secrets)
     if anew.webhook:
         hook = locate(anew.webhook, workload.SECRET_KEY_WEBHOOK, secrets)
         webhook = webhook.model_copy(update={"secret_key": hook.secret_key})
@@ -110,7 +117,7 @@ def _located(
 
 def _plain_urls(request: Request) -> dict[str, WebUrl]:
     try:
-        return {field: parse(one.url) for field, one in _locations(request).items()}
+        return {field: parse_source(one.url) for field, one in _locations(request).items()}
     except UrlError:
         raise _not_retryable() from None
 

@@ -4,8 +4,9 @@ from pydantic import Field
 from pydantic_settings import SettingsConfigDict
 
 from splitjob.configuration import read_settings
+from splitjob.inputs import Inputs
 from splitjob.service_settings import SERVICE_CHECKS, ServiceSettings
-from splitjob.storage_settings import StorageSettings
+from splitjob.storage_settings import STORAGE_PREFIX_PATTERN, StorageSettings
 
 
 class Settings(ServiceSettings):
@@ -96,6 +97,25 @@ class Settings(ServiceSettings):
     download_url_seconds: int = Field(
         default=900, ge=60, le=43200, description="How long a presigned URL of a stem lasts."
     )
+    uploads_enabled: bool = Field(
+        default=False, description="Whether POST /uploads gives URLs to send files to."
+    )
+    upload_url_seconds: int = Field(
+        default=900, ge=60, le=43200, description="How long such a URL lasts."
+    )
+    storage_prefix: str = Field(
+        default="",
+        max_length=256,
+        pattern=STORAGE_PREFIX_PATTERN,
+        description="What all keys of this installation begin with.",
+    )
+    max_source_bytes: int = Field(default=2 << 30, ge=1, description="Of a file that is sent.")
+
+    def inputs(self) -> Inputs | None:
+        """Return where the files from POST /uploads are; None: this installation takes none."""
+        if not (self.uploads_enabled and self.s3_bucket):
+            return None
+        return Inputs(self.s3_bucket, self.storage_prefix)
 
     @classmethod
     def from_environment(cls) -> "Settings":

@@ -1,7 +1,8 @@
 """The installation's bucket as the API sees it: URLs for callers without keys to it, small files.
 
 Signing needs no network but for credentials that come from a token service. They are this service's
-own, and need no right but to read.
+own. They need no right but to read and, where files of callers are taken, to write below
+`splitjob.inputs.Inputs.folder`.
 """
 
 from collections.abc import Iterator
@@ -76,13 +77,17 @@ class StorageLinks:
 
     Args:
         bucket: its name.
-        seconds: how long a URL lasts.
+        seconds: how long the URL of a download lasts.
+        upload_seconds: how long that of an upload does.
         read_endpoint: where this program reaches it; blank: as callers do.
     """
 
-    def __init__(self, bucket: str, seconds: int, read_endpoint: str = "") -> None:
+    def __init__(
+        self, bucket: str, seconds: int, upload_seconds: int, read_endpoint: str = ""
+    ) -> None:
         self.bucket = bucket
         self._seconds = seconds
+        self._upload_seconds = upload_seconds
         self._read_endpoint = read_endpoint
         self._service: S3Service | None = None
         self._reader: S3Service | None = None
@@ -93,7 +98,10 @@ class StorageLinks:
         if not settings.s3_bucket:
             return None
         return cls(
-            settings.s3_bucket, settings.download_url_seconds, settings.s3_read_endpoint.strip()
+            settings.s3_bucket,
+            settings.download_url_seconds,
+            settings.upload_url_seconds,
+            settings.s3_read_endpoint.strip(),
         )
 
     def download(self, key: str, file_name: str) -> Link:
@@ -132,6 +140,22 @@ class StorageLinks:
             there = settings.model_copy(update={"s3_endpoint": self._read_endpoint})
             self._reader = S3Service(there)
         return self._reader
+
+    def upload(self, key: str, size: int) -> Link:
+        """Return a URL to PUT one new object with, of this size to the byte.
+
+        Args:
+            key: the object; nothing that is there already is replaced.
+            size: bytes.
+
+        Raises:
+            StorageLinksError: there are no credentials to sign with.
+        """
+        with _explained():
+            url = self._bucket_service().generate_presigned_put_url(
+                key, self._upload_seconds, content_length=size, if_absent=True
+            )
+        return _link(url)
 
     def _bucket_service(self) -> "S3Service":
         """Return the bucket, with boto3 behind it: 30 MB that no other call needs."""

@@ -6,7 +6,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_camel
 
 from splitjob.errors import ErrorCode
-from splitjob.resource import Audio, EventName, Location, Request, Result, Stem, Webhook
+from splitjob.resource import Audio, EventName, Request, Result, Source, Stem, Webhook
 from splitjob.webhook import courtesy_event, final_event
 
 _EXAMPLE_JOB = "split-csmzzjpqm6badj2is7lgglndnb"
@@ -132,7 +132,7 @@ def _example(event: str) -> dict[str, Any]:
     request = Request(
         version_id="song-1",
         model="demo",
-        source=Location(url="https://example.com/song.wav"),
+        source=Source(url="https://example.com/song.wav"),
         webhook=Webhook(url="https://api.track-tree.com/webhooks/demucs"),
     )
     if event in {"started", "progress"}:

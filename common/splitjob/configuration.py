@@ -59,6 +59,8 @@ CHART_VALUES = {
     "SOURCE_ALLOWED_NETWORKS": "source.allowedNetworks",
     "START_DEADLINE_SECONDS": "queue.startDeadlineSeconds",
     "STORAGE_PREFIX": "storage.prefix",
+    "UPLOADS_ENABLED": "api.storage.uploads.enabled",
+    "UPLOAD_URL_SECONDS": "api.storage.uploads.urlSeconds",
     "TTL_SECONDS_AFTER_FINISHED": "queue.ttlSecondsAfterFinished",
     "WORKER_AFFINITY": "worker.affinity",
     "WORKER_AWS_ROLE_ARN": "storage.webIdentity.roleArn",

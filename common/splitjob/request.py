@@ -31,11 +31,12 @@ from splitjob.resource import (
     Format,
     Location,
     Request,
+    Source,
     Upload,
     Webhook,
 )
 from splitjob.upload_policy import MAX_HEADERS, encode_headers
-from splitjob.urls import WebUrl, plain_url
+from splitjob.urls import STORED, SourceUrl, WebUrl, plain_url
 
 __all__ = [
     "ResourceDraft",
@@ -45,6 +46,7 @@ __all__ = [
     "UploadName",
     "UploadRequest",
     "locate",
+    "locate_source",
     "locate_upload",
 ]
 
@@ -130,7 +132,10 @@ class SplitRequest(BaseModel):
         description="Your name of the song's version: 1 to 128 letters, digits, dots, hyphens and "
         "underscores, beginning with a letter or digit. Part of the storage keys.",
     )
-    audio_url: WebUrl = Field(description="Where the audio is, usually a presigned GET URL.")
+    audio_url: SourceUrl = Field(
+        description="Where the audio is: usually a presigned GET URL, or the `audioUrl` that "
+        "POST /uploads gave."
+    )
     ai_model: str = Field(
         pattern=MODEL_PATTERN, max_length=63, description="The model, one of GET /models."
     )
@@ -224,7 +229,7 @@ class SplitRequest(BaseModel):
     def to_resource_draft(self) -> ResourceDraft:
         """Return this request as the cluster holds it, its bearer secrets apart."""
         secrets: dict[str, str] = {}
-        source = locate(self.audio_url, workload.SECRET_KEY_SOURCE, secrets)
+        source = locate_source(self.audio_url, secrets)
         hook = locate(self.webhook, workload.SECRET_KEY_WEBHOOK, secrets)
         asked = self.uploads or {}
         uploads = {name: locate_upload(name, upload, secrets) for name, upload in asked.items()}
@@ -276,6 +281,14 @@ def locate(url: WebUrl, key: str, secrets: dict[str, str]) -> Location:
         return Location(url=plain_url(url))
     secrets[key] = url.whole
     return Location(url=plain_url(url), secret_key=key)
+
+
+def locate_source(url: WebUrl, secrets: dict[str, str]) -> Source:
+    """Return the address of the audio as the resource holds it; see `locate`."""
+    if url.scheme == STORED:
+        return Source(url=url.whole)
+    location = locate(url, workload.SECRET_KEY_SOURCE, secrets)
+    return Source(url=location.url, secret_key=location.secret_key)
 
 
 def locate_upload(name: str, upload: UploadRequest, secrets: dict[str, str]) -> Upload:

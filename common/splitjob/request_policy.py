@@ -4,18 +4,19 @@ The API asks the policy about what it is sent, the operator about every SplitJob
 Fields are named as the resource names them (`model`, `source`, `uploads.drums`).
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
 from splitjob import formats, workload
 from splitjob.addresses import Network, forbidden_reason, parse_host
 from splitjob.allowlist import Allowlist, NotAllowedError
+from splitjob.inputs import Inputs
 from splitjob.models import ModelRecord
 from splitjob.resource import Location, Request, Upload
 from splitjob.result import MIXTURE, WAVEFORM_SUFFIX, remainder_name
 from splitjob.upload_policy import decode_headers, upload_problems
-from splitjob.urls import UrlError, WebUrl, parse, plain_url
+from splitjob.urls import STORED, UrlError, WebUrl, parse, parse_source, plain_url
 
 MANIFEST = "manifest"
 MAX_METADATA_BYTES = 1024
@@ -58,12 +59,14 @@ class RequestPolicy:
         registry: the models it offers, by name.
         local: ENVIRONMENT=local: http may be used for source and uploads.
         networks: address ranges exempt from the address rules (SOURCE_ALLOWED_NETWORKS).
+        inputs: where the files from POST /uploads are; None: it takes none.
     """
 
     allowlist: Allowlist
     registry: Mapping[str, ModelRecord]
     local: bool
     networks: tuple[Network, ...] = ()
+    inputs: Inputs | None = None
 
     def problems(
         self, request: Request, urls: ResolvedUrls, headers: ResolvedHeaders
@@ -80,6 +83,7 @@ class RequestPolicy:
             *_format_problems(request, self.registry),
             *_metadata_problems(request),
             *self._transfer_problems(urls),
+            *_input_problems(request, urls["source"], self.inputs),
             *_upload_problems(urls, headers),
             *self._webhook_problems(urls["webhook"]),
         ]
@@ -91,6 +95,8 @@ class RequestPolicy:
             if isinstance(url, UrlError):
                 yield _unusable(field, url)
                 continue
+            if url.scheme == STORED:
+                continue  # no address to be dialled: see `_input_problems`
             if url.scheme == "http" and not self.local:
                 yield FieldProblem(field, "forbidden", "only https:// URLs are taken")
             yield from _address_problems(field, url, self.networks)
@@ -115,7 +121,8 @@ def resolve(request: Request, secrets: Mapping[str, str]) -> ResolvedUrls:
     found: dict[str, WebUrl | UrlError] = {}
     for field, (location, key) in _locations(request).items():
         try:
-            found[field] = _resolve(location, key, secrets)
+            read = parse_source if field == "source" else parse
+            found[field] = _resolve(location, key, secrets, read)
         except UrlError as refused:
             found[field] = refused
     return found
@@ -220,6 +227,31 @@ def _address_problems(
         yield FieldProblem(field, "forbidden", f"its host is {reason}")
 
 
+def _input_problems(
+    request: Request, source: WebUrl | UrlError, inputs: Inputs | None
+) -> Iterator[FieldProblem]:
+    """Yield what is wrong with a source in the bucket: nobody may name any other object there."""
+    if isinstance(source, UrlError) or source.scheme != STORED:
+        return
+    if inputs is None:
+        yield FieldProblem(
+            "source",
+            "forbidden",
+            "s3:// addresses are of files from POST /uploads, and this installation takes none "
+            "(api.storage.uploads.enabled)",
+        )
+    elif inputs.key_of(source.whole) is None:
+        message = "no file from POST /uploads has this address: give the `audioUrl` of its answer"
+        yield FieldProblem("source", "forbidden", message)
+    if request.uploads:
+        yield FieldProblem(
+            "source",
+            "unsupported",
+            "a file from POST /uploads is read with storage credentials, and with `uploads` none "
+            "are used: give an https:// URL, or leave `uploads` out",
+        )
+
+
 def _upload_problems(urls: ResolvedUrls, headers: ResolvedHeaders) -> Iterator[FieldProblem]:
     for name, given in headers.items():
         field = f"uploads.{name}"
@@ -248,14 +280,16 @@ def _locations(request: Request) -> dict[str, tuple[Location, str]]:
     }
 
 
-def _resolve(location: Location, key: str, secrets: Mapping[str, str]) -> WebUrl:
-    """Return the URL behind a location.
+def _resolve(
+    location: Location, key: str, secrets: Mapping[str, str], read: Callable[[str], WebUrl]
+) -> WebUrl:
+    """Return the URL behind a location, as `read` takes it.
 
     Raises:
         UrlError: it is none, or the Secret does not hold what the location says.
     """
     if location.secret_key is None:
-        url = parse(location.url)
+        url = read(location.url)
         plain_url(url)
         return url
     if location.secret_key != key:

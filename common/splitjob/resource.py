@@ -35,6 +35,7 @@ STEM_PATTERN = r"^[a-z0-9][a-z0-9_]{0,31}$"
 # Printable ASCII without ? and #: the API server's regular expressions and Python's must mean the
 # same, and their \s do not.
 PLAIN_URL_PATTERN = r'^https?://[!"$->@-~]+$'
+SOURCE_URL_PATTERN = r'^(https?|s3)://[!"$->@-~]+$'
 # A DNS subdomain, as the API server asks of a name: ".." or "a/b" would lead to another address.
 _LABEL = r"[a-z0-9]([-a-z0-9]*[a-z0-9])?"
 OBJECT_NAME_PATTERN = rf"^{_LABEL}(\.{_LABEL})*$"
@@ -85,6 +86,17 @@ class Location(Model):
     )
 
 
+class Source(Location):
+    """Where the audio is: at a URL, or in the installation's bucket, sent by POST /uploads."""
+
+    url: str = Field(
+        pattern=SOURCE_URL_PATTERN,
+        max_length=2048,
+        description="The URL without query and fragment, or the s3:// address of a file that came "
+        "by POST /uploads.",
+    )
+
+
 class Upload(Location):
     """Where one file goes. What follows a `?`, and headers' values, stand in the Secret only."""
 
@@ -121,7 +133,7 @@ class Request(Model):
     model: str = Field(
         pattern=MODEL_PATTERN, max_length=63, description="The separation model, e.g. htdemucs."
     )
-    source: Location = Field(description="The audio to separate.")
+    source: Source = Field(description="The audio to separate.")
     webhook: Webhook = Field(description="Who hears of it.")
     secret_name: str | None = Field(
         default=None,
@@ -421,6 +433,10 @@ class SplitJobStatus(Model):
     failure: FailureStatus | None = Field(default=None, description="Why it failed.")
     webhook: WebhookStatus | None = Field(default=None, description="The final event's outbox.")
     erased: Erasure | None = Field(default=None, description="What became of spec.erase.")
+    input_deleted_at: datetime | None = Field(
+        default=None,
+        description="When the file from POST /uploads that the job read was deleted.",
+    )
     counted: bool = Field(default=False, description="Whether the totals include this job.")
     started_at: datetime | None = Field(default=None, description="When a worker first started.")
     finished_at: datetime | None = Field(default=None, description="When the verdict was given.")

@@ -9,6 +9,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from splitjob.addresses import Network, parse_networks
 from splitjob.allowlist import DEFAULT_ALLOWLIST, Allowlist
+from splitjob.inputs import Inputs
 from splitjob.models import ModelRecord, load_registry, offered
 from splitjob.request_policy import RequestPolicy
 from splitjob.signing import parse_tokens
@@ -81,6 +82,10 @@ class ServiceSettings(BaseSettings):
         """
         return offered(load_registry(self.model_registry), self.models)
 
+    def inputs(self) -> Inputs | None:
+        """Return where the files from POST /uploads are; None: this program knows of none."""
+        return None
+
     def request_policy(self) -> RequestPolicy:
         """Return what this installation allows; it raises as the parts it is made of do."""
         return RequestPolicy(
@@ -88,6 +93,7 @@ class ServiceSettings(BaseSettings):
             registry=self.registry(),
             local=self.environment == "local",
             networks=self.networks(),
+            inputs=self.inputs(),
         )
 
 

@@ -5,8 +5,10 @@ import re
 from pydantic import SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-__all__ = ["StorageSettings"]
+__all__ = ["STORAGE_PREFIX_PATTERN", "StorageSettings"]
 
+_SEGMENT = r"[A-Za-z0-9!_*()-][A-Za-z0-9!_.*()-]*"
+STORAGE_PREFIX_PATTERN = f"^({_SEGMENT}(/{_SEGMENT})*)?$"
 LOCALSTACK = "http://localhost:4566"
 _ENDPOINT = re.compile(r"https?://[A-Za-z0-9._\[\]:-]+(/[^?#\s]*)?")
 _BUCKET = re.compile(r"[A-Za-z0-9._-]{1,255}|arn:[A-Za-z0-9:/_.-]+")  # what botocore takes

@@ -5,7 +5,9 @@ A URL that two parsers could read in two ways is refused, not repaired. What is 
 """
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Annotated
 from urllib.parse import unquote
 
 import httpx
@@ -20,6 +22,9 @@ MAX_PLAIN_URL_LENGTH = 2048  # what the resource takes, percent-encoded, without
 # Each further layer costs a pass over the whole path, and thousands fit into one.
 MAX_LAYERS = 5
 
+STORED = "s3"  # the scheme of what lies in the installation's own bucket
+
+_STORED_URL = re.compile(r's3://([!"$-.0->@-~]+)(/[!"$->@-~]+)')
 _HOST_NAME = re.compile(r"[a-z0-9_-]{1,63}(\.[a-z0-9_-]{1,63})*", re.ASCII)
 _AUTHORITY = re.compile(r"[a-z]+://([^/?#]+)", re.IGNORECASE)
 
@@ -30,12 +35,12 @@ class UrlError(ValueError):
 
 @dataclass(frozen=True)
 class WebUrl:
-    """An http or https URL, normalised.
+    """An http or https URL, normalised; of a source also the address of an object in the bucket.
 
     Attributes:
-        scheme: `http` or `https`.
+        scheme: `http` or `https`; `s3` in the bucket.
         host: lower case, IDNA-encoded, no dot at its end; an address in its canonical notation.
-        port: always given.
+        port: always given; 0 in the bucket.
         path: as sent, at least `/`; percent-encoding untouched.
         whole: as it was given, with its query: a bearer secret, perhaps.
     """
@@ -66,12 +71,49 @@ class WebUrl:
 
     @classmethod
     def _from_body(cls, text: str) -> "WebUrl":
-        try:
-            url = parse(text)
-            plain_url(url)
-        except UrlError as refused:
-            raise ValueError(f"this URL cannot be used: {refused}") from None
-        return url
+        return _usable(text, parse)
+
+
+class _OfSource:
+    """Lets a field of a model take what `parse_source` does."""
+
+    @classmethod
+    def __get_pydantic_core_schema__(
+        cls, _source: object, _handler: GetCoreSchemaHandler
+    ) -> CoreSchema:
+        text = core_schema.str_schema(min_length=1, max_length=MAX_URL_LENGTH, strict=True)
+        return core_schema.no_info_after_validator_function(
+            lambda found: _usable(found, parse_source), text
+        )
+
+
+SourceUrl = Annotated[WebUrl, _OfSource]
+
+
+def _usable(text: str, read: Callable[[str], WebUrl]) -> WebUrl:
+    try:
+        url = read(text)
+        plain_url(url)
+    except UrlError as refused:
+        raise ValueError(f"this URL cannot be used: {refused}") from None
+    return url
+
+
+def parse_source(url: str) -> WebUrl:
+    """Return the URL of a source: http(s), or `s3://bucket/key`.
+
+    Which objects may be named is `splitjob.request_policy`'s.
+
+    Raises:
+        UrlError: as `parse`.
+    """
+    if not url.startswith(f"{STORED}://"):
+        return parse(url)
+    found = _STORED_URL.fullmatch(url)
+    if found is None:
+        raise UrlError("it is not of the form s3://bucket/key, without query and fragment")
+    _refuse_climbing(url)
+    return WebUrl(scheme=STORED, host=found[1], port=0, path=found[2], whole=url)
 
 
 def parse(url: str) -> WebUrl:
@@ -107,12 +149,16 @@ def plain_url(url: WebUrl) -> str:
     Raises:
         UrlError: it is longer than the resource takes; percent-encoding may have made it so.
     """
-    host = f"[{url.host}]" if ":" in url.host else url.host
-    port = "" if url.port == DEFAULT_PORTS[url.scheme] else f":{url.port}"
-    plain = f"{url.scheme}://{host}{port}{url.path}"
+    plain = url.whole if url.scheme == STORED else _without_query(url)
     if len(plain) > MAX_PLAIN_URL_LENGTH:
         raise UrlError(f"without its query it is longer than {MAX_PLAIN_URL_LENGTH} characters")
     return plain
+
+
+def _without_query(url: WebUrl) -> str:
+    host = f"[{url.host}]" if ":" in url.host else url.host
+    port = "" if url.port == DEFAULT_PORTS[url.scheme] else f":{url.port}"
+    return f"{url.scheme}://{host}{port}{url.path}"
 
 
 def _refuse_ambiguity(url: str) -> None:

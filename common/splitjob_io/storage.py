@@ -1,8 +1,8 @@
 """The bucket: everything this project does with S3, in one class.
 
 S3Service       the fifteen methods of docs/contract.md, section 6; two for manifests
-                (`put_if_absent`, `get_json`); `open_object` to pass one on; four for multipart
-                uploads
+                (`put_if_absent`, `get_json`); `open_object` to pass one on; `list_page` for long
+                listings; four for multipart uploads
 StorageError    what went wrong, whether trying again may help; never a key or a signed URL
 
 Works with AWS S3, R2, MinIO, LocalStack, versitygw: signature version 4 always (botocore would
@@ -194,11 +194,23 @@ class S3Service:
             )
         return self.url(s3_key)
 
-    def download_file(self, s3_key: str, local_path: str | Path) -> str:
-        """Download an object into a file, folders made as needed; return the file's path."""
+    def download_file(
+        self,
+        s3_key: str,
+        local_path: str | Path,
+        on_received: Callable[[int], None] | None = None,
+    ) -> str:
+        """Download an object into a file, folders made as needed; return the file's path.
+
+        Args:
+            s3_key: the object.
+            local_path: the file.
+            on_received: is told of each piece how many bytes it has, by several threads; what it
+                raises ends the download.
+        """
         Path(local_path).parent.mkdir(parents=True, exist_ok=True)
         with self._speaking_of("download", s3_key):
-            self.client.download_file(self.bucket, s3_key, str(local_path))
+            self.client.download_file(self.bucket, s3_key, str(local_path), Callback=on_received)
         return str(local_path)
 
     def file_exists(self, s3_key: str) -> bool:
@@ -237,16 +249,20 @@ class S3Service:
             pages = self.client.get_paginator("list_objects_v2").paginate(
                 Bucket=self.bucket, Prefix=prefix
             )
-            return [
-                ObjectInfo(
-                    key=one["Key"],
-                    size=one["Size"],
-                    last_modified=one["LastModified"],
-                    etag=one["ETag"].strip('"'),
-                )
-                for page in pages
-                for one in page.get("Contents", [])
-            ]
+            return [_info(one) for page in pages for one in page.get("Contents", [])]
+
+    def list_page(self, prefix: str, after: str = "") -> list[ObjectInfo]:
+        """Return at most a thousand objects whose keys begin with a prefix, in key order.
+
+        Args:
+            prefix: of their keys.
+            after: the last key of the page before; blank: the first page.
+        """
+        with self._speaking_of("list", prefix):
+            page = self.client.list_objects_v2(
+                Bucket=self.bucket, Prefix=prefix, **({"StartAfter": after} if after else {})
+            )
+        return [_info(one) for one in page.get("Contents", [])]
 
     def get_object_metadata(self, s3_key: str) -> ObjectMetadata:
         """Return what is known of an object without reading it."""
@@ -291,10 +307,29 @@ class S3Service:
         return True
 
     def generate_presigned_put_url(
-        self, s3_key: str, expires_in: int = 3600, content_type: str = ""
+        self,
+        s3_key: str,
+        expires_in: int = 3600,
+        content_type: str = "",
+        content_length: int | None = None,
+        *,
+        if_absent: bool = False,
     ) -> str:
-        """Return a URL that lets its bearer PUT one object for `expires_in` seconds."""
-        return self._presign("put_object", s3_key, expires_in, _content_type(content_type))
+        """Return a URL that lets its bearer PUT one object for `expires_in` seconds.
+
+        Args:
+            s3_key: the object.
+            expires_in: seconds; 604800 at most.
+            content_type: of the object; signed, so the PUT must say the same.
+            content_length: bytes; signed, so that the storage takes no other size. None: any.
+            if_absent: sign `If-None-Match: *`, with which nothing that is there is replaced.
+        """
+        signed: dict[str, Any] = {**_content_type(content_type)}
+        if content_length is not None:
+            signed["ContentLength"] = content_length
+        if if_absent:
+            signed["IfNoneMatch"] = "*"
+        return self._presign("put_object", s3_key, expires_in, signed)
 
     def generate_presigned_get_url(
         self, s3_key: str, expires_in: int = 3600, download_name: str = ""
@@ -432,7 +467,7 @@ class S3Service:
             raise
 
     def _presign(
-        self, operation: str, s3_key: str, expires_in: int, extra: Mapping[str, str]
+        self, operation: str, s3_key: str, expires_in: int, extra: Mapping[str, Any]
     ) -> str:
         with self._speaking_of("sign a URL for", s3_key):
             url: str = self.client.generate_presigned_url(
@@ -470,6 +505,15 @@ class S3Service:
             raise StorageError(
                 f"cannot {deed} {self.url(s3_key)}: {why}", type(error).__name__
             ) from None
+
+
+def _info(found: Mapping[str, Any]) -> ObjectInfo:
+    return ObjectInfo(
+        key=found["Key"],
+        size=found["Size"],
+        last_modified=found["LastModified"],
+        etag=found["ETag"].strip('"'),
+    )
 
 
 def _content_type(content_type: str) -> dict[str, str]:

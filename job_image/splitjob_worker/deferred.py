@@ -7,6 +7,7 @@ This is the only module that imports late, and these are the moments:
 |------------------------------------------|------------------|--------------------------------|
 | at once, in a thread beside the download | `load_separator` | torch and Demucs: seconds      |
 | beside both, in the main thread          | `open_target`    | boto3                          |
+| the source is in the bucket, not at a URL | `download_stored` | boto3                       |
 | the source is there                      | `decode`         | numpy                          |
 | model and mixture are there              | `separate_song`  | nothing: loaded with the model |
 
@@ -25,6 +26,7 @@ from splitjob_worker.cancellation import CancelToken, run_in_thread
 from splitjob_worker.engine.options import Options, Precision, Remainder
 from splitjob_worker.engine.weights import Weights
 from splitjob_worker.machine import garbage_collection_paused
+from splitjob_worker.scratch import Scratch
 from splitjob_worker.source.audio import AudioLimits, Decoded
 from splitjob_worker.stems.output import StemOutput
 
@@ -58,6 +60,30 @@ def open_target(settings: "WorkerSettings", prefix: str, cancel: CancelToken) ->
     from splitjob_worker.upload import targets
 
     return targets.open_target(settings, prefix, cancel)
+
+
+def download_stored(
+    settings: "WorkerSettings",
+    url: str,
+    target: Path,
+    scratch: Scratch,
+    cancel: CancelToken,
+    on_progress: Callable[[float], None],
+) -> None:
+    """Download a file from the bucket (`source.stored.StoredDownload`)."""
+    from splitjob_worker.source.stored import StoredDownload
+    from splitjob_worker.upload.targets import open_storage
+
+    StoredDownload(
+        open_storage(),
+        settings.storage_prefix,
+        url,
+        target,
+        settings.max_source_bytes,
+        scratch,
+        cancel,
+        on_progress,
+    ).run()
 
 
 def decode(

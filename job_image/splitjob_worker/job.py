@@ -23,6 +23,7 @@ from splitjob.models import ModelRecord
 from splitjob.resource import Audio
 from splitjob.result import Manifest, WorkerReport, remainder_name, storage_prefix
 from splitjob.signing import parse_tokens
+from splitjob.urls import STORED
 from splitjob_io.webhook_sender import WebhookSender
 from splitjob_worker import deferred
 from splitjob_worker.cancellation import Cancelled, CancelToken, run_in_thread, wait_for
@@ -120,9 +121,15 @@ class Job:
     def _download(self, scratch: Scratch) -> Path:
         """Download the source, in a thread beside the first look at the bucket; return its file."""
         source = scratch.folder / "source"
+        url = self._settings.url_of(self._request.source)
         with self._progress.stage("fetch") as on_progress:
+            if url.startswith(f"{STORED}://"):
+                deferred.download_stored(
+                    self._settings, url, source, scratch, self._cancel, on_progress
+                )
+                return source
             Download(
-                self._settings.url_of(self._request.source),
+                url,
                 source,
                 DownloadLimits(self._settings.max_source_bytes),
                 networks=self._settings.allowed_networks,

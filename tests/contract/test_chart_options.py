@@ -35,6 +35,7 @@ FULL = f"{RELEASE}-track-tree-audio"
 DIGEST = f"sha256:{'a' * 64}"
 ROLE = "storage.webIdentity.roleArn=arn:aws:iam::123456789012:role/stems"
 DOWNLOADS = "api.storage.enabled=true"
+UPLOADS = "api.storage.uploads.enabled=true"
 SECRET_KEY = "secrets.apiS3SecretAccessKey=reader-key"
 READER = "api.storage.roleArn=arn:aws:iam::123456789012:role/reader"
 
@@ -297,6 +298,18 @@ class TestIdentities:
         assert "0.0.0.0/0" in egress[True]
         assert "169.254.0.0/16" in egress[True]  # all but what is inside, metadata included
 
+    def test_the_api_takes_files_where_it_is_told_to_and_reads_them_where_they_are(
+        self, render: Render
+    ) -> None:
+        """Where a file lies, and how large it may be, is what operator and workers are told."""
+        place = ("storage.prefix=songs/prod", "source.maxBytes=1000")
+        rendered = render(DOWNLOADS, UPLOADS, "api.storage.uploads.urlSeconds=120", *place)
+        api, operator = environment(rendered, "api"), environment(rendered, "operator")
+        assert (api["UPLOADS_ENABLED"], api["UPLOAD_URL_SECONDS"]) == ("true", "120")
+        for name in ("S3_BUCKET", "STORAGE_PREFIX", "MAX_SOURCE_BYTES"):
+            assert api[name] == operator[name] != "", name
+        assert environment(render(DOWNLOADS), "api")["UPLOADS_ENABLED"] == "false"
+
     def test_the_api_may_have_a_role_of_its_own(self, render: Render) -> None:
         rendered = render(ROLE, DOWNLOADS, READER)
         found = env_of(pod(rendered, "api"))
@@ -509,6 +522,8 @@ def test_the_chart_refuses_what_the_operator_would_refuse(
 TOKEN = "worker.extraVolumes[0].projected.sources[0].serviceAccountToken"
 REFUSED = {
     READER: "api.storage.enabled is not",
+    UPLOADS: "api.storage.enabled is not",
+    "api.storage.uploads.urlSeconds=59": "at '/api/storage/uploads/urlSeconds'",
     "api.storage.publicEndpoint=https://a.example.com": "api.storage.enabled is not",
     f"{DOWNLOADS},secrets.apiS3AccessKeyId=reader": "set both, or neither",
     f"{DOWNLOADS},{READER},storage.podIdentity=true": "keep one of them",

@@ -10,11 +10,11 @@ from splitjob.errors import ErrorCode
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "acceptance.md").read_text()
 SHOWN, _, NOT_YET = PAGE.partition("## Not there yet")
-ROW = re.compile(r"^\| (?P<case>\d+[ab]?) \|.*\| (?P<tests>[^|]*) \|$", re.MULTILINE)
+ROW = re.compile(r"^\| (?P<case>\d+[abc]?) \|.*\| (?P<tests>[^|]*) \|$", re.MULTILINE)
 NAMED = re.compile(r"`(tests/[\w/]+\.py)::(\w+)`")
 CODE = re.compile(r"`([a-z_]+)`")
 # "Acceptance 16 and 17", "acceptance 37 to 39, 44", "Acceptance 46a."
-SAID = re.compile(r"\b[Aa]cceptance (\d+[ab]?(?:(?:,| and| to|, and)\s+\d+[ab]?)*)")
+SAID = re.compile(r"\b[Aa]cceptance (\d+[abc]?(?:(?:,| and| to|, and)\s+\d+[abc]?)*)")
 LATER = re.compile(r"\d+(?: to \d+)?")
 CASES = {row["case"]: NAMED.findall(row["tests"]) for row in ROW.finditer(SHOWN)}
 FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
@@ -41,7 +41,7 @@ def docstrings() -> Iterator[tuple[Path, str]]:
 
 def numbers(said: str) -> set[str]:
     """Return the cases in a list such as `37 to 39, 44 and 46a`."""
-    found = set(re.findall(r"\d+[ab]?", said))
+    found = set(re.findall(r"\d+[abc]?", said))
     for first, last in re.findall(r"(\d+) to (\d+)", said):
         found.update(map(str, range(int(first), int(last))))
     return found

@@ -7,7 +7,7 @@ from pathlib import Path
 from fastapi.routing import APIRoute
 
 from splitjob.request import SplitRequest
-from splitjob.resource import Audio, Location, Request, Result, Stem, Webhook
+from splitjob.resource import Audio, Request, Result, Source, Stem, Webhook
 from splitjob.webhook import final_event
 from splitjob_api.routes import (
     actions,
@@ -21,6 +21,7 @@ from splitjob_api.routes import (
     resource,
     split,
     stems,
+    uploads,
 )
 from splitjob_io.storage import S3Service
 
@@ -60,7 +61,20 @@ def test_every_call_is_described_and_no_other() -> None:
         for row in table(section("3. The other calls"))
         for code in CODE.findall(row[0])
     }
-    modules = (actions, data, events, files, health, jobs, models, queue, resource, split, stems)
+    modules = (
+        actions,
+        data,
+        events,
+        files,
+        health,
+        jobs,
+        models,
+        queue,
+        resource,
+        split,
+        stems,
+        uploads,
+    )
     served = {
         route.path.replace("{job_id}", "{id}")
         for module in modules
@@ -74,7 +88,7 @@ def test_every_field_of_the_final_event_is_described_and_no_other() -> None:
     request = Request(
         version_id="v",
         model="demo",
-        source=Location(url="https://a/b"),
+        source=Source(url="https://a/b"),
         webhook=Webhook(url="https://a/hook"),
     )
     stem = Stem(

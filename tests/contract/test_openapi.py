@@ -30,6 +30,13 @@ from splitjob_local.cluster.local_cluster import LocalCluster
 
 SIGNER = Signer(["a-token-for-these-tests"])
 NAMESPACE = "test-openapi"
+# Nobody asks it anything: URLs are signed with the keys alone.
+BUCKET = {
+    "S3_ENDPOINT": "https://s3.example.com",
+    "S3_BUCKET": "stems",
+    "S3_ACCESS_KEY_ID": "a-key",
+    "S3_SECRET_ACCESS_KEY": "a-secret",
+}
 # Every 4xx is a refusal: a body that fits no schema may also be too long to be looked at. And what
 # fits a schema may still name a model, an address or a job that is not here.
 EXPECTED = {
@@ -54,11 +61,14 @@ def url(crd: LocalCluster) -> Iterator[str]:
     crd.cluster.create_namespace(NAMESPACE)
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("KUBECONFIG", str(crd.kubeconfig))
+        for name, value in BUCKET.items():
+            patch.setenv(name, value)
         app = create_app(
             Settings(
                 namespace=NAMESPACE,
                 demucssvc_token="a-token-for-these-tests",
                 body_timeout_seconds=2,
+                uploads_enabled=True,
             )
         )
     port = free_port()

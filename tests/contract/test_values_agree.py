@@ -79,6 +79,7 @@ NUMBERS = {
     "queue.priorityClasses[].at_least": ("operator", "priority_classes[].at_least"),
     "queue.priorityClasses[].at_most": ("operator", "priority_classes[].at_most"),
     "api.storage.urlSeconds": ("api", "download_url_seconds"),
+    "api.storage.uploads.urlSeconds": ("api", "upload_url_seconds"),
     "api.bodyTimeoutSeconds": ("api", "body_timeout_seconds"),
     "api.streams.max": ("api", "max_streams"),
     "api.rateLimit.perSecond": ("api", "rate_limit_per_second"),

@@ -168,6 +168,7 @@ def reader(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Reader]:
             S3_SECRET_ACCESS_KEY=s3.secret_access_key,
             WEBHOOK=service.webhook_base.rstrip("/"),
             SONG=web.give("/song.wav", song.read_bytes()).partition("?")[0],
+            FILE=str(song),
             REGISTRY="registry.example.com",
         )
         folders = {str(programs[name].parent) for name in ("kubectl", "helm")}

@@ -18,7 +18,7 @@ from splitjob_api.metrics import Metrics
 from splitjob_api.problems import install_handlers
 from splitjob_api.queue_stats import QueueStats
 from splitjob_api.readiness import Readiness
-from splitjob_api.routes import actions, data, files, jobs, queue, split, stems
+from splitjob_api.routes import actions, data, files, jobs, queue, split, stems, uploads
 from splitjob_api.settings import Settings
 from splitjob_api.storage_links import StorageLinks
 from splitjob_api.streams import Streams
@@ -193,7 +193,7 @@ def served(
         metrics=metrics,
         storage_links=storage_links,
     )
-    for module in (split, jobs, actions, stems, files, data, queue):
+    for module in (split, jobs, actions, stems, files, data, queue, uploads):
         app.include_router(module.router)
     install_handlers(app)
     return TestClient(app, raise_server_exceptions=False)

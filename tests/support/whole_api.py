@@ -218,6 +218,7 @@ CALLS: dict[tuple[str, str], Prepared] = {
     ("POST", "/split"): lambda api: Sent(
         "POST", "/split", request_body(versionId=f"new-{api.cluster.version}")
     ),
+    ("POST", "/uploads"): lambda api: Sent("POST", "/uploads", {"filename": "song.wav", "size": 9}),
     ("GET", "/jobs"): lambda api: Sent("GET", "/jobs?status=queued&limit=2"),
     ("GET", "/events"): lambda api: Sent("GET", "/events?status=queued"),
     ("GET", "/jobs/{job_id}"): lambda api: Sent("GET", f"/jobs/{api.job()}"),
@@ -261,6 +262,7 @@ def whole_api(**settings: Any) -> Iterator[WholeApi]:
             "environment": "prod",
             "api_webhook_url_allowlist": "https://hooks.example.com/demucs",
             "s3_bucket": STORAGE["S3_BUCKET"],
+            "uploads_enabled": True,
             **settings,
         }
     )

@@ -96,6 +96,7 @@ def redeliver(job_id: str, services: ServicesDep) -> JobResponse:
             "already_completed",
             "not_retryable",
             "erased",
+            "input_deleted",
             "request_invalid",
             "webhook_not_allowed",
             "queue_full",
@@ -112,7 +113,7 @@ def retry(job_id: str, body: RetryRequestDep, services: ServicesDep) -> Response
     _refuse_unless_failed(splitjob)
     request, priority = read_request(splitjob)
     draft = retry_draft(request, priority, body)
-    return answer_submission(services, submit(services, draft, priority))
+    return answer_submission(services, submit(services, draft, priority, _without_input(splitjob)))
 
 
 def _cancellation(splitjob: SplitJobObject) -> dict[str, Any]:
@@ -133,6 +134,19 @@ def _one_more_delivery(splitjob: SplitJobObject) -> dict[str, Any]:
             409, "redeliveries_exhausted", f"it was asked for {MAX_REDELIVERIES} times already"
         )
     return {"redeliveries": sent + 1}
+
+
+def _without_input(splitjob: SplitJobObject) -> ApiError | None:
+    """Return why a job cannot be done anew whose file from POST /uploads went with its end."""
+    deleted = splitjob.get("status", {}).get("inputDeletedAt")
+    if deleted is None:
+        return None
+    return ApiError(
+        410,
+        "input_deleted",
+        f"the file from POST /uploads that it read was deleted at {deleted}, with the job's end: "
+        "send it again, then POST /split with the new audioUrl",
+    )
 
 
 def _refuse_unless_failed(splitjob: SplitJobObject) -> None:

@@ -42,7 +42,11 @@ S3_ENDPOINT: {{ default $.Values.storage.endpoint .publicEndpoint | quote }}
 S3_READ_ENDPOINT: {{ ternary $.Values.storage.endpoint "" (ne .publicEndpoint "") | quote }}
 S3_REGION: {{ $.Values.storage.region | quote }}
 S3_BUCKET: {{ ternary $.Values.storage.bucket "" .enabled | quote }}
+STORAGE_PREFIX: {{ $.Values.storage.prefix | quote }}
 DOWNLOAD_URL_SECONDS: {{ int64 .urlSeconds | quote }}
+UPLOADS_ENABLED: {{ .uploads.enabled | quote }}
+UPLOAD_URL_SECONDS: {{ int64 .uploads.urlSeconds | quote }}
+MAX_SOURCE_BYTES: {{ int64 $.Values.source.maxBytes | quote }}
 {{- end }}
 {{- end }}
 

@@ -293,11 +293,7 @@ class Download:
 
     def _check_size(self, size: int) -> None:
         if size > self._limits.max_bytes:
-            raise Failure(
-                ErrorCode.SOURCE_TOO_LARGE,
-                f"the source is larger than {self._limits.max_bytes} bytes, the most that this "
-                "installation accepts (MAX_SOURCE_BYTES)",
-            )
+            raise too_large(self._limits.max_bytes)
 
     def _check_rate(self, received: int, seconds: float) -> None:
         if received < self._limits.min_bytes_per_second * seconds:
@@ -305,6 +301,15 @@ class Download:
                 ErrorCode.SOURCE_TIMEOUT,
                 f"the source sends {received / seconds:.0f} bytes a second, too slow to go on",
             )
+
+
+def too_large(max_bytes: int) -> Failure:
+    """Return the failure of a source that has more bytes than an installation accepts."""
+    return Failure(
+        ErrorCode.SOURCE_TOO_LARGE,
+        f"the source is larger than {max_bytes} bytes, the most that this installation accepts "
+        "(MAX_SOURCE_BYTES)",
+    )
 
 
 def _expired() -> Failure:

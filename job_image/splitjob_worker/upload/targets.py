@@ -88,12 +88,20 @@ def open_target(settings: WorkerSettings, prefix: str, cancel: CancelToken) -> U
             for name, upload in settings.request.uploads.items()
         }
         return PresignedUrls(puts, settings.allowed_networks, cancel)
+    return Bucket(open_storage(), prefix)
+
+
+def open_storage() -> S3Service:
+    """Return the installation's bucket.
+
+    Raises:
+        Failure: `worker_config`: none is configured.
+    """
     try:
-        storage = S3Service()
+        return S3Service()
     except (StorageError, ValueError) as error:
         reason = str(error).splitlines()[0]
         raise Failure(ErrorCode.WORKER_CONFIG, f"the bucket is not configured: {reason}") from None
-    return Bucket(storage, prefix)
 
 
 class Bucket:

@@ -1,6 +1,7 @@
 """The storage class and its command on a real S3 server, and behind one that fails at times."""
 
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
 from io import BytesIO
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
@@ -8,7 +9,9 @@ from urllib.parse import parse_qs, urlsplit
 import httpx
 import pytest
 from tests.support.flaky_storage import Flaky
+from tests.support.waiting import eventually
 
+from splitjob.presigned import expiry
 from splitjob_io import storage_cli
 from splitjob_io.storage import S3Service, StorageError
 from splitjob_local.cluster.s3server import S3Access
@@ -61,6 +64,55 @@ def test_presigned_urls_work_without_keys(storage: S3Service) -> None:
     assert answer.content == b"mine"
     assert 'filename="x.wav"' in answer.headers["Content-Disposition"]
     assert httpx.get(get.replace("p/x", "p/y")).status_code == 403
+
+
+def test_a_put_of_a_signed_size_takes_that_size_and_nothing_twice(storage: S3Service) -> None:
+    """What a caller is given for a file of its own: one PUT, of one size, in time."""
+    new = {"If-None-Match": "*"}
+    url = storage.generate_presigned_put_url("p/new", 60, content_length=4, if_absent=True)
+    for body in (b"", b"abc", b"abcde", b"x" * 100_000):
+        assert httpx.put(url, content=body, headers=new).status_code == 403, len(body)
+    assert httpx.put(url, content=b"abcd").status_code == 403, "the header is signed too"
+    assert not storage.file_exists("p/new")
+    elsewhere = url.replace("p/new", "p/else")
+    assert httpx.put(elsewhere, content=b"abcd", headers=new).status_code == 403
+    assert httpx.put(url, content=b"abcd", headers=new).status_code == 200
+    assert httpx.put(url, content=b"dcba", headers=new).status_code == 412, "it is not replaced"
+    assert storage.get_object("p/new") == b"abcd"
+
+
+def test_a_put_comes_too_late_once_its_url_has_ended(storage: S3Service) -> None:
+    url = storage.generate_presigned_put_url("p/late", 1, content_length=4, if_absent=True)
+    ends = expiry(url)
+    assert ends
+    eventually(lambda: datetime.now(UTC) > ends)
+    answer = httpx.put(url, content=b"abcd", headers={"If-None-Match": "*"})
+    assert answer.status_code == 403
+    assert not storage.file_exists("p/late")
+
+
+def test_a_listing_comes_page_by_page(storage: S3Service) -> None:
+    for name in "abc":
+        storage.upload_fileobj(BytesIO(b"x"), f"pages/{name}")
+    assert [one["key"] for one in storage.list_page("pages/")] == [f"pages/{n}" for n in "abc"]
+    assert [one["key"] for one in storage.list_page("pages/", "pages/b")] == ["pages/c"]
+    assert storage.list_page("pages/", "pages/c") == []
+
+
+def test_a_download_is_watched_and_stopped(storage: S3Service, tmp_path: Path) -> None:
+    content = bytes(20 * 2**20)  # in parts
+    storage.upload_fileobj(BytesIO(content), "watched")
+    pieces: list[int] = []
+    storage.download_file("watched", tmp_path / "all", pieces.append)
+    assert sum(pieces) == len(content)
+    assert (tmp_path / "all").read_bytes() == content
+
+    def stop(_count: int) -> None:
+        raise InterruptedError
+
+    with pytest.raises(InterruptedError):
+        storage.download_file("watched", tmp_path / "none", stop)
+    assert [file.name for file in tmp_path.iterdir()] == ["all"]
 
 
 def test_one_of_twenty_writers_wins(storage: S3Service) -> None:

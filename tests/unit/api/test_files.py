@@ -31,7 +31,7 @@ def stored() -> StoredContents:
 def api(
     cluster: FakeCluster, stored: StoredContents, monkeypatch: pytest.MonkeyPatch
 ) -> TestClient:
-    links = StorageLinks("stems", 300)
+    links = StorageLinks("stems", 300, 300)
     monkeypatch.setattr(links, "open", stored)
     return served(cluster, links)
 

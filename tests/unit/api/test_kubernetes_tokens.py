@@ -26,6 +26,7 @@ from splitjob_api.routes import (
     resource,
     split,
     stems,
+    uploads,
 )
 from splitjob_kube.access import User
 
@@ -168,7 +169,19 @@ def test_the_verb_of_each_call(method: str, path: str, verb: str | None) -> None
 
 
 def test_each_call_of_the_api_has_its_verb() -> None:
-    modules = (split, jobs, actions, stems, files, data, events, resource, models, queue)
+    modules = (
+        split,
+        uploads,
+        jobs,
+        actions,
+        stems,
+        files,
+        data,
+        events,
+        resource,
+        models,
+        queue,
+    )
     calls = {
         (method, route.path)
         for module in modules

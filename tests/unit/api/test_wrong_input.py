@@ -83,7 +83,7 @@ def call_id(call: Call) -> str:
 
 
 OPEN = {"/healthz", "/readyz", "/metrics"}
-BODIES = [("POST", "/split"), ("POST", "/jobs/{job_id}/retry")]
+BODIES = [("POST", "/split"), ("POST", "/uploads"), ("POST", "/jobs/{job_id}/retry")]
 
 
 def test_these_are_all_the_calls_with_a_body(api: WholeApi) -> None:

@@ -5,14 +5,14 @@ import json
 import pytest
 
 from splitjob.errors import ErrorCode
-from splitjob.resource import Audio, Location, Request, Result, Stem, Webhook
+from splitjob.resource import Audio, Request, Result, Source, Stem, Webhook
 from splitjob.webhook import courtesy_event, encode, final_event
 
 REQUEST = Request(
     version_id="v1",
     correlation_id="c1",
     model="demo",
-    source=Location(url="https://a/b"),
+    source=Source(url="https://a/b"),
     webhook=Webhook(url="https://a/hook"),
     metadata={"k": "ü"},
 )
