@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from datetime import datetime
 from typing import Any, BinaryIO, TypeVar
 
 from tests.support.fake_api_server import FakeApiServer, found_in, labelled, list_in
@@ -14,6 +15,7 @@ from splitjob_io.storage import StorageError
 from splitjob_kube.errors import UnreachableError
 
 Json = dict[str, Any]
+PAGE = 2  # of a listing, where a real bucket's has a thousand
 Result = TypeVar("Result")
 
 
@@ -117,11 +119,24 @@ class FakeKubernetes:
 
 
 class Bucket:
-    """The objects, by key; `away`: whether nobody reaches them."""
+    """The objects, by key.
+
+    Attributes:
+        stored_at: when each came, where that matters.
+        away: whether nobody reaches them.
+        on_delete: is told of each key before it goes.
+    """
 
     def __init__(self) -> None:
         self.objects: dict[str, bytes] = {}
+        self.stored_at: dict[str, datetime] = {}
         self.away = False
+        self.on_delete: Callable[[str], None] = lambda key: None
+
+    def delete(self, key: str) -> None:
+        if key in self.objects:
+            self.on_delete(key)
+            del self.objects[key]
 
     def put_if_absent(self, key: str, body: bytes) -> bool:
         return self.objects.setdefault(key, body) == body
@@ -148,8 +163,11 @@ class FakeBucketService:
         return self._call("put_if_absent", lambda: self._bucket.put_if_absent(key, body))
 
     def delete_file(self, key: str) -> bool:
-        self._call("delete_file", lambda: self._bucket.objects.pop(key, None))
+        self._call("delete_file", lambda: self._bucket.delete(key))
         return True
+
+    def file_exists(self, key: str) -> bool:
+        return self._call("file_exists", lambda: key in self._bucket.objects)
 
     def list_objects(self, prefix: str) -> list[Json]:
         def found() -> list[Json]:
@@ -157,10 +175,18 @@ class FakeBucketService:
 
         return self._call("list_objects", found)
 
+    def list_page(self, prefix: str, after: str = "") -> list[Json]:
+        def found() -> list[Json]:
+            keys = [key for key in self._bucket.objects if key.startswith(prefix) and key > after]
+            page = sorted(keys)[:PAGE]
+            return [{"key": key, "last_modified": self._bucket.stored_at[key]} for key in page]
+
+        return self._call("list_page", found)
+
     def delete_objects(self, keys: Sequence[str]) -> int:
         def delete() -> int:
             for key in keys:
-                self._bucket.objects.pop(key, None)
+                self._bucket.delete(key)
             return len(keys)
 
         return self._call("delete_objects", delete)

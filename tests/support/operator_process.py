@@ -16,11 +16,13 @@ from tests.support.fake_ports import FakeBucketService, FakeKubernetes, FakeSend
 from tests.support.faults import Call, CallGate, Crash, Fault, asserted
 
 from splitjob.allowlist import Allowlist
+from splitjob.inputs import Inputs
 from splitjob.models import load_registry
 from splitjob.request_policy import RequestPolicy
 from splitjob.result import ProgressLine
 from splitjob.webhook import DeliveryOutcome
 from splitjob_kube.errors import ConflictError, KubernetesError
+from splitjob_operator.adapters.input_store import InputStore
 from splitjob_operator.adapters.manifest_store import ManifestStore
 from splitjob_operator.core.observed import QueueDecision
 from splitjob_operator.core.ports import ManifestStoreError
@@ -34,8 +36,12 @@ from splitjob_operator.runtime.resync import Resync
 from splitjob_operator.runtime.webhook_delivery import WebhookDelivery
 from splitjob_operator.runtime.work_queue import WorkQueue
 
+INPUTS = Inputs("stems", "")
 POLICY = RequestPolicy(
-    Allowlist.parse("https://hooks.example.com", local=False), load_registry(None), local=False
+    Allowlist.parse("https://hooks.example.com", local=False),
+    load_registry(None),
+    local=False,
+    inputs=INPUTS,
 )
 TURNS = 4  # of the event loop, after which every delivery that can end has ended
 
@@ -97,8 +103,15 @@ class OperatorProcess:
             self.queue.add,
             around.clock,
         )
-        store = ManifestStore(cast("Any", bucket(self.gate)), "")
-        executor = Executor(self.port, store, POLICY, settings, delivery.start)
+        service = cast("Any", bucket(self.gate))
+        executor = Executor(
+            self.port,
+            ManifestStore(service, ""),
+            InputStore(service, INPUTS),
+            POLICY,
+            settings,
+            delivery.start,
+        )
         cache = Cache(around)
         self.controller = Controller(
             settings=settings,

@@ -13,7 +13,7 @@ from typing import Any
 from tests.support.fake_api_server import FakeApiServer, is_deleting, is_finished
 from tests.support.fake_ports import Bucket, FakeBucketService, FakeKubernetes, Receiver
 from tests.support.faults import Call, Fault, asserted
-from tests.support.operator_contract import Record
+from tests.support.operator_contract import Record, must
 from tests.support.operator_process import OperatorProcess, Surroundings
 from tests.support.operator_samples import NAME, NOW, completed_report, raw_splitjob, stamp
 
@@ -30,8 +30,12 @@ Json = dict[str, Any]
 PREFIX = storage_prefix("", "v1", NAME)
 KEY = key_of(PREFIX)
 NODE = "node-1"
-WEBHOOK = {"url": "https://hooks.example.com/x", "secretKey": "webhook"}
-REQUEST = Request.model_validate(raw_splitjob(webhook=WEBHOOK)["spec"]["request"])
+INPUT_KEY = f"_inputs/{'0' * 32}/song.wav"
+ASKED: Json = {
+    "webhook": {"url": "https://hooks.example.com/x", "secretKey": "webhook"},
+    "source": {"url": f"s3://stems/{INPUT_KEY}"},
+}
+REQUEST = Request.model_validate(raw_splitjob(**ASKED)["spec"]["request"])
 
 
 @dataclass(frozen=True)
@@ -68,6 +72,7 @@ class World:
         self.around = Surroundings(NOW)
         self.server = FakeApiServer(self.around.clock)
         self.bucket = Bucket()
+        self.bucket.on_delete = self._object_deleted
         self.record = Record(self.server, self.stored, settings.storage_patience_seconds)
         self.receiver = Receiver(self.record)
         self.workers: dict[str, str] = {}
@@ -153,13 +158,14 @@ class World:
         return found
 
     def submit(self) -> None:
-        """Write Secret and SplitJob, as the API does."""
+        """Write Secret and SplitJob, as the API does, once the caller has sent the song."""
         secret = f"urls-{len(self.accepted)}"
         url = base64.b64encode(b"https://hooks.example.com/x?key=1").decode()
         self.server.create(
             "Secret", {"metadata": {"name": secret}, "type": SECRET_TYPE, "data": {"webhook": url}}
         )
-        raw = raw_splitjob(secretName=secret, webhook=WEBHOOK)
+        raw = raw_splitjob(secretName=secret, **ASKED)
+        self.bucket.objects[INPUT_KEY] = b"a song"
         metadata = {"name": NAME, "namespace": "ns"}
         made = self.server.create("SplitJob", {**raw, "metadata": metadata})
         self.accepted.append(made["metadata"]["uid"])
@@ -306,6 +312,10 @@ class World:
         self.server.update("Pod", pod["metadata"]["name"], status=status)
 
     # The bucket
+
+    def _object_deleted(self, key: str) -> None:
+        ended = self.record.announced or self.forgotten
+        must(key != INPUT_KEY or ended, "an input is deleted before its job has ended")
 
     def stored(self, splitjob: SplitJob) -> ManifestState:
         """Return what stands in the manifest's place, as a SplitJob is to read it."""

@@ -1,4 +1,4 @@
-"""The only file that talks to the bucket: it looks for manifests and writes tombstones."""
+"""The manifests in the bucket: looked for, and tombstones written in their place."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,6 +12,7 @@ from splitjob.result import Manifest, storage_prefix
 from splitjob_io.storage import S3Service, StorageError
 from splitjob_operator.core.lookups import (
     ClaimTombstone,
+    EraseData,
     ErasureLookup,
     ManifestLookup,
     ManifestState,
@@ -89,8 +90,8 @@ class ManifestStore:
             if self._read(key, splitjob.uid, request).state is ManifestState.FOREIGN:
                 self._service.delete_file(key)
 
-    def erase(self, splitjob: SplitJob, request: Request) -> ErasureLookup:
-        """Erase all below a job's prefix, and leave a tombstone.
+    def erase(self, splitjob: SplitJob, request: Request, wanted: EraseData) -> ErasureLookup:
+        """Erase all below a job's prefix and the file that it read, and leave a tombstone.
 
         The tombstone comes first: a worker that was cut off finds it, and completes nothing. It
         says how many objects there were, so that the number survives a crash in between.
@@ -102,14 +103,21 @@ class ManifestStore:
             ours = known.manifest if known.state is ManifestState.OUR_TOMBSTONE else None
             before = ours.erased_objects if ours else None
             keys = [found["key"] for found in self._service.list_objects(f"{prefix}/")]
-            objects = len(keys) if before is None else max(before, len(keys) - 1)
+            sent = self._there(wanted.input_key)
+            found = len(keys) + len(sent)
+            objects = found if before is None else max(before, found - 1)
             stone = erased_tombstone(splitjob, request, objects)
             body = stone.model_dump_json(by_alias=True, exclude_none=True).encode()
             self._service.upload_fileobj(BytesIO(body), key, "application/json")
-            self._service.delete_objects([one for one in keys if one != key])
+            gone = keys if wanted.keep_input else keys + sent
+            self._service.delete_objects([one for one in gone if one != key])
         except StorageError as error:
             return ErasureLookup(None, str(error))
         return ErasureLookup(objects)
+
+    def _there(self, input_key: str | None) -> list[str]:
+        """Return the key of a file in a list, nothing where it is not there."""
+        return [input_key] if input_key and self._service.file_exists(input_key) else []
 
     def _key(self, splitjob: SplitJob, request: Request) -> str:
         return key_of(storage_prefix(self._prefix, request.version_id, splitjob.name))

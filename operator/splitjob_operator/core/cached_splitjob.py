@@ -8,6 +8,7 @@ from typing import Any, Self
 
 from splitjob.lifecycle import LifecycleState, lifecycle_of
 from splitjob.resource import Queue, read_status
+from splitjob.urls import STORED
 from splitjob_operator.core.observed import parse_time
 
 __all__ = ["BlockedReason", "CachedSplitJob", "Order"]
@@ -30,6 +31,7 @@ class CachedSplitJob:
         event: the final event, blank while there is none.
         counted: whether the totals include it.
         secret: the Secret it refers to.
+        input: the address of the object in the bucket that it reads; blank: it reads none.
         pod, node: of the attempt under way; blank where there is none.
         started_at: when the container of the attempt under way started; None: it has not.
         queue: what its status says of its position.
@@ -46,6 +48,7 @@ class CachedSplitJob:
     state: LifecycleState
     model: str = ""
     secret: str = ""
+    input: str = ""
     pod: str = ""
     node: str = ""
     started_at: datetime | None = None
@@ -66,6 +69,7 @@ class CachedSplitJob:
         attempts = status.get("attempts", [])
         attempt = attempts[-1] if attempts and "finishedAt" not in attempts[-1] else None
         result = status.get("result", {})
+        source = request.get("source", {}).get("url", "")
         return cls(
             name=metadata["name"],
             uid=metadata["uid"],
@@ -75,6 +79,7 @@ class CachedSplitJob:
             state=lifecycle_of(raw),
             model=request.get("model", ""),
             secret=request.get("secretName", ""),
+            input=source if source.startswith(f"{STORED}://") else "",
             pod=attempt.get("podName", "") if attempt else "",
             node=attempt.get("nodeName", "") if attempt else "",
             started_at=parse_time(attempt.get("startedAt")) if attempt else None,

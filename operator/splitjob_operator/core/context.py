@@ -89,6 +89,12 @@ class ReconcileContext:
         return self.request is not None and not self.request.uploads
 
     @property
+    def input_key(self) -> str | None:
+        """The key of the file from POST /uploads that the job reads; None: it reads no such."""
+        inputs, request = self.settings.inputs(), self.request
+        return inputs.key_of(request.source.url) if inputs and request else None
+
+    @property
     def attempt(self) -> Attempt | None:
         """The attempt under way."""
         return attempt_under_way(self.status)

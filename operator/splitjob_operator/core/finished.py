@@ -6,10 +6,10 @@ from splitjob import conditions, lifecycle
 from splitjob.conditions import ConditionType
 from splitjob.lifecycle import LifecycleState
 from splitjob.resource import Erasure, EventName, SplitJobStatus
-from splitjob_operator.core import outbox
+from splitjob_operator.core import inputs, outbox
 from splitjob_operator.core.context import ReconcileContext
 from splitjob_operator.core.ended_jobs import delete_ended_jobs
-from splitjob_operator.core.lookups import EraseData
+from splitjob_operator.core.lookups import DeleteInput, EraseData
 from splitjob_operator.core.notify import deliver_when_due, set_outbox
 from splitjob_operator.core.plan import DeleteSplitJob, Plan
 
@@ -43,8 +43,11 @@ def expires_at(status: SplitJobStatus, ttl_seconds: int) -> datetime | None:
 def reconcile_finished(ctx: ReconcileContext) -> Plan:
     """Return what a finished SplitJob still needs."""
     if ctx.to_be_erased and ctx.needs_bucket and ctx.observed.lookups.erasure is None:
-        return ctx.look_up(EraseData())
+        return ctx.look_up(EraseData(ctx.input_key, ctx.observed.input_shared))
+    if ctx.input_key and inputs.must_delete(ctx):
+        return ctx.look_up(DeleteInput(ctx.input_key))
     _record_erasure(ctx)
+    inputs.record_deletion(ctx)
     delete_ended_jobs(ctx)
     _restore_outbox(ctx)
     _record_delivery(ctx)
@@ -92,8 +95,17 @@ def _record_erasure(ctx: ReconcileContext) -> None:
     if found is None or found.objects is None:
         ctx.status.erased = Erasure(last_error=found.message[:512] if found else "")
         ctx.requeue_after(ERASE_RETRY_SECONDS)
+    elif _keeps_input(ctx):
+        ctx.status.erased = Erasure(last_error=inputs.IN_USE)
+        ctx.requeue_after(ERASE_RETRY_SECONDS)
     else:
         ctx.status.erased = Erasure(at=ctx.now, objects=found.objects)
+
+
+def _keeps_input(ctx: ReconcileContext) -> bool:
+    """Whether the file from POST /uploads that the job read is still there, for another job."""
+    gone = ctx.status.input_deleted_at is not None
+    return ctx.input_key is not None and not gone and ctx.observed.input_shared
 
 
 def _expire(ctx: ReconcileContext) -> None:

@@ -14,8 +14,10 @@ from splitjob.result import Manifest
 __all__ = [
     "CheckRequest",
     "ClaimTombstone",
+    "DeleteInput",
     "EraseData",
     "ErasureLookup",
+    "InputDeletion",
     "Lookup",
     "LookupResults",
     "ManifestLookup",
@@ -67,10 +69,33 @@ class ReadPodEvent:
 
 @dataclass(frozen=True, slots=True)
 class EraseData:
-    """Erase what the bucket holds of a job that has ended, and leave a tombstone there."""
+    """Erase what the bucket holds of a job that has ended, and leave a tombstone there.
+
+    Attributes:
+        input_key: the file from POST /uploads that it read; None: it read another source.
+        keep_input: leave that file: another job needs it.
+    """
+
+    input_key: str | None = None
+    keep_input: bool = False
 
 
-Lookup = CheckRequest | ReadManifest | ClaimTombstone | ReadJobWarning | ReadPodEvent | EraseData
+@dataclass(frozen=True, slots=True)
+class DeleteInput:
+    """Delete the file from POST /uploads that a job which has ended read."""
+
+    key: str
+
+
+Lookup = (
+    CheckRequest
+    | ReadManifest
+    | ClaimTombstone
+    | ReadJobWarning
+    | ReadPodEvent
+    | EraseData
+    | DeleteInput
+)
 
 
 class ManifestState(StrEnum):
@@ -103,6 +128,19 @@ class ErasureLookup:
     """
 
     objects: int | None
+    message: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class InputDeletion:
+    """What came of deleting a file from POST /uploads.
+
+    Attributes:
+        done: whether it is gone, now or before.
+        message: why it could not be deleted.
+    """
+
+    done: bool
     message: str = ""
 
 
@@ -144,6 +182,7 @@ class LookupResults:
         manifest: the result of ReadManifest.
         claim: the result of ClaimTombstone; OUR_TOMBSTONE where it was written.
         erasure: the result of EraseData.
+        input: the result of DeleteInput, or of EraseData where that took the file along.
         job_warning: the result of ReadJobWarning; blank where there was no warning.
         pod_event: the result of ReadPodEvent.
     """
@@ -153,5 +192,6 @@ class LookupResults:
     manifest: ManifestLookup | None = None
     claim: ManifestLookup | None = None
     erasure: ErasureLookup | None = None
+    input: InputDeletion | None = None
     job_warning: str | None = None
     pod_event: PodEvent | None = None

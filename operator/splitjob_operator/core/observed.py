@@ -300,6 +300,7 @@ class Observed:
         job_creation_error: why the attempt's Job could not be created just now.
         delivery: what came of the last delivery, where that is not known to be in the status.
         secret_shared: whether a retry that has not ended refers to the Secret of this job.
+        input_shared: whether a job that has not ended reads the same file from POST /uploads.
     """
 
     splitjob: SplitJob
@@ -312,6 +313,7 @@ class Observed:
     job_creation_error: JobCreationError | None = None
     delivery: DeliveryReport | None = None
     secret_shared: bool = False
+    input_shared: bool = False
 
 
 def _conditions(raw: Raw) -> dict[str, Raw]:

@@ -4,15 +4,24 @@ Objects are the API server's own JSON. Every call blocks. Where a method says no
 `KubernetesError` when the API server refuses or cannot be reached.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Protocol
 
 from splitjob.resource import Request
 from splitjob.webhook import DeliveryOutcome
-from splitjob_operator.core.lookups import ClaimTombstone, ErasureLookup, ManifestLookup
+from splitjob_operator.core.inputs import StoredInput
+from splitjob_operator.core.lookups import (
+    ClaimTombstone,
+    EraseData,
+    ErasureLookup,
+    InputDeletion,
+    ManifestLookup,
+)
 from splitjob_operator.core.observed import SplitJob
 
 __all__ = [
+    "InputStoreError",
+    "InputStorePort",
     "KubernetesPort",
     "ListingPort",
     "LogPort",
@@ -27,6 +36,10 @@ Json = dict[str, Any]
 
 
 class ManifestStoreError(Exception):
+    """The bucket refused, or could not be reached; the message says what was attempted."""
+
+
+class InputStoreError(Exception):
     """The bucket refused, or could not be reached; the message says what was attempted."""
 
 
@@ -183,8 +196,29 @@ class ManifestStorePort(Protocol):
             ManifestStoreError: it could not be deleted.
         """
 
-    def erase(self, splitjob: SplitJob, request: Request) -> ErasureLookup:
+    def erase(self, splitjob: SplitJob, request: Request, wanted: EraseData) -> ErasureLookup:
         """Erase all below a job's prefix, and leave a tombstone; may be done twice."""
+
+
+class InputStorePort(Protocol):
+    """The files from POST /uploads; `splitjob_operator.adapters.input_store` is the real one."""
+
+    def delete(self, key: str) -> InputDeletion:
+        """Delete one file; that it could not be deleted is a result."""
+
+    def page(self, after: str) -> tuple[list[StoredInput], str]:
+        """Return some of the files, and after which key the next page begins; blank: at the end.
+
+        Raises:
+            InputStoreError: they could not be listed.
+        """
+
+    def delete_all(self, keys: Sequence[str]) -> None:
+        """Delete files; those that are not there count as deleted.
+
+        Raises:
+            InputStoreError: not all could be deleted.
+        """
 
 
 class WebhookSenderPort(Protocol):

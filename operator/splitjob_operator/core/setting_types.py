@@ -10,6 +10,7 @@ from typing import Annotated
 from pydantic import AfterValidator, Field
 
 from splitjob.quantity import bytes_of, ceiling, parse_quantity
+from splitjob.storage_settings import STORAGE_PREFIX_PATTERN
 
 __all__ = [
     "AnnotationKey",
@@ -34,7 +35,6 @@ MOST_CORES = 1024
 _LABEL = "[a-z0-9]([-a-z0-9]*[a-z0-9])?"
 _SUBDOMAIN = rf"{_LABEL}(\.{_LABEL})*"
 _NAME_PART = "[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?"
-_SEGMENT = r"[A-Za-z0-9!_*()-][A-Za-z0-9!_.*()-]*"
 _HOST_LABEL = "[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
 _HOST = rf"({_HOST_LABEL}(\.{_HOST_LABEL})*|\[[0-9a-fA-F:.]+\])(:[0-9]{{1,5}})?"
 _COMPONENT = r"[a-z0-9]+((\.|_|__|-+)[a-z0-9]+)*"
@@ -99,7 +99,7 @@ BucketName = Annotated[
     str, Field(pattern=f"^({_SUBDOMAIN})?$", max_length=63), AfterValidator(_bucket)
 ]
 Region = Annotated[str, Field(pattern="^[A-Za-z]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?$")]
-StoragePrefix = Annotated[str, Field(pattern=f"^({_SEGMENT}(/{_SEGMENT})*)?$", max_length=256)]
+StoragePrefix = Annotated[str, Field(pattern=STORAGE_PREFIX_PATTERN, max_length=256)]
 ImageReference = Annotated[
     str,
     Field(

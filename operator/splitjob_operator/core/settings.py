@@ -10,6 +10,7 @@ from pydantic import BaseModel, Field, ValidationInfo, field_validator, model_va
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from splitjob.configuration import read_settings
+from splitjob.inputs import Inputs
 from splitjob.quantity import binary_quantity, bytes_of
 from splitjob.service_settings import SERVICE_CHECKS, ServiceSettings
 from splitjob.storage_settings import StorageSettings
@@ -86,6 +87,9 @@ class Settings(ServiceSettings, BaseSettings):
     )
     orphan_secret_seconds: int = Field(
         default=600, ge=0, description="Age at which a source Secret that nothing refers to goes."
+    )
+    orphan_input_seconds: int = Field(
+        default=86_400, ge=0, description="Age at which a file that no job reads goes."
     )
     totals_configmap: ObjectName = "track-tree-audio-totals"
 
@@ -251,6 +255,10 @@ class Settings(ServiceSettings, BaseSettings):
             splitjob.configuration.ConfigurationError: some cannot be used.
         """
         return read_settings(cls, SERVICE_CHECKS, [StorageSettings])
+
+    def inputs(self) -> Inputs | None:
+        """Return where the files from POST /uploads are; None where there is no bucket."""
+        return Inputs(self.s3_bucket, self.storage_prefix) if self.s3_bucket else None
 
     @property
     def device(self) -> str:

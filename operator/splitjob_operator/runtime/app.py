@@ -11,6 +11,7 @@ from typing import Any, Self
 from aiohttp import web
 
 from splitjob_kube.rights import Right
+from splitjob_operator.adapters.input_store import InputStore
 from splitjob_operator.adapters.kubernetes import KubernetesAdapter, rights_needed
 from splitjob_operator.adapters.manifest_store import ManifestStore
 from splitjob_operator.adapters.webhooks import webhook_sender
@@ -19,6 +20,7 @@ from splitjob_operator.runtime import health_server
 from splitjob_operator.runtime.cache import SplitJobCache
 from splitjob_operator.runtime.controller import Controller
 from splitjob_operator.runtime.executor import Executor
+from splitjob_operator.runtime.input_sweeper import InputSweeper
 from splitjob_operator.runtime.node_monitor import NodeMonitor
 from splitjob_operator.runtime.observer import Observer
 from splitjob_operator.runtime.position_refresher import PositionRefresher
@@ -50,10 +52,15 @@ class App:
         self._delivery = WebhookDelivery(
             kubernetes, self._threads, senders, webhook_sender(settings), queue.add
         )
+        inputs = InputStore.from_settings(settings)
+        self._sweeper = (
+            InputSweeper(inputs, cache, settings.orphan_input_seconds) if inputs else None
+        )
         loop = asyncio.get_running_loop()
         executor = Executor(
             kubernetes,
             ManifestStore.from_settings(settings),
+            inputs,
             settings.request_policy(),
             settings,
             lambda name: loop.call_soon_threadsafe(self._delivery.start, name),
@@ -102,6 +109,8 @@ class App:
         await self._delivery.close()
         self._progress.close()
         self._threads.close()
+        if self._sweeper:
+            self._sweeper.close()
         if self._http:
             await self._http.cleanup()
 
@@ -113,6 +122,8 @@ class App:
         self._spawn("progress", self._progress.run())
         self._spawn("positions", self._positions.run())
         self._spawn("totals", self._counter.run())
+        if self._sweeper:
+            self._spawn("inputs", self._sweeper.run())
 
     def _spawn(self, name: str, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.create_task(work, name=name)

@@ -49,6 +49,7 @@ class SplitJobCache:
         self._entries: dict[str, CachedSplitJob] = {}
         self._queue = AdmissionQueue(max_active)
         self._unfinished_by_secret: Counter[str] = Counter()
+        self._unfinished_by_input: Counter[str] = Counter()
         self._places: dict[str, QueuePlace] = {}
         self._places_at = float("-inf")
 
@@ -98,7 +99,7 @@ class SplitJobCache:
         if known := self._entries.pop(name, None):
             self._queue.remove(known)
             self.moves += known.has_place
-            self._count_secret(known, -1)
+            self._count_use(known, -1)
 
     def keep_only(self, names: set[str]) -> list[str]:
         """Forget all others; return their names."""
@@ -111,6 +112,15 @@ class SplitJobCache:
         """Return whether a job that has not ended refers to the Secret of this one that has."""
         entry = self._entries.get(name)
         return entry is not None and entry.secret in self._unfinished_by_secret
+
+    def shares_input(self, name: str) -> bool:
+        """Return whether a job that has not ended reads the same object as this one that has."""
+        entry = self._entries.get(name)
+        return entry is not None and entry.input in self._unfinished_by_input
+
+    def inputs_in_use(self) -> frozenset[str]:
+        """Return the addresses in the bucket that jobs which have not ended read."""
+        return frozenset(self._unfinished_by_input)
 
     def next_up(self) -> list[str]:
         """Return the names to reconcile for the free slots."""
@@ -150,18 +160,26 @@ class SplitJobCache:
         known = self._entries.pop(entry.name, None)
         if known:
             self._queue.remove(known)
-            self._count_secret(known, -1)
+            self._count_use(known, -1)
         self._entries[entry.name] = entry
         self._queue.add(entry)
         self.moves += _place_key(known) != _place_key(entry)
-        self._count_secret(entry, 1)
+        self._count_use(entry, 1)
 
-    def _count_secret(self, entry: CachedSplitJob, step: int) -> None:
-        if not entry.secret or entry.state.finished:
+    def _count_use(self, entry: CachedSplitJob, step: int) -> None:
+        """Count what a job that has not ended needs, so that it is kept for it."""
+        if entry.state.finished:
             return
-        self._unfinished_by_secret[entry.secret] += step
-        if not self._unfinished_by_secret[entry.secret]:
-            del self._unfinished_by_secret[entry.secret]
+        _count(self._unfinished_by_secret, entry.secret, step)
+        _count(self._unfinished_by_input, entry.input, step)
+
+
+def _count(users: Counter[str], what: str, step: int) -> None:
+    if not what:
+        return
+    users[what] += step
+    if not users[what]:
+        del users[what]
 
 
 def _place_key(entry: CachedSplitJob | None) -> tuple[Order, bool] | None:

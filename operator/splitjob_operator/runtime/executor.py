@@ -20,8 +20,10 @@ from splitjob_operator.core.events import event_manifest, events_between
 from splitjob_operator.core.lookups import (
     CheckRequest,
     ClaimTombstone,
+    DeleteInput,
     EraseData,
     ErasureLookup,
+    InputDeletion,
     Lookup,
     LookupResults,
     ManifestLookup,
@@ -43,7 +45,7 @@ from splitjob_operator.core.plan import (
     OwnSecret,
     Plan,
 )
-from splitjob_operator.core.ports import KubernetesPort, ManifestStorePort
+from splitjob_operator.core.ports import InputStorePort, KubernetesPort, ManifestStorePort
 from splitjob_operator.core.settings import Settings
 from splitjob_operator.core.status_json import dump_status
 from splitjob_operator.core.worker_job import build_job, network_policy, owner_reference
@@ -81,6 +83,7 @@ class Executor:
     Args:
         kubernetes: the namespace.
         manifests: the manifests in the bucket; None where no bucket is configured.
+        inputs: the files from POST /uploads there; None likewise.
         policy: what this installation allows a request.
         settings: the installation's.
         deliver: starts the delivery of a SplitJob's final event, by the SplitJob's name.
@@ -90,12 +93,14 @@ class Executor:
         self,
         kubernetes: KubernetesPort,
         manifests: ManifestStorePort | None,
+        inputs: InputStorePort | None,
         policy: RequestPolicy,
         settings: Settings,
         deliver: Callable[[str], object],
     ) -> None:
         self._kubernetes = kubernetes
         self._manifests = manifests
+        self._inputs = inputs
         self._policy = policy
         self._settings = settings
         self._deliver = deliver
@@ -116,7 +121,9 @@ class Executor:
             case ClaimTombstone():
                 return replace(so_far, claim=self._claim(splitjob, lookup))
             case EraseData():
-                return replace(so_far, erasure=self._erase(splitjob))
+                return self._erase(splitjob, so_far, lookup)
+            case DeleteInput():
+                return replace(so_far, input=self._delete_input(lookup))
             case ReadJobWarning():
                 return replace(so_far, job_warning=self._warning(lookup.job_name))
             case ReadPodEvent():
@@ -245,12 +252,24 @@ class Executor:
             return NO_BUCKET
         return self._manifests.claim(splitjob, splitjob.spec.request, wanted)
 
-    def _erase(self, splitjob: SplitJob) -> ErasureLookup:
+    def _erase(self, splitjob: SplitJob, so_far: LookupResults, wanted: EraseData) -> LookupResults:
         if self._manifests is None or splitjob.spec is None:
-            return ErasureLookup(None, NO_BUCKET.message)
-        found = self._manifests.erase(splitjob, splitjob.spec.request)
+            return replace(so_far, erasure=ErasureLookup(None, NO_BUCKET.message))
+        found = self._manifests.erase(splitjob, splitjob.spec.request, wanted)
         if found.objects is None:
             log.warning("Its data could not be erased: %s", found.message)
+            return replace(so_far, erasure=found)
+        input_gone = bool(wanted.input_key) and not wanted.keep_input
+        return replace(
+            so_far, erasure=found, input=InputDeletion(done=True) if input_gone else so_far.input
+        )
+
+    def _delete_input(self, wanted: DeleteInput) -> InputDeletion:
+        if self._inputs is None:
+            return InputDeletion(done=False, message=NO_BUCKET.message)
+        found = self._inputs.delete(wanted.key)
+        if not found.done:
+            log.warning("The file from POST /uploads could not be deleted: %s", found.message)
         return found
 
     def _warning(self, job_name: str) -> str:

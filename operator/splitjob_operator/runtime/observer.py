@@ -75,6 +75,7 @@ class Observer:
             progress=progress,
             delivery=self.delivery.report(splitjob.name),
             secret_shared=self.cache.shares_secret(splitjob.name),
+            input_shared=self.cache.shares_input(splitjob.name),
         )
 
     async def _jobs(self, splitjob: SplitJob) -> tuple[KubeJob, ...]:

@@ -62,14 +62,36 @@ def test_a_hold_outlasts_a_look_but_not_its_splitjob() -> None:
     assert index.next_up() == [name]
 
 
-def test_a_secret_is_shared_while_a_retry_that_refers_to_it_has_not_ended() -> None:
-    def named(name: str, version: str, *, ended: bool) -> dict[str, Any]:
-        rest = {"reason": "GpuError", "message": "", "lastTransitionTime": stamp(NOW)}
-        over = {"conditions": [{"type": "Succeeded", "status": "False", **rest}]}
-        raw = raw_splitjob(status=over if ended else None, secretName="urls")
-        raw["metadata"] |= {"name": name, "uid": name, "resourceVersion": version}
-        return raw
+SOURCE = "s3://stems/_inputs/0/song.wav"
 
+
+def named(name: str, version: str, *, ended: bool) -> dict[str, Any]:
+    """One of several jobs that need the same Secret and the same file."""
+    rest = {"reason": "GpuError", "message": "", "lastTransitionTime": stamp(NOW)}
+    over = {"conditions": [{"type": "Succeeded", "status": "False", **rest}]}
+    asked: dict[str, Any] = {"secretName": "urls", "source": {"url": SOURCE}}
+    raw = raw_splitjob(status=over if ended else None, **asked)
+    raw["metadata"] |= {"name": name, "uid": name, "resourceVersion": version}
+    return raw
+
+
+def test_a_file_is_in_use_until_the_last_job_that_reads_it_has_ended() -> None:
+    index = SplitJobCache(1, "cpu", lambda: 0.0)
+    index.put(named("first", "1", ended=False))
+    index.put(named("second", "2", ended=False))
+    elsewhere = raw_splitjob()
+    elsewhere["metadata"]["name"] = "third"
+    index.put(elsewhere)
+    assert index.inputs_in_use() == {SOURCE}
+    index.put(named("first", "4", ended=True))
+    assert index.shares_input("first")
+    index.put(named("second", "5", ended=True))
+    assert not index.shares_input("first")
+    assert not index.shares_input("third")
+    assert index.inputs_in_use() == set()
+
+
+def test_a_secret_is_shared_while_a_retry_that_refers_to_it_has_not_ended() -> None:
     index = SplitJobCache(1, "cpu", lambda: 0.0)
     index.put(named("first", "1", ended=True))
     assert not index.shares_secret("first")

@@ -1,6 +1,7 @@
 """The operator's own check of a request, and of the Secret that holds its URLs."""
 
 import base64
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -12,6 +13,7 @@ from tests.support.operator_samples import (
 
 from splitjob.allowlist import Allowlist
 from splitjob.errors import ErrorCode
+from splitjob.inputs import Inputs
 from splitjob.intent import name_of, secret_name_of
 from splitjob.models import load_registry
 from splitjob.request_policy import RequestPolicy
@@ -59,6 +61,23 @@ class TestCheck:
             problem = checked(request(**changed), None)
             assert problem
             assert problem.code == ErrorCode.REQUEST_INVALID
+
+    def test_no_other_object_of_the_bucket_is_a_source(self) -> None:
+        """Acceptance 28b: whoever wrote the SplitJob."""
+        place = Inputs("stems", "prod")
+        policy = replace(POLICY, inputs=place)
+        sent = place.url_of(place.new_key("song.wav"))
+        assert check_before_start(NAME, request(source={"url": sent}), None, policy, NOW) is None
+        for url in (
+            "s3://stems/prod/v1/split-a/vocals.wav",
+            "s3://stems/prod/_inputs/song.wav",
+            sent.replace("stems", "other"),
+            f"{sent}/..",
+        ):
+            problem = check_before_start(NAME, request(source={"url": url}), None, policy, NOW)
+            assert problem, url
+            assert problem.code == ErrorCode.REQUEST_INVALID
+        assert checked(request(source={"url": sent}), None)
 
     def test_the_secret_must_be_of_the_type(self) -> None:
         asked = request(secretName="s", source=self.source)

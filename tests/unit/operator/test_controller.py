@@ -99,7 +99,7 @@ class Site:
         self.controller = Controller(
             settings=options,
             kubernetes=cluster,
-            executor=Executor(cluster, bucket, POLICY, options, lambda _: None),
+            executor=Executor(cluster, bucket, None, POLICY, options, lambda _: None),
             cache=cache,
             queue=WorkQueue(),
             observer=Observer(

@@ -6,14 +6,15 @@ import pytest
 from tests.support.fake_ports import Bucket, FakeBucketService
 from tests.support.faults import CallGate, Fault
 from tests.support.operator_samples import UID, completed_report
-from tests.support.operator_world import KEY, PREFIX, REQUEST
+from tests.support.operator_world import INPUT_KEY, KEY, PREFIX, REQUEST
 from tests.support.reconcile_situations import failed, request, running
 
 from splitjob.result import Manifest
 from splitjob_operator.adapters.manifest_store import ManifestStore
-from splitjob_operator.core.lookups import ErasureLookup, ManifestState
+from splitjob_operator.core.lookups import EraseData, ErasureLookup, ManifestState
 from splitjob_operator.core.observed import SplitJob
 
+ALL = EraseData()
 OTHERS = {"v1/another-job/drums.wav", f"{PREFIX}-2/drums.wav", "v2/drums.wav"}
 
 
@@ -49,7 +50,7 @@ def complete(bucket: Bucket) -> SplitJob:
 
 def test_all_of_a_job_is_erased_and_nothing_of_others(bucket: Bucket, store: ManifestStore) -> None:
     splitjob = complete(bucket)
-    assert store.erase(splitjob, request()) == ErasureLookup(3)
+    assert store.erase(splitjob, request(), ALL) == ErasureLookup(3)
     assert set(bucket.objects) == OTHERS | {KEY}
     stone = json.loads(bucket.objects[KEY])
     assert (stone["status"], stone["erasedObjects"]) == ("erased", 3)
@@ -60,7 +61,7 @@ def test_a_worker_that_was_cut_off_finds_the_tombstone(
     bucket: Bucket, store: ManifestStore
 ) -> None:
     splitjob = complete(bucket)
-    store.erase(splitjob, request())
+    store.erase(splitjob, request(), ALL)
     assert not bucket.put_if_absent(KEY, b"a manifest")
     assert store.read(splitjob, request()).state is ManifestState.OUR_TOMBSTONE
 
@@ -68,7 +69,7 @@ def test_a_worker_that_was_cut_off_finds_the_tombstone(
 def test_how_a_failed_job_ended_stays_in_its_tombstone(
     bucket: Bucket, store: ManifestStore
 ) -> None:
-    assert store.erase(failed(), request()) == ErasureLookup(2)
+    assert store.erase(failed(), request(), ALL) == ErasureLookup(2)
     stone = json.loads(bucket.objects[KEY])
     assert (stone["status"], stone["errorCode"]) == ("failed", "source_not_found")
 
@@ -81,10 +82,10 @@ def test_what_broke_off_is_done_at_the_next_try_and_counted_once(
     """Acceptance 74."""
     splitjob = complete(bucket)
     gate.arm({(call, 0): fault})
-    assert store.erase(splitjob, request()).objects is None
+    assert store.erase(splitjob, request(), ALL).objects is None
     gate.arm({})
     for _ in range(2):
-        assert store.erase(splitjob, request()) == ErasureLookup(3)
+        assert store.erase(splitjob, request(), ALL) == ErasureLookup(3)
     assert set(bucket.objects) == OTHERS | {KEY}
 
 
@@ -95,4 +96,27 @@ def test_a_tombstone_of_another_job_says_nothing_of_this_one(
         job_id="x", job_uid="other", version_id="v1", status="erased", erased_objects=99
     )
     bucket.objects[KEY] = former.model_dump_json(by_alias=True).encode()
-    assert store.erase(running(), request()) == ErasureLookup(3)
+    assert store.erase(running(), request(), ALL) == ErasureLookup(3)
+
+
+def test_the_file_that_it_read_goes_along_and_is_counted(
+    bucket: Bucket, store: ManifestStore
+) -> None:
+    splitjob = complete(bucket)
+    bucket.objects[INPUT_KEY] = b"a song"
+    wanted = EraseData(INPUT_KEY)
+    for _ in range(2):
+        assert store.erase(splitjob, request(), wanted) == ErasureLookup(4)
+    assert set(bucket.objects) == OTHERS | {KEY}
+
+
+def test_a_file_that_another_job_needs_stays_and_is_counted_once_it_goes(
+    bucket: Bucket, store: ManifestStore
+) -> None:
+    splitjob = complete(bucket)
+    bucket.objects[INPUT_KEY] = b"a song"
+    kept = store.erase(splitjob, request(), EraseData(INPUT_KEY, keep_input=True))
+    assert kept == ErasureLookup(4)
+    assert set(bucket.objects) == OTHERS | {KEY, INPUT_KEY}
+    assert store.erase(splitjob, request(), EraseData(INPUT_KEY)) == ErasureLookup(4)
+    assert set(bucket.objects) == OTHERS | {KEY}

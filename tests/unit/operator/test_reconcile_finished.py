@@ -21,8 +21,15 @@ from tests.support.reconcile_situations import (
 
 from splitjob.conditions import ConditionType
 from splitjob.resource import Erasure
+from splitjob_operator.core import inputs
 from splitjob_operator.core.finished import ERASE_RETRY_SECONDS, SHARED_SECRET_SECONDS
-from splitjob_operator.core.lookups import EraseData, ErasureLookup, LookupResults
+from splitjob_operator.core.lookups import (
+    DeleteInput,
+    EraseData,
+    ErasureLookup,
+    InputDeletion,
+    LookupResults,
+)
 from splitjob_operator.core.notify import DELIVERY_RETRY_SECONDS
 from splitjob_operator.core.observed import SplitJob
 from splitjob_operator.core.plan import (
@@ -150,6 +157,80 @@ def test_stems_that_went_elsewhere_are_not_ours_to_erase() -> None:
     assert plan.status
     assert plan.status.erased
     assert "uploads" in plan.status.erased.last_error
+
+
+INPUT_KEY = f"_inputs/{'0' * 32}/song.wav"
+SENT: dict[str, object] = {"source": {"url": f"s3://stems/{INPUT_KEY}"}}
+GONE = LookupResults(input=InputDeletion(done=True))
+
+
+def of_sent_file(view: SplitJob, **spec: object) -> SplitJob:
+    """A job that has read a file from POST /uploads."""
+    return replace(view, spec=splitjob(spec=spec, **SENT).spec)
+
+
+def test_the_file_that_a_job_read_is_deleted_once_however_it_ended() -> None:
+    """Acceptance 28c."""
+    view = of_sent_file(failed())
+    assert plan_of(seen(view), 60).lookup == DeleteInput(INPUT_KEY)
+    plan = plan_of(seen(view, lookups=GONE), 60)
+    assert plan.status
+    assert plan.status.input_deleted_at == after(60)
+    assert Deliver() in plan.after, "its event goes out all the same"
+    again = plan_of(seen(written(view, plan)), 61)
+    assert again.lookup is None
+    assert again.status
+    assert again.status.input_deleted_at == after(60)
+
+
+def test_a_file_that_another_job_reads_stays_until_that_has_ended() -> None:
+    view = of_sent_file(failed())
+    shared = plan_of(replace(seen(view), input_shared=True), 10**8)
+    assert shared.lookup is None
+    assert shared.status
+    assert shared.status.input_deleted_at is None
+    assert shared.requeue_at
+    assert shared.requeue_at <= after(10**8 + inputs.RETRY_SECONDS)
+    assert plan_of(seen(view), 10**8).lookup == DeleteInput(INPUT_KEY)
+
+
+def test_a_file_that_could_not_be_deleted_is_tried_again() -> None:
+    away = LookupResults(input=InputDeletion(done=False, message="no answer"))
+    plan = plan_of(seen(of_sent_file(failed()), lookups=away), 60)
+    assert plan.status
+    assert plan.status.input_deleted_at is None
+    assert plan.requeue_at
+    assert plan.requeue_at <= after(60 + inputs.RETRY_SECONDS)
+
+
+def test_a_file_is_not_deleted_while_its_job_has_not_ended() -> None:
+    view = replace(running(), spec=splitjob(**SENT).spec)
+    plan = plan_of(seen(view, jobs=(job(),), pods=(running_pod(),)), 60)
+    assert plan.lookup is None
+
+
+def test_no_other_object_is_deleted_for_an_input() -> None:
+    """A SplitJob written by hand may name anything; it failed, and nothing goes with it."""
+    for key in ("v1/another-job/drums.wav", f"_inputs/{'0' * 32}/", "_inputs/x/song.wav"):
+        view = failed()
+        other = splitjob(source={"url": f"s3://stems/{key}"}).spec
+        assert plan_of(seen(replace(view, spec=other)), 60).lookup is None
+
+
+def test_erasing_takes_the_file_along_and_waits_for_the_job_that_needs_it() -> None:
+    view = of_sent_file(failed(), erase=True)
+    assert plan_of(seen(view), 60).lookup == EraseData(INPUT_KEY)
+    needed = replace(seen(view), input_shared=True)
+    assert plan_of(needed, 60).lookup == EraseData(INPUT_KEY, keep_input=True)
+    kept = plan_of(replace(needed, lookups=erased(6)), 60)
+    assert kept.status
+    assert kept.status.erased == Erasure(last_error=inputs.IN_USE)
+    assert kept.status.input_deleted_at is None
+    both = LookupResults(erasure=ErasureLookup(6), input=InputDeletion(done=True))
+    done = plan_of(seen(written(view, kept), lookups=both), 120)
+    assert done.status
+    assert done.status.erased == Erasure(at=after(120), objects=6)
+    assert done.status.input_deleted_at == after(120)
 
 
 def without_outbox(view: SplitJob, **changed: object) -> SplitJob:

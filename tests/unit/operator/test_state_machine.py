@@ -21,7 +21,13 @@ from tests.support.examples import examples
 from tests.support.faults import Call, Fault
 from tests.support.operator_samples import failed_pod
 from tests.support.operator_samples import settings as operator_settings
-from tests.support.operator_world import COMPLETED, COMPLETED_AND_TOLD, WorkerEnd, World
+from tests.support.operator_world import (
+    COMPLETED,
+    COMPLETED_AND_TOLD,
+    INPUT_KEY,
+    WorkerEnd,
+    World,
+)
 
 from splitjob.webhook import DeliveryOutcome
 
@@ -54,7 +60,17 @@ ANSWERS = [
     DeliveryOutcome(delivered=False, status=503, retry_after_seconds=90, error="later"),
     DeliveryOutcome(delivered=False, status=410, gone=True, error="no more"),
 ]
-READS = ["splitjob", "jobs", "pods", "job", "secret", "events", "get_json", "list_objects"]
+READS = [
+    "splitjob",
+    "jobs",
+    "pods",
+    "job",
+    "secret",
+    "events",
+    "get_json",
+    "list_objects",
+    "file_exists",
+]
 WRITES = [
     "write_status",
     "create_job",
@@ -319,6 +335,8 @@ class Life(RuleBasedStateMachine):
             last = world.status or last
             world.pass_time(world.seconds_until_due())
         assert not world.server.objects, world.server.objects
+        kept = INPUT_KEY in world.bucket.objects
+        assert not kept or world.accepted[-1] in world.forgotten, "an input is left behind"
         told = {uid for _, uid in world.record.sent}
         given_up = last.get("webhook", {}).get("state") == "GivenUp"
         assert world.accepted[-1] in told | world.forgotten or given_up, last

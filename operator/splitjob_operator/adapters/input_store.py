@@ -1,0 +1,83 @@
+"""The files from POST /uploads in the bucket: listed, and deleted."""
+
+from collections.abc import Sequence
+from typing import Self
+
+from splitjob.inputs import Inputs
+from splitjob_io.storage import S3Service, StorageError
+from splitjob_operator.core.inputs import StoredInput
+from splitjob_operator.core.lookups import InputDeletion
+from splitjob_operator.core.ports import InputStoreError
+from splitjob_operator.core.settings import Settings
+
+__all__ = ["InputStore"]
+
+
+class InputStore:
+    """The files that callers have sent to an installation.
+
+    Args:
+        service: the bucket.
+        inputs: where in it they are.
+    """
+
+    def __init__(self, service: S3Service, inputs: Inputs) -> None:
+        self._service = service
+        self._inputs = inputs
+
+    @classmethod
+    def from_settings(cls, settings: Settings) -> Self | None:
+        """Return the store of an installation; None where no bucket is configured.
+
+        Raises:
+            InputStoreError: the storage cannot be used as it is configured.
+        """
+        inputs = settings.inputs()
+        if inputs is None:
+            return None
+        try:
+            return cls(S3Service(), inputs)
+        except StorageError as error:
+            raise InputStoreError(str(error)) from error
+
+    def delete(self, key: str) -> InputDeletion:
+        """Delete one file; that it could not be deleted is a result."""
+        try:
+            self._service.delete_file(key)
+        except StorageError as error:
+            return InputDeletion(done=False, message=str(error))
+        return InputDeletion(done=True)
+
+    def page(self, after: str) -> tuple[list[StoredInput], str]:
+        """Return some of the files, and the last key that was looked at: the next page's `after`.
+
+        Args:
+            after: blank: from the first one on.
+
+        Returns:
+            The files; and a blank key where there are no more.
+
+        Raises:
+            InputStoreError: they could not be listed.
+        """
+        try:
+            found = self._service.list_page(self._inputs.folder, after)
+        except StorageError as error:
+            raise InputStoreError(str(error)) from error
+        files = [
+            StoredInput(one["key"], self._inputs.url_of(one["key"]), one["last_modified"])
+            for one in found
+            if self._inputs.holds(one["key"])
+        ]
+        return files, found[-1]["key"] if found else ""
+
+    def delete_all(self, keys: Sequence[str]) -> None:
+        """Delete files; those that are not there count as deleted.
+
+        Raises:
+            InputStoreError: not all could be deleted.
+        """
+        try:
+            self._service.delete_objects(keys)
+        except StorageError as error:
+            raise InputStoreError(str(error)) from error

@@ -1,0 +1,112 @@
+"""Files that were sent and that no job uses: which of them go, whatever the bucket answers."""
+
+import asyncio
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+from typing import Any, cast
+from unittest.mock import patch
+
+import pytest
+from tests.support.fake_ports import Bucket, FakeBucketService
+from tests.support.faults import CallGate, Fault
+from tests.support.operator_samples import NOW, raw_splitjob
+
+from splitjob.inputs import Inputs
+from splitjob_operator.adapters.input_store import InputStore
+from splitjob_operator.core.ports import InputStoreError
+from splitjob_operator.runtime import input_sweeper
+from splitjob_operator.runtime.cache import SplitJobCache
+from splitjob_operator.runtime.input_sweeper import InputSweeper
+
+DAY = 86_400
+INPUTS = Inputs("stems", "prod")
+
+
+class Site:
+    """A bucket with files of several ages, and the operator's sweeper.
+
+    Attributes:
+        gate: what each of its calls passes.
+    """
+
+    def __init__(self) -> None:
+        self.bucket, self.gate = Bucket(), CallGate(lambda: None)
+        self.cache = SplitJobCache(1, "cpu", lambda: 0.0)
+        service = cast("Any", FakeBucketService(self.bucket, self.gate))
+        store = InputStore(service, INPUTS)
+        self.sweeper = InputSweeper(store, self.cache, DAY, self.now)
+
+    def now(self) -> datetime:
+        return NOW
+
+    def send(self, age: float, key: str = "") -> str:
+        """Put a file there that came so many seconds ago; return its key."""
+        key = key or INPUTS.new_key("song.wav")
+        self.bucket.objects[key] = b"a song"
+        self.bucket.stored_at[key] = NOW - timedelta(seconds=age)
+        return key
+
+    def ask(self, key: str) -> None:
+        """A job that has not ended reads a file."""
+        raw = raw_splitjob(source={"url": INPUTS.url_of(key)})
+        raw["metadata"]["name"] = f"reads-{len(list(self.cache))}"
+        self.cache.put(raw)
+
+    def sweep(self) -> set[str]:
+        """Sweep once; return what is there afterwards."""
+        asyncio.run(self.sweeper.sweep())
+        return set(self.bucket.objects)
+
+
+@pytest.fixture
+def site() -> Iterator[Site]:
+    found = Site()
+    yield found
+    found.sweeper.close()
+
+
+def test_a_file_that_nobody_asked_for_goes_after_a_day(site: Site) -> None:
+    young = site.send(DAY - 1)
+    for _ in range(5):  # on several pages
+        site.send(DAY + 1)
+    assert site.sweep() == {young}
+
+
+def test_a_file_that_a_job_waits_for_stays_however_old_it_is(site: Site) -> None:
+    key = site.send(9 * DAY)
+    site.ask(key)
+    assert site.sweep() == {key}
+
+
+def test_nothing_else_in_the_bucket_is_touched(site: Site) -> None:
+    others = {
+        site.send(9 * DAY, key)
+        for key in (
+            "prod/song-1/split-a/vocals.wav",
+            "prod/_inputs/manifest.json",
+            f"prod/_inputs/{'0' * 32}/split-a/vocals.wav",
+            f"_inputs/{'0' * 32}/song.wav",
+        )
+    }
+    assert site.sweep() == others
+
+
+@pytest.mark.parametrize("call", ["list_page", "delete_objects"])
+@pytest.mark.parametrize("fault", [Fault.REFUSED, Fault.LOST_ANSWER])
+def test_what_a_bucket_that_was_away_left_goes_at_the_next_sweep(
+    site: Site, call: str, fault: Fault
+) -> None:
+    site.send(DAY + 1)
+    site.gate.arm({(call, 0): fault})
+    with pytest.raises(InputStoreError):
+        site.sweep()
+    site.gate.arm({})
+    assert site.sweep() == set()
+
+
+def test_one_sweep_looks_at_so_many_and_the_next_one_goes_on(site: Site) -> None:
+    for _ in range(7):
+        site.send(DAY + 1)
+    with patch.object(input_sweeper, "MAX_PAGES", 1):
+        left = [len(site.sweep()) for _ in range(4)]
+    assert left == [5, 3, 1, 0]
