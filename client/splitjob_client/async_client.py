@@ -1,7 +1,7 @@
 """The same client for asyncio; `Client` says of each method what it does."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Self, TypeVar, Unpack
 
@@ -22,7 +22,16 @@ from splitjob_client.calls import Call, JobFilter, RetryUrls, SplitFields
 from splitjob_client.client import TIMEOUT_SECONDS
 from splitjob_client.credentials import Credentials
 from splitjob_client.errors import AnswerError, DownloadError, NotFoundError, UploadError, error_of
-from splitjob_client.files import NO_UPLOADS, StemFile, chunks_of, size_of, stem_of, write_waveform
+from splitjob_client.files import (
+    NO_UPLOADS,
+    OnSent,
+    StemFile,
+    chunks_of,
+    is_there,
+    size_of,
+    stem_of,
+    write_waveform,
+)
 from splitjob_client.retrying import Retries, RetryPolicy
 from splitjob_client.signed_requests import SignedRequests
 from splitjob_client.watching import (
@@ -173,7 +182,7 @@ class AsyncClient:
         """Return where a file of yours may go: one PUT of so many bytes, with the headers given."""
         return await self._call(calls.upload(filename, size))
 
-    async def upload(self, path: Path | str) -> str:
+    async def upload(self, path: Path | str, on_sent: OnSent = lambda sent: None) -> str:
         """Send a file into the bucket of the service, and return the `audio_url` to use with it."""
         file = Path(path)
         size = await asyncio.to_thread(size_of, file)
@@ -184,7 +193,7 @@ class AsyncClient:
         retries = Retries(self._policy, "the bucket")
         while True:
             try:
-                wait = await self._put(file, size, ticket, retries)
+                wait = await self._put(chunks_of(file, on_sent), size, ticket, retries)
             except httpx.TransportError as error:
                 wait = retries.after_failure(error)
             if wait is None:
@@ -287,12 +296,12 @@ class AsyncClient:
             return wait
 
     async def _put(
-        self, path: Path, size: int, ticket: UploadTicket, retries: Retries
+        self, pieces: Iterator[bytes], size: int, ticket: UploadTicket, retries: Retries
     ) -> float | None:
         """Send a file once; return for how long to wait, None where it was taken."""
         headers = ticket.headers_for(size)
-        response = await self._http.put(ticket.url, content=_chunks(path), headers=headers)
-        if response.is_success:
+        response = await self._http.put(ticket.url, content=_beside(pieces), headers=headers)
+        if is_there(response.status_code):
             return None
         wait = retries.after_answer(response)
         if wait is None:
@@ -300,8 +309,7 @@ class AsyncClient:
         return wait
 
 
-async def _chunks(path: Path) -> AsyncIterator[bytes]:
-    """Return a file piece by piece, read beside the loop."""
-    pieces = chunks_of(path)
+async def _beside(pieces: Iterator[bytes]) -> AsyncIterator[bytes]:
+    """Return the pieces of a file, each read beside the loop."""
     while piece := await asyncio.to_thread(next, pieces, b""):
         yield piece

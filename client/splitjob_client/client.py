@@ -21,7 +21,16 @@ from splitjob_client.answers import (
 from splitjob_client.calls import Call, JobFilter, RetryUrls, SplitFields
 from splitjob_client.credentials import Credentials
 from splitjob_client.errors import AnswerError, DownloadError, NotFoundError, UploadError, error_of
-from splitjob_client.files import NO_UPLOADS, StemFile, size_of, stem_of, write_waveform
+from splitjob_client.files import (
+    NO_UPLOADS,
+    OnSent,
+    StemFile,
+    chunks_of,
+    is_there,
+    size_of,
+    stem_of,
+    write_waveform,
+)
 from splitjob_client.retrying import Retries, RetryPolicy
 from splitjob_client.signed_requests import SignedRequests
 from splitjob_client.watching import (
@@ -220,8 +229,14 @@ class Client:
         """Return where a file of yours may go: one PUT of so many bytes, with the headers given."""
         return self._call(calls.upload(filename, size))
 
-    def upload(self, path: Path | str) -> str:
+    def upload(self, path: Path | str, on_sent: OnSent = lambda sent: None) -> str:
         """Send a file into the bucket of the service, and return the `audio_url` to use with it.
+
+        It is deleted there with the end of the job that uses it, or after a day.
+
+        Args:
+            path: the file.
+            on_sent: is told how many bytes were sent so far; from none on where it begins again.
 
         Raises:
             UploadError: it cannot be read, or the bucket does not take it.
@@ -235,7 +250,7 @@ class Client:
         retries = Retries(self._policy, "the bucket")
         while True:
             try:
-                wait = self._put(file, size, ticket, retries)
+                wait = self._put(chunks_of(file, on_sent), size, ticket, retries)
             except httpx.TransportError as error:
                 wait = retries.after_failure(error)
             if wait is None:
@@ -333,12 +348,13 @@ class Client:
                 raise DownloadError(f"the bucket answered HTTP {response.status_code}")
             return wait
 
-    def _put(self, path: Path, size: int, ticket: UploadTicket, retries: Retries) -> float | None:
+    def _put(
+        self, pieces: Iterator[bytes], size: int, ticket: UploadTicket, retries: Retries
+    ) -> float | None:
         """Send a file once; return for how long to wait, None where it was taken."""
         headers = ticket.headers_for(size)
-        with path.open("rb") as file:
-            response = self._http.put(ticket.url, content=file, headers=headers)
-        if response.is_success:
+        response = self._http.put(ticket.url, content=pieces, headers=headers)
+        if is_there(response.status_code):
             return None
         wait = retries.after_answer(response)
         if wait is None:

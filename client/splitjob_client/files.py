@@ -2,7 +2,7 @@
 
 import hashlib
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
@@ -15,6 +15,8 @@ from splitjob_client.errors import DownloadError, UploadError
 _SUFFIX = re.compile(r"\.[a-z0-9]{1,8}", re.ASCII)
 NO_UPLOADS = "this service takes no files of its callers: give a URL that it can fetch"
 _CHUNK_BYTES = 256 * 1024
+_PRECONDITION_FAILED = 412
+OnSent = Callable[[int], None]
 
 
 class PartialFile:
@@ -146,8 +148,25 @@ def size_of(path: Path) -> int:
     return size
 
 
-def chunks_of(path: Path) -> Iterator[bytes]:
-    """Return a file piece by piece."""
+def chunks_of(path: Path, on_sent: OnSent = lambda sent: None) -> Iterator[bytes]:
+    """Return a file piece by piece.
+
+    Args:
+        path: the file.
+        on_sent: is told, once a piece was taken, how many bytes were so far.
+    """
+    sent = 0
     with path.open("rb") as file:
         while piece := file.read(_CHUNK_BYTES):
             yield piece
+            sent += len(piece)
+            on_sent(sent)
+
+
+def is_there(status: int) -> bool:
+    """Whether the answer to a PUT says that the file is in the bucket.
+
+    A file that is not to be replaced was there before where an earlier try arrived and its answer
+    did not: nobody else can have put it there.
+    """
+    return 200 <= status < 300 or status == _PRECONDITION_FAILED

@@ -3,7 +3,9 @@
 import argparse
 import shutil
 import sys
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
 from typing import TextIO
 
 from splitjob_client import Client, Job
@@ -85,15 +87,44 @@ class Display:
             print(file=self._out)
 
 
+@contextmanager
+def sending(file: Path) -> Iterator[tuple[Path, Callable[[int], None]]]:
+    """Show how far a file is on its way, where there is a terminal to show it on.
+
+    Args:
+        file: that is sent.
+
+    Yields:
+        The file, and whom to tell how many of its bytes were sent.
+    """
+    if not sys.stderr.isatty():
+        yield file, lambda _sent: None
+        return
+    size = file.stat().st_size if file.exists() else 0
+
+    def show(sent: int) -> None:
+        width = shutil.get_terminal_size().columns - 1
+        told = _bar("sending", 100 * sent // max(size, 1))
+        print(_ERASE_LINE + told[:width], end="", file=sys.stderr, flush=True)
+
+    try:
+        yield file, show
+    finally:
+        print(file=sys.stderr)
+
+
 def line(job: Job) -> str:
     """Return how a job goes, on one line."""
     eta = job.queue.eta_seconds if job.queue else None
     left = f"  {about(eta)} left" if eta else ""
     if job.progress and not job.finished:
-        done = BAR_WIDTH * job.progress.percent // 100
-        bar = "#" * done + "." * (BAR_WIDTH - done)
-        return f"{job.progress.stage:<9} [{bar}] {job.progress.percent:>3} %{left}"
+        return _bar(job.progress.stage, job.progress.percent) + left
     return _step(job) + left
+
+
+def _bar(what: str, percent: int) -> str:
+    done = BAR_WIDTH * percent // 100
+    return f"{what:<9} [{'#' * done}{'.' * (BAR_WIDTH - done)}] {percent:>3} %"
 
 
 def _step(job: Job) -> str:

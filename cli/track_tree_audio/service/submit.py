@@ -54,7 +54,8 @@ def _audio_url(service: Client, song: str) -> str:
         return sys.stdin.readline().strip()
     if _is_url(song):
         return song
-    return service.upload(Path(song).expanduser())
+    with progress.sending(Path(song).expanduser()) as (file, on_sent):
+        return service.upload(file, on_sent)
 
 
 def _request(arguments: argparse.Namespace) -> dict[str, Any]:

@@ -583,6 +583,26 @@ def test_a_file_is_sent_with_the_headers_that_its_url_asks_for(
     assert "x-signature" not in headers
 
 
+def test_a_file_whose_answer_was_lost_is_there_already(
+    caller: Caller, service: FakeService, tmp_path: Path
+) -> None:
+    """It is not to be replaced, so the second try is told that it is there."""
+    song = tmp_path / "song.wav"
+    song.write_bytes(CONTENT * 3)
+    ticket = {
+        "url": f"{service.url}/bucket/in.wav?sig=secret",
+        "headers": {"If-None-Match": "*"},
+        "audioUrl": "s3://in.wav",
+    }
+    service.on("POST /uploads", gives(ticket, 201))
+    service.on("PUT /bucket/in.wav", hangs_up, problem(412, "PreconditionFailed"))
+    told: list[int] = []
+    assert caller.ask(service.url, "upload", song, told.append) == "s3://in.wav"
+    assert service.heard[-1][1]["if-none-match"] == "*"
+    assert told[-1] == song.stat().st_size
+    assert told.count(told[-1]) == 2, "it was told of both tries"
+
+
 def test_a_service_that_takes_no_files_is_told_apart(
     caller: Caller, service: FakeService, tmp_path: Path
 ) -> None:
