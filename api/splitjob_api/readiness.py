@@ -5,7 +5,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 
 from splitjob_api.kubernetes import ClusterUnavailableError
 from splitjob_api.queue_stats import QueueStats
@@ -72,13 +72,14 @@ class Readiness:
         """Return what makes it wrong to accept a request now, or None.
 
         An outage is not among it: it shows in the attempt, which can be repeated. A request waits
-        for the cluster only where nobody has asked for long, and for nobody else's question:
-        meanwhile the answer before it counts.
+        for the cluster only where nobody has asked for long, and then not long: else the answer
+        before counts, and the next one is got beside it.
         """
-        if time.monotonic() >= self._expires - PROBE_SECONDS + WORK_SECONDS:
-            self._refresh(0.0)
-        elif time.monotonic() >= self._expires and (self._beside is None or self._beside.done()):
+        now = time.monotonic()
+        if now >= self._expires and (self._beside is None or self._beside.done()):
             self._beside = self._thread.submit(self._refresh, 0.0)
+        if self._beside and now >= self._expires - PROBE_SECONDS + WORK_SECONDS:
+            wait([self._beside], LOCK_SECONDS)
         return next((one for one in self._unready if one.forbids_work), None)
 
     def _refresh(self, patience: float) -> bool:

@@ -16,9 +16,8 @@ from typing import Any
 from unittest.mock import patch
 
 import httpx
-import uvicorn
+from tests.support.app_server import served_app
 from tests.support.fake_cluster import DELIVERED, RESULT, FakeCluster, Json, request_body
-from tests.support.ports import free_port
 from tests.support.stored_content import StoredContent
 from tests.support.waiting import eventually, patience
 
@@ -276,23 +275,9 @@ def whole_api(**settings: Any) -> Iterator[WholeApi]:
     ):
         app = create_app(chosen)
         services: Services = app.state.services
-        with _served(app) as url, httpx.Client(base_url=url, timeout=patience()) as http:
+        with served_app(app) as url, httpx.Client(base_url=url, timeout=patience()) as http:
             api = WholeApi(cluster, services, http)
             api.catch_up()
             api.document = http.get("/openapi.json").json()
             yield api
             services.streams.close()
-
-
-@contextmanager
-def _served(app: Any) -> Iterator[str]:
-    port = free_port()
-    server = uvicorn.Server(uvicorn.Config(app, port=port, log_config=None, ws="none"))
-    thread = threading.Thread(target=server.run, daemon=True)
-    thread.start()
-    eventually(lambda: server.started, pause=0.01)
-    try:
-        yield f"http://127.0.0.1:{port}"
-    finally:
-        server.should_exit = True
-        thread.join(patience())

@@ -72,7 +72,10 @@ def test_probes_share_one_question_and_are_told_that_its_answer_is_late(
     assert slow.asked == 2
 
 
-def test_a_request_asks_where_nobody_else_has(slow: SlowCluster) -> None:
+def test_a_request_asks_where_nobody_else_has(
+    slow: SlowCluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(readiness, "LOCK_SECONDS", patience())
     ready = Readiness(lambda: None, slow.unmet, QueueStats(), lambda _: None)
     assert ready.forbids_work() == OUTDATED
     assert slow.asked == 1
@@ -80,12 +83,24 @@ def test_a_request_asks_where_nobody_else_has(slow: SlowCluster) -> None:
 
 def test_a_request_goes_by_the_last_answer_while_the_next_one_is_got(slow: SlowCluster) -> None:
     ready = Readiness(lambda: None, slow.unmet, QueueStats(), lambda _: None)
+    assert ready.unready() == (OUTDATED,)
     for _ in range(3):
         assert ready.forbids_work() == OUTDATED
     assert slow.asking.wait(20)
     slow.go_on.set()
     assert ready.forbids_work() == OUTDATED
     assert 2 <= slow.asked <= 3, "one question at a time"
+
+
+def test_a_request_waits_for_no_cluster_that_hangs(
+    slow: SlowCluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(readiness, "WORK_SECONDS", 0.0)
+    ready = Readiness(lambda: None, slow.unmet, QueueStats(), lambda _: None)
+    assert ready.unready() == (OUTDATED,)
+    assert ready.forbids_work() == OUTDATED
+    assert slow.asking.wait(20)
+    slow.go_on.set()
 
 
 class Asked:
@@ -165,6 +180,7 @@ def test_a_request_waits_for_an_answer_where_the_last_one_is_old(
     asked: Asked, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(readiness, "WORK_SECONDS", 0.0)
+    monkeypatch.setattr(readiness, "LOCK_SECONDS", patience())
     asked.stats.replace([])
     for probes in (1, 2, 3):
         assert asked.readiness.forbids_work() is None
