@@ -10,6 +10,7 @@ import pytest
 from tests.support.chart import CHART
 from tests.support.chart_tools import UNITTEST, find_tool
 
+from splitjob_local.cluster.kubectl import FEW_COLLECTIONS
 from splitjob_local.processes.supervised import clean_environment
 from splitjob_local.programs.gobuild import GoBuildError
 
@@ -29,7 +30,7 @@ def run(unittest: Path, chart: Path, home: Path) -> subprocess.CompletedProcess[
         check=False,
         capture_output=True,
         text=True,
-        env=clean_environment(**dict.fromkeys(names, str(home))),
+        env=clean_environment(**dict.fromkeys(names, str(home)), **FEW_COLLECTIONS),
     )
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import yaml
 
-from splitjob_local.cluster.kubectl import KubectlClient
+from splitjob_local.cluster.kubectl import FEW_COLLECTIONS, KubectlClient
 from splitjob_local.processes.supervised import clean_environment
 
 CHART = Path(__file__).parents[2] / "charts" / "track-tree-audio"
@@ -72,7 +72,7 @@ def render(
         check=False,
         capture_output=True,
         text=True,
-        env=clean_environment(**homes),
+        env=clean_environment(**homes, **FEW_COLLECTIONS),
     )
     if answer.returncode != 0:
         raise ChartRefused(answer.stderr)
