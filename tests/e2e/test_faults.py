@@ -93,6 +93,12 @@ def test_stems_go_to_urls_that_sign_headers(path: WholePath) -> None:
         {"key": "do-not-tell"},
     )
     assert "do-not-tell" not in str(path.job(name))
+    uploads["vocals"]["headers"]["Content-Type"] = "audio/of-nobody"  # type: ignore[index]
+    unlike = path.ask(path.song_url(), stems=["vocals"], uploads=uploads)
+    path.wait(unlike)
+    assert path.final(unlike)["errorCode"] == "upload_failed"
+    assert "signed for other values of its headers" in path.final(unlike)["error"]
+    assert "of-nobody" not in path.final(unlike)["error"]
 
 
 def test_a_presigned_url_that_expires_in_the_queue(path: WholePath) -> None:

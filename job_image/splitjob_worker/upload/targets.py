@@ -267,8 +267,7 @@ class PresignedUrls:
             if 200 <= status < 300:
                 return
             may_pass = status in {408, 429} or status >= 500
-            why = _expired(put.expired_at) if put.expired_at else f"the answer was {status}"
-            failure = _refused(what, why, retryable=may_pass)
+            failure = _refused(what, _reason(put, status), retryable=may_pass)
             if not may_pass:
                 break
         raise failure
@@ -300,6 +299,16 @@ def _refused(what: str, why: str, *, retryable: bool) -> Failure:
         f"the upload of {what} to the URL given for it failed: {why}",
         retryable=retryable,
     )
+
+
+def _reason(put: PresignedPut, status: int) -> str:
+    """Return why a storage may have refused an upload, by the status it answered with."""
+    if put.expired_at:
+        return _expired(put.expired_at)
+    if status == HTTPStatus.FORBIDDEN and put.headers:
+        names = ", ".join(sorted(put.headers))
+        return f"the answer was {status}: was it signed for other values of its headers ({names})?"
+    return f"the answer was {status}"
 
 
 def _expired(end: datetime) -> str:

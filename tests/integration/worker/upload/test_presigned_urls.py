@@ -11,6 +11,7 @@ from tests.support.web import Request, Web, answer, endless_body
 
 from splitjob.addresses import parse_networks
 from splitjob.errors import ErrorCode, Failure
+from splitjob_io.storage import S3Service
 from splitjob_worker.cancellation import CancelToken
 from splitjob_worker.upload import targets as upload
 from splitjob_worker.upload.targets import PresignedPut, PresignedUrls
@@ -57,6 +58,45 @@ def test_a_refusal_is_told_without_the_urls_secret(web: Web, tmp_path: Path) -> 
     assert not caught.value.retryable
     assert "403" in caught.value.message
     assert "do-not-tell" not in caught.value.message
+
+
+SIGNED = {
+    "ContentType": ("Content-Type", "audio/x-of-mine"),
+    "StorageClass": ("x-amz-storage-class", "STANDARD"),
+    "ServerSideEncryption": ("x-amz-server-side-encryption", "AES256"),
+    "CacheControl": ("Cache-Control", "no-store"),
+}
+
+
+@pytest.fixture
+def signed(storage: S3Service) -> str:
+    """A URL whose signature covers all of these headers, as a caller's own SDK makes it."""
+    values = {parameter: value for parameter, (_, value) in SIGNED.items()}
+    where = {"Bucket": storage.bucket, "Key": "signed/vocals"}
+    url: str = storage.client.generate_presigned_url("put_object", Params={**where, **values})
+    return url
+
+
+def test_a_real_storage_takes_what_was_signed_with_its_headers(
+    signed: str, storage: S3Service, tmp_path: Path
+) -> None:
+    """Acceptance 73."""
+    put(signed, tmp_path, headers=dict(SIGNED.values()))
+    stored = storage.get_object_metadata("signed/vocals")
+    assert (stored["size"], stored["content_type"]) == (5000, "audio/x-of-mine")
+
+
+@pytest.mark.parametrize("name", [name for name, _ in SIGNED.values()])
+def test_a_real_storage_refuses_a_header_with_another_value_than_was_signed(
+    signed: str, tmp_path: Path, name: str
+) -> None:
+    """Acceptance 73: and the message names the headers, never their values."""
+    with pytest.raises(Failure, match="was it signed for other values of its headers") as caught:
+        put(signed, tmp_path, headers={**dict(SIGNED.values()), name: "of-nobody"})
+    assert caught.value.code is ErrorCode.UPLOAD_FAILED
+    assert not caught.value.retryable
+    assert name in caught.value.message
+    assert "of-nobody" not in caught.value.message
 
 
 @pytest.fixture
