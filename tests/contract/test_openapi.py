@@ -71,15 +71,15 @@ def url(crd: LocalCluster) -> Iterator[str]:
                 uploads_enabled=True,
             )
         )
-    port = free_port()
-    server = uvicorn.Server(uvicorn.Config(app, port=port, log_config=None, http="h11"))
-    thread = threading.Thread(target=server.run, daemon=True)
-    thread.start()
-    while not (server.started and httpx.get(f"http://127.0.0.1:{port}/readyz").is_success):
-        time.sleep(0.05)
-    yield f"http://127.0.0.1:{port}"
-    server.should_exit = True
-    thread.join(10)
+        port = free_port()
+        server = uvicorn.Server(uvicorn.Config(app, port=port, log_config=None, http="h11"))
+        thread = threading.Thread(target=server.run, daemon=True)
+        thread.start()
+        while not (server.started and httpx.get(f"http://127.0.0.1:{port}/readyz").is_success):
+            time.sleep(0.05)
+        yield f"http://127.0.0.1:{port}"
+        server.should_exit = True
+        thread.join(10)
     crd.kubectl("delete", "namespace", NAMESPACE, "--wait=false")
 
 

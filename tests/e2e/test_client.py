@@ -107,6 +107,62 @@ def test_a_job_is_canceled_and_done_again(
     assert client.job(again).state == "completed"
 
 
+def key_of_input(path: WholePath, job_id: str) -> str:
+    """Return the key of the file that a job reads."""
+    url: str = path.job(job_id)["spec"]["request"]["source"]["url"]
+    bucket, _, key = url.removeprefix("s3://").partition("/")
+    assert bucket == path.kube.s3.bucket
+    assert key.startswith("_inputs/")
+    return key
+
+
+def test_a_file_is_sent_by_the_command_and_gone_with_its_job(
+    path: WholePath, client: Client, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    song = tmp_path / "A song.wav"
+    song.write_bytes(path.song)
+    assert cli.main(("submit", str(song), "--model", "demo", "--watch")) == ExitStatus.DONE
+    job_id = capsys.readouterr().out.splitlines()[0]
+    assert client.job(job_id).version_id == "A-song"
+    key = key_of_input(path, job_id)
+    eventually(lambda: "inputDeletedAt" in path.status(job_id))
+    bucket = path.kube.s3.service()
+    assert not bucket.file_exists(key)
+    assert client.erase(job_id).erase_requested
+    erased = eventually(lambda: client.job(job_id).erased)
+    assert erased
+    assert erased.objects == 5, "four stems and the manifest: the file was gone already"
+
+
+def test_a_file_that_is_no_song_goes_too_and_is_asked_for_anew(
+    path: WholePath, tmp_path: Path
+) -> None:
+    """Acceptance 28c: with the asynchronous client."""
+    text = tmp_path / "song.wav"
+    text.write_bytes(b"no song at all" * 1000)
+
+    async def send() -> str:
+        async with AsyncClient(path.service.api_urls()[-1], path.service.token) as client:
+            submitted = await client.submit(
+                version_id="no-song",
+                ai_model="demo",
+                audio_url=await client.upload(text),
+                webhook=f"{path.service.webhook_base}client",
+            )
+            async for job in client.watch(submitted.job_id):
+                state = job.failure.code if job.failure else job.state
+            assert state == "audio_unreadable"
+            return submitted.job_id
+
+    job_id = asyncio.run(send())
+    eventually(lambda: "inputDeletedAt" in path.status(job_id))
+    assert not path.kube.s3.service().file_exists(key_of_input(path, job_id))
+    with Client(path.service.api_urls()[0], path.service.token) as client:
+        with pytest.raises(GoneError) as refused:
+            client.retry(job_id)
+        assert refused.value.code == "input_deleted"
+
+
 def test_all_events_are_heard_by_the_async_client(path: WholePath) -> None:
     async def hear() -> tuple[str, list[str]]:
         url, token = path.service.api_urls()[-1], path.service.token

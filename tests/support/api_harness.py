@@ -164,3 +164,15 @@ def write_status(
         *("patch", "splitjob", name, "-n", namespace, "--subresource=status"),
         *("--type=merge", "-p", patch),
     )
+
+
+def with_bucket(kube: LocalCluster) -> dict[str, str]:
+    """Return the environment that gives an API the bucket."""
+    s3 = kube.s3
+    return {
+        "S3_ENDPOINT": s3.endpoint,
+        "S3_REGION": s3.region,
+        "S3_BUCKET": s3.bucket,
+        "S3_ACCESS_KEY_ID": s3.access_key_id,
+        "S3_SECRET_ACCESS_KEY": s3.secret_access_key,
+    }

@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 
 import httpx
-from tests.support.api_harness import TOKEN, Api, body, finish, started
+from tests.support.api_harness import TOKEN, Api, body, finish, started, with_bucket
 from tests.support.browser import browser
 from tests.support.fake_api import a_waveform, waves
 from tests.support.waiting import eventually
@@ -19,7 +19,7 @@ def test_a_stem_is_fetched_with_the_url_and_not_without_its_signature(
 ) -> None:
     s3 = kube.s3
     log = tmp_path / "log"
-    with started(kube, log, **_with_bucket(kube)) as api:
+    with started(kube, log, **with_bucket(kube)) as api:
         path = _completed(kube, api)
         redirect = api.get(path)
         assert redirect.status_code == 307
@@ -55,7 +55,7 @@ def test_stems_are_played_in_the_console_from_the_real_bucket(
     """The page's policy names the bucket, and a player needs no CORS rule of it."""
     profile = tmp_path / "profile"
     with (
-        started(kube, tmp_path / "log", **_with_bucket(kube)) as api,
+        started(kube, tmp_path / "log", **with_bucket(kube)) as api,
         browser(profile) as tab,
     ):
         job = _completed(kube, api, waves()).split("/")[2]
@@ -68,18 +68,6 @@ def test_stems_are_played_in_the_console_from_the_real_bucket(
         drawn = "return document.querySelector('[data-stem=vocals] .waveform path') !== null"
         eventually(lambda: tab.run(drawn))
         assert tab.troubles == []
-
-
-def _with_bucket(kube: LocalCluster) -> dict[str, str]:
-    """Return the environment that gives an API the bucket."""
-    s3 = kube.s3
-    return {
-        "S3_ENDPOINT": s3.endpoint,
-        "S3_REGION": s3.region,
-        "S3_BUCKET": s3.bucket,
-        "S3_ACCESS_KEY_ID": s3.access_key_id,
-        "S3_SECRET_ACCESS_KEY": s3.secret_access_key,
-    }
 
 
 def _completed(kube: LocalCluster, api: Api, content: bytes = b"a stem") -> str:
