@@ -73,6 +73,19 @@ _EXAMPLES = {
             "bitrateKbps": 256,
         },
     },
+    "exact": {
+        "summary": "Stems that sum to the song to the last bit, what is left over by itself",
+        "value": {
+            "versionId": "song-1",
+            "audioUrl": "https://example.com/song.wav",
+            "aiModel": "demo",
+            "webhook": "https://api.track-tree.com/webhooks/demucs",
+            "format": "flac",
+            "bitDepth": 24,
+            "clipMode": "exact",
+            "residualTo": "residual",
+        },
+    },
 }
 
 SPLIT_BODY: dict[str, Any] = {

@@ -56,6 +56,7 @@ class SplitFields(SplitNeeded, total=False):
     bit_depth: int | None
     bitrate_kbps: int | None
     clip_mode: str | None
+    residual_to: str | None
     shifts: int | None
     overlap: float | None
     seed: int | None

@@ -95,6 +95,22 @@ RULES = (
     ),
     Rule(
         "spec.request",
+        "!has(self.residualTo) || self.clipMode == 'exact'",
+        "residualTo goes with clipMode exact only",
+    ),
+    Rule(
+        "spec.request",
+        "self.clipMode != 'exact' || (self.format in ['wav', 'flac'] && has(self.bitDepth)"
+        " && self.bitDepth != 16)",
+        "clipMode exact goes with format wav (bitDepth 24, 32) and flac (bitDepth 24) only",
+    ),
+    Rule(
+        "spec.request",
+        "self.clipMode != 'exact' || !self.remainder",
+        "clipMode exact gives all stems, so that there is no remainder",
+    ),
+    Rule(
+        "spec.request",
         "!has(self.uploads) || 'manifest' in self.uploads",
         "uploads needs an entry called manifest: without it nobody can tell that the set is whole",
     ),
@@ -124,6 +140,11 @@ RULES = (
         "spec.request",
         "!has(self.uploads) || !self.waveforms || 'mixture.waveform' in self.uploads",
         "with waveforms, uploads needs an entry called mixture.waveform",
+    ),
+    Rule(
+        "spec.request",
+        "!has(self.uploads) || !has(self.residualTo) || self.residualTo in self.uploads",
+        "uploads needs an entry for the stem that residualTo names",
     ),
     Rule("spec.request.source.url", "!self.contains('?')", HIDDEN_URL),
     Rule("spec.request.webhook.url", "!self.contains('?')", HIDDEN_URL),

@@ -12,6 +12,7 @@ _MP3_RATES = (32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320)
 _MP3_LOW_RATES = (8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 144, 160)
 _MP3_LOWEST_RATES = _MP3_LOW_RATES[:8]
 _BIT_DEPTHS = {"wav": (16, 24, 32), "flac": (16, 24)}
+EXACT_BIT_DEPTHS = {"wav": (24, 32), "flac": (24,)}  # that hold every multiple of 2^-23
 _BIT_RATES = {"m4a": (16, 512), "opus": (8, 510)}
 
 

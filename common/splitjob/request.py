@@ -166,7 +166,15 @@ class SplitRequest(BaseModel):
     clip_mode: ClipMode = Field(
         default="rescale",
         description="Where a stem exceeds full scale: rescale that stem, one `shared` gain for "
-        "all, clamp, or none.",
+        "all, clamp, or none. With `exact`, one gain for all, the stems sum to the mixture (at "
+        "that gain, rounded to 24 bits) to the last bit: all stems of the model, `bitDepth` 24, or "
+        "32 of wav.",
+    )
+    residual_to: Stem | None = Field(
+        default=None,
+        description="With `clipMode` `exact`: the stem that takes what the model left over of the "
+        "mixture, or `residual` for one more stem; by default `other` where the model has it, else "
+        "`residual`.",
     )
     shifts: int = Field(
         default=0, ge=0, le=20, description="Random shifts averaged: better, n times slower."
@@ -250,6 +258,7 @@ class SplitRequest(BaseModel):
             bit_depth=self.bit_depth,
             bitrate_kbps=self.bitrate_kbps,
             clip_mode=self.clip_mode,
+            residual_to=self.residual_to,
             shifts=self.shifts,
             overlap_permille=round(self.overlap * 1000),
             seed=self.seed,

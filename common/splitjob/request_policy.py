@@ -14,7 +14,13 @@ from splitjob.allowlist import Allowlist, NotAllowedError
 from splitjob.inputs import Inputs
 from splitjob.models import ModelRecord
 from splitjob.resource import Location, Request, Upload
-from splitjob.result import MIXTURE, WAVEFORM_SUFFIX, remainder_name
+from splitjob.result import (
+    MIXTURE,
+    RESIDUAL,
+    WAVEFORM_SUFFIX,
+    remainder_name,
+    residual_stem,
+)
 from splitjob.upload_policy import decode_headers, upload_problems
 from splitjob.urls import STORED, UrlError, WebUrl, parse, parse_source, plain_url
 
@@ -81,6 +87,7 @@ class RequestPolicy:
         return [
             *_model_problems(request, self.registry),
             *_format_problems(request, self.registry),
+            *_exact_problems(request, self.registry.get(request.model)),
             *_metadata_problems(request),
             *self._transfer_problems(urls),
             *_input_problems(request, urls["source"], self.inputs),
@@ -142,9 +149,12 @@ def resolve_headers(request: Request, secrets: Mapping[str, str]) -> ResolvedHea
 
 
 def outputs(request: Request, model: ModelRecord) -> list[str]:
-    """Return the names of the files a request gives, in the model's order, the remainder last."""
+    """Return the names of the files a request gives, in the model's order, its own stem last."""
     wanted = [stem for stem in model.stems if request.stems is None or stem in request.stems]
-    return [*wanted, remainder_name(wanted)] if request.remainder and wanted else wanted
+    if request.remainder and wanted:
+        return [*wanted, remainder_name(wanted)]
+    residual = residual_stem(request, model.stems)
+    return wanted if residual is None or residual in wanted else [*wanted, residual]
 
 
 def _model_problems(
@@ -206,6 +216,37 @@ def _format_problems(
         complaint = formats.bitrate_problem(request.format, request.bitrate_kbps, rate)
         if complaint:
             yield FieldProblem("bitrateKbps", "unsupported", complaint)
+
+
+def _exact_problems(request: Request, model: ModelRecord | None) -> Iterator[FieldProblem]:
+    """Yield what stands in the way of stems that sum to the mixture to the last bit."""
+    if request.clip_mode != "exact":
+        if request.residual_to is not None:
+            message = "it goes with clipMode exact only: give that, or leave residualTo out"
+            yield FieldProblem("residualTo", "unsupported", message)
+        return
+    if request.format not in formats.EXACT_BIT_DEPTHS:
+        message = "with clipMode exact it must be wav or flac: the others are lossy"
+        yield FieldProblem("format", "unsupported", message)
+    elif (bits := request.bit_depth or 16) not in formats.EXACT_BIT_DEPTHS[request.format]:
+        depths = " or ".join(map(str, formats.EXACT_BIT_DEPTHS[request.format]))
+        message = f"clipMode exact needs {depths} for {request.format}, not {bits}: give it"
+        yield FieldProblem("bitDepth", "unsupported", message)
+    if request.remainder:
+        message = "with clipMode exact all stems are given, and nothing remains: leave it out"
+        yield FieldProblem("remainder", "unsupported", message)
+    if model:
+        yield from _exact_stem_problems(request, model)
+
+
+def _exact_stem_problems(request: Request, model: ModelRecord) -> Iterator[FieldProblem]:
+    given = ", ".join(model.stems)
+    if request.stems is not None and not set(model.stems) <= set(request.stems):
+        message = f"with clipMode exact it takes all stems ({given}) to make the mixture: leave it"
+        yield FieldProblem("stems", "unsupported", f"{message} out")
+    if request.residual_to not in {None, RESIDUAL, *model.stems}:
+        message = f"{model.name} has no such stem; it gives: {given}; or say {RESIDUAL}"
+        yield FieldProblem("residualTo", "unknown", message)
 
 
 def _metadata_problems(request: Request) -> Iterator[FieldProblem]:

@@ -50,7 +50,7 @@ StemName = Annotated[str, Field(pattern=STEM_PATTERN, max_length=32)]
 HeaderName = Annotated[str, Field(pattern=HEADER_NAME_PATTERN, max_length=128)]
 Decimal = Annotated[str, Field(pattern=DECIMAL_PATTERN, max_length=26)]
 Format = Literal["wav", "flac", "mp3", "m4a", "opus"]
-ClipMode = Literal["rescale", "shared", "clamp", "none"]
+ClipMode = Literal["rescale", "shared", "clamp", "none", "exact"]
 EventName = Literal["started", "progress", "completed", "failed", "canceled"]
 ConditionStatus = Literal["True", "False", "Unknown"]
 DEFAULT_EVENTS: tuple[EventName, ...] = ("completed", "failed", "canceled")
@@ -164,7 +164,15 @@ class Request(Model):
     clip_mode: ClipMode = Field(
         default="rescale",
         description="What is done where a stem exceeds full scale: rescale (each stem by itself), "
-        "shared (one gain for all, so that they still sum to the mixture), clamp, none.",
+        "shared (one gain for all, so that they still sum to the mixture up to rounding), clamp, "
+        "none; exact: one gain for all, and they sum to the mixture, at that gain in 24 bits, to "
+        "the last bit (all stems of the model, bitDepth 24 or 32).",
+    )
+    residual_to: StemName | None = Field(
+        default=None,
+        description="With clipMode exact, the stem that takes what the model left over of the "
+        "mixture: one of the model's, or residual for one more; absent: other where the model has "
+        "it, else residual.",
     )
     shifts: int = Field(
         default=0, ge=0, le=20, description="Random shifts averaged: better, n times slower."

@@ -6,6 +6,7 @@ derived from the request: the rest (URLs, formats, lengths) is put back by `Work
 
 import base64
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, Self
 
@@ -21,6 +22,7 @@ EXIT_BAD_INPUT = 10  # another attempt would end the same way
 EXIT_TRANSIENT = 11  # another attempt may succeed
 EXIT_TERMINATED = 12  # told to stop (SIGTERM), stopped in time
 
+RESIDUAL = "residual"  # the stem that is made where the residual is to go into none of the model's
 FILE_EXTENSIONS = {"wav": "wav", "flac": "flac", "mp3": "mp3", "m4a": "m4a", "opus": "opus"}
 MIXTURE = "mixture"  # what the waveform of the song itself is called
 WAVEFORM_SUFFIX = ".waveform"  # of a stem's name: its waveform, in `uploads` and as a file
@@ -34,6 +36,27 @@ def storage_prefix(prefix: str, version_id: str, job_id: str) -> str:
 def remainder_name(stems: list[str]) -> str:
     """Return what the mixture minus the stems asked for is called."""
     return f"no_{stems[0]}" if len(stems) == 1 else "remainder"
+
+
+def residual_stem(request: Request, stems: Sequence[str]) -> str | None:
+    """Return the stem that takes what the model leaves over, None unless the clip mode is `exact`.
+
+    Args:
+        request: what was asked.
+        stems: all that the model gives.
+    """
+    if request.clip_mode != "exact":
+        return None
+    return request.residual_to or default_residual_stem(stems)
+
+
+def default_residual_stem(stems: Sequence[str]) -> str:
+    """Return the stem that takes what a model leaves over, where nothing else was asked for.
+
+    Args:
+        stems: all that the model gives.
+    """
+    return "other" if "other" in stems else RESIDUAL
 
 
 class Message(BaseModel):

@@ -21,7 +21,14 @@ from splitjob.errors import ErrorCode, Failure
 from splitjob.intent import intent_of
 from splitjob.models import ModelRecord
 from splitjob.resource import Audio
-from splitjob.result import Manifest, WorkerReport, remainder_name, storage_prefix
+from splitjob.result import (
+    RESIDUAL,
+    Manifest,
+    WorkerReport,
+    remainder_name,
+    residual_stem,
+    storage_prefix,
+)
 from splitjob.signing import parse_tokens
 from splitjob.urls import STORED
 from splitjob_io.webhook_sender import WebhookSender
@@ -175,13 +182,14 @@ class Job:
         """Separate, encode and upload, each stem as soon as it can be."""
         separator = wait_for(loading, self._cancel.check)
         encoding = self._encoding(decoded)
+        residual_to = residual_stem(self._request, separator.stems) or RESIDUAL
         with StemUploads(target, encoding.content_type, self._cancel) as uploads:
             song = deferred.separate_song(
                 separator,
                 mixture,
                 decoded.normalisation,
                 self._options(),
-                StemOutput(encoding, scratch.folder, scratch, uploads),
+                StemOutput(encoding, scratch.folder, scratch, uploads, residual_to),
                 self._progress,
                 uploads.check,
             )

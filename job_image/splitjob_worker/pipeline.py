@@ -23,6 +23,7 @@ from splitjob_worker.scratch import check_room
 from splitjob_worker.spool import BLOCK_FRAMES, FRAME_BYTES, Samples, Spool
 from splitjob_worker.stems import clipping, waveform
 from splitjob_worker.stems.output import EncodedStem, StemOutput, WaveformFile
+from splitjob_worker.stems.residual_writer import ResidualWriter
 from splitjob_worker.stems.stem_writer import StemWriter
 
 MAX_QUEUED = 4  # blocks of a stem, of three seconds each, that may wait for its thread
@@ -43,7 +44,7 @@ class SeparatedSong:
     """A song in stems.
 
     Attributes:
-        stems: the files, in the separator's order.
+        stems: the files, in the separator's order; one that it does not give comes last.
         sample_rate: of the files, Hz.
         residual_dbfs: see `Separation.residual_dbfs`.
         mixture_waveform: at the model's rate, where waveforms are made.
@@ -106,13 +107,21 @@ def separate_song(
     return SeparatedSong(files, rate, separation.residual_dbfs, threads.mixture_waveform)
 
 
+def _names(separator: Separator, output: StemOutput) -> tuple[str, ...]:
+    """Return the names of the files' stems."""
+    names = separator.outputs
+    if output.encoding.clip_mode != "exact" or output.residual_to in names:
+        return names
+    return (*names, output.residual_to)
+
+
 def _check_room(separator: Separator, frames: int, output: StemOutput) -> None:
-    count = len(separator.outputs)
-    spooled = clipping.may_scale(output.encoding.clip_mode)
+    count, mode = len(_names(separator, output)), output.encoding.clip_mode
+    spools = count - (mode == "exact") if clipping.may_scale(mode) else 0  # but of the residual's
     files = count * output.encoding.max_bytes(frames, separator.sample_rate)
     if output.encoding.waveforms:
         files += (count + 1) * waveform.max_bytes(frames, separator.sample_rate)
-    check_room(output.scratch, count * frames * FRAME_BYTES if spooled else 0, output.folder, files)
+    check_room(output.scratch, spools * frames * FRAME_BYTES, output.folder, files)
 
 
 class _AbandonedError(Exception):
@@ -120,11 +129,40 @@ class _AbandonedError(Exception):
 
 
 class _StemQueue:
-    """The writer of a stem, and the blocks that wait for its thread; None ends them."""
+    """The writer of a stem, and the blocks that wait for its thread; None ends them.
 
-    def __init__(self, writer: StemWriter) -> None:
-        self.writer = writer
+    Args:
+        writer: of the stem.
+        row: which of the separator's stems it is given; None: all of them.
+    """
+
+    def __init__(self, writer: StemWriter, row: int | None) -> None:
+        self.writer, self._row = writer, row
         self.blocks: Queue[Samples | None] = Queue(MAX_QUEUED)
+
+    def part_of(self, block: Samples) -> Samples:
+        """Return what the writer is given of a block of shape (stems, 2, n)."""
+        return block if self._row is None else block[self._row].T
+
+
+def _queues(
+    separator: Separator, mixture: Spool, output: StemOutput, levels: clipping.Levels
+) -> list[_StemQueue]:
+    """Return the queue of each file's stem, in the files' order."""
+    names, rate = separator.outputs, separator.sample_rate
+    exact = output.encoding.clip_mode == "exact"
+    queues = {
+        name: _StemQueue(StemWriter(name, mixture.frames, rate, output, levels), row)
+        for row, name in enumerate(names)
+        if not (exact and name == output.residual_to)
+    }
+    if exact:
+        taker = output.residual_to
+        others = [queue.writer for queue in queues.values()]
+        replaced = names.index(taker) if taker in names else None
+        writer = ResidualWriter(taker, mixture, rate, output, levels, others, replaced)
+        queues[taker] = _StemQueue(writer, None)
+    return [queues[name] for name in _names(separator, output)]
 
 
 class _StemThreads:
@@ -141,17 +179,15 @@ class _StemThreads:
         output: StemOutput,
         check_cancelled: Callable[[], None],
     ) -> None:
-        names, frames = separator.outputs, mixture.frames
+        names = _names(separator, output)
         self.mixture_waveform: WaveformFile | None = None
         self._mixture, self._rate = mixture, separator.sample_rate
         self._output = output
         self._check_cancelled = check_cancelled
-        self._peaks = dict.fromkeys(names, 0.0)
+        self._levels = clipping.Levels(names, output.encoding.clip_mode)
         self._abandoned = threading.Event()
         self._finishing = threading.Semaphore(cpu_count())  # files that are finished in parallel
-        self._queues = [
-            _StemQueue(self._writer(name, frames, separator.sample_rate)) for name in names
-        ]
+        self._queues = _queues(separator, mixture, output, self._levels)
         self._pool = ThreadPoolExecutor(
             len(names) + 1, thread_name_prefix="stem", initializer=lower_thread_priority
         )
@@ -166,6 +202,8 @@ class _StemThreads:
     def __exit__(self, kind: object, *_: object) -> None:
         self._abandoned.set()
         self._pool.shutdown(cancel_futures=True)
+        for queue in self._queues:
+            queue.writer.remove_spool()
         if kind is not None:
             for queue in self._queues:
                 queue.writer.remove()
@@ -180,8 +218,8 @@ class _StemThreads:
         for block in blocks:
             for start in range(0, block.shape[-1], BLOCK_FRAMES):
                 piece = block[..., start : start + BLOCK_FRAMES]
-                for queue, samples in zip(self._queues, piece, strict=True):
-                    self._put(queue, samples.T)
+                for queue in self._queues:
+                    self._put(queue, queue.part_of(piece))
 
     def finish(self, on_progress: Callable[[float], None]) -> list[EncodedStem]:
         """Wait for the files.
@@ -195,13 +233,9 @@ class _StemThreads:
         for queue in self._queues:
             self._put(queue, None)
         self._wait(self._tasks)
-        gains = clipping.gains(self._peaks, self._output.encoding.clip_mode)
+        gains = self._levels.gains()
         tasks = [self._pool.submit(self._finish, queue, gains) for queue in self._queues]
         return self._wait(tasks, on_progress)
-
-    def _writer(self, name: str, frames: int, model_rate: int) -> StemWriter:
-        spool = self._output.scratch.folder / f"{name}.stem.f32"  # no stem has a dot in its name
-        return StemWriter(name, frames, model_rate, self._output, spool, self._peaks)
 
     def _put(self, queue: _StemQueue, samples: Samples | None) -> None:
         while True:

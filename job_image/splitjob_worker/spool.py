@@ -56,6 +56,10 @@ class SpoolReader:
         data = os.pread(self._file.fileno(), (stop - start) * FRAME_BYTES, start * FRAME_BYTES)
         return np.frombuffer(data, np.float32).reshape(stop - start, CHANNELS)
 
+    def close(self) -> None:
+        """Close the file."""
+        self._file.close()
+
     def __enter__(self) -> Self:
         return self
 

@@ -148,7 +148,12 @@ def _add_files(group: argparse._ArgumentGroup) -> None:
         "--bit-depth", type=int, metavar="BITS", help="16, 24 or 32, of wav; of flac"
     )
     group.add_argument("--bitrate-kbps", type=int, metavar="KBPS", help="of mp3, m4a and opus")
-    group.add_argument("--clip-mode", metavar="MODE", help="rescale, shared, clamp, none")
+    group.add_argument("--clip-mode", metavar="MODE", help="rescale, shared, clamp, none, exact")
+    group.add_argument(
+        "--residual-to",
+        metavar="NAME",
+        help="with --clip-mode exact: the stem that takes what is left over, or residual",
+    )
     group.add_argument("--shifts", type=int, metavar="N", help="better, N times slower")
     group.add_argument("--overlap", type=float, help="of the model's segments, 0.25 by default")
     group.add_argument("--seed", type=int, help="of the shifts")
@@ -205,6 +210,7 @@ _FIELDS = (
     "priority",
     "queue_deadline_seconds",
     "remainder",
+    "residual_to",
     "run_deadline_seconds",
     "seed",
     "shifts",

@@ -54,7 +54,15 @@ class StemFile:
             OSError: the disk is full.
         """
         mode, bounded = self._encoding.clip_mode, self._encoding.bounded
-        self._writer.write(clipping.apply(block, self._gain, mode, bounded=bounded))
+        self.append(clipping.apply(block, self._gain, mode, bounded=bounded))
+
+    def append(self, block: Samples) -> None:
+        """Append samples as the file is to hold them, shape (n, 2).
+
+        Raises:
+            OSError: the disk is full.
+        """
+        self._writer.write(block)
 
     def close(self, peak: float) -> EncodedStem:
         """Finish the file, and write its waveform beside it where that is wanted.

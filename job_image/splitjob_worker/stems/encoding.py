@@ -58,6 +58,16 @@ class Encoding:
         return not (self.format == "wav" and self.bit_depth == 32)
 
     @property
+    def full_scale(self) -> int:
+        """The whole number that stands for 1 in a wav or flac.
+
+        2^(bits - 1) - 1 as Demucs has it; in the clip mode `exact` 2^(bits - 1), of which readers
+        take a sample to be a share.
+        """
+        exact = self.clip_mode == "exact"
+        return (1 << self.bit_depth - 1) - (0 if exact else 1)
+
+    @property
     def bitrate(self) -> int:
         """The bit rate in kbit/s, 0 for lossless formats."""
         return self.bitrate_kbps or DEFAULT_BITRATES.get(self.format, 0)

@@ -21,6 +21,7 @@ class FFmpegWriter:
         rate: Hz.
         bitrate_kbps: of a lossy codec; 0: lossless.
         tags: by FFmpeg's names.
+        full_scale: the number that stands for 1 in a lossless codec's samples.
     """
 
     def __init__(
@@ -30,6 +31,7 @@ class FFmpegWriter:
         rate: int,
         bitrate_kbps: int,
         tags: Mapping[str, str],
+        full_scale: int,
     ) -> None:
         container, codec, sample_format = kind
         # bitexact: no creation time, no random serial number; the same stems give the same bytes
@@ -47,6 +49,7 @@ class FFmpegWriter:
         self._rate = rate
         self._written = 0
         self._pack = _QUANTISERS.get(sample_format, _as_float)
+        self._full_scale = np.float32(full_scale)
         self._input_format = {"s16": "s16", "s32": "s32"}.get(sample_format, "flt")
         self._adapt = av.AudioResampler(
             format=sample_format,
@@ -58,7 +61,9 @@ class FFmpegWriter:
     def write(self, block: Samples) -> None:
         """Append samples, shape (n, 2)."""
         frame = av.AudioFrame.from_ndarray(
-            self._pack(block).reshape(1, -1), format=self._input_format, layout="stereo"
+            self._pack(block, self._full_scale).reshape(1, -1),
+            format=self._input_format,
+            layout="stereo",
         )
         frame.sample_rate = self._rate
         frame.time_base = Fraction(1, self._rate)
@@ -81,16 +86,19 @@ class FFmpegWriter:
             self._container.mux(self._stream.encode(part))
 
 
-def _as_float(block: Samples) -> NDArray[np.float32]:
+def _as_float(block: Samples, _full_scale: np.float32) -> NDArray[np.float32]:
     return np.ascontiguousarray(block, np.float32)
 
 
-def _as_16_bits(block: Samples) -> NDArray[np.int16]:
-    return (block * np.float32(2**15 - 1)).astype(np.int16)
+def _as_16_bits(block: Samples, full_scale: np.float32) -> NDArray[np.int16]:
+    return (block * full_scale).astype(np.int16)
 
 
-def _as_24_bits(block: Samples) -> NDArray[np.int32]:
-    return (block * np.float32(2**23 - 1)).astype(np.int32) << 8
+def _as_24_bits(block: Samples, full_scale: np.float32) -> NDArray[np.int32]:
+    return (block * full_scale).astype(np.int32) << 8
 
 
-_QUANTISERS: dict[str, Callable[[Samples], NDArray[Any]]] = {"s16": _as_16_bits, "s32": _as_24_bits}
+_QUANTISERS: dict[str, Callable[[Samples, np.float32], NDArray[Any]]] = {
+    "s16": _as_16_bits,
+    "s32": _as_24_bits,
+}

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
-from splitjob.result import StemReport, WaveformReport
+from splitjob.result import RESIDUAL, StemReport, WaveformReport
 from splitjob_worker.scratch import Scratch
 from splitjob_worker.stems.encoding import Encoding
 
@@ -81,9 +81,12 @@ class StemOutput:
         folder: for the files, `<stem>.<extension>`, and their waveforms; it exists.
         scratch: for the spools.
         observer: is told of each file as it grows and is finished.
+        residual_to: in the clip mode `exact`, the stem that takes what the model left over of the
+            mixture: one of the model's, or any other name for one more stem.
     """
 
     encoding: Encoding
     folder: Path
     scratch: Scratch
     observer: FileObserver = field(default_factory=NoObserver)
+    residual_to: str = RESIDUAL

@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Callable
-from pathlib import Path
 
 import numpy as np
 
@@ -23,9 +22,8 @@ class StemWriter:
         name: of the stem.
         frames: samples per channel.
         model_rate: Hz.
-        output: encoding, folder and observer of the file.
-        spool: where the spool goes.
-        peaks: largest magnitude of each stem of the song so far; this stem's is kept up to date.
+        output: encoding, folder and observer of the file, and where the spool goes.
+        levels: of the song's stems so far; this stem's peak is kept up to date.
     """
 
     def __init__(
@@ -34,15 +32,14 @@ class StemWriter:
         frames: int,
         model_rate: int,
         output: StemOutput,
-        spool: Path,
-        peaks: dict[str, float],
+        levels: clipping.Levels,
     ) -> None:
         self.name = name
         self._frames, self._model_rate = frames, model_rate
         self._encoding, self._folder = output.encoding, output.folder
         self._observer = output.observer
-        self._spool_path = spool
-        self._peaks = peaks
+        self._spool_path = output.scratch.folder / f"{name}.stem.f32"  # no name has a dot in it
+        self._levels = levels
         self._spool: SpoolWriter | None = None
         self._file: StemFile | None = None
         self._blocks = Blocks(self._take)
@@ -69,9 +66,17 @@ class StemWriter:
     def end(self) -> None:
         """Take the last samples into account: the model has given the whole stem."""
         self._blocks.finish()
+        if self._spool:
+            self._spool.close()
+
+    def spooled(self) -> Spool:
+        """Return the whole stem as the model gave it."""
+        if self._spool is None:
+            raise RuntimeError(f"{self.name} was never spooled")
+        return self._spool.close()
 
     def finish(self, gain: float, check: Callable[[], None]) -> EncodedStem:
-        """Finish the file, or encode it again if the gain is not 1; the spool is deleted.
+        """Finish the file, or encode it again if the gain is not 1.
 
         Args:
             gain: of the stem.
@@ -80,30 +85,31 @@ class StemWriter:
         Raises:
             OSError: the disk is full.
         """
-        if self._spool and gain != 1.0:
+        if gain != 1.0:
             self._discard()
-            self._encode_again(self._spool.close(), gain, check)
-        finished = self._open_file().close(self._peaks[self.name])
+            self._encode_again(gain, check)
+        return self._open_file().close(self._levels.peaks[self.name])
+
+    def remove_spool(self) -> None:
+        """Delete the spool; the file can no longer be encoded again."""
         if self._spool:
             self._spool.remove()
-        return finished
 
     def remove(self) -> None:
         """Delete the spool, the file and its waveform, finished or not."""
         self._discard()
-        if self._spool:
-            self._spool.remove()
+        self.remove_spool()
         path_of(self.name, self._encoding, self._folder).unlink(missing_ok=True)
         waveform.path_of(self.name, self._folder).unlink(missing_ok=True)
 
     def _take(self, block: Samples) -> None:
         peak = float(np.abs(block).max())
         if not math.isfinite(peak):
-            raise Failure(ErrorCode.INTERNAL_ERROR, "the model gave samples that are not finite")
-        self._peaks[self.name] = max(self._peaks[self.name], peak)
+            raise not_finite()
+        self._levels.peaks[self.name] = max(self._levels.peaks[self.name], peak)
         if self._spool:
             self._spool.append(block)
-        if self._file and clipping.gains(self._peaks, self._encoding.clip_mode)[self.name] != 1.0:
+        if self._file and self._levels.gains()[self.name] != 1.0:
             self._discard()
         if self._file:
             self._write(self._file, block)
@@ -123,9 +129,9 @@ class StemWriter:
             self._file.discard()
             self._file = None
 
-    def _encode_again(self, spool: Spool, gain: float, check: Callable[[], None]) -> None:
+    def _encode_again(self, gain: float, check: Callable[[], None]) -> None:
         self._file = self._new_file(gain)
-        for block in spool.blocks():
+        for block in self.spooled().blocks():
             check()
             self._write(self._file, block)
 
@@ -133,3 +139,8 @@ class StemWriter:
         if self._file is None:
             raise RuntimeError(f"the file of {self.name} was never opened")
         return self._file
+
+
+def not_finite() -> Failure:
+    """Return the failure of a song whose stems are no sound."""
+    return Failure(ErrorCode.INTERNAL_ERROR, "the model gave samples that are not finite")

@@ -1,7 +1,8 @@
 """WAV files of any size: RIFF, and RF64 where 32-bit sizes do not suffice.
 
 Sources: Microsoft's RIFF WAVE description; EBU Tech 3306 (RF64). Samples are quantised as Demucs
-does: scaled by 2^(bits-1) - 1 and truncated, without dither.
+does: scaled by 2^(bits-1) - 1 and truncated, without dither. The clip mode `exact` scales them by
+2^(bits-1).
 """
 
 import hashlib
@@ -45,23 +46,39 @@ def header(frames: int, sample_rate: int, bit_depth: BitDepth, info: bytes = b""
     return start + sizes + format_chunk + b"data" + struct.pack("<I", _LIMIT)
 
 
-def quantise(block: Samples, bit_depth: BitDepth) -> bytes:
-    """Return samples in [-1, 1] as little-endian PCM; 32 bits are float and not limited."""
+def quantise(block: Samples, bit_depth: BitDepth, full_scale: int | None = None) -> bytes:
+    """Return samples as little-endian PCM; 32 bits are float and not limited.
+
+    Args:
+        block: samples in [-1, 1].
+        bit_depth: 16, 24, or 32 for float.
+        full_scale: the number that stands for 1; None: 2^(bits - 1) - 1.
+    """
     if bit_depth == 32:
         return block.astype("<f4").tobytes()
+    scaled = block * np.float32(full_scale or 2 ** (bit_depth - 1) - 1)
     if bit_depth == 16:
-        return (block * np.float32(2**15 - 1)).astype("<i2").tobytes()
-    whole = (block * np.float32(2**23 - 1)).astype("<i4")
+        return scaled.astype("<i2").tobytes()
+    whole = scaled.astype("<i4")
     return whole.reshape(-1, 1).view(np.uint8)[:, :3].tobytes()
 
 
 class WavWriter:
-    """Writes a WAV file whose length is known."""
+    """Writes a WAV file whose length is known.
+
+    Args: as of `header` and `quantise`.
+    """
 
     def __init__(
-        self, path: Path, frames: int, sample_rate: int, bit_depth: BitDepth, info: bytes = b""
+        self,
+        path: Path,
+        frames: int,
+        sample_rate: int,
+        bit_depth: BitDepth,
+        info: bytes = b"",
+        full_scale: int | None = None,
     ) -> None:
-        self._bit_depth = bit_depth
+        self._bit_depth, self._full_scale = bit_depth, full_scale
         self._bytes = 0
         self._digest = hashlib.sha256()
         self._file = path.open("wb")
@@ -69,7 +86,7 @@ class WavWriter:
 
     def write(self, block: Samples) -> None:
         """Append samples, shape (n, 2)."""
-        data = quantise(block, self._bit_depth)
+        data = quantise(block, self._bit_depth, self._full_scale)
         self._bytes += len(data)
         self._append(data)
 

@@ -74,25 +74,29 @@ def _open(
     match encoding.format:
         case "wav":
             info = tags.riff_info(song_tags)
-            return WavWriter(path, frames, rate, encoding.bit_depth, info)
+            return WavWriter(path, frames, rate, encoding.bit_depth, info, encoding.full_scale)
         case "mp3":
             id3 = tags.id3(song_tags)
             return Mp3Writer(path, frames, rate, bitrate, encoding.mp3_preset, id3)
         case "flac":
             sample_format = "s16" if encoding.bit_depth == 16 else "s32"
-            return _open_ffmpeg(path, ("flac", "flac", sample_format), rate, 0, song_tags)
+            return _open_ffmpeg(path, ("flac", "flac", sample_format), rate, song_tags, encoding)
         case "m4a":
-            return _open_ffmpeg(path, ("ipod", "aac", "fltp"), rate, bitrate, song_tags)
+            return _open_ffmpeg(path, ("ipod", "aac", "fltp"), rate, song_tags, encoding)
         case "opus":
-            return _open_ffmpeg(path, ("ogg", "libopus", "flt"), rate, bitrate, song_tags)
+            return _open_ffmpeg(path, ("ogg", "libopus", "flt"), rate, song_tags, encoding)
 
 
 def _open_ffmpeg(
-    path: Path, kind: tuple[str, str, str], rate: int, bitrate: int, song_tags: Mapping[str, str]
+    path: Path,
+    kind: tuple[str, str, str],
+    rate: int,
+    song_tags: Mapping[str, str],
+    encoding: Encoding,
 ) -> Writer:
     from splitjob_worker.stems.ffmpeg import FFmpegWriter  # noqa: PLC0415 - see the docstring
 
-    return FFmpegWriter(path, kind, rate, bitrate, song_tags)
+    return FFmpegWriter(path, kind, rate, encoding.bitrate, song_tags, encoding.full_scale)
 
 
 class _DrawingWriter:

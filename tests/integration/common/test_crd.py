@@ -94,6 +94,14 @@ ACCEPTED: dict[str, dict[str, Any]] = {
         "uploads": {**UPLOADS, "remainder": {"url": "https://example.com/rest"}},
     },
     "uploads with waveforms": {"waveforms": True, "uploads": WITH_WAVEFORMS},
+    "exact stems": {"clipMode": "exact", "bitDepth": 24},
+    "exact flac with a stem for the residual": {
+        "clipMode": "exact",
+        "format": "flac",
+        "bitDepth": 24,
+        "residualTo": "residual",
+        "uploads": {**UPLOADS, "residual": {"url": "https://example.com/residual"}},
+    },
     "no webhook events at all": {"webhook": {"url": "https://example.com/hook", "events": []}},
 }
 
@@ -141,6 +149,20 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
     "float flac": ({"format": "flac", "bitDepth": 32}, "bitDepth goes with format wav"),
     "20 bit": ({"bitDepth": 20}, 'supported values: "16", "24", "32"'),
     "bit rate of wav": ({"bitrateKbps": 320}, "bitrateKbps goes with format mp3"),
+    "exact stems in 16 bits": ({"clipMode": "exact"}, "clipMode exact goes with format wav"),
+    "exact mp3": ({"clipMode": "exact", "format": "mp3"}, "clipMode exact goes with format wav"),
+    "an exact remainder": (
+        {"clipMode": "exact", "bitDepth": 24, "stems": ["vocals"], "remainder": True},
+        "there is no remainder",
+    ),
+    "a residual of stems that are not exact": (
+        {"residualTo": "other"},
+        "residualTo goes with clipMode exact only",
+    ),
+    "uploads without the residual": (
+        {"clipMode": "exact", "bitDepth": 24, "residualTo": "residual", "uploads": UPLOADS},
+        "uploads needs an entry for the stem that residualTo names",
+    ),
     "uploads without a manifest": (
         {"uploads": {"vocals": UPLOADS["vocals"]}},
         "uploads needs an entry called manifest",

@@ -104,6 +104,14 @@ def test_submit_prints_the_jobs_id_alone(run: Run, service: FakeService) -> None
     }
 
 
+def test_submit_asks_for_exact_stems(run: Run, service: FakeService) -> None:
+    service.on("POST /split", gives({"jobId": JOB_ID}, 202))
+    asked = ("--bit-depth", "24", "--clip-mode", "exact", "--residual-to", "residual")
+    assert run("submit", SONG, "--model", "demo", *asked).status == 0
+    body = json.loads(service.heard[0][2])
+    assert (body["bitDepth"], body["clipMode"], body["residualTo"]) == (24, "exact", "residual")
+
+
 def test_submit_sends_a_file_first(run: Run, service: FakeService, tmp_path: Path) -> None:
     song = tmp_path / "song 1.flac"
     song.write_bytes(b"fLaC")

@@ -12,9 +12,11 @@ from pydantic import ValidationError
 from splitjob import resource
 from splitjob.addresses import parse_networks
 from splitjob.allowlist import Allowlist
-from splitjob.models import load_registry
+from splitjob.intent import intent_of
+from splitjob.models import ModelRecord, load_registry
 from splitjob.request import SplitRequest
 from splitjob.request_policy import RequestPolicy, outputs, resolve, resolve_headers
+from splitjob.result import residual_stem
 from splitjob.urls import UrlError, parse
 
 REGISTRY = load_registry()
@@ -29,6 +31,7 @@ BODY = {
     "aiModel": "htdemucs",
     "webhook": "https://hooks.example.com/demucs",
 }
+EXACT = {"clipMode": "exact", "bitDepth": 24}
 
 
 def request(**fields: Any) -> SplitRequest:
@@ -229,6 +232,9 @@ def test_13_version_ids_that_could_leave_their_place_are_refused(version_id: str
         ("events", ["done"]),
         ("format", "ogg"),
         ("clipMode", "hard"),
+        ("residualTo", "Other"),
+        ("residualTo", 1),
+        ("residualTo", ""),
         ("metadata", {"a": 1}),
         ("metadata", {str(i): "" for i in range(17)}),
         ("uploads", {}),
@@ -339,6 +345,37 @@ def test_http_sources_are_for_local_use() -> None:
         ({"format": "mp3", "bitrateKbps": 321}, "bitrateKbps"),
         ({"format": "opus", "bitrateKbps": 512}, "bitrateKbps"),
         ({"format": "m4a", "bitrateKbps": 8}, "bitrateKbps"),
+        ({"clipMode": "exact"}, "bitDepth"),
+        ({"clipMode": "exact", "bitDepth": 16}, "bitDepth"),
+        ({"clipMode": "exact", "format": "flac"}, "bitDepth"),
+        ({"clipMode": "exact", "format": "flac", "bitDepth": 32}, "bitDepth"),
+        ({"clipMode": "exact", "format": "mp3"}, "format"),
+        ({**EXACT, "stems": ["vocals"]}, "stems"),
+        ({**EXACT, "stems": ["vocals"], "remainder": True}, "remainder"),
+        ({**EXACT, "residualTo": "banjo"}, "residualTo"),
+        ({**EXACT, "residualTo": "no_vocals"}, "residualTo"),
+        ({"residualTo": "other"}, "residualTo"),
+        ({"residualTo": "residual", "clipMode": "shared", "bitDepth": 24}, "residualTo"),
+        (
+            {
+                **EXACT,
+                "residualTo": "residual",
+                "uploads": dict.fromkeys(
+                    ["drums", "bass", "other", "vocals", "manifest"], "https://s3.example.com/a"
+                ),
+            },
+            "uploads.residual",
+        ),
+        (
+            {
+                **EXACT,
+                "uploads": dict.fromkeys(
+                    ["drums", "bass", "other", "vocals", "residual", "manifest"],
+                    "https://s3.example.com/a",
+                ),
+            },
+            "uploads.residual",
+        ),
         ({"metadata": {"a": "x" * 1000, "b": "ü" * 20}}, "metadata"),
         ({"stems": ["bass"], "uploads": {"bass": "https://s3.example.com/a"}}, "uploads.manifest"),
         ({"webhook": "https://evil.example.com/demucs"}, "webhook"),
@@ -366,6 +403,18 @@ def test_a_model_whose_rate_the_format_does_not_have_is_refused(form: str, rate:
         {"format": "aac", "bitrateKbps": 256},
         {"format": "opus"},
         {"stems": ["vocals"], "remainder": True},
+        EXACT,
+        {"clipMode": "exact", "bitDepth": 32, "residualTo": "vocals"},
+        {"clipMode": "exact", "format": "flac", "bitDepth": 24, "residualTo": "residual"},
+        {**EXACT, "stems": ["vocals", "drums", "other", "bass"]},
+        {
+            **EXACT,
+            "residualTo": "residual",
+            "uploads": dict.fromkeys(
+                ["drums", "bass", "other", "vocals", "residual", "manifest"],
+                "https://s3.example.com/a",
+            ),
+        },
         {"metadata": {"a": "b"}, "events": [], "priority": -100, "overlap": 0, "seed": 0},
         {"correlationId": None, "stems": None},
     ],
@@ -383,6 +432,47 @@ def test_outputs_are_in_the_models_order_with_the_remainder_last() -> None:
     assert outputs(two, REGISTRY["htdemucs"]) == ["drums", "vocals", "remainder"]
     one = request(stems=["vocals"], remainder=True).to_resource_draft().request
     assert outputs(one, REGISTRY["htdemucs"]) == ["vocals", "no_vocals"]
+
+
+def test_what_the_model_left_over_goes_to_other_or_where_it_is_asked() -> None:
+    def given(model: ModelRecord, **fields: Any) -> tuple[list[str], str | None]:
+        asked = request(**fields).to_resource_draft().request
+        return outputs(asked, model), residual_stem(asked, model.stems)
+
+    model = REGISTRY["htdemucs"]
+    stems = ["drums", "bass", "other", "vocals"]
+    assert given(model) == (stems, None)
+    assert given(model, **EXACT) == (stems, "other")
+    assert given(model, **EXACT, residualTo="drums") == (stems, "drums")
+    assert given(model, **EXACT, residualTo="residual") == ([*stems, "residual"], "residual")
+    two = model.model_copy(update={"stems": ["vocals", "band"]})
+    assert given(two, **EXACT) == (["vocals", "band", "residual"], "residual")
+    own = model.model_copy(update={"stems": ["vocals", "residual"]})
+    assert given(own, **EXACT) == (["vocals", "residual"], "residual")
+
+
+@pytest.mark.parametrize(
+    ("fields", "remedy"),
+    [
+        ({"clipMode": "exact"}, "needs 24 or 32 for wav, not 16: give it"),
+        ({"clipMode": "exact", "format": "flac"}, "needs 24 for flac, not 16: give it"),
+        ({"clipMode": "exact", "format": "opus"}, "it must be wav or flac"),
+        ({**EXACT, "stems": ["bass"]}, "all stems (drums, bass, other, vocals)"),
+        ({**EXACT, "residualTo": "x"}, "it gives: drums, bass, other, vocals; or say residual"),
+        ({"residualTo": "bass"}, "give that, or leave residualTo out"),
+    ],
+)
+def test_refusals_of_exact_stems_say_what_to_do(fields: dict[str, Any], remedy: str) -> None:
+    [message] = found(**fields).values()
+    assert remedy in message
+
+
+def test_an_intent_holds_where_the_residual_goes() -> None:
+    intents = [
+        intent_of(request(**fields).to_resource_draft().request)
+        for fields in ({"bitDepth": 24}, EXACT, {**EXACT, "residualTo": "bass"})
+    ]
+    assert len(set(intents)) == 3
 
 
 def test_a_hand_written_resource_is_judged_by_the_same_rules() -> None:

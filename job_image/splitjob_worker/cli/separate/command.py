@@ -124,7 +124,7 @@ class _Command:
         """Check everything that can be checked before torch is loaded, and set the process up."""
         arguments = self._arguments
         choice = models.choose(arguments.model, arguments.repo)
-        choice.check(arguments.stem, arguments.segment)
+        choice.check(arguments.stem, arguments.segment, arguments.residual_to)
         layout = self._layout(choice)
         hide_from_children()
         limit_openmp_spinning()

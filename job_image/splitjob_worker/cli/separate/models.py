@@ -8,6 +8,7 @@ from pathlib import Path
 from splitjob.errors import ErrorCode, Failure
 from splitjob.models import ModelRecord
 from splitjob.resource import MODEL_PATTERN
+from splitjob.result import RESIDUAL
 from splitjob.workload import ENV_MODEL_DIR, ENV_MODEL_REGISTRY
 from splitjob_worker.cli.separate.parser import PROGRAM
 from splitjob_worker.engine import weights
@@ -28,12 +29,15 @@ class ModelChoice:
     record: ModelRecord
     folder: Path | None
 
-    def check(self, stem: str | None, segment: float | None) -> None:
+    def check(
+        self, stem: str | None, segment: float | None, residual_to: str | None = None
+    ) -> None:
         """Refuse what the model cannot do, in Demucs' words.
 
         Args:
             stem: the only one wanted; None: all.
             segment: seconds of a segment; None: the model's own.
+            residual_to: the stem that takes what is left over; None: the default.
 
         Raises:
             Failure: `request_invalid`.
@@ -42,6 +46,11 @@ class ModelChoice:
             raise _refused(
                 f'stem "{stem}" is not in selected model. STEM must be one of '
                 f"{', '.join(self.record.stems)}."
+            )
+        if residual_to not in {None, RESIDUAL, *self.record.stems}:
+            raise _refused(
+                f'stem "{residual_to}" is not in selected model. --residual-to takes one of '
+                f"{', '.join(self.record.stems)}, or {RESIDUAL}."
             )
         longest = self.record.segment_seconds
         if segment is not None and self.record.architecture == "HTDemucs" and segment > longest:

@@ -12,6 +12,7 @@ from typing import Literal
 
 from splitjob import formats
 from splitjob.resource import Format
+from splitjob.result import default_residual_stem
 from splitjob_worker.cli.separate.parser import build_parser
 from splitjob_worker.engine.options import Precision
 from splitjob_worker.stems.encoding import BitDepth, ClipMode
@@ -35,6 +36,7 @@ class Arguments:
         other_method: what is made of the other stems then.
         shifts, overlap, segment, seed: as in `engine.options.Options`.
         format, bit_depth, bitrate_kbps, mp3_preset, clip_mode: of the files.
+        residual_to: the stem that takes what is left over (`--residual-to`); None: the default.
         input_rate: whether the files have the input's sample rate, not the model's.
         jobs: given with -j; has no effect.
         json: one line of JSON for each song on standard output.
@@ -60,6 +62,7 @@ class Arguments:
     bitrate_kbps: int | None
     mp3_preset: int
     clip_mode: ClipMode
+    residual_to: str | None
     input_rate: bool
     jobs: int
     json: bool
@@ -75,9 +78,15 @@ class Arguments:
 
     def outputs(self, stems: Sequence[str]) -> tuple[str, ...]:
         """Return the names of the files' stems, for a model that gives `stems`."""
+        if self.clip_mode == "exact" and (residual := self.residual_stem(stems)) not in stems:
+            return (*stems, residual)
         if self.stem is None:
             return tuple(stems)
         return (self.stem,) if self.remainder is None else (self.stem, self.remainder)
+
+    def residual_stem(self, stems: Sequence[str]) -> str:
+        """Return the stem that takes what a model that gives `stems` leaves over."""
+        return self.residual_to or default_residual_stem(stems)
 
 
 def parse(words: Sequence[str]) -> Arguments:
@@ -117,6 +126,7 @@ def _arguments(given: argparse.Namespace, bit_depth: BitDepth) -> Arguments:
         bitrate_kbps=given.bitrate,
         mp3_preset=given.mp3_preset,
         clip_mode=given.clip_mode,
+        residual_to=given.residual_to,
         input_rate=given.rate == "input",
         jobs=given.jobs,
         json=given.json,
@@ -148,7 +158,23 @@ def _check(
         problem = formats.bitrate_problem(form, given.bitrate, 44_100)
         if problem:
             parser.error(f"--bitrate {given.bitrate} cannot be had: {problem}")
+    _check_exact(parser, given, form, bit_depth)
     _check_template(parser, given.filename, form)
+
+
+def _check_exact(
+    parser: argparse.ArgumentParser, given: argparse.Namespace, form: Format, bit_depth: int
+) -> None:
+    if given.clip_mode != "exact":
+        if given.residual_to is not None:
+            parser.error("--residual-to goes with --clip-mode exact only")
+        return
+    if bit_depth not in formats.EXACT_BIT_DEPTHS.get(form, ()):
+        parser.error("--clip-mode exact goes with --int24, of wav or --flac, or --float32 only")
+    if given.stem is not None:
+        parser.error("--clip-mode exact takes all stems to make the song: leave --two-stems out")
+    if given.rate == "input":
+        parser.error("--clip-mode exact goes with the model's sample rate only")
 
 
 def _check_template(parser: argparse.ArgumentParser, template: str, extension: str) -> None:

@@ -149,10 +149,17 @@ def _add_files(group: argparse._ArgumentGroup) -> None:
     _add_format(group)
     group.add_argument(
         "--clip-mode",
-        choices=["rescale", "clamp", "none", "shared", "tanh"],
+        choices=["rescale", "clamp", "none", "shared", "tanh", "exact"],
         default="rescale",
         help="above full scale: turn the stem down (rescale, default), all stems alike (shared), "
-        "cut off (clamp), bend (tanh), or nothing (none)",
+        "cut off (clamp), bend (tanh), or nothing (none); exact: all alike, and they sum to the "
+        "song to the last bit, with --int24 or --float32",
+    )
+    group.add_argument(
+        "--residual-to",
+        metavar="STEM",
+        help="with --clip-mode exact: the stem that takes what the model leaves over, or residual "
+        "for one more; default other where the model has it, else residual",
     )
     group.add_argument(
         "--rate",

@@ -161,7 +161,12 @@ class TrackSeparation:
             mixture,
             decoded.normalisation,
             options,
-            StemOutput(encoding, folder, Scratch(folder)),
+            StemOutput(
+                encoding,
+                folder,
+                Scratch(folder),
+                residual_to=self.arguments.residual_stem(separator.stems),
+            ),
             progress,
             self.check_cancelled,
         )

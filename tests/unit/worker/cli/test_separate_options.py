@@ -59,6 +59,11 @@ def test_the_defaults_are_those_of_demucs() -> None:
         ("-d cpu --shifts 0 --overlap 0.1", {"device": "cpu", "shifts": 0, "overlap": 0.1}),
         ("--segment 5", {"segment": 5.0}),
         ("--clip-mode none", {"clip_mode": "none"}),
+        (
+            "--clip-mode exact --int24 --residual-to vocals",
+            {"clip_mode": "exact", "bit_depth": 24, "residual_to": "vocals"},
+        ),
+        ("--flac --int24 --clip-mode exact", {"clip_mode": "exact", "residual_to": None}),
         ("--rate input", {"input_rate": True}),
         ("--filename {track}.{stem}.{ext}", {"template": "{track}.{stem}.{ext}"}),
         ("-j 4", {"jobs": 4}),
@@ -98,6 +103,12 @@ def test_what_stands_behind_two_dashes_is_a_file() -> None:
         ("song.wav --mp3 --mp3-bitrate 300", "or 320 kbit/s"),
         ("song.wav --mp3-preset 1", "invalid choice"),
         ("song.wav --clip-mode sharp", "invalid choice"),
+        ("song.wav --clip-mode exact", "--int24, of wav or --flac, or --float32"),
+        ("song.wav --clip-mode exact --flac", "--int24, of wav or --flac, or --float32"),
+        ("song.wav --clip-mode exact --mp3", "--int24, of wav or --flac, or --float32"),
+        ("song.wav --clip-mode exact --int24 --two-stems bass", "leave --two-stems out"),
+        ("song.wav --clip-mode exact --int24 --rate input", "the model's sample rate only"),
+        ("song.wav --residual-to bass", "goes with --clip-mode exact only"),
         ("song.wav --filename {track}.{ext}", "must contain {stem}"),
         ("song.wav --filename {artist}/{stem}.{ext}", "only {track}"),
         ("song.wav --filename {stem", "only {track}"),
@@ -253,6 +264,17 @@ def test_folders_that_were_there_stay(tmp_path: Path) -> None:
     with Workspace(tmp_path / "separated" / "demo"):
         pass
     assert list(tmp_path.rglob("*")) == [tmp_path / "separated"]
+
+
+def test_exact_stems_of_the_command_include_the_residuals() -> None:
+    def outputs(words: str, *stems: str) -> tuple[str, ...]:
+        return parse([*words.split(), "song.wav"]).outputs(stems)
+
+    exact = "--clip-mode exact --int24"
+    assert outputs(exact, "drums", "other") == ("drums", "other")
+    assert outputs(exact, "drums", "bass") == ("drums", "bass", "residual")
+    asked = f"{exact} --residual-to residual"
+    assert outputs(asked, "drums", "other") == ("drums", "other", "residual")
 
 
 def encoding(words: str, input_rate: int) -> Any:
