@@ -46,13 +46,14 @@ def submit(
         ClusterUnavailableError: the same request may be sent again later.
     """
     refuse_unservable(services, draft)
+    ends = expiries(draft.urls)
     return Submission(
         services.cluster,
         draft,
         priority,
         retried=services.jobs.may_be_retried,
         absent=services.jobs.is_absent,
-        refusal=lambda: hopeless or refusal_of(services, draft),
+        refusal=lambda: hopeless or refusal_of(services, ends),
     ).submit()
 
 
@@ -86,15 +87,19 @@ def refuse_unservable(services: Services, draft: ResourceDraft) -> None:
         raise ApiError(422, "webhook_not_allowed", problem.message, errors=[problem])
 
 
-def refusal_of(services: Services, draft: ResourceDraft) -> ApiError | None:
+def refusal_of(services: Services, ends: Mapping[str, datetime]) -> ApiError | None:
     """Return why no new job can be made; one that is there already serves a request all the same.
 
     That is a 422 where a presigned URL has expired, a 429 where too many jobs wait.
+
+    Args:
+        services: the app's.
+        ends: of the request's presigned URLs (`expiries`).
     """
     now = datetime.now(UTC)
     expired = [
         FieldProblem(field, "expired", f"this presigned URL expired at {end:%Y-%m-%dT%H:%M:%SZ}")
-        for field, end in expiries(draft.urls).items()
+        for field, end in ends.items()
         if end <= now
     ]
     if expired:
