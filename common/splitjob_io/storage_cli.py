@@ -103,6 +103,7 @@ def run_checks(trial: Trial) -> None:
         ("write only if absent, twice", _put_if_absent, "manifests: one verdict for each job"),
         ("presigned download", _presigned_get, "GET /jobs/{id}/stems/{stem}"),
         ("presigned upload", _presigned_put, "callers that upload to their own URLs"),
+        ("presigned upload of one size, once", _presigned_new, "POST /uploads"),
         ("copy an object", _copy, ""),
         ("tags", _tags, ""),
         ("delete an object", _delete, "looking after the bucket"),
@@ -213,6 +214,19 @@ def _presigned_put(trial: Trial) -> None:
     url = trial.storage.generate_presigned_put_url(trial.key("put"), 60)
     _expect(httpx.put(url, content=CONTENT).status_code, 200)
     _expect(trial.storage.get_object(trial.key("put")), CONTENT)
+
+
+def _presigned_new(trial: Trial) -> None:
+    url = trial.storage.generate_presigned_put_url(
+        trial.key("new"), 60, content_length=len(CONTENT), if_absent=True
+    )
+    once = {"If-None-Match": "*"}
+    longer = httpx.put(url, content=CONTENT + CONTENT, headers=once)
+    if longer.is_success:
+        raise MismatchError("it took another size than the one that was signed")
+    _expect(httpx.put(url, content=CONTENT, headers=once).status_code, 200)
+    if httpx.put(url, content=CONTENT, headers=once).is_success:
+        raise MismatchError("a second upload went through although the object was there")
 
 
 def _copy(trial: Trial) -> None:

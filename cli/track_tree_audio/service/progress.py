@@ -88,29 +88,30 @@ class Display:
 
 
 @contextmanager
-def sending(file: Path) -> Iterator[tuple[Path, Callable[[int], None]]]:
+def sending(file: Path, out: TextIO) -> Iterator[Callable[[int], None]]:
     """Show how far a file is on its way, where there is a terminal to show it on.
 
     Args:
         file: that is sent.
+        out: where it is shown, if that is a terminal.
 
     Yields:
-        The file, and whom to tell how many of its bytes were sent.
+        Whom to tell how many of its bytes were sent.
     """
-    if not sys.stderr.isatty():
-        yield file, lambda _sent: None
+    if not out.isatty():
+        yield lambda _sent: None
         return
     size = file.stat().st_size if file.exists() else 0
 
     def show(sent: int) -> None:
         width = shutil.get_terminal_size().columns - 1
         told = _bar("sending", 100 * sent // max(size, 1))
-        print(_ERASE_LINE + told[:width], end="", file=sys.stderr, flush=True)
+        print(_ERASE_LINE + told[:width], end="", file=out, flush=True)
 
     try:
-        yield file, show
+        yield show
     finally:
-        print(file=sys.stderr)
+        print(file=out)
 
 
 def line(job: Job) -> str:

@@ -54,7 +54,8 @@ def _audio_url(service: Client, song: str) -> str:
         return sys.stdin.readline().strip()
     if _is_url(song):
         return song
-    with progress.sending(Path(song).expanduser()) as (file, on_sent):
+    file = Path(song).expanduser()
+    with progress.sending(file, sys.stderr) as on_sent:
         return service.upload(file, on_sent)
 
 

@@ -34,7 +34,7 @@ from splitjob_client import Job
 from track_tree_audio import main as cli
 from track_tree_audio.service.command import ExitStatus
 from track_tree_audio.service.output import about, age, clean, table
-from track_tree_audio.service.progress import Display
+from track_tree_audio.service.progress import Display, sending
 
 SONG = "https://example.com/My%20Song!.wav?X-Amz-Signature=secret"
 WEBHOOK = "https://hooks.example.com/stems"
@@ -174,11 +174,25 @@ def test_a_watch_ends_as_the_job_does(
     assert [json.loads(line)["state"] for line in lines] == [one["state"] for one in told]
 
 
-def test_a_bar_moves_on_a_terminal() -> None:
-    class Terminal(io.StringIO):
-        def isatty(self) -> bool:
-            return True
+class Terminal(io.StringIO):
+    """What is shown on a terminal."""
 
+    def isatty(self) -> bool:
+        return True
+
+
+def test_a_file_on_its_way_has_a_bar_on_a_terminal_and_none_elsewhere(tmp_path: Path) -> None:
+    song = tmp_path / "song.wav"
+    song.write_bytes(bytes(1000))
+    for screen in (Terminal(), io.StringIO()):
+        with sending(song, screen) as on_sent:
+            on_sent(500)
+        half = "#" * 15 + "." * 15
+        bar = f"\r\x1b[Ksending   [{half}]  50 %\n"
+        assert screen.getvalue() == (bar if screen.isatty() else "")
+
+
+def test_a_bar_moves_on_a_terminal() -> None:
     screen = Terminal()
     display = Display(screen)
     told = job("running", 50, queue={"reason": "", "etaSeconds": 40})
