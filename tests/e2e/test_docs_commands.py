@@ -46,9 +46,18 @@ COMMANDS = ("sh", "bash", "shell")
 # Of the reader's own machine; other tests may have theirs there.
 PORTS = ("18080", "18081", "8001")
 
+# The local values have the API sign URLs, as readers may have theirs do: the pages say how.
+KEYS_OF_THE_API = """
+kubectl --namespace audio patch secret audio-keys --patch \
+  "$(printf '{"stringData": {"API_S3_ACCESS_KEY_ID": "%s", "API_S3_SECRET_ACCESS_KEY": "%s"}}' \
+    "$S3_ACCESS_KEY_ID" "$S3_SECRET_ACCESS_KEY")"
+"""
 # What a cluster without Services and with ports of its own needs besides, and what comes before
 # `helm test` there.
-AFTER = {"cat > audio-values.yaml": "cat local-values.yaml >> audio-values.yaml"}
+AFTER = {
+    "create secret generic audio-keys": KEYS_OF_THE_API,
+    "cat > audio-values.yaml": "cat local-values.yaml >> audio-values.yaml",
+}
 BEFORE = {
     "helm --namespace audio test": """
 ADDRESS=$(kubectl --namespace audio get pods -l app.kubernetes.io/component=api \
