@@ -32,7 +32,7 @@ FULL_SCALE = 1 << 23  # steps
 MAX_PARTIAL_SUM = 2 * FULL_SCALE
 GAIN_STEPS = 10**7  # of the gain in 1: seven decimals, which every report of it holds
 _STEP = 1 / FULL_SCALE
-_CHUNK = 1 << 13  # samples that stay in the processor's cache, all stems of them
+_CHUNK = 1 << 15  # samples at a time: fewer, and threads wait for one another at each call
 
 Steps = NDArray[np.float64]
 
