@@ -33,7 +33,7 @@ from splitjob_client.files import (
     write_waveform,
 )
 from splitjob_client.retrying import Retries, RetryPolicy
-from splitjob_client.signed_requests import SignedRequests
+from splitjob_client.signed_requests import SignedRequests, certificate_authorities
 from splitjob_client.watching import (
     NOTHING_MORE,
     SILENCE_SECONDS,
@@ -70,7 +70,9 @@ class AsyncClient:
         self._requests = SignedRequests(url, credentials)
         self._policy = retry or RetryPolicy()
         self._owns_http = http is None
-        self._http = http or httpx.AsyncClient(timeout=TIMEOUT_SECONDS)
+        self._http = http or httpx.AsyncClient(
+            timeout=TIMEOUT_SECONDS, verify=certificate_authorities()
+        )
 
     @classmethod
     def from_environment(cls) -> Self:

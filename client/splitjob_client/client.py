@@ -32,7 +32,7 @@ from splitjob_client.files import (
     write_waveform,
 )
 from splitjob_client.retrying import Retries, RetryPolicy
-from splitjob_client.signed_requests import SignedRequests
+from splitjob_client.signed_requests import SignedRequests, certificate_authorities
 from splitjob_client.watching import (
     NOTHING_MORE,
     SILENCE_SECONDS,
@@ -74,7 +74,7 @@ class Client:
         self._requests = SignedRequests(url, credentials)
         self._policy = retry or RetryPolicy()
         self._owns_http = http is None
-        self._http = http or httpx.Client(timeout=TIMEOUT_SECONDS)
+        self._http = http or httpx.Client(timeout=TIMEOUT_SECONDS, verify=certificate_authorities())
 
     @classmethod
     def from_environment(cls) -> Self:

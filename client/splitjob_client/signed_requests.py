@@ -1,6 +1,8 @@
 """How a request is made and let in: the one place that knows address and credentials."""
 
+import ssl
 from collections.abc import Mapping
+from functools import cache
 
 import httpx
 
@@ -8,6 +10,15 @@ from splitjob_client.calls import base_url
 from splitjob_client.credentials import Credentials, credentials_of
 
 USER_AGENT = "track-tree-audio-client"
+
+
+@cache
+def certificate_authorities() -> ssl.SSLContext:
+    """Return whom all clients of this process trust, by `SSL_CERT_FILE` at its first one.
+
+    To read the authorities takes longer than most calls.
+    """
+    return httpx.create_ssl_context()
 
 
 class SignedRequests:

@@ -22,10 +22,12 @@ from typing import Any, BinaryIO, TypedDict
 from urllib.parse import urlsplit
 
 import boto3
+import botocore.session
 from boto3.exceptions import Boto3Error
 from boto3.s3.transfer import TransferConfig
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
+from botocore.loaders import Loader
 
 from splitjob.configuration import read_settings
 from splitjob.storage_settings import StorageSettings
@@ -38,6 +40,7 @@ DELETE_BATCH = 1000  # what one DeleteObjects request may name
 MISSING = {"404", "NoSuchKey", "NotFound"}
 PRECONDITION_FAILED = {"412", "PreconditionFailed"}
 CONFLICT = {"409", "ConditionalRequestConflict"}
+DESCRIPTIONS = Loader()  # of S3, for all clients of this process: a tenth of a second to read
 
 
 class StorageError(Exception):
@@ -143,7 +146,7 @@ class S3Service:
     def client(self) -> Any:  # noqa: ANN401 - boto3 builds its clients' classes at run time
         """The boto3 client behind it."""
         s = self.settings
-        return boto3.session.Session().client(
+        return _session().client(
             "s3",
             endpoint_url=s.s3_endpoint or None,
             region_name=s.s3_region,
@@ -505,6 +508,13 @@ class S3Service:
             raise StorageError(
                 f"cannot {deed} {self.url(s3_key)}: {why}", type(error).__name__
             ) from None
+
+
+def _session() -> boto3.session.Session:
+    """Return a new session, which looks for keys itself; the descriptions are shared."""
+    session = botocore.session.get_session()
+    session.register_component("data_loader", DESCRIPTIONS)
+    return boto3.session.Session(botocore_session=session)
 
 
 def _info(found: Mapping[str, Any]) -> ObjectInfo:

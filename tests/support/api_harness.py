@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import httpx
-from tests.support import fork_server
+from tests.support import fork_server, plain_http
 from tests.support.fork_server import Forked
+from tests.support.plain_http import NO_AUTHORITIES
 from tests.support.ports import free_port
 from tests.support.waiting import eventually, patience
 
@@ -42,13 +43,20 @@ class Api:
     process: Forked
     log: Path
 
+    def ready(self) -> bool:
+        return plain_http.get(f"{self.url}/readyz").status_code == 200
+
     def post(self, body: dict[str, Any] | bytes, **headers: str) -> httpx.Response:
         content = body if isinstance(body, bytes) else json.dumps(body).encode()
         signed = Signer([TOKEN]).sign(content, int(time.time()))
-        return httpx.post(f"{self.url}/split", content=content, headers={**signed, **headers})
+        proven = {**signed, **headers}
+        return httpx.post(
+            f"{self.url}/split", content=content, headers=proven, verify=NO_AUTHORITIES
+        )
 
     def get(self, path: str, **headers: str) -> httpx.Response:
-        return httpx.get(self.url + path, headers={**signed("GET", path), **headers})
+        proven = {**signed("GET", path), **headers}
+        return httpx.get(self.url + path, headers=proven, verify=NO_AUTHORITIES)
 
     def send(
         self, method: str, path: str, body: dict[str, Any] | None = None, **headers: str
@@ -56,10 +64,13 @@ class Api:
         """Send a request; without a body its line is what is signed."""
         content = b"" if body is None else json.dumps(body).encode()
         proof = Signer([TOKEN]).sign(content, int(time.time())) if content else signed(method, path)
-        return httpx.request(method, self.url + path, content=content, headers={**proof, **headers})
+        proven = {**proof, **headers}
+        return httpx.request(
+            method, self.url + path, content=content, headers=proven, verify=NO_AUTHORITIES
+        )
 
     def head(self, path: str) -> httpx.Response:
-        return httpx.head(self.url + path, headers=signed("HEAD", path))
+        return httpx.head(self.url + path, headers=signed("HEAD", path), verify=NO_AUTHORITIES)
 
     @contextmanager
     def events(self, path: str, last: str | None = None) -> Iterator[Iterator[Event]]:
@@ -71,7 +82,9 @@ class Api:
         """
         headers = signed("GET", path) | ({} if last is None else {"Last-Event-ID": last})
         limits = httpx.Timeout(10, read=patience())
-        with httpx.stream("GET", self.url + path, headers=headers, timeout=limits) as answer:
+        with httpx.stream(
+            "GET", self.url + path, headers=headers, timeout=limits, verify=NO_AUTHORITIES
+        ) as answer:
             assert answer.status_code == 200, answer.read()
             yield parse_events(answer.iter_lines())
 
@@ -98,7 +111,7 @@ def parse_events(lines: Iterator[str]) -> Iterator[Event]:
 def started(cluster: LocalCluster, log: Path, **more: str) -> Iterator[Api]:
     """Run a replica until the block ends; it is ready when the block begins."""
     with launched(cluster, log, **more) as api:
-        eventually(lambda: httpx.get(f"{api.url}/readyz").status_code == 200)
+        eventually(api.ready)
         yield api
 
 

@@ -16,10 +16,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import httpx
 import yaml
 from kubernetes.client import BatchV1Api, CoreV1Api, CustomObjectsApi, NetworkingV1Api
-from tests.support import fork_server
+from tests.support import fork_server, plain_http
 from tests.support.fork_server import Forked
 from tests.support.ports import free_port
 from tests.support.receiver import Received, Receiver, receiving
@@ -43,7 +42,7 @@ class Operator:
     log: Path
 
     def ready(self) -> bool:
-        return httpx.get(f"{self.url}/readyz").status_code == 200
+        return plain_http.get(f"{self.url}/readyz").status_code == 200
 
     def kill(self) -> None:
         self.process.kill()

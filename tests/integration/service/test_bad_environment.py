@@ -12,10 +12,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import httpx
 import pytest
 import yaml
 from tests.conftest import say
+from tests.support import plain_http
 from tests.support.accounts import account, grant
 from tests.support.api_harness import TOKEN, Api, body, launched
 from tests.support.operator_harness import Operator, Site, site
@@ -62,7 +62,7 @@ class Pair:
 
     def unready(self) -> tuple[dict[str, Any], dict[str, Any]]:
         """Return what both answer at /readyz, which must be 503."""
-        answers = [httpx.get(f"{one.url}/readyz") for one in (self.operator, self.api)]
+        answers = [plain_http.get(f"{one.url}/readyz") for one in (self.operator, self.api)]
         assert [answer.status_code for answer in answers] == [503, 503]
         return answers[0].json(), answers[1].json()
 
@@ -74,12 +74,12 @@ class Pair:
         return all(word in one["message"] and word in api["detail"] for word in words)
 
     def is_ready(self) -> bool:
-        return self.operator.ready() and httpx.get(f"{self.api.url}/readyz").status_code == 200
+        return self.operator.ready() and plain_http.get(f"{self.api.url}/readyz").status_code == 200
 
     def alive(self) -> bool:
         """Whether both processes are the same as at the start, and would not be restarted."""
         urls = (self.operator.url, self.api.url)
-        healthy = all(httpx.get(f"{url}/healthz").status_code == 200 for url in urls)
+        healthy = all(plain_http.get(f"{url}/healthz").status_code == 200 for url in urls)
         return healthy and not (self.operator.process.poll() or self.api.process.poll())
 
 
@@ -92,7 +92,7 @@ def pair(bare: LocalCluster, tmp_path: Path) -> Iterator[Pair]:
         log = tmp_path / "api.log"
         api = stack.enter_context(launched(bare, log, NAMESPACE=place.namespace))
         for one in (operator, api):
-            eventually(lambda url=one.url: httpx.get(f"{url}/healthz").is_success, 120)  # type: ignore[misc]
+            eventually(lambda url=one.url: plain_http.get(f"{url}/healthz").is_success, 120)  # type: ignore[misc]
         yield Pair(place, operator, api)
 
 
@@ -104,7 +104,7 @@ def test_the_definition_is_missing_and_comes_later(bare: LocalCluster, pair: Pai
     assert pair.alive()
     logged = pair.operator.log.read_text()
     assert logged.count("Not ready: ") - logged.count("have not been listed") <= 1, "said once"
-    metrics = httpx.get(f"{pair.operator.url}/metrics").text
+    metrics = plain_http.get(f"{pair.operator.url}/metrics").text
     assert 'splitjob_unready{reason="CrdMissing"} 1.0' in metrics
     define(bare)
     eventually(pair.is_ready)
@@ -159,7 +159,7 @@ def test_each_right_that_is_cut_is_named(bare: LocalCluster, tmp_path: Path) -> 
                 cut(bare, place.namespace, who, right)
                 eventually(lambda url=url, right=right: says(url, str(right)))  # type: ignore[misc]
             grant(bare, place.namespace, who, RIGHTS[who])
-            eventually(lambda url=url: httpx.get(f"{url}/readyz").status_code == 200)  # type: ignore[misc]
+            eventually(lambda url=url: plain_http.get(f"{url}/readyz").status_code == 200)  # type: ignore[misc]
         assert pair.alive()
         assert api.post(body("with-few-rights")).status_code == 202
         name = place.ask("complete")
@@ -172,7 +172,7 @@ def cut(cluster: LocalCluster, namespace: str, who: str, right: Right) -> None:
 
 def says(url: str, right: str) -> bool:
     """Whether a component lacks this right and no other."""
-    answer = httpx.get(f"{url}/readyz")
+    answer = plain_http.get(f"{url}/readyz")
     return answer.status_code == 503 and f": {right}. Restore the chart's Role" in answer.text
 
 
@@ -269,7 +269,7 @@ def test_splitjobs_of_the_version_before_are_served(bare: LocalCluster, tmp_path
         more = {"NAMESPACE": place.namespace}
         api = stack.enter_context(launched(bare, tmp_path / "api.log", **more))
         operator = place.launch(**QUICK)
-        eventually(lambda: httpx.get(f"{api.url}/readyz").is_success, 120)
+        eventually(lambda: plain_http.get(f"{api.url}/readyz").is_success, 120)
         for name in EARLIER:
             assert api.get(f"/jobs/{name}").status_code == 200
         eventually(operator.ready, 120)
@@ -330,5 +330,5 @@ def test_a_secret_made_from_files(bare: LocalCluster, tmp_path: Path) -> None:
         eventually(operator.ready, 120)
         name = place.ask("complete")
         assert place.told(name).body["status"] == "completed"
-        eventually(lambda: httpx.get(f"{api.url}/readyz").is_success, 120)
+        eventually(lambda: plain_http.get(f"{api.url}/readyz").is_success, 120)
         assert api.post(body("signed-without-the-newline")).status_code == 202
