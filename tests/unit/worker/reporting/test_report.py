@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from splitjob.resource import Audio, Location, Request, Upload, Webhook
+from splitjob.resource import Audio, Request, Source, Upload, Webhook
 from splitjob.result import StemReport, WaveformReport, WorkerReport
 from splitjob_worker.reporting import report
 
@@ -22,7 +22,7 @@ def a_request(*, uploads: dict[str, Upload] | None = None, waveforms: bool = Tru
     return Request(
         version_id="v1",
         model="demo",
-        source=Location(url="https://example.com/song.wav"),
+        source=Source(url="https://example.com/song.wav"),
         webhook=Webhook(url="https://example.com/hook"),
         waveforms=waveforms,
         uploads=uploads,
