@@ -67,8 +67,8 @@ def _secret_missing(name: str, secret_name: str) -> Problem:
     if former not in {None, name}:
         message += (
             f" It is that of {former}, of which this job is a retry, and goes with that one where "
-            "it is deleted before this job holds the Secret too. Send the request to POST /split "
-            "anew."
+            "it is deleted before this job holds the Secret too. Once this job has failed, send "
+            "the request to POST /split anew."
         )
     return Problem(ErrorCode.WORKER_CONFIG, message, missing=secret_name)
 
