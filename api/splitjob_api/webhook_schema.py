@@ -57,6 +57,9 @@ class FinalEvent(_Body):
     correlation_id: str | None
     event: EventName = Field(description="As `status`.")
     metadata: dict[str, str] = Field(description="The caller's own pairs.")
+    attempts: int = Field(
+        description="Kubernetes Jobs that were made for it, the one that ended it included."
+    )
     model: str
     model_digest: str | None = Field(description="SHA-256 of its weights.")
     device: str | None = Field(description="cpu, cuda, mps.")
@@ -161,6 +164,7 @@ def _final_example(request: Request, event: str) -> dict[str, Any]:
         failure_code=None if done else code,
         failure_message=None if done else message,
         processing_time_ms=45_000 if done else 0,
+        attempts=1,
     )
 
 

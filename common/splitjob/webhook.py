@@ -169,6 +169,7 @@ def final_event(
     failure_code: ErrorCode | None,
     failure_message: str | None,
     processing_time_ms: int,
+    attempts: int,
 ) -> dict[str, Any]:
     """Return the body of the one event that ends a job.
 
@@ -180,6 +181,7 @@ def final_event(
         failure_code: why there are no stems; None for a completed job.
         failure_message: the same as a sentence.
         processing_time_ms: the worker's whole run, 0 where none ran.
+        attempts: Jobs that were made for it.
     """
     made = result_fields(result) if result else _no_result(request)
     return {
@@ -190,6 +192,7 @@ def final_event(
         "error": failure_message,
         "errorCode": None if failure_code is None else failure_code.value,
         **_identity(job_id, request, event),
+        "attempts": attempts,
         **made,
     }
 

@@ -110,6 +110,7 @@ def test_every_field_of_the_final_event_is_described_and_no_other() -> None:
         failure_code=None,
         failure_message=None,
         processing_time_ms=1,
+        attempts=1,
     )
     rows = table(section("4. Webhooks"))
     assert in_code([row[0] for row in rows]) == {*event, "stems[]"} - {"stems"}

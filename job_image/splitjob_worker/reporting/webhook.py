@@ -89,6 +89,7 @@ class Notifier:
                 failure_code=None,
                 failure_message=None,
                 processing_time_ms=result.processing_time_ms,
+                attempts=self._settings.attempt,
             )
         )
         return self._deliver(event_id(self._settings.job_uid, "completed"), body)

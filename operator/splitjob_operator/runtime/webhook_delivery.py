@@ -178,6 +178,7 @@ def _body(splitjob: SplitJob, hook: WebhookStatus) -> dict[str, Any]:
         failure_code=ErrorCode(failure.code) if failure else None,
         failure_message=failure.message if failure else None,
         processing_time_ms=_processing_ms(splitjob),
+        attempts=max((attempt.number for attempt in status.attempts), default=0),
     )
 
 

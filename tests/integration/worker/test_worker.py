@@ -78,7 +78,7 @@ def test_from_the_source_to_the_webhook(worker: Worker, storage: S3Service, song
         "correlationId": "corr-1",
         "waveforms": True,
     }
-    environment = worker.environment(request, STORAGE_PREFIX="stems/")
+    environment = worker.environment(request, STORAGE_PREFIX="stems/", ATTEMPT="3")
     run = worker.finish(worker.execute(environment), environment)
     assert run.status == EXIT_DONE, run.log
     report = run.report
@@ -126,6 +126,7 @@ def test_from_the_source_to_the_webhook(worker: Worker, storage: S3Service, song
     )
     assert body["metadata"] == {"album": "one"}
     assert body["correlationId"] == "corr-1"
+    assert body["attempts"] == 3
     assert [stem["type"] for stem in body["stems"]] == stems
     assert [stem["waveform"] for stem in body["stems"]] == [
         stem.waveform for stem in manifest.result.stems

@@ -49,6 +49,7 @@ def completed() -> dict[str, object]:
         failure_code=None,
         failure_message=None,
         processing_time_ms=45000,
+        attempts=2,
     )
 
 
@@ -81,6 +82,7 @@ def test_the_body_of_completed_is_that_of_the_contract() -> None:
         "jobId": "job",
         "correlationId": "c1",
         "event": "completed",
+        "attempts": 2,
         "model": "demo",
         "modelDigest": "sha256:abc",
         "device": "cpu",
@@ -99,6 +101,7 @@ def test_failed_has_the_same_fields() -> None:
         failure_code=ErrorCode.SOURCE_NOT_FOUND,
         failure_message="The source answered 404.",
         processing_time_ms=0,
+        attempts=1,
     )
     assert list(body) == list(completed())
     assert (body["status"], body["stems"], body["residual"]) == ("failed", [], None)

@@ -1,6 +1,7 @@
 """Whatever happens while an event is sent is reported: only what is reported comes to an end."""
 
 import asyncio
+import json
 from typing import Any
 
 import pytest
@@ -60,6 +61,17 @@ class BrokenSender(WebhookSender):
         raise RuntimeError("at https://hooks.example.com/x?token=secret")
 
 
+class KeepingSender(WebhookSender):
+    """A sender whose receiver takes everything."""
+
+    def __init__(self) -> None:
+        self.bodies: list[bytes] = []
+
+    def send(self, *sent: Any, **_: Any) -> DeliveryOutcome:
+        self.bodies.append(sent[2])
+        return DeliveryOutcome(delivered=True)
+
+
 def report_of(cluster: OneSplitJob, sender: WebhookSender | None = None) -> DeliveryReport:
     """Return what came of one delivery."""
     allowlist = Allowlist.parse("https://hooks.example.com", local=False)
@@ -91,6 +103,18 @@ def hook_after(cluster: OneSplitJob, sender: WebhookSender | None = None) -> dic
     assert plan.status
     found: dict[str, Any] = dump_status(plan.status)["webhook"]
     return found
+
+
+@pytest.mark.parametrize("numbers", [[], [1], [1, 2, 3]])
+def test_the_event_tells_how_many_attempts_were_made(numbers: list[int]) -> None:
+    cluster = OneSplitJob()
+    cluster.raw["status"]["attempts"] = [
+        {"number": number, "jobName": f"{NAME}-{number}"} for number in numbers
+    ]
+    sender = KeepingSender()
+    report_of(cluster, sender)
+    [body] = sender.bodies
+    assert json.loads(body)["attempts"] == len(numbers)
 
 
 @pytest.mark.parametrize("url", ["https://[oops/hook", "https://hooks.example.com]/", "http://:x/"])
