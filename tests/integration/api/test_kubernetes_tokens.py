@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -63,11 +64,14 @@ class Door:
         return httpx.get(self.api.url + path, headers={"Authorization": f"Bearer {token}"})
 
     def submit(self, version_id: str, token: str) -> httpx.Response:
-        return httpx.post(
-            f"{self.api.url}/split",
-            json=body(version_id),
-            headers={"Authorization": f"Bearer {token}"},
-        )
+        return self.post("/split", body(version_id), token)
+
+    def send_file(self, token: str) -> httpx.Response:
+        return self.post("/uploads", {"filename": "song.wav", "size": 1}, token)
+
+    def post(self, path: str, content: dict[str, Any], token: str) -> httpx.Response:
+        headers = {"Authorization": f"Bearer {token}"}
+        return httpx.post(self.api.url + path, json=content, headers=headers)
 
 
 @contextmanager
@@ -116,6 +120,7 @@ def test_a_token_is_enough_to_read_and_to_submit(door: Door) -> None:
     shown = door.get(f"/jobs/{answer.json()['jobId']}", token)
     assert (shown.status_code, shown.json()["versionId"]) == (200, "by-token")
     assert door.get("/queue/status", token).json()["queue_depth"] >= 1
+    assert door.send_file(token).json()["code"] == "storage_not_configured", "it is let in"
 
 
 def test_the_client_comes_in_with_a_token(door: Door) -> None:
@@ -131,6 +136,7 @@ def test_79_a_right_that_is_missing_is_a_403_that_names_it(door: Door) -> None:
     assert door.get("/models", reader).status_code == 200
     refused = [
         (door.submit("not-by-a-reader", reader), "reader may not create"),
+        (door.send_file(reader), "reader may not create"),
         (door.get("/jobs/split-a", stranger), "stranger may not get"),
         (door.get("/queue/status", stranger), "stranger may not list"),
     ]
