@@ -2,7 +2,7 @@
 
 import ast
 import re
-from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 from splitjob.errors import ErrorCode
@@ -32,11 +32,15 @@ def names_of_tests(path: Path) -> set[str]:
     return found
 
 
-def docstrings() -> Iterator[tuple[Path, str]]:
-    for path in sorted((ROOT / "tests").rglob("*.py")):
-        for node in ast.walk(ast.parse(path.read_text())):
-            if isinstance(node, (ast.Module, ast.ClassDef, *FUNCTIONS)):
-                yield path.relative_to(ROOT), ast.get_docstring(node) or ""
+@cache
+def docstrings() -> list[tuple[Path, str]]:
+    return [
+        (path.relative_to(ROOT), text)
+        for path in sorted((ROOT / "tests").rglob("*.py"))
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, (ast.Module, ast.ClassDef, *FUNCTIONS))
+        if (text := ast.get_docstring(node))
+    ]
 
 
 def numbers(said: str) -> set[str]:

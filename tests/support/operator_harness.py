@@ -171,13 +171,14 @@ class Site:
             "webhook": {"url": f"{self.receiver.base}{name}"},
             "metadata": metadata,
         }
-        self.apply(
-            {
-                "apiVersion": API_VERSION,
-                "kind": KIND,
-                "metadata": {"name": name},
-                "spec": {"request": asked | request, **(spec or {})},
-            }
+        document = {
+            "apiVersion": API_VERSION,
+            "kind": KIND,
+            "metadata": {"name": name},
+            "spec": {"request": asked | request, **(spec or {})},
+        }
+        self._splitjobs.create_namespaced_custom_object(
+            *API_VERSION.split("/"), self.namespace, PLURAL, document, field_validation="Strict"
         )
         return name
 
