@@ -1,5 +1,6 @@
 """What the tests share: one cluster for the whole run, started when the first test asks for it.
 
+`bare`       a real cluster without the service or its resource, for who brings and removes them
 `cluster`    a real cluster on this machine, without the service
 `crd`        the same with the SplitJob resource on it
 `namespace`  a new namespace on it for each test
@@ -74,7 +75,9 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> FromBothEnds
 
 def pytest_collection_finish(session: pytest.Session) -> None:
     """Get the control plane before the first test, whose time limit is not made for a build."""
-    wanted = any("cluster" in getattr(item, "fixturenames", ()) for item in session.items)
+    wanted = any(
+        {"cluster", "bare"} & {*getattr(item, "fixturenames", ())} for item in session.items
+    )
     if session.config.option.collectonly:
         return
     if wanted:
@@ -89,6 +92,17 @@ def pytest_collection_finish(session: pytest.Session) -> None:
 def on_containers(pytestconfig: pytest.Config) -> bool:
     """Whether the cluster's node is a real kubelet."""
     return bool(pytestconfig.getoption("node") == "containers")
+
+
+@pytest.fixture(scope="session")
+def bare() -> Iterator[LocalCluster]:
+    """A cluster that has never heard of SplitJobs, and is left like that.
+
+    Their definition is of the whole cluster, so that the tests which bring and remove it cannot run
+    beside those of `installed`. `scheduling` lets one worker run the files that want this.
+    """
+    with LocalCluster(ClusterOptions(install=False, namespace="audio"), say) as started:
+        yield started
 
 
 @pytest.fixture(scope="session")

@@ -16,7 +16,7 @@ import yaml
 from tests.support.web import web_server
 
 from bench.audio_files import tones, write_audio
-from splitjob_local.cluster.local_cluster import ClusterOptions, LocalCluster
+from splitjob_local.cluster.local_cluster import LocalCluster
 from splitjob_local.processes.ports import PortLeases
 from splitjob_local.processes.supervised import clean_environment
 
@@ -148,27 +148,23 @@ class Reader:
 
 
 @pytest.fixture(scope="module")
-def reader(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Reader]:
+def reader(bare: LocalCluster, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Reader]:
     folder = tmp_path_factory.mktemp("reader")
     (folder / "charts").symlink_to(ROOT / "charts")
     (folder / ".venv").symlink_to(sys.prefix)
     (folder / "demo-out").mkdir()
     song = write_audio(folder / "demo-out" / "song.wav", tones(44100, 2.0, 2))
-    with (
-        LocalCluster(ClusterOptions(install=False)) as kube,
-        web_server() as web,
-        PortLeases() as leases,
-    ):
-        service, s3 = kube.service, kube.s3
+    with web_server() as web, PortLeases() as leases:
+        service, s3 = bare.service, bare.s3
         local = yaml.safe_load((ROOT / "charts/track-tree-audio/values-local.yaml").read_text())
         local["api"]["port"] = service.api_port
         local["operator"]["port"] = service.operator_port
         (folder / "local-values.yaml").write_text(yaml.safe_dump(local))
-        programs = kube.cluster.programs
+        programs = bare.cluster.programs
         homes = dict.fromkeys(("HELM_CACHE_HOME", "HELM_CONFIG_HOME", "HELM_DATA_HOME"), "helm")
         environment = clean_environment(
             **homes,
-            KUBECONFIG=str(kube.kubeconfig),
+            KUBECONFIG=str(bare.kubeconfig),
             API_PORT=str(service.api_port),
             S3_ENDPOINT=s3.endpoint,
             S3_REGION=s3.region,

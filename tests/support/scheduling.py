@@ -12,9 +12,15 @@ from xdist.workermanage import WorkerController
 
 # Workers that begin with the tests on clusters; the others begin with the unit tests.
 ON_CLUSTERS = 2
+# Files that run one after the other on a cluster without the service, in the same worker.
+ON_A_BARE_CLUSTER = (
+    "tests/integration/service/test_bad_environment.py",
+    "tests/integration/chart/test_helm.py",
+    "tests/e2e/test_docs_commands.py",  # leaves the service there, so that it has to be the last
+)
 # In the order in which files are begun; the longest first, as a run is as long as what begins last.
 ORDER = (
-    "tests/e2e/test_docs_commands.py",
+    *ON_A_BARE_CLUSTER,
     "tests/integration/service/",
     "tests/e2e/",
     "tests/integration/operator/",
@@ -34,10 +40,11 @@ def place(nodeid: str) -> int:
 
 
 class FromBothEnds(LoadScopeScheduling):  # type: ignore[misc]  # it has no types
-    """Gives each worker whole files, from the end of the order that it works at."""
+    """Gives each worker whole files from its end of the order; those on a bare cluster together."""
 
     def _split_scope(self, nodeid: str) -> str:
-        return nodeid.partition("::")[0]
+        file = nodeid.partition("::")[0]
+        return "on a bare cluster" if file in ON_A_BARE_CLUSTER else file
 
     def _assign_work_unit(self, node: WorkerController) -> None:
         if list(self.nodes).index(node) >= ON_CLUSTERS:

@@ -1,22 +1,19 @@
 """The chart on a real API server: Pod Security, rights as granted, upgrade and removal."""
 
 import json
-import shutil
 from collections.abc import Iterator
 from contextlib import suppress
 from datetime import UTC, datetime
-from pathlib import Path
-from typing import Any
 
 import pytest
 import yaml
 from tests.support import chart
-from tests.support.chart import CHART, NEEDED, OWN_REGISTRY, RELEASE, Manifest, Render, apply, one
-from tests.support.waiting import eventually, timeout
+from tests.support.chart import OWN_REGISTRY, RELEASE, Manifest, Render, apply, one
+from tests.support.waiting import eventually
 
-from splitjob.resource import API_VERSION, KIND, PLURAL, Attempt
-from splitjob_local.cluster.kubectl import KubectlClient, KubectlError
-from splitjob_local.cluster.local_cluster import ClusterOptions, LocalCluster
+from splitjob.resource import API_VERSION, KIND, Attempt
+from splitjob_local.cluster.kubectl import KubectlError
+from splitjob_local.cluster.local_cluster import LocalCluster
 from splitjob_operator.core.observed import SplitJob
 from splitjob_operator.core.settings import Settings
 from splitjob_operator.core.worker_job import build_job
@@ -319,55 +316,3 @@ def test_the_accounts_can_do_this_and_nothing_else(
         cluster.kubectl("delete", "-f", "-", text=yaml.safe_dump_all(cluster_wide))
     own = {name: verbs for name, verbs in rights.items() if name not in everybodys}
     assert own == RIGHTS[component]
-
-
-@pytest.fixture(scope="module")
-def own_cluster() -> Iterator[KubectlClient]:
-    """A cluster to install on and remove from: the CustomResourceDefinition is cluster-wide."""
-    with LocalCluster(ClusterOptions(install=False)) as started:
-        started.cluster.create_namespace("audio")
-        yield started.cluster
-
-
-def release(kube: KubectlClient, command: str, *settings: str, source: Path = CHART) -> str:
-    """Install or upgrade; the pods fit on no node, for here nothing needs to run."""
-    nowhere = ("api.nodeSelector.never=here", "operator.nodeSelector.never=here")
-    values = [f"--set={setting}" for setting in (*NEEDED, *nowhere, *settings)]
-    return kube.helm(command, RELEASE, str(source), "--namespace=audio", *values)
-
-
-def exists(kube: KubectlClient, *what: str) -> dict[str, Any] | None:
-    try:
-        return kube.get(*what)
-    except KubectlError:
-        return None
-
-
-def test_upgrade_and_uninstall(own_cluster: KubectlClient, tmp_path: Path) -> None:
-    """Acceptance 67."""
-    definition = f"customresourcedefinition/{PLURAL}.audio.track-tree.com"
-    deployment = f"deployment/{RELEASE}-track-tree-audio-api"
-    said = release(own_cluster, "install")
-    assert "kubectl --namespace audio get splitjobs" in said
-    own_cluster.kubectl("wait", "--for=condition=Established", definition, timeout(20))
-    own_cluster.kubectl("create", "-n", "audio", "-f", "-", text=yaml.safe_dump(SPLITJOB))
-    before = own_cluster.get(deployment, "-n", "audio")
-    splitjob = own_cluster.get(PLURAL, "one", "-n", "audio")
-
-    newer = tmp_path / "chart"
-    shutil.copytree(CHART, newer)
-    file = newer / "files" / "crd.yaml"
-    file.write_text(file.read_text().replace("    - splits\n", "    - splits\n    - stemjobs\n"))
-    release(own_cluster, "upgrade", source=newer)
-    names = own_cluster.get(definition)["spec"]["names"]
-    assert names["shortNames"] == ["splits", "stemjobs"]
-    after = own_cluster.get(deployment, "-n", "audio")
-    assert after["metadata"]["generation"] == before["metadata"]["generation"]
-
-    own_cluster.helm("uninstall", RELEASE, "--namespace=audio", "--wait")
-    assert exists(own_cluster, deployment, "-n", "audio") is None
-    assert own_cluster.get(PLURAL, "one", "-n", "audio") == splitjob
-
-    release(own_cluster, "install", "crds.keep=false")
-    own_cluster.helm("uninstall", RELEASE, "--namespace=audio", "--wait")
-    assert exists(own_cluster, definition) is None

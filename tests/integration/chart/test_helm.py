@@ -2,19 +2,21 @@
 
 import json
 import re
+import shutil
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
-from tests.support.chart import CHART, LOCAL
+from tests.support.chart import CHART, LOCAL, NEEDED, Manifest
 from tests.support.chart_tools import HELM3, find_tool
 from tests.support.waiting import timeout
 
 from splitjob.resource import API_VERSION, KIND, PLURAL
 from splitjob_local.cluster.kubectl import KubectlClient, KubectlError
-from splitjob_local.cluster.local_cluster import ClusterOptions, LocalCluster
+from splitjob_local.cluster.local_cluster import LocalCluster
 from splitjob_local.programs.gobuild import GoBuildError
 
 RELEASE = "demo"
@@ -27,12 +29,28 @@ KINDS = (
 )
 
 
+def splitjob(name: str) -> Manifest:
+    """Return a SplitJob that is not to start."""
+    request = {
+        "versionId": "song-1",
+        "model": "demo",
+        "source": {"url": "https://example.com/song.wav"},
+        "webhook": {"url": "https://example.com/hook"},
+    }
+    return {
+        "apiVersion": API_VERSION,
+        "kind": KIND,
+        "metadata": {"name": name},
+        "spec": {"suspend": True, "request": request},
+    }
+
+
 @pytest.fixture(scope="module")
-def local() -> Iterator[LocalCluster]:
-    """A cluster to install on and remove from: the CustomResourceDefinition is cluster-wide."""
-    with LocalCluster(ClusterOptions(install=False, namespace="audio")) as started:
-        started.cluster.create_namespace("audio")
-        yield started
+def local(bare: LocalCluster) -> Iterator[LocalCluster]:
+    """A cluster to install on and remove from, with a namespace for it."""
+    bare.cluster.create_namespace("audio")
+    yield bare
+    bare.kubectl("delete", "namespace", "audio", timeout(60))
 
 
 @pytest.fixture(scope="module")
@@ -171,23 +189,9 @@ def test_a_second_release_in_the_namespace_is_refused_in_words(
 @pytest.mark.usefixtures("clean")
 def test_what_was_kept_is_taken_over(helm4: KubectlClient, values: tuple[str, ...]) -> None:
     """By a release of the same name as it is, by another with Helm's flag for it."""
-    splitjob = {
-        "apiVersion": API_VERSION,
-        "kind": KIND,
-        "metadata": {"name": "kept"},
-        "spec": {
-            "suspend": True,
-            "request": {
-                "versionId": "song-1",
-                "model": "demo",
-                "source": {"url": "https://example.com/song.wav"},
-                "webhook": {"url": "https://example.com/hook"},
-            },
-        },
-    }
     run(helm4, "install", RELEASE, *values)
     helm4.kubectl("wait", "--for=condition=Established", DEFINITION, timeout(20))
-    helm4.kubectl("create", "-n", "audio", "-f", "-", text=yaml.safe_dump(splitjob))
+    helm4.kubectl("create", "-n", "audio", "-f", "-", text=yaml.safe_dump(splitjob("kept")))
     uid = helm4.get(PLURAL, "kept", "-n", "audio")["metadata"]["uid"]
     run(helm4, "uninstall", RELEASE, "--wait")
     run(helm4, "install", RELEASE, *values)
@@ -220,3 +224,47 @@ def test_the_chart_passes_helms_own_linter(helm4: KubectlClient, values: tuple[s
     assert "1 chart(s) linted, 0 chart(s) failed" in helm4.helm(
         "lint", "--strict", str(CHART), *values
     )
+
+
+def put_nowhere(helm: KubectlClient, command: str, *settings: str, source: Path = CHART) -> str:
+    """Install or upgrade; the pods fit on no node, for here nothing needs to run."""
+    nowhere = ("api.nodeSelector.never=here", "operator.nodeSelector.never=here")
+    values = [f"--set={setting}" for setting in (*NEEDED, *nowhere, *settings)]
+    return helm.helm(command, RELEASE, str(source), "--namespace=audio", *values)
+
+
+def exists(kube: KubectlClient, *what: str) -> dict[str, Any] | None:
+    try:
+        return kube.get(*what)
+    except KubectlError:
+        return None
+
+
+@pytest.mark.usefixtures("clean")
+def test_upgrade_and_uninstall(helm4: KubectlClient, tmp_path: Path) -> None:
+    """Acceptance 67."""
+    deployment = f"deployment/{RELEASE}-track-tree-audio-api"
+    said = put_nowhere(helm4, "install")
+    assert "kubectl --namespace audio get splitjobs" in said
+    helm4.kubectl("wait", "--for=condition=Established", DEFINITION, timeout(20))
+    helm4.kubectl("create", "-n", "audio", "-f", "-", text=yaml.safe_dump(splitjob("one")))
+    before = helm4.get(deployment, "-n", "audio")
+    before_it_all = helm4.get(PLURAL, "one", "-n", "audio")
+
+    newer = tmp_path / "chart"
+    shutil.copytree(CHART, newer)
+    file = newer / "files" / "crd.yaml"
+    file.write_text(file.read_text().replace("    - splits\n", "    - splits\n    - stemjobs\n"))
+    put_nowhere(helm4, "upgrade", source=newer)
+    names = helm4.get(DEFINITION)["spec"]["names"]
+    assert names["shortNames"] == ["splits", "stemjobs"]
+    after = helm4.get(deployment, "-n", "audio")
+    assert after["metadata"]["generation"] == before["metadata"]["generation"]
+
+    helm4.helm("uninstall", RELEASE, "--namespace=audio", "--wait")
+    assert exists(helm4, deployment, "-n", "audio") is None
+    assert helm4.get(PLURAL, "one", "-n", "audio") == before_it_all
+
+    put_nowhere(helm4, "install", "crds.keep=false")
+    helm4.helm("uninstall", RELEASE, "--namespace=audio", "--wait")
+    assert exists(helm4, DEFINITION) is None

@@ -1,7 +1,6 @@
 """A cluster that is not as API and operator need it: each says so and waits, and works once it is.
 
-Both are real processes on a real API server, which is this file's own: it takes the
-CustomResourceDefinition away.
+Both are real processes on a real API server whose CustomResourceDefinition is taken away.
 """
 
 import json
@@ -14,7 +13,6 @@ from typing import Any
 
 import pytest
 import yaml
-from tests.conftest import say
 from tests.support import plain_http
 from tests.support.accounts import account, grant
 from tests.support.api_harness import TOKEN, Api, body, launched
@@ -26,7 +24,7 @@ from splitjob.crd import custom_resource_definition
 from splitjob.resource import GROUP, PLURAL
 from splitjob_kube.preconditions import INSTALLATION_CONFIGMAP
 from splitjob_kube.rights import Right
-from splitjob_local.cluster.local_cluster import ClusterOptions, LocalCluster
+from splitjob_local.cluster.local_cluster import LocalCluster
 from splitjob_operator.adapters import kubernetes as operator_kubernetes
 
 CRD = f"{PLURAL}.{GROUP}"
@@ -35,11 +33,11 @@ TOTALS = "track-tree-audio-totals"
 QUICK = {"RESYNC_SECONDS": "1", "MISSED_WATCH_SECONDS": "6"}
 
 
-@pytest.fixture(scope="module")
-def bare() -> Iterator[LocalCluster]:
-    """A cluster that has never heard of SplitJobs."""
-    with LocalCluster(ClusterOptions(install=False), say) as started:
-        yield started
+@pytest.fixture(scope="module", autouse=True)
+def leaves_no_definition(bare: LocalCluster) -> Iterator[None]:
+    """The cluster has never heard of SplitJobs, for the next one too."""
+    yield
+    bare.kubectl("delete", f"crd/{CRD}", "--ignore-not-found", timeout(30))
 
 
 def define(cluster: LocalCluster, *without: str) -> None:
