@@ -3,9 +3,10 @@
     python -m splitjob_local.processes.supervisor FOLDER DESCRIPTOR
 
 The owner (`track-tree-audio local up`, the demo, a test run) may be killed in any way, even by
-`kill -9`. The supervisor then ends all its descendants and deletes the cluster's FOLDER. It notices
-by the end of file on the socket DESCRIPTOR and by its parent's process id. It has a session of its
-own, so that signals to the owner's process group do not reach it.
+`kill -9`. The supervisor then ends all its descendants and the commands that the owner was running,
+and deletes the cluster's FOLDER. It notices by the end of file on the socket DESCRIPTOR and by its
+parent's process id. It has a session of its own, so that signals to the owner's process group do
+not reach it.
 
 On Linux it is also a subreaper: a descendant whose own parent dies becomes its child, so that
 nothing a pod leaves behind can escape. If the supervisor itself is killed, the kernel kills its
@@ -32,6 +33,9 @@ from typing import Any
 import psutil
 
 from splitjob_local.processes.prctl import IS_LINUX, become_subreaper, die_with_parent
+
+# In the environment of what the owner starts itself: a file in the folder of its cluster.
+COMMAND_ON = "TRACK_TREE_AUDIO_COMMAND_ON"
 
 TICK_SECONDS = 0.2
 KILL_SECONDS = 10.0
@@ -122,7 +126,7 @@ class Supervisor:
 
     def end_everything(self) -> None:
         """End all processes, those with a grace period by SIGTERM first, and delete the folder."""
-        remembered = psutil.Process().children(recursive=True)
+        remembered = [*psutil.Process().children(recursive=True), *commands_on(self.folder)]
         polite = [name for name, grace in self.graces.items() if grace > 0]
         for name in polite:
             self.processes[name].terminate()
@@ -148,6 +152,16 @@ class Supervisor:
                     process.kill()
             self.reap()
             time.sleep(0.02)
+
+
+def commands_on(folder: Path) -> list[psutil.Process]:
+    """Return the commands that the owner of a cluster runs: they are nobody's once it is killed."""
+    found = []
+    for process in psutil.process_iter():
+        with suppress(psutil.Error, OSError):
+            if process.environ().get(COMMAND_ON, "").startswith(f"{folder}/"):
+                found.append(process)
+    return found
 
 
 def serve(supervisor: Supervisor, owner: int, connection: socket.socket) -> None:
