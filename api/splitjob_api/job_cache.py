@@ -168,7 +168,8 @@ class JobCache:
             name: of none, as the API server has just said.
         """
         with self._lock:
-            if name in self._jobs or self._floors.of(name).version:
+            # Where the watch has told of its end already, it tells of it no more.
+            if name in self._jobs or self._floors.of(name).version > self._version:
                 self._floors.note_gone(name)
 
     def is_gone(self, job: CachedJob) -> bool:
@@ -208,7 +209,7 @@ class JobCache:
             held: Iterable[CachedJob | Deletion] = chain(
                 _latest(self._jobs.values(), since), _latest(self._deletions, since)
             )
-            found = [one for one in held if wanted.may_take(one)]
+            found = [one for one in held if wanted.may_take(one) and self._may_be_told(one)]
             found.sort(key=lambda one: one.version)
             complete = since >= self._deletions_since
             return Changes(found, self._version, complete, self._observed_at)
@@ -297,8 +298,12 @@ class JobCache:
         end = len(self._order) if after is None else self._index(after)
         for index in range(end - 1, begin - 1, -1):
             job = self._order[index]
-            if wanted.takes(job) and not self._floors.is_gone(job.name):
+            if wanted.takes(job) and self._may_be_told(job):
                 yield job
+
+    def _may_be_told(self, one: CachedJob | Deletion) -> bool:
+        """Return whether something is not of a job that is known to be gone by now."""
+        return isinstance(one, Deletion) or not self._floors.is_gone(one.name)
 
     def _index(self, position: Position) -> int:
         return bisect_left(self._order, position, key=_position)

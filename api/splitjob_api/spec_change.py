@@ -33,6 +33,7 @@ def existing_job(services: Services, job_id: str) -> SplitJobObject:
         services.jobs.note_gone(job_id)
     if found is None or "deletionTimestamp" in found["metadata"]:
         raise job_not_found()
+    services.jobs.note_answer(found)
     note_splitjob(found)
     return found
 

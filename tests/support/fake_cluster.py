@@ -19,6 +19,7 @@ from splitjob_api.problems import install_handlers
 from splitjob_api.queue_stats import QueueStats
 from splitjob_api.readiness import Readiness
 from splitjob_api.routes import actions, data, files, jobs, queue, split, stems, uploads
+from splitjob_api.routes import resource as resource_route
 from splitjob_api.settings import Settings
 from splitjob_api.storage_links import StorageLinks
 from splitjob_api.streams import Streams
@@ -133,6 +134,10 @@ class FakeCluster:
         self.after("patch_spec")
         return changed
 
+    def events(self, _name: str) -> list[Json]:
+        self._call("events")
+        return []
+
     def unmet(self) -> tuple[Unready, ...]:
         return self.unready
 
@@ -193,7 +198,7 @@ def served(
         metrics=metrics,
         storage_links=storage_links,
     )
-    for module in (split, jobs, actions, stems, files, data, queue, uploads):
+    for module in (split, jobs, actions, stems, files, data, queue, uploads, resource_route):
         app.include_router(module.router)
     install_handlers(app)
     return TestClient(app, raise_server_exceptions=False)

@@ -66,10 +66,6 @@ class WatchedCluster(FakeCluster):
         metadata = {**gone["metadata"], "resourceVersion": str(self.version)}
         self._tell("DELETED", {**gone, "metadata": metadata})
 
-    def events(self, _name: str) -> list[Json]:
-        self._call("events")
-        return []
-
     def config_map(self, _name: str) -> dict[str, str]:
         self._call("config_map")
         return {}

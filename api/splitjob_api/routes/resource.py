@@ -50,6 +50,7 @@ def resource(job_id: str, services: ServicesDep) -> ResourceResponse:
     if found is None:
         services.jobs.note_gone(job_id)
         raise job_not_found()
+    services.jobs.note_answer(found)
     note_splitjob(found)
     metadata = {name: one for name, one in found["metadata"].items() if name != "managedFields"}
     events = [_event(one) for one in services.cluster.events(job_id)]

@@ -153,6 +153,33 @@ def test_what_a_restored_cluster_says_counts_although_its_versions_are_lower(wor
     assert world.jobs.cached("a")
 
 
+def test_a_job_made_anew_is_told_although_its_former_self_was_asked_for_in_between(
+    world: World,
+) -> None:
+    """The watch had told of its end already, and does not again."""
+    world.list(5, splitjob("a", 3))
+    world.jobs.note_answer(splitjob("a", 6))
+    world.jobs.apply("MODIFIED", splitjob("a", 6))
+    world.jobs.apply("DELETED", splitjob("a", 7))
+    assert world.jobs.fetch("a") is None
+    world.jobs.apply("ADDED", splitjob("a", 8))  # another replica has made it
+    assert names(world) == ["a"]
+    assert world.jobs.cached("a")
+
+
+def test_a_job_that_is_gone_before_the_watch_shows_that_it_was_made_is_told_to_nobody(
+    world: World,
+) -> None:
+    world.list(5)
+    world.jobs.note_answer(splitjob("a", 6))
+    assert world.jobs.fetch("a") is None
+    world.jobs.apply("ADDED", splitjob("a", 6))
+    assert names(world) == []
+    assert world.jobs.changes(5, ALL).jobs == []
+    world.jobs.apply("DELETED", splitjob("a", 7))
+    assert [type(one) for one in world.jobs.changes(5, ALL).jobs] == [Deletion]
+
+
 def test_of_how_many_jobs_the_least_is_remembered_has_a_limit(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -54,6 +54,18 @@ def test_a_read_after_a_change_shows_it_also_where_the_watch_has_not(
     assert shown is None or answer.json()[shown] is True
 
 
+@pytest.mark.parametrize("path", ["/stems/vocals", "/waveforms/vocals", "/manifest", "/resource"])
+def test_a_read_after_one_of_what_lies_beside_a_job_is_not_from_before_it(
+    api: TestClient, cluster: FakeCluster, path: str
+) -> None:
+    """Those are answered by the API server, which is ahead of the watch."""
+    job_id = submitted(api)
+    let_watch_begin(api, cluster)
+    cluster.finish(job_id, "Completed", result=RESULT)
+    assert api.get(f"/jobs/{job_id}{path}").status_code in {200, 503}
+    assert api.get(f"/jobs/{job_id}").json()["state"] == "completed"
+
+
 def test_the_list_is_told_once_the_watch_has_come_to_what_was_changed_here(
     api: TestClient, cluster: FakeCluster, monkeypatch: pytest.MonkeyPatch
 ) -> None:
