@@ -134,11 +134,11 @@ class StorageLinks:
         if not self._read_endpoint:
             return self._bucket_service()
         if self._reader is None:
-            from splitjob_io.storage import S3Service  # noqa: PLC0415 - see _bucket_service
+            from splitjob_io.storage import BRIEF, S3Service  # noqa: PLC0415 - see _bucket_service
 
             settings = self._bucket_service().settings
             there = settings.model_copy(update={"s3_endpoint": self._read_endpoint})
-            self._reader = S3Service(there)
+            self._reader = S3Service(there, patience=BRIEF)
         return self._reader
 
     def upload(self, key: str, size: int) -> Link:
@@ -160,9 +160,9 @@ class StorageLinks:
     def _bucket_service(self) -> "S3Service":
         """Return the bucket, with boto3 behind it: 30 MB that no other call needs."""
         if self._service is None:
-            from splitjob_io.storage import S3Service  # noqa: PLC0415
+            from splitjob_io.storage import BRIEF, S3Service  # noqa: PLC0415
 
-            self._service = S3Service()
+            self._service = S3Service(patience=BRIEF)
         return self._service
 
 

@@ -2,7 +2,8 @@
 
 They are small, and a page that shows them needs no CORS rule of the bucket so. They are passed on
 piece by piece; a few at once, on threads of their own, so that neither a bucket that hangs nor a
-caller who is slow holds up anything else.
+caller who is slow holds up anything else, and each for a while only, so that neither keeps others
+from their files.
 """
 
 import asyncio
@@ -10,7 +11,7 @@ import logging
 from collections.abc import AsyncIterator, Callable
 from functools import partial
 
-from anyio import CapacityLimiter
+from anyio import CapacityLimiter, move_on_after
 from anyio.to_thread import run_sync
 from fastapi import Request, Response
 from fastapi.responses import StreamingResponse
@@ -26,9 +27,16 @@ __all__ = ["StoredFiles"]
 PLACES = 8
 PATIENCE_SECONDS = 5.0
 MAX_BYTES = 64 << 20  # no file of ours: it would be the waveform of more than a day
+# A place is held no longer than a file of its size takes at the slowest rate, and a while more.
+GRACE_SECONDS = 30.0
+SLOWEST_BYTES_PER_SECOND = 16 << 10
 _PIECE_BYTES = 64 << 10
 
 logger = logging.getLogger(__name__)
+
+
+class _BrokenOffError(Exception):
+    """The bucket broke off in the middle of a file."""
 
 
 class StoredFiles:
@@ -56,7 +64,11 @@ class StoredFiles:
             raise
         end = partial(self._end, file)
         # It must be asked about each time: what is erased must be gone.
-        headers = {"ETag": file.etag, "Cache-Control": "private, no-cache"}
+        headers = {
+            "ETag": file.etag,
+            "Cache-Control": "private, no-cache",
+            "X-Content-Type-Options": "nosniff",  # whatever somebody has put there
+        }
         if has_etag(request.headers.getlist("if-none-match"), file.etag):
             end()
             return Response(status_code=304, headers=headers)
@@ -64,7 +76,8 @@ class StoredFiles:
         if is_head_only(request.scope):
             end()
             return Response(headers=headers, media_type="application/json")
-        return _FileResponse(self._pieces(file), headers, end)
+        seconds = GRACE_SECONDS + file.size / SLOWEST_BYTES_PER_SECOND
+        return _FileResponse(self._pieces(file), headers, seconds, end)
 
     async def _take_place(self) -> None:
         try:
@@ -88,12 +101,11 @@ class StoredFiles:
         return file
 
     async def _pieces(self, file: OpenFile) -> AsyncIterator[bytes]:
-        """Yield the content; where the bucket breaks off, the answer is left incomplete."""
         try:
             while piece := await run_sync(file.read, _PIECE_BYTES, limiter=self._threads):
                 yield piece
         except StorageLinksError as error:
-            logger.warning("a file of the bucket broke off: %s", error.reason)
+            raise _BrokenOffError(error.reason) from None
 
     def _end(self, file: OpenFile) -> None:
         file.close()
@@ -101,16 +113,35 @@ class StoredFiles:
 
 
 class _FileResponse(StreamingResponse):
-    """An answer that gives its place back however it ends."""
+    """An answer that gives its place back however it ends.
+
+    Where the bucket breaks off, or the time is over, it is left incomplete.
+
+    Args:
+        pieces: the content.
+        headers: of the answer.
+        seconds: how long it may take.
+        end: gives the place back.
+    """
 
     def __init__(
-        self, pieces: AsyncIterator[bytes], headers: dict[str, str], end: Callable[[], None]
+        self,
+        pieces: AsyncIterator[bytes],
+        headers: dict[str, str],
+        seconds: float,
+        end: Callable[[], None],
     ) -> None:
         super().__init__(pieces, headers=headers, media_type="application/json")
+        self._seconds = seconds
         self._end = end
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         try:
-            await super().__call__(scope, receive, send)
+            with move_on_after(self._seconds) as time_left:
+                await super().__call__(scope, receive, send)
+            if time_left.cancelled_caught:
+                logger.warning("a file of the bucket was not taken in %.0f s", self._seconds)
+        except _BrokenOffError as error:
+            logger.warning("a file of the bucket broke off: %s", error)
         finally:
             self._end()

@@ -18,7 +18,7 @@ from datetime import datetime
 from functools import cached_property, partial
 from io import BytesIO
 from pathlib import Path
-from typing import Any, BinaryIO, TypedDict
+from typing import Any, BinaryIO, NamedTuple, TypedDict
 from urllib.parse import urlsplit
 
 import boto3
@@ -33,14 +33,38 @@ from splitjob.configuration import read_settings
 from splitjob.storage_settings import StorageSettings
 from splitjob_io.certificates import certificate_problem
 
-__all__ = ["ObjectInfo", "ObjectMetadata", "S3Service", "StorageError"]
+__all__ = [
+    "BRIEF",
+    "ObjectInfo",
+    "ObjectMetadata",
+    "OpenObject",
+    "Patience",
+    "S3Service",
+    "StorageError",
+]
 
 ATTEMPTS = 5
+SILENT_SECONDS = 60
 DELETE_BATCH = 1000  # what one DeleteObjects request may name
 MISSING = {"404", "NoSuchKey", "NotFound"}
 PRECONDITION_FAILED = {"412", "PreconditionFailed"}
 CONFLICT = {"409", "ConditionalRequestConflict"}
 DESCRIPTIONS = Loader()  # of S3, for all clients of this process: a tenth of a second to read
+
+
+class Patience(NamedTuple):
+    """How long a storage that does not answer is waited for.
+
+    Attributes:
+        attempts: at each request.
+        silent_seconds: without a byte, after which an attempt is given up.
+    """
+
+    attempts: int
+    silent_seconds: float
+
+
+BRIEF = Patience(2, 10)  # where somebody waits, or other work does
 
 
 class StorageError(Exception):
@@ -131,14 +155,22 @@ class S3Service:
     Args:
         settings: where the bucket is; from the environment by default.
         bucket: another bucket than the settings' one.
+        patience: with a storage that does not answer; by default five minutes, which outlast most
+            of its outages.
 
     Raises:
         splitjob.configuration.ConfigurationError: the environment cannot be used.
     """
 
-    def __init__(self, settings: StorageSettings | None = None, bucket: str = "") -> None:
+    def __init__(
+        self,
+        settings: StorageSettings | None = None,
+        bucket: str = "",
+        patience: Patience | None = None,
+    ) -> None:
         self.settings = settings or read_settings(StorageSettings)
         self.bucket = bucket or self.settings.s3_bucket
+        self._patience = patience or Patience(ATTEMPTS, SILENT_SECONDS)
         if not self.bucket:
             raise StorageError("no bucket is configured: set S3_BUCKET")
 
@@ -156,9 +188,9 @@ class S3Service:
                 signature_version="s3v4",
                 request_checksum_calculation="when_required",
                 response_checksum_validation="when_required",
-                retries={"total_max_attempts": ATTEMPTS, "mode": "standard"},
+                retries={"total_max_attempts": self._patience.attempts, "mode": "standard"},
                 connect_timeout=5,
-                read_timeout=60,
+                read_timeout=self._patience.silent_seconds,
                 max_pool_connections=16,
                 s3={"addressing_style": "path" if s.s3_endpoint else "auto"},
             ),

