@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Self
 
 from splitjob.inputs import Inputs
-from splitjob_io.storage import S3Service, StorageError
+from splitjob_io.storage import BRIEF, S3Service, StorageError
 from splitjob_operator.core.inputs import StoredInput
 from splitjob_operator.core.lookups import InputDeletion
 from splitjob_operator.core.ports import InputStoreError
@@ -36,7 +36,7 @@ class InputStore:
         if inputs is None:
             return None
         try:
-            return cls(S3Service(), inputs)
+            return cls(S3Service(patience=BRIEF), inputs)
         except StorageError as error:
             raise InputStoreError(str(error)) from error
 

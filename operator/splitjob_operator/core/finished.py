@@ -111,6 +111,8 @@ def _keeps_input(ctx: ReconcileContext) -> bool:
 def _expire(ctx: ReconcileContext) -> None:
     if ctx.to_be_erased and ctx.needs_bucket:
         return  # without the SplitJob nobody would know that its data are to go
+    if inputs.is_next(ctx):
+        return
     spec = ctx.observed.splitjob.spec
     own = spec.ttl_seconds_after_finished if spec else None
     expiry = expires_at(ctx.status, ctx.settings.ttl_seconds_after_finished if own is None else own)

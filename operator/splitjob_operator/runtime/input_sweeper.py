@@ -2,8 +2,9 @@
 
 import asyncio
 import logging
+from collections.abc import Iterable
 
-from splitjob_operator.core.inputs import orphans
+from splitjob_operator.core.inputs import StoredInput, orphans
 from splitjob_operator.core.ports import InputStoreError, InputStorePort
 from splitjob_operator.runtime.cache import SplitJobCache
 from splitjob_operator.runtime.clock import Clock, utc_now
@@ -53,19 +54,29 @@ class InputSweeper:
     async def sweep(self) -> None:
         """Look through them once, from where the sweep before had to stop.
 
+        What cannot be deleted keeps nothing behind it from going.
+
         Raises:
             InputStoreError: the bucket refused, or could not be reached.
         """
+        failure: InputStoreError | None = None
         for _ in range(MAX_PAGES):
-            files, after = await self._threads.run(self._store.page, self._after)
-            in_use = self._cache.inputs_in_use()
-            keys = orphans(files, in_use, self._clock(), self._orphan_seconds)
-            if keys:
-                await self._threads.run(self._store.delete_all, keys)
-                log.info("Deleted %d files from POST /uploads that no job uses", len(keys))
-            self._after = after
-            if not after:
-                return
+            files, self._after = await self._threads.run(self._store.page, self._after)
+            try:
+                await self._delete_orphans(files)
+            except InputStoreError as error:
+                failure = error
+            if not self._after:
+                break
+        if failure:
+            raise failure
+
+    async def _delete_orphans(self, files: Iterable[StoredInput]) -> None:
+        in_use = self._cache.inputs_in_use()
+        keys = orphans(files, in_use, self._clock(), self._orphan_seconds)
+        if keys:
+            await self._threads.run(self._store.delete_all, keys)
+            log.info("Deleted %d files from POST /uploads that no job uses", len(keys))
 
     def close(self) -> None:
         """Take up nothing more."""

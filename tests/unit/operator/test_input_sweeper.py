@@ -104,6 +104,16 @@ def test_what_a_bucket_that_was_away_left_goes_at_the_next_sweep(
     assert site.sweep() == set()
 
 
+def test_what_cannot_be_deleted_keeps_nothing_behind_it_from_going(site: Site) -> None:
+    """As under Object Lock: one of its page, and so its page's request, is refused each time."""
+    for _ in range(5):  # on three pages
+        site.send(DAY + 1)
+    site.gate.arm({("delete_objects", 0): Fault.REFUSED})
+    with pytest.raises(InputStoreError):
+        site.sweep()
+    assert len(site.bucket.objects) == 2
+
+
 def test_one_sweep_looks_at_so_many_and_the_next_one_goes_on(site: Site) -> None:
     for _ in range(7):
         site.send(DAY + 1)

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+import pytest
 from tests.support.operator_samples import (
     NAME,
     after,
@@ -21,7 +22,8 @@ from tests.support.reconcile_situations import (
 
 from splitjob.conditions import ConditionType
 from splitjob.resource import Erasure
-from splitjob_operator.core import inputs
+from splitjob.webhook import DeliveryOutcome
+from splitjob_operator.core import inputs, outbox
 from splitjob_operator.core.finished import ERASE_RETRY_SECONDS, SHARED_SECRET_SECONDS
 from splitjob_operator.core.lookups import (
     DeleteInput,
@@ -31,7 +33,7 @@ from splitjob_operator.core.lookups import (
     LookupResults,
 )
 from splitjob_operator.core.notify import DELIVERY_RETRY_SECONDS
-from splitjob_operator.core.observed import SplitJob
+from splitjob_operator.core.observed import DeliveryReport, SplitJob
 from splitjob_operator.core.plan import (
     DeleteJob,
     DeleteSplitJob,
@@ -169,22 +171,59 @@ def of_sent_file(view: SplitJob, **spec: object) -> SplitJob:
     return replace(view, spec=splitjob(spec=spec, **SENT).spec)
 
 
+def told(view: SplitJob) -> SplitJob:
+    """The same once its receiver has its final event."""
+    hook = view.status.webhook
+    assert hook
+    done = outbox.after_attempt(hook, DeliveryOutcome(delivered=True), after(50), 0)
+    return replace(view, status=view.status.model_copy(update={"webhook": done}))
+
+
 def test_the_file_that_a_job_read_is_deleted_once_however_it_ended() -> None:
     """Acceptance 28c."""
-    view = of_sent_file(failed())
+    view = told(of_sent_file(failed()))
     assert plan_of(seen(view), 60).lookup == DeleteInput(INPUT_KEY)
     plan = plan_of(seen(view, lookups=GONE), 60)
     assert plan.status
     assert plan.status.input_deleted_at == after(60)
-    assert Deliver() in plan.after, "its event goes out all the same"
     again = plan_of(seen(written(view, plan)), 61)
     assert again.lookup is None
     assert again.status
     assert again.status.input_deleted_at == after(60)
 
 
-def test_a_file_that_another_job_reads_stays_until_that_has_ended() -> None:
+def test_a_bucket_that_hangs_holds_up_no_event() -> None:
+    """The file is looked at once the event was sent, and what came of that was noted."""
     view = of_sent_file(failed())
+    first = plan_of(seen(view), 60)
+    assert first.lookup is None
+    assert Deliver() in first.after
+    assert view.status.webhook
+    report = DeliveryReport(view.uid, 0, 0, DeliveryOutcome(delivered=False, status=500), 0)
+    noted = plan_of(replace(seen(view), delivery=report), 61)
+    assert noted.lookup is None
+    assert noted.status
+    assert noted.status.webhook
+    assert noted.status.webhook.attempts == 1
+    assert noted.requeue_at == after(61), "the file is next"
+    assert plan_of(seen(written(view, noted)), 61).lookup == DeleteInput(INPUT_KEY)
+    anew = replace(told(view), spec=splitjob(spec={"redeliveries": 1}, **SENT).spec)
+    assert Deliver() in plan_of(seen(anew), 62).after
+
+
+def test_a_job_that_is_not_to_be_kept_takes_its_file_along() -> None:
+    view = of_sent_file(failed(), ttlSecondsAfterFinished=0)
+    view = replace(view, status=view.status.model_copy(update={"counted": True}))
+    report = DeliveryReport(view.uid, 0, 0, DeliveryOutcome(delivered=True, status=200), 0)
+    noted = plan_of(replace(seen(view), delivery=report), 60)
+    assert DeleteSplitJob() not in noted.after
+    now = written(view, noted)
+    assert plan_of(seen(now), 60).lookup == DeleteInput(INPUT_KEY)
+    assert DeleteSplitJob() in plan_of(seen(now, lookups=GONE), 60).after
+
+
+def test_a_file_that_another_job_reads_stays_until_that_has_ended() -> None:
+    view = told(of_sent_file(failed()))
     shared = plan_of(replace(seen(view), input_shared=True), 10**8)
     assert shared.lookup is None
     assert shared.status
@@ -194,13 +233,20 @@ def test_a_file_that_another_job_reads_stays_until_that_has_ended() -> None:
     assert plan_of(seen(view), 10**8).lookup == DeleteInput(INPUT_KEY)
 
 
-def test_a_file_that_could_not_be_deleted_is_tried_again() -> None:
+@pytest.mark.parametrize(
+    ("seconds", "again"), [(30, 60), (600, 600), (10**6, inputs.LAST_RETRY_SECONDS)]
+)
+def test_a_file_that_could_not_be_deleted_is_tried_again_ever_more_seldom(
+    seconds: int, again: int
+) -> None:
     away = LookupResults(input=InputDeletion(done=False, message="no answer"))
-    plan = plan_of(seen(of_sent_file(failed()), lookups=away), 60)
+    view = told(of_sent_file(failed()))
+    assert view.status.finished_at
+    now = round((view.status.finished_at - after(0)).total_seconds()) + seconds
+    plan = plan_of(seen(view, lookups=away), now)
     assert plan.status
     assert plan.status.input_deleted_at is None
-    assert plan.requeue_at
-    assert plan.requeue_at <= after(60 + inputs.RETRY_SECONDS)
+    assert plan.requeue_at == after(now + again)
 
 
 def test_a_file_is_not_deleted_while_its_job_has_not_ended() -> None:
