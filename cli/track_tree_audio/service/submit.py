@@ -27,6 +27,7 @@ def main(argv: Sequence[str]) -> int:
 def _submit(arguments: argparse.Namespace) -> ExitStatus:
     with client(arguments) as service:
         request = _request(arguments)
+        _refuse_file_with_uploads(arguments.song, request["uploads"])
         request["audio_url"] = _audio_url(service, arguments.song)
         # Its names are those of the parser's options, and what they take is checked there.
         submitted = service.submit(**cast("SplitFields", request))
@@ -57,6 +58,19 @@ def _audio_url(service: Client, song: str) -> str:
     file = Path(song).expanduser()
     with progress.sending(file, sys.stderr) as on_sent:
         return service.upload(file, on_sent)
+
+
+def _refuse_file_with_uploads(song: str, uploads: Mapping[str, Any] | None) -> None:
+    """Refuse what the service would refuse once the whole file was sent.
+
+    Raises:
+        SettingsError: the song goes into the service's bucket, the stems into another one.
+    """
+    if uploads and song != "-" and not song.startswith(("http://", "https://")):
+        raise SettingsError(
+            "with --uploads the song must be a URL: for a file the service's bucket is used, which "
+            "--uploads does without"
+        )
 
 
 def _request(arguments: argparse.Namespace) -> dict[str, Any]:
@@ -109,7 +123,8 @@ def _uploads(path: Path | None) -> Mapping[str, Any] | None:
 
 
 def _is_url(song: str) -> bool:
-    return song.startswith(("http://", "https://"))
+    """Whether a song is at an address, that of a file which was sent before among them."""
+    return song.startswith(("http://", "https://", "s3://"))
 
 
 def _pair(text: str) -> tuple[str, str]:

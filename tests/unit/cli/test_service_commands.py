@@ -129,6 +129,29 @@ def test_submit_sends_a_file_first(run: Run, service: FakeService, tmp_path: Pat
     )
 
 
+def test_submit_takes_a_file_that_was_sent_before_by_its_address(
+    run: Run, service: FakeService
+) -> None:
+    """For a second model, say; it need not be sent again."""
+    service.on("POST /split", gives({"jobId": JOB_ID}, 202))
+    address = f"s3://stems/_inputs/{'0' * 32}/My-Song.flac"
+    assert run("submit", address, "--model", "demo").status == 0
+    (asked,) = service.heard
+    body = json.loads(asked[2])
+    assert (body["audioUrl"], body["versionId"]) == (address, "My-Song")
+
+
+def test_submit_sends_no_file_whose_stems_could_not_be_sent(
+    run: Run, service: FakeService, tmp_path: Path
+) -> None:
+    (song := tmp_path / "song.flac").write_bytes(b"fLaC")
+    (uploads := tmp_path / "uploads.json").write_text('{"manifest": "https://put.example.com/"}')
+    said = run("submit", str(song), "--model", "demo", "--uploads", str(uploads))
+    assert said.status == ExitStatus.USAGE
+    assert "must be a URL" in said.err
+    assert service.heard == []
+
+
 def test_submit_reads_a_url_that_nobody_is_to_see(
     run: Run, service: FakeService, monkeypatch: pytest.MonkeyPatch
 ) -> None:
