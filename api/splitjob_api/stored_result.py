@@ -49,9 +49,10 @@ def storage_place(services: Services, url: str) -> tuple[StorageLinks, str]:
             "the stems are where the job's result says",
             seconds=_UNCONFIGURED_SECONDS,
         )
-    bucket, _, key = url.removeprefix("s3://").partition("/")
-    if bucket != links.bucket:
+    ours = f"s3://{links.bucket}/"  # the ARN of an access point has a slash in it
+    if not url.startswith(ours):
+        bucket = url.removeprefix("s3://").partition("/")[0]
         raise ApiError(
             409, "stems_elsewhere", f"the stems are in {bucket}, no longer this installation's"
         )
-    return links, key
+    return links, url.removeprefix(ours)

@@ -128,6 +128,17 @@ def test_files_that_went_to_the_callers_urls_are_theirs(
     )
 
 
+def test_a_bucket_may_be_named_by_the_arn_of_an_access_point(
+    cluster: FakeCluster, stored: StoredContents, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It has a slash in it."""
+    links = StorageLinks("arn:aws:s3:eu-west-1:123456789012:accesspoint/music", 300, 300)
+    monkeypatch.setattr(links, "open", stored)
+    api = served(cluster, links)
+    url = f"s3://{links.bucket}/song-1/a-job/manifest.json"
+    assert read(api, completed(api, cluster, manifestUrl=url), "manifest").status_code == 200
+
+
 def test_what_somebody_took_out_of_the_bucket_is_not_found(
     api: TestClient, cluster: FakeCluster, stored: StoredContents
 ) -> None:
