@@ -101,13 +101,6 @@ class SplitJobCache:
             self.moves += known.has_place
             self._count_use(known, -1)
 
-    def keep_only(self, names: set[str]) -> list[str]:
-        """Forget all others; return their names."""
-        gone = [name for name in self._entries if name not in names]
-        for name in gone:
-            self.drop(name)
-        return gone
-
     def shares_secret(self, name: str) -> bool:
         """Return whether a job that has not ended refers to the Secret of this one that has."""
         entry = self._entries.get(name)

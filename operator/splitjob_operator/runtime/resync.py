@@ -137,13 +137,15 @@ class Resync:
 
     async def _splitjobs(self) -> dict[str, str]:
         c = self._controller
+        known = {entry.name for entry in c.cache}  # what comes while it is listed is not listed
         versions: dict[str, str] = {}
         pages = iter(self._kubernetes.splitjobs())
         while batch := await c.threads.run(lambda: list(islice(pages, BATCH))):
             for raw in batch:
                 versions.update([_version(raw)])
                 c.remember(raw)
-        for name in c.cache.keep_only(set(versions)):
+        for name in known - versions.keys():
+            c.cache.drop(name)
             c.reconciled.pop(name, None)
         return versions
 
