@@ -101,7 +101,8 @@ async def split_request(request: Request) -> SplitRequest:
     return validate(SplitRequest, parse_object(await request.body()))
 
 
-# For each route that is no coroutine: it blocks a thread while the cluster answers.
+# For each route that is no coroutine: it blocks a thread while the cluster answers, or a service
+# that gives out credentials to sign URLs with.
 ASKS_CLUSTER = Depends(place_at_cluster, scope="function")
 ServicesDep = Annotated[Services, Depends(services)]
 CurrentJobsDep = Annotated[JobCache, Depends(current_jobs)]

@@ -8,7 +8,7 @@ from pydantic import Field
 
 from splitjob.inputs import MAX_INPUT_BYTES, Inputs
 from splitjob.request_policy import FieldProblem
-from splitjob_api.deps import Services, ServicesDep
+from splitjob_api.deps import ASKS_CLUSTER, Services, ServicesDep
 from splitjob_api.error_catalogue import documented
 from splitjob_api.file_request import FileRequest
 from splitjob_api.job_response import ResponsePart
@@ -19,7 +19,7 @@ from splitjob_api.storage_links import StorageLinks, StorageLinksError
 
 _UNCONFIGURED_SECONDS = 300  # it is put right by a new pod, which takes a while
 
-router = APIRouter(tags=["jobs"])
+router = APIRouter(tags=["jobs"], dependencies=[ASKS_CLUSTER])
 
 
 class UploadAnswer(ResponsePart):
@@ -41,7 +41,11 @@ async def file_request(request: Request) -> FileRequest:
     summary="Send a file of your own",
     status_code=201,
     responses=documented(
-        "json_invalid", "request_invalid", "storage_not_configured", "storage_unavailable"
+        "json_invalid",
+        "request_invalid",
+        "cluster_unavailable",
+        "storage_not_configured",
+        "storage_unavailable",
     ),
     openapi_extra={"requestBody": UPLOAD_BODY},
 )

@@ -19,6 +19,7 @@ from splitjob_api.routes import (
     actions,
     data,
     events,
+    files,
     health,
     jobs,
     models,
@@ -26,9 +27,13 @@ from splitjob_api.routes import (
     resource,
     split,
     stems,
+    uploads,
 )
 
-MODULES = (actions, data, events, health, jobs, models, queue, resource, split, stems)
+MODULES = (
+    *(actions, data, events, files, health, jobs, models),
+    *(queue, resource, split, stems, uploads),
+)
 
 
 class Hanging:
