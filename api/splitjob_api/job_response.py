@@ -10,6 +10,7 @@ from pydantic.alias_generators import to_camel
 
 from splitjob.lifecycle import LifecycleState, lifecycle_of
 from splitjob.resource import EventName, SplitJobStatus, WebhookStatus, read_status
+from splitjob.usage import usage_of
 from splitjob.webhook import result_fields
 
 
@@ -107,6 +108,11 @@ class JobResponse(ResponsePart):
     started_at: datetime | None = None
     finished_at: datetime | None = None
     attempts: int = Field(description="Workers tried so far.")
+    gpu_seconds: float | None = Field(
+        default=None,
+        description="Of a finished job: how long their containers held their resources, with a "
+        "GPU or without, as in its webhook.",
+    )
     cancel_requested: bool = Field(
         description="Whether it is to be canceled; the state says so once it is."
     )
@@ -142,6 +148,7 @@ def job_response(splitjob: Mapping[str, Any], observed_at: datetime | None = Non
     request = spec.get("request", {})
     status = read_status(splitjob.get("status"))
     state = lifecycle_of(splitjob)
+    usage = usage_of(status)
     return JobResponse(
         job_id=splitjob["metadata"]["name"],
         version_id=request.get("versionId", ""),
@@ -153,7 +160,8 @@ def job_response(splitjob: Mapping[str, Any], observed_at: datetime | None = Non
         created_at=splitjob["metadata"]["creationTimestamp"],
         started_at=status.started_at,
         finished_at=status.finished_at,
-        attempts=len(status.attempts),
+        attempts=usage.attempts,
+        gpu_seconds=float(usage.gpu_seconds) if state.finished else None,
         cancel_requested=bool(spec.get("canceled")),
         erase_requested=bool(spec.get("erase")),
         erased=_erased(status),

@@ -6,7 +6,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_camel
 
 from splitjob.errors import ErrorCode
-from splitjob.resource import Audio, EventName, Request, Result, Source, Stem, Webhook
+from splitjob.resource import Audio, EventName, Request, Result, Source, Stem, Usage, Webhook
 from splitjob.webhook import courtesy_event, final_event
 
 _EXAMPLE_JOB = "split-csmzzjpqm6badj2is7lgglndnb"
@@ -59,6 +59,10 @@ class FinalEvent(_Body):
     metadata: dict[str, str] = Field(description="The caller's own pairs.")
     attempts: int = Field(
         description="Kubernetes Jobs that were made for it, the one that ended it included."
+    )
+    gpu_seconds: float = Field(
+        description="How long the containers of all attempts held their resources, with a GPU or "
+        "without; what is not known counts zero."
     )
     model: str
     model_digest: str | None = Field(description="SHA-256 of its weights.")
@@ -164,7 +168,7 @@ def _final_example(request: Request, event: str) -> dict[str, Any]:
         failure_code=None if done else code,
         failure_message=None if done else message,
         processing_time_ms=45_000 if done else 0,
-        attempts=1,
+        usage=Usage(attempts=1, gpu_seconds="45" if done else "0"),
     )
 
 

@@ -307,6 +307,10 @@ class Attempt(Model):
     )
     created_at: datetime | None = Field(default=None, description="When the attempt was decided.")
     started_at: datetime | None = Field(default=None, description="When its container started.")
+    ended_at: datetime | None = Field(
+        default=None,
+        description="When its container ended, as its node says; else when its pod was seen gone.",
+    )
     stopped_at: datetime | None = Field(
         default=None, description="When its pods were gone, while the verdict was still open."
     )
@@ -381,6 +385,16 @@ class FailureStatus(Model):
     message: str = Field(max_length=1024, description="What is wrong, and what to do.")
 
 
+class Usage(Model):
+    """What a job that has ended took, as its final event says."""
+
+    attempts: int = Field(default=0, ge=0, description="Jobs that were made for it.")
+    gpu_seconds: Decimal = Field(
+        default="0",
+        description="How long their containers held their resources, with a GPU or without.",
+    )
+
+
 class WebhookStatus(Model):
     """The outbox: the final event and what became of it."""
 
@@ -439,6 +453,7 @@ class SplitJobStatus(Model):
     job_name: str | None = Field(default=None, max_length=63, description="The latest Job.")
     result: Result | None = Field(default=None, description="What a completed job gave.")
     failure: FailureStatus | None = Field(default=None, description="Why it failed.")
+    usage: Usage | None = Field(default=None, description="What it took, once it has ended.")
     webhook: WebhookStatus | None = Field(default=None, description="The final event's outbox.")
     erased: Erasure | None = Field(default=None, description="What became of spec.erase.")
     input_deleted_at: datetime | None = Field(

@@ -13,7 +13,7 @@ from typing import Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from splitjob.errors import ErrorCode
-from splitjob.resource import Audio, Model, Request, Result, Stem
+from splitjob.resource import Audio, Decimal, Model, Request, Result, Stem
 
 MAX_MESSAGE_BYTES = 3072
 EXIT_DONE = 0
@@ -274,6 +274,9 @@ class Manifest(Model):
 
     Attributes:
         intent: what the stems answer (`splitjob.intent.intent_of`); None in a tombstone.
+        attempt: how many Jobs were made for it, up to the one that wrote this.
+        gpu_seconds: how long their containers held their resources (`splitjob.usage`); None: not
+            known.
         status: `completed`, or in a tombstone how the job ended otherwise; `erased` where it was
             completed and its data are gone.
         erased_objects: how many objects were erased, this manifest's predecessor among them; None:
@@ -286,6 +289,7 @@ class Manifest(Model):
     version_id: str
     intent: str | None = None
     attempt: int = 0
+    gpu_seconds: Decimal | None = None
     status: Literal["completed", "failed", "canceled", "erased"]
     error_code: ErrorCode | None = None
     erased_objects: int | None = None

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from splitjob.errors import ErrorCode
-from splitjob.resource import Audio, EventName, Request, Result, Stem
+from splitjob.resource import Audio, EventName, Request, Result, Stem, Usage
 from splitjob.signing import REPLAY_WINDOW_SECONDS, TIMESTAMP_PATTERN, Signer, parse_tokens
 
 CourtesyEvent = Literal["started", "progress"]
@@ -169,7 +169,7 @@ def final_event(
     failure_code: ErrorCode | None,
     failure_message: str | None,
     processing_time_ms: int,
-    attempts: int,
+    usage: Usage,
 ) -> dict[str, Any]:
     """Return the body of the one event that ends a job.
 
@@ -181,7 +181,7 @@ def final_event(
         failure_code: why there are no stems; None for a completed job.
         failure_message: the same as a sentence.
         processing_time_ms: the worker's whole run, 0 where none ran.
-        attempts: Jobs that were made for it.
+        usage: what the job took, all its attempts together.
     """
     made = result_fields(result) if result else _no_result(request)
     return {
@@ -192,7 +192,8 @@ def final_event(
         "error": failure_message,
         "errorCode": None if failure_code is None else failure_code.value,
         **_identity(job_id, request, event),
-        "attempts": attempts,
+        "attempts": usage.attempts,
+        "gpuSeconds": float(usage.gpu_seconds),
         **made,
     }
 

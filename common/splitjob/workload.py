@@ -12,6 +12,7 @@ COMMAND = ("python", "-m", "splitjob_worker")
 ENV_JOB_ID = "JOB_ID"  # the SplitJob's name
 ENV_JOB_UID = "JOB_UID"  # the SplitJob's uid; part of every webhook-id
 ENV_ATTEMPT = "ATTEMPT"  # 1, 2, ...
+ENV_EARLIER_SECONDS = "EARLIER_SECONDS"  # how long the attempts before it held their resources
 ENV_REQUEST = "SPLIT_REQUEST"  # spec.request as JSON; holds no secret
 
 # Where: paths, always handed over, never assumed

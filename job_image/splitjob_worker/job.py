@@ -20,7 +20,7 @@ from splitjob.allowlist import Allowlist
 from splitjob.errors import ErrorCode, Failure
 from splitjob.intent import intent_of
 from splitjob.models import ModelRecord
-from splitjob.resource import Audio
+from splitjob.resource import Audio, Usage
 from splitjob.result import (
     RESIDUAL,
     Manifest,
@@ -31,6 +31,7 @@ from splitjob.result import (
 )
 from splitjob.signing import parse_tokens
 from splitjob.urls import STORED
+from splitjob.usage import usage_when_completed
 from splitjob_io.webhook_sender import WebhookSender
 from splitjob_worker import deferred
 from splitjob_worker.cancellation import Cancelled, CancelToken, run_in_thread, wait_for
@@ -235,6 +236,11 @@ class Job:
             processing_time_ms=round((time.monotonic() - self._began) * 1000),
         )
 
+    def _usage(self, finished: WorkerReport) -> Usage:
+        return usage_when_completed(
+            self._settings.attempt, self._settings.earlier_seconds, finished.processing_time_ms
+        )
+
     def _write_manifest(self, finished: WorkerReport, target: "UploadTarget") -> None:
         """Write the manifest: from here on the job is completed."""
         self._cancel.check()
@@ -245,6 +251,7 @@ class Job:
                 version_id=self._request.version_id,
                 intent=intent_of(self._request),
                 attempt=self._settings.attempt,
+                gpu_seconds=self._usage(finished).gpu_seconds,
                 status="completed",
                 result=finished.result(self._request, target.bucket, self._prefix),
                 waveforms=finished.manifest_waveforms(self._request, target.bucket, self._prefix),
@@ -259,7 +266,7 @@ class Job:
         result = finished.result(self._request, bucket, self._prefix)
         try:
             with self._progress.stage("notify"):
-                outcome = self._notifier.completed(result)
+                outcome = self._notifier.completed(result, self._usage(finished))
         except Cancelled:
             log.warning("told to stop: the webhook is left to the operator")
             return

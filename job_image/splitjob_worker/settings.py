@@ -17,6 +17,7 @@ from splitjob.workload import (
     ENV_ALLOWED_PRIVATE_ADDRESSES,
     ENV_ATTEMPT,
     ENV_DEVICE,
+    ENV_EARLIER_SECONDS,
     ENV_JOB_ID,
     ENV_JOB_UID,
     ENV_MAX_AUDIO_SECONDS,
@@ -42,6 +43,7 @@ class WorkerSettings(BaseModel):
     job_id: str = Field(alias=ENV_JOB_ID)
     job_uid: str = Field(alias=ENV_JOB_UID)
     attempt: int = Field(default=1, ge=1, alias=ENV_ATTEMPT)
+    earlier_seconds: float = Field(default=0, ge=0, allow_inf_nan=False, alias=ENV_EARLIER_SECONDS)
     request: Request = Field(alias=ENV_REQUEST)
 
     secret_dir: Path | None = Field(default=None, alias=ENV_SECRET_DIR)

@@ -7,7 +7,7 @@ from pathlib import Path
 from fastapi.routing import APIRoute
 
 from splitjob.request import SplitRequest
-from splitjob.resource import Audio, Request, Result, Source, Stem, Webhook
+from splitjob.resource import Audio, Request, Result, Source, Stem, Usage, Webhook
 from splitjob.webhook import final_event
 from splitjob_api.routes import (
     actions,
@@ -110,7 +110,7 @@ def test_every_field_of_the_final_event_is_described_and_no_other() -> None:
         failure_code=None,
         failure_message=None,
         processing_time_ms=1,
-        attempts=1,
+        usage=Usage(),
     )
     rows = table(section("4. Webhooks"))
     assert in_code([row[0] for row in rows]) == {*event, "stems[]"} - {"stems"}

@@ -37,6 +37,7 @@ class Record:
     Attributes:
         announced: the final events that a status has spoken of, by id: the SplitJob's uid, and
             which event.
+        took: attempts and seconds, as each of their statuses says, by the same id.
         sent: those that a receiver got: id, and whose.
         late: Jobs that were created by a process that had stood still since it wrote the status.
         without_bucket: SplitJobs whose verdict had to be given while the bucket was away.
@@ -52,6 +53,7 @@ class Record:
         self._stored = stored
         self._patience = timedelta(seconds=storage_patience)
         self.announced: dict[str, tuple[str, str]] = {}
+        self.took: dict[str, tuple[int, float]] = {}
         self.sent: list[tuple[str, str]] = []
         self.late: set[str] = set()
         self.without_bucket: set[str] = set()
@@ -71,6 +73,7 @@ class Record:
         must(status.get("webhook"), "a verdict without an outbox")
         hook = status["webhook"]
         self.announced[hook["eventId"]] = (splitjob.uid, hook["event"])
+        self.took[hook["eventId"]] = _taken(status)
         must(not self._running(splitjob), "a verdict while a worker is seen to run", status)
         if hook["event"] == "completed":
             stored = self._stored(splitjob)
@@ -117,6 +120,8 @@ class Record:
         must(event_id in self.announced, "an event before the status that says it", event_id)
         uid, event = self.announced[event_id]
         must(body["event"] == body["status"] == event, "an event that says something else", body)
+        took = body["attempts"], body["gpuSeconds"]
+        must(took == self.took[event_id], "an event that says another usage", body)
         completed = event == "completed"
         must(bool(body["stems"]) == completed, "an event whose stems are not those", body)
         must((body["errorCode"] is None) == completed, "an event whose error is not that", body)
@@ -141,7 +146,7 @@ def check_forward(was: Json, now: Json, late: Container[str]) -> None:
     """
     if ended := _verdict(was):
         must(_verdict(now) == ended, "another verdict", ended, now)
-        for field in ("finishedAt", "result", "failure"):
+        for field in ("finishedAt", "result", "failure", "usage"):
             must(was.get(field) == now.get(field), f"another {field} after the verdict", now)
     for field in ("startedAt", "counted"):
         must(not was.get(field) or was[field] == now.get(field), f"{field} was taken back", now)
@@ -168,6 +173,15 @@ def _check_attempts(was: list[Json], now: list[Json], late: Container[str]) -> N
 def _settled(attempt: Json) -> Json:
     """Return what of an ended attempt stands; `stoppedAt` is set anew when the bucket is away."""
     return {field: value for field, value in attempt.items() if field != "stoppedAt"}
+
+
+def _taken(status: Json) -> tuple[int, float]:
+    """Return what a job took that has just ended: no attempt of its own is left out."""
+    must(status.get("usage"), "a verdict that does not say what the job took", status)
+    attempts, seconds = status["usage"]["attempts"], float(status["usage"]["gpuSeconds"])
+    must(attempts >= len(status.get("attempts") or []), "attempts were not counted", status)
+    must(seconds >= 0, "a job took less than no time", status)
+    return attempts, seconds
 
 
 def _check_progress(was: Json, now: Json) -> None:

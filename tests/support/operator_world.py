@@ -78,6 +78,7 @@ class World:
         self.workers: dict[str, str] = {}
         self.had_pod: set[str] = set()
         self._works_for: dict[str, str] = {}
+        self._attempt_of: dict[str, int] = {}
         self.accepted: list[str] = []
         self.forgotten: set[str] = set()
         self.faults: dict[Call, Fault] = {}
@@ -205,6 +206,7 @@ class World:
         name = f"{metadata['name']}-{len(self.had_pod)}"
         self._works_for[name] = metadata["ownerReferences"][0]["uid"]
         owner = {"kind": "Job", "name": metadata["name"], "uid": metadata["uid"]}
+        self._attempt_of[name] = int(metadata["labels"][LABEL_ATTEMPT])
         labels = {key: metadata["labels"][key] for key in (LABEL_SPLITJOB, LABEL_ATTEMPT)}
         scheduled = {"type": "PodScheduled", "status": "True", "lastTransitionTime": self._stamp()}
         self.server.create(
@@ -275,7 +277,8 @@ class World:
             job_id=NAME,
             job_uid=uid,
             version_id="v1",
-            attempt=len(self.record.created),
+            attempt=self._attempt_of[name],
+            gpu_seconds="4",
             intent=intent_of(REQUEST),
             status="completed",
             result=completed_report().result(REQUEST, "stems", PREFIX),

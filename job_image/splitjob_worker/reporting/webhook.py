@@ -6,7 +6,7 @@ import threading
 import time
 from contextlib import suppress
 
-from splitjob.resource import Result
+from splitjob.resource import Result, Usage
 from splitjob.webhook import CourtesyEvent, DeliveryOutcome, courtesy_event, encode, final_event
 from splitjob.workload import courtesy_event_id, event_id
 from splitjob_io.webhook_sender import WebhookSender
@@ -69,8 +69,12 @@ class Notifier:
                 self._courtesies.put(None, timeout=COURTESY_TIMEOUT)
             self._thread.join(COURTESY_TIMEOUT)
 
-    def completed(self, result: Result) -> DeliveryOutcome | None:
+    def completed(self, result: Result, usage: Usage) -> DeliveryOutcome | None:
         """Send the final event; try again while time is left and the receiver allows it.
+
+        Args:
+            result: what was made.
+            usage: what the job took until then.
 
         Returns:
             The outcome of the last attempt; None: the request does not want this event.
@@ -89,7 +93,7 @@ class Notifier:
                 failure_code=None,
                 failure_message=None,
                 processing_time_ms=result.processing_time_ms,
-                attempts=self._settings.attempt,
+                usage=usage,
             )
         )
         return self._deliver(event_id(self._settings.job_uid, "completed"), body)

@@ -6,6 +6,7 @@ from splitjob.errors import ErrorCode
 from splitjob.intent import intent_of
 from splitjob.resource import Request
 from splitjob.result import Manifest
+from splitjob.usage import usage_of
 from splitjob_operator.core.lookups import ClaimTombstone, ManifestLookup, ManifestState
 from splitjob_operator.core.observed import SplitJob
 
@@ -66,12 +67,13 @@ def erased_tombstone(splitjob: SplitJob, request: Request, objects: int) -> Mani
     without_stems: Literal["failed", "canceled"] = (
         "canceled" if code is ErrorCode.CANCELED else "failed"
     )
-    attempts = splitjob.status.attempts
+    usage = usage_of(splitjob.status)
     return Manifest(
         job_id=splitjob.name,
         job_uid=splitjob.uid,
         version_id=request.version_id,
-        attempt=attempts[-1].number if attempts else 0,
+        attempt=usage.attempts,
+        gpu_seconds=usage.gpu_seconds,
         status=without_stems if failure else "erased",
         error_code=code,
         erased_objects=objects,

@@ -212,7 +212,7 @@ class KubePod:
             disruption_message=disruption.get("message", "") if disrupted else "",
             waiting_reason=waiting.get("reason", ""),
             waiting_message=waiting.get("message", ""),
-            started_at=parse_time(running.get("startedAt") or (terminated or {}).get("startedAt")),
+            started_at=_container_time((terminated or running).get("startedAt")),
             terminated=_termination(terminated),
         )
 
@@ -225,6 +225,11 @@ class KubePod:
     def stopped(self) -> bool:
         """Whether its container can do nothing any more."""
         return self.phase_final or self.terminated is not None
+
+    @property
+    def ended_at(self) -> datetime | None:
+        """When its container ended; None: it has not, or its node does not know when."""
+        return self.terminated.finished_at if self.terminated else None
 
     @property
     def running(self) -> bool:
@@ -332,6 +337,15 @@ def _worker_state(status: Raw) -> Raw:
     return {}
 
 
+def _container_time(text: str | None) -> datetime | None:
+    """Return a time that a node tells of a container; None where it does not know it.
+
+    Of a container that it could not start, or lost sight of, its runtime gives Unix time 0.
+    """
+    when = parse_time(text)
+    return when if when and when.timestamp() > 0 else None
+
+
 def _termination(terminated: Raw | None) -> ContainerTermination | None:
     if not terminated:
         return None
@@ -339,5 +353,5 @@ def _termination(terminated: Raw | None) -> ContainerTermination | None:
         exit_code=terminated.get("exitCode", 0),
         reason=terminated.get("reason", ""),
         message=terminated.get("message", ""),
-        finished_at=parse_time(terminated.get("finishedAt")),
+        finished_at=_container_time(terminated.get("finishedAt")),
     )

@@ -14,8 +14,9 @@ from pydantic import ValidationError
 
 from splitjob.conditions import ConditionType, Reason
 from splitjob.errors import ErrorCode, code_of, reason_of
-from splitjob.resource import Attempt, FailureStatus, Progress, Queue, Result
-from splitjob.result import storage_prefix
+from splitjob.resource import Attempt, FailureStatus, Progress, Queue, Result, Usage
+from splitjob.result import Manifest, storage_prefix
+from splitjob.usage import earlier_seconds, usage_of_attempts, usage_when_completed
 from splitjob.webhook import DeliveryOutcome
 from splitjob_operator.core import outbox
 from splitjob_operator.core.context import ReconcileContext
@@ -44,6 +45,8 @@ def end_attempt(ctx: ReconcileContext, attempt: Attempt) -> Plan:
         return plan
     if not _pods_gone(ctx, attempt):
         return ctx.plan()
+    if attempt.started_at:
+        attempt.ended_at = attempt.ended_at or ctx.now  # where its node could not say when
     if ctx.canceled:
         return cancel(ctx)
     code = code_of(attempt.reason)
@@ -74,6 +77,7 @@ def adopt_stored_outcome(ctx: ReconcileContext, stored: ManifestLookup) -> Plan:
     manifest = stored.manifest
     if manifest is None:
         raise ValueError("there is no outcome in the bucket")
+    ctx.status.usage = _stored_usage(ctx, manifest)
     if manifest.result is not None:
         return _complete(ctx, manifest.result)
     if manifest.status == "erased":
@@ -82,6 +86,12 @@ def adopt_stored_outcome(ctx: ReconcileContext, stored: ManifestLookup) -> Plan:
     status: Claimed = "canceled" if manifest.status == "canceled" else "failed"
     message = CANCELED_MESSAGE if status == "canceled" else f"The job failed: {reason_of(code)}."
     return _end_without_stems(ctx, status, code, message)
+
+
+def _stored_usage(ctx: ReconcileContext, manifest: Manifest) -> Usage:
+    """Return what the job took by what the bucket says, as far as that goes."""
+    seconds = manifest.gpu_seconds or usage_of_attempts(ctx.status.attempts).gpu_seconds
+    return Usage(attempts=manifest.attempt, gpu_seconds=seconds)
 
 
 def _complete(
@@ -136,6 +146,7 @@ def _finish(
         attempt.retryable = attempt.retryable and event == "failed"
         attempt.finished_at = ctx.now
     ctx.status.finished_at = ctx.now
+    ctx.status.usage = _settled_usage(ctx)
     ctx.status.queue = None
     _explain_started(ctx, Reason.ENDED, "No worker runs any more.")
     hook = outbox.open_outbox(ctx.observed.splitjob.uid, ctx.request, event, ctx.now, by_worker)
@@ -143,6 +154,16 @@ def _finish(
     deliver_when_due(ctx)
     delete_ended_jobs(ctx)
     return ctx.plan()
+
+
+def _settled_usage(ctx: ReconcileContext) -> Usage:
+    """Return what the job took: as its worker or the bucket says, or as its attempts do.
+
+    Who knows of more attempts is right. A status that was lost knows of none, and a manifest of
+    none that came after it. Of as many, what the worker says stands: so does its own event.
+    """
+    told, seen = ctx.status.usage, usage_of_attempts(ctx.status.attempts)
+    return told if told and told.attempts >= seen.attempts else seen
 
 
 def _explain_started(ctx: ReconcileContext, reason: Reason, message: str) -> None:
@@ -168,6 +189,11 @@ def _completed_by_report(ctx: ReconcileContext, attempt: Attempt) -> Plan | None
             result = report.result(ctx.request, bucket, prefix)
         except ValidationError:
             return None  # not what our worker writes: let the manifest decide
+        ctx.status.usage = usage_when_completed(
+            attempt.number,
+            earlier_seconds(ctx.status.attempts, attempt.number),
+            report.processing_time_ms,
+        )
         return _complete(ctx, result, outbox.worker_outcome(report))
     return None
 

@@ -116,7 +116,7 @@ def _wait_for_name(ctx: ReconcileContext, other: KubeJob) -> Plan:
 def _record(
     ctx: ReconcileContext, attempt: Attempt, job: KubeJob | None, pod: KubePod | None
 ) -> None:
-    """Note Job, pod, node and start in the attempt, before they are gone."""
+    """Note Job, pod, node, start and end in the attempt, before they are gone."""
     if job:
         attempt.job_uid = job.uid
     if pod is None:
@@ -124,6 +124,7 @@ def _record(
     attempt.pod_name = pod.name
     attempt.node_name = pod.node or attempt.node_name
     attempt.started_at = pod.started_at or attempt.started_at
+    attempt.ended_at = pod.ended_at or attempt.ended_at
     if attempt.started_at and ctx.status.started_at is None:
         ctx.status.started_at = attempt.started_at
 

@@ -10,7 +10,8 @@ from typing import Any
 from splitjob import workload
 from splitjob.quantity import bytes_of
 from splitjob.resource import API_VERSION, KIND, LABEL_ATTEMPT, LABEL_SPLITJOB, Attempt, Request
-from splitjob.result import EXIT_DONE
+from splitjob.result import EXIT_DONE, decimal
+from splitjob.usage import earlier_seconds
 from splitjob_operator.core.additions import (
     AWS_DIR,
     REGISTRY_DIR,
@@ -183,10 +184,12 @@ def _resources(attempt: Attempt, settings: Settings) -> Json:
 def _environment(
     splitjob: SplitJob, request: Request, attempt: Attempt, settings: Settings
 ) -> list[Json]:
+    earlier = earlier_seconds(splitjob.status.attempts, attempt.number)
     values = {
         workload.ENV_JOB_ID: splitjob.name,
         workload.ENV_JOB_UID: splitjob.uid,
         workload.ENV_ATTEMPT: str(attempt.number),
+        workload.ENV_EARLIER_SECONDS: decimal(earlier),
         workload.ENV_REQUEST: request.model_dump_json(by_alias=True, exclude_none=True),
         workload.ENV_SCRATCH_DIR: SCRATCH,
         workload.ENV_SCRATCH_BYTES: str(bytes_of(settings.worker_scratch_size) or ""),

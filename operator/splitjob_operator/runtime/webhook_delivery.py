@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 from splitjob.errors import ErrorCode
 from splitjob.jsonlog import log_context
 from splitjob.resource import SECRET_TYPE, WebhookStatus
+from splitjob.usage import usage_of
 from splitjob.webhook import DeliveryOutcome, encode, final_event
 from splitjob_kube.errors import KubernetesError, NotFoundError
 from splitjob_operator.core import outbox
@@ -178,7 +179,7 @@ def _body(splitjob: SplitJob, hook: WebhookStatus) -> dict[str, Any]:
         failure_code=ErrorCode(failure.code) if failure else None,
         failure_message=failure.message if failure else None,
         processing_time_ms=_processing_ms(splitjob),
-        attempts=max((attempt.number for attempt in status.attempts), default=0),
+        usage=usage_of(status),
     )
 
 

@@ -4,6 +4,7 @@ import json
 import threading
 import time
 from collections.abc import Iterator
+from datetime import datetime
 
 import pytest
 from tests.support.operator_harness import Site, site
@@ -110,7 +111,11 @@ def test_a_transient_failure_is_tried_again(here: Site) -> None:
     status = here.ended(name)
     assert [a["reason"] for a in status["attempts"]] == ["SourceUnavailable", "Completed"]
     assert len(here.receiver.of(name)) <= 1
-    assert here.told(name).body["status"] == "completed"
+    body = here.told(name).body
+    assert body["status"] == "completed"
+    first = status["attempts"][0]
+    held = datetime.fromisoformat(first["endedAt"]) - datetime.fromisoformat(first["startedAt"])
+    assert (body["attempts"], body["gpuSeconds"]) == (2, held.total_seconds() + 1.5)
 
 
 def test_a_pod_told_to_stop_is_replaced(here: Site) -> None:

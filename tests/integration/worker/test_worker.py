@@ -78,7 +78,9 @@ def test_from_the_source_to_the_webhook(worker: Worker, storage: S3Service, song
         "correlationId": "corr-1",
         "waveforms": True,
     }
-    environment = worker.environment(request, STORAGE_PREFIX="stems/", ATTEMPT="3")
+    environment = worker.environment(
+        request, STORAGE_PREFIX="stems/", ATTEMPT="3", EARLIER_SECONDS="61"
+    )
     run = worker.finish(worker.execute(environment), environment)
     assert run.status == EXIT_DONE, run.log
     report = run.report
@@ -126,7 +128,10 @@ def test_from_the_source_to_the_webhook(worker: Worker, storage: S3Service, song
     )
     assert body["metadata"] == {"album": "one"}
     assert body["correlationId"] == "corr-1"
-    assert body["attempts"] == 3
+    assert body["attempts"] == manifest.attempt == 3
+    assert manifest.gpu_seconds is not None
+    assert body["gpuSeconds"] == float(manifest.gpu_seconds)
+    assert body["gpuSeconds"] == pytest.approx(61 + body["processingTimeMs"] / 1000)
     assert [stem["type"] for stem in body["stems"]] == stems
     assert [stem["waveform"] for stem in body["stems"]] == [
         stem.waveform for stem in manifest.result.stems

@@ -43,3 +43,27 @@ def test_what_can_be_read_is_shown_of_any_request(changed: dict[str, Any]) -> No
 def test_a_request_that_says_nothing_is_shown_too() -> None:
     shown = job_response(splitjob({}))
     assert (shown.job_id, shown.version_id, shown.ai_model, shown.metadata) == ("one", "", "", {})
+
+
+@pytest.mark.parametrize(
+    ("succeeded", "told"), [("Unknown", (2, None)), ("False", (2, 61.5)), ("True", (2, 61.5))]
+)
+def test_a_job_that_has_ended_says_what_it_took(
+    succeeded: str, told: tuple[int, float | None]
+) -> None:
+    job = splitjob(REQUEST)
+    job["status"] |= {
+        "conditions": [
+            {
+                "type": "Succeeded",
+                "status": succeeded,
+                "reason": "Completed" if succeeded == "True" else "WorkerLost",
+                "message": "",
+                "lastTransitionTime": "2026-01-01T00:00:00Z",
+            }
+        ],
+        "attempts": [{"number": 2, "jobName": "one-2"}],
+        "usage": {"attempts": 2, "gpuSeconds": "61.5"},
+    }
+    shown = job_response(job)
+    assert (shown.attempts, shown.gpu_seconds) == told

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from splitjob.errors import ErrorCode
-from splitjob.resource import Audio, Request, Result, Source, Stem, Webhook
+from splitjob.resource import Audio, Request, Result, Source, Stem, Usage, Webhook
 from splitjob.webhook import courtesy_event, encode, final_event
 
 REQUEST = Request(
@@ -49,7 +49,7 @@ def completed() -> dict[str, object]:
         failure_code=None,
         failure_message=None,
         processing_time_ms=45000,
-        attempts=2,
+        usage=Usage(attempts=2, gpu_seconds="61.5"),
     )
 
 
@@ -83,6 +83,7 @@ def test_the_body_of_completed_is_that_of_the_contract() -> None:
         "correlationId": "c1",
         "event": "completed",
         "attempts": 2,
+        "gpuSeconds": 61.5,
         "model": "demo",
         "modelDigest": "sha256:abc",
         "device": "cpu",
@@ -101,7 +102,7 @@ def test_failed_has_the_same_fields() -> None:
         failure_code=ErrorCode.SOURCE_NOT_FOUND,
         failure_message="The source answered 404.",
         processing_time_ms=0,
-        attempts=1,
+        usage=Usage(attempts=1),
     )
     assert list(body) == list(completed())
     assert (body["status"], body["stems"], body["residual"]) == ("failed", [], None)

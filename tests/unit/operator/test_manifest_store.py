@@ -72,6 +72,7 @@ def test_how_a_failed_job_ended_stays_in_its_tombstone(
     assert store.erase(failed(), request(), ALL) == ErasureLookup(2)
     stone = json.loads(bucket.objects[KEY])
     assert (stone["status"], stone["errorCode"]) == ("failed", "source_not_found")
+    assert (stone["attempt"], stone["gpuSeconds"]) == (1, "5")
 
 
 @pytest.mark.parametrize("fault", [Fault.REFUSED, Fault.LOST_ANSWER])

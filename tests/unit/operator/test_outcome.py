@@ -4,15 +4,20 @@ from dataclasses import replace
 
 import pytest
 from tests.support.operator_samples import (
+    NAME,
     SERVABLE,
+    UID,
     after,
     completed_pod,
+    completed_report,
     ended_pod,
     failed_pod,
     job,
+    raw_pod,
     seen,
     settings,
     splitjob,
+    stamp,
     written,
 )
 from tests.support.reconcile_situations import (
@@ -22,16 +27,24 @@ from tests.support.reconcile_situations import (
     failed,
     plan_of,
     reason,
+    request,
     running,
+    started,
 )
 
 from splitjob.conditions import ConditionType
 from splitjob.errors import ErrorCode
+from splitjob.resource import Usage
+from splitjob.result import EXIT_TERMINATED, Manifest
+from splitjob.usage import usage_of
 from splitjob_operator.core.lookups import (
     ClaimTombstone,
     LookupResults,
+    ManifestLookup,
+    ManifestState,
     ReadManifest,
 )
+from splitjob_operator.core.observed import KubePod
 from splitjob_operator.core.plan import (
     CreateJob,
 )
@@ -166,3 +179,97 @@ def test_an_attempt_that_completed_the_job_is_not_to_be_tried_again() -> None:
     assert plan.status
     assert plan.status.phase == "Completed"
     assert not plan.status.attempts[0].retryable
+
+
+def test_a_failed_job_took_the_time_of_all_its_containers() -> None:
+    """As its nodes say: 5 s each, whatever the operator waited for in between."""
+    view, at = splitjob(), 0.0
+    while view.status.finished_at is None:
+        view = written(view, plan_of(seen(view), at))
+        number = len(view.status.attempts)
+        pods = (failed_pod("upload_failed", number, retryable=True),)
+        found = seen(view, jobs=(job(number),), pods=pods, lookups=CLAIMED)
+        view = written(view, plan_of(found, at + 60))
+        at += 1000
+    assert view.status.usage == Usage(attempts=3, gpu_seconds="15")
+
+
+def test_a_wait_for_the_storage_is_no_time_of_the_worker() -> None:
+    view = running()
+    away = replace(SERVABLE, claim=UNREACHABLE)
+    around = {"jobs": (job(),), "pods": (failed_pod("source_not_found"),), "lookups": away}
+    view = written(view, plan_of(seen(view, **around), 5))
+    view = written(view, plan_of(seen(view, **around), 5 + settings().storage_patience_seconds))
+    assert view.status.usage == Usage(attempts=1, gpu_seconds="5")
+
+
+def test_an_attempt_that_vanished_counts_until_it_is_seen_gone() -> None:
+    view = canceled(running())
+    view = written(view, plan_of(seen(view, lookups=CLAIMED), 33))
+    assert view.status.phase == "Canceled"
+    assert view.status.usage == Usage(attempts=1, gpu_seconds="33")
+
+
+def test_a_container_that_could_not_be_started_took_no_time() -> None:
+    """Of such a one, a node says that it started in 1970."""
+    raw = raw_pod(
+        terminated={
+            "exitCode": 128,
+            "reason": "StartError",
+            "startedAt": "1970-01-01T00:00:00Z",
+            "finishedAt": stamp(after(4)),
+        }
+    )
+    view, around = started(), {"jobs": (job(),), "pods": (KubePod.of(raw),)}
+    plan = plan_of(seen(view, **around), 5)
+    assert plan.status
+    assert plan.status.attempts[0].reason == "WorkerConfig"
+    assert (plan.status.started_at, plan.status.attempts[0].started_at) == (None, None)
+    assert usage_of(plan.status) == Usage(attempts=1, gpu_seconds="0")
+
+
+def test_a_completed_job_took_what_its_worker_says_and_the_attempts_before() -> None:
+    view = running()
+    lost = (failed_pod("source_unavailable", retryable=True),)
+    view = written(view, plan_of(seen(view, jobs=(job(),), pods=lost), 5))
+    view = written(view, plan_of(seen(view), 100))
+    plan = plan_of(seen(view, jobs=(job(2),), pods=(completed_pod(2),)), 200)
+    assert plan.status
+    assert plan.status.phase == "Completed"
+    assert plan.status.usage == Usage(attempts=2, gpu_seconds="9")
+
+
+def stored(attempt: int, gpu_seconds: str | None) -> ManifestLookup:
+    manifest = Manifest(
+        job_id=NAME,
+        job_uid=UID,
+        version_id="v1",
+        attempt=attempt,
+        gpu_seconds=gpu_seconds,
+        status="completed",
+        result=completed_report().result(request(), "stems", "v1/x"),
+    )
+    return ManifestLookup(ManifestState.COMPLETED, manifest)
+
+
+@pytest.mark.parametrize(
+    ("manifest", "usage"),
+    [
+        (stored(2, "7.25"), Usage(attempts=2, gpu_seconds="7.25")),
+        (stored(2, None), Usage(attempts=2, gpu_seconds="10")),  # of an older worker
+        (stored(1, "2.25"), Usage(attempts=2, gpu_seconds="10")),  # of one that was cut off
+    ],
+)
+def test_the_manifest_says_what_a_job_took_unless_more_attempts_came_after_it(
+    manifest: ManifestLookup, usage: Usage
+) -> None:
+    view = running()
+    lost = (failed_pod("source_unavailable", retryable=True),)
+    view = written(view, plan_of(seen(view, jobs=(job(),), pods=lost), 5))
+    view = written(view, plan_of(seen(view), 100))
+    pods = (ended_pod(EXIT_TERMINATED, number=2),)
+    around = {"jobs": (job(2),), "pods": pods, "lookups": replace(SERVABLE, manifest=manifest)}
+    plan = plan_of(seen(view, **around), 200)
+    assert plan.status
+    assert plan.status.phase == "Completed"
+    assert plan.status.usage == usage

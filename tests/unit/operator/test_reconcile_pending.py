@@ -22,6 +22,7 @@ from tests.support.reconcile_situations import (
 
 from splitjob.conditions import ConditionType
 from splitjob.errors import ErrorCode
+from splitjob.resource import Usage
 from splitjob.result import Manifest
 from splitjob_operator.core.cached_splitjob import BlockedReason
 from splitjob_operator.core.lookups import (
@@ -142,13 +143,20 @@ def test_a_manifest_at_the_first_reconcile_means_completed() -> None:
     """A restored backup runs nothing again."""
     result = completed_report().result(request(), "stems", "v1/x")
     manifest = Manifest(
-        job_id=NAME, job_uid="another", version_id="v1", status="completed", result=result
+        job_id=NAME,
+        job_uid="another",
+        version_id="v1",
+        attempt=2,
+        gpu_seconds="105.123",
+        status="completed",
+        result=result,
     )
     answer = ManifestLookup(ManifestState.COMPLETED, manifest)
     plan = plan_of(seen(splitjob(), lookups=replace(SERVABLE, manifest=answer)))
     assert reason(plan, ConditionType.SUCCEEDED) == ("True", "Completed")
     assert plan.status
     assert plan.status.attempts == []
+    assert plan.status.usage == Usage(attempts=2, gpu_seconds="105.123")
 
 
 def test_a_tombstone_of_a_former_job_is_cleared_before_the_attempt() -> None:
@@ -243,6 +251,8 @@ def test_no_capacity_at_the_queue_deadline() -> None:
 
 def test_a_queued_job_is_canceled_at_once() -> None:
     plan = plan_of(seen(splitjob(spec={"canceled": True})))
+    assert plan.status
+    assert plan.status.usage == Usage(attempts=0, gpu_seconds="0")
     assert reason(plan, ConditionType.SUCCEEDED) == ("False", "Canceled")
     assert plan.status
     assert plan.status.phase == "Canceled"

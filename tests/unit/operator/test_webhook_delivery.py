@@ -5,7 +5,16 @@ import json
 from typing import Any
 
 import pytest
-from tests.support.operator_samples import NAME, NOW, UID, raw_splitjob, seen, settings, stamp
+from tests.support.operator_samples import (
+    NAME,
+    NOW,
+    UID,
+    after,
+    raw_splitjob,
+    seen,
+    settings,
+    stamp,
+)
 
 from splitjob.allowlist import Allowlist
 from splitjob.webhook import DeliveryOutcome
@@ -105,16 +114,27 @@ def hook_after(cluster: OneSplitJob, sender: WebhookSender | None = None) -> dic
     return found
 
 
-@pytest.mark.parametrize("numbers", [[], [1], [1, 2, 3]])
-def test_the_event_tells_how_many_attempts_were_made(numbers: list[int]) -> None:
+@pytest.mark.parametrize(
+    ("usage", "told"),
+    [
+        ({"usage": {"attempts": 3, "gpuSeconds": "61.5"}}, (3, 61.5)),
+        ({}, (2, 5.0)),  # it ended before its usage was put on record
+    ],
+)
+def test_the_event_tells_what_the_job_took(usage: dict[str, Any], told: tuple[int, float]) -> None:
     cluster = OneSplitJob()
-    cluster.raw["status"]["attempts"] = [
-        {"number": number, "jobName": f"{NAME}-{number}"} for number in numbers
-    ]
+    ran = {"startedAt": stamp(NOW), "finishedAt": stamp(after(5))}
+    cluster.raw["status"] |= {
+        "attempts": [
+            {"number": 1, "jobName": f"{NAME}-1", **ran},
+            {"number": 2, "jobName": f"{NAME}-2"},
+        ],
+        **usage,
+    }
     sender = KeepingSender()
     report_of(cluster, sender)
-    [body] = sender.bodies
-    assert json.loads(body)["attempts"] == len(numbers)
+    [body] = map(json.loads, sender.bodies)
+    assert (body["attempts"], body["gpuSeconds"]) == told
 
 
 @pytest.mark.parametrize("url", ["https://[oops/hook", "https://hooks.example.com]/", "http://:x/"])

@@ -5,7 +5,16 @@ from typing import Any
 
 import pytest
 from pydantic import ValidationError
-from tests.support.operator_samples import NAME, UID, manifest_job, settings, splitjob
+from tests.support.operator_samples import (
+    NAME,
+    NOW,
+    UID,
+    after,
+    manifest_job,
+    settings,
+    splitjob,
+    stamp,
+)
 
 from splitjob import workload
 from splitjob.configuration import ConfigurationError
@@ -75,6 +84,22 @@ def test_a_pod_asks_for_the_resources_of_the_settings() -> None:
     assert env_of(job)[workload.ENV_PRECISION] == "ieee"
     more = build_job(splitjob(), Attempt(number=2, job_name="x-2", memory_bytes=7), settings())
     assert container_of(more)["resources"]["limits"]["memory"] == "7"
+
+
+def test_a_worker_is_told_for_how_long_earlier_attempts_ran() -> None:
+    first = {
+        "number": 1,
+        "jobName": f"{NAME}-1",
+        "startedAt": stamp(NOW),
+        "endedAt": stamp(after(61)),
+        "finishedAt": stamp(after(90)),
+    }
+    view = splitjob(status={"attempts": [first, {"number": 2, "jobName": f"{NAME}-2"}]})
+    told = [
+        env_of(build_job(view, Attempt(number=number, job_name="x"), settings()))
+        for number in (1, 2)
+    ]
+    assert [env[workload.ENV_EARLIER_SECONDS] for env in told] == ["0", "61"]
 
 
 def test_the_deadline_net_leaves_time_to_pull() -> None:

@@ -34,6 +34,7 @@ def test_settings_are_read_from_their_names() -> None:
     assert loaded.request.webhook.events == ["completed", "failed", "canceled"]
     assert len(loaded.allowed_networks) == 2
     assert loaded.max_audio_seconds == 3600
+    assert loaded.earlier_seconds == 0
     assert not loaded.local
     assert "do-not-tell" not in repr(loaded)
 
@@ -45,6 +46,8 @@ def test_settings_are_read_from_their_names() -> None:
         ("SPLIT_REQUEST", '{"versionId": "../x"}'),
         ("DEVICE", "tpu"),
         ("ATTEMPT", "first"),
+        ("EARLIER_SECONDS", "-1"),
+        ("EARLIER_SECONDS", "inf"),
         ("SOURCE_ALLOWED_NETWORKS", "10.0.0.300"),
         ("JOB_ID", ""),
     ],
