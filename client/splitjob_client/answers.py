@@ -169,6 +169,7 @@ class Job(Answer):
         started_at: when a worker began.
         finished_at: when it ended.
         attempts: workers tried so far.
+        gpu_seconds: of a finished job, how long they held their resources, with a GPU or without.
         cancel_requested: whether it is to be canceled; `state` says so once it is.
         erase_requested: whether its data are to be erased; `erased` says so once they are.
         progress: while a worker runs.
@@ -191,6 +192,7 @@ class Job(Answer):
     started_at: datetime | None = None
     finished_at: datetime | None = None
     attempts: int = 0
+    gpu_seconds: float | None = None
     cancel_requested: bool = False
     erase_requested: bool = False
     progress: JobProgress | None = None

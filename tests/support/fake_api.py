@@ -223,6 +223,7 @@ def a_job(number: int, state: str = "completed") -> Job:
         "startedAt": stamp(created + timedelta(seconds=10)) if started else None,
         "finishedAt": stamp(created + timedelta(seconds=70)) if finished else None,
         "attempts": int(started),
+        "gpuSeconds": 58.5 if finished else None,
         "progress": {"stage": "separate", "percent": 40} if state == "running" else None,
         "queue": _QUEUE if state == "queued" else None,
         "result": a_result() if state == "completed" else None,

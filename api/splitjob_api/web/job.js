@@ -132,6 +132,7 @@ function summary(job) {
       ["Running since", since],
       ["Finished", moment(job.finishedAt)],
       ["Attempts", String(job.attempts)],
+      ["Held its resources for", job.gpuSeconds ? duration(job.gpuSeconds) : null],
       ...Object.entries(job.metadata ?? {}),
     ]),
   ].filter(Boolean);
@@ -203,8 +204,9 @@ function history({ conditions = [], attempts = [] }, events) {
   ].filter(Boolean);
 }
 
-function attemptEnd({ startedAt, finishedAt, reason, message }) {
-  const time = startedAt && finishedAt ? `ran ${duration((Date.parse(finishedAt) - Date.parse(startedAt)) / 1000)}` : "";
+function attemptEnd({ startedAt, endedAt, finishedAt, reason, message }) {
+  const end = endedAt ?? finishedAt;
+  const time = startedAt && end ? `ran ${duration((Date.parse(end) - Date.parse(startedAt)) / 1000)}` : "";
   return [reason || (finishedAt ? "" : "under way"), message, time].filter(Boolean).join(" · ");
 }
 

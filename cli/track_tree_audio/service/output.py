@@ -66,6 +66,7 @@ def job_page(job: Job) -> str:
         "started": _moment(job.started_at),
         "finished": _moment(job.finished_at),
         "attempts": str(job.attempts),
+        "gpu seconds": f"{job.gpu_seconds:.1f}" if job.gpu_seconds else None,
         "webhook": _webhook(job),
         "erased": _moment(job.erased.at) if job.erased else None,
     }
