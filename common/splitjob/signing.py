@@ -149,8 +149,9 @@ class Signer:
         token = self.token_of(payload, timestamp_header, signature_header)
         if token is None:
             raise SignatureError(
-                "X-Signature does not match: sign the raw body, byte for byte, then '|' and the "
-                "timestamp (a request without a body signs 'METHOD path?query')"
+                "X-Signature does not match: take this service's token, and sign the raw body, "
+                "byte for byte, then '|' and the timestamp (a request without a body signs "
+                "'METHOD path?query')"
             )
         return token
 

@@ -158,8 +158,16 @@ function stems({ api, signal }, job) {
   return [stemPlayers(api, job, signal)];
 }
 
+// The cluster gives them by name; people read them in the order of the work.
+const STAGES = ["fetch", "decode", "load", "separate", "encode", "upload"];
+
+function stagesInTurn(timings) {
+  const place = ([stage]) => (STAGES.includes(stage) ? STAGES.indexOf(stage) : STAGES.length);
+  return Object.entries(timings).sort((one, other) => place(one) - place(other));
+}
+
 function timings(job) {
-  const stages = Object.entries(job.result?.timings ?? {});
+  const stages = stagesInTurn(job.result?.timings ?? {});
   const whole = stages.reduce((sum, [, milliseconds]) => sum + milliseconds, 0);
   if (!whole) return null;
   const parts = stages.map(([stage, milliseconds], place) => {

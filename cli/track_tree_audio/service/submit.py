@@ -164,7 +164,11 @@ def _add_files(group: argparse._ArgumentGroup) -> None:
         "--bit-depth", type=int, metavar="BITS", help="16, 24 or 32, of wav; of flac"
     )
     group.add_argument("--bitrate-kbps", type=int, metavar="KBPS", help="of mp3, m4a and opus")
-    group.add_argument("--clip-mode", metavar="MODE", help="rescale, shared, clamp, none, exact")
+    group.add_argument(
+        "--clip-mode",
+        metavar="MODE",
+        help="rescale, shared, clamp, none; exact, with --bit-depth 24 or 32",
+    )
     group.add_argument(
         "--residual-to",
         metavar="NAME",

@@ -65,6 +65,7 @@ def test_the_signing_token_signs_in_the_browser_and_is_kept_nowhere(tab: Tab, ap
     api.add()
     sign_in(tab, api, token="not-the-token")
     tab.sees("X-Signature does not match", "form")
+    assert "Sign out" not in tab.text("header")
     tab.run("document.querySelector('[name=token]').value = ''")
     tab.fill("[name=token]", TOKEN)
     tab.press("Enter")
