@@ -13,8 +13,8 @@ from splitjob_local.containers.cgroups import MOUNT
 MOST_EXPENDABLE = "1000"
 LIMIT = "memory.limit_in_bytes"
 MARK = "what-uses-the-memory-up"
-# Many processes, each smaller than the worker. The last one goes on in small steps, and no further
-# once the victim has ended: the room that this gave is left to the worker.
+# Many processes, each smaller than the worker. Once they have what they take, the last one goes on
+# in small steps, and no further once the victim has ended: the room that this gave is the worker's.
 FILL = f"""
 import os, sys, time
 mark, room, victim, part = "{MARK}", int(sys.argv[1]), sys.argv[2], 200 << 20
@@ -24,12 +24,16 @@ def runs():
             return file.read().rpartition(")")[2].split()[0] not in "ZX"
     except FileNotFoundError:
         return False
-for _ in range(room // part - 1):
+filled, say = os.pipe()
+others = room // part - 1
+for _ in range(others):
     if os.fork() == 0:
         kept = b"x" * part
+        os.write(say, b".")
         time.sleep(120)
         os._exit(0)
-time.sleep(3)
+for _ in range(others):
+    os.read(filled, 1)
 kept = []
 while runs() and len(kept) < 300:
     kept.append(b"x" * (2 << 20))
