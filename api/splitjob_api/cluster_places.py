@@ -4,11 +4,8 @@ Each holds a thread while the API server answers. Without a limit below that of 
 server that hangs would take them all, and with them what needs no cluster.
 """
 
-import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-
-from splitjob_api.problems import retry_later
+from splitjob_api.places import Places
+from splitjob_api.problems import ApiError, retry_later
 
 __all__ = ["ClusterPlaces"]
 
@@ -16,8 +13,8 @@ PLACES = 32  # the framework has 40 threads
 PATIENCE_SECONDS = 5.0
 
 
-class ClusterPlaces:
-    """The places of requests that ask the cluster; of the event loop's thread alone.
+class ClusterPlaces(Places):
+    """The places of requests that ask the cluster; who finds none is told 503.
 
     Args:
         count: how many there are.
@@ -31,27 +28,12 @@ class ClusterPlaces:
         patience_seconds: float = PATIENCE_SECONDS,
         waiting: str = "requests",
     ) -> None:
-        self._free = asyncio.Semaphore(count)
-        self._patience_seconds = patience_seconds
+        super().__init__(count, patience_seconds, self._too_many)
         self._waiting = waiting
 
-    @asynccontextmanager
-    async def one(self) -> AsyncIterator[None]:
-        """Hold a place.
-
-        Raises:
-            ApiError: 503; none became free in time.
-        """
-        try:
-            async with asyncio.timeout(self._patience_seconds):
-                await self._free.acquire()
-        except TimeoutError:
-            raise retry_later(
-                503,
-                "cluster_unavailable",
-                f"too many {self._waiting} wait for the Kubernetes API's answer",
-            ) from None
-        try:
-            yield
-        finally:
-            self._free.release()
+    def _too_many(self) -> ApiError:
+        return retry_later(
+            503,
+            "cluster_unavailable",
+            f"too many {self._waiting} wait for the Kubernetes API's answer",
+        )

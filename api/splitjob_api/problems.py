@@ -18,6 +18,7 @@ from splitjob_api.request_log import REQUEST_ID_HEADER, request_id_of
 from splitjob_kube.preconditions import Unready
 
 RETRY_SECONDS = 5
+_UNCONFIGURED_SECONDS = 300  # it is put right by a new pod, which takes a while
 
 logger = logging.getLogger(__name__)
 
@@ -118,6 +119,16 @@ def retry_later(status: int, code: str, detail: str, *, seconds: float = RETRY_S
 def job_not_found() -> ApiError:
     """Return the 404 for a jobId that no job has."""
     return ApiError(404, "job_not_found", "there is no such job")
+
+
+def storage_unavailable(reason: str) -> ApiError:
+    """Return the 503 for a bucket that cannot serve us now."""
+    return retry_later(503, "storage_unavailable", reason)
+
+
+def storage_not_configured(detail: str) -> ApiError:
+    """Return the 503 for what an installation does without; `detail` names the setting."""
+    return retry_later(503, "storage_not_configured", detail, seconds=_UNCONFIGURED_SECONDS)
 
 
 def cluster_unavailable(error: ClusterUnavailableError) -> ApiError:

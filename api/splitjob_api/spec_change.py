@@ -22,16 +22,21 @@ MAX_TRIES = 8
 Decision = Callable[[SplitJobObject], dict[str, Any]]
 
 
-def existing_job(services: Services, job_id: str) -> SplitJobObject:
+def existing_job(services: Services, job_id: str, *, being_deleted: bool = False) -> SplitJobObject:
     """Return a job as the API server has it now; the request's log line names its song.
 
+    Args:
+        services: the app's.
+        job_id: its name, as the caller gave it.
+        being_deleted: whether one that is being deleted counts as well.
+
     Raises:
-        ApiError: 404; there is none, or it is being deleted.
+        ApiError: 404; there is none.
     """
     found = services.cluster.get(job_id) if is_job_name(job_id) else None
     if found is None:
         services.jobs.note_gone(job_id)
-    if found is None or "deletionTimestamp" in found["metadata"]:
+    if found is None or ("deletionTimestamp" in found["metadata"] and not being_deleted):
         raise job_not_found()
     services.jobs.note_answer(found)
     note_splitjob(found)

@@ -6,7 +6,6 @@ caller who is slow holds up anything else, and each for a while only, so that ne
 from their files.
 """
 
-import asyncio
 import logging
 from collections.abc import AsyncIterator, Callable
 from functools import partial
@@ -19,7 +18,8 @@ from starlette.types import Receive, Scope, Send
 
 from splitjob_api.conditional import has_etag
 from splitjob_api.head_only import is_head_only
-from splitjob_api.problems import ApiError, retry_later
+from splitjob_api.places import Places
+from splitjob_api.problems import ApiError, storage_unavailable
 from splitjob_api.storage_links import OpenFile, StorageLinksError
 
 __all__ = ["StoredFiles"]
@@ -43,7 +43,11 @@ class StoredFiles:
     """The places of those who are given a file; of the event loop's thread alone."""
 
     def __init__(self) -> None:
-        self._free = asyncio.Semaphore(PLACES)
+        self._places = Places(
+            PLACES,
+            PATIENCE_SECONDS,
+            lambda: storage_unavailable("too many files of the bucket are read right now"),
+        )
         self._threads = CapacityLimiter(PLACES)
 
     async def answer(self, request: Request, open_file: Callable[[], OpenFile | None]) -> Response:
@@ -56,11 +60,11 @@ class StoredFiles:
         Raises:
             ApiError: 404, or 503.
         """
-        await self._take_place()
+        await self._places.take()
         try:
             file = await self._open(open_file)
         except BaseException:
-            self._free.release()
+            self._places.give_back()
             raise
         end = partial(self._end, file)
         # It must be asked about each time: what is erased must be gone.
@@ -79,20 +83,11 @@ class StoredFiles:
         seconds = GRACE_SECONDS + file.size / SLOWEST_BYTES_PER_SECOND
         return _FileResponse(self._pieces(file), headers, seconds, end)
 
-    async def _take_place(self) -> None:
-        try:
-            async with asyncio.timeout(PATIENCE_SECONDS):
-                await self._free.acquire()
-        except TimeoutError:
-            raise retry_later(
-                503, "storage_unavailable", "too many files of the bucket are read right now"
-            ) from None
-
     async def _open(self, open_file: Callable[[], OpenFile | None]) -> OpenFile:
         try:
             file = await run_sync(open_file, limiter=self._threads)
         except StorageLinksError as error:
-            raise retry_later(503, "storage_unavailable", error.reason) from None
+            raise storage_unavailable(error.reason) from None
         if file is None:
             raise ApiError(404, "file_not_found", "the bucket does not hold this file any more")
         if file.size > MAX_BYTES:
@@ -109,7 +104,7 @@ class StoredFiles:
 
     def _end(self, file: OpenFile) -> None:
         file.close()
-        self._free.release()
+        self._places.give_back()
 
 
 class _FileResponse(StreamingResponse):

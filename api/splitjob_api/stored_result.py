@@ -4,10 +4,8 @@ from splitjob.lifecycle import LifecycleState, lifecycle_of
 from splitjob.resource import Result, read_status
 from splitjob_api.deps import Services
 from splitjob_api.kubernetes import SplitJobObject
-from splitjob_api.problems import ApiError, retry_later
+from splitjob_api.problems import ApiError, storage_not_configured
 from splitjob_api.storage_links import StorageLinks
-
-_UNCONFIGURED_SECONDS = 300  # it is put right by a new pod, which takes a while
 
 
 def stored_result(splitjob: SplitJobObject) -> Result:
@@ -42,12 +40,9 @@ def storage_place(services: Services, url: str) -> tuple[StorageLinks, str]:
     """
     links = services.storage_links
     if links is None:
-        raise retry_later(
-            503,
-            "storage_not_configured",
+        raise storage_not_configured(
             "this API has no access to the bucket, which the chart's api.storage.enabled gives it; "
-            "the stems are where the job's result says",
-            seconds=_UNCONFIGURED_SECONDS,
+            "the stems are where the job's result says"
         )
     ours = f"s3://{links.bucket}/"  # the ARN of an access point has a slash in it
     if not url.startswith(ours):

@@ -8,10 +8,8 @@ from pydantic import Field
 
 from splitjob_api.deps import ASKS_CLUSTER, ServicesDep
 from splitjob_api.error_catalogue import documented
-from splitjob_api.job_names import is_job_name
 from splitjob_api.job_response import ResponsePart
-from splitjob_api.problems import job_not_found
-from splitjob_api.request_log import note_splitjob
+from splitjob_api.spec_change import existing_job
 
 router = APIRouter(tags=["jobs"], dependencies=[ASKS_CLUSTER])
 
@@ -46,12 +44,7 @@ def resource(job_id: str, services: ServicesDep) -> ResourceResponse:
     What it holds is what `kubectl` shows, and no secret. Its fields are those of the resource
     (`kubectl explain splitjob`); programs are better off with `GET /jobs/{id}`.
     """
-    found = services.cluster.get(job_id) if is_job_name(job_id) else None
-    if found is None:
-        services.jobs.note_gone(job_id)
-        raise job_not_found()
-    services.jobs.note_answer(found)
-    note_splitjob(found)
+    found = existing_job(services, job_id, being_deleted=True)
     metadata = {name: one for name, one in found["metadata"].items() if name != "managedFields"}
     events = [_event(one) for one in services.cluster.events(job_id)]
     events.sort(key=lambda event: str(event.at))

@@ -11,7 +11,7 @@ from splitjob.result import FILE_EXTENSIONS
 from splitjob_api.deps import ASKS_CLUSTER, Services, ServicesDep
 from splitjob_api.error_catalogue import documented
 from splitjob_api.job_response import ResponsePart
-from splitjob_api.problems import ApiError, retry_later
+from splitjob_api.problems import ApiError, storage_unavailable
 from splitjob_api.spec_change import existing_job
 from splitjob_api.storage_links import Link, StorageLinksError
 from splitjob_api.stored_result import storage_place, stored_result
@@ -89,7 +89,7 @@ def _link(services: Services, url: str, file_name: str) -> Link:
     try:
         return links.download(key, file_name)
     except StorageLinksError as error:
-        raise retry_later(503, "storage_unavailable", error.reason) from None
+        raise storage_unavailable(error.reason) from None
 
 
 def _wants_json(request: Request) -> bool:

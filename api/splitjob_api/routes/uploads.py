@@ -13,11 +13,9 @@ from splitjob_api.error_catalogue import documented
 from splitjob_api.file_request import FileRequest
 from splitjob_api.job_response import ResponsePart
 from splitjob_api.openapi import UPLOAD_BODY
-from splitjob_api.problems import fields_invalid, retry_later
+from splitjob_api.problems import fields_invalid, storage_not_configured, storage_unavailable
 from splitjob_api.request_body import parse_object, validate
 from splitjob_api.storage_links import StorageLinks, StorageLinksError
-
-_UNCONFIGURED_SECONDS = 300  # it is put right by a new pod, which takes a while
 
 router = APIRouter(tags=["jobs"], dependencies=[ASKS_CLUSTER])
 
@@ -62,7 +60,7 @@ def upload(
     try:
         link = links.upload(key, asked.size)
     except StorageLinksError as error:
-        raise retry_later(503, "storage_unavailable", error.reason) from None
+        raise storage_unavailable(error.reason) from None
     response.headers["Cache-Control"] = "no-store"  # the URL is a secret, and one that ends
     return UploadAnswer(
         url=link.url,
@@ -80,12 +78,9 @@ def _bucket(services: Services) -> tuple[Inputs, StorageLinks]:
     """
     inputs, links = services.policy.inputs, services.storage_links
     if inputs is None or links is None:
-        raise retry_later(
-            503,
-            "storage_not_configured",
+        raise storage_not_configured(
             "this installation takes no files: that needs api.storage.uploads.enabled of the "
-            "chart; give a URL that the workers can reach",
-            seconds=_UNCONFIGURED_SECONDS,
+            "chart; give a URL that the workers can reach"
         )
     return inputs, links
 

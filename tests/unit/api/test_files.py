@@ -198,7 +198,7 @@ def test_more_than_there_are_places_for_are_told_to_come_again(
 ) -> None:
     monkeypatch.setattr(stored_files, "PATIENCE_SECONDS", 0.01)
     files = api.app.state.services.stored_files  # type: ignore[attr-defined]
-    files._free._value = 0
+    files._places._free._value = 0
     answer = read(api, completed(api, cluster))
     assert "too many" in refused(answer, 503, "storage_unavailable")
     assert int(answer.headers["Retry-After"]) > 0
