@@ -25,7 +25,7 @@ from splitjob_kube.errors import ConflictError, KubernetesError
 from splitjob_operator.adapters.input_store import InputStore
 from splitjob_operator.adapters.manifest_store import ManifestStore
 from splitjob_operator.core.observed import QueueDecision
-from splitjob_operator.core.ports import ManifestStoreError
+from splitjob_operator.core.ports import BucketError
 from splitjob_operator.core.settings import Settings
 from splitjob_operator.runtime.cache import SplitJobCache
 from splitjob_operator.runtime.controller import Controller
@@ -198,7 +198,7 @@ class OperatorProcess:
             await self.controller.process(name)
         except ConflictError:
             self.queue.add(name)
-        except (KubernetesError, ManifestStoreError):
+        except (KubernetesError, BucketError):
             self.queue.add_after_failure(name)
         else:
             self.queue.forget_failures(name)

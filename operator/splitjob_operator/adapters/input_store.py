@@ -7,7 +7,7 @@ from splitjob.inputs import Inputs
 from splitjob_io.storage import BRIEF, S3Service, StorageError
 from splitjob_operator.core.inputs import StoredInput
 from splitjob_operator.core.lookups import InputDeletion
-from splitjob_operator.core.ports import InputStoreError
+from splitjob_operator.core.ports import BucketError
 from splitjob_operator.core.settings import Settings
 
 __all__ = ["InputStore"]
@@ -30,7 +30,7 @@ class InputStore:
         """Return the store of an installation; None where no bucket is configured.
 
         Raises:
-            InputStoreError: the storage cannot be used as it is configured.
+            BucketError: the storage cannot be used as it is configured.
         """
         inputs = settings.inputs()
         if inputs is None:
@@ -38,7 +38,7 @@ class InputStore:
         try:
             return cls(S3Service(patience=BRIEF), inputs)
         except StorageError as error:
-            raise InputStoreError(str(error)) from error
+            raise BucketError(str(error)) from error
 
     def delete(self, key: str) -> InputDeletion:
         """Delete one file; that it could not be deleted is a result."""
@@ -58,12 +58,12 @@ class InputStore:
             The files; and a blank key where there are no more.
 
         Raises:
-            InputStoreError: they could not be listed.
+            BucketError: they could not be listed.
         """
         try:
             found = self._service.list_page(self._inputs.folder, after)
         except StorageError as error:
-            raise InputStoreError(str(error)) from error
+            raise BucketError(str(error)) from error
         files = [
             StoredInput(one["key"], self._inputs.url_of(one["key"]), one["last_modified"])
             for one in found
@@ -75,9 +75,9 @@ class InputStore:
         """Delete files; those that are not there count as deleted.
 
         Raises:
-            InputStoreError: not all could be deleted.
+            BucketError: not all could be deleted.
         """
         try:
             self._service.delete_objects(keys)
         except StorageError as error:
-            raise InputStoreError(str(error)) from error
+            raise BucketError(str(error)) from error

@@ -19,7 +19,7 @@ from splitjob_operator.core.lookups import (
 )
 from splitjob_operator.core.manifest import classify, erased_tombstone, key_of, tombstone
 from splitjob_operator.core.observed import SplitJob
-from splitjob_operator.core.ports import ManifestStoreError
+from splitjob_operator.core.ports import BucketError
 from splitjob_operator.core.settings import Settings
 
 __all__ = ["ManifestStore"]
@@ -44,7 +44,7 @@ class ManifestStore:
         """Return the store of an installation; None where no bucket is configured.
 
         Raises:
-            ManifestStoreError: the storage cannot be used as it is configured.
+            BucketError: the storage cannot be used as it is configured.
         """
         if not settings.s3_bucket:
             return None
@@ -83,7 +83,7 @@ class ManifestStore:
         """Delete what a former job of the same name left in the manifest's place.
 
         Raises:
-            ManifestStoreError: it could not be deleted.
+            BucketError: it could not be deleted.
         """
         key = self._key(splitjob, request)
         with _translated():
@@ -142,7 +142,7 @@ def _translated() -> Iterator[None]:
     try:
         yield
     except StorageError as error:
-        raise ManifestStoreError(str(error)) from error
+        raise BucketError(str(error)) from error
 
 
 def _unreachable_or_refused(error: StorageError) -> ManifestLookup:

@@ -20,12 +20,11 @@ from splitjob_operator.core.lookups import (
 from splitjob_operator.core.observed import SplitJob
 
 __all__ = [
-    "InputStoreError",
+    "BucketError",
     "InputStorePort",
     "KubernetesPort",
     "ListingPort",
     "LogPort",
-    "ManifestStoreError",
     "ManifestStorePort",
     "NodePort",
     "TotalsPort",
@@ -35,11 +34,7 @@ __all__ = [
 Json = dict[str, Any]
 
 
-class ManifestStoreError(Exception):
-    """The bucket refused, or could not be reached; the message says what was attempted."""
-
-
-class InputStoreError(Exception):
+class BucketError(Exception):
     """The bucket refused, or could not be reached; the message says what was attempted."""
 
 
@@ -193,7 +188,7 @@ class ManifestStorePort(Protocol):
         """Delete the manifest of another job from the key of this one's.
 
         Raises:
-            ManifestStoreError: it could not be deleted.
+            BucketError: it could not be deleted.
         """
 
     def erase(self, splitjob: SplitJob, request: Request, wanted: EraseData) -> ErasureLookup:
@@ -210,14 +205,14 @@ class InputStorePort(Protocol):
         """Return some of the files, and after which key the next page begins; blank: at the end.
 
         Raises:
-            InputStoreError: they could not be listed.
+            BucketError: they could not be listed.
         """
 
     def delete_all(self, keys: Sequence[str]) -> None:
         """Delete files; those that are not there count as deleted.
 
         Raises:
-            InputStoreError: not all could be deleted.
+            BucketError: not all could be deleted.
         """
 
 

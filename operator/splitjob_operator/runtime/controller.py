@@ -12,7 +12,7 @@ from splitjob_kube.errors import ConflictError, KubernetesError, NotFoundError
 from splitjob_operator.core.cached_splitjob import BlockedReason
 from splitjob_operator.core.observed import JobCreationError, Observed, SplitJob
 from splitjob_operator.core.plan import Plan
-from splitjob_operator.core.ports import KubernetesPort, ManifestStoreError
+from splitjob_operator.core.ports import BucketError, KubernetesPort
 from splitjob_operator.core.reconcile import reconcile
 from splitjob_operator.core.settings import Settings
 from splitjob_operator.runtime.cache import SplitJobCache
@@ -229,4 +229,4 @@ def _concerns_it_alone(error: Exception) -> bool:
 
 def _unforeseen(error: Exception) -> bool:
     """Whether an error is logged with its stack: not one of networks and servers."""
-    return not isinstance(error, KubernetesError | ManifestStoreError)
+    return not isinstance(error, KubernetesError | BucketError)

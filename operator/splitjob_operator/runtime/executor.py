@@ -141,7 +141,7 @@ class Executor:
         Raises:
             ConflictError: the SplitJob has changed since it was read; nothing after that was done.
             KubernetesError: the API server could not be reached, or refused.
-            ManifestStoreError: a foreign manifest could not be deleted.
+            BucketError: a foreign manifest could not be deleted.
         """
         for action in plan.before:
             self._do(action, splitjob)

@@ -5,7 +5,7 @@ import logging
 from collections.abc import Iterable
 
 from splitjob_operator.core.inputs import StoredInput, orphans
-from splitjob_operator.core.ports import InputStoreError, InputStorePort
+from splitjob_operator.core.ports import BucketError, InputStorePort
 from splitjob_operator.runtime.cache import SplitJobCache
 from splitjob_operator.runtime.clock import Clock, utc_now
 from splitjob_operator.runtime.thread_pool import ThreadPool
@@ -47,7 +47,7 @@ class InputSweeper:
         while True:
             try:
                 await self.sweep()
-            except InputStoreError as error:
+            except BucketError as error:
                 log.warning("Files from POST /uploads could not be looked through: %s", error)
             await asyncio.sleep(SWEEP_SECONDS)
 
@@ -57,14 +57,14 @@ class InputSweeper:
         What cannot be deleted keeps nothing behind it from going.
 
         Raises:
-            InputStoreError: the bucket refused, or could not be reached.
+            BucketError: the bucket refused, or could not be reached.
         """
-        failure: InputStoreError | None = None
+        failure: BucketError | None = None
         for _ in range(MAX_PAGES):
             files, self._after = await self._threads.run(self._store.page, self._after)
             try:
                 await self._delete_orphans(files)
-            except InputStoreError as error:
+            except BucketError as error:
                 failure = error
             if not self._after:
                 break

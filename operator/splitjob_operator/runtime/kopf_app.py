@@ -20,7 +20,7 @@ from splitjob.resource import GROUP, LABEL_SPLITJOB, PLURAL, VERSION
 from splitjob_kube.errors import KubernetesError
 from splitjob_operator.adapters import kubernetes
 from splitjob_operator.adapters.watch_session import session
-from splitjob_operator.core.ports import ManifestStoreError
+from splitjob_operator.core.ports import BucketError
 from splitjob_operator.core.settings import Settings
 from splitjob_operator.runtime.app import App
 
@@ -78,7 +78,7 @@ async def _started() -> App:
         return await App(settings).start()
     except ConfigurationError as error:
         _give_up(error.problems)
-    except (ManifestStoreError, KubernetesError) as error:
+    except (BucketError, KubernetesError) as error:
         _give_up([str(error)])
     except OSError as error:
         _give_up([f"HOST and PORT: cannot listen there: {error.strerror or error}"])

@@ -13,7 +13,7 @@ from tests.support.operator_samples import NOW, raw_splitjob
 
 from splitjob.inputs import Inputs
 from splitjob_operator.adapters.input_store import InputStore
-from splitjob_operator.core.ports import InputStoreError
+from splitjob_operator.core.ports import BucketError
 from splitjob_operator.runtime import input_sweeper
 from splitjob_operator.runtime.cache import SplitJobCache
 from splitjob_operator.runtime.input_sweeper import InputSweeper
@@ -98,7 +98,7 @@ def test_what_a_bucket_that_was_away_left_goes_at_the_next_sweep(
 ) -> None:
     site.send(DAY + 1)
     site.gate.arm({(call, 0): fault})
-    with pytest.raises(InputStoreError):
+    with pytest.raises(BucketError):
         site.sweep()
     site.gate.arm({})
     assert site.sweep() == set()
@@ -109,7 +109,7 @@ def test_what_cannot_be_deleted_keeps_nothing_behind_it_from_going(site: Site) -
     for _ in range(5):  # on three pages
         site.send(DAY + 1)
     site.gate.arm({("delete_objects", 0): Fault.REFUSED})
-    with pytest.raises(InputStoreError):
+    with pytest.raises(BucketError):
         site.sweep()
     assert len(site.bucket.objects) == 2
 
