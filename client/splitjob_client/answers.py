@@ -10,6 +10,8 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_camel
 
+from splitjob.result import MIXTURE
+
 _LENGTH = "content-length"
 FINISHED = frozenset({"completed", "failed", "canceled"})
 
@@ -142,7 +144,7 @@ class JobResult(Answer):
     def waveforms(self) -> list[str]:
         """Whose waveforms the service passes on: stems, and `mixture`."""
         places = {stem.type: stem.waveform for stem in self.stems}
-        places.setdefault("mixture", (self.audio or {}).get("waveform"))
+        places.setdefault(MIXTURE, (self.audio or {}).get("waveform"))
         return [name for name, url in places.items() if url and url.startswith("s3://")]
 
 

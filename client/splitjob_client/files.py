@@ -9,6 +9,7 @@ from typing import BinaryIO
 from urllib.parse import urlsplit
 
 from splitjob.resource import STEM_PATTERN
+from splitjob.result import WAVEFORM_SUFFIX
 from splitjob_client.answers import Job, Stem
 from splitjob_client.errors import DownloadError, UploadError
 
@@ -92,7 +93,7 @@ def write_waveform(stem: str, content: bytes, folder: Path) -> Path:
     """
     if not re.fullmatch(STEM_PATTERN, stem):
         raise DownloadError("the name of the stem cannot be that of a file")
-    path = folder / f"{stem}.waveform.json"
+    path = folder / f"{stem}{WAVEFORM_SUFFIX}.json"
     with _whole_or_not(path) as file:
         file.write(content)
     return path

@@ -31,7 +31,8 @@ _READINGS = 4  # a field left out may bring another one to light, not more
 
 VERSION_ID_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$"
 MODEL_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9_-]{0,62}$"
-STEM_PATTERN = r"^[a-z0-9][a-z0-9_]{0,31}$"
+_STEM = r"[a-z0-9][a-z0-9_]{0,31}"
+STEM_PATTERN = f"^{_STEM}$"
 # Printable ASCII without ? and #: the API server's regular expressions and Python's must mean the
 # same, and their \s do not.
 PLAIN_URL_PATTERN = r'^https?://[!"$->@-~]+$'
@@ -41,7 +42,7 @@ _LABEL = r"[a-z0-9]([-a-z0-9]*[a-z0-9])?"
 OBJECT_NAME_PATTERN = rf"^{_LABEL}(\.{_LABEL})*$"
 DECIMAL_PATTERN = r"^-?[0-9]{1,12}(\.[0-9]{1,12})?$"
 
-UPLOAD_PATTERN = r"^[a-z0-9][a-z0-9_]{0,31}(\.waveform)?$"
+UPLOAD_PATTERN = rf"^{_STEM}(\.waveform)?$"
 MAX_UPLOADS = 36  # 16 stems and one more, the manifest, a waveform of each stem and of the mixture
 
 HEADER_NAME_PATTERN = r"^[!#$%&'*+.^_`|~0-9a-z-]{1,128}$"
