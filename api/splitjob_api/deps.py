@@ -1,7 +1,6 @@
 """What routes are handed: the app's services, and the request's checked body."""
 
 import asyncio
-from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from typing import Annotated
 
@@ -71,12 +70,6 @@ async def services(request: Request) -> Services:
     return found
 
 
-async def place_at_cluster(request: Request) -> AsyncIterator[None]:
-    """Hold one of the places of those who ask the cluster, until the route has returned."""
-    async with (await services(request)).cluster_places.one():
-        yield
-
-
 async def current_jobs(request: Request) -> JobCache:
     """Return the cache of jobs once it may be told from.
 
@@ -101,9 +94,6 @@ async def split_request(request: Request) -> SplitRequest:
     return validate(SplitRequest, parse_object(await request.body()))
 
 
-# For each route that is no coroutine: it blocks a thread while the cluster answers, or a service
-# that gives out credentials to sign URLs with.
-ASKS_CLUSTER = Depends(place_at_cluster, scope="function")
 ServicesDep = Annotated[Services, Depends(services)]
 CurrentJobsDep = Annotated[JobCache, Depends(current_jobs)]
 SplitRequestDep = Annotated[SplitRequest, Depends(split_request)]

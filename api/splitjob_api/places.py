@@ -29,6 +29,9 @@ class Places:
         Raises:
             ApiError: none became free in time.
         """
+        if not self._free.locked():
+            await self._free.acquire()
+            return
         try:
             async with asyncio.timeout(self._patience_seconds):
                 await self._free.acquire()

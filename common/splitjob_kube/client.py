@@ -5,7 +5,6 @@ arguments, and answer with the API server's own JSON. Each call has a timeout an
 goes wrong is raised as one of `splitjob_kube.errors`.
 """
 
-import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, NamedTuple
@@ -13,6 +12,7 @@ from typing import Any, NamedTuple
 import urllib3
 from kubernetes import client
 from kubernetes.client.exceptions import ApiException
+from pydantic_core import from_json
 
 from splitjob.resource import GROUP, PLURAL, VERSION
 from splitjob_kube.connection import Connection, Credentials
@@ -280,7 +280,7 @@ class KubernetesClient:
         with translating(purpose):
             content = response.data
         try:
-            answer: Json = json.loads(content)
+            answer: Json = from_json(content)
         except ValueError:
             raise UnreachableError(
                 f"cannot {purpose}: the answer is not JSON", "not JSON"
@@ -310,7 +310,7 @@ def _events(purpose: str, response: urllib3.HTTPResponse) -> Iterator[WatchEvent
     for chunk in _chunks(purpose, response):
         *lines, pending = (pending + chunk).split(b"\n")
         for line in filter(None, lines):
-            event = WatchEvent(**json.loads(line))
+            event = WatchEvent(**from_json(line))
             if event.type == "ERROR":
                 raise _ended(purpose, event.object)
             yield event

@@ -7,7 +7,8 @@ from fastapi import APIRouter, Depends, Request, Response
 
 from splitjob.lifecycle import LifecycleState, lifecycle_of
 from splitjob_api.admission import answer_submission, refuse_unless_ready, submit
-from splitjob_api.deps import ASKS_CLUSTER, ServicesDep
+from splitjob_api.cluster_route import ClusterRoute
+from splitjob_api.deps import ServicesDep
 from splitjob_api.error_catalogue import documented
 from splitjob_api.job_response import JobResponse, SplitAnswer, job_response
 from splitjob_api.kubernetes import SplitJobObject
@@ -19,7 +20,7 @@ from splitjob_api.spec_change import change_spec, existing_job
 
 MAX_REDELIVERIES = 1000  # as the resource says
 
-router = APIRouter(tags=["jobs"], dependencies=[ASKS_CLUSTER])
+router = APIRouter(tags=["jobs"], route_class=ClusterRoute)
 
 
 async def no_body(request: Request) -> None:

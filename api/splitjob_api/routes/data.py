@@ -6,14 +6,15 @@ from typing import Any
 from fastapi import APIRouter, Response
 
 from splitjob.lifecycle import lifecycle_of
-from splitjob_api.deps import ASKS_CLUSTER, ServicesDep
+from splitjob_api.cluster_route import ClusterRoute
+from splitjob_api.deps import ServicesDep
 from splitjob_api.error_catalogue import documented
 from splitjob_api.job_response import JobResponse, job_response
 from splitjob_api.kubernetes import SplitJobObject
 from splitjob_api.problems import ApiError
 from splitjob_api.spec_change import change_spec
 
-router = APIRouter(tags=["jobs"], dependencies=[ASKS_CLUSTER])
+router = APIRouter(tags=["jobs"], route_class=ClusterRoute)
 
 
 @router.delete(

@@ -7,12 +7,13 @@ from fastapi import APIRouter
 from pydantic import BaseModel, Field
 
 from splitjob.totals import Totals, TotalsError
-from splitjob_api.deps import ASKS_CLUSTER, CurrentJobsDep, Services, ServicesDep
+from splitjob_api.cluster_route import ClusterRoute
+from splitjob_api.deps import CurrentJobsDep, Services, ServicesDep
 from splitjob_api.error_catalogue import documented
 from splitjob_api.kubernetes import ClusterUnavailableError
 from splitjob_api.queue_stats import Snapshot
 
-router = APIRouter(tags=["operation"])
+router = APIRouter(tags=["operation"], route_class=ClusterRoute)
 
 
 class QueueStatus(BaseModel):
@@ -57,7 +58,6 @@ async def queue_capacity(services: ServicesDep) -> QueueCapacity:
     "/queue/status",
     summary="The queue and the totals",
     responses=documented("cluster_unavailable"),
-    dependencies=[ASKS_CLUSTER],
 )
 def queue_status(services: ServicesDep, jobs: CurrentJobsDep) -> QueueStatus:
     """Answer from counts that a watch keeps current, whatever the number of jobs."""

@@ -6,12 +6,13 @@ from typing import Any
 from fastapi import APIRouter
 from pydantic import Field
 
-from splitjob_api.deps import ASKS_CLUSTER, ServicesDep
+from splitjob_api.cluster_route import ClusterRoute
+from splitjob_api.deps import ServicesDep
 from splitjob_api.error_catalogue import documented
 from splitjob_api.job_response import ResponsePart
 from splitjob_api.spec_change import existing_job
 
-router = APIRouter(tags=["jobs"], dependencies=[ASKS_CLUSTER])
+router = APIRouter(tags=["jobs"], route_class=ClusterRoute)
 
 
 class EventResponse(ResponsePart):

@@ -11,7 +11,8 @@ from splitjob_api.admission import (
     refuse_unless_ready,
     submit,
 )
-from splitjob_api.deps import ASKS_CLUSTER, Services, ServicesDep, SplitRequestDep
+from splitjob_api.cluster_route import ClusterRoute
+from splitjob_api.deps import Services, ServicesDep, SplitRequestDep
 from splitjob_api.error_catalogue import documented
 from splitjob_api.job_response import SplitAnswer
 from splitjob_api.openapi import SPLIT_BODY
@@ -19,7 +20,7 @@ from splitjob_api.problems import ApiError
 from splitjob_api.request_log import note
 from splitjob_api.submission import IdempotencyConflictError
 
-router = APIRouter(tags=["jobs"], dependencies=[ASKS_CLUSTER])
+router = APIRouter(tags=["jobs"], route_class=ClusterRoute)
 
 
 @router.post(

@@ -8,7 +8,8 @@ from fastapi.responses import JSONResponse, RedirectResponse
 
 from splitjob.resource import Result, Stem
 from splitjob.result import FILE_EXTENSIONS
-from splitjob_api.deps import ASKS_CLUSTER, Services, ServicesDep
+from splitjob_api.cluster_route import ClusterRoute
+from splitjob_api.deps import Services, ServicesDep
 from splitjob_api.error_catalogue import documented
 from splitjob_api.job_response import ResponsePart
 from splitjob_api.problems import ApiError, storage_unavailable
@@ -19,7 +20,7 @@ from splitjob_api.stored_result import storage_place, stored_result
 # A presigned URL is a secret, and one that ends: nobody may keep it for the next caller.
 _HEADERS = {"Cache-Control": "no-store", "Vary": "Accept"}
 
-router = APIRouter(tags=["jobs"], dependencies=[ASKS_CLUSTER])
+router = APIRouter(tags=["jobs"], route_class=ClusterRoute)
 
 
 class DownloadResponse(ResponsePart):

@@ -8,7 +8,8 @@ from pydantic import Field
 
 from splitjob.inputs import MAX_INPUT_BYTES, Inputs
 from splitjob.request_policy import FieldProblem
-from splitjob_api.deps import ASKS_CLUSTER, Services, ServicesDep
+from splitjob_api.cluster_route import ClusterRoute
+from splitjob_api.deps import Services, ServicesDep
 from splitjob_api.error_catalogue import documented
 from splitjob_api.file_request import FileRequest
 from splitjob_api.job_response import ResponsePart
@@ -17,7 +18,7 @@ from splitjob_api.problems import fields_invalid, storage_not_configured, storag
 from splitjob_api.request_body import parse_object, validate
 from splitjob_api.storage_links import StorageLinks, StorageLinksError
 
-router = APIRouter(tags=["jobs"], dependencies=[ASKS_CLUSTER])
+router = APIRouter(tags=["jobs"], route_class=ClusterRoute)
 
 
 class UploadAnswer(ResponsePart):

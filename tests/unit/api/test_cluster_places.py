@@ -8,12 +8,12 @@ from types import SimpleNamespace
 
 import httpx
 import pytest
-from fastapi import FastAPI
+from fastapi import APIRouter, FastAPI
 from fastapi.routing import APIRoute
 from tests.support.waiting import eventually, patience
 
 from splitjob_api.cluster_places import PLACES, ClusterPlaces
-from splitjob_api.deps import ASKS_CLUSTER
+from splitjob_api.cluster_route import ClusterRoute
 from splitjob_api.problems import install_handlers
 from splitjob_api.routes import (
     actions,
@@ -50,7 +50,9 @@ class Hanging:
         self.answer = threading.Event()
         self.waiting = 0
         self.app.state.services = SimpleNamespace(cluster_places=ClusterPlaces(PLACES, 0.05))
-        self.app.get("/asks", dependencies=[ASKS_CLUSTER])(self.asks)
+        router = APIRouter(route_class=ClusterRoute)
+        router.get("/asks")(self.asks)
+        self.app.include_router(router)
         self.app.get("/does-not")(self.does_not)
         install_handlers(self.app)
 
@@ -97,4 +99,4 @@ def test_while_the_cluster_hangs_some_are_told_to_come_back_and_others_are_serve
 def test_each_route_that_takes_a_thread_takes_a_place(module: object) -> None:
     for route in module.router.routes:  # type: ignore[attr-defined]
         if isinstance(route, APIRoute) and not asyncio.iscoroutinefunction(route.endpoint):
-            assert ASKS_CLUSTER in route.dependencies, route
+            assert isinstance(route, ClusterRoute), route
