@@ -21,13 +21,13 @@ from splitjob_client.answers import (
 from splitjob_client.calls import Call, JobFilter, RetryUrls, SplitFields
 from splitjob_client.client import TIMEOUT_SECONDS
 from splitjob_client.credentials import Credentials
-from splitjob_client.errors import AnswerError, DownloadError, NotFoundError, UploadError, error_of
+from splitjob_client.errors import AnswerError, UploadError, error_of
 from splitjob_client.files import (
-    NO_UPLOADS,
     OnSent,
     StemFile,
     chunks_of,
     is_there,
+    refused_by_bucket,
     size_of,
     stem_of,
     write_waveform,
@@ -188,10 +188,7 @@ class AsyncClient:
         """Send a file into the bucket of the service, and return the `audio_url` to use with it."""
         file = Path(path)
         size = await asyncio.to_thread(size_of, file)
-        try:
-            ticket = await self.upload_ticket(file.name, size)
-        except NotFoundError:
-            raise UploadError(NO_UPLOADS) from None
+        ticket = await self.upload_ticket(file.name, size)
         retries = Retries(self._policy, "the bucket")
         while True:
             try:
@@ -294,7 +291,7 @@ class AsyncClient:
                 return None
             wait = retries.after_answer(response)
             if wait is None:
-                raise DownloadError(f"the bucket answered HTTP {response.status_code}")
+                raise refused_by_bucket(response.status_code)
             return wait
 
     async def _put(

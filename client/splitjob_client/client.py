@@ -20,13 +20,13 @@ from splitjob_client.answers import (
 )
 from splitjob_client.calls import Call, JobFilter, RetryUrls, SplitFields
 from splitjob_client.credentials import Credentials
-from splitjob_client.errors import AnswerError, DownloadError, NotFoundError, UploadError, error_of
+from splitjob_client.errors import AnswerError, UploadError, error_of
 from splitjob_client.files import (
-    NO_UPLOADS,
     OnSent,
     StemFile,
     chunks_of,
     is_there,
+    refused_by_bucket,
     size_of,
     stem_of,
     write_waveform,
@@ -193,8 +193,9 @@ class Client:
             folder: made where it is missing.
 
         Raises:
-            DownloadError: there is no such stem, it cannot be fetched or written, or is not what
-                the job's checksum says.
+            NotCompletedError: the job has no stems.
+            StemNotFoundError: it has none of that name, or the bucket does not hold it any more.
+            DownloadError: it cannot be fetched or written, or is not what the job's checksum says.
         """
         done = self.job(job) if isinstance(job, str) else job
         target = StemFile(stem_of(done, stem), Path(folder))
@@ -243,10 +244,7 @@ class Client:
         """
         file = Path(path)
         size = size_of(file)
-        try:
-            ticket = self.upload_ticket(file.name, size)
-        except NotFoundError:
-            raise UploadError(NO_UPLOADS) from None
+        ticket = self.upload_ticket(file.name, size)
         retries = Retries(self._policy, "the bucket")
         while True:
             try:
@@ -345,7 +343,7 @@ class Client:
                 return None
             wait = retries.after_answer(response)
             if wait is None:
-                raise DownloadError(f"the bucket answered HTTP {response.status_code}")
+                raise refused_by_bucket(response.status_code)
             return wait
 
     def _put(

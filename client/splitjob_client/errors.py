@@ -15,6 +15,8 @@ ClientError
   UnexpectedAnswerError    an answer that the contract does not know
   JobDeletedError          the job went away while it was watched
   DownloadError            a stem could not be fetched whole
+    StemNotFoundError      the job has none of that name, or the bucket none any more
+    NotCompletedError      the job has no stems: it is not completed
   UploadError              a file could not be sent
 """
 
@@ -37,8 +39,10 @@ __all__ = [
     "GoneError",
     "InvalidRequestError",
     "JobDeletedError",
+    "NotCompletedError",
     "NotFoundError",
     "SettingsError",
+    "StemNotFoundError",
     "UnauthorizedError",
     "UnavailableError",
     "UnexpectedAnswerError",
@@ -71,6 +75,14 @@ class JobDeletedError(ClientError):
 
 class DownloadError(ClientError):
     """A stem could not be fetched, or is not what its checksum says."""
+
+
+class StemNotFoundError(DownloadError):
+    """The job has no stem of that name, or the bucket does not hold it any more."""
+
+
+class NotCompletedError(DownloadError):
+    """The job has no stems: it has not completed."""
 
 
 class UploadError(ClientError):

@@ -11,11 +11,16 @@ from urllib.parse import urlsplit
 from splitjob.resource import STEM_PATTERN
 from splitjob.result import WAVEFORM_SUFFIX
 from splitjob_client.answers import Job, Stem
-from splitjob_client.errors import DownloadError, UploadError
+from splitjob_client.errors import (
+    DownloadError,
+    NotCompletedError,
+    StemNotFoundError,
+    UploadError,
+)
 
 _SUFFIX = re.compile(r"\.[a-z0-9]{1,8}", re.ASCII)
-NO_UPLOADS = "this service takes no files of its callers: give a URL that it can fetch"
 _CHUNK_BYTES = 256 * 1024
+_GONE = frozenset({404, 410})
 _PRECONDITION_FAILED = 412
 OnSent = Callable[[int], None]
 
@@ -123,14 +128,37 @@ def stem_of(job: Job, stem: str) -> Stem:
     """Return one of the stems of a job.
 
     Raises:
-        DownloadError: it has none of that name.
+        NotCompletedError: it has no stems.
+        StemNotFoundError: it has none of that name.
     """
-    made = job.result.stems if job.result else []
+    made = stems_of(job)
     for one in made:
         if one.type == stem:
             return one
-    there = ", ".join(one.type for one in made) or f"none, it is {job.state}"
-    raise DownloadError(f"the job has no stem {stem}; it has: {there}")
+    there = ", ".join(one.type for one in made)
+    raise StemNotFoundError(f"the job has no stem {stem}; it has: {there}")
+
+
+def stems_of(job: Job) -> list[Stem]:
+    """Return the stems of a job.
+
+    Raises:
+        NotCompletedError: it has none.
+    """
+    if job.result and job.result.stems:
+        return job.result.stems
+    raise NotCompletedError(f"the job has no stems: it is {job.state}")
+
+
+def refused_by_bucket(status: int) -> DownloadError:
+    """Return what it means that the bucket gave another answer than the file.
+
+    Args:
+        status: of HTTP.
+    """
+    if status in _GONE:
+        return StemNotFoundError(f"the bucket does not hold the file any more (HTTP {status})")
+    return DownloadError(f"the bucket answered HTTP {status}")
 
 
 def size_of(path: Path) -> int:

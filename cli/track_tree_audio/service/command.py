@@ -7,7 +7,8 @@ The exit status says what a script needs to know:
 2  the command line or the settings cannot be used
 3  not let in (401, 403); of verify-webhook: not genuine
 4  there is no such job or stem, or none any more (404, 410)
-5  the service does not take the request as it is (400, 409, 413, 422)
+5  the service does not take the request as it is (400, 409, 413, 422), such as a download of a
+   job that has not completed
 6  nobody answers, too busy, or not ready; try later (429, 502, 503, 504)
 7  the job that was watched failed
 8  the job that was watched was canceled
@@ -26,10 +27,13 @@ from splitjob_client import (
     ClientError,
     ForbiddenError,
     GoneError,
+    JobDeletedError,
     KubernetesToken,
+    NotCompletedError,
     NotFoundError,
     SettingsError,
     SigningToken,
+    StemNotFoundError,
     UnauthorizedError,
     UnavailableError,
     UnreachableError,
@@ -68,6 +72,7 @@ class ExitStatus(IntEnum):
 EXIT_STATUSES = "exit status:\n" + "\n".join(
     f"  {line}" for line in __doc__.splitlines() if line[:1].isdigit() or line.startswith("   ")
 )
+_NOT_THERE = (NotFoundError, GoneError, StemNotFoundError, JobDeletedError)
 _LATER = (BusyError, UnavailableError, UnreachableError)
 
 Run = Callable[[argparse.Namespace], ExitStatus]
@@ -124,10 +129,12 @@ def status_of(error: ClientError) -> ExitStatus:
         return ExitStatus.USAGE
     if isinstance(error, UnauthorizedError | ForbiddenError):
         return ExitStatus.NOT_LET_IN
-    if isinstance(error, NotFoundError | GoneError):
+    if isinstance(error, _NOT_THERE):
         return ExitStatus.NOT_FOUND
     if isinstance(error, _LATER):
         return ExitStatus.TRY_LATER
+    if isinstance(error, NotCompletedError):
+        return ExitStatus.REFUSED
     if isinstance(error, AnswerError) and error.status < 500:
         return ExitStatus.REFUSED
     return ExitStatus.OTHER

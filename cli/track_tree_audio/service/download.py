@@ -2,10 +2,10 @@
 
 import argparse
 import json
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from splitjob_client.files import stems_of
 from track_tree_audio.service.command import ExitStatus, client, parser, run
 
 NAME = "download"
@@ -19,10 +19,7 @@ def main(argv: Sequence[str]) -> int:
 def _download(arguments: argparse.Namespace) -> ExitStatus:
     with client(arguments) as service:
         job = service.job(arguments.id)
-        made = [stem.type for stem in job.result.stems] if job.result else []
-        if not (made or arguments.stem):
-            print(f"{NAME}: the job has no stems: it is {job.state}", file=sys.stderr)
-            return ExitStatus.REFUSED
+        made = [stem.type for stem in stems_of(job)]
         for stem in arguments.stem or made:
             _tell(arguments, stem, service.download(job, stem, arguments.to))
         for stem in job.result.waveforms if job.result else []:

@@ -322,8 +322,70 @@ def test_stems_are_fetched(run: Run, service: FakeService, tmp_path: Path) -> No
     assert said.out.splitlines() == [str(tmp_path / "drums.wav"), str(tmp_path / "vocals.wav")]
     one = run("download", JOB_ID, "drums", "--to", str(tmp_path), "--json")
     assert one.json == {"stem": "drums", "path": str(tmp_path / "drums.wav")}
-    service.on(f"GET /jobs/{JOB_ID}", gives(job("running")))
-    assert run("download", JOB_ID).status == ExitStatus.REFUSED
+    for words in ((), ("drums",)):
+        service.on(f"GET /jobs/{JOB_ID}", gives(job("running")))
+        assert run("download", JOB_ID, *words).status == ExitStatus.REFUSED
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["job", JOB_ID],
+        ["job", JOB_ID, "--watch"],
+        ["cancel", JOB_ID],
+        ["retry", JOB_ID],
+        ["redeliver", JOB_ID],
+        ["erase", JOB_ID],
+        ["download", JOB_ID],
+        ["download", JOB_ID, "vocals"],
+    ],
+    ids=" ".join,
+)
+def test_every_command_says_by_its_exit_status_that_there_is_no_such_job(
+    run: Run, service: FakeService, words: list[str]
+) -> None:
+    below = {"retry": "/retry", "redeliver": "/redeliver", "erase": "/data"}.get(words[0], "")
+    for method in ("GET", "POST", "DELETE"):
+        for path in (below, "/events"):
+            service.on(f"{method} /jobs/{JOB_ID}{path}", problem(404, "job_not_found"))
+    said = run(*words)
+    assert (said.status, said.out) == (ExitStatus.NOT_FOUND, "")
+    assert "job_not_found" in said.err
+
+
+def test_a_file_that_cannot_be_had_any_more_is_told_as_one_that_never_was(
+    run: Run, service: FakeService, tmp_path: Path
+) -> None:
+    to = ("--to", str(tmp_path))
+    made = {"stems": [{**stem("drums", "0" * 64, 4), "waveform": "s3://bucket/x"}]}
+    service.on(f"GET /jobs/{JOB_ID}", gives(job("completed", result=made)))
+    unknown = run("download", JOB_ID, "guitar", *to)
+    assert (unknown.status, unknown.err) == (
+        ExitStatus.NOT_FOUND,
+        "download: the job has no stem guitar; it has: drums\n",
+    )
+    service.on(f"GET /jobs/{JOB_ID}/stems/drums", problem(410, "erased"))
+    assert run("download", JOB_ID, *to).status == ExitStatus.NOT_FOUND
+    service.on(f"GET /jobs/{JOB_ID}/stems/drums", gives({"url": f"{service.url}/bucket/drums"}))
+    service.on("GET /bucket/drums", problem(404, "NoSuchKey"))
+    assert run("download", JOB_ID, *to).status == ExitStatus.NOT_FOUND
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_job_that_is_deleted_while_it_is_watched_is_no_more(
+    run: Run, service: FakeService
+) -> None:
+    gone = event({"jobId": JOB_ID}, 2, "deleted")
+    service.on(f"GET /jobs/{JOB_ID}/events", streams(event(job("running", 10), 1), gone))
+    assert run("job", JOB_ID, "--watch").status == ExitStatus.NOT_FOUND
+
+
+def test_a_service_without_uploads_has_no_such_call(
+    run: Run, service: FakeService, tmp_path: Path
+) -> None:
+    (song := tmp_path / "song.wav").write_bytes(b"RIFF")
+    service.on("POST /uploads", problem(404, "not_found"))
+    assert run("submit", str(song), "--model", "demo").status == ExitStatus.NOT_FOUND
 
 
 def test_waveforms_are_fetched_with_their_stems(

@@ -42,9 +42,11 @@ from splitjob_client import (
     InvalidRequestError,
     JobDeletedError,
     KubernetesToken,
+    NotCompletedError,
     NotFoundError,
     RetryPolicy,
     SettingsError,
+    StemNotFoundError,
     UnauthorizedError,
     UnavailableError,
     UnexpectedAnswerError,
@@ -518,8 +520,11 @@ def test_a_stem_that_is_not_what_was_promised_is_not_kept(
 
 def test_a_stem_that_cannot_be_had(caller: Caller, service: FakeService, tmp_path: Path) -> None:
     with_stem(service)
-    with pytest.raises(DownloadError, match="has no stem drums; it has: vocals"):
+    with pytest.raises(StemNotFoundError, match="has no stem drums; it has: vocals"):
         caller.ask(service.url, "download", JOB_ID, "drums", tmp_path)
+    service.on("GET /bucket/vocals.wav", problem(404, "NoSuchKey"))
+    with pytest.raises(StemNotFoundError, match="does not hold the file any more"):
+        caller.ask(service.url, "download", JOB_ID, "vocals", tmp_path)
     service.on("GET /bucket/vocals.wav", problem(403, "AccessDenied"))
     with pytest.raises(DownloadError, match="HTTP 403") as raised:
         caller.ask(service.url, "download", JOB_ID, "vocals", tmp_path)
@@ -528,6 +533,9 @@ def test_a_stem_that_cannot_be_had(caller: Caller, service: FakeService, tmp_pat
     service.on("GET /bucket/vocals.wav", sends(CONTENT, 200, "audio/wav"))
     with pytest.raises(DownloadError, match="cannot be written"):
         caller.ask(service.url, "download", JOB_ID, "vocals", tmp_path / "file")
+    service.on(f"GET /jobs/{JOB_ID}", gives(job("failed")))
+    with pytest.raises(NotCompletedError, match="no stems: it is failed"):
+        caller.ask(service.url, "download", JOB_ID, "vocals", tmp_path)
 
 
 @pytest.mark.parametrize("name", ["../vocals", "a/b", ""])
@@ -601,16 +609,6 @@ def test_a_file_whose_answer_was_lost_is_there_already(
     assert service.heard[-1][1]["if-none-match"] == "*"
     assert told[-1] == song.stat().st_size
     assert told.count(told[-1]) == 2, "it was told of both tries"
-
-
-def test_a_service_that_takes_no_files_is_told_apart(
-    caller: Caller, service: FakeService, tmp_path: Path
-) -> None:
-    song = tmp_path / "song.wav"
-    song.write_bytes(CONTENT)
-    with pytest.raises(UploadError, match="give a URL"):
-        caller.ask(service.url, "upload", song)
-    assert service.targets() == ["POST /uploads"]
 
 
 @pytest.mark.parametrize("name", ["missing.wav", "empty.wav", "folder"])
