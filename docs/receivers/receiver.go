@@ -1,4 +1,5 @@
-// A receiver of webhooks, without modules: DEMUCSSVC_TOKEN=... PORT=8080 go run receiver.go
+// A receiver of webhooks, without modules:
+// DEMUCSSVC_TOKEN=... PORT=8080 KEEP_DIR=kept go run receiver.go
 //
 // It speaks plain HTTP to this machine alone: put what speaks TLS for you in front of it.
 package main
@@ -8,11 +9,13 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"log"
 	"net/http"
 	"os"
+	"path/filepath"
 	"regexp"
 	"strconv"
 	"strings"
@@ -26,7 +29,10 @@ const (
 	whsec    = "whsec_"
 )
 
-var timestamp = regexp.MustCompile(`^[0-9]{10}$`)
+var (
+	timestamp  = regexp.MustCompile(`^[0-9]{10}$`)
+	signedWith = []string{"X-Timestamp", "X-Signature", "webhook-id", "webhook-timestamp", "webhook-signature"}
+)
 
 type event struct {
 	Event string `json:"event"`
@@ -35,6 +41,7 @@ type event struct {
 
 type receiver struct {
 	keys    [][]byte
+	keepDir string // where what comes is kept; empty: nowhere
 	mutex   sync.Mutex
 	handled map[string]bool // in yours: a table with a unique index
 }
@@ -85,6 +92,25 @@ func handle(one event) error {
 	return nil
 }
 
+// keep writes what came into keepDir, as `track-tree-audio verify-webhook` reads it.
+func (r *receiver) keep(name string, header http.Header, body []byte) error {
+	if r.keepDir == "" {
+		return nil
+	}
+	var lines strings.Builder
+	for _, one := range signedWith {
+		if value := header.Get(one); value != "" {
+			fmt.Fprintf(&lines, "%s: %s\n", one, value)
+		}
+	}
+	path := filepath.Join(r.keepDir, name)
+	return errors.Join(
+		os.MkdirAll(r.keepDir, 0o700),
+		os.WriteFile(path+".headers", []byte(lines.String()), 0o600),
+		os.WriteFile(path+".json", body, 0o600),
+	)
+}
+
 func (r *receiver) ServeHTTP(w http.ResponseWriter, request *http.Request) {
 	w.WriteHeader(r.answer(w, request))
 }
@@ -97,17 +123,27 @@ func (r *receiver) answer(w http.ResponseWriter, request *http.Request) int {
 	if err != nil {
 		return http.StatusRequestEntityTooLarge
 	}
-	if !r.isGenuine(request.Header, body) {
-		return http.StatusUnauthorized
-	}
 	r.mutex.Lock()
 	defer r.mutex.Unlock()
+	if !r.isGenuine(request.Header, body) {
+		if err := r.keep("refused", request.Header, body); err != nil {
+			log.Print(err)
+		}
+		return http.StatusUnauthorized
+	}
 	id := request.Header.Get("webhook-id")
 	if r.handled[id] {
 		return http.StatusNoContent
 	}
 	var one event
-	if json.Unmarshal(body, &one) != nil || handle(one) != nil {
+	if json.Unmarshal(body, &one) != nil {
+		return http.StatusInternalServerError
+	}
+	if err := r.keep(one.JobID+"."+one.Event, request.Header, body); err != nil {
+		log.Print(err)
+		return http.StatusInternalServerError
+	}
+	if handle(one) != nil {
 		return http.StatusInternalServerError
 	}
 	r.handled[id] = true
@@ -125,7 +161,7 @@ func main() {
 	}
 	server := http.Server{
 		Addr:        "127.0.0.1:" + port,
-		Handler:     &receiver{keys: found, handled: map[string]bool{}},
+		Handler:     &receiver{keys: found, keepDir: os.Getenv("KEEP_DIR"), handled: map[string]bool{}},
 		ReadTimeout: 15 * time.Second,
 	}
 	log.Fatal(server.ListenAndServe())

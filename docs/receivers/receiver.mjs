@@ -1,13 +1,17 @@
-// A receiver of webhooks, without packages: DEMUCSSVC_TOKEN=... PORT=8080 node receiver.mjs
+// A receiver of webhooks, without packages: DEMUCSSVC_TOKEN=... PORT=8080 KEEP_DIR=kept node receiver.mjs
 //
 // It speaks plain HTTP to this machine alone: put what speaks TLS for you in front of it.
 
 import { createHmac, timingSafeEqual } from "node:crypto";
+import { mkdirSync, writeFileSync } from "node:fs";
 import { createServer } from "node:http";
+import { join } from "node:path";
 
 const MAX_BYTES = 1024 * 1024;
 const WINDOW_SECONDS = 300;
 const WHSEC = "whsec_";
+const KEEP_DIR = process.env.KEEP_DIR ?? "";
+const SIGNED_WITH = ["x-timestamp", "x-signature", "webhook-id", "webhook-timestamp", "webhook-signature"];
 
 // One token, or several separated by commas; of a token whsec_<base64>, the key is the base64's.
 const keys = (process.env.DEMUCSSVC_TOKEN ?? "")
@@ -47,6 +51,15 @@ function handle(event) {
   console.log(event.event, event.jobId);
 }
 
+/** Write what came into KEEP_DIR, as `track-tree-audio verify-webhook` reads it. */
+function keep(name, headers, body) {
+  if (KEEP_DIR === "") return;
+  mkdirSync(KEEP_DIR, { recursive: true });
+  const lines = SIGNED_WITH.filter((one) => one in headers).map((one) => `${one}: ${headers[one]}\n`);
+  writeFileSync(join(KEEP_DIR, `${name}.headers`), lines.join(""), "latin1");
+  writeFileSync(join(KEEP_DIR, `${name}.json`), body);
+}
+
 async function read(request) {
   const chunks = [];
   let size = 0;
@@ -61,10 +74,15 @@ async function answer(request) {
   if (request.method !== "POST") return 405;
   const body = await read(request);
   if (body === null) return 413;
-  if (!isGenuine(request.headers, body)) return 401;
+  if (!isGenuine(request.headers, body)) {
+    keep("refused", request.headers, body);
+    return 401;
+  }
   const id = request.headers["webhook-id"];
   if (!handled.has(id)) {
-    handle(JSON.parse(body));
+    const event = JSON.parse(body);
+    keep(`${event.jobId}.${event.event}`, request.headers, body);
+    handle(event);
     handled.add(id);
   }
   return 204;

@@ -38,8 +38,8 @@ PAGES = (
     "backup.md",
     "upgrade.md",
 )
-# Run by other tests: whole clusters of their own.
-ELSEWHERE = {"local-cluster.md"}
+# Run by other tests: whole clusters of their own, and receivers without any.
+ELSEWHERE = {"local-cluster.md", "webhooks.md"}
 FENCE = re.compile(r"^ *```(?P<info>[^\n]*)\n(?P<text>.*?)^ *```$", re.MULTILINE | re.DOTALL)
 COMMANDS = ("sh", "bash", "shell")
 

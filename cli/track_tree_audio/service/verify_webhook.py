@@ -5,6 +5,7 @@ import json
 import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import cast
 
 from splitjob.signing import TokenError
 from splitjob.webhook import WebhookError, WebhookEvent, verify
@@ -14,6 +15,7 @@ from track_tree_audio.service.output import clean
 from track_tree_audio.service.sign import tokens
 
 NAME = "verify-webhook"
+RECEIVED = "received"
 
 
 def main(argv: Sequence[str]) -> int:
@@ -25,7 +27,7 @@ def _verify(arguments: argparse.Namespace) -> ExitStatus:
     body = _body(arguments.body)
     headers = _headers(arguments.header, arguments.headers)
     try:
-        event = verify(body, headers, tokens(arguments), arguments.at)
+        event = verify(body, headers, tokens(arguments), _moment(arguments))
     except TokenError as error:
         raise SettingsError(str(error)) from None
     except WebhookError as refused:
@@ -76,6 +78,31 @@ def _headers(given: Iterable[str], path: Path | None) -> dict[str, str]:
     return {name.strip(): value.strip() for name, _, value in pairs}
 
 
+def _moment(arguments: argparse.Namespace) -> float | None:
+    """Return as of when it is verified; None: now.
+
+    Raises:
+        SettingsError: it came in when a file was written, and there is none.
+    """
+    if arguments.at != RECEIVED:
+        return cast("float | None", arguments.at)
+    try:
+        return Path(arguments.body).stat().st_mtime
+    except OSError:
+        raise SettingsError("--at received needs the FILE in which the body was kept") from None
+
+
+def _when(text: str) -> float | str:
+    if text == RECEIVED:
+        return text
+    try:
+        return float(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is neither a Unix time nor `{RECEIVED}`"
+        ) from None
+
+
 def _parser() -> argparse.ArgumentParser:
     made = parser(NAME, "Say whether a webhook that came in is the service's.", calls=False)
     made.add_argument(
@@ -90,6 +117,9 @@ def _parser() -> argparse.ArgumentParser:
     )
     made.add_argument("--headers", type=Path, metavar="FILE", help="a file of them, one a line")
     made.add_argument(
-        "--at", type=float, metavar="UNIX-TIME", help="as if it were then; by default now"
+        "--at",
+        type=_when,
+        metavar="WHEN",
+        help=f"as of then: a Unix time, or `{RECEIVED}`, when FILE was written; by default now",
     )
     return made

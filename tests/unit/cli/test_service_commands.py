@@ -568,7 +568,9 @@ def test_a_webhook_is_verified(run: Run, tmp_path: Path) -> None:
     assert "300 s" in late.err
 
 
-@pytest.mark.parametrize("words", [["missing"], ["--headers", "missing"], ["--header", "nothing"]])
+@pytest.mark.parametrize(
+    "words", [["missing"], ["--headers", "missing"], ["--header", "nothing"], ["--at", "received"]]
+)
 def test_what_cannot_be_verified(
     run: Run, monkeypatch: pytest.MonkeyPatch, words: list[str]
 ) -> None:

@@ -2,6 +2,7 @@
 
 import base64
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -18,6 +19,8 @@ from tests.support.waiting import eventually, patience
 from tests.support.web import Request, web_server
 
 from splitjob.signing import Signer
+from track_tree_audio import main as cli
+from track_tree_audio.service.command import ExitStatus
 
 RECEIVERS = Path(__file__).parents[3] / "docs" / "receivers"
 PAGE = RECEIVERS.parent / "webhooks.md"
@@ -32,6 +35,7 @@ class Running:
 
     url: str
     output: Path
+    kept: Path
 
     def post(self, body: bytes, headers: dict[str, str]) -> int:
         wait = patience(10)
@@ -84,11 +88,12 @@ def command(language: str, folder: Path) -> list[str]:
 def serving(words: list[str], folder: Path) -> Iterator[Running]:
     """Run a receiver that is a server."""
     port = free_port()
-    environment = {**os.environ, "DEMUCSSVC_TOKEN": TOKENS, "PORT": str(port)}
-    output = folder / "output"
+    output, kept = folder / "output", folder / "kept"
+    own = {"DEMUCSSVC_TOKEN": TOKENS, "PORT": str(port), "KEEP_DIR": str(kept)}
+    environment = {**os.environ, **own}
     with output.open("wb") as out:
         process = subprocess.Popen(words, env=environment, stdout=out)
-    running = Running(f"http://127.0.0.1:{port}/hooks", output)
+    running = Running(f"http://127.0.0.1:{port}/hooks", output, kept)
     try:
         eventually(lambda: running.post(b"{}", {}) == 401)
         yield running
@@ -100,7 +105,7 @@ def serving(words: list[str], folder: Path) -> Iterator[Running]:
 @contextmanager
 def shell(folder: Path) -> Iterator[Running]:
     """Run the one in shell as a web server does by RFC 3875."""
-    output, handled = folder / "output", folder / "handled"
+    output, handled, kept = (folder / name for name in ("output", "handled", "kept"))
     handled.mkdir()
     output.touch()
 
@@ -122,6 +127,7 @@ def shell(folder: Path) -> Iterator[Running]:
                     "CONTENT_LENGTH": str(len(request.body)),
                     "DEMUCSSVC_TOKEN": TOKENS,
                     "HANDLED_DIR": str(handled),
+                    "KEEP_DIR": str(kept),
                 },
             )
         status = int(ran.stdout.decode().removeprefix("Status: ").split()[0])
@@ -130,7 +136,7 @@ def shell(folder: Path) -> Iterator[Running]:
         request.end_headers()
 
     with web_server(otherwise=cgi) as web:
-        yield Running(f"{web.url}/hooks", output)
+        yield Running(f"{web.url}/hooks", output, kept)
 
 
 def test_an_event_is_taken_and_a_repeat_is_dropped(receiver: Running) -> None:
@@ -171,6 +177,55 @@ def test_a_body_that_parsing_and_writing_again_would_change_is_taken(receiver: R
     body = b'{ "event":"failed",\t"jobId":"split-spaces","error":"Gr\\u00f6\xc3\x9fe" }'
     assert receiver.post(body, headers(NEW, body, "evt-spaces")) == 204
     assert "failed split-spaces" in receiver.told
+
+
+def test_what_is_kept_can_be_verified_by_the_command(
+    receiver: Running, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("DEMUCSSVC_TOKEN", TOKENS)
+
+    def verify(name: str) -> int:
+        file = receiver.kept / name
+        words = (f"{file}.json", "--headers", f"{file}.headers", "--at", "received")
+        return cli.main(("verify-webhook", *words))
+
+    body = event("split-kept")
+    assert receiver.post(body, headers(NEW, body, "evt-kept")) == 204
+    assert verify("split-kept.completed") == ExitStatus.DONE
+    assert capsys.readouterr().out == "genuine: completed of split-kept, webhook-id evt-kept\n"
+    forged = event("split-kept-not")
+    assert receiver.post(forged, headers("another", forged, "evt-kept")) == 401
+    assert (receiver.kept / "refused.json").read_bytes() == forged
+    assert verify("refused") == ExitStatus.NOT_LET_IN
+    assert "none of the tokens" in capsys.readouterr().err
+
+
+def test_a_webhook_is_kept_and_verified_as_the_page_says(tmp_path: Path) -> None:
+    """Every command of the page, on a port of ours."""
+    receive, verify = re.findall(r"^```sh\n(.*?)^```$", PAGE.read_text(), re.MULTILINE | re.DOTALL)
+    (tmp_path / "docs").symlink_to(PAGE.parent)
+    port = free_port()
+    environment = {**os.environ, "DEMUCSSVC_TOKEN": NEW, "JOB": "split-1"}
+    environment["PATH"] = f"{Path(sys.executable).parent}:{environment['PATH']}"
+    # In the foreground, so that what is ended is the receiver and no shell around it.
+    receive = (
+        receive.strip()
+        .removesuffix("&")
+        .replace("8080", str(port))
+        .replace("python", "exec python", 1)
+    )
+    process = subprocess.Popen(["sh", "-c", receive], cwd=tmp_path, env=environment)
+    try:
+        body = event("split-1")
+        running = Running(f"http://127.0.0.1:{port}/hooks", tmp_path, tmp_path / "kept")
+        eventually(lambda: running.post(body, headers(NEW, body, "evt-1")) == 204)
+    finally:
+        process.terminate()
+        process.wait(patience(20))
+    ran = subprocess.run(
+        ["sh", "-c", verify], check=True, stdout=subprocess.PIPE, cwd=tmp_path, env=environment
+    )
+    assert ran.stdout == b"genuine: completed of split-1, webhook-id evt-1\n"
 
 
 def test_every_receiver_is_linked_on_the_page() -> None:
