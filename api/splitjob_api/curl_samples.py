@@ -5,12 +5,13 @@ from typing import Any
 
 _VARIABLES = {"{job_id}": "$JOB", "{stem}": "vocals"}
 _SIGN = """now=$(date +%s)
-hex=$(printf '%s|%s' "{payload}" "$now" | openssl dgst -sha256 -hmac "$TOKEN" | sed 's/.*= *//')
+hex=$(printf '%s|%s' "{payload}" "$now" |
+  openssl dgst -sha256 -hmac "${{DEMUCSSVC_TOKEN%%,*}}" | sed 's/.*= *//')
 """
 
 
 def sample(operation: dict[str, Any], method: str, path: str) -> str:
-    """Return shell commands that make a call; they read $API, $TOKEN and $JOB.
+    """Return shell commands that make a call; they read $API_URL, $DEMUCSSVC_TOKEN and $JOB.
 
     Args:
         operation: as OpenAPI has it, with its security.
@@ -23,7 +24,7 @@ def sample(operation: dict[str, Any], method: str, path: str) -> str:
     more = "" if body is None else " --data-raw \"$body\" -H 'Content-Type: application/json'"
     verb = "" if method == "get" or (method == "post" and body) else f" -X {method.upper()}"
     verb += " --no-buffer" if _is_stream(operation) else ""
-    call = f'curl{verb} "$API{path}"{more}'
+    call = f'curl{verb} "$API_URL{path}"{more}'
     if not operation["security"]:
         return call
     payload = f"{method.upper()} {path}" if body is None else "$body"

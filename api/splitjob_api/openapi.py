@@ -28,19 +28,21 @@ tells when its stems are in the bucket.
 
 **Signatures.** Every request carries `X-Timestamp` (Unix time, ten digits) and
 `X-Signature: sha256=<hex>`, where hex = HMAC-SHA256(token, payload + "|" + timestamp). The payload
-is the raw body, byte for byte; a request without a body signs `METHOD path?query`. With `$TOKEN`
-and `$API` set:
+is the raw body, byte for byte; a request without a body signs `METHOD path?query`. With
+`API_URL` and `DEMUCSSVC_TOKEN` set (of several tokens, the first signs):
 
 ```sh
 body='{"versionId":"song-1","audioUrl":"https://example.com/song.wav","aiModel":"demo",\
 "webhook":"https://api.track-tree.com/webhooks/demucs"}'
 now=$(date +%s)
-hex=$(printf '%s|%s' "$body" "$now" | openssl dgst -sha256 -hmac "$TOKEN" | sed 's/.*= *//')
-curl "$API/split" --data-raw "$body" -H "X-Timestamp: $now" -H "X-Signature: sha256=$hex"
+hex=$(printf '%s|%s' "$body" "$now" |
+  openssl dgst -sha256 -hmac "${DEMUCSSVC_TOKEN%%,*}" | sed 's/.*= *//')
+curl "$API_URL/split" --data-raw "$body" -H "X-Timestamp: $now" -H "X-Signature: sha256=$hex"
 
 now=$(date +%s)
-hex=$(printf 'GET /models|%s' "$now" | openssl dgst -sha256 -hmac "$TOKEN" | sed 's/.*= *//')
-curl "$API/models" -H "X-Timestamp: $now" -H "X-Signature: sha256=$hex"
+hex=$(printf 'GET /models|%s' "$now" |
+  openssl dgst -sha256 -hmac "${DEMUCSSVC_TOKEN%%,*}" | sed 's/.*= *//')
+curl "$API_URL/models" -H "X-Timestamp: $now" -H "X-Signature: sha256=$hex"
 ```
 
 **Kubernetes tokens.** Where the installation takes them, `Authorization: Bearer TOKEN` stands in a

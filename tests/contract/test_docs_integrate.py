@@ -27,6 +27,18 @@ def test_every_error_of_the_api_is_listed_with_its_status() -> None:
         assert re.search(rf"^\| [\d, ]*{status}[\d, ]* \|[^|]*`{code}`", table, re.MULTILINE), code
 
 
+def test_address_and_token_have_the_same_names_on_every_page_and_in_every_sample() -> None:
+    """They are the variables that the command and the client read."""
+    pages = [ROOT / "README.md", *(ROOT / "docs").rglob("*.md"), *(ROOT / "charts").rglob("*.md")]
+    texts = {file: file.read_text() for file in [*pages, *API.rglob("*.py"), *API.rglob("*.js")]}
+    other = re.compile(r"\$\{?(?:TOKEN|API|URL_OF_API|API_TOKEN)\b")
+    assert {file.name for file, text in texts.items() if other.search(text)} == set()
+    for name in ("API_URL", "DEMUCSSVC_TOKEN"):
+        named = re.compile(rf"\$\{{?{name}\b")
+        found = {file.name for file, text in texts.items() if named.search(text)}
+        assert found >= {"README.md", "any-cluster.md", "integrate.md", "curl_samples.py"}
+
+
 def test_what_the_python_on_the_page_signs_is_accepted() -> None:
     [code] = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)
     names: dict[str, Any] = {}

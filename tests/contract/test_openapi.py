@@ -148,7 +148,12 @@ def run_in_shell(commands: str, url: str) -> "subprocess.CompletedProcess[str]":
     quiet = 'curl() { command curl --silent --show-error --max-time 10 "$@"; }\n'
     return subprocess.run(
         ["bash", "-c", quiet + commands],
-        env={**os.environ, "API": url, "TOKEN": "a-token-for-these-tests", "JOB": "split-a"},
+        env={
+            **os.environ,
+            "API_URL": url,
+            "DEMUCSSVC_TOKEN": "a-token-for-these-tests,an-older-one",
+            "JOB": "split-a",
+        },
         capture_output=True,
         text=True,
         check=True,
