@@ -11,8 +11,8 @@ from pathlib import Path
 import psutil
 
 from bench.figures import Figure, at_most, note
+from splitjob_client import Client
 from splitjob_local.cluster.local_cluster import LocalCluster
-from splitjob_local.demo.client import SignedClient
 from splitjob_local.demo.receiver import Receiver
 from splitjob_local.demo.song import synthesise
 
@@ -97,23 +97,22 @@ def _jobs(cluster: LocalCluster, folder: Path) -> list[tuple[float, float, float
     service = cluster.service
     with (
         Receiver(service.webhook_base) as receiver,
-        SignedClient(service.api_urls()[0], service.token) as client,
+        Client(service.api_urls()[0], service.token) as client,
     ):
         return [_job(client, receiver, source, number) for number in range(1, JOBS + 1)]
 
 
 def _job(
-    client: SignedClient, receiver: Receiver, source: str, number: int
+    client: Client, receiver: Receiver, source: str, number: int
 ) -> tuple[float, float, float]:
     watch = WorkerWatch()
-    body = {
-        "versionId": f"bench-{number}",
-        "audioUrl": source,
-        "aiModel": "demo",
-        "webhook": f"{receiver.url}/bench",
-    }
     posted = time.time()
-    client.post("/split", json.dumps(body).encode()).raise_for_status()
+    client.submit(
+        version_id=f"bench-{number}",
+        audio_url=source,
+        ai_model="demo",
+        webhook=f"{receiver.url}/bench",
+    )
     if not receiver.wait(number, WAIT_SECONDS):
         raise TimeoutError("no webhook arrived")
     arrived = time.time()

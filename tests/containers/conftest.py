@@ -16,10 +16,10 @@ from tests.containers.rotating import READ_TOKEN, Rotating, expiry, short_tokens
 from tests.containers.world import World, service_address, song_of
 from tests.support.web import web_server
 
+from splitjob_client import Client
 from splitjob_local.cluster.local_cluster import ClusterOptions, LocalCluster
 from splitjob_local.cluster.service import Service
 from splitjob_local.containers.container_cluster import ContainerCluster
-from splitjob_local.demo.client import SignedClient
 
 NAMESPACE = "track-tree-audio"
 SECONDS_OF_SONG = 8.0
@@ -76,7 +76,7 @@ def installed(cluster: ContainerCluster, report: Report) -> Service:
 def world(cluster: ContainerCluster, installed: Service, report: Report) -> Iterator[World]:
     """A caller, a source of songs and a receiver, for the whole run."""
     with (
-        SignedClient(f"http://{service_address(cluster, installed)}", installed.token) as client,
+        Client(f"http://{service_address(cluster, installed)}", installed.token) as client,
         web_server(installed.source_host, installed.receiver_identity) as web,
     ):
         world = World(cluster, installed, client, web, song_of(SECONDS_OF_SONG), report=report)
@@ -93,7 +93,7 @@ def rotating(world: World, report: Report) -> Iterator[Rotating]:
     values.write_text(yaml.safe_dump(short_tokens()))
     service.install([values], ("crds.enabled=false",), world.kube.folder)
     service.wait_until_ready()
-    with SignedClient(f"http://{service_address(world.kube, service)}", service.token) as client:
+    with Client(f"http://{service_address(world.kube, service)}", service.token) as client:
         other = replace(world, service=service, client=client)
         pods = {name: other.pod_of(name)["metadata"]["name"] for name in ("api", "operator")}
         tokens = [other.exec(pod, READ_TOKEN) for pod in pods.values()]

@@ -1,13 +1,13 @@
 """What only a kernel and a kubelet can do to a worker: memory, disk, images."""
 
-from typing import Any
-
 import pytest
 from tests.containers.memory import kill_by_memory, memory_group
 from tests.containers.report import Report
 from tests.containers.world import World, song_of, trickle
 from tests.support.waiting import eventually
 from tests.support.web import in_turn
+
+from splitjob_client import JobQueue
 
 KILLED = 128 + 9
 
@@ -61,13 +61,13 @@ def test_the_scratch_disk_overfilled(world: World, report: Report) -> None:
 def test_an_image_that_is_not_there_and_then_is(world: World, report: Report) -> None:
     world.upgrade("worker.image.tag=nosuch")
     name = world.ask(world.song_url())
-    eventually(lambda: "nosuch" in waits(world, name).get("message", ""), 60)
-    report.check("image missing: why it waits", "PullingImage", waits(world, name)["reason"])
+    eventually(lambda: "nosuch" in waits(world, name).message, 60)
+    report.check("image missing: why it waits", "PullingImage", waits(world, name).reason)
     world.upgrade()
     outcome = world.outcome(name)
     report.check("image missing, then there", "WorkerImage Completed -> Completed", outcome)
 
 
-def waits(world: World, name: str) -> Any:
+def waits(world: World, name: str) -> JobQueue:
     """Return what the API says of why a job waits."""
-    return world.client.get(f"/jobs/{name}").json().get("queue") or {}
+    return world.client.job(name).queue or JobQueue()

@@ -110,15 +110,10 @@ def test_splitjobs_of_the_version_before(world: World, report: Report) -> None:
         world.install()
     outcome = world.outcome(waiting)
     report.check("a waiting job of the version before", "Completed -> Completed", outcome)
-    answer = world.client.get(f"/jobs/{done}").json()
-    report.check("a finished one is served as it was", kept[0]["status"]["phase"], state(answer))
+    state = world.client.job(done).state.capitalize()  # as the resource spells it
+    report.check("a finished one is served as it was", kept[0]["status"]["phase"], state)
     attempts = len(world.status(done).get("attempts", []))
     report.check("  and is not run again", len(kept[0]["status"]["attempts"]), attempts)
-
-
-def state(answer: dict[str, Any]) -> str:
-    """Return the state in an answer of the API, as the resource spells it."""
-    return str(answer.get("state") or answer.get("status")).capitalize()
 
 
 def stored(world: World, name: str) -> dict[str, Any]:

@@ -18,11 +18,11 @@ from tests.support.web import Handler, Request, in_turn
 from tests.support.whole_path import WholePath
 
 from bench.audio_files import tones, write_audio
+from splitjob_client import Client
 from splitjob_local.cluster.kubectl import KubectlError
 from splitjob_local.cluster.local_cluster import LocalCluster
 from splitjob_local.cluster.service import CHART, RELEASE, Service
 from splitjob_local.containers.container_cluster import ContainerCluster
-from splitjob_local.demo.client import SignedClient
 
 FINAL = ("Completed", "Failed", "Canceled")
 HELM_SECONDS = 110
@@ -102,7 +102,7 @@ class World(WholePath):
         self.cluster.helm("install", *self.release_arguments(), *_sets(settings), *_wait())
         # A new Service has a new address.
         address = service_address(self.kube, self.service)
-        self.client = SignedClient(f"http://{address}", self.service.token)
+        self.client = Client(f"http://{address}", self.service.token)
 
     def release_arguments(self) -> list[str]:
         """Return what names release, chart and the values of this run."""

@@ -7,9 +7,9 @@ from tests.support.web import web_server
 from tests.support.whole_path import WholePath
 
 from bench.audio_files import tones, write_audio
+from splitjob_client import Client
 from splitjob_local.cluster.local_cluster import LocalCluster
 from splitjob_local.cluster.service import Service
-from splitjob_local.demo.client import SignedClient
 
 
 @pytest.fixture(scope="session")
@@ -19,7 +19,7 @@ def path(
     """The whole path, shared by the tests of this folder; its receiver listens."""
     song = write_audio(tmp_path_factory.mktemp("songs") / "song.wav", tones(44100, 2.0, 2))
     with (
-        SignedClient(installed.api_urls()[0], installed.token) as client,
+        Client(installed.api_urls()[0], installed.token) as client,
         web_server(installed.source_host, installed.receiver_identity) as web,
     ):
         whole = WholePath(crd, installed, client, web, song.read_bytes())

@@ -1,6 +1,5 @@
 """What goes wrong on the way, and what must come of it: each on the real cluster, end to end."""
 
-import json
 import secrets
 import signal
 import time
@@ -15,6 +14,13 @@ from tests.support.waiting import eventually, timeout
 from tests.support.web import Handler, Request, answer, give
 from tests.support.whole_path import PATIENCE, WholePath
 
+from splitjob_client import (
+    AnswerError,
+    Client,
+    InvalidRequestError,
+    SigningToken,
+    SplitFields,
+)
 from splitjob_local.cluster.kubectl import KubectlError
 
 QUERY = "do-not-tell-anybody"
@@ -50,13 +56,18 @@ def test_each_bad_source_gives_one_final_event_with_its_code(path: WholePath) ->
 
 def test_03_a_signature_of_the_past(path: WholePath) -> None:
     """Acceptance 3: within the window, what is wrong with the request is told; outside, nothing."""
-    for seconds, status in ((290, 422), (301, 401)):
-        headers = path.client.headers("POST", "/split", b"{}", seconds)
-        assert path.client.post("/split", b"{}", headers).status_code == status
+
+    def status(seconds_ago: float) -> int:
+        signed = SigningToken(path.service.token, lambda: time.time() - seconds_ago)
+        with Client(path.service.api_urls()[0], signed) as late, pytest.raises(AnswerError) as told:
+            late.submit(version_id="", audio_url="", ai_model="", webhook="")
+        return told.value.status
+
+    assert [status(ago) for ago in (290, 301)] == [422, 401]
 
 
 def test_a_model_whose_weights_are_not_there(path: WholePath) -> None:
-    name = path.ask(path.song_url(), aiModel="htdemucs")
+    name = path.ask(path.song_url(), ai_model="htdemucs")
     path.wait(name)
     assert path.final(name)["errorCode"] == "model_unavailable"
 
@@ -72,17 +83,11 @@ def test_stems_go_to_urls_that_sign_headers(path: WholePath) -> None:
         "vocals": {"url": vocals, "headers": {"Content-Type": "audio/x-of-mine"}},
         "manifest": storage.generate_presigned_put_url("mine/manifest"),
     }
-    asked = {
-        "versionId": "mine",
-        "audioUrl": path.song_url(),
-        "aiModel": "demo",
-        "webhook": path.service.webhook_base,
-        "stems": ["vocals"],
-        "uploads": uploads,
-    }
-    refused = path.client.post("/split", json.dumps(asked).encode())
-    assert (refused.status_code, refused.json()["errors"][0]["field"]) == (422, "uploads.vocals")
-    assert "the header x-amz-meta-key" in refused.text
+    with pytest.raises(InvalidRequestError) as refused:
+        path.ask(path.song_url(), stems=["vocals"], uploads=uploads)
+    [wrong] = refused.value.errors
+    assert wrong.field == "uploads.vocals"
+    assert "the header x-amz-meta-key" in wrong.message
     uploads["vocals"]["headers"]["x-amz-meta-key"] = "do-not-tell"  # type: ignore[index]
     name = path.ask(path.song_url(), stems=["vocals"], uploads=uploads)
     path.wait(name)
@@ -213,22 +218,25 @@ def test_the_kubernetes_api_is_killed_in_the_middle(path: WholePath) -> None:
 
 def test_16_the_api_is_killed_and_the_caller_asks_again(path: WholePath) -> None:
     """Acceptance 16, 17: the retry, to a new process, gives the same job."""
-    url = path.song_url()
-    fields = {"versionId": f"again-{secrets.token_hex(4)}", "webhook": path.service.webhook_base}
-    name = path.ask(url, **fields)
+    request: SplitFields = {
+        "version_id": f"again-{secrets.token_hex(4)}",
+        "audio_url": path.song_url(),
+        "ai_model": "demo",
+        "webhook": path.service.webhook_base,
+    }
+    name = path.client.submit(**request).job_id
     for process in path.processes("splitjob_api"):
         process.send_signal(signal.SIGKILL)
     eventually(lambda: answers_again(path), 60)
-    request = {"audioUrl": url, "aiModel": "demo", **fields}
-    again = path.client.post("/split", json.dumps(request).encode())
-    assert (again.status_code, again.json()["jobId"]) == (200, name)
+    again = path.client.submit(**request)
+    assert (again.created, again.job_id) == (False, name)
     path.wait(name)
     assert path.final(name)["status"] == "completed"
 
 
 def answers_again(path: WholePath) -> bool:
     try:
-        return path.client.get("/readyz").status_code == 200
+        return httpx.get(f"{path.service.api_urls()[0]}/readyz").is_success
     except httpx.TransportError:
         return False
 
@@ -312,15 +320,15 @@ def test_56_the_request_cannot_be_edited(path: WholePath) -> None:
 def test_queue_status_counts_each_job_once(path: WholePath) -> None:
     """What this module did is in the totals, once."""
     eventually(partial(all_are_counted, path), PATIENCE)  # those of the tests before this one
-    before = path.client.get("/queue/status").json()
+    before = path.client.queue_status()
     names = [path.ask(path.song_url()) for _ in range(2)]
     names.append(path.ask(path.web.serve("/missing-2.wav", answer(404))))
     for name in names:
         path.wait(name)
         eventually(partial(is_counted, path, name))
-    after = path.client.get("/queue/status").json()
-    assert after["completed_jobs"] - before["completed_jobs"] == 2
-    assert after["failed_jobs"] - before["failed_jobs"] == 1
+    after = path.client.queue_status()
+    assert after.completed_jobs - before.completed_jobs == 2
+    assert after.failed_jobs - before.failed_jobs == 1
 
 
 def all_are_counted(path: WholePath) -> bool:

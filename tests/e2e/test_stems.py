@@ -16,7 +16,7 @@ from tests.support.whole_path import WholePath
 from splitjob_client import Client, GoneError
 
 STEMS = ("drums", "bass", "other", "vocals", "residual")
-EXACT = {"clipMode": "exact", "bitDepth": 24, "residualTo": "residual"}
+EXACT = {"clip_mode": "exact", "bit_depth": 24, "residual_to": "residual"}
 
 
 def test_stems_are_downloaded_then_erased_and_their_urls_end(

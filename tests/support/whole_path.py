@@ -3,16 +3,16 @@
 import json
 import secrets
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, cast
 
 import psutil
 from tests.support.waiting import timeout
 from tests.support.web import Web
 
+from splitjob_client import Client, SplitFields
 from splitjob_local.cluster.kubectl import KubectlClient
 from splitjob_local.cluster.local_cluster import LocalCluster
 from splitjob_local.cluster.service import Service
-from splitjob_local.demo.client import SignedClient
 from splitjob_local.demo.receiver import Delivery, Receiver
 from splitjob_local.demo.verify import signature_holds, standard_signature_holds
 
@@ -25,7 +25,7 @@ class WholePath:
 
     kube: LocalCluster
     service: Service
-    client: SignedClient
+    client: Client
     web: Web
     song: bytes
     receiver: Receiver | None = None
@@ -52,18 +52,15 @@ class WholePath:
         return self.web.give(f"/{secrets.token_hex(4)}.wav", self.song)
 
     def ask(self, audio_url: str, **fields: Any) -> str:
-        """POST /split; returns the job's id."""
+        """Ask for a separation, with fields as the client has them; returns the job's id."""
         tag = secrets.token_hex(4)
         request = {
-            "versionId": f"e2e-{tag}",
-            "audioUrl": audio_url,
-            "aiModel": "demo",
+            "version_id": f"e2e-{tag}",
+            "audio_url": audio_url,
+            "ai_model": "demo",
             "webhook": self.service.webhook_base + tag,
-        } | fields
-        answer = self.client.post("/split", json.dumps(request).encode())
-        assert answer.status_code == 202, answer.text
-        name: str = answer.json()["jobId"]
-        return name
+        }
+        return self.client.submit(**cast("SplitFields", request | fields)).job_id
 
     def job(self, name: str) -> dict[str, Any]:
         """The SplitJob as it stands."""

@@ -5,7 +5,6 @@ narrator         prints the steps, their checks and timings
 song             the song: synthesised with known stems, or the user's own
 models           the choice of the model
 submit           the signed request, and the requests that must be refused
-client           a signed HTTP client, as a caller would write it
 watch            following the SplitJob with kubectl
 receiver         a webhook receiver, as a caller would run it
 examine          the checks of webhook, manifest and stems

@@ -11,11 +11,13 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
+import httpx
+
+from splitjob_client import SplitFields
 from splitjob_local.cluster.lifetime import EndRequested, keep_running
 from splitjob_local.cluster.local_cluster import ClusterOptions, LocalCluster
 from splitjob_local.demo import outcome
 from splitjob_local.demo.audio import UnreadableError
-from splitjob_local.demo.client import SignedClient
 from splitjob_local.demo.examine import Separation, examine_stems, examine_webhook
 from splitjob_local.demo.models import Choice, choose
 from splitjob_local.demo.narrator import Narrator
@@ -164,20 +166,17 @@ class Demo:
             "Only who knows the shared token can ask. The answer comes once the work is durable "
             "in the cluster, and asking again does not make a second job.",
         ):
-            request = {
-                "versionId": f"demo-{time.strftime('%Y%m%d-%H%M%S')}",
-                "audioUrl": source,
-                "aiModel": model.name,
+            request: SplitFields = {
+                "version_id": f"demo-{time.strftime('%Y%m%d-%H%M%S')}",
+                "audio_url": source,
+                "ai_model": model.name,
                 "webhook": f"{receiver.url}/demo",
-                "correlationId": "make-demo",
+                "correlation_id": "make-demo",
             }
             self.narrator.say(model.words)
-            urls = cluster.service.api_urls()
-            with (
-                SignedClient(urls[0], cluster.service.token) as first,
-                SignedClient(urls[-1], cluster.service.token) as last,
-            ):
-                name = submit(self.narrator, first, last, json.dumps(request).encode())
+            service = cluster.service
+            with httpx.Client(timeout=30, trust_env=False) as http:  # past any proxy
+                name = submit(self.narrator, service.api_urls(), service.token, request, http)
             if name is None:
                 raise DemoAbortedError
             return name

@@ -1,41 +1,100 @@
 """Submitting the separation, and checking that requests that must be refused are."""
 
-from splitjob_local.demo.client import SignedClient
+import json
+import time
+from collections.abc import Mapping, Sequence
+
+import httpx
+
+from splitjob_client import AnswerError, Client, Credentials, SigningToken, SplitFields, Submitted
 from splitjob_local.demo.narrator import Narrator
 
 TOO_OLD_SECONDS = 301  # a signature is valid for 300 s
 
 
-def submit(narrator: Narrator, first: SignedClient, last: SignedClient, body: bytes) -> str | None:
-    """POST a request, after four that must be refused and before a repeat that is the same job.
+class Unsigned:
+    """Credentials of somebody who has none."""
+
+    def headers(self, _method: str, _target: bytes, _body: bytes) -> Mapping[str, str]:
+        """Return nothing."""
+        return {}
+
+
+class SignedWithSpaces:
+    """Credentials of somebody who signs a request and writes its JSON anew.
+
+    Args:
+        token: the shared secret.
+    """
+
+    def __init__(self, token: str) -> None:
+        self._token = SigningToken(token)
+
+    def headers(self, method: str, target: bytes, body: bytes) -> Mapping[str, str]:
+        """Return the signature of the same JSON with spaces between its words."""
+        return self._token.headers(method, target, json.dumps(json.loads(body)).encode())
+
+
+def submit(
+    narrator: Narrator, urls: Sequence[str], token: str, request: SplitFields, http: httpx.Client
+) -> str | None:
+    """Ask for a separation, after four requests that must be refused; then ask for it once more.
 
     Args:
         narrator: records the checks.
-        first: a client of one replica of the API.
-        last: a client of another.
-        body: the request, as JSON; its webhook's path begins with /webhooks.
+        urls: of the API's replicas.
+        token: the shared secret.
+        request: what is asked for; its webhook's path begins with /webhooks.
+        http: sends the requests.
 
     Returns:
         The job's id; None where the request was not accepted.
     """
-    check = narrator.check
-    check(first.post("/split", body, {}).status_code == 401, "without a signature: 401")
-    old = first.headers("POST", "/split", body)
-    changed = first.post("/split", body.replace(b'": "', b'":"'), old)
-    check(changed.status_code == 401, "the same JSON with other spaces, old signature: 401")
-    late = first.post("/split", body, first.headers("POST", "/split", body, TOO_OLD_SECONDS))
-    check(late.status_code == 401, f"signed {TOO_OLD_SECONDS} s ago, as a replay would be: 401")
-    elsewhere = last.post("/split", body.replace(b"/webhooks", b"/elsewhere"))
-    check(elsewhere.status_code == 422, "a webhook address that is not on the allowlist: 422")
-    answer = first.post("/split", body)
-    narrator.show(f"POST {first.base_url}/split\n{answer.status_code} {answer.text}")
-    if not check(answer.status_code == 202, "signed: 202, accepted"):
+    _check_refusals(narrator, urls, token, request, http)
+    try:
+        submitted = Client(urls[0], token, http=http).submit(**request)
+    except AnswerError as refused:
+        narrator.check(False, f"signed: 202, accepted; it was refused: {refused}")
         return None
-    name: str = answer.json()["jobId"]
-    again = last.post("/split", body)
-    check(
-        again.status_code == 200 and again.json()["jobId"] == name,
+    narrator.show(f"POST {urls[0]}/split\n{_answer(submitted)}")
+    if not narrator.check(submitted.created, "signed: 202, accepted"):
+        return None
+    again = Client(urls[-1], token, http=http).submit(**request)
+    narrator.check(
+        not again.created and again.job_id == submitted.job_id,
         "sent once more, to the API's other replica: 200 and the same job",
     )
     narrator.say("What was asked is now a SplitJob, a resource like a Deployment or a Pod.")
-    return name
+    return submitted.job_id
+
+
+def _check_refusals(
+    narrator: Narrator, urls: Sequence[str], token: str, request: SplitFields, http: httpx.Client
+) -> None:
+    """Check that the service takes neither a request of a stranger nor a wrong one of a caller."""
+
+    def refused(status: int, credentials: Credentials | str, what: str, asked: SplitFields) -> None:
+        got = _refusal(Client(urls[0], credentials, http=http), asked)
+        narrator.check(got == status, f"{what}: {status}")
+
+    late = SigningToken(token, lambda: time.time() - TOO_OLD_SECONDS)
+    elsewhere = request["webhook"].replace("/webhooks", "/elsewhere")
+    refused(401, Unsigned(), "without a signature", request)
+    refused(401, SignedWithSpaces(token), "the same JSON with other spaces, old signature", request)
+    refused(401, late, f"signed {TOO_OLD_SECONDS} s ago, as a replay would be", request)
+    wrong: SplitFields = {**request, "webhook": elsewhere}
+    refused(422, token, "a webhook address that is not on the allowlist", wrong)
+
+
+def _refusal(client: Client, request: SplitFields) -> int | None:
+    """Return the status with which a request is refused, None where it is taken."""
+    try:
+        client.submit(**request)
+    except AnswerError as refused:
+        return refused.status
+    return None
+
+
+def _answer(submitted: Submitted) -> str:
+    fields = submitted.model_dump_json(by_alias=True, exclude_unset=True, exclude={"created"})
+    return f"{202 if submitted.created else 200} {fields}"
