@@ -1,15 +1,13 @@
 """Stems without keys to the bucket, and gone on request, from the service as it is installed."""
 
-import functools
 import hashlib
 import json
-import operator
 from pathlib import Path
 
 import httpx
 import numpy as np
 import pytest
-from tests.support.stems import read
+from tests.support.stems import read, total
 from tests.support.waiting import eventually
 from tests.support.whole_path import WholePath
 
@@ -35,7 +33,7 @@ def test_stems_are_downloaded_then_erased_and_their_urls_end(
         assert {stem.gain for stem in job.result.stems} == {1.0}
         (song := tmp_path / "song").write_bytes(path.song)
         samples = [read(tmp_path / f"{stem}.wav")[0] for stem in STEMS]
-        assert np.array_equal(functools.reduce(operator.add, samples), read(song)[0])
+        assert np.array_equal(total(samples), read(song)[0])
         assert job.result.waveforms == [*STEMS, "mixture"]
         checksums = client.manifest(job_id).decode()
         for name in job.result.waveforms:

@@ -1,5 +1,8 @@
-"""Stems that are written and read again, for the tests of encoders."""
+"""Stems that are written, read again and added up."""
 
+import functools
+import operator
+from collections.abc import Iterable
 from pathlib import Path
 
 import av
@@ -38,3 +41,15 @@ def read(path: Path) -> tuple[Samples, int]:
         frames = [*file.decode(audio=0), None]
         parts = [part.to_ndarray().reshape(-1, 2) for one in frames for part in adapt.resample(one)]
         return np.concatenate(parts), file.streams.audio[0].rate or 0
+
+
+def total(files: Iterable[Samples]) -> Samples:
+    """Add up what files hold, as a mixer does: in 32-bit numbers, one after the other."""
+    return functools.reduce(operator.add, files)
+
+
+def exact_target(song: Samples, gain: float) -> Samples:
+    """Return what exact stems are to sum to, from nothing but the song and the gain told."""
+    steps = np.rint(song.astype(np.float64) * gain * 2**23)
+    assert np.abs(steps).max() <= 2**23
+    return (steps / 2**23).astype(np.float32)

@@ -1,8 +1,6 @@
 """Stems that sum to the mixture to the last bit: real models and files, others' decoders."""
 
-import functools
 import io
-import operator
 from itertools import permutations
 from pathlib import Path
 from typing import Any
@@ -10,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 import sphn
-from tests.support.stems import read
+from tests.support.stems import exact_target, read, total
 from tests.support.worker import Models, Worker
 
 from bench.audio_files import tones, write_audio
@@ -79,13 +77,6 @@ def gain_of(made: SeparatedSong) -> float:
     return gain
 
 
-def target(song: Samples, gain: float) -> Samples:
-    """What the stems are to sum to, calculated from nothing but the song and the gain told."""
-    steps = np.rint(song.astype(np.float64) * gain * 2**23)
-    assert np.abs(steps).max() <= 2**23
-    return (steps / 2**23).astype(np.float32)
-
-
 def decoded(made: SeparatedSong) -> list[Samples]:
     """The files as FFmpeg and Symphonia, which agree, decode them."""
     files = []
@@ -96,10 +87,6 @@ def decoded(made: SeparatedSong) -> list[Samples]:
         assert np.array_equal(samples, other.T)
         files.append(samples)
     return files
-
-
-def total(files: list[Samples]) -> Samples:
-    return functools.reduce(operator.add, files)
 
 
 @pytest.mark.parametrize("residual_to", ["other", "vocals", "residual"])
@@ -115,7 +102,7 @@ def test_the_files_sum_to_the_mixture_to_the_last_bit(
     assert 0.2 < (gain := gain_of(made)) < 1
     files = decoded(made)
     for order in permutations(files):
-        assert np.array_equal(total(list(order)), target(song, gain))
+        assert np.array_equal(total(list(order)), exact_target(song, gain))
     for stem, samples in zip(made.stems, files, strict=True):
         assert -1 <= samples.min() <= samples.max() < 1
         assert stem.report.peak * gain == pytest.approx(np.abs(samples).max(), abs=1e-6)
@@ -169,7 +156,7 @@ def test_songs_of_every_kind_sum_up(separator: Separator, tmp_path: Path, case: 
     song = SONGS[case]
     made = separate(separator, song, tmp_path)
     gain = gain_of(made)
-    assert np.array_equal(total(decoded(made)), target(song, gain))
+    assert np.array_equal(total(decoded(made)), exact_target(song, gain))
     assert all(stem.report.silent for stem in made.stems) == (np.abs(song).max() < 1e-4)
 
 
@@ -190,7 +177,7 @@ def test_a_model_that_gives_nonsense(
     song = noise(0.5, 0.3)
     made = separate(broken, song, tmp_path, residual_to)
     assert gain_of(made) < 1e-2
-    assert np.array_equal(total(decoded(made)), target(song, gain_of(made)))
+    assert np.array_equal(total(decoded(made)), exact_target(song, gain_of(made)))
     for stem, worst in [(0, 1e38), (2, torch.nan), (2, torch.inf)]:  # the third is `other`
         given[stem] = worst
         with pytest.raises(Failure, match=r"not finite|times full scale"):
@@ -215,7 +202,7 @@ def test_the_demo_model_on_music(tmp_path: Path) -> None:
     demo = Separator(weights.find(load_registry()["demo"], None), "cpu")
     song = tones(RATE, 2.0, 2).T
     made = separate(demo, song, tmp_path, kind=("flac", 24))
-    assert np.array_equal(total(decoded(made)), target(song, gain_of(made)))
+    assert np.array_equal(total(decoded(made)), exact_target(song, gain_of(made)))
 
 
 def test_a_job_whose_song_is_a_whole_file_of_24_bits(worker: Worker, storage: S3Service) -> None:
