@@ -49,7 +49,9 @@ ERRORS: dict[str, ErrorKind] = {
     "request_invalid": ErrorKind(422, "`errors` names each field that is wrong"),
     "webhook_not_allowed": ErrorKind(422, "the webhook is not on the installation's allowlist"),
     "queue_full": ErrorKind(429, "too many jobs wait: come again after `Retry-After`"),
-    "rate_limited": ErrorKind(429, "one caller asks too often: come again after `Retry-After`"),
+    "rate_limited": ErrorKind(
+        429, "one caller asks too often, or for too many files at once: see `Retry-After`"
+    ),
     "too_many_own_streams": ErrorKind(
         429, "one caller has three quarters of the streams that may be open on this replica"
     ),

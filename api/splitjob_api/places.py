@@ -1,12 +1,14 @@
 """How many may do at once what holds a thread, or a connection, while somebody else answers."""
 
 import asyncio
+from collections import Counter
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
+from splitjob_api.caller import Caller
 from splitjob_api.problems import ApiError
 
-__all__ = ["Places"]
+__all__ = ["Places", "SharedPlaces"]
 
 
 class Places:
@@ -54,3 +56,52 @@ class Places:
             yield
         finally:
             self.give_back()
+
+
+class SharedPlaces:
+    """Places of which one caller may hold only some: there is one left for another.
+
+    Who may hold no more waits for one of the caller's own places, and stands in nobody's way. For
+    use on the event loop's thread alone.
+
+    Args:
+        places: all of them.
+        new_share: returns the places that one caller may hold.
+    """
+
+    def __init__(self, places: Places, new_share: Callable[[], Places]) -> None:
+        self._places = places
+        self._new_share = new_share
+        self._shares: dict[Caller | None, Places] = {}
+        self._users: Counter[Caller | None] = Counter()  # of a share: they hold a place, or wait
+
+    async def take(self, caller: Caller | None) -> None:
+        """Take a place, to be given back.
+
+        Raises:
+            ApiError: none became free in time, of all or of the caller's.
+        """
+        share = self._shares.setdefault(caller, self._new_share())
+        self._users[caller] += 1
+        try:
+            await share.take()
+            try:
+                await self._places.take()
+            except BaseException:
+                share.give_back()
+                raise
+        except BaseException:
+            self._forget(caller)
+            raise
+
+    def give_back(self, caller: Caller | None) -> None:
+        """Give a place back that a caller has taken."""
+        self._places.give_back()
+        self._shares[caller].give_back()
+        self._forget(caller)
+
+    def _forget(self, caller: Caller | None) -> None:
+        """Keep nothing of a caller who holds no place and waits for none."""
+        self._users[caller] -= 1
+        if not self._users[caller]:
+            del self._users[caller], self._shares[caller]

@@ -2,8 +2,8 @@
 
 They are small, and a page that shows them needs no CORS rule of the bucket so. They are passed on
 piece by piece; a few at once, on threads of their own, so that neither a bucket that hangs nor a
-caller who is slow holds up anything else, and each for a while only, so that neither keeps others
-from their files.
+caller who is slow holds up anything else. Each takes a while only, and of all that one caller asks
+for some are read at once, so that nobody keeps others from their files.
 """
 
 import logging
@@ -16,15 +16,17 @@ from fastapi import Request, Response
 from fastapi.responses import StreamingResponse
 from starlette.types import Receive, Scope, Send
 
+from splitjob_api.caller import Caller, caller_of
 from splitjob_api.conditional import has_etag
 from splitjob_api.head_only import is_head_only
-from splitjob_api.places import Places
-from splitjob_api.problems import ApiError, storage_unavailable
+from splitjob_api.places import Places, SharedPlaces
+from splitjob_api.problems import ApiError, retry_later, storage_unavailable
 from splitjob_api.storage_links import OpenFile, StorageLinksError
 
 __all__ = ["StoredFiles"]
 
 PLACES = 8
+PLACES_OF_ONE_CALLER = 6
 PATIENCE_SECONDS = 5.0
 MAX_BYTES = 64 << 20  # no file of ours: it would be the waveform of more than a day
 # A place is held no longer than a file of its size takes at the slowest rate, and a while more.
@@ -43,10 +45,9 @@ class StoredFiles:
     """The places of those who are given a file; of the event loop's thread alone."""
 
     def __init__(self) -> None:
-        self._places = Places(
-            PLACES,
-            PATIENCE_SECONDS,
-            lambda: storage_unavailable("too many files of the bucket are read right now"),
+        self._places = SharedPlaces(
+            Places(PLACES, PATIENCE_SECONDS, _too_many),
+            lambda: Places(PLACES_OF_ONE_CALLER, PATIENCE_SECONDS, _too_many_of_one),
         )
         self._threads = CapacityLimiter(PLACES)
 
@@ -58,15 +59,16 @@ class StoredFiles:
             open_file: blocks while the bucket answers; None: there is no such file.
 
         Raises:
-            ApiError: 404, or 503.
+            ApiError: 404, 429 or 503.
         """
-        await self._places.take()
+        caller = caller_of(request.scope)
+        await self._places.take(caller)
         try:
             file = await self._open(open_file)
         except BaseException:
-            self._places.give_back()
+            self._places.give_back(caller)
             raise
-        end = partial(self._end, file)
+        end = partial(self._end, file, caller)
         # It must be asked about each time: what is erased must be gone.
         headers = {
             "ETag": file.etag,
@@ -102,9 +104,19 @@ class StoredFiles:
         except StorageLinksError as error:
             raise _BrokenOffError(error.reason) from None
 
-    def _end(self, file: OpenFile) -> None:
+    def _end(self, file: OpenFile, caller: Caller | None) -> None:
         file.close()
-        self._places.give_back()
+        self._places.give_back(caller)
+
+
+def _too_many() -> ApiError:
+    return storage_unavailable("too many files of the bucket are read right now")
+
+
+def _too_many_of_one() -> ApiError:
+    return retry_later(
+        429, "rate_limited", "you read as many files of the bucket here as one caller may at once"
+    )
 
 
 class _FileResponse(StreamingResponse):

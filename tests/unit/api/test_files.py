@@ -6,12 +6,15 @@ from typing import Any
 import anyio
 import pytest
 from starlette.requests import Request
+from starlette.responses import Response
 from starlette.testclient import TestClient
 from starlette.types import Message, Receive, Scope, Send
 from tests.support.fake_cluster import RESULT, STEM, Answer, FakeCluster, refused, served, submitted
 from tests.support.stored_content import StoredContents
 
 from splitjob_api import stored_files
+from splitjob_api.caller import Caller, remember_caller
+from splitjob_api.problems import ApiError
 from splitjob_api.settings import Settings
 from splitjob_api.storage_links import StorageLinks, StorageLinksError
 from splitjob_api.stored_files import StoredFiles
@@ -198,10 +201,45 @@ def test_more_than_there_are_places_for_are_told_to_come_again(
 ) -> None:
     monkeypatch.setattr(stored_files, "PATIENCE_SECONDS", 0.01)
     files = api.app.state.services.stored_files  # type: ignore[attr-defined]
-    files._places._free._value = 0
+    files._places._places._free._value = 0
     answer = read(api, completed(api, cluster))
     assert "too many" in refused(answer, 503, "storage_unavailable")
     assert int(answer.headers["Retry-After"]) > 0
+
+
+def test_one_caller_who_takes_nothing_leaves_places_for_another(
+    api: TestClient, stored: StoredContents, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However many files the one asks for; and afterwards nothing is kept of either."""
+    monkeypatch.setattr(stored_files, "PATIENCE_SECONDS", 0.2)
+    files: StoredFiles = api.app.state.services.stored_files  # type: ignore[attr-defined]
+
+    async def answered(name: str) -> Response:
+        scope: Scope = {"type": "http", "method": "GET", "headers": []}
+        remember_caller(scope, Caller("kubernetes", name))
+        return await files.answer(Request(scope), lambda: stored("song-1/a-job/manifest.json"))
+
+    async def stay() -> Message:
+        await anyio.sleep_forever()
+        return {}
+
+    async def hang_up(_message: Message) -> None:
+        raise ConnectionError
+
+    async def ask() -> None:
+        slow = [await answered("slow") for _ in range(stored_files.PLACES_OF_ONE_CALLER)]
+        for _ in range(2):
+            with pytest.raises(ApiError) as told:
+                await answered("slow")
+            assert (told.value.status, told.value.code) == (429, "rate_limited")
+        quick = [await answered("quick") for _ in range(2)]
+        for one in (*slow, *quick):
+            with pytest.raises(ConnectionError):
+                await one({"type": "http"}, stay, hang_up)
+
+    anyio.run(ask)
+    assert all(one.closed for one in stored.opened)
+    assert not files._places._shares
 
 
 def test_who_takes_a_file_too_slowly_keeps_nobody_else_from_a_place(
