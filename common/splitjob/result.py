@@ -270,7 +270,10 @@ class ManifestWaveform(Model):
 
 
 class Manifest(Model):
-    """`manifest.json`: the proof that a set of stems is whole, or a tombstone in its place.
+    """`manifest.json`: the proof that a set of stems is whole, or what keeps its place.
+
+    A tombstone keeps it for good: no worker completes the job any more. A reservation keeps it for
+    the job's worker, where a former job of the same name had left something.
 
     Attributes:
         intent: what the stems answer (`splitjob.intent.intent_of`); None in a tombstone.
@@ -278,7 +281,7 @@ class Manifest(Model):
         gpu_seconds: how long their containers held their resources (`splitjob.usage`); None: not
             known.
         status: `completed`, or in a tombstone how the job ended otherwise; `erased` where it was
-            completed and its data are gone.
+            completed and its data are gone; `reserved`: the job has not ended.
         erased_objects: how many objects were erased, this manifest's predecessor among them; None:
             nothing was.
         waveforms: one for each stem and one for the mixture; None: none were asked for.
@@ -290,7 +293,7 @@ class Manifest(Model):
     intent: str | None = None
     attempt: int = 0
     gpu_seconds: Decimal | None = None
-    status: Literal["completed", "failed", "canceled", "erased"]
+    status: Literal["completed", "failed", "canceled", "erased", "reserved"]
     error_code: ErrorCode | None = None
     erased_objects: int | None = None
     result: Result | None = None

@@ -1,8 +1,8 @@
 """The bucket: everything this project does with S3, in one class.
 
-S3Service       the fifteen methods of docs/contract.md, section 6; two for manifests
-                (`put_if_absent`, `get_json`); `open_object` to pass one on; `list_page` for long
-                listings; four for multipart uploads
+S3Service       the fifteen methods of docs/contract.md, section 6; four for manifests
+                (`put_if_absent`, `put_if_unchanged`, `read_object`, `get_json`); `open_object` to
+                pass one on; `list_page` for long listings; four for multipart uploads
 StorageError    what went wrong, whether trying again may help; never a key or a signed URL
 
 Works with AWS S3, R2, MinIO, LocalStack, versitygw: signature version 4 always (botocore would
@@ -41,6 +41,7 @@ __all__ = [
     "Patience",
     "S3Service",
     "StorageError",
+    "StoredObject",
 ]
 
 ATTEMPTS = 5
@@ -109,6 +110,18 @@ class ObjectMetadata(TypedDict):
     last_modified: datetime
     etag: str
     metadata: dict[str, str]
+
+
+class StoredObject(NamedTuple):
+    """A small object, and which state of it was read.
+
+    Attributes:
+        content: all of it.
+        etag: what `put_if_unchanged` knows this state by.
+    """
+
+    content: bytes
+    etag: str
 
 
 class OpenObject:
@@ -390,25 +403,36 @@ class S3Service:
         Returns:
             Whether the object now holds `body`.
         """
-        conflicts = 0
-        while True:
-            try:
-                with self._speaking_of("write", s3_key):
-                    self.client.put_object(
-                        Bucket=self.bucket,
-                        Key=s3_key,
-                        Body=body,
-                        ContentType=content_type,
-                        IfNoneMatch="*",
-                    )
-            except StorageError as error:
-                if error.code in CONFLICT and conflicts < ATTEMPTS:
-                    conflicts += 1  # somebody is writing it right now: ask again
-                    continue
-                if error.code in PRECONDITION_FAILED or error.status == 412:
-                    return self._holds(s3_key, body)
-                raise
-            return True
+        return self._put_on_condition(s3_key, body, content_type, {"IfNoneMatch": "*"})
+
+    def put_if_unchanged(
+        self, s3_key: str, body: bytes, etag: str, content_type: str = "application/json"
+    ) -> bool:
+        """Write an object in the place of one that is still as it was read (`If-Match`).
+
+        There is no deletion to go with it: R2 documents no condition for one, MinIO ignores it.
+        Repeats and several writers fare as with `put_if_absent`.
+
+        Args:
+            s3_key: the object.
+            body: its new content.
+            etag: of `read_object`.
+            content_type: of the new content.
+
+        Returns:
+            Whether the object now holds `body`; False where it has changed or is gone.
+        """
+        return self._put_on_condition(s3_key, body, content_type, {"IfMatch": etag})
+
+    def read_object(self, s3_key: str) -> StoredObject | None:
+        """Return a small object with its ETag, or None where there is none of that key."""
+        opened = self.open_object(s3_key)
+        if opened is None:
+            return None
+        try:
+            return StoredObject(opened.read(opened.size), opened.etag)
+        finally:
+            opened.close()
 
     def get_json(self, s3_key: str) -> Any | None:  # noqa: ANN401 - JSON
         """Return what a JSON object holds, or None where there is no such object.
@@ -492,6 +516,30 @@ class S3Service:
         except StorageError as error:
             if error.status != 404:
                 raise
+
+    def _put_on_condition(
+        self, s3_key: str, body: bytes, content_type: str, condition: Mapping[str, str]
+    ) -> bool:
+        conflicts = 0
+        while True:
+            try:
+                with self._speaking_of("write", s3_key):
+                    self.client.put_object(
+                        Bucket=self.bucket,
+                        Key=s3_key,
+                        Body=body,
+                        ContentType=content_type,
+                        **condition,
+                    )
+            except StorageError as error:
+                if error.code in CONFLICT and conflicts < ATTEMPTS:
+                    conflicts += 1  # somebody is writing it right now: ask again
+                    continue
+                refused = error.code in PRECONDITION_FAILED or error.status == 412
+                if refused or (error.missing and "IfMatch" in condition):
+                    return self._holds(s3_key, body)
+                raise
+            return True
 
     def _holds(self, s3_key: str, body: bytes) -> bool:
         try:

@@ -101,6 +101,7 @@ def run_checks(trial: Trial) -> None:
         ("download a file", _download, "stems"),
         ("list objects", _list, "looking after the bucket"),
         ("write only if absent, twice", _put_if_absent, "manifests: one verdict for each job"),
+        ("write only over what was read", _put_if_unchanged, "manifests: one verdict for each job"),
         ("presigned download", _presigned_get, "GET /jobs/{id}/stems/{stem}"),
         ("presigned upload", _presigned_put, "callers that upload to their own URLs"),
         ("presigned upload of one size, once", _presigned_new, "POST /uploads"),
@@ -203,6 +204,20 @@ def _put_if_absent(trial: Trial) -> None:
     if trial.storage.put_if_absent(key, b'{"first": false}'):
         raise MismatchError("a second write went through although the object was there")
     _expect(trial.storage.get_json(key), {"first": True})
+
+
+def _put_if_unchanged(trial: Trial) -> None:
+    key = trial.key("changed.json")
+    trial.storage.put_if_absent(key, b'{"first": true}')
+    read = trial.storage.read_object(key)
+    if read is None:
+        raise MismatchError("an object that was just written is not there")
+    _expect(trial.storage.put_if_unchanged(key, b'{"second": true}', read.etag), True)
+    if trial.storage.put_if_unchanged(key, b'{"third": true}', read.etag):
+        raise MismatchError(
+            "a write went through although the object had changed since it was read"
+        )
+    _expect(trial.storage.get_json(key), {"second": True})
 
 
 def _presigned_get(trial: Trial) -> None:

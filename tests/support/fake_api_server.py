@@ -109,6 +109,12 @@ class FakeApiServer:
             self._remove(kind, name)
         return True
 
+    def delete_as_read(self, kind: str, seen: Mapping[str, Any]) -> bool:
+        """Delete an object that is still as it was read; return whether it was."""
+        read, found = seen["metadata"], self.find(kind, seen["metadata"]["name"])
+        same = found and found["metadata"]["resourceVersion"] == read["resourceVersion"]
+        return bool(same) and self.delete(kind, read["name"], read["uid"])
+
     # The garbage collector, and the kubelet's part in a deletion
 
     def collect(self) -> None:

@@ -1,9 +1,10 @@
 """The ways out of one operator process, each call through its gate: cluster, bucket, receiver."""
 
+import hashlib
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime
-from typing import Any, BinaryIO, TypeVar
+from typing import Any, TypeVar
 
 from tests.support.fake_api_server import FakeApiServer, found_in, labelled, list_in
 from tests.support.faults import CallGate, Violation
@@ -11,7 +12,7 @@ from tests.support.operator_contract import Record
 
 from splitjob.resource import LABEL_SPLITJOB, SECRET_TYPE
 from splitjob.webhook import DeliveryOutcome
-from splitjob_io.storage import StorageError
+from splitjob_io.storage import StorageError, StoredObject
 from splitjob_kube.errors import UnreachableError
 
 Json = dict[str, Any]
@@ -111,11 +112,11 @@ class FakeKubernetes:
     def delete_pod(self, name: str, uid: str, *, force: bool) -> None:
         self._call("delete_pod", lambda: self._server.delete("Pod", name, uid, force=force))
 
-    def delete_splitjob(self, name: str, uid: str) -> None:
-        self._call("delete_splitjob", lambda: self._server.delete("SplitJob", name, uid))
+    def delete_splitjob(self, seen: Mapping[str, Any]) -> None:
+        self._call("delete_splitjob", lambda: self._server.delete_as_read("SplitJob", seen))
 
-    def delete_secret(self, name: str, uid: str) -> None:
-        self._call("delete_secret", lambda: self._server.delete("Secret", name, uid))
+    def delete_secret(self, seen: Mapping[str, Any]) -> None:
+        self._call("delete_secret", lambda: self._server.delete_as_read("Secret", seen))
 
 
 class Bucket:
@@ -141,6 +142,16 @@ class Bucket:
     def put_if_absent(self, key: str, body: bytes) -> bool:
         return self.objects.setdefault(key, body) == body
 
+    def put_if_unchanged(self, key: str, body: bytes, etag: str) -> bool:
+        stored = self.read(key)
+        if stored and stored.etag == etag:
+            self.objects[key] = body
+        return self.objects.get(key) == body
+
+    def read(self, key: str) -> StoredObject | None:
+        body = self.objects.get(key)
+        return None if body is None else StoredObject(body, hashlib.md5(body).hexdigest())
+
 
 class FakeBucketService:
     """One process's way to the bucket: what `ManifestStore` uses of `S3Service`."""
@@ -152,15 +163,16 @@ class FakeBucketService:
     def url(self, key: str) -> str:
         return f"s3://stems/{key}"
 
-    def get_json(self, key: str) -> Json | None:
-        def get() -> Json | None:
-            body = self._bucket.objects.get(key)
-            return None if body is None else dict(json.loads(body))
-
-        return self._call("get_json", get)
+    def read_object(self, key: str) -> StoredObject | None:
+        return self._call("read_object", lambda: self._bucket.read(key))
 
     def put_if_absent(self, key: str, body: bytes) -> bool:
         return self._call("put_if_absent", lambda: self._bucket.put_if_absent(key, body))
+
+    def put_if_unchanged(self, key: str, body: bytes, etag: str) -> bool:
+        return self._call(
+            "put_if_unchanged", lambda: self._bucket.put_if_unchanged(key, body, etag)
+        )
 
     def delete_file(self, key: str) -> bool:
         self._call("delete_file", lambda: self._bucket.delete(key))
@@ -190,11 +202,6 @@ class FakeBucketService:
             return len(keys)
 
         return self._call("delete_objects", delete)
-
-    def upload_fileobj(self, content: BinaryIO, key: str, _content_type: str = "") -> str:
-        body = content.read()
-        self._call("upload_fileobj", lambda: self._bucket.objects.update({key: body}))
-        return self.url(key)
 
     def _call(self, name: str, take_effect: Callable[[], Result]) -> Result:
         def unanswered(call: str) -> StorageError:

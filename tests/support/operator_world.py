@@ -269,6 +269,8 @@ class World:
     def complete_work(self, name: str) -> bool:
         """A worker has its stems in the bucket and writes the manifest, unless one stands there.
 
+        A reservation for its job does not count as one.
+
         Returns:
             Whether it is this worker's manifest that stands there now.
         """
@@ -284,7 +286,14 @@ class World:
             result=completed_report().result(REQUEST, "stems", PREFIX),
         )
         body = manifest.model_dump_json(by_alias=True, exclude_none=True).encode()
-        return self.bucket.put_if_absent(KEY, body)
+        if self.bucket.put_if_absent(KEY, body):
+            return True
+        stored = self.bucket.read(KEY)
+        if stored is None:
+            return False
+        found = Manifest.model_validate_json(stored.content)
+        reserved = found.status == "reserved" and found.job_uid == uid
+        return reserved and self.bucket.put_if_unchanged(KEY, body, stored.etag)
 
     def tell_completed(self, name: str) -> bool:
         """A worker tells the receiver; return whether it was heard, and answered so."""
@@ -326,6 +335,20 @@ class World:
         if body is None:
             return ManifestState.ABSENT
         return classify(Manifest.model_validate_json(body), splitjob.uid, REQUEST).state
+
+    def check_stored(self) -> None:
+        """See that the bucket still says what the verdict was; where it was away, it may not."""
+        splitjob = SplitJob.of(self.splitjob) if self.splitjob else None
+        if splitjob is None or not splitjob.status.attempts or splitjob.status.finished_at is None:
+            return
+        expected = {ManifestState.OUR_TOMBSTONE}
+        if splitjob.uid in self.record.without_bucket:
+            expected = set(ManifestState)
+        elif splitjob.status.result:
+            erasing = splitjob.spec and splitjob.spec.erase
+            expected = {ManifestState.COMPLETED} | (expected if erasing else set())
+        stored = self.stored(splitjob)
+        assert stored in expected, (stored, splitjob.status)
 
     def leave_foreign_manifest(self) -> None:
         """A former job of the same name, with another request, has left its manifest."""

@@ -9,6 +9,7 @@ import os
 import signal
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -53,9 +54,10 @@ def report(*, delivered: bool = False) -> WorkerReport:
     )
 
 
-def write_manifest() -> bool:
+def write_manifest() -> None:
     # What speaks to S3 takes longer to import than all the rest, and most scripts write nothing.
-    from splitjob_io.storage import S3Service  # noqa: PLC0415
+    from splitjob_worker.cancellation import SupersededError  # noqa: PLC0415
+    from splitjob_worker.upload.targets import Bucket, open_storage  # noqa: PLC0415
 
     job_id = os.environ[workload.ENV_JOB_ID]
     prefix = storage_prefix(
@@ -70,8 +72,8 @@ def write_manifest() -> bool:
         status="completed",
         result=report().result(REQUEST, os.environ["S3_BUCKET"], prefix),
     )
-    body = manifest.model_dump_json(by_alias=True, exclude_none=True).encode()
-    return S3Service().put_if_absent(f"{prefix}/manifest.json", body)
+    with suppress(SupersededError):
+        Bucket(open_storage(), prefix, manifest.job_uid).write_manifest(manifest)
 
 
 def step(name: str, *given: str) -> None:  # noqa: C901 - one case a step

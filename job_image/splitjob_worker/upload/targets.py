@@ -1,7 +1,8 @@
 """Where the stems go: the installation's bucket, or the caller's own presigned URLs.
 
-The manifest goes last. In the bucket it is written only if absent: where a worker finishes just as
-the operator gives the job up, exactly one of them wins.
+The manifest goes last. In the bucket it is written only if absent, or over the reservation that the
+operator made for this job: where a worker finishes just as the operator gives the job up, exactly
+one of them wins.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -13,6 +14,7 @@ from pathlib import Path
 from typing import Protocol
 
 import httpx
+from pydantic import ValidationError
 
 from splitjob.addresses import Network
 from splitjob.errors import ErrorCode, Failure
@@ -88,7 +90,7 @@ def open_target(settings: WorkerSettings, prefix: str, cancel: CancelToken) -> U
             for name, upload in settings.request.uploads.items()
         }
         return PresignedUrls(puts, settings.allowed_networks, cancel)
-    return Bucket(open_storage(), prefix)
+    return Bucket(open_storage(), prefix, settings.job_uid)
 
 
 def open_storage() -> S3Service:
@@ -110,22 +112,25 @@ class Bucket:
     Args:
         storage: the bucket.
         prefix: of the job's objects (`splitjob.result.storage_prefix`).
+        job_uid: the SplitJob's uid.
     """
 
-    def __init__(self, storage: S3Service, prefix: str) -> None:
+    def __init__(self, storage: S3Service, prefix: str, job_uid: str) -> None:
         self.bucket = storage.bucket
         self._storage = storage
         self._prefix = prefix
+        self._manifest_key = f"{prefix}/{MANIFEST}"
+        self._job_uid = job_uid
 
     def check_before_work(self) -> None:
         """Check that the bucket holds no manifest of this job; see `UploadTarget`.
 
-        Any manifest counts, whoever wrote it: the operator deletes what is in the way before it
-        starts a worker, and a worker left over from an earlier job must delete nothing.
+        Any manifest counts, whoever wrote it: the operator reserves the place where something is in
+        the way, before it starts a worker, and a worker left over from an earlier job must replace
+        nothing.
         """
         with _storage_errors_as_failures():
-            if self._storage.file_exists(f"{self._prefix}/{MANIFEST}"):
-                raise SupersededError
+            self._reservation()
 
     def upload_file(self, path: Path, content_type: str) -> None:
         """Upload the file of one stem, or a waveform."""
@@ -140,8 +145,28 @@ class Bucket:
         """Write the manifest unless there is one; see `UploadTarget`."""
         body = encode(manifest)
         with _storage_errors_as_failures():
-            if not self._storage.put_if_absent(f"{self._prefix}/{MANIFEST}", body):
+            if self._storage.put_if_absent(self._manifest_key, body):
+                return
+            etag = self._reservation()
+            if not (etag and self._storage.put_if_unchanged(self._manifest_key, body, etag)):
                 raise SupersededError
+
+    def _reservation(self) -> str | None:
+        """Return the ETag of this job's reservation, or None where nothing is in its place.
+
+        Raises:
+            SupersededError: anything else is there.
+        """
+        stored = self._storage.read_object(self._manifest_key)
+        if stored is None:
+            return None
+        try:
+            found = Manifest.model_validate_json(stored.content)
+        except ValidationError:
+            raise SupersededError from None
+        if found.status != "reserved" or found.job_uid != self._job_uid:
+            raise SupersededError
+        return stored.etag
 
 
 class BucketMultipartUpload:

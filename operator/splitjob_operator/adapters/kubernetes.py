@@ -118,15 +118,15 @@ class KubernetesAdapter:
             **self._splitjobs,
         )
 
-    def delete_splitjob(self, name: str, uid: str) -> None:
-        """Delete a SplitJob and, behind it, all it owns."""
+    def delete_splitjob(self, seen: Mapping[str, Any]) -> None:
+        """Delete a SplitJob as it was read and, behind it, all it owns."""
         self._delete(
-            f"SplitJob {name}",
+            f"SplitJob {seen['metadata']['name']}",
             self._client.custom.delete_namespaced_custom_object,
-            uid,
+            _as_read(seen),
             "Background",
             None,
-            name=name,
+            name=seen["metadata"]["name"],
             **self._splitjobs,
         )
 
@@ -190,7 +190,7 @@ class KubernetesAdapter:
         self._delete(
             f"Job {name}",
             self._client.batch.delete_namespaced_job,
-            uid,
+            {"uid": uid},
             propagation,
             name=name,
             namespace=self.namespace,
@@ -201,7 +201,7 @@ class KubernetesAdapter:
         self._delete(
             f"pod {name}",
             self._client.core.delete_namespaced_pod,
-            uid,
+            {"uid": uid},
             "Background",
             grace_seconds=0 if force else None,
             name=name,
@@ -264,14 +264,14 @@ class KubernetesAdapter:
             body=body,
         )
 
-    def delete_secret(self, name: str, uid: str) -> None:
-        """Delete a Secret; one that is gone already is fine."""
+    def delete_secret(self, seen: Mapping[str, Any]) -> None:
+        """Delete a Secret as it was read; one that is gone or has got an owner is fine."""
         self._delete(
-            f"Secret {name}",
+            f"Secret {seen['metadata']['name']}",
             self._client.core.delete_namespaced_secret,
-            uid,
+            _as_read(seen),
             "Background",
-            name=name,
+            name=seen["metadata"]["name"],
             namespace=self.namespace,
         )
 
@@ -329,18 +329,18 @@ class KubernetesAdapter:
         self,
         what: str,
         method: Callable[..., Any],
-        uid: str,
+        preconditions: Mapping[str, str],
         propagation: str,
         grace_seconds: int | None = None,
         **arguments: object,
     ) -> None:
-        options: Json = {"propagationPolicy": propagation, "preconditions": {"uid": uid}}
+        options: Json = {"propagationPolicy": propagation, "preconditions": dict(preconditions)}
         if grace_seconds is not None:
             options["gracePeriodSeconds"] = grace_seconds
         try:
             self._client.call(f"delete {what}", method, body=options, **arguments)
         except (NotFoundError, ConflictError):
-            return  # gone, or another of that name: not ours to delete
+            return  # gone, changed, or another of that name: not ours to delete
 
 
 def rights_needed(totals: str, *, network_policies: bool) -> tuple[Right, ...]:
@@ -353,6 +353,11 @@ def rights_needed(totals: str, *, network_policies: bool) -> tuple[Right, ...]:
     own = rights("configmaps", "get", "update", name=totals)
     policies = rights("networkpolicies", "create", group="networking.k8s.io")
     return (*RIGHTS, *own, *(policies if network_policies else ()))
+
+
+def _as_read(seen: Mapping[str, Any]) -> dict[str, str]:
+    """Return the preconditions that an object is still the one, and as, it was read."""
+    return {field: seen["metadata"][field] for field in ("uid", "resourceVersion")}
 
 
 def _selector(splitjob: str | None) -> str:

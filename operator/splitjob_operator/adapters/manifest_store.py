@@ -1,8 +1,13 @@
-"""The manifests in the bucket: looked for, and tombstones written in their place."""
+"""The manifests in the bucket: looked for, and tombstones written in their place.
+
+Every write states what it found there, so that of two operators, or an operator and a worker, the
+later one fails. Nothing is deleted in a manifest's place: no condition of a deletion holds on every
+storage. What is in the way is written over.
+"""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from io import BytesIO
+from dataclasses import dataclass
 from typing import Self
 
 from pydantic import ValidationError
@@ -17,7 +22,13 @@ from splitjob_operator.core.lookups import (
     ManifestLookup,
     ManifestState,
 )
-from splitjob_operator.core.manifest import classify, erased_tombstone, key_of, tombstone
+from splitjob_operator.core.manifest import (
+    classify,
+    erased_tombstone,
+    key_of,
+    reservation,
+    tombstone,
+)
 from splitjob_operator.core.observed import SplitJob
 from splitjob_operator.core.ports import BucketError
 from splitjob_operator.core.settings import Settings
@@ -25,6 +36,19 @@ from splitjob_operator.core.settings import Settings
 __all__ = ["ManifestStore"]
 
 CLAIM_TRIES = 3
+
+
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """What stands in the place of a job's manifest.
+
+    Attributes:
+        lookup: what it means to the job.
+        etag: which state of it was read; blank: nothing stands there.
+    """
+
+    lookup: ManifestLookup
+    etag: str = ""
 
 
 class ManifestStore:
@@ -54,7 +78,7 @@ class ManifestStore:
     def read(self, splitjob: SplitJob, request: Request) -> ManifestLookup:
         """Return what is under the key of a job's manifest."""
         try:
-            return self._read(self._key(splitjob, request), splitjob.uid, request)
+            return self._read(self._key(splitjob, request), splitjob.uid, request).lookup
         except StorageError as error:
             return _unreachable_or_refused(error)
 
@@ -63,32 +87,32 @@ class ManifestStore:
         key = self._key(splitjob, request)
         number = splitjob.status.attempts[-1].number if splitjob.status.attempts else 0
         stone = tombstone(splitjob, request, number, wanted)
-        body = stone.model_dump_json(by_alias=True, exclude_none=True).encode()
+        etag = ""  # most often nothing is there
         try:
             for _ in range(CLAIM_TRIES):
-                if self._service.put_if_absent(key, body):
+                if self._write(key, stone, etag):
                     return ManifestLookup(ManifestState.OUR_TOMBSTONE, stone)
                 there = self._read(key, splitjob.uid, request)
-                if there.state in {ManifestState.COMPLETED, ManifestState.OUR_TOMBSTONE}:
-                    return there
-                if there.state is ManifestState.FOREIGN:
-                    self._service.delete_file(key)
+                if there.lookup.state in {ManifestState.COMPLETED, ManifestState.OUR_TOMBSTONE}:
+                    return there.lookup
+                etag = there.etag
         except StorageError as error:
             return _unreachable_or_refused(error)
-        return ManifestLookup(
-            ManifestState.UNREACHABLE, message=f"{self._service.url(key)} keeps changing"
-        )
+        return ManifestLookup(ManifestState.UNREACHABLE, message=self._unsteady(key))
 
-    def delete_foreign(self, splitjob: SplitJob, request: Request) -> None:
-        """Delete what a former job of the same name left in the manifest's place.
+    def replace_foreign(self, splitjob: SplitJob, request: Request) -> None:
+        """Keep the manifest's place for the job where a former one of its name left something.
 
         Raises:
-            BucketError: it could not be deleted.
+            BucketError: that could not be done, or something else stands there by now.
         """
         key = self._key(splitjob, request)
         with _translated():
-            if self._read(key, splitjob.uid, request).state is ManifestState.FOREIGN:
-                self._service.delete_file(key)
+            there = self._read(key, splitjob.uid, request)
+            if there.lookup.state is not ManifestState.FOREIGN:
+                return
+            if not self._write(key, reservation(splitjob, request), there.etag):
+                raise BucketError(self._unsteady(key))
 
     def erase(self, splitjob: SplitJob, request: Request, wanted: EraseData) -> ErasureLookup:
         """Erase all below a job's prefix and the file that it read, and leave a tombstone.
@@ -99,16 +123,12 @@ class ManifestStore:
         prefix = storage_prefix(self._prefix, request.version_id, splitjob.name)
         key = key_of(prefix)
         try:
-            known = self._read(key, splitjob.uid, request)
-            ours = known.manifest if known.state is ManifestState.OUR_TOMBSTONE else None
-            before = ours.erased_objects if ours else None
+            there = self._read(key, splitjob.uid, request)
             keys = [found["key"] for found in self._service.list_objects(f"{prefix}/")]
             sent = self._there(wanted.input_key)
-            found = len(keys) + len(sent)
-            objects = found if before is None else max(before, found - 1)
-            stone = erased_tombstone(splitjob, request, objects)
-            body = stone.model_dump_json(by_alias=True, exclude_none=True).encode()
-            self._service.upload_fileobj(BytesIO(body), key, "application/json")
+            objects = _count(there.lookup, len(keys) + len(sent))
+            if not self._write(key, erased_tombstone(splitjob, request, objects), there.etag):
+                return ErasureLookup(None, self._unsteady(key))
             gone = keys if wanted.keep_input else keys + sent
             self._service.delete_objects([one for one in gone if one != key])
         except StorageError as error:
@@ -122,18 +142,37 @@ class ManifestStore:
     def _key(self, splitjob: SplitJob, request: Request) -> str:
         return key_of(storage_prefix(self._prefix, request.version_id, splitjob.name))
 
-    def _read(self, key: str, job_uid: str, request: Request) -> ManifestLookup:
+    def _read(self, key: str, job_uid: str, request: Request) -> _Place:
+        stored = self._service.read_object(key)
+        if stored is None:
+            return _Place(ManifestLookup(ManifestState.ABSENT))
         try:
-            raw = self._service.get_json(key)
-            if raw is None:
-                return ManifestLookup(ManifestState.ABSENT)
-            return classify(Manifest.model_validate(raw), job_uid, request)
+            manifest = Manifest.model_validate_json(stored.content)
         except ValidationError:
-            return ManifestLookup(ManifestState.FOREIGN)
-        except StorageError as error:
-            if error.code == "NotJson":
-                return ManifestLookup(ManifestState.FOREIGN)
-            raise
+            return _Place(ManifestLookup(ManifestState.FOREIGN), stored.etag)
+        return _Place(classify(manifest, job_uid, request), stored.etag)
+
+    def _write(self, key: str, manifest: Manifest, etag: str) -> bool:
+        """Write where the place is still as it was read; return whether it is."""
+        body = manifest.model_dump_json(by_alias=True, exclude_none=True).encode()
+        if etag:
+            return self._service.put_if_unchanged(key, body, etag)
+        return self._service.put_if_absent(key, body)
+
+    def _unsteady(self, key: str) -> str:
+        return f"{self._service.url(key)} keeps changing"
+
+
+def _count(known: ManifestLookup, found: int) -> int:
+    """Return how many objects there were before the first try to erase them.
+
+    Args:
+        known: what stands in the manifest's place.
+        found: how many objects there are now.
+    """
+    ours = known.manifest if known.state is ManifestState.OUR_TOMBSTONE else None
+    before = ours.erased_objects if ours else None
+    return found if before is None else max(before, found - 1)
 
 
 @contextmanager

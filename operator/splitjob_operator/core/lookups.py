@@ -101,7 +101,7 @@ Lookup = (
 class ManifestState(StrEnum):
     """What is under the manifest's key."""
 
-    ABSENT = "absent"
+    ABSENT = "absent"  # or kept for the job's own worker
     COMPLETED = "completed"
     OUR_TOMBSTONE = "our tombstone"
     FOREIGN = "foreign"  # of another job or request of the same name, or unreadable

@@ -1,4 +1,4 @@
-"""Manifests and tombstones: their key in the bucket, and what they mean to a job. Pure."""
+"""What stands in a manifest's place in the bucket, and what it means to a job. Pure."""
 
 from typing import Literal
 
@@ -10,7 +10,7 @@ from splitjob.usage import usage_of
 from splitjob_operator.core.lookups import ClaimTombstone, ManifestLookup, ManifestState
 from splitjob_operator.core.observed import SplitJob
 
-__all__ = ["classify", "erased_tombstone", "key_of", "tombstone"]
+__all__ = ["classify", "erased_tombstone", "key_of", "reservation", "tombstone"]
 
 
 def key_of(prefix: str) -> str:
@@ -23,7 +23,8 @@ def classify(manifest: Manifest, job_uid: str, request: Request) -> ManifestLook
 
     A completed one of the same intent means completed, whichever job wrote it: a restored or
     repeated one need not run again. Another request that was given the same name, by hand or by an
-    idempotency key used anew, must run. A tombstone binds its own job alone.
+    idempotency key used anew, must run. A tombstone binds its own job alone, and a reservation
+    leaves the job's place as if nothing stood there.
 
     Args:
         manifest: what is in the bucket.
@@ -31,13 +32,25 @@ def classify(manifest: Manifest, job_uid: str, request: Request) -> ManifestLook
         request: what the job was asked.
     """
     ours = manifest.job_uid == job_uid
-    if manifest.status != "completed":
+    if manifest.status == "reserved":
+        state = ManifestState.ABSENT if ours else ManifestState.FOREIGN
+    elif manifest.status != "completed":
         state = ManifestState.OUR_TOMBSTONE if ours else ManifestState.FOREIGN
     else:
         answers = ours or manifest.intent == intent_of(request)
         whole = manifest.result is not None
         state = ManifestState.COMPLETED if answers and whole else ManifestState.FOREIGN
     return ManifestLookup(state, manifest)
+
+
+def reservation(splitjob: SplitJob, request: Request) -> Manifest:
+    """Return what keeps a job's place, where a former job had left something, for its worker."""
+    return Manifest(
+        job_id=splitjob.name,
+        job_uid=splitjob.uid,
+        version_id=request.version_id,
+        status="reserved",
+    )
 
 
 def tombstone(

@@ -12,7 +12,7 @@ from splitjob_operator.core.context import ReconcileContext
 from splitjob_operator.core.ended_jobs import delete_ended_jobs
 from splitjob_operator.core.lookups import CheckRequest, ManifestState, Problem, ReadManifest
 from splitjob_operator.core.observed import QueueDecision
-from splitjob_operator.core.plan import CreateJob, DeleteForeignManifest, OwnSecret, Plan
+from splitjob_operator.core.plan import CreateJob, OwnSecret, Plan, ReplaceForeignManifest
 from splitjob_operator.core.queue import queue_status
 from splitjob_operator.core.retry import memory_of_next_attempt, retry_at, retry_message
 
@@ -148,7 +148,7 @@ def _start(ctx: ReconcileContext) -> Plan:
     if stored and stored.state == ManifestState.REFUSED:
         return outcome.fail(ctx, ErrorCode.UPLOAD_FAILED, stored.message)
     if stored and stored.state == ManifestState.FOREIGN:
-        ctx.before.append(DeleteForeignManifest())
+        ctx.before.append(ReplaceForeignManifest())
     attempt = _next_attempt(ctx)
     ctx.status.attempts.append(attempt)
     ctx.status.job_name = attempt.job_name

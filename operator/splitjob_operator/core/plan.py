@@ -11,13 +11,13 @@ from splitjob_operator.core.lookups import Lookup
 __all__ = [
     "Action",
     "CreateJob",
-    "DeleteForeignManifest",
     "DeleteJob",
     "DeletePod",
     "DeleteSplitJob",
     "Deliver",
     "OwnSecret",
     "Plan",
+    "ReplaceForeignManifest",
 ]
 
 
@@ -29,8 +29,8 @@ class OwnSecret:
 
 
 @dataclass(frozen=True, slots=True)
-class DeleteForeignManifest:
-    """Delete the manifest that another job of the same name left under this one's key."""
+class ReplaceForeignManifest:
+    """Keep the manifest's place, in which another job of the same name left one, for this job."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +77,13 @@ class DeleteSplitJob:
 
 
 Action = (
-    OwnSecret | DeleteForeignManifest | CreateJob | DeleteJob | DeletePod | Deliver | DeleteSplitJob
+    OwnSecret
+    | ReplaceForeignManifest
+    | CreateJob
+    | DeleteJob
+    | DeletePod
+    | Deliver
+    | DeleteSplitJob
 )
 
 

@@ -112,8 +112,8 @@ class KubernetesPort(Protocol):
     def delete_pod(self, name: str, uid: str, *, force: bool) -> None:
         """Delete the pod of this name and uid; by force without waiting for its node."""
 
-    def delete_splitjob(self, name: str, uid: str) -> None:
-        """Delete the SplitJob of this name and uid, and behind it all that it owns."""
+    def delete_splitjob(self, seen: Mapping[str, Any]) -> None:
+        """Delete a SplitJob and behind it all that it owns, where it is still as it was read."""
 
 
 class ListingPort(Protocol):
@@ -131,8 +131,8 @@ class ListingPort(Protocol):
     def source_secrets(self) -> Iterator[Json]:
         """Yield the Secrets with the URLs of requests, and no others."""
 
-    def delete_secret(self, name: str, uid: str) -> None:
-        """Delete the Secret of this name and uid; one that is gone is fine."""
+    def delete_secret(self, seen: Mapping[str, Any]) -> None:
+        """Delete a Secret where it is still as it was read; one that is gone is fine."""
 
 
 class TotalsPort(Protocol):
@@ -184,11 +184,11 @@ class ManifestStorePort(Protocol):
     def claim(self, splitjob: SplitJob, request: Request, wanted: ClaimTombstone) -> ManifestLookup:
         """Write a tombstone unless a manifest is there; return what is there now."""
 
-    def delete_foreign(self, splitjob: SplitJob, request: Request) -> None:
-        """Delete the manifest of another job from the key of this one's.
+    def replace_foreign(self, splitjob: SplitJob, request: Request) -> None:
+        """Keep the place of a job's manifest for it, where that of another job stands.
 
         Raises:
-            BucketError: it could not be deleted.
+            BucketError: it could not be replaced.
         """
 
     def erase(self, splitjob: SplitJob, request: Request, wanted: EraseData) -> ErasureLookup:

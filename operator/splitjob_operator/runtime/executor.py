@@ -37,13 +37,13 @@ from splitjob_operator.core.observed import JobCreationError, KubeJob, SplitJob
 from splitjob_operator.core.plan import (
     Action,
     CreateJob,
-    DeleteForeignManifest,
     DeleteJob,
     DeletePod,
     DeleteSplitJob,
     Deliver,
     OwnSecret,
     Plan,
+    ReplaceForeignManifest,
 )
 from splitjob_operator.core.ports import InputStorePort, KubernetesPort, ManifestStorePort
 from splitjob_operator.core.settings import Settings
@@ -141,14 +141,14 @@ class Executor:
         Raises:
             ConflictError: the SplitJob has changed since it was read; nothing after that was done.
             KubernetesError: the API server could not be reached, or refused.
-            BucketError: a foreign manifest could not be deleted.
+            BucketError: a foreign manifest could not be replaced.
         """
         for action in plan.before:
-            self._do(action, splitjob)
+            self._do(action, splitjob, raw)
         if plan.status is not None:
             raw = self._write(raw, splitjob, plan.status, now, always=plan.creates_job)
         for action in plan.after:
-            if error := self._do(action, splitjob):
+            if error := self._do(action, splitjob, raw):
                 return Execution(raw, error)
         return Execution(raw)
 
@@ -178,14 +178,20 @@ class Executor:
             except KubernetesError as error:
                 log.warning("An event could not be posted: %s", error)
 
-    def _do(self, action: Action, splitjob: SplitJob) -> JobCreationError | None:
-        """Carry out one action; return why a Job could not be created, nothing otherwise."""
+    def _do(self, action: Action, splitjob: SplitJob, raw: Json) -> JobCreationError | None:
+        """Carry out one action; return why a Job could not be created, nothing otherwise.
+
+        Args:
+            action: what to do.
+            splitjob: the SplitJob that the plan was made for.
+            raw: the same as it is now.
+        """
         match action:
             case OwnSecret(name):
                 self._own_secret(splitjob, name)
-            case DeleteForeignManifest():
+            case ReplaceForeignManifest():
                 if self._manifests and splitjob.spec:
-                    self._manifests.delete_foreign(splitjob, splitjob.spec.request)
+                    self._manifests.replace_foreign(splitjob, splitjob.spec.request)
             case CreateJob():
                 return self._create_job(splitjob, action)
             case DeleteJob(name, uid, propagation):
@@ -196,7 +202,7 @@ class Executor:
                 self._deliver(splitjob.name)
             case DeleteSplitJob():
                 log.info("Its time to live is over")
-                self._kubernetes.delete_splitjob(splitjob.name, splitjob.uid)
+                self._kubernetes.delete_splitjob(raw)
         return None
 
     def _own_secret(self, splitjob: SplitJob, name: str) -> None:

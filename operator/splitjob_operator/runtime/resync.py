@@ -172,22 +172,24 @@ class Resync:
         c = self._controller
         before = self._clock() - timedelta(seconds=c.settings.orphan_secret_seconds)
         secrets = await c.threads.run(
-            lambda: [_secret(s) for s in self._kubernetes.source_secrets()]
+            lambda: [_without_data(s) for s in self._kubernetes.source_secrets()]
         )
         used = {entry.secret for entry in c.cache}
-        for name, uid, created_at, owned in secrets:
+        for seen, created_at in secrets:
+            metadata = seen["metadata"]
+            owned, name = metadata["ownerReferences"], metadata["name"]
             if owned or name in used or created_at > before:
                 continue
             log.info("Deleting Secret %s: no SplitJob refers to it", name)
-            await c.threads.run(self._kubernetes.delete_secret, name, uid)
+            await c.threads.run(self._kubernetes.delete_secret, seen)
 
 
 def _version(raw: Mapping[str, Any]) -> tuple[str, str]:
     return raw["metadata"]["name"], raw["metadata"]["resourceVersion"]
 
 
-def _secret(raw: Mapping[str, Any]) -> tuple[str, str, datetime, bool]:
-    """Keep of a Secret what says whether it is an orphan, and none of its data."""
-    metadata = raw["metadata"]
-    created_at = datetime.fromisoformat(metadata["creationTimestamp"])
-    return metadata["name"], metadata["uid"], created_at, bool(metadata.get("ownerReferences"))
+def _without_data(raw: Mapping[str, Any]) -> tuple[dict[str, Any], datetime]:
+    """Keep of a Secret what says whether it is an orphan, and when it was created."""
+    metadata = {field: raw["metadata"][field] for field in ("name", "uid", "resourceVersion")}
+    metadata["ownerReferences"] = raw["metadata"].get("ownerReferences", [])
+    return {"metadata": metadata}, datetime.fromisoformat(raw["metadata"]["creationTimestamp"])

@@ -129,6 +129,32 @@ def test_a_repeated_write_of_the_same_body_counts_as_written(storage: S3Service)
     assert not storage.put_if_absent("again.json", b'{"two": 2}')
 
 
+def test_one_of_twenty_replaces_what_all_have_read(storage: S3Service) -> None:
+    assert storage.put_if_absent("taken.json", b"of a former job")
+    read = storage.read_object("taken.json")
+    assert read
+    assert read.content == b"of a former job"
+    bodies = [f'{{"writer": {number}}}'.encode() for number in range(20)]
+    with ThreadPoolExecutor(20) as pool:
+        won = list(
+            pool.map(lambda body: storage.put_if_unchanged("taken.json", body, read.etag), bodies)
+        )
+    assert won.count(True) == 1
+    assert storage.get_json("taken.json") == {"writer": won.index(True)}
+    again = bodies[won.index(True)]
+    assert storage.put_if_unchanged("taken.json", again, read.etag)  # its first answer was lost
+
+
+def test_nothing_is_written_in_the_place_of_what_is_gone(storage: S3Service) -> None:
+    storage.put_if_absent("going.json", b"{}")
+    read = storage.read_object("going.json")
+    assert read
+    storage.delete_file("going.json")
+    assert storage.read_object("going.json") is None
+    assert not storage.put_if_unchanged("going.json", b"[]", read.etag)
+    assert not storage.file_exists("going.json")
+
+
 def test_json_that_is_not_there_and_json_that_is_none(storage: S3Service) -> None:
     assert storage.get_json("nothing.json") is None
     storage.upload_fileobj(BytesIO(b"<html>"), "bad.json")
@@ -176,7 +202,7 @@ def test_the_command_says_that_a_good_bucket_works(
     assert storage_cli.main(["test"]) == 0
     out = capsys.readouterr().out
     assert "This bucket can be used." in out
-    assert out.count("  works ") == 18
+    assert out.count("  works ") == 19
     assert storage.list_objects("storage-test/") == []
 
 

@@ -236,6 +236,26 @@ def test_a_worker_left_over_clears_nothing(worker: Worker, storage: S3Service, s
     assert storage.get_json(key) == {"jobUid": "next", "status": "completed"}
 
 
+def test_a_place_reserved_for_the_job_takes_its_manifest(
+    worker: Worker, storage: S3Service, song: bytes
+) -> None:
+    """What a former job of the name left there has been written over by the operator."""
+    environment = worker.environment(
+        {"source": worker.source(worker.web.give("/song.wav", song)), **WANTED}
+    )
+    key = f"version-1/{environment['JOB_ID']}/manifest.json"
+    reserved = Manifest(
+        job_id=environment["JOB_ID"],
+        job_uid=environment["JOB_UID"],
+        version_id="version-1",
+        status="reserved",
+    )
+    assert storage.put_if_absent(key, reserved.model_dump_json(by_alias=True).encode())
+    run = worker.finish(worker.start(environment), environment)
+    assert run.status == EXIT_DONE, run.log
+    assert (storage.get_json(key) or {})["status"] == "completed"
+
+
 def test_a_tombstone_stands(worker: Worker, storage: S3Service, tmp_path: Any) -> None:
     """Acceptance 46b: the verdict was given while this worker was cut off."""
     file = write_audio(tmp_path / "long.wav", tones(44100, 60.0, 2))  # not done before it is given

@@ -1,4 +1,4 @@
-"""Erasing what the bucket holds of a job: all of it, once, whatever breaks off in between."""
+"""The manifest's place: whoever comes second writes nothing there; erasing, all of it and once."""
 
 import json
 
@@ -9,12 +9,21 @@ from tests.support.operator_samples import UID, completed_report
 from tests.support.operator_world import INPUT_KEY, KEY, PREFIX, REQUEST
 from tests.support.reconcile_situations import failed, request, running
 
+from splitjob.errors import ErrorCode
 from splitjob.result import Manifest
+from splitjob_io.storage import StoredObject
 from splitjob_operator.adapters.manifest_store import ManifestStore
-from splitjob_operator.core.lookups import EraseData, ErasureLookup, ManifestState
+from splitjob_operator.core.lookups import (
+    ClaimTombstone,
+    EraseData,
+    ErasureLookup,
+    ManifestState,
+)
 from splitjob_operator.core.observed import SplitJob
+from splitjob_operator.core.ports import BucketError
 
 ALL = EraseData()
+CANCELED = ClaimTombstone("canceled", ErrorCode.CANCELED)
 OTHERS = {"v1/another-job/drums.wav", f"{PREFIX}-2/drums.wav", "v2/drums.wav"}
 
 
@@ -48,6 +57,86 @@ def complete(bucket: Bucket) -> SplitJob:
     return running()
 
 
+def leave(bucket: Bucket, job_uid: str) -> bytes:
+    """Put what a job of that uid left into the manifest's place."""
+    manifest = Manifest(job_id="x", job_uid=job_uid, version_id="v1", status="failed")
+    body = manifest.model_dump_json(by_alias=True).encode()
+    bucket.objects[KEY] = body
+    return body
+
+
+class OvertakenService(FakeBucketService):
+    """A way to the bucket on which others write whenever something was read."""
+
+    def __init__(self, bucket: Bucket, gate: CallGate, *others: str) -> None:
+        super().__init__(bucket, gate)
+        self._there, self._others = bucket, list(others)
+
+    def read_object(self, key: str) -> StoredObject | None:
+        stored = super().read_object(key)
+        if self._others:
+            leave(self._there, self._others.pop(0))
+        return stored
+
+
+def test_what_a_former_job_left_is_written_over_and_never_deleted(
+    bucket: Bucket, store: ManifestStore
+) -> None:
+    leave(bucket, "former")
+    store.replace_foreign(running(), request())
+    kept = json.loads(bucket.objects[KEY])
+    assert (kept["jobUid"], kept["status"]) == (UID, "reserved")
+    assert store.read(running(), request()).state is ManifestState.ABSENT
+    assert not bucket.put_if_absent(KEY, b"of a worker of the former job")
+    assert store.claim(running(), request(), CANCELED).state is ManifestState.OUR_TOMBSTONE
+
+
+@pytest.mark.parametrize("former", [b"not JSON", b"[]", b'{"status": "of a later release"}'])
+def test_what_cannot_be_read_is_written_over(
+    bucket: Bucket, store: ManifestStore, former: bytes
+) -> None:
+    bucket.objects[KEY] = former
+    assert store.read(running(), request()).state is ManifestState.FOREIGN
+    store.replace_foreign(running(), request())
+    assert json.loads(bucket.objects[KEY])["jobUid"] == UID
+
+
+def test_what_another_has_written_since_the_look_stays(bucket: Bucket, gate: CallGate) -> None:
+    service = OvertakenService(bucket, gate, "later")
+    store = ManifestStore(service, "")  # type: ignore[arg-type]
+    leave(bucket, "former")
+    with pytest.raises(BucketError, match="keeps changing"):
+        store.replace_foreign(running(), request())
+    assert json.loads(bucket.objects[KEY])["jobUid"] == "later"
+
+
+def test_a_place_is_claimed_over_what_is_there_now(bucket: Bucket, gate: CallGate) -> None:
+    service = OvertakenService(bucket, gate, "second")
+    store = ManifestStore(service, "")  # type: ignore[arg-type]
+    leave(bucket, "first")
+    assert store.claim(running(), request(), CANCELED).state is ManifestState.OUR_TOMBSTONE
+    assert json.loads(bucket.objects[KEY])["jobUid"] == UID
+
+
+def test_a_place_that_changes_at_every_look_is_not_claimed(bucket: Bucket, gate: CallGate) -> None:
+    service = OvertakenService(bucket, gate, *"abcdef")
+    store = ManifestStore(service, "")  # type: ignore[arg-type]
+    leave(bucket, "former")
+    assert store.claim(running(), request(), CANCELED).state is ManifestState.UNREACHABLE
+    assert json.loads(bucket.objects[KEY])["jobUid"] in "abcdef"
+
+
+def test_data_are_not_erased_where_somebody_has_written_meanwhile(
+    bucket: Bucket, gate: CallGate
+) -> None:
+    splitjob = complete(bucket)
+    service = OvertakenService(bucket, gate, "later")
+    store = ManifestStore(service, "")  # type: ignore[arg-type]
+    assert store.erase(splitjob, request(), ALL).objects is None
+    assert f"{PREFIX}/drums.wav" in bucket.objects
+    assert json.loads(bucket.objects[KEY])["jobUid"] == "later"
+
+
 def test_all_of_a_job_is_erased_and_nothing_of_others(bucket: Bucket, store: ManifestStore) -> None:
     splitjob = complete(bucket)
     assert store.erase(splitjob, request(), ALL) == ErasureLookup(3)
@@ -76,7 +165,9 @@ def test_how_a_failed_job_ended_stays_in_its_tombstone(
 
 
 @pytest.mark.parametrize("fault", [Fault.REFUSED, Fault.LOST_ANSWER])
-@pytest.mark.parametrize("call", ["get_json", "list_objects", "upload_fileobj", "delete_objects"])
+@pytest.mark.parametrize(
+    "call", ["read_object", "list_objects", "put_if_unchanged", "delete_objects"]
+)
 def test_what_broke_off_is_done_at_the_next_try_and_counted_once(
     bucket: Bucket, gate: CallGate, store: ManifestStore, call: str, fault: Fault
 ) -> None:

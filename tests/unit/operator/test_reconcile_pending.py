@@ -36,10 +36,10 @@ from splitjob_operator.core.lookups import (
 from splitjob_operator.core.observed import QueueDecision
 from splitjob_operator.core.plan import (
     CreateJob,
-    DeleteForeignManifest,
     Deliver,
     OwnSecret,
     Plan,
+    ReplaceForeignManifest,
 )
 
 
@@ -162,7 +162,7 @@ def test_a_manifest_at_the_first_reconcile_means_completed() -> None:
 def test_a_tombstone_of_a_former_job_is_cleared_before_the_attempt() -> None:
     answer = ManifestLookup(ManifestState.FOREIGN)
     plan = plan_of(seen(splitjob(), lookups=replace(SERVABLE, manifest=answer)))
-    assert plan.before == (DeleteForeignManifest(),)
+    assert plan.before == (ReplaceForeignManifest(),)
     assert isinstance(plan.after[-1], CreateJob)
 
 

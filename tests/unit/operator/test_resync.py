@@ -13,7 +13,7 @@ from tests.support.operator_samples import (
 )
 
 from splitjob_operator.runtime.cache import SplitJobCache
-from splitjob_operator.runtime.resync import Resync, _secret
+from splitjob_operator.runtime.resync import Resync, _without_data
 
 
 def named(name: str) -> dict[str, Any]:
@@ -45,7 +45,13 @@ def test_a_job_that_comes_while_all_are_listed_is_not_forgotten_and_one_that_is_
 
 def test_of_a_secret_only_its_metadata_is_kept() -> None:
     raw = {
-        "metadata": {"name": "s", "uid": "u", "creationTimestamp": stamp(NOW)},
+        "metadata": {
+            "name": "s",
+            "uid": "u",
+            "resourceVersion": "7",
+            "creationTimestamp": stamp(NOW),
+        },
         "data": {"source": "c2VjcmV0"},
     }
-    assert _secret(raw) == ("s", "u", NOW, False)
+    kept = {"name": "s", "uid": "u", "resourceVersion": "7", "ownerReferences": []}
+    assert _without_data(raw) == ({"metadata": kept}, NOW)

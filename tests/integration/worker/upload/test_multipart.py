@@ -54,7 +54,7 @@ def growing(tmp_path: Path) -> Growing:
 
 @pytest.fixture
 def uploads(storage: S3Service, prefix: str) -> Iterator[StemUploads]:
-    with StemUploads(Bucket(storage, prefix), "audio/wav", CancelToken()) as under_way:
+    with StemUploads(Bucket(storage, prefix, "uid"), "audio/wav", CancelToken()) as under_way:
         yield under_way
 
 
@@ -119,7 +119,7 @@ def test_what_fails_leaves_no_parts(
     growing.path.write_bytes(RANDOM.bytes(3 * PART_BYTES))
 
     def work() -> None:
-        with StemUploads(Bucket(storage, prefix), "audio/wav", CancelToken()) as uploads:
+        with StemUploads(Bucket(storage, prefix, "uid"), "audio/wav", CancelToken()) as uploads:
             uploads.file_grew(growing.path)
             uploads.finish()
             assert parts(storage, prefix) == [2, 3]
@@ -138,7 +138,7 @@ def test_storage_that_fails_for_a_while_gets_the_whole_file_in_the_end(
     front, unsteady = flaky
     front.failures = [0, *[503] * ATTEMPTS]
     growing.path.write_bytes(RANDOM.bytes(2 * PART_BYTES))
-    with StemUploads(Bucket(unsteady, prefix), "audio/wav", CancelToken()) as uploads:
+    with StemUploads(Bucket(unsteady, prefix, "uid"), "audio/wav", CancelToken()) as uploads:
         uploads.file_grew(growing.path)
         uploads.finish()
         assert front.failures == []
@@ -162,7 +162,7 @@ def test_an_upload_that_is_gone_gets_the_whole_file(
     front, unsteady = flaky
     front.failures = failures
     growing.path.write_bytes(RANDOM.bytes(2 * PART_BYTES))
-    with StemUploads(Bucket(unsteady, prefix), "audio/wav", CancelToken()) as uploads:
+    with StemUploads(Bucket(unsteady, prefix, "uid"), "audio/wav", CancelToken()) as uploads:
         uploads.file_grew(growing.path)
         uploads.file_finished(growing.close())
         uploads.finish()
@@ -236,7 +236,7 @@ def test_storage_that_refuses_is_told_while_the_model_is_at_work(
     growing.path.write_bytes(RANDOM.bytes(2 * PART_BYTES))
 
     def work() -> None:
-        with StemUploads(Bucket(closed, prefix), "audio/wav", CancelToken()) as uploads:
+        with StemUploads(Bucket(closed, prefix, "uid"), "audio/wav", CancelToken()) as uploads:
             uploads.file_grew(growing.path)
             while True:
                 uploads.check()
