@@ -104,13 +104,14 @@ class Site:
                     command, env=environment, stdout=out, stderr=out, preexec_fn=die_with_parent
                 )
                 if command
-                else fork_server.start("kopf", self._arguments(), environment, out, out)
+                else fork_server.start("kopf", self.arguments(), environment, out, out)
             )
         operator = Operator(process, f"http://127.0.0.1:{port}", log)
         self.operators.append(operator)
         return operator
 
-    def _arguments(self) -> list[str]:
+    def arguments(self) -> list[str]:
+        """Return what kopf is started with."""
         flags = ["--standalone", f"--namespace={self.namespace}"]
         return ["run", *flags, "-m", "splitjob_operator.runtime.kopf_app"]
 

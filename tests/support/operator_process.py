@@ -131,7 +131,7 @@ class OperatorProcess:
             counter=cast("Any", SimpleNamespace(wake=lambda: None)),
             delivery=delivery,
             threads=cast("Any", InlineThreads()),
-            guard=cast("Any", SimpleNamespace(saw_event=ignore, listed=ignore)),
+            guard=cast("Any", SimpleNamespace(heard=ignore, listed=ignore)),
             readiness=Readiness(),
             clock=around.clock,
         )

@@ -83,7 +83,9 @@ class Settings(ServiceSettings, BaseSettings):
     delivery_concurrency: int = Field(default=64, ge=1, le=512, description="Webhooks at once.")
     resync_seconds: float = Field(default=30, gt=0, le=3600)
     missed_watch_seconds: float = Field(
-        default=60, gt=0, description="How far the watch may lag behind a resync before we restart."
+        default=60,
+        gt=0,
+        description="How long a watch may bring nothing of what a resync saw before we restart.",
     )
     orphan_secret_seconds: int = Field(
         default=600, ge=0, description="Age at which a source Secret that nothing refers to goes."

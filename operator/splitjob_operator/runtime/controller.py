@@ -63,7 +63,7 @@ class Controller:
     def on_splitjob_event(self, raw: Mapping[str, Any], *, deleted: bool) -> None:
         """Take in a change of a SplitJob."""
         name = raw["metadata"]["name"]
-        self.guard.saw_event("SplitJob", name, raw["metadata"]["resourceVersion"])
+        self.guard.heard("SplitJob", raw["metadata"]["resourceVersion"])
         if deleted:
             self._forget(name)
             return
@@ -77,7 +77,7 @@ class Controller:
         owner = metadata.get("labels", {}).get(LABEL_SPLITJOB)
         if owner is None:
             return
-        self.guard.saw_event(kind, metadata["name"], metadata["resourceVersion"])
+        self.guard.heard(kind, metadata["resourceVersion"])
         if kind == "Job":
             self.observer.note_job(owner, metadata["name"], deleted=deleted)
         self.queue.add(owner)

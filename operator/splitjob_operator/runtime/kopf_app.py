@@ -42,7 +42,7 @@ class Backoffs:
 
 
 @kopf.on.login()
-async def login(**_: object) -> kopf.AiohttpSession:
+async def login(memo: kopf.Memo, **_: object) -> kopf.AiohttpSession:
     """Use the same way to the API server as everything else here.
 
     kopf asks again when it was answered 401, and ends the operator where that does not help at
@@ -50,7 +50,7 @@ async def login(**_: object) -> kopf.AiohttpSession:
     """
     if not await asyncio.to_thread(kubernetes.accepts_credentials):
         raise kopf.TemporaryError("the API server says 401", delay=LOGIN_RETRY_SECONDS)
-    return session(kubernetes.connection())
+    return session(kubernetes.connection(), memo.app.controller.guard.heard)
 
 
 @kopf.on.startup(errors=kopf.ErrorsMode.PERMANENT)  # unusable settings end the process

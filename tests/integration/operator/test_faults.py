@@ -348,6 +348,24 @@ def test_a_silent_watch_ends_the_process(here: Site) -> None:
     assert operator.process.wait(20) != 0
 
 
+BACKLOG = """
+from kopf.cli import main
+from splitjob_operator.runtime.controller import Controller
+
+Controller.on_splitjob_event = Controller.on_child_event = lambda *_, **__: None
+main()
+"""  # the watches bring everything, and nobody comes to deal with it
+
+
+def test_a_backlog_is_no_silent_watch(here: Site) -> None:
+    """Acceptance 53: else a burst of SplitJobs would end the process, and each next one."""
+    command = [sys.executable, "-c", BACKLOG, *here.arguments()]
+    operator = here.start(command, MISSED_WATCH_SECONDS="2", RESYNC_SECONDS="1")
+    name = here.ask("sleep 6; complete")  # for longer than a watch may be silent
+    assert here.told(name).body["status"] == "completed"
+    assert operator.process.poll() is None
+
+
 def test_forbidden_for_a_while(here: Site) -> None:
     """Acceptance 53: 403 to everything, the watches included; recovers by itself."""
     operator = here.start(KUBECONFIG=str(account(here)))

@@ -114,7 +114,7 @@ class Site:
             counter=cast("Any", SimpleNamespace(wake=lambda: None)),
             delivery=cast("Any", delivery),
             threads=cast("Any", FakeThreads()),
-            guard=cast("Any", SimpleNamespace(saw_event=lambda *_: None)),
+            guard=cast("Any", SimpleNamespace(heard=lambda *_: None)),
             readiness=Readiness(),
         )
 

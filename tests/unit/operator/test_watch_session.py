@@ -1,17 +1,23 @@
 """The HTTP session of kopf's watches: what it sends, and how it takes a kind that is not served."""
 
 import asyncio
+import json
 from collections.abc import Awaitable, Callable
 
 import aiohttp
 import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
+from kopf._cogs.clients.api import iter_jsonlines
 
 from splitjob_kube.connection import Connection
 from splitjob_operator.adapters.watch_session import session
 
 Handler = Callable[[web.Request], Awaitable[web.Response]]
+
+
+def ignore(*_: object) -> None:
+    """What a watch brings is of no interest."""
 
 
 def fetch(answer: Handler, token: str | None = None) -> tuple[int, str]:
@@ -29,7 +35,8 @@ def fetch(answer: Handler, token: str | None = None) -> tuple[int, str]:
                     token=token,
                     certificate_path=None,
                     key_path=None,
-                )
+                ),
+                ignore,
             )
             async with made.aiohttp_session as http, http.get(server.make_url("/apis")) as got:
                 return got.status, await got.text()
@@ -62,3 +69,57 @@ def test_a_kind_that_is_not_served_is_a_broken_connection() -> None:
 
     with pytest.raises(aiohttp.ClientConnectionError, match="/apis is not served"):
         fetch(answer)
+
+
+PODS = "/api/v1/namespaces/a/pods"
+
+
+def overheard(lines: list[bytes], query: str = "watch=true") -> tuple[list[tuple[str, str]], int]:
+    """Return what is told of a watch that brings these lines, and how many reach kopf."""
+    told: list[tuple[str, str]] = []
+
+    async def answer(request: web.Request) -> web.StreamResponse:
+        response = web.StreamResponse()
+        await response.prepare(request)
+        for line in lines:
+            for half in (line[:30], line[30:]):
+                await response.write(half)
+                await asyncio.sleep(0)
+        return response
+
+    async def run() -> int:
+        app = web.Application()
+        app.router.add_get(PODS, answer)
+        async with TestServer(app) as server:
+            to = Connection(str(server.make_url("/")), None, True, None, None, None)
+            made = session(to, lambda kind, version: told.append((kind, version)))
+            url = f"{server.make_url(PODS)}?{query}"
+            async with made.aiohttp_session as http, http.get(url) as got:
+                return len([line async for line in iter_jsonlines(got.content)])
+
+    return told, asyncio.run(run())
+
+
+def brought(version: int, kind: str = "MODIFIED") -> bytes:
+    return (
+        json.dumps(
+            {"type": kind, "object": {"metadata": {"resourceVersion": str(version)}}}
+        ).encode()
+        + b"\n"
+    )
+
+
+def test_what_a_watch_brings_is_told_before_kopf_deals_with_it() -> None:
+    """Acceptance 53: so that what waits to be dealt with is not taken for a silent watch."""
+    told, lines = overheard([brought(7), brought(8), brought(9, "BOOKMARK")])
+    assert lines == 3
+    assert told[-1] == ("Pod", "9")
+
+
+def test_a_watch_that_ends_with_an_error_tells_nothing() -> None:
+    error = {"type": "ERROR", "object": {"code": 410, "metadata": {}}}
+    assert overheard([json.dumps(error).encode() + b"\n"]) == ([], 1)
+
+
+def test_a_list_tells_nothing() -> None:
+    assert overheard([brought(7)], "limit=5") == ([], 1)
