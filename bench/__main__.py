@@ -8,6 +8,7 @@ from bench.figures import Figure, save, table
 
 BENCHMARKS = {
     "api": "the API: jobs a second against raw writes; reads, memory, streams at 10,000 jobs",
+    "operator": "the operator: Jobs a second against raw writes; what 10,000 SplitJobs cost",
     "path": "the way around the worker: POST to webhook, cluster start, the whole demo",
     "engine": "`track-tree-audio separate` against the demucs command: time and memory",
     "gpu": "the engine on an NVIDIA GPU against the demucs command on the same, where there is one",

@@ -1,0 +1,86 @@
+"""The API server asked as plainly as can be: JSON over urllib3, without a library's models."""
+
+import json
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+from splitjob.resource import API_VERSION, KIND, PLURAL
+from splitjob_local.cluster.local_cluster import LocalCluster
+
+Json = dict[str, Any]
+AT_ONCE = 16
+_REQUEST = {
+    "model": "demo",
+    "source": {"url": "https://audio.example.com/song.wav"},
+    "webhook": {"url": "https://hooks.example.com/x"},
+}
+
+
+class ApiServer:
+    """One namespace, made for it.
+
+    Args:
+        cluster: where.
+        namespace: its name.
+    """
+
+    def __init__(self, cluster: LocalCluster, namespace: str) -> None:
+        cluster.cluster.create_namespace(namespace, pod_security="restricted")
+        self.namespace = namespace
+        api = cluster.client()
+        self._url, self._pool = api.configuration.host, api.rest_client.pool_manager
+        self._pool.connection_pool_kw["maxsize"] = AT_ONCE
+        self.splitjobs = f"/apis/{API_VERSION}/namespaces/{namespace}/{PLURAL}"
+        self.jobs = f"/apis/batch/v1/namespaces/{namespace}/jobs"
+
+    def ask(self, method: str, path: str, body: Json | None = None) -> Json:
+        """Send a request; return the answer.
+
+        Raises:
+            RuntimeError: the API server refused.
+        """
+        answer = self._pool.request(
+            method,
+            self._url + path,
+            body=None if body is None else json.dumps(body),
+            headers={"Content-Type": "application/json"},
+        )
+        if answer.status >= 300:
+            raise RuntimeError(f"{method} {path}: {answer.status} {answer.data[:300]!r}")
+        found: Json = json.loads(answer.data)
+        return found
+
+    def create(self, name: str) -> Json:
+        """Create a SplitJob."""
+        request = {"versionId": f"version-{name}", **_REQUEST}
+        body = {
+            "apiVersion": API_VERSION,
+            "kind": KIND,
+            "metadata": {"name": name},
+            "spec": {"request": request},
+        }
+        return self.ask("POST", self.splitjobs, body)
+
+    def items(self, path: str) -> list[Json]:
+        """Return all objects at a path."""
+        found: list[Json] = []
+        token = ""
+        while True:
+            page = self.ask("GET", f"{path}?limit=1000&continue={token}")
+            found += page["items"]
+            token = page["metadata"].get("continue", "")
+            if not token:
+                return found
+
+    def count(self, path: str) -> int:
+        """Return how many objects are at a path."""
+        page = self.ask("GET", f"{path}?limit=1")
+        return len(page["items"]) + int(page["metadata"].get("remainingItemCount", 0))
+
+
+def at_once(calls: Iterable[Callable[[], object]]) -> None:
+    """Make calls, `AT_ONCE` of them beside each other."""
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        for call in [pool.submit(call) for call in calls]:
+            call.result()

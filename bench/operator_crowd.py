@@ -1,0 +1,73 @@
+"""What 10,000 SplitJobs cost the operator: as they come, at rest, at a start."""
+
+import time
+from functools import partial
+
+from bench.api_server import ApiServer, at_once
+from bench.figures import Figure, at_most, note
+from bench.operator_process import Operator, operator, wait_until
+from splitjob_local.cluster.local_cluster import LocalCluster
+from splitjob_local.processes.ports import PortLeases
+
+COMMAND = "make bench ONLY=operator"
+MANY = 10_000
+PAUSED = {"PAUSED": "true"}
+RESTING_SECONDS = 90.0  # three resyncs
+RESYNCS = 3
+
+
+def measure(cluster: LocalCluster, leases: PortLeases) -> list[Figure]:
+    """Return what many SplitJobs cost, in an installation that starts none of them."""
+    server = ApiServer(cluster, "bench-crowd")
+    with operator(cluster, server.namespace, leases.port(), PAUSED) as one:
+        empty = one.megabytes()
+        figures = [at_most("operator: memory at rest", empty, "MB", 120, COMMAND)]
+        figures += _burst(server, one)
+        figures += _rest(one)
+        grown = one.peak_megabytes()
+    with operator(cluster, server.namespace, leases.port(), PAUSED) as again:
+        began = again.process.create_time()
+        wait_until(lambda: again.looked() >= MANY, 600, "all were looked at after a restart")
+        seconds, started = time.time() - began, again.peak_megabytes()
+    return [
+        *figures,
+        at_most("operator: started with 10,000: in step", seconds, "s", 15, COMMAND),
+        note("operator: peak memory, having seen 10,000 come", grown, "MB", COMMAND),
+        note("operator: peak memory, started with 10,000", started, "MB", COMMAND),
+        at_most("operator: memory for 10,000", max(grown, started) - empty, "MB", 200, COMMAND),
+    ]
+
+
+def _burst(server: ApiServer, one: Operator) -> list[Figure]:
+    """Make all at once; return how long it took until each was looked at, and what that cost."""
+    before, began = one.cpu_seconds(), time.monotonic()
+    at_once(partial(server.create, f"job-{number:05}") for number in range(MANY))
+    made = time.monotonic() - began
+    wait_until(lambda: not one.runs or _all_looked_at(server, one), 900, "all were looked at")
+    seconds, cpu = time.monotonic() - began, one.cpu_seconds() - before
+    return [
+        note("operator: 10,000 made", made, "s", COMMAND),
+        at_most("operator: 10,000 made: all looked at", seconds, "s", 60, COMMAND),
+        at_most("operator: 10,000 made: ended itself", float(not one.runs), "", 0, COMMAND),
+        note("operator: CPU to look at one for the first time", cpu / MANY * 1000, "ms", COMMAND),
+    ]
+
+
+def _all_looked_at(server: ApiServer, one: Operator) -> bool:
+    """Return whether each has a status; the API server is asked only where that may be."""
+    if one.looked() < MANY:
+        return False
+    return all("status" in splitjob for splitjob in server.items(server.splitjobs))
+
+
+def _rest(one: Operator) -> list[Figure]:
+    """Return what it costs that nothing happens."""
+    time.sleep(RESTING_SECONDS)  # what the burst left behind
+    before = one.cpu_seconds()
+    time.sleep(RESTING_SECONDS)
+    cpu = one.cpu_seconds() - before
+    share = 100 * cpu / RESTING_SECONDS
+    return [
+        at_most("operator: full resync of 10,000, CPU", cpu / RESYNCS, "s", 5, COMMAND),
+        at_most("operator: 10,000 at rest, of a core", share, "%", 3, COMMAND),
+    ]
