@@ -136,7 +136,23 @@ class Summary:
 def seeds(folder: Path) -> list[Seed]:
     """Return a small valid file for each container; where FFmpeg cannot write one, a header."""
     made = [_written(folder, *row) for row in WRITTEN]
+    made += _joined(made)
     return [*made, Seed("dsf", "dsf", _dsf()), Seed("8svx", "iff", _8svx()), *_only_begun()]
+
+
+def _joined(made: Sequence[Seed]) -> list[Seed]:
+    """Files that are read in parts: chained, behind a tag, or with chunks behind the sound."""
+    by_name = {seed.name: seed.content for seed in made}
+    vorbis, opus = by_name["vorbis in ogg"], by_name["libopus in ogg"]
+    tag = b"ID3\4\0\0" + bytes([0, 0, 16, 0]) + bytes(2048)
+    sound = by_name["pcm_s16le in wav"]
+    place = sound.index(b"data") + 4
+    behind = b"LIST" + struct.pack("<I", 16) + b"INFOINAM" + struct.pack("<I", 4) + b"Take"
+    return [
+        Seed("chained ogg", "ogg", vorbis + opus + vorbis),
+        Seed("flac behind a tag", "flac", tag + by_name["flac in flac"]),
+        Seed("wav of no size", "wav", sound[:place] + bytes(4) + sound[place + 4 :] + behind),
+    ]
 
 
 def _written(folder: Path, suffix: str, codec: str, container: str, rate: int) -> Seed:

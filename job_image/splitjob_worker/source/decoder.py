@@ -4,6 +4,7 @@ Runs in the decoder's process, or in one whose file is trusted.
 """
 
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import av
@@ -14,6 +15,7 @@ from splitjob.errors import ErrorCode, Failure
 from splitjob_worker.source import tags, tracks
 from splitjob_worker.source.audio import AudioLimits, Decoded
 from splitjob_worker.source.conversion import Converter
+from splitjob_worker.source.parts import Part, parts_of
 from splitjob_worker.spool import SpoolWriter
 
 # FFmpeg's names of the containers that are read. A playlist, a concatenation script or a network
@@ -48,12 +50,13 @@ def decode_file(source: Path, spool: Path, limits: AudioLimits) -> Decoded:
         Failure: `audio_unreadable`, `audio_unsupported`, `audio_too_short`, `audio_too_long`,
             `worker_storage`.
     """
-    _refuse_other_files(source)
+    parts = parts_of(source)
+    _refuse_other_files(source, parts)
     damaged = whole = 0
     found_tags: dict[str, object] = {}
     with SpoolWriter(spool) as writer:
         converter = Converter(writer, limits)
-        for frame in _frames(source, found_tags):
+        for frame in _frames(source, parts, found_tags):
             if frame is None:
                 damaged += 1
             else:
@@ -65,39 +68,70 @@ def decode_file(source: Path, spool: Path, limits: AudioLimits) -> Decoded:
     return converter.decoded(damaged, tags.cleaned(found_tags))
 
 
-def _refuse_other_files(source: Path) -> None:
-    with source.open("rb") as file:
-        start = file.read(256).removeprefix(b"\xef\xbb\xbf").lstrip().lower()
-    if not start:
+def _refuse_other_files(source: Path, parts: list[Part]) -> None:
+    if not parts:
         raise Failure(ErrorCode.AUDIO_UNREADABLE, "the source is empty")
+    with source.open("rb") as file:
+        file.seek(parts[0].start)
+        start = file.read(256).removeprefix(b"\xef\xbb\xbf").lstrip().lower()
     for magic, kind in OTHER_FILES.items():
         if start.startswith(magic):
             raise Failure(ErrorCode.AUDIO_UNREADABLE, f"the source is {kind}, not an audio file")
 
 
-def _frames(source: Path, found_tags: dict[str, object]) -> Iterator[av.AudioFrame | None]:
+def _frames(
+    source: Path, parts: list[Part], found_tags: dict[str, object]
+) -> Iterator[av.AudioFrame | None]:
     """Yield the audio frames of a file, None for each packet that cannot be decoded.
 
     A truncated file gives what it holds.
 
     Args:
         source: the file.
-        found_tags: gets the tags of the file: those of its track (Ogg has them there) and its own.
+        parts: of it that hold sound.
+        found_tags: gets the tags of the first part.
     """
     av.logging.set_level(None)
-    try:
-        with av.open(
-            f"file:{source}",
-            metadata_errors="ignore",
-            options={"protocol_whitelist": "file", "format_whitelist": ",".join(CONTAINERS)},
-        ) as container:
-            track = tracks.song_of(container)
-            if track is None:
-                raise Failure(ErrorCode.AUDIO_UNREADABLE, "the file has no audio track")
+    for number, part in enumerate(parts, 1):
+        try:
+            yield from _frames_of(source, part, found_tags)
+        except av.error.FFmpegError as error:
+            raise _failure_of(error, number, len(parts)) from None
+
+
+def _frames_of(
+    source: Path, part: Part, found_tags: dict[str, object]
+) -> Iterator[av.AudioFrame | None]:
+    with _opened(source, part) as container:
+        track = tracks.song_of(container)
+        if track is None:
+            raise Failure(ErrorCode.AUDIO_UNREADABLE, "the file has no audio track")
+        if not found_tags:
+            found_tags.update(_tag_in_front(source, part, container.format.name))
             found_tags.update({**track.metadata, **container.metadata})
-            yield from tracks.without_padding(_decoded(container, track), track)
-    except av.error.FFmpegError as error:
-        raise _failure_of(error) from None
+        yield from tracks.without_padding(_decoded(container, track), track)
+
+
+def _opened(source: Path, part: Part, container: str | None = None) -> InputContainer:
+    return av.open(
+        f"subfile,,start,{part.start},end,{part.end},,:file:{source}",
+        format=container,
+        metadata_errors="ignore",
+        options={
+            "protocol_whitelist": "file,subfile",
+            "format_whitelist": ",".join(CONTAINERS),
+        },
+    )
+
+
+def _tag_in_front(source: Path, part: Part, names: str) -> dict[str, str]:
+    """Return what the tag in front of a part holds; FFmpeg reads it where it knows the format."""
+    if not part.tag:
+        return {}
+    whole = Part(part.start - part.tag, part.end)
+    with suppress(av.error.FFmpegError), _opened(source, whole, names.partition(",")[0]) as tagged:
+        return dict(tagged.metadata)
+    return {}
 
 
 def _decoded(container: InputContainer, track: AudioStream) -> Iterator[av.AudioFrame | None]:
@@ -118,12 +152,18 @@ def _decoded(container: InputContainer, track: AudioStream) -> Iterator[av.Audio
         yield None
 
 
-def _failure_of(error: Exception) -> Failure:
+def _failure_of(error: Exception, number: int, of: int) -> Failure:
+    """Return what is told of a file whose part, by its number, cannot be read."""
     if isinstance(error, av.error.DecoderNotFoundError):
         return Failure(ErrorCode.AUDIO_UNSUPPORTED, "the audio is in a codec that is not supported")
     if isinstance(error, MemoryError):
         return Failure(
             ErrorCode.AUDIO_UNREADABLE, "the audio file asks for more memory than any song needs"
+        )
+    if number > 1:
+        return Failure(
+            ErrorCode.AUDIO_UNREADABLE,
+            f"the file is {of} recordings one behind the other, and number {number} cannot be read",
         )
     return Failure(
         ErrorCode.AUDIO_UNREADABLE,

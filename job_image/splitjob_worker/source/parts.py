@@ -1,0 +1,241 @@
+"""Which bytes of a file are sound, where FFmpeg by itself would take too few or too many of them.
+
+A file is read as one or more parts, each as if it were a file of its own:
+
+- Tags as large as a picture (ID3v2) and blanks in front of the sound hide its format from FFmpeg.
+- A recording of a radio stream is often several Ogg streams, one after the other (RFC 3533, section
+  4, "chaining"); FFmpeg stops where the next one has another rate or number of channels.
+- The `data` chunk of a WAV file may be empty, or have no size that is true; FFmpeg then takes the
+  chunks behind it for sound.
+
+What is found here only says where to look: FFmpeg reads each part as strictly as a whole file.
+"""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import BinaryIO, NamedTuple
+
+from splitjob.errors import ErrorCode, Failure
+
+__all__ = ["Part", "parts_of"]
+
+BLANKS = b" \t\r\n\v\f"
+# A file may rightly begin with a few: ISO base media with the size of its first box.
+FEWEST_ZEROS = 16
+
+_BLOCK = 1 << 16
+_PAGE = b"OggS\0"  # and the version of its format
+
+_ID3_HEADER = 10  # bytes; a footer has as many (ID3v2.4, section 3)
+_OGG_HEADER = 27  # bytes of a page before its table of segments (RFC 3533, section 6)
+_OGG_BEGINS = 0x02  # flag of the first page of a stream
+_RIFF_HEADER = 12
+_CHUNK_HEADER = 8
+_UNKNOWN_SIZE = 0xFFFFFFFF
+# Chunks that are found behind the sound. Their chain must fill the file to its very end.
+_CHUNKS_BEHIND = (
+    b"LIST", b"id3 ", b"ID3 ", b"bext", b"iXML", b"axml", b"chna", b"cue ", b"smpl", b"inst",
+    b"plst", b"labl", b"note", b"ltxt", b"JUNK", b"junk", b"PAD ", b"FLLR", b"fact", b"PEAK",
+    b"acid", b"afsp", b"cart", b"DISP", b"umid", b"ubxt", b"levl", b"_PMX", b"minf", b"elm1",
+    b"regn", b"strc", b"link", b"qlty", b"mext", b"aXML", b"SAUR", b"SNDM",
+)  # fmt: skip
+_SEARCHED = 64 << 20  # bytes at a file's end in which they are looked for
+
+
+class Part(NamedTuple):
+    """A run of bytes that is read as a file of its own.
+
+    Attributes:
+        start: its first byte.
+        end: the byte behind it.
+        tag: bytes in front of it that are an ID3v2 tag.
+    """
+
+    start: int
+    end: int
+    tag: int = 0
+
+
+class _Content:
+    """The bytes of a file, read where they are asked for."""
+
+    def __init__(self, file: BinaryIO, size: int) -> None:
+        self._file = file
+        self.size = size
+
+    def at(self, place: int, count: int) -> bytes:
+        self._file.seek(place)
+        return self._file.read(count)
+
+    def find(self, wanted: bytes, place: int) -> int | None:
+        while place < self.size:
+            found = self.at(place, _BLOCK + len(wanted) - 1).find(wanted)
+            if found >= 0:
+                return place + found
+            place += _BLOCK
+        return None
+
+
+def parts_of(source: Path) -> list[Part]:
+    """Return the parts of a file that hold its sound, in order; none: it holds only blanks.
+
+    Raises:
+        Failure: `audio_unreadable`, of a WAV file with no sound in it.
+    """
+    with source.open("rb") as file:
+        content = _Content(file, source.stat().st_size)
+        tag, sound = _start(content)
+        kind = content.at(sound, _RIFF_HEADER)
+        if kind.startswith(_PAGE):
+            return _links(content, sound)
+        end = content.size
+        if kind[:4] == b"RIFF" and kind[8:] == b"WAVE":
+            end = _end_of_wav(content, sound)
+        return [Part(sound, end, sound - tag)] if sound < end else []
+
+
+def _start(content: _Content) -> tuple[int, int]:
+    """Return where the sound begins, and before it where the tag in front of it does."""
+    tag = sound = _after_blanks(content, 0)
+    while (after := _after_tag(content, sound)) != sound:
+        tag, sound = sound, _after_blanks(content, after)
+    return tag, sound
+
+
+def _after_blanks(content: _Content, start: int) -> int:
+    place = start
+    while True:
+        after = _after_run(content, place, BLANKS)
+        zeros = _after_run(content, after, b"\0")
+        if zeros - after >= FEWEST_ZEROS:
+            after = zeros
+        if after == place:
+            return place
+        place = after
+
+
+def _after_run(content: _Content, place: int, of: bytes) -> int:
+    while piece := content.at(place, _BLOCK):
+        kept = len(piece.lstrip(of))
+        place += len(piece) - kept
+        if kept:
+            break
+    return place
+
+
+def _after_tag(content: _Content, start: int) -> int:
+    """Return the place behind an ID3v2 tag, or the place itself where there is none."""
+    header = content.at(start, _ID3_HEADER)
+    if len(header) < _ID3_HEADER or header[:3] != b"ID3" or max(header[6:]) > 0x7F:
+        return start
+    size = header[6] << 21 | header[7] << 14 | header[8] << 7 | header[9]
+    footer = _ID3_HEADER if header[5] & 0x10 else 0
+    after = start + _ID3_HEADER + size + footer
+    return after if after < content.size else start
+
+
+class _Page(NamedTuple):
+    """A page of an Ogg stream.
+
+    Attributes:
+        place: where it begins.
+        begins: whether it is the first page of a stream.
+        has_sound: whether sound ends on it; on pages of headers none does.
+        found_again: whether damage was passed over to find it.
+    """
+
+    place: int
+    begins: bool
+    has_sound: bool
+    found_again: bool
+
+
+def _links(content: _Content, start: int) -> list[Part]:
+    """Return the links of a chained Ogg file, but for those that end before their sound begins."""
+    starts = [start]
+    with_sound: set[int] = set()
+    in_headers = False
+    for page in _pages(content, start):
+        if page.place > start and page.begins and (page.found_again or not in_headers):
+            starts.append(page.place)
+        if page.has_sound:
+            with_sound.add(starts[-1])
+        in_headers = page.begins
+    ends = [*starts[1:], content.size]
+    links = [Part(*both) for both in zip(starts, ends, strict=True)]
+    return [link for link in links if link.start in with_sound] or [Part(start, content.size)]
+
+
+def _pages(content: _Content, start: int) -> Iterator[_Page]:
+    place, found_again = start, False
+    while len(header := content.at(place, _OGG_HEADER + 255)) >= _OGG_HEADER:
+        granule = int.from_bytes(header[6:14], "little", signed=True)
+        yield _Page(place, bool(header[5] & _OGG_BEGINS), granule > 0, found_again)
+        segments = header[_OGG_HEADER - 1]
+        after = place + _OGG_HEADER + segments + sum(header[_OGG_HEADER:][:segments])
+        found_again = content.at(after, len(_PAGE)) != _PAGE
+        if found_again:  # a page that is cut off says more than there is of it
+            found = content.find(_PAGE, place + _OGG_HEADER)
+            if found is None:
+                return
+            after = found
+        place = after
+
+
+def _end_of_wav(content: _Content, start: int) -> int:
+    """Return where the sound of a WAV file ends, or the end of the file where FFmpeg finds it.
+
+    Raises:
+        Failure: there is no sound in it.
+    """
+    begin, size = _data_chunk(content, start)
+    if 0 < size < _UNKNOWN_SIZE and begin + size <= content.size:
+        return content.size  # the size is true, and FFmpeg keeps to it
+    end = _chunks_behind(content, begin)
+    if end <= begin:
+        raise Failure(
+            ErrorCode.AUDIO_UNREADABLE, "the file holds no audio: its chunk of sound is empty"
+        )
+    return end
+
+
+def _data_chunk(content: _Content, start: int) -> tuple[int, int]:
+    """Return where the chunk of sound begins, behind its header, and its size as stated."""
+    place = start + _RIFF_HEADER
+    while len(header := content.at(place, _CHUNK_HEADER)) == _CHUNK_HEADER:
+        size = _size(header)
+        if header.startswith(b"data"):
+            return place + _CHUNK_HEADER, size
+        place += _CHUNK_HEADER + size + size % 2
+    return content.size, 0
+
+
+def _chunks_behind(content: _Content, begin: int) -> int:
+    """Return where chunks begin that fill a file to its end, or the end where there are none."""
+    searched = max(begin, content.size - _SEARCHED)
+    end_of_file = content.at(searched, _SEARCHED)
+    places = (place for name in _CHUNKS_BEHIND for place in _all_places(end_of_file, name))
+    filling = (place for place in places if _fills(end_of_file, place))
+    return searched + min(filling, default=len(end_of_file))
+
+
+def _all_places(content: bytes, name: bytes) -> Iterator[int]:
+    place = content.find(name)
+    while place >= 0:
+        yield place
+        place = content.find(name, place + 1)
+
+
+def _fills(content: bytes, place: int) -> bool:
+    """Whether a chain of known chunks goes from a place to the end."""
+    while content[place : place + 4] in _CHUNKS_BEHIND and place + _CHUNK_HEADER <= len(content):
+        size = _size(content[place : place + _CHUNK_HEADER])
+        place += _CHUNK_HEADER + size
+        if place == len(content):
+            return True
+        place += size % 2
+    return place == len(content)
+
+
+def _size(header: bytes) -> int:
+    return int.from_bytes(header[4:8], "little")
