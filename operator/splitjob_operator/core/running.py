@@ -1,6 +1,7 @@
 """A SplitJob with an attempt under way: create its Job, follow its pod, recognise its end."""
 
 import re
+from dataclasses import replace
 from datetime import timedelta
 
 from splitjob.conditions import ConditionType, Reason
@@ -154,7 +155,9 @@ def _starting(ctx: ReconcileContext, attempt: Attempt, pod: KubePod | None) -> P
     )
     reason, message = _why_not_running(attempt, pod, event or PodEvent())
     ctx.condition(ConditionType.STARTED, "False", reason, message)
-    _set_queue(ctx, reason, message)
+    # It has left the queue: its place there, as it was last counted, may be from before.
+    decision = replace(ctx.observed.queue_decision, position=None)
+    ctx.status.queue = queue_status(ctx.status.queue, decision, reason, message)
     return ctx.plan()
 
 
@@ -218,12 +221,8 @@ def _explain_missing_pod(ctx: ReconcileContext, job: KubeJob) -> Plan:
 
 def _not_admitted(ctx: ReconcileContext, reason: Reason, message: str) -> Plan:
     ctx.condition(ConditionType.ADMITTED, "False", reason, message)
-    _set_queue(ctx, reason, message)
-    return ctx.plan()
-
-
-def _set_queue(ctx: ReconcileContext, reason: str, message: str) -> None:
     ctx.status.queue = queue_status(ctx.status.queue, ctx.observed.queue_decision, reason, message)
+    return ctx.plan()
 
 
 def _requeue_for_deadlines(ctx: ReconcileContext, attempt: Attempt, pod: KubePod | None) -> None:

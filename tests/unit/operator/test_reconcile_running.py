@@ -132,7 +132,8 @@ def starting(event: PodEvent | None = None, **pod: Any) -> Plan:
     """The plan of an attempt whose pod has been on its node for five seconds."""
     there = KubePod(name="p", uid="u", job_uid=job().uid, node="node-1", scheduled_at=NOW, **pod)
     lookups = replace(SERVABLE, pod_event=event)
-    decision = QueueDecision(eta_seconds=90)
+    # Counted a moment ago, while it was first in the queue.
+    decision = QueueDecision(position=1, eta_seconds=90)
     found = seen(started(), jobs=(job(),), pods=(there,), lookups=lookups, queue_decision=decision)
     return plan_of(found, 5)
 
@@ -167,6 +168,10 @@ def test_a_slow_start_gives_the_pods_last_warning() -> None:
     assert queue.reason == "Starting"
     assert queue.message == f"Job {NAME}-1 is starting on node-1 (MountVolume.SetUp failed)."
     assert queue.eta_seconds == 90
+
+
+def test_who_starts_has_no_place_in_the_queue_any_more() -> None:
+    assert queue_of(starting(PodEvent())).position is None
 
 
 def test_quota_says_why() -> None:
