@@ -45,6 +45,14 @@ GREETING = """a shell on the cluster, which ends with it: type exit, or Ctrl-D
   API_URL, API_URLS, DEMUCSSVC_TOKEN, WEBHOOK_BASE and NAMESPACE are set, and
   ENVIRONMENT and S3_ENDPOINT, S3_REGION, S3_BUCKET, S3_ACCESS_KEY_ID, S3_SECRET_ACCESS_KEY"""
 
+NO_TERMINAL = """there is no terminal to read from, so there is no shell
+  the cluster stays up until this command ends, or the one that started it: Ctrl-C, SIGTERM
+  its addresses and its token are in the line of JSON on standard output; in another terminal:
+    export KUBECONFIG={kubeconfig} PATH={programs}:$PATH
+    export API_URL={api_url} DEMUCSSVC_TOKEN=...
+    kubectl get splitjobs --namespace {namespace}
+  for scripts there is the same without the wish for a shell: track-tree-audio local up"""
+
 # As a shell reports a command that Ctrl-C ended: a demo that was interrupted has not succeeded.
 INTERRUPTED = 130
 
@@ -109,8 +117,10 @@ def run(arguments: argparse.Namespace) -> None:
             print(json.dumps(told), flush=True)
             if arguments.command == "shell" and sys.stdin.isatty():
                 shell(cluster)
-            else:
-                keep_running(cluster)
+                return
+            if arguments.command == "shell":
+                say(without_shell(cluster))
+            keep_running(cluster)
         finally:
             ignore_further_signals()
 
@@ -206,6 +216,17 @@ def existing_folder(text: str) -> Path:
     if not path.is_dir():
         raise argparse.ArgumentTypeError(f"there is no folder {text}")
     return path
+
+
+def without_shell(cluster: LocalCluster) -> str:
+    """Return what to tell where there is no terminal to run a shell on; it holds no token."""
+    environment = cluster.environment()
+    return NO_TERMINAL.format(
+        kubeconfig=environment["KUBECONFIG"],
+        programs=":".join(environment["PATH"].split(":")[:2]),
+        api_url=environment["API_URL"] or "...",
+        namespace=environment["NAMESPACE"],
+    )
 
 
 def shell(cluster: LocalCluster) -> None:
