@@ -1,6 +1,7 @@
 """The models on offer."""
 
 from fastapi import APIRouter
+from pydantic import Field
 
 from splitjob_api.deps import ServicesDep
 from splitjob_api.job_response import ResponsePart
@@ -15,6 +16,10 @@ class ModelResponse(ResponsePart):
     stems: list[str]
     sample_rate: int
     license_note: str
+    embedded: bool = Field(
+        description="Whether its weights come with the service. Those of others are put there by "
+        "whoever runs it: a job for one without its weights ends with model_unavailable."
+    )
 
 
 class ModelList(ResponsePart):
@@ -25,7 +30,7 @@ class ModelList(ResponsePart):
 
 @router.get("/models", summary="The models that can be asked for")
 async def models(services: ServicesDep) -> ModelList:
-    """Answer with each model's stems, sample rate (Hz) and what is known of its licence."""
+    """Answer with each model's stems, sample rate (Hz), licence, as far as known, and weights."""
     return ModelList(
         models=[
             ModelResponse(
@@ -33,6 +38,7 @@ async def models(services: ServicesDep) -> ModelList:
                 stems=list(record.stems),
                 sample_rate=record.sample_rate,
                 license_note=record.license_note,
+                embedded=record.embedded,
             )
             for record in services.policy.registry.values()
         ]
