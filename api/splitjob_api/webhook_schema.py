@@ -68,7 +68,9 @@ class FinalEvent(_Body):
     model_digest: str | None = Field(description="SHA-256 of its weights.")
     device: str | None = Field(description="cpu, cuda, mps.")
     audio: AudioResult | None
-    timings: dict[str, int] = Field(description="Milliseconds of each stage.")
+    timings: dict[str, int] = Field(
+        description="Milliseconds of each stage; `load` runs beside `fetch` and `decode`."
+    )
     residual: float | None = Field(
         description="RMS of the mixture minus the sum of its stems before clipping, in dBFS; null "
         "for a subset."

@@ -128,7 +128,7 @@ class JobResult(Answer):
         model_digest: SHA-256 of its weights.
         device: cpu, cuda, mps.
         audio: duration, sampleRate and channels of the mixture as it came, and its waveform.
-        timings: milliseconds of each stage.
+        timings: milliseconds of each stage; `load`, of the model, runs beside `fetch` and `decode`.
         residual: RMS of the mixture minus the sum of its stems, dBFS; None for a subset.
     """
 
@@ -271,12 +271,14 @@ class Model(Answer):
         stems: that it gives.
         sample_rate: Hz.
         license_note: what is known about the right to use it.
+        embedded: whether its weights come with the service; those of others have to be put there.
     """
 
     name: str
     stems: list[str]
     sample_rate: int
     license_note: str = ""
+    embedded: bool = False
 
 
 class QueueStatus(Answer):

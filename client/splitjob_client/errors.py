@@ -122,9 +122,10 @@ class AnswerError(ClientError):
         super().__init__(self._sentence())
 
     def _sentence(self) -> str:
-        fields = "".join(f"; {one.field}: {one.message}" for one in self.errors)
+        # Where fields are wrong, `detail` says no more than they do.
+        fields = "; ".join(f"{one.field}: {one.message}" for one in self.errors)
         known = f"{self.status} {self.code}".strip()
-        return f"{self.detail}{fields} ({known})"
+        return f"{fields or self.detail} ({known})"
 
 
 class UnauthorizedError(AnswerError):

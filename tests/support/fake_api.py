@@ -326,7 +326,14 @@ def a_result(
         ],
         "model": "demo",
         "device": "cuda",
-        "timings": {"fetch": 900, "decode": 400, "separate": 39000, "encode": 700, "upload": 800},
+        "timings": {
+            "decode": 400,
+            "encode": 700,
+            "fetch": 900,
+            "load": 2000,
+            "separate": 39000,
+            "upload": 800,
+        },
     }
 
 

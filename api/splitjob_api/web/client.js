@@ -129,9 +129,10 @@ async function problemOf(answer) {
   const problem = await answer.json().catch(() => ({}));
   const seconds = Number(answer.headers.get("Retry-After")) || null;
   const detail = problem.detail ?? `The API answered ${answer.status}.`;
+  // Where fields are wrong, `detail` says no more than they do.
   const fields = (problem.errors ?? []).map((one) => `${one.field}: ${one.message}`);
   const code = problem.code ?? "unknown";
-  return new ProblemError(answer.status, code, [detail, ...fields].join(" · "), seconds);
+  return new ProblemError(answer.status, code, fields.join(" · ") || detail, seconds);
 }
 
 async function* readEvents(body) {

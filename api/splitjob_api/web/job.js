@@ -1,7 +1,7 @@
 // One job: where it stands, what came of it, and what can be done to it.
 
 import { actionButtons } from "./actions.js";
-import { badge, duration, facts, h, moment } from "./dom.js";
+import { badge, duration, facts, h, moment, words } from "./dom.js";
 import { FINISHED } from "./filter.js";
 import { whyItWaits } from "./list.js";
 import { follow } from "./live.js";
@@ -138,10 +138,17 @@ function summary(job) {
   ].filter(Boolean);
 }
 
+// What the badge beside it says is not said again.
 function sentence(job) {
-  if (job.failure) return `${job.failure.code}: ${job.failure.message}`;
+  if (job.failure) return failure(job);
   if (FINISHED.has(job.state) || !job.queue) return "";
-  return [whyItWaits(job.queue), job.queue.message].filter(Boolean).join(" · ");
+  const said = job.queue.reason === "Queued" && job.queue.position;
+  return [whyItWaits(job), said ? null : job.queue.message].filter(Boolean).join(" · ");
+}
+
+function failure({ state, failure: { code, message } }) {
+  if (message === `The job was ${state}.`) return "";
+  return code === state ? message : `${code}: ${message}`;
 }
 
 function progress(job) {
@@ -158,15 +165,17 @@ function stems({ api, signal }, job) {
   return [stemPlayers(api, job, signal)];
 }
 
-// The cluster gives them by name; people read them in the order of the work.
-const STAGES = ["fetch", "decode", "load", "separate", "encode", "upload"];
+// The cluster gives them by name; people read them in the order of the work. The model is loaded
+// beside fetch and decode: what is left of that afterwards is a stage of its own.
+const LEAST_MILLISECONDS = 50; // what would be shown as 0.0 s
 
-function stagesInTurn(timings) {
-  const place = ([stage]) => (STAGES.includes(stage) ? STAGES.indexOf(stage) : STAGES.length);
-  return Object.entries(timings).sort((one, other) => place(one) - place(other));
+function stagesInTurn({ fetch = 0, decode = 0, load = 0, separate = 0, encode = 0, upload = 0 }) {
+  const inTurn = { fetch, decode, "rest of load": load - fetch - decode, separate, encode, upload };
+  return Object.entries(inTurn).filter(([, milliseconds]) => milliseconds >= LEAST_MILLISECONDS);
 }
 
 function timings(job) {
+  const loading = job.result?.timings?.load;
   const stages = stagesInTurn(job.result?.timings ?? {});
   const whole = stages.reduce((sum, [, milliseconds]) => sum + milliseconds, 0);
   if (!whole) return null;
@@ -176,6 +185,7 @@ function timings(job) {
     return part;
   });
   const legend = stages.map(([stage, milliseconds], place) => h("li", {}, h("span", { class: `dot part-${place % 6}` }), `${stage} ${seconds(milliseconds)}`));
+  if (loading) legend.push(h("li", {}, `loading the model ${seconds(loading)}, begun with fetch`));
   return h("section", { "aria-labelledby": "timings-title" }, h("h2", { id: "timings-title" }, "Time taken"), h("div", { class: "timings", "aria-hidden": "true" }, parts), h("ul", { class: "legend" }, legend));
 }
 
@@ -188,7 +198,7 @@ function webhook(job) {
   const { event, state, attempts, nextAttemptAt, deliveredAt, lastError } = job.webhook;
   const pairs = [
     ["Event", event],
-    ["State", state],
+    ["State", words(state)],
     ["The operator's attempts", String(attempts)],
     ["Next attempt", moment(nextAttemptAt)],
     ["Delivered", moment(deliveredAt)],

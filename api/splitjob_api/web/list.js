@@ -1,7 +1,7 @@
 // The list of jobs: one page of it, filters in the page's address, and what can be done to a selection.
 
 import { actionButtons } from "./actions.js";
-import { badge, duration, h, moment, plural } from "./dom.js";
+import { badge, duration, h, moment, plural, words } from "./dom.js";
 import { addressOf, filterOf, FINISHED, localTime, matches, STATES, streamOf } from "./filter.js";
 import { glance } from "./glance.js";
 import { follow } from "./live.js";
@@ -228,13 +228,14 @@ export function remark(job) {
   if (job.failure && job.state === "failed") return job.failure.code;
   if (job.progress) return `${job.progress.stage} ${job.progress.percent} %`;
   if (!job.queue || FINISHED.has(job.state)) return "";
-  return whyItWaits(job.queue);
+  return whyItWaits(job);
 }
 
-/** Return why a job waits, its place in the queue, and when it should be done, as far as known. */
-export function whyItWaits({ position, reason, etaSeconds }) {
-  const parts = [reason === "Queued" && position ? null : reason];
-  if (position) parts.push(`${position}. in the queue`);
+/** Return why a job waits, its place in the queue, and when it should be done, as far as its state does not say so. */
+export function whyItWaits({ state, queue: { position, reason, etaSeconds } }) {
+  const why = words(reason);
+  const parts = [why === state ? null : why];
+  if (position && state === "queued") parts.push(`${position}. in the queue`);
   if (etaSeconds !== null && etaSeconds !== undefined) parts.push(`done in about ${duration(etaSeconds)}`);
   return parts.filter(Boolean).join(", ");
 }

@@ -1,7 +1,8 @@
 """What the commands print: tables for people, JSON for programs."""
 
 import json
-from collections.abc import Iterable, Sequence
+import re
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -9,6 +10,12 @@ from splitjob_client import Job, Stem
 from splitjob_client.answers import Answer
 
 _AGES = ((86_400, "d"), (3_600, "h"), (60, "m"), (1, "s"))
+_INNER_CAPITAL = re.compile(r"(?<=[a-z])(?=[A-Z])")
+QUEUED = "queued"
+LOADING, REST_OF_LOADING = "load", "rest of load"  # the model is loaded beside the source's stages
+BESIDE = ("fetch", "decode")
+STAGES = (*BESIDE, REST_OF_LOADING, "separate", "encode", "upload")
+LEAST_MS = 50  # what would be shown as 0.0 s
 JOB_COLUMNS = ("JOB", "VERSION", "MODEL", "STATE", "DETAIL", "AGE")
 
 
@@ -42,14 +49,41 @@ def job_row(job: Job) -> tuple[str, ...]:
 
 def detail(job: Job) -> str:
     """Return, in a few words, how far a job is, why it waits, or what came of it."""
-    if job.failure:
-        return job.failure.code
+    if told := _outcome(job):
+        return told
     if job.progress:
         return f"{job.progress.stage} {job.progress.percent} %"
     if job.queue and not job.finished:
-        place = f"place {job.queue.position}" if job.queue.position else job.queue.reason
-        return f"{place}, {about(job.queue.eta_seconds)}" if job.queue.eta_seconds else place
-    return f"webhook {job.webhook.state}" if job.webhook else ""
+        eta = job.queue.eta_seconds
+        return ", ".join([*why_it_waits(job), *([f"done in {about(eta)}"] if eta else [])])
+    return f"webhook {words(job.webhook.state)}" if job.webhook else ""
+
+
+def why_it_waits(job: Job) -> list[str]:
+    """Return, in words that its state does not say already, why a job does not run yet."""
+    if job.queue is None or job.finished:
+        return []
+    reason = words(job.queue.reason)
+    told = [reason] if reason not in {"", job.state} else []
+    placed = job.queue.position and job.state == QUEUED
+    return [*told, f"place {job.queue.position}"] if placed else told
+
+
+def message_of(job: Job) -> str:
+    """Return the service's sentence on why a job does not run; blank where its place says all."""
+    if job.queue is None or job.finished or words(job.queue.reason) == QUEUED:
+        return ""
+    return clean(job.queue.message)
+
+
+def words(name: str) -> str:
+    """Return a name for programs, such as `PullingImage`, as words for people: `pulling image`."""
+    return _INNER_CAPITAL.sub(" ", name).lower()
+
+
+def _outcome(job: Job) -> str:
+    """Return the code of a failure; blank where the state says as much."""
+    return job.failure.code if job.failure and job.failure.code != job.state else ""
 
 
 def job_page(job: Job) -> str:
@@ -59,14 +93,15 @@ def job_page(job: Job) -> str:
         "version": job.version_id,
         "correlation": job.correlation_id,
         "model": job.ai_model,
-        "state": " ".join([job.state, *([f"({detail(job)})"] if detail(job) else [])]),
-        "waits": job.queue.message if job.queue and not job.finished else None,
-        "failure": job.failure.message if job.failure else None,
+        "state": _state(job),
+        "waits": message_of(job),
+        "failure": _failure(job),
         "created": _moment(job.created_at),
         "started": _moment(job.started_at),
         "finished": _moment(job.finished_at),
         "attempts": str(job.attempts),
         "gpu seconds": f"{job.gpu_seconds:.1f}" if job.gpu_seconds else None,
+        "time taken": time_taken(job.result.timings) if job.result else None,
         "webhook": _webhook(job),
         "erased": _moment(job.erased.at) if job.erased else None,
     }
@@ -114,11 +149,41 @@ def clean(text: str) -> str:
     return "".join(letter if letter.isprintable() else "?" for letter in text)
 
 
+def time_taken(timings: Mapping[str, int]) -> str:
+    """Return how long each stage took, one after another, and what ran beside them.
+
+    Args:
+        timings: milliseconds, by stage.
+    """
+    loading = timings.get(LOADING, 0)
+    in_turn = {**timings, REST_OF_LOADING: loading - sum(timings.get(one, 0) for one in BESIDE)}
+    told = [
+        f"{stage} {in_turn[stage] / 1000:.1f} s"
+        for stage in STAGES
+        if in_turn.get(stage, 0) >= LEAST_MS
+    ]
+    beside = f"; loading the model {loading / 1000:.1f} s, begun with fetch" if loading else ""
+    return ", ".join(told) + beside
+
+
+def _state(job: Job) -> str:
+    """Return its state, and what else there is to say that no other line says."""
+    more = _outcome(job) if job.finished else detail(job)
+    return f"{job.state} ({more})" if more else job.state
+
+
+def _failure(job: Job) -> str | None:
+    """Return why there are no stems, where that is more than that it was canceled."""
+    if job.failure is None or job.failure.message == f"The job was {job.state}.":
+        return None
+    return job.failure.message
+
+
 def _webhook(job: Job) -> str | None:
     if job.webhook is None:
         return None
     error = f": {job.webhook.last_error}" if job.webhook.last_error else ""
-    return f"{job.webhook.event}, {job.webhook.state}{error}"
+    return f"{job.webhook.event}, {words(job.webhook.state)}{error}"
 
 
 def _moment(moment: datetime | None) -> str | None:

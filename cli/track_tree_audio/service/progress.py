@@ -10,7 +10,15 @@ from typing import TextIO
 
 from splitjob_client import Client, Job
 from track_tree_audio.service.command import ExitStatus
-from track_tree_audio.service.output import about, as_json, clean, job_page, stem_table
+from track_tree_audio.service.output import (
+    about,
+    as_json,
+    clean,
+    job_page,
+    message_of,
+    stem_table,
+    why_it_waits,
+)
 
 BAR_WIDTH = 30
 _ERASE_LINE = "\r\x1b[K"
@@ -131,8 +139,8 @@ def _bar(what: str, percent: int) -> str:
 def _step(job: Job) -> str:
     if job.progress and not job.finished:
         return f"{job.state}: {job.progress.stage}"
-    if job.queue and not job.finished:
-        place = f"place {job.queue.position}" if job.queue.position else ""
-        told = [place, clean(job.queue.message or job.queue.reason)]
-        return ": ".join([job.state, *(one for one in told if one)])
-    return job.state
+    message = message_of(job)
+    why = clean(", ".join(why_it_waits(job)))
+    if job.state in message and not why:  # a sentence that says the state too
+        return message
+    return ": ".join(one for one in (job.state, why, message) if one)

@@ -227,8 +227,10 @@ def test_everything_that_matches_can_be_selected(tab: Tab, api: FakeApi) -> None
 def test_the_page_of_a_job(tab: Tab, api: FakeApi) -> None:
     job = api.add("completed", metadata={"album": "blue"}, correlationId="abc")["jobId"]
     sign_in(tab, api, f"console?job={job}")
-    for text in ("completed", "album", "separate 39.0 s", "Delivered", "Vocals", "abc"):
+    for text in ("completed", "album", "separate 39.0 s", "delivered", "Vocals", "abc"):
         tab.sees(text, "main")
+    tab.sees("loading the model 2.0 s, begun with fetch", "main")  # of which some beside the source
+    tab.sees("rest of load 0.7 s", "main")
     tab.sees("WorkerOom · out of memory · ran 1 min", "main")
     tab.sees("split-1-abcde", "main")
     tab.sees("a Job was created\t2 times", "main")
@@ -236,6 +238,16 @@ def test_the_page_of_a_job(tab: Tab, api: FakeApi) -> None:
     failed = api.add("failed")["jobId"]
     sign_in(tab, api, f"console?job={failed}")
     tab.sees("source_not_found: the source answered 404", "main")
+    told_twice = {"code": "canceled", "message": "The job was canceled."}
+    canceled = api.add("canceled", failure=told_twice)["jobId"]
+    sign_in(tab, api, f"console?job={canceled}")
+    tab.sees("canceled", ".state")
+    assert tab.text(".state").strip() == "canceled"
+    starts = {"position": 1, "reason": "Starting", "message": "Job a is starting."}
+    starting = api.add("starting", queue=starts)["jobId"]
+    sign_in(tab, api, f"console?job={starting}")
+    tab.sees("Job a is starting.", ".state")
+    assert "in the queue" not in tab.text(".state")
     sign_in(tab, api, "console?job=nobody")
     tab.sees("there is no such job", "main")
 

@@ -33,7 +33,7 @@ from splitjob.signing import Signer
 from splitjob_client import Job
 from track_tree_audio import main as cli
 from track_tree_audio.service.command import ExitStatus
-from track_tree_audio.service.output import about, age, clean, table
+from track_tree_audio.service.output import about, age, clean, table, time_taken
 from track_tree_audio.service.progress import Display, sending
 
 SONG = "https://example.com/My%20Song!.wav?X-Amz-Signature=secret"
@@ -192,7 +192,7 @@ def test_a_watch_ends_as_the_job_does(
     said = run("submit", SONG, "--model", "demo", "--watch")
     assert said.status == status
     assert shown in said.out
-    assert said.err.splitlines()[:2] == ["queued: place 2: others go first", "running: separate"]
+    assert said.err.splitlines()[:2] == ["queued: place 2", "running: separate"]
     lines = run("job", JOB_ID, "--watch", "--json").out.splitlines()
     assert [json.loads(line)["state"] for line in lines] == [one["state"] for one in told]
 
@@ -272,7 +272,8 @@ def test_a_job_is_shown_whole(run: Run, service: FakeService) -> None:
     )
     service.on(f"GET /jobs/{JOB_ID}", gives(done))
     said = run("job", JOB_ID)
-    assert "webhook      completed, GivenUp: HTTP 500" in said.out
+    assert "webhook      completed, given up: HTTP 500" in said.out
+    assert "state        completed\n" in said.out
     assert f"s3://bucket/song-42/{JOB_ID}/vocals.wav" in said.out
     assert run("job", JOB_ID, "--json").json == done
 
@@ -414,11 +415,128 @@ def test_waveforms_are_fetched_with_their_stems(
     }
 
 
-def test_models_are_listed(run: Run, service: FakeService) -> None:
-    model = {"name": "demo", "stems": ["drums", "bass"], "sampleRate": 44100, "licenseNote": "MIT"}
-    service.on("GET /models", gives({"models": [model]}))
-    assert "demo    44100 Hz   drums, bass   MIT" in run("models").out
-    assert run("models", "--json").json == {"models": [model]}
+@pytest.mark.parametrize(
+    ("told", "row", "state", "step"),
+    [
+        (
+            job("queued", queue={"position": 2, "reason": "Queued", "etaSeconds": 240}),
+            "queued place 2, done in about 4 min",
+            "queued (place 2, done in about 4 min)",
+            "queued: place 2",
+        ),
+        (
+            job("queued", queue={"reason": "Queued", "message": "Waiting for its turn."}),
+            "queued",
+            "queued",
+            "queued",
+        ),
+        (
+            job("queued", queue={"position": 1, "reason": "QuotaExceeded", "message": "no room"}),
+            "queued quota exceeded, place 1",
+            "queued (quota exceeded, place 1)",
+            "queued: quota exceeded, place 1: no room",
+        ),
+        (
+            job("starting", queue={"position": 1, "reason": "Starting", "message": "It starts."}),
+            "starting",
+            "starting",
+            "starting: It starts.",
+        ),
+        (
+            job("starting", queue={"reason": "Starting", "message": "Job a is starting on b."}),
+            "starting",
+            "starting",
+            "Job a is starting on b.",
+        ),
+        (
+            job("starting", queue={"reason": "PullingImage", "message": 'Pulling image "w"'}),
+            "starting pulling image",
+            "starting (pulling image)",
+            'starting: pulling image: Pulling image "w"',
+        ),
+        (
+            job("canceled", failure={"code": "canceled", "message": "The job was canceled."}),
+            "canceled",
+            "canceled",
+            "canceled",
+        ),
+        (
+            job("failed", failure={"code": "gpu_oom", "message": "too large"}),
+            "failed gpu_oom",
+            "failed (gpu_oom)",
+            "failed",
+        ),
+    ],
+    ids=lambda value: value["state"] if isinstance(value, dict) else None,
+)
+def test_how_a_job_stands_is_said_once_and_in_words(
+    run: Run, service: FakeService, told: dict[str, Any], row: str, state: str, step: str
+) -> None:
+    service.on("GET /jobs", gives({"jobs": [told]}))
+    cells = run("jobs").out.splitlines()[1].split()
+    assert " ".join(cells[3:-1]) == row
+    service.on(f"GET /jobs/{JOB_ID}", gives(told))
+    page = run("job", JOB_ID).out
+    assert f"state        {state}\n" in page
+    assert "The job was canceled." not in page
+    screen = io.StringIO()
+    Display(screen).show(Job.model_validate(told))
+    assert screen.getvalue() == f"{step}\n"
+
+
+def test_time_taken_is_that_of_one_stage_after_another(run: Run, service: FakeService) -> None:
+    timings = {"decode": 400, "encode": 700, "fetch": 900, "load": 1200, "separate": 39000}
+    done = job("completed", result={"stems": [], "timings": {**timings, "upload": 800}})
+    service.on(f"GET /jobs/{JOB_ID}", gives(done))
+    stages = "fetch 0.9 s, decode 0.4 s, separate 39.0 s, encode 0.7 s, upload 0.8 s"
+    assert (
+        f"time taken   {stages}; loading the model 1.2 s, begun with fetch"
+        in run("job", JOB_ID).out
+    )
+    assert time_taken({**timings, "load": 5000}) == (
+        "fetch 0.9 s, decode 0.4 s, rest of load 3.7 s, separate 39.0 s, encode 0.7 s; "
+        "loading the model 5.0 s, begun with fetch"
+    )
+
+
+def test_what_is_wrong_with_a_field_is_said_once(run: Run, service: FakeService) -> None:
+    sentence = "webhooks go to https URLs"
+    wrong = {"field": "webhook", "code": "not_allowed", "message": sentence}
+    refused = problem(422, "webhook_not_allowed", detail=sentence, errors=[wrong])
+    service.on("POST /split", refused)
+    said = run("submit", SONG, "--model", "demo")
+    assert said.err == f"submit: webhook: {sentence} (422 webhook_not_allowed)\n"
+
+
+def test_models_are_a_table_and_each_licence_is_said_once(run: Run, service: FakeService) -> None:
+    note = "Weights published by somebody. " * 6
+
+    def model(name: str, licence: str, *, embedded: bool) -> dict[str, Any]:
+        return {
+            "name": name,
+            "stems": ["drums", "bass"],
+            "sampleRate": 44100,
+            "licenseNote": licence,
+            "embedded": embedded,
+        }
+
+    demo = model("demo", "MIT", embedded=True)
+    others = [model(name, note.strip(), embedded=False) for name in ("large", "larger")]
+    service.on("GET /models", gives({"models": [demo, *others]}))
+    said = run("models").out
+    assert said.splitlines()[:4] == [
+        "MODEL    STEMS         RATE       WEIGHTS",
+        "demo     drums, bass   44100 Hz   included",
+        "large    drums, bass   44100 Hz   needed",
+        "larger   drums, bass   44100 Hz   needed",
+    ]
+    assert "model_unavailable" in said
+    assert "licence of demo: MIT" in said
+    assert said.count("licence of large, larger: Weights published") == 1
+    assert max(map(len, said.splitlines())) <= 100
+    assert run("models", "--json").json == {"models": [demo, *others]}
+    service.on("GET /models", gives({"models": [demo]}))
+    assert "model_unavailable" not in run("models").out
 
 
 @pytest.mark.parametrize(

@@ -255,7 +255,7 @@ def test_each_problem_is_an_error_of_its_own(
     assert (error.status, error.code, error.job_id) == (status, "some_code", "split-1")
     assert error.errors[0].field == "uploads.vocals"
     assert error.request_id == "request-1"
-    assert str(error) == (f"it is some_code; uploads.vocals: no such stem ({status} some_code)")
+    assert str(error) == (f"uploads.vocals: no such stem ({status} some_code)")
 
 
 @pytest.mark.parametrize("page", [b"<html>Bad gateway</html>", b"", b"[]", b"\xff", b"[" * 99999])
