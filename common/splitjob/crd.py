@@ -219,7 +219,12 @@ COLUMNS = (
     ),
 )
 
-SELECTABLE_FIELDS = (".status.phase", ".spec.request.versionId", ".spec.request.model")
+SELECTABLE_FIELDS = (
+    ".status.phase",
+    ".spec.request.versionId",
+    ".spec.request.model",
+    ".spec.request.source.url",
+)
 
 
 def custom_resource_definition() -> Schema:

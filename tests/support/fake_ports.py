@@ -52,6 +52,13 @@ class FakeKubernetes:
     def splitjob(self, name: str) -> Json:
         return self._read("splitjob", "SplitJob", name)
 
+    def readers(self, source_url: str) -> list[Json]:
+        def found() -> list[Json]:
+            jobs = list_in(self._server.as_of(0), "SplitJob")
+            return [one for one in jobs if one["spec"]["request"]["source"]["url"] == source_url]
+
+        return self._call("readers", found)
+
     def splitjobs(self) -> Iterator[Json]:
         return iter(list_in(self._server.as_of(self.behind), "SplitJob"))
 

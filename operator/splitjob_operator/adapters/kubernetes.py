@@ -3,6 +3,7 @@
 Everything is the API server's own JSON. Calls block; the operator makes them in threads.
 """
 
+import re
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
@@ -100,6 +101,20 @@ class KubernetesAdapter:
         return self._client.items(
             "list SplitJobs", self._client.custom.list_namespaced_custom_object, **self._splitjobs
         )
+
+    def readers(self, source_url: str) -> list[Json]:
+        """Return the SplitJobs whose request names a source, as they are this moment.
+
+        All at once, which the API server answers from memory where it can: a page it reads from
+        etcd, and all SplitJobs with it.
+        """
+        listing = self._client.call(
+            "list the SplitJobs that read a file",
+            self._client.custom.list_namespaced_custom_object,
+            field_selector=f"spec.request.source.url={_escaped(source_url)}",
+            **self._splitjobs,
+        )
+        return list(listing.get("items", []))
 
     def write_status(self, seen: Mapping[str, Any], status: Json) -> Json:
         """Replace the status of a SplitJob as it was read.
@@ -358,6 +373,11 @@ def rights_needed(totals: str, *, network_policies: bool) -> tuple[Right, ...]:
 def _as_read(seen: Mapping[str, Any]) -> dict[str, str]:
     """Return the preconditions that an object is still the one, and as, it was read."""
     return {field: seen["metadata"][field] for field in ("uid", "resourceVersion")}
+
+
+def _escaped(value: str) -> str:
+    """Return a value as a field selector has it."""
+    return re.sub(r"([\\,=])", r"\\\1", value)
 
 
 def _selector(splitjob: str | None) -> str:

@@ -95,17 +95,21 @@ def _record_erasure(ctx: ReconcileContext) -> None:
     if found is None or found.objects is None:
         ctx.status.erased = Erasure(last_error=found.message[:512] if found else "")
         ctx.requeue_after(ERASE_RETRY_SECONDS)
-    elif _keeps_input(ctx):
-        ctx.status.erased = Erasure(last_error=inputs.IN_USE)
+    elif kept := _why_input_stays(ctx):
+        ctx.status.erased = Erasure(last_error=kept[:512])
         ctx.requeue_after(ERASE_RETRY_SECONDS)
     else:
         ctx.status.erased = Erasure(at=ctx.now, objects=found.objects)
 
 
-def _keeps_input(ctx: ReconcileContext) -> bool:
-    """Whether the file from POST /uploads that the job read is still there, for another job."""
-    gone = ctx.status.input_deleted_at is not None
-    return ctx.input_key is not None and not gone and ctx.observed.input_shared
+def _why_input_stays(ctx: ReconcileContext) -> str:
+    """Return why the file from POST /uploads that the job read is still there; blank: it is not."""
+    if ctx.input_key is None or ctx.status.input_deleted_at is not None:
+        return ""
+    if ctx.observed.input_shared:
+        return inputs.IN_USE
+    found = ctx.observed.lookups.input
+    return found.message if found and not found.done else ""
 
 
 def _expire(ctx: ReconcileContext) -> None:

@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 from splitjob_operator.core import outbox
 from splitjob_operator.core.context import ReconcileContext
 
-__all__ = ["StoredInput", "is_next", "must_delete", "orphans", "record_deletion"]
+__all__ = ["IN_USE", "StoredInput", "is_next", "must_delete", "orphans", "record_deletion"]
 
 RETRY_SECONDS = 60
 LAST_RETRY_SECONDS = 3600

@@ -182,7 +182,8 @@ class LookupResults:
         manifest: the result of ReadManifest.
         claim: the result of ClaimTombstone; OUR_TOMBSTONE where it was written.
         erasure: the result of EraseData.
-        input: the result of DeleteInput, or of EraseData where that took the file along.
+        input: the result of DeleteInput, or of EraseData where that took the file along, or found
+            that it must stay.
         job_warning: the result of ReadJobWarning; blank where there was no warning.
         pod_event: the result of ReadPodEvent.
     """

@@ -48,6 +48,9 @@ class KubernetesPort(Protocol):
             NotFoundError: there is none of that name.
         """
 
+    def readers(self, source_url: str) -> list[Json]:
+        """Return the SplitJobs whose request names a source, as they are this moment."""
+
     def jobs(self, splitjob: str) -> Iterator[Json]:
         """Yield the Jobs that carry a SplitJob's label."""
 

@@ -54,7 +54,9 @@ class App:
         )
         inputs = InputStore.from_settings(settings)
         self._sweeper = (
-            InputSweeper(inputs, cache, settings.orphan_input_seconds) if inputs else None
+            InputSweeper(inputs, kubernetes, cache, settings.orphan_input_seconds)
+            if inputs
+            else None
         )
         loop = asyncio.get_running_loop()
         executor = Executor(

@@ -12,11 +12,13 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
+from splitjob.lifecycle import lifecycle_of
 from splitjob.request_policy import RequestPolicy
 from splitjob.resource import SplitJobStatus
 from splitjob_kube.errors import AlreadyExistsError, KubernetesError, NotFoundError
 from splitjob_operator.core.check_before_start import check_before_start
 from splitjob_operator.core.events import event_manifest, events_between
+from splitjob_operator.core.inputs import IN_USE
 from splitjob_operator.core.lookups import (
     CheckRequest,
     ClaimTombstone,
@@ -123,7 +125,7 @@ class Executor:
             case EraseData():
                 return self._erase(splitjob, so_far, lookup)
             case DeleteInput():
-                return replace(so_far, input=self._delete_input(lookup))
+                return replace(so_far, input=self._delete_input(splitjob, lookup))
             case ReadJobWarning():
                 return replace(so_far, job_warning=self._warning(lookup.job_name))
             case ReadPodEvent():
@@ -261,6 +263,8 @@ class Executor:
     def _erase(self, splitjob: SplitJob, so_far: LookupResults, wanted: EraseData) -> LookupResults:
         if self._manifests is None or splitjob.spec is None:
             return replace(so_far, erasure=ErasureLookup(None, NO_BUCKET.message))
+        if wanted.input_key and not wanted.keep_input and (kept := self._kept_input(splitjob)):
+            wanted, so_far = replace(wanted, keep_input=True), replace(so_far, input=kept)
         found = self._manifests.erase(splitjob, splitjob.spec.request, wanted)
         if found.objects is None:
             log.warning("Its data could not be erased: %s", found.message)
@@ -270,13 +274,36 @@ class Executor:
             so_far, erasure=found, input=InputDeletion(done=True) if input_gone else so_far.input
         )
 
-    def _delete_input(self, wanted: DeleteInput) -> InputDeletion:
+    def _delete_input(self, splitjob: SplitJob, wanted: DeleteInput) -> InputDeletion:
         if self._inputs is None:
             return InputDeletion(done=False, message=NO_BUCKET.message)
+        if kept := self._kept_input(splitjob):
+            return kept
         found = self._inputs.delete(wanted.key)
         if not found.done:
             log.warning("The file from POST /uploads could not be deleted: %s", found.message)
         return found
+
+    def _kept_input(self, splitjob: SplitJob) -> InputDeletion | None:
+        """Return why the file that a job has read must stay; None: it may be deleted now.
+
+        The cache knows of no other job that needs it, but one may have come since the watch last
+        told. What is left is one that comes between this answer and the bucket's: it ends with
+        `source_not_found`, as one that comes later does. No look can close that: the bucket knows
+        nothing of jobs.
+        """
+        if splitjob.spec is None:
+            return None
+        try:
+            readers = self._kubernetes.readers(splitjob.spec.request.source.url)
+        except KubernetesError as error:
+            log.warning("The file from POST /uploads stays for now: %s", error)
+            return InputDeletion(done=False, message=str(error))
+        needed = any(
+            raw["metadata"]["uid"] != splitjob.uid and not lifecycle_of(raw).finished
+            for raw in readers
+        )
+        return InputDeletion(done=False, message=IN_USE) if needed else None
 
     def _warning(self, job_name: str) -> str:
         events = self._kubernetes.events("Job", job_name)

@@ -13,6 +13,8 @@ __all__ = [
     "ATTEMPTS",
     "DELIVERIES",
     "FINISHED",
+    "INPUTS_SWEPT",
+    "INPUT_SWEEPS",
     "RECONCILES",
     "RESYNC_AGE",
     "RUN_SECONDS",
@@ -31,6 +33,14 @@ DELIVERIES = Counter("splitjob_webhook_attempts", "Final webhooks tried.", ["out
 RECONCILES = Histogram("splitjob_reconcile_seconds", "Time to reconcile one SplitJob.", ["outcome"])
 RESYNC_AGE = Gauge("splitjob_resync_age_seconds", "Since the last full resync.")
 UNREADY = Gauge("splitjob_unready", "1 for each reason why the operator is not ready.", ["reason"])
+INPUTS_SWEPT = Counter(
+    "splitjob_inputs_swept", "Files from POST /uploads deleted because no job used them."
+)
+INPUT_SWEEPS = Counter(
+    "splitjob_input_sweeps", "Looks through the files from POST /uploads.", ["outcome"]
+)
+for _outcome in ("done", "failed"):
+    INPUT_SWEEPS.labels(_outcome)  # there from the start, so that the first failure is a rise
 RUN_SECONDS = Histogram(
     "splitjob_run_seconds", "From a worker's start to the verdict.", ["model"], buckets=_BUCKETS
 )

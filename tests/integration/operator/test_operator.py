@@ -1,10 +1,12 @@
 """The operator on a real cluster: one operator for all of these, each with SplitJobs of its own."""
 
 import json
+import secrets
 import threading
 import time
 from collections.abc import Iterator
 from datetime import datetime
+from io import BytesIO
 
 import pytest
 from tests.support.operator_harness import Site, site
@@ -181,6 +183,23 @@ def test_cancel_and_completion_at_once(here: Site) -> None:
     here.change(name, canceled=True)
     assert reason(here, name) == "Completed"
     assert here.told(name).body["status"] == "completed"
+
+
+def test_a_file_that_two_jobs_read_goes_with_the_second(here: Site) -> None:
+    """Acceptance 28c: on the real API server, and the real bucket."""
+    key = f"_inputs/{secrets.token_hex(16)}/song.wav"
+    bucket = here.cluster.s3.service()
+    bucket.upload_fileobj(BytesIO(b"a song"), key)
+    source = {"url": bucket.url(key)}
+    second = here.ask("complete", source=source, spec={"suspend": True})
+    first = here.ask("complete", source=source)
+    assert reason(here, first) == "Completed"
+    eventually(lambda: here.condition(first, "Notified")["status"] == "True")
+    assert bucket.file_exists(key)
+    here.change(second, suspend=False)
+    assert reason(here, second) == "Completed"
+    eventually(lambda: here.status(second)["inputDeletedAt"])
+    assert not bucket.file_exists(key)
 
 
 def test_suspended_and_resumed(here: Site) -> None:

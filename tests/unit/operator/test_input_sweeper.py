@@ -7,6 +7,7 @@ from typing import Any, cast
 from unittest.mock import patch
 
 import pytest
+from prometheus_client import REGISTRY
 from tests.support.fake_ports import Bucket, FakeBucketService
 from tests.support.faults import CallGate, Fault
 from tests.support.operator_samples import NOW, raw_splitjob
@@ -27,14 +28,19 @@ class Site:
 
     Attributes:
         gate: what each of its calls passes.
+        jobs: the SplitJobs as the API server has them.
     """
 
     def __init__(self) -> None:
         self.bucket, self.gate = Bucket(), CallGate(lambda: None)
         self.cache = SplitJobCache(1, "cpu", lambda: 0.0)
         service = cast("Any", FakeBucketService(self.bucket, self.gate))
-        store = InputStore(service, INPUTS)
-        self.sweeper = InputSweeper(store, self.cache, DAY, self.now)
+        self.jobs: list[dict[str, Any]] = []
+        store, cluster = InputStore(service, INPUTS), cast("Any", self)
+        self.sweeper = InputSweeper(store, cluster, self.cache, DAY, self.now)
+
+    def splitjobs(self) -> Iterator[dict[str, Any]]:
+        return iter(self.jobs)
 
     def now(self) -> datetime:
         return NOW
@@ -46,11 +52,13 @@ class Site:
         self.bucket.stored_at[key] = NOW - timedelta(seconds=age)
         return key
 
-    def ask(self, key: str) -> None:
-        """A job that has not ended reads a file."""
+    def ask(self, key: str, *, seen: bool = True) -> None:
+        """A job that has not ended reads a file; the watch has told of it, or not yet."""
         raw = raw_splitjob(source={"url": INPUTS.url_of(key)})
-        raw["metadata"]["name"] = f"reads-{len(list(self.cache))}"
-        self.cache.put(raw)
+        raw["metadata"]["name"] = f"reads-{len(self.jobs)}"
+        self.jobs.append(raw)
+        if seen:
+            self.cache.put(raw)
 
     def sweep(self) -> set[str]:
         """Sweep once; return what is there afterwards."""
@@ -76,6 +84,39 @@ def test_a_file_that_a_job_waits_for_stays_however_old_it_is(site: Site) -> None
     key = site.send(9 * DAY)
     site.ask(key)
     assert site.sweep() == {key}
+
+
+def test_a_file_that_a_job_has_named_this_moment_stays(site: Site) -> None:
+    """The API server knows the job already, the watch has not told of it."""
+    key, other = site.send(DAY + 1), site.send(DAY + 1)
+    site.ask(key, seen=False)
+    assert site.sweep() == {key}
+    assert other not in site.bucket.objects
+
+
+def counted(name: str, **labels: str) -> float:
+    return REGISTRY.get_sample_value(name, labels) or 0.0
+
+
+def test_sweeps_that_fail_are_counted_and_told_of_once_until_they_work_again(
+    site: Site, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO")
+    swept, sweeps = "splitjob_inputs_swept_total", "splitjob_input_sweeps_total"
+    before = counted(swept), counted(sweeps, outcome="failed"), counted(sweeps, outcome="done")
+    site.send(DAY + 1)
+    site.bucket.away = True
+    for _ in range(3):
+        asyncio.run(site.sweeper.try_to_sweep())
+    site.bucket.away = False
+    for _ in range(2):
+        asyncio.run(site.sweeper.try_to_sweep())
+    warned, *others = caplog.records
+    assert "cannot list_page: no answer" in warned.getMessage()
+    assert [one.levelname for one in (warned, *others)] == ["WARNING", "INFO", "INFO"]
+    assert "deleted again" in others[-1].getMessage()
+    after = counted(swept), counted(sweeps, outcome="failed"), counted(sweeps, outcome="done")
+    assert [now - then for now, then in zip(after, before, strict=True)] == [1, 3, 2]
 
 
 def test_nothing_else_in_the_bucket_is_touched(site: Site) -> None:

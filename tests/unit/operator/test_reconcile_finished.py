@@ -279,6 +279,17 @@ def test_erasing_takes_the_file_along_and_waits_for_the_job_that_needs_it() -> N
     assert done.status.input_deleted_at == after(120)
 
 
+def test_erasing_waits_for_a_job_that_was_found_to_need_the_file_only_then() -> None:
+    view = of_sent_file(failed(), erase=True)
+    stays = InputDeletion(done=False, message=inputs.IN_USE)
+    found = LookupResults(erasure=ErasureLookup(6), input=stays)
+    plan = plan_of(seen(view, lookups=found), 60)
+    assert plan.status
+    assert plan.status.erased == Erasure(last_error=inputs.IN_USE)
+    assert plan.status.input_deleted_at is None
+    assert plan.requeue_at
+
+
 def without_outbox(view: SplitJob, **changed: object) -> SplitJob:
     """As an older CustomResourceDefinition leaves it: what it does not know is dropped."""
     return replace(view, status=view.status.model_copy(update={"webhook": None, **changed}))
