@@ -187,7 +187,8 @@ class Submission:
     ) -> SplitJobObject | None:
         if refusal := self._refusal():
             raise refusal
-        request = self._request.model_copy(update={"secret_name": self._write_secret(name)})
+        own = {"secret_name": self._write_secret(name), "submission_id": secrets.token_hex(16)}
+        request = self._request.model_copy(update=own)
         spec: dict[str, Any] = {
             "request": request.model_dump(mode="json", by_alias=True, exclude_none=True),
             "priority": self._priority,

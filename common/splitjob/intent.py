@@ -2,7 +2,8 @@
 
 The intent of a request is its content in canonical form: without fields at their defaults, without
 the queries of its URLs and the headers that belong to their signatures (a retry with a freshly
-presigned URL is the same intent), and without the idempotency key. Names derive from it, so that
+presigned URL is the same intent), and without the idempotency key and the id of the submission.
+Names derive from it, so that
 creating a SplitJob under its name is what arbitrates between replicas.
 """
 
@@ -23,6 +24,7 @@ _SECRET_NAME = re.compile(r"(split-[a-z2-7]{26})-[0-9a-f]{16}")
 _NOT_INTENT: Mapping[str, IncEx | bool] = {
     "idempotency_key": True,
     "intent": True,
+    "submission_id": True,
     "secret_name": True,
     "source": {"secret_key"},
     "webhook": {"secret_key"},

@@ -206,6 +206,14 @@ class Request(Model):
     idempotency_key: str | None = Field(
         default=None, max_length=256, description="The caller's key, where one was given."
     )
+    submission_id: str | None = Field(
+        default=None,
+        pattern=r"^[0-9a-f]{32}$",
+        max_length=32,
+        description="Random, written by the API: this job's events, manifest and tombstone are "
+        "known by it, also where the job is restored from a backup with another uid. Leave it out "
+        "of what is written by hand; absent: the uid.",
+    )
     intent: str | None = Field(
         default=None,
         pattern=r"^[0-9a-f]{64}$",

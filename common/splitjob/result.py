@@ -276,12 +276,15 @@ class Manifest(Model):
     the job's worker, where a former job of the same name had left something.
 
     Attributes:
+        submission_id: of the request, by which the job knows it again after a restore, where its
+            uid is another one; None: it had none.
         intent: what the stems answer (`splitjob.intent.intent_of`); None in a tombstone.
         attempt: how many Jobs were made for it, up to the one that wrote this.
         gpu_seconds: how long their containers held their resources (`splitjob.usage`); None: not
             known.
         status: `completed`, or in a tombstone how the job ended otherwise; `erased` where it was
             completed and its data are gone; `reserved`: the job has not ended.
+        message: in a tombstone, how the job ended, for people.
         erased_objects: how many objects were erased, this manifest's predecessor among them; None:
             nothing was.
         waveforms: one for each stem and one for the mixture; None: none were asked for.
@@ -289,15 +292,22 @@ class Manifest(Model):
 
     job_id: str
     job_uid: str
+    submission_id: str | None = None
     version_id: str
     intent: str | None = None
     attempt: int = 0
     gpu_seconds: Decimal | None = None
     status: Literal["completed", "failed", "canceled", "erased", "reserved"]
     error_code: ErrorCode | None = None
+    message: str | None = None
     erased_objects: int | None = None
     result: Result | None = None
     waveforms: list[ManifestWaveform] | None = None
+
+    def is_of(self, job_uid: str, submission_id: str | None) -> bool:
+        """Whether this stands for a job, given by its uid and its request's submission id."""
+        same = submission_id is not None and self.submission_id == submission_id
+        return same or self.job_uid == job_uid
 
 
 class ProgressLine(Message):

@@ -10,7 +10,7 @@ COMMAND = ("python", "-m", "splitjob_worker")
 
 # Who and what
 ENV_JOB_ID = "JOB_ID"  # the SplitJob's name
-ENV_JOB_UID = "JOB_UID"  # the SplitJob's uid; part of every webhook-id
+ENV_JOB_UID = "JOB_UID"  # the SplitJob's uid
 ENV_ATTEMPT = "ATTEMPT"  # 1, 2, ...
 ENV_EARLIER_SECONDS = "EARLIER_SECONDS"  # how long the attempts before it held their resources
 ENV_REQUEST = "SPLIT_REQUEST"  # spec.request as JSON; holds no secret
@@ -41,11 +41,24 @@ SECRET_KEY_UPLOAD = "upload."  # noqa: S105 - followed by the stem, or by `manif
 SECRET_KEY_HEADERS = "headers."  # noqa: S105 - the same; a JSON object of names and values
 
 
-def event_id(job_uid: str, event: str) -> str:
+def identity_of(name: str, uid: str, submission_id: str | None) -> str:
+    """Return what a job is known by to receivers: it stays where a backup is restored.
+
+    The name is part of it, so that a SplitJob copied by hand to another name is another job.
+
+    Args:
+        name: the SplitJob's.
+        uid: the SplitJob's; it stands for a job that has no submission id.
+        submission_id: of the request.
+    """
+    return f"{name}-{submission_id}" if submission_id else uid
+
+
+def event_id(identity: str, event: str) -> str:
     """Return the `webhook-id` of a final event: the same whoever sends it, however often."""
-    return f"evt-{job_uid}-{event}"
+    return f"evt-{identity}-{event}"
 
 
-def courtesy_event_id(job_uid: str, attempt: int, event: str, sequence: int) -> str:
+def courtesy_event_id(identity: str, attempt: int, event: str, sequence: int) -> str:
     """Return the `webhook-id` of a `started` or `progress` event."""
-    return f"evt-{job_uid}-{attempt}-{event}-{sequence}"
+    return f"evt-{identity}-{attempt}-{event}-{sequence}"

@@ -248,6 +248,7 @@ class Job:
             Manifest(
                 job_id=self._settings.job_id,
                 job_uid=self._settings.job_uid,
+                submission_id=self._request.submission_id,
                 version_id=self._request.version_id,
                 intent=intent_of(self._request),
                 attempt=self._settings.attempt,

@@ -32,6 +32,7 @@ from splitjob.workload import (
     ENV_STORAGE_PREFIX,
     ENV_TERMINATION_MESSAGE,
     SECRET_KEY_HEADERS,
+    identity_of,
 )
 
 
@@ -68,6 +69,11 @@ class WorkerSettings(BaseModel):
     def local(self) -> bool:
         """Whether http sources and receivers on this machine are allowed."""
         return self.environment == "local"
+
+    @property
+    def identity(self) -> str:
+        """What receivers know the job by."""
+        return identity_of(self.job_id, self.job_uid, self.request.submission_id)
 
     @field_validator("request", mode="before")
     @classmethod

@@ -127,9 +127,9 @@ class Record:
         must((body["errorCode"] is None) == completed, "an event whose error is not that", body)
         self._told(event_id, uid)
 
-    def worker_told(self, splitjob_uid: str) -> None:
+    def worker_told(self, splitjob_uid: str, identity: str) -> None:
         """A receiver got the worker's own event, once the manifest was there."""
-        self._told(workload.event_id(splitjob_uid, "completed"), splitjob_uid)
+        self._told(workload.event_id(identity, "completed"), splitjob_uid)
 
     def _told(self, event_id: str, uid: str) -> None:
         self.sent.append((event_id, uid))

@@ -61,6 +61,7 @@ class World:
     Attributes:
         workers: the uid of whose SplitJob each worker works for, by pod; heard or not.
         accepted: the uids of the SplitJobs so far.
+        submission_of: the submission id of each.
         forgotten: those that people have deleted: nothing is promised about them.
         faults: accidents that wait for the operator.
         operator: the process that works; None: it has died.
@@ -80,6 +81,7 @@ class World:
         self._works_for: dict[str, str] = {}
         self._attempt_of: dict[str, int] = {}
         self.accepted: list[str] = []
+        self.submission_of: dict[str, str] = {}
         self.forgotten: set[str] = set()
         self.faults: dict[Call, Fault] = {}
         self.operator: OperatorProcess | None = None
@@ -165,11 +167,13 @@ class World:
         self.server.create(
             "Secret", {"metadata": {"name": secret}, "type": SECRET_TYPE, "data": {"webhook": url}}
         )
-        raw = raw_splitjob(secretName=secret, **ASKED)
+        submission_id = f"{len(self.accepted):032x}"
+        raw = raw_splitjob(secretName=secret, submissionId=submission_id, **ASKED)
         self.bucket.objects[INPUT_KEY] = b"a song"
         metadata = {"name": NAME, "namespace": "ns"}
         made = self.server.create("SplitJob", {**raw, "metadata": metadata})
         self.accepted.append(made["metadata"]["uid"])
+        self.submission_of[made["metadata"]["uid"]] = submission_id
 
     def change_spec(self, **changed: Any) -> None:
         if self.splitjob:
@@ -278,6 +282,7 @@ class World:
         manifest = Manifest(
             job_id=NAME,
             job_uid=uid,
+            submission_id=self.submission_of[uid],
             version_id="v1",
             attempt=self._attempt_of[name],
             gpu_seconds="4",
@@ -292,14 +297,16 @@ class World:
         if stored is None:
             return False
         found = Manifest.model_validate_json(stored.content)
-        reserved = found.status == "reserved" and found.job_uid == uid
+        reserved = found.status == "reserved" and found.is_of(uid, self.submission_of[uid])
         return reserved and self.bucket.put_if_unchanged(KEY, body, stored.etag)
 
     def tell_completed(self, name: str) -> bool:
         """A worker tells the receiver; return whether it was heard, and answered so."""
         if self.receiver.hears:
             with asserted():
-                self.record.worker_told(self.workers[name])
+                uid = self.workers[name]
+                submission_id = self.submission_of[uid]
+                self.record.worker_told(uid, workload.identity_of(NAME, uid, submission_id))
         return self.receiver.hears and self.receiver.answer.delivered
 
     def lose_pod(self, name: str) -> None:
@@ -332,9 +339,10 @@ class World:
     def stored(self, splitjob: SplitJob) -> ManifestState:
         """Return what stands in the manifest's place, as a SplitJob is to read it."""
         body = self.bucket.objects.get(KEY)
-        if body is None:
+        if body is None or splitjob.spec is None:
             return ManifestState.ABSENT
-        return classify(Manifest.model_validate_json(body), splitjob.uid, REQUEST).state
+        manifest = Manifest.model_validate_json(body)
+        return classify(manifest, splitjob.uid, splitjob.spec.request).state
 
     def check_stored(self) -> None:
         """See that the bucket still says what the verdict was; where it was away, it may not."""

@@ -65,8 +65,8 @@ def reason(plan: Plan, kind: ConditionType) -> tuple[str, str]:
     return condition.status, condition.reason
 
 
-def request() -> Request:
-    """What the sample asks for."""
-    spec = splitjob().spec
+def request(**changed: Any) -> Request:
+    """What the sample asks for, parts of it changed."""
+    spec = splitjob(**changed).spec
     assert spec
     return spec.request

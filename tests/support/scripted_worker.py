@@ -26,6 +26,7 @@ from splitjob.result import (
     WorkerReport,
     storage_prefix,
 )
+from splitjob.usage import usage_when_completed
 
 REQUEST = Request.model_validate_json(os.environ[workload.ENV_REQUEST])
 ATTEMPT = int(os.environ[workload.ENV_ATTEMPT])
@@ -63,17 +64,22 @@ def write_manifest() -> None:
     prefix = storage_prefix(
         os.environ.get(workload.ENV_STORAGE_PREFIX, ""), REQUEST.version_id, job_id
     )
+    earlier = float(os.environ[workload.ENV_EARLIER_SECONDS])
+    took = usage_when_completed(ATTEMPT, earlier, report().processing_time_ms)
     manifest = Manifest(
         job_id=job_id,
         job_uid=os.environ[workload.ENV_JOB_UID],
+        submission_id=REQUEST.submission_id,
         version_id=REQUEST.version_id,
         intent=intent_of(REQUEST),
         attempt=ATTEMPT,
+        gpu_seconds=took.gpu_seconds,
         status="completed",
         result=report().result(REQUEST, os.environ["S3_BUCKET"], prefix),
     )
     with suppress(SupersededError):
-        Bucket(open_storage(), prefix, manifest.job_uid).write_manifest(manifest)
+        bucket = Bucket(open_storage(), prefix, manifest.job_uid, REQUEST.submission_id)
+        bucket.write_manifest(manifest)
 
 
 def step(name: str, *given: str) -> None:  # noqa: C901 - one case a step

@@ -96,7 +96,7 @@ class Notifier:
                 usage=usage,
             )
         )
-        return self._deliver(event_id(self._settings.job_uid, "completed"), body)
+        return self._deliver(event_id(self._settings.identity, "completed"), body)
 
     def _deliver(self, identity: str, body: bytes) -> DeliveryOutcome | None:
         deadline = time.monotonic() + BUDGET_SECONDS
@@ -130,7 +130,7 @@ class Notifier:
             percent=percent,
         )
         identity = courtesy_event_id(
-            self._settings.job_uid, self._settings.attempt, event, self._sequence
+            self._settings.identity, self._settings.attempt, event, self._sequence
         )
         try:
             self._courtesies.put_nowait((identity, encode(body)))

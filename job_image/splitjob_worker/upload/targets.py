@@ -90,7 +90,7 @@ def open_target(settings: WorkerSettings, prefix: str, cancel: CancelToken) -> U
             for name, upload in settings.request.uploads.items()
         }
         return PresignedUrls(puts, settings.allowed_networks, cancel)
-    return Bucket(open_storage(), prefix, settings.job_uid)
+    return Bucket(open_storage(), prefix, settings.job_uid, settings.request.submission_id)
 
 
 def open_storage() -> S3Service:
@@ -113,14 +113,17 @@ class Bucket:
         storage: the bucket.
         prefix: of the job's objects (`splitjob.result.storage_prefix`).
         job_uid: the SplitJob's uid.
+        submission_id: of the request; None: it has none.
     """
 
-    def __init__(self, storage: S3Service, prefix: str, job_uid: str) -> None:
+    def __init__(
+        self, storage: S3Service, prefix: str, job_uid: str, submission_id: str | None = None
+    ) -> None:
         self.bucket = storage.bucket
         self._storage = storage
         self._prefix = prefix
         self._manifest_key = f"{prefix}/{MANIFEST}"
-        self._job_uid = job_uid
+        self._job_uid, self._submission_id = job_uid, submission_id
 
     def check_before_work(self) -> None:
         """Check that the bucket holds no manifest of this job; see `UploadTarget`.
@@ -164,7 +167,7 @@ class Bucket:
             found = Manifest.model_validate_json(stored.content)
         except ValidationError:
             raise SupersededError from None
-        if found.status != "reserved" or found.job_uid != self._job_uid:
+        if found.status != "reserved" or not found.is_of(self._job_uid, self._submission_id):
             raise SupersededError
         return stored.etag
 

@@ -85,8 +85,7 @@ class ManifestStore:
     def claim(self, splitjob: SplitJob, request: Request, wanted: ClaimTombstone) -> ManifestLookup:
         """Write a tombstone unless a manifest is there; return what is there now."""
         key = self._key(splitjob, request)
-        number = splitjob.status.attempts[-1].number if splitjob.status.attempts else 0
-        stone = tombstone(splitjob, request, number, wanted)
+        stone = tombstone(splitjob, request, wanted)
         etag = ""  # most often nothing is there
         try:
             for _ in range(CLAIM_TRIES):

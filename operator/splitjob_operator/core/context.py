@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-from splitjob import conditions
+from splitjob import conditions, workload
 from splitjob.conditions import ConditionType, Reason
 from splitjob.lifecycle import attempt_under_way, verdict
 from splitjob.resource import Attempt, ConditionStatus, Request, SplitJobStatus
@@ -64,6 +64,13 @@ class ReconcileContext:
         """What was asked; None where it cannot be understood."""
         spec = self.observed.splitjob.spec
         return spec.request if spec else None
+
+    @property
+    def identity(self) -> str:
+        """What receivers know the job by (`splitjob.workload.identity_of`)."""
+        splitjob, request = self.observed.splitjob, self.request
+        submission_id = request.submission_id if request else None
+        return workload.identity_of(splitjob.name, splitjob.uid, submission_id)
 
     @property
     def canceled(self) -> bool:

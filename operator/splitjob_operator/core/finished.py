@@ -63,7 +63,7 @@ def _restore_outbox(ctx: ReconcileContext) -> None:
     if ctx.status.webhook is not None or ended is None:
         return
     event = _EVENTS[ended]
-    hook = outbox.open_outbox(ctx.observed.splitjob.uid, ctx.request, event, ctx.now)
+    hook = outbox.open_outbox(ctx.identity, ctx.request, event, ctx.now)
     told = conditions.find(ctx.status.conditions, ConditionType.NOTIFIED)
     if told is not None and told.status == "True":
         hook.state, hook.next_attempt_at = "Delivered", None

@@ -9,6 +9,7 @@ from enum import StrEnum
 from typing import Literal
 
 from splitjob.errors import ErrorCode
+from splitjob.resource import Usage
 from splitjob.result import Manifest
 
 __all__ = [
@@ -47,10 +48,14 @@ class ClaimTombstone:
     Attributes:
         status: how the job ends.
         code: the error code.
+        message: for people.
+        usage: what the job took.
     """
 
     status: Literal["failed", "canceled"]
     code: ErrorCode
+    message: str
+    usage: Usage
 
 
 @dataclass(frozen=True, slots=True)

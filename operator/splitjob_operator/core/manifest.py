@@ -31,7 +31,7 @@ def classify(manifest: Manifest, job_uid: str, request: Request) -> ManifestLook
         job_uid: the job's.
         request: what the job was asked.
     """
-    ours = manifest.job_uid == job_uid
+    ours = manifest.is_of(job_uid, request.submission_id)
     if manifest.status == "reserved":
         state = ManifestState.ABSENT if ours else ManifestState.FOREIGN
     elif manifest.status != "completed":
@@ -48,22 +48,24 @@ def reservation(splitjob: SplitJob, request: Request) -> Manifest:
     return Manifest(
         job_id=splitjob.name,
         job_uid=splitjob.uid,
+        submission_id=request.submission_id,
         version_id=request.version_id,
         status="reserved",
     )
 
 
-def tombstone(
-    splitjob: SplitJob, request: Request, attempt: int, wanted: ClaimTombstone
-) -> Manifest:
+def tombstone(splitjob: SplitJob, request: Request, wanted: ClaimTombstone) -> Manifest:
     """Return the tombstone of a job that ended without stems."""
     return Manifest(
         job_id=splitjob.name,
         job_uid=splitjob.uid,
+        submission_id=request.submission_id,
         version_id=request.version_id,
-        attempt=attempt,
+        attempt=wanted.usage.attempts,
+        gpu_seconds=wanted.usage.gpu_seconds,
         status=wanted.status,
         error_code=wanted.code,
+        message=wanted.message,
     )
 
 
@@ -84,10 +86,12 @@ def erased_tombstone(splitjob: SplitJob, request: Request, objects: int) -> Mani
     return Manifest(
         job_id=splitjob.name,
         job_uid=splitjob.uid,
+        submission_id=request.submission_id,
         version_id=request.version_id,
         attempt=usage.attempts,
         gpu_seconds=usage.gpu_seconds,
         status=without_stems if failure else "erased",
         error_code=code,
+        message=failure.message if failure else None,
         erased_objects=objects,
     )

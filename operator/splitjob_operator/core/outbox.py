@@ -30,7 +30,7 @@ FINAL = {"Delivered", "NotWanted", "GivenUp"}
 
 
 def open_outbox(
-    job_uid: str,
+    identity: str,
     request: Request | None,
     event: EventName,
     now: datetime,
@@ -39,14 +39,14 @@ def open_outbox(
     """Return the outbox of a job that has just ended.
 
     Args:
-        job_uid: the SplitJob's uid.
+        identity: what receivers know the job by (`splitjob.workload.identity_of`).
         request: what was asked; None where it cannot be understood, so that nobody can be told.
         event: completed, failed or canceled.
         now: the time.
         by_worker: what came of the worker's own delivery; None: nothing is known of one.
     """
     outbox = WebhookStatus(
-        event_id=workload.event_id(job_uid, event), event=event, state="Pending", created_at=now
+        event_id=workload.event_id(identity, event), event=event, state="Pending", created_at=now
     )
     if by_worker and by_worker.delivered:
         outbox.state, outbox.delivered_by, outbox.delivered_at = "Delivered", "worker", now

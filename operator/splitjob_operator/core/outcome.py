@@ -2,9 +2,10 @@
 
 A worker's report that all is uploaded completes a job at once. Otherwise the pods must be gone, and
 the bucket is read first: a manifest there means completed, whatever else happened. Before a job
-that has had a worker fails or is canceled, a tombstone is written under the manifest's key, so that
-a worker cut off from the cluster cannot complete it afterwards. A job without a bucket has neither,
-and a bucket that stays away or refuses does not keep a job from ending for ever.
+fails or is canceled, a tombstone is written under the manifest's key, so that a worker cut off from
+the cluster cannot complete it afterwards, and a restore without its status finds how it ended. A
+job without a bucket has neither, and a bucket that stays away or refuses does not keep a job from
+ending for ever.
 """
 
 from datetime import timedelta
@@ -84,7 +85,8 @@ def adopt_stored_outcome(ctx: ReconcileContext, stored: ManifestLookup) -> Plan:
         return _end_without_stems(ctx, "canceled", ErrorCode.CANCELED, ERASED_MESSAGE)
     code = ErrorCode(manifest.error_code or ErrorCode.INTERNAL_ERROR)
     status: Claimed = "canceled" if manifest.status == "canceled" else "failed"
-    message = CANCELED_MESSAGE if status == "canceled" else f"The job failed: {reason_of(code)}."
+    of_older = CANCELED_MESSAGE if status == "canceled" else f"The job failed: {reason_of(code)}."
+    message = manifest.message or of_older
     return _end_without_stems(ctx, status, code, message)
 
 
@@ -113,15 +115,21 @@ def _complete(
 
 
 def _claim(ctx: ReconcileContext, status: Claimed, code: ErrorCode, message: str) -> Plan:
-    """End the job once its tombstone is written; where no worker ever ran it needs none."""
-    if not ctx.needs_bucket or not ctx.status.attempts:
+    """End the job once its tombstone is written.
+
+    A job that never had a worker does not wait for a bucket that is away: no worker of it can come
+    late, and only a restore without its status would miss the tombstone.
+    """
+    if not ctx.needs_bucket:
         return _end_without_stems(ctx, status, code, message)
     claim = ctx.observed.lookups.claim
     if claim is None:
-        return ctx.look_up(ClaimTombstone(status, code))
+        usage = usage_of_attempts(ctx.status.attempts)
+        return ctx.look_up(ClaimTombstone(status, code, message[:1024], usage))
     if claim.state == ManifestState.COMPLETED:
         return adopt_stored_outcome(ctx, claim)
-    return _wait_for_storage(ctx, claim) or _end_without_stems(ctx, status, code, message)
+    waiting = _wait_for_storage(ctx, claim) if ctx.status.attempts else None
+    return waiting or _end_without_stems(ctx, status, code, message)
 
 
 def _end_without_stems(
@@ -149,7 +157,7 @@ def _finish(
     ctx.status.usage = _settled_usage(ctx)
     ctx.status.queue = None
     _explain_started(ctx, Reason.ENDED, "No worker runs any more.")
-    hook = outbox.open_outbox(ctx.observed.splitjob.uid, ctx.request, event, ctx.now, by_worker)
+    hook = outbox.open_outbox(ctx.identity, ctx.request, event, ctx.now, by_worker)
     set_outbox(ctx, hook)
     deliver_when_due(ctx)
     delete_ended_jobs(ctx)

@@ -77,6 +77,7 @@ def test_from_the_source_to_the_webhook(worker: Worker, storage: S3Service, song
         "metadata": {"album": "one"},
         "correlationId": "corr-1",
         "waveforms": True,
+        "submissionId": "5" * 32,
     }
     environment = worker.environment(
         request, STORAGE_PREFIX="stems/", ATTEMPT="3", EARLIER_SECONDS="61"
@@ -96,6 +97,7 @@ def test_from_the_source_to_the_webhook(worker: Worker, storage: S3Service, song
     assert keys == {*(f"{name}.wav" for name in stems), *waveforms, "manifest.json"}
     manifest = Manifest.model_validate(storage.get_json(f"{prefix}/manifest.json"))
     assert (manifest.status, manifest.job_uid) == ("completed", run.job_uid)
+    assert manifest.submission_id == "5" * 32
     assert manifest.result is not None
     for stem in manifest.result.stems:
         content = storage.get_object(f"{prefix}/{stem.type}.wav")
@@ -122,7 +124,7 @@ def test_from_the_source_to_the_webhook(worker: Worker, storage: S3Service, song
     sequences = [body["sequence"] for _, body, _ in hooks[:-1]]
     assert sequences == sorted(set(sequences))
     headers, body, raw = hooks[-1]
-    assert headers["webhook-id"] == f"evt-{run.job_uid}-completed"
+    assert headers["webhook-id"] == f"evt-{run.job_id}-{'5' * 32}-completed"
     Signer([TOKEN]).verify(
         raw, headers["X-Timestamp"], headers["X-Signature"], now=int(time.time())
     )

@@ -183,6 +183,8 @@ def test_a_retry_is_a_new_job_that_shares_the_secret(
     assert answer.headers["Location"] == f"/jobs/{new_id}"
     old, new = cluster.splitjobs[job_id]["spec"], cluster.splitjobs[new_id]["spec"]
     assert new_id != job_id
+    ids = [request["request"].pop("submissionId") for request in (old, new)]
+    assert len(set(ids)) == 2  # another job, with events of its own
     assert new["request"] == old["request"]
     assert new["priority"] == 7
     assert "canceled" not in new

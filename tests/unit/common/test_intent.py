@@ -41,6 +41,11 @@ def test_06_a_retry_is_the_same_intent(fields: dict[str, Any]) -> None:
     assert intent(**fields) == intent()
 
 
+def test_06_the_id_of_a_submission_is_not_part_of_the_intent() -> None:
+    request = SplitRequest.model_validate(BODY).to_resource_draft().request
+    assert intent_of(request.model_copy(update={"submission_id": "5" * 32})) == intent_of(request)
+
+
 def test_06_headers_of_uploads_belong_to_the_signature_of_their_url() -> None:
     """Acceptance 6: freshly presigned, also with another key of encryption."""
     url = "https://s3.example.com/manifest?X-Amz-Signature="

@@ -10,10 +10,10 @@ from tests.support.operator_samples import (
 
 from splitjob.errors import ErrorCode
 from splitjob.intent import intent_of
-from splitjob.resource import Request
+from splitjob.resource import Request, Usage
 from splitjob.result import Manifest
 from splitjob_operator.core.lookups import ClaimTombstone, ManifestState
-from splitjob_operator.core.manifest import classify, tombstone
+from splitjob_operator.core.manifest import classify, reservation, tombstone
 
 
 def request(**changed: Any) -> Request:
@@ -48,8 +48,21 @@ class TestManifest:
         assert classify(former, "other", asked).state is ManifestState.COMPLETED
 
     def test_a_tombstone_binds_its_own_job_alone(self) -> None:
-        wanted = ClaimTombstone("failed", ErrorCode.WORKER_LOST)
-        stone = tombstone(splitjob(), request(), 3, wanted)
+        usage = Usage(attempts=3, gpu_seconds="9.5")
+        wanted = ClaimTombstone("failed", ErrorCode.WORKER_LOST, "Its node is gone.", usage)
+        stone = tombstone(splitjob(), request(), wanted)
+        assert (stone.attempt, stone.gpu_seconds) == (3, "9.5")
         assert classify(stone, UID, request()).state is ManifestState.OUR_TOMBSTONE
         assert classify(stone, "later", request()).state is ManifestState.FOREIGN
         assert Manifest.model_validate_json(stone.model_dump_json(by_alias=True)) == stone
+
+    def test_a_restored_job_knows_its_own_by_the_submission_id(self) -> None:
+        asked = request(submissionId="5" * 32)
+        wanted = ClaimTombstone("canceled", ErrorCode.CANCELED, "", Usage())
+        stone = tombstone(splitjob(), asked, wanted)
+        assert classify(stone, "restored", asked).state is ManifestState.OUR_TOMBSTONE
+        asked_anew = request(submissionId="6" * 32)
+        assert classify(stone, "later", asked_anew).state is ManifestState.FOREIGN
+        kept = reservation(splitjob(), asked)
+        assert classify(kept, "restored", asked).state is ManifestState.ABSENT
+        assert classify(kept, "later", asked_anew).state is ManifestState.FOREIGN

@@ -10,6 +10,7 @@ from tests.support.operator_world import INPUT_KEY, KEY, PREFIX, REQUEST
 from tests.support.reconcile_situations import failed, request, running
 
 from splitjob.errors import ErrorCode
+from splitjob.resource import Usage
 from splitjob.result import Manifest
 from splitjob_io.storage import StoredObject
 from splitjob_operator.adapters.manifest_store import ManifestStore
@@ -23,7 +24,7 @@ from splitjob_operator.core.observed import SplitJob
 from splitjob_operator.core.ports import BucketError
 
 ALL = EraseData()
-CANCELED = ClaimTombstone("canceled", ErrorCode.CANCELED)
+CANCELED = ClaimTombstone("canceled", ErrorCode.CANCELED, "", Usage(attempts=1, gpu_seconds="5"))
 OTHERS = {"v1/another-job/drums.wav", f"{PREFIX}-2/drums.wav", "v2/drums.wav"}
 
 

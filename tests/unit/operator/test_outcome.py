@@ -64,7 +64,9 @@ def test_a_lost_job_is_tried_again_once() -> None:
     view = written(view, plan)
     two = replace(job(2), uid="two", created_at=after(7))
     view = written(view, plan_of(seen(view, jobs=(two,)), 7))
-    assert plan_of(seen(view), 8).lookup == ClaimTombstone("failed", ErrorCode.WORKER_LOST)
+    claim = plan_of(seen(view), 8).lookup
+    assert isinstance(claim, ClaimTombstone)
+    assert (claim.status, claim.code) == ("failed", ErrorCode.WORKER_LOST)
     plan = plan_of(seen(view, lookups=CLAIMED), 8)
     assert reason(plan, ConditionType.SUCCEEDED) == ("False", "WorkerLost")
 

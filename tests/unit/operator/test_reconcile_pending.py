@@ -13,6 +13,7 @@ from tests.support.operator_samples import (
     written,
 )
 from tests.support.reconcile_situations import (
+    CLAIMED,
     UNREACHABLE,
     plan_of,
     reason,
@@ -27,12 +28,14 @@ from splitjob.result import Manifest
 from splitjob_operator.core.cached_splitjob import BlockedReason
 from splitjob_operator.core.lookups import (
     CheckRequest,
+    ClaimTombstone,
     LookupResults,
     ManifestLookup,
     ManifestState,
     Problem,
     ReadManifest,
 )
+from splitjob_operator.core.manifest import classify
 from splitjob_operator.core.observed import QueueDecision
 from splitjob_operator.core.plan import (
     CreateJob,
@@ -79,7 +82,7 @@ def test_a_crash_between_status_and_job_creates_it_afterwards() -> None:
 
 def test_a_bad_request_fails_without_an_attempt() -> None:
     problem = Problem(ErrorCode.REQUEST_INVALID, "model: there is no model x")
-    plan = plan_of(seen(splitjob(), lookups=replace(SERVABLE, problem=problem)))
+    plan = plan_of(seen(splitjob(), lookups=replace(CLAIMED, problem=problem)))
     assert plan.status is not None
     assert reason(plan, ConditionType.SUCCEEDED) == ("False", "RequestInvalid")
     assert plan.status.attempts == []
@@ -90,7 +93,7 @@ def test_a_bad_request_fails_without_an_attempt() -> None:
 
 def missing() -> LookupResults:
     problem = Problem(ErrorCode.WORKER_CONFIG, "The Secret urls is not there.", missing="urls")
-    return replace(SERVABLE, problem=problem)
+    return replace(CLAIMED, problem=problem)
 
 
 def test_a_secret_written_after_its_splitjob_is_waited_for() -> None:
@@ -191,7 +194,7 @@ def test_a_job_waits_for_a_storage_that_is_away() -> None:
 def test_a_storage_that_refuses_fails_the_job() -> None:
     """Acceptance 49."""
     refused = ManifestLookup(ManifestState.REFUSED, message="403 AccessDenied")
-    plan = plan_of(seen(splitjob(), lookups=replace(SERVABLE, manifest=refused)))
+    plan = plan_of(seen(splitjob(), lookups=replace(SERVABLE, manifest=refused, claim=refused)))
     assert reason(plan, ConditionType.SUCCEEDED) == ("False", "UploadFailed")
 
 
@@ -245,12 +248,46 @@ def test_no_capacity_at_the_queue_deadline() -> None:
     view = written(view, plan_of(seen(view, queue_decision=turn)))
     plan = plan_of(seen(view, queue_decision=turn), 59)
     assert plan.requeue_at == after(60)
-    plan = plan_of(seen(view, queue_decision=turn), 60)
+    plan = plan_of(seen(view, queue_decision=turn, lookups=CLAIMED), 60)
     assert reason(plan, ConditionType.SUCCEEDED) == ("False", "NoCapacity")
 
 
+def test_a_job_that_never_ran_does_not_wait_for_a_bucket_that_is_away_to_be_canceled() -> None:
+    away = replace(SERVABLE, claim=UNREACHABLE)
+    plan = plan_of(seen(splitjob(spec={"canceled": True}), lookups=away))
+    assert reason(plan, ConditionType.SUCCEEDED) == ("False", "Canceled")
+
+
+def test_a_restored_job_ends_as_its_tombstone_says_under_the_same_event_id() -> None:
+    stone = Manifest(
+        job_id=NAME,
+        job_uid="before the restore",
+        submission_id="5" * 32,
+        version_id="v1",
+        attempt=2,
+        gpu_seconds="7.5",
+        status="failed",
+        error_code=ErrorCode.WORKER_OOM,
+        message="It had 8 GiB.",
+    )
+    view = splitjob(submissionId="5" * 32)
+    lookups = replace(SERVABLE, manifest=classify(stone, UID, request(submissionId="5" * 32)))
+    plan = plan_of(seen(view, lookups=lookups))
+    assert reason(plan, ConditionType.SUCCEEDED) == ("False", "WorkerOom")
+    assert plan.status
+    assert plan.status.usage == Usage(attempts=2, gpu_seconds="7.5")
+    assert plan.status.failure
+    assert plan.status.failure.message == "It had 8 GiB."
+    assert plan.status.webhook
+    assert plan.status.webhook.event_id == f"evt-{NAME}-{'5' * 32}-failed"
+
+
 def test_a_queued_job_is_canceled_at_once() -> None:
-    plan = plan_of(seen(splitjob(spec={"canceled": True})))
+    view = splitjob(spec={"canceled": True})
+    claim = plan_of(seen(view)).lookup
+    assert isinstance(claim, ClaimTombstone)
+    assert (claim.status, claim.usage.attempts) == ("canceled", 0)
+    plan = plan_of(seen(view, lookups=CLAIMED))
     assert plan.status
     assert plan.status.usage == Usage(attempts=0, gpu_seconds="0")
     assert reason(plan, ConditionType.SUCCEEDED) == ("False", "Canceled")
