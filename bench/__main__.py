@@ -11,6 +11,7 @@ BENCHMARKS = {
     "operator": "the operator: Jobs a second against raw writes; what 10,000 SplitJobs cost",
     "path": "the way around the worker: POST to webhook, cluster start, the whole demo",
     "engine": "`track-tree-audio separate` against the demucs command: time and memory",
+    "outputs": "what waveforms and exact sums cost beside a separation: processor time",
     "gpu": "the engine on an NVIDIA GPU against the demucs command on the same, where there is one",
     "equality": "the engine's numbers against Demucs', for long songs and many short ones",
     "memory": "the memory of every model in the registry, against what its record says",
