@@ -129,6 +129,7 @@ def test_a_web_page_behind_blanks_is_called_one(tmp_path: Path) -> None:
     ids=" and ".join,
 )
 def test_of_a_chained_ogg_file_every_link_is_decoded(tmp_path: Path, links: list[str]) -> None:
+    """Acceptance 75: as long as the links are, each by itself."""
     each = [ogg(tmp_path, kind) for kind in links]
     alone = sum(decoded_bytes(tmp_path, link)[1].frames for link in each)
     samples, found = decoded_bytes(tmp_path, b"".join(each))
