@@ -14,6 +14,7 @@ import httpx
 import psutil
 
 from splitjob_local.cluster.local_cluster import LocalCluster
+from splitjob_local.processes.prctl import die_with_parent
 
 _NOWHERE = '{"track-tree-audio.example/no-such-node": "true"}'  # so that no worker ever runs
 _DONE = 'splitjob_reconcile_seconds_count{outcome="done"}'
@@ -75,7 +76,9 @@ def operator(
     command = [program, "run", "--standalone", f"--namespace={namespace}"]
     command += ["-m", "splitjob_operator.runtime.kopf_app"]
     environment = {**_environment(cluster, namespace, port), **settings}
-    process = subprocess.Popen(command, env=environment, stderr=subprocess.DEVNULL)
+    process = subprocess.Popen(
+        command, env=environment, stderr=subprocess.DEVNULL, preexec_fn=die_with_parent
+    )
     try:
         with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=60) as http:
             wait_until(lambda: _ready(http), 120, "the operator is ready")

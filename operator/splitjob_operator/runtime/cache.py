@@ -3,6 +3,7 @@
 It decides nothing but the order of the queue and which SplitJobs are reconciled next.
 """
 
+import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
@@ -17,6 +18,7 @@ from splitjob_operator.runtime.clock import Clock, utc_now
 __all__ = ["SplitJobCache"]
 
 PLACES_SECONDS = 1.0  # how old the computed positions may be
+PLACES_COST = 20.0  # nor are they computed again before so many times the CPU time of it
 
 
 class SplitJobCache:
@@ -51,7 +53,7 @@ class SplitJobCache:
         self._unfinished_by_secret: Counter[str] = Counter()
         self._unfinished_by_input: Counter[str] = Counter()
         self._places: dict[str, QueuePlace] = {}
-        self._places_at = float("-inf")
+        self._places_until = float("-inf")
 
     def __iter__(self) -> Iterator[CachedSplitJob]:
         """Yield every entry."""
@@ -69,10 +71,15 @@ class SplitJobCache:
         Returns:
             What is known now.
         """
-        fresh = self._read(raw)
-        known = self._entries.get(fresh.name)
-        if known and known.uid == fresh.uid and not _newer(fresh, known):
+        metadata = raw["metadata"]
+        known = self._entries.get(metadata["name"])
+        if (
+            known
+            and known.uid == metadata["uid"]
+            and not _newer(metadata["resourceVersion"], known)
+        ):
             return known
+        fresh = self._read(raw)
         self._set(fresh)
         return fresh
 
@@ -130,9 +137,10 @@ class SplitJobCache:
         )
 
     def places(self) -> Mapping[str, QueuePlace]:
-        """Return the positions in the queue, at most a second old."""
+        """Return the positions in the queue, a second old; older where thousands wait."""
         now = self._monotonic()
-        if now - self._places_at >= PLACES_SECONDS:
+        if now >= self._places_until:
+            began = time.thread_time()
             self._places = places(
                 self._entries.values(),
                 self.run_seconds,
@@ -140,7 +148,8 @@ class SplitJobCache:
                 self._device,
                 self._clock(),
             )
-            self._places_at = now
+            took = time.thread_time() - began
+            self._places_until = now + max(PLACES_SECONDS, PLACES_COST * took)
         return self._places
 
     def _read(self, raw: Mapping[str, Any]) -> CachedSplitJob:
@@ -180,9 +189,9 @@ def _place_key(entry: CachedSplitJob | None) -> tuple[Order, bool] | None:
     return (entry.order, entry.blocked is None) if entry and entry.has_place else None
 
 
-def _newer(fresh: CachedSplitJob, known: CachedSplitJob) -> bool:
-    """Whether an entry is newer: resource versions of one resource can be compared."""
+def _newer(resource_version: str, known: CachedSplitJob) -> bool:
+    """Whether one is newer than what is known: versions of one resource can be compared."""
     try:
-        return int(fresh.resource_version) > int(known.resource_version)
+        return int(resource_version) > int(known.resource_version)
     except ValueError:
         return True

@@ -41,6 +41,20 @@ class Backoffs:
         return chain((0.5, 1.0, 2.0, 3.0), repeat(5.0))
 
 
+class NothingToCompare(kopf.DiffBaseStorage):
+    """Keeps kopf from copying each object to see what changed: nobody here asks it."""
+
+    def build(self, **_: object) -> kopf.BodyEssence:
+        """Return that there is nothing to compare."""
+        return kopf.BodyEssence()
+
+    def fetch(self, **_: object) -> None:
+        """There is nothing to compare with."""
+
+    def store(self, **_: object) -> None:
+        """Keep nothing."""
+
+
 @kopf.on.login()
 async def login(memo: kopf.Memo, **_: object) -> kopf.AiohttpSession:
     """Use the same way to the API server as everything else here.
@@ -61,6 +75,7 @@ async def start(settings: kopf.OperatorSettings, memo: kopf.Memo, **_: object) -
     logging.getLogger("kopf._cogs.clients").setLevel(logging.CRITICAL)  # the resync says it, once
     settings.posting.enabled = False
     settings.scanning.disabled = True
+    settings.persistence.diffbase_storage = NothingToCompare()
     settings.networking.error_backoffs = Backoffs()
     settings.networking.request_timeout = 30
     settings.watching.label_selectors["batch", "v1", "jobs"] = LABEL_SPLITJOB

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import pytest
 from tests.support.operator_samples import NOW, raw_splitjob, stamp
 
 from splitjob.lifecycle import LifecycleState
@@ -33,6 +34,27 @@ def test_older_news_changes_nothing() -> None:
     index.put(new)
     index.put(old)
     assert [e.state for e in index] == [LifecycleState.PENDING]
+
+
+def test_what_is_known_already_is_not_read_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else each look at the whole namespace would cost seconds where there are thousands."""
+    index = SplitJobCache(1, "cpu", lambda: 0.0)
+    known = index.put(raw_splitjob())
+    monkeypatch.setattr(CachedSplitJob, "of", None)
+    assert index.put(raw_splitjob()) is known
+
+
+def test_positions_that_take_long_to_compute_are_computed_seldom(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Else they would take a whole core where thousands wait."""
+    now, computed = [0.0], []
+    index = SplitJobCache(1, "cpu", lambda: now[0])
+    monkeypatch.setattr("splitjob_operator.runtime.cache.places", lambda *_: computed.append(1))
+    monkeypatch.setattr("time.thread_time", lambda: 0.5 * len(computed))
+    for now[0] in range(30):
+        index.places()
+    assert len(computed) == 3
 
 
 def test_a_reserved_place_is_taken() -> None:
