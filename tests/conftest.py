@@ -16,11 +16,11 @@ from typing import Any
 
 import hypothesis
 import pytest
-import yaml
 from tests.support.chart_tools import HELM3, UNITTEST, find_tool
+from tests.support.definition import establish
 from tests.support.examples import examples
 from tests.support.scheduling import FromBothEnds, place
-from tests.support.waiting import patience, timeout
+from tests.support.waiting import patience
 
 from splitjob.crd import custom_resource_definition
 from splitjob_local.cluster.local_cluster import ClusterOptions, LocalCluster
@@ -128,10 +128,7 @@ def crd(cluster: LocalCluster, on_containers: bool) -> LocalCluster:
         "meta.helm.sh/release-name": NAMESPACE,
         "meta.helm.sh/release-namespace": NAMESPACE,
     }
-    as_helm = ("--server-side", "--field-manager=helm")
-    cluster.kubectl("apply", *as_helm, "-f", "-", text=yaml.safe_dump(definition))
-    name = metadata["name"]
-    cluster.kubectl("wait", "--for=condition=Established", f"crd/{name}", timeout(20))
+    establish(cluster.objects, definition, field_manager="helm")
     return cluster
 
 
@@ -141,7 +138,7 @@ def namespace(cluster: LocalCluster) -> Iterator[str]:
     name = f"test-{secrets.token_hex(4)}"
     cluster.cluster.create_namespace(name, pod_security="privileged")
     yield name
-    cluster.kubectl("delete", "namespace", name, "--wait=false")
+    cluster.objects.delete("namespace", name)
 
 
 @pytest.fixture(scope="session")

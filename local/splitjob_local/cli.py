@@ -20,7 +20,6 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from splitjob_local.cluster.kubectl import KubectlError
 from splitjob_local.cluster.lifetime import (
     EndRequested,
     end_on_signals,
@@ -28,6 +27,7 @@ from splitjob_local.cluster.lifetime import (
     keep_running,
 )
 from splitjob_local.cluster.local_cluster import ClusterOptions, LocalCluster
+from splitjob_local.cluster.objects import ClusterError
 from splitjob_local.cluster.reserved_values import ReservedValueError
 from splitjob_local.console import say
 from splitjob_local.containers.requirements import RequirementError
@@ -57,7 +57,7 @@ NO_TERMINAL = """there is no terminal to read from, so there is no shell
 INTERRUPTED = 130
 
 EXPECTED_ERRORS = (
-    KubectlError,
+    ClusterError,
     GoBuildError,
     ImageError,
     NoFreePortError,

@@ -30,7 +30,9 @@ class Rotating:
         """Return how often the containers of these pods were started again."""
         found = []
         for pod in self.pods.values():
-            status = self.world.cluster.get("pod", pod, "-n", self.world.namespace)["status"]
+            status = self.world.cluster.objects.get("pod", pod, namespace=self.world.namespace)[
+                "status"
+            ]
             found.append(int(status["containerStatuses"][0]["restartCount"]))
         return found
 

@@ -46,7 +46,9 @@ def test_the_decoder_alone_is_killed_for_memory(world: World, report: Report) ->
 
 def exit_status(world: World, pod: str) -> int:
     """Return the exit status of a pod's worker; 0 while it runs."""
-    status = world.cluster.get("pod", pod, "-n", world.namespace)["status"]["containerStatuses"][0]
+    status = world.cluster.objects.get("pod", pod, namespace=world.namespace)["status"][
+        "containerStatuses"
+    ][0]
     return int(status["state"].get("terminated", {}).get("exitCode", 0))
 
 

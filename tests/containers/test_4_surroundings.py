@@ -66,7 +66,7 @@ def test_a_companion_that_never_ends(world: World, report: Report) -> None:
     try:
         eventually(lambda: companions(world) == 1, 60)
         name = world.ask(world.slow_song(4))
-        pod = world.cluster.get("pod", world.running(name), "-n", world.namespace)
+        pod = world.cluster.objects.get("pod", world.running(name), namespace=world.namespace)
         names = sorted(one["name"] for one in pod["spec"]["containers"])
         report.check("containers of the worker's pod", ["companion", "worker"], names)
         report.check("  a song beside it", "Completed -> Completed", world.outcome(name))

@@ -42,7 +42,7 @@ def test_uninstalled_meanwhile_and_back(world: World, report: Report) -> None:
 
 def confined(world: World, name: str) -> bool:
     """Whether a NetworkPolicy that is still there is for a job's pods, and closes what goes out."""
-    policies = world.cluster.get("networkpolicies", "-n", world.namespace)["items"]
+    policies = world.cluster.objects.get("networkpolicies", namespace=world.namespace)["items"]
     return any(
         name in json.dumps(one["spec"]["podSelector"]) and "Egress" in one["spec"]["policyTypes"]
         for one in policies

@@ -19,8 +19,8 @@ from tests.support.whole_path import WholePath
 
 from bench.audio_files import tones, write_audio
 from splitjob_client import Client
-from splitjob_local.cluster.kubectl import KubectlError
 from splitjob_local.cluster.local_cluster import LocalCluster
+from splitjob_local.cluster.objects import ClusterError
 from splitjob_local.cluster.service import CHART, RELEASE, Service
 from splitjob_local.containers.container_cluster import ContainerCluster
 
@@ -93,8 +93,10 @@ class World(WholePath):
 
     def _replaced_pods_are_gone(self) -> bool:
         """Whether no pod of the API is ending: the node's proxy may lead there a moment longer."""
-        selector = "--selector=app.kubernetes.io/component=api"
-        pods = self.cluster.get("pods", f"--namespace={self.namespace}", selector)["items"]
+        selector = "app.kubernetes.io/component=api"
+        pods = self.cluster.objects.get("pods", namespace=self.namespace, selector=selector)[
+            "items"
+        ]
         return not any("deletionTimestamp" in pod["metadata"] for pod in pods)
 
     def install(self, *settings: str) -> None:
@@ -148,8 +150,8 @@ class World(WholePath):
 
     def pod_of(self, component: str) -> dict[str, Any]:
         """Return the newest pod of a component of the service that is not ending."""
-        label = f"--selector=app.kubernetes.io/component={component}"
-        pods = self.cluster.get("pods", "-n", self.namespace, label)["items"]
+        label = f"app.kubernetes.io/component={component}"
+        pods = self.cluster.objects.get("pods", namespace=self.namespace, selector=label)["items"]
         living = [pod for pod in pods if "deletionTimestamp" not in pod["metadata"]]
         return cast(
             "dict[str, Any]", max(living, key=lambda pod: pod["metadata"]["creationTimestamp"])
@@ -158,8 +160,8 @@ class World(WholePath):
     def exists(self, kind: str, name: str) -> bool:
         """Whether there is such an object in the namespace."""
         try:
-            self.kubectl("get", kind, name)
-        except KubectlError as error:
+            self.cluster.objects.get(kind, name, namespace=self.namespace)
+        except ClusterError as error:
             if "NotFound" in str(error):
                 return False
             raise
@@ -201,7 +203,7 @@ def service_address(cluster: LocalCluster, service: Service) -> str:
     """Return the address of the API's Service, which stays when its pods are replaced."""
     [api] = [
         one
-        for one in cluster.cluster.get("services", "-n", service.namespace)["items"]
+        for one in cluster.objects.get("services", namespace=service.namespace)["items"]
         if one["metadata"]["name"].endswith("-api")
     ]
     return f"{api['spec']['clusterIP']}:{api['spec']['ports'][0]['port']}"

@@ -20,10 +20,17 @@ CASES = {row["case"]: NAMED.findall(row["tests"]) for row in ROW.finditer(SHOWN)
 FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
 
 
+@cache
+def nodes(path: Path) -> list[ast.AST]:
+    """Return all that a file consists of."""
+    return list(ast.walk(ast.parse(path.read_text())))
+
+
+@cache
 def names_of_tests(path: Path) -> set[str]:
     """Return the names of a file's tests, those of its classes too, and of its state machines."""
     found = set()
-    for node in ast.walk(ast.parse(path.read_text())):
+    for node in nodes(path):
         if isinstance(node, FUNCTIONS) and node.name.startswith("test_"):
             found.add(node.name)
         elif isinstance(node, ast.Assign):
@@ -37,7 +44,7 @@ def docstrings() -> list[tuple[Path, str]]:
     return [
         (path.relative_to(ROOT), text)
         for path in sorted((ROOT / "tests").rglob("*.py"))
-        for node in ast.walk(ast.parse(path.read_text()))
+        for node in nodes(path)
         if isinstance(node, (ast.Module, ast.ClassDef, *FUNCTIONS))
         if (text := ast.get_docstring(node))
     ]

@@ -10,7 +10,7 @@ from typing import Any
 import httpx
 import pytest
 from tests.support.leftovers import assert_none_is_left
-from tests.support.waiting import eventually, timeout
+from tests.support.waiting import eventually
 from tests.support.web import Handler, Request, answer, give
 from tests.support.whole_path import PATIENCE, WholePath
 
@@ -21,7 +21,7 @@ from splitjob_client import (
     SigningToken,
     SplitFields,
 )
-from splitjob_local.cluster.kubectl import KubectlError
+from splitjob_local.cluster.objects import ClusterError
 
 QUERY = "do-not-tell-anybody"
 
@@ -268,7 +268,7 @@ def test_the_worker_is_killed_in_the_middle(path: WholePath) -> None:
 def test_46_the_job_is_deleted_by_hand(path: WholePath) -> None:
     name = path.ask(path.web.serve("/job-deleted.wav", dawdle(path.song, 4)))
     path.wait_for_phase(name, "Running")
-    path.cluster.kubectl("delete", "job", f"{name}-1", "-n", path.service.namespace)
+    path.cluster.objects.delete("job", f"{name}-1", namespace=path.service.namespace)
     path.wait(name)
     assert path.final(name)["status"] == "completed"
     assert len(path.status(name)["attempts"]) == 2
@@ -278,9 +278,8 @@ def test_canceling_by_hand_stops_the_worker_and_says_so_once(path: WholePath) ->
     """spec.canceled: the worker is stopped, the one final event says canceled."""
     name = path.ask(path.web.serve("/canceled.wav", dawdle(path.song, 30)))
     path.wait_for_phase(name, "Running")
-    patch = '{"spec":{"canceled":true}}'
-    namespace = path.service.namespace
-    path.cluster.kubectl("patch", "splitjob", name, "-n", namespace, "--type=merge", "-p", patch)
+    change = {"spec": {"canceled": True}}
+    path.cluster.objects.patch("splitjob", name, change, namespace=path.service.namespace)
     path.wait(name, seconds=60)
     body = path.final(name)
     assert (body["status"], body["errorCode"]) == ("canceled", "canceled")
@@ -292,28 +291,22 @@ def test_55_a_deleted_splitjob_takes_everything_along(path: WholePath) -> None:
     path.wait_for_phase(name, "Running")
     namespace = path.service.namespace
     secret = path.job(name)["spec"]["request"]["secretName"]
-    path.cluster.kubectl("delete", "splitjob", name, "-n", namespace, timeout(30))
+    path.cluster.objects.delete("splitjob", name, namespace=namespace)
     eventually(lambda: not path.pods_of(name), 60)
     for kind, what in (("job", f"{name}-1"), ("secret", secret)):
         eventually(partial(is_gone, path, kind, what), 60)
 
 
 def is_gone(path: WholePath, kind: str, name: str) -> bool:
-    try:
-        path.cluster.kubectl("get", kind, name, "-n", path.service.namespace)
-    except KubectlError as error:
-        return "NotFound" in str(error)
-    return False
+    return name not in path.cluster.objects.names(kind, namespace=path.service.namespace)
 
 
 def test_56_the_request_cannot_be_edited(path: WholePath) -> None:
     name = path.ask(path.song_url())
-    patch = '{"spec":{"request":{"model":"other"}}}'
+    change = {"spec": {"request": {"model": "other"}}}
     namespace = path.service.namespace
-    with pytest.raises(KubectlError, match=r"immutable|cannot"):
-        path.cluster.kubectl(
-            "patch", "splitjob", name, "-n", namespace, "--type=merge", "-p", patch
-        )
+    with pytest.raises(ClusterError, match=r"immutable|cannot"):
+        path.cluster.objects.patch("splitjob", name, change, namespace=namespace)
     path.wait(name)
 
 
@@ -332,7 +325,7 @@ def test_queue_status_counts_each_job_once(path: WholePath) -> None:
 
 
 def all_are_counted(path: WholePath) -> bool:
-    jobs = path.cluster.get("splitjobs", "-n", path.service.namespace)["items"]
+    jobs = path.cluster.objects.get("splitjobs", namespace=path.service.namespace)["items"]
     return all(job.get("status", {}).get("counted") for job in jobs)
 
 

@@ -11,7 +11,8 @@ from splitjob_local.cluster.local_cluster import LocalCluster
 
 def account(cluster: LocalCluster, namespace: str, name: str, folder: Path) -> Path:
     """Make a service account; return a kubeconfig for it."""
-    cluster.kubectl("-n", namespace, "create", "serviceaccount", name)
+    kind = {"apiVersion": "v1", "kind": "ServiceAccount"}
+    cluster.objects.create(kind | {"metadata": {"name": name}}, namespace)
     return kubeconfig_of(cluster, namespace, name, folder)
 
 
@@ -43,4 +44,5 @@ def grant(cluster: LocalCluster, namespace: str, name: str, rights: Iterable[Rig
         {**kind, "kind": "Role", "rules": rules},
         {**kind, "kind": "RoleBinding", "roleRef": role, "subjects": [subject]},
     ]
-    cluster.kubectl("-n", namespace, "apply", "-f", "-", text=yaml.safe_dump_all(manifests))
+    for manifest in manifests:
+        cluster.objects.apply(manifest, namespace)

@@ -151,8 +151,7 @@ def body(version_id: str, **fields: Any) -> dict[str, Any]:
 
 
 def splitjobs(kube: LocalCluster, version_id: str) -> list[dict[str, Any]]:
-    text = kube.kubectl("get", "splitjobs", "-n", NAMESPACE, "-o", "json")
-    items: list[dict[str, Any]] = json.loads(text)["items"]
+    items: list[dict[str, Any]] = kube.objects.get("splitjobs", namespace=NAMESPACE)["items"]
     return [one for one in items if one["spec"]["request"]["versionId"] == version_id]
 
 
@@ -172,11 +171,8 @@ def write_status(
     kube: LocalCluster, name: str, *, namespace: str = NAMESPACE, **status: Any
 ) -> None:
     """Write fields of a status, as the operator does."""
-    patch = json.dumps({"status": status})
-    kube.kubectl(
-        *("patch", "splitjob", name, "-n", namespace, "--subresource=status"),
-        *("--type=merge", "-p", patch),
-    )
+    change = {"status": status}
+    kube.objects.patch("splitjob", name, change, namespace=namespace, subresource="status")
 
 
 def with_bucket(kube: LocalCluster) -> dict[str, str]:

@@ -3,6 +3,7 @@
 import subprocess
 from base64 import b64decode
 from collections.abc import Callable, Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -66,9 +67,26 @@ def render(
     """
     values = [f"--values={file}" for file in files]
     values += [f"--set={setting}" for setting in (*needed, *settings)]
+    arguments = (release, str(source), f"--namespace={namespace}", *values)
+    contents = tuple(file.read_text() for file in (*files, *_parts(source)))
+    text = _template(helm, home, arguments, contents)
+    # libyaml reads the chart in a quarter of the time, and it is read some hundred times.
+    return [document for document in yaml.load_all(text, Loader=yaml.CSafeLoader) if document]
+
+
+def _parts(source: Path) -> list[Path]:
+    """Return the files of a chart that is not the project's, and so may change meanwhile."""
+    return [] if source == CHART else sorted(path for path in source.rglob("*") if path.is_file())
+
+
+@cache
+def _template(
+    helm: Path, home: Path, arguments: tuple[str, ...], _contents: tuple[str, ...]
+) -> str:
+    """Return what helm makes of a chart; what many tests look at, it makes once."""
     homes = dict.fromkeys(("HELM_CACHE_HOME", "HELM_CONFIG_HOME", "HELM_DATA_HOME"), str(home))
     answer = subprocess.run(
-        [helm, "template", release, source, f"--namespace={namespace}", *values],
+        [helm, "template", *arguments],
         check=False,
         capture_output=True,
         text=True,
@@ -76,9 +94,7 @@ def render(
     )
     if answer.returncode != 0:
         raise ChartRefused(answer.stderr)
-    # libyaml reads the chart in a quarter of the time, and it is read some hundred times.
-    documents = yaml.load_all(answer.stdout, Loader=yaml.CSafeLoader)
-    return [document for document in documents if document]
+    return answer.stdout
 
 
 def refusal(render: Render, *settings: str) -> str:
@@ -88,11 +104,18 @@ def refusal(render: Render, *settings: str) -> str:
     return str(refused.value)
 
 
-def apply(kube: KubectlClient, namespace: str, *manifests: Manifest, dry_run: bool = True) -> str:
-    """Give manifests to the API server, by default only to see whether it takes them."""
-    flags = ["--dry-run=server"] if dry_run else []
-    text = yaml.safe_dump_all(manifests)
-    return kube.kubectl("apply", "--server-side", "-n", namespace, *flags, "-f", "-", text=text)
+def apply(
+    kube: KubectlClient, namespace: str, *manifests: Manifest, dry_run: bool = True
+) -> list[Manifest]:
+    """Give manifests to the API server, by default only to see whether it takes them.
+
+    Returns:
+        What it made of each.
+
+    Raises:
+        ClusterError: it does not take one.
+    """
+    return [kube.objects.apply(one, namespace, dry_run=dry_run) for one in manifests]
 
 
 def one(manifests: list[Manifest], kind: str, name: str = "") -> Manifest:

@@ -91,7 +91,9 @@ class Account:
     def create(self, seconds: float) -> str:
         """Write all files; returns the token, which ends after so many seconds."""
         self.folder.mkdir()
-        authority = self.cluster.cluster.get("configmap", "kube-root-ca.crt", "-n", self.namespace)
+        authority = self.cluster.objects.get(
+            "configmap", "kube-root-ca.crt", namespace=self.namespace
+        )
         self._write("ca.crt", authority["data"]["ca.crt"])
         self._write("namespace", self.namespace)
         return self.rotate(seconds)
@@ -121,7 +123,7 @@ def service_account_token(
         seconds: until the token ends; negative: since it has ended.
         audience: whom it is for.
     """
-    uid = cluster.cluster.get("serviceaccount", name, "-n", namespace)["metadata"]["uid"]
+    uid = cluster.objects.get("serviceaccount", name, namespace=namespace)["metadata"]["uid"]
     ends = int(time.time() + seconds)
     begins = min(int(time.time()), ends - 600)
     claims = {

@@ -1,5 +1,6 @@
 """What a run leaves behind, searched for what must not be there."""
 
+import json
 from collections.abc import Iterable
 
 from splitjob_local.cluster.kubectl import KubectlClient
@@ -21,7 +22,7 @@ def assert_none_is_left(
     """
     left = {f"log {number}": log for number, log in enumerate(logs)}
     for kinds in (KINDS, "events"):
-        left[kinds] = kube.kubectl("get", kinds, "-n", namespace, "-o", "json")
+        left[kinds] = json.dumps(kube.objects.get(kinds, namespace=namespace)["items"])
     assert all(left.values()), "there was something to look at"
     secrets = set(known)
     assert not {place for place, text in left.items() if any(one in text for one in secrets)}

@@ -10,14 +10,12 @@ import os
 import secrets
 import subprocess
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import yaml
-from kubernetes.client import BatchV1Api, CoreV1Api, CustomObjectsApi, NetworkingV1Api
 from tests.support import fork_server, plain_http
 from tests.support.fork_server import Forked
 from tests.support.ports import free_port
@@ -64,14 +62,6 @@ class Site:
     receiver: Receiver
     other: Receiver
     operators: list[Operator] = field(default_factory=list)
-
-    def __post_init__(self) -> None:
-        # What is looked at again and again is not asked for with kubectl: a process each time.
-        client = self.cluster.client()
-        self._splitjobs = CustomObjectsApi(client)
-        self._core = CoreV1Api(client)
-        self._batch = BatchV1Api(client)
-        self._networking = NetworkingV1Api(client)
 
     def prepare(self) -> None:
         """Give the namespace the installation's Secret, as the chart would."""
@@ -178,9 +168,7 @@ class Site:
             "metadata": {"name": name},
             "spec": {"request": asked | request, **(spec or {})},
         }
-        self._splitjobs.create_namespaced_custom_object(
-            *API_VERSION.split("/"), self.namespace, PLURAL, document, field_validation="Strict"
-        )
+        self.cluster.objects.create(document, self.namespace)
         return name
 
     def secret(self, name: str, kind: str = SECRET_TYPE, **urls: str) -> None:
@@ -197,14 +185,16 @@ class Site:
         )
 
     def change(self, name: str, **spec: Any) -> None:
-        patch = json.dumps({"spec": spec})
-        self.kubectl("patch", "splitjob", name, "--type=merge", "-p", patch)
+        self.cluster.objects.patch("splitjob", name, {"spec": spec}, namespace=self.namespace)
+
+    def change_status(self, name: str, **status: Any) -> None:
+        change = {"status": status}
+        self.cluster.objects.patch(
+            PLURAL, name, change, namespace=self.namespace, subresource="status"
+        )
 
     def job(self, name: str) -> dict[str, Any]:
-        found: dict[str, Any] = self._splitjobs.get_namespaced_custom_object(
-            *API_VERSION.split("/"), self.namespace, PLURAL, name
-        )
-        return found
+        return self.get(PLURAL, name)
 
     def status(self, name: str) -> dict[str, Any]:
         found: dict[str, Any] = self.job(name).get("status", {})
@@ -227,18 +217,16 @@ class Site:
         return self.pods(name)[0]
 
     def pods(self, name: str) -> list[dict[str, Any]]:
-        return self._belonging_to(name, self._core.list_namespaced_pod)
+        return self._belonging_to(name, "pods")
 
     def jobs(self, name: str) -> list[dict[str, Any]]:
-        return self._belonging_to(name, self._batch.list_namespaced_job)
+        return self._belonging_to(name, "jobs")
 
     def network_policies(self, name: str) -> list[dict[str, Any]]:
-        return self._belonging_to(name, self._networking.list_namespaced_network_policy)
+        return self._belonging_to(name, "networkpolicies")
 
-    def _belonging_to(self, name: str, listing: Callable[..., Any]) -> list[dict[str, Any]]:
-        selector = f"{GROUP}/splitjob={name}"
-        answer = listing(self.namespace, label_selector=selector, _preload_content=False)
-        items: list[dict[str, Any]] = json.loads(answer.data)["items"]
+    def _belonging_to(self, name: str, kind: str) -> list[dict[str, Any]]:
+        items: list[dict[str, Any]] = self.get(kind, selector=f"{GROUP}/splitjob={name}")["items"]
         return items
 
     def manifest(self, name: str) -> dict[str, Any] | None:
@@ -251,12 +239,18 @@ class Site:
     def kubectl(self, *arguments: str, text: str | None = None) -> str:
         return self.cluster.kubectl("-n", self.namespace, *arguments, text=text)
 
-    def get(self, *arguments: str) -> dict[str, Any]:
-        found: dict[str, Any] = json.loads(self.kubectl("get", "-o=json", *arguments))
-        return found
+    def get(self, kinds: str, name: str = "", selector: str = "") -> dict[str, Any]:
+        return self.cluster.objects.get(kinds, name, namespace=self.namespace, selector=selector)
+
+    def names(self, kinds: str) -> list[str]:
+        return self.cluster.objects.names(kinds, namespace=self.namespace)
+
+    def delete(self, kind: str, name: str) -> None:
+        self.cluster.objects.delete(kind, name, namespace=self.namespace)
 
     def apply(self, *manifests: dict[str, Any]) -> None:
-        self.kubectl("apply", "-f", "-", text=yaml.safe_dump_all(manifests))
+        for manifest in manifests:
+            self.cluster.objects.apply(manifest, self.namespace)
 
 
 @contextmanager
@@ -271,4 +265,5 @@ def site(cluster: LocalCluster, folder: Path) -> Iterator[Site]:
             yield place
         finally:
             place.close()
-            cluster.kubectl("delete", "namespace", namespace, "--wait=false", "--ignore-not-found")
+            if namespace in cluster.objects.names("namespaces"):
+                cluster.objects.delete("namespace", namespace)

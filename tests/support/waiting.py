@@ -8,11 +8,12 @@ import httpx
 from tests.support.machine import slowness
 
 from splitjob_local.cluster.kubectl import COMMAND_SECONDS
+from splitjob_local.cluster.objects import ClusterError
 
 Found = TypeVar("Found")
 
 PATIENCE = 60.0
-NOT_YET = (AssertionError, LookupError, httpx.HTTPError)
+NOT_YET = (AssertionError, LookupError, httpx.HTTPError, ClusterError)
 
 
 def patience(seconds: float = PATIENCE) -> float:

@@ -9,6 +9,7 @@ import psutil
 from tests.support.waiting import timeout
 from tests.support.web import Web
 
+from splitjob.resource import GROUP
 from splitjob_client import Client, SplitFields
 from splitjob_local.cluster.kubectl import KubectlClient
 from splitjob_local.cluster.local_cluster import LocalCluster
@@ -64,7 +65,7 @@ class WholePath:
 
     def job(self, name: str) -> dict[str, Any]:
         """The SplitJob as it stands."""
-        return self.cluster.get("splitjob", name, "-n", self.service.namespace)
+        return self.cluster.objects.get("splitjob", name, namespace=self.service.namespace)
 
     def status(self, name: str) -> dict[str, Any]:
         status: dict[str, Any] = self.job(name).get("status", {})
@@ -108,6 +109,5 @@ class WholePath:
         return found
 
     def pods_of(self, name: str) -> list[str]:
-        label = f"--selector=audio.track-tree.com/splitjob={name}"
-        pods = self.cluster.get("pods", "-n", self.service.namespace, label)["items"]
-        return [pod["metadata"]["name"] for pod in pods]
+        label = f"{GROUP}/splitjob={name}"
+        return self.cluster.objects.names("pods", namespace=self.service.namespace, selector=label)

@@ -1,32 +1,40 @@
-"""What the local cluster and the demo do in Kubernetes, through kubectl and helm."""
+"""What the local cluster and the demo do in Kubernetes, through kubectl, helm and its API."""
 
-import json
 import subprocess
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from splitjob_local.cluster.objects import ClusterError, ObjectClient
 from splitjob_local.processes.supervised import clean_environment
 from splitjob_local.processes.supervisor import COMMAND_ON
 
 COMMAND_SECONDS = 120.0
+ACCOUNT_SECONDS = 20.0
+POLL_SECONDS = 0.05
 # Go collects garbage six times in the shortest command's life, which is a quarter of all that it
 # takes of a processor; one that lives longer collects from here on.
 FEW_COLLECTIONS = {"GOGC": "off", "GOMEMLIMIT": "512MiB"}
 
 
-class KubectlError(Exception):
-    """A request to the cluster failed; the message is what kubectl or helm said."""
+class KubectlError(ClusterError):
+    """A command failed; the message is what kubectl or helm said."""
 
 
 @dataclass(frozen=True)
 class KubectlClient:
-    """kubectl and helm with one kubeconfig."""
+    """kubectl, helm and the API itself, with one kubeconfig."""
 
     kubeconfig: Path
     programs: dict[str, Path]
+
+    @cached_property
+    def objects(self) -> ObjectClient:
+        """The cluster's objects, without a process for each request."""
+        return ObjectClient(self.kubeconfig)
 
     def kubectl(self, *arguments: str, text: str | None = None) -> str:
         """Run kubectl and return what it printed; `text` goes to its standard input.
@@ -78,27 +86,20 @@ class KubectlClient:
         folder = self.programs["kubectl"].parent
         return environment | {"PATH": f"{folder}:{environment.get('PATH', '')}"}
 
-    def get(self, *arguments: str) -> dict[str, Any]:
-        """Return `kubectl get ... -o json` as an object."""
-        answer: dict[str, Any] = json.loads(self.kubectl("get", *arguments, "-o", "json"))
-        return answer
-
-    def is_ready(self) -> bool:
-        """Whether the API server says that it is ready."""
-        try:
-            return self.kubectl("get", "--raw", "/readyz", "--request-timeout=2s") == "ok"
-        except KubectlError:
-            return False
-
     def wait_until_node_ready(self, name: str, seconds: float) -> None:
         """Wait until a node has registered itself and says it is ready.
 
         Raises:
-            KubectlError: it is not by then.
+            ClusterError: it is not by then.
         """
-        timeout = f"--timeout={seconds:g}s"
-        self.kubectl("wait", "--for=create", f"node/{name}", timeout)
-        self.kubectl("wait", "--for=condition=Ready", f"node/{name}", timeout)
+
+        def ready() -> bool:
+            return any(
+                node["metadata"]["name"] == name and is_ready(node)
+                for node in self.objects.get("nodes")["items"]
+            )
+
+        _wait_until(ready, seconds, f"node {name} is not ready")
 
     def create_namespace(
         self, name: str, pod_security: str = "restricted", *, wait_for_account: bool = True
@@ -112,32 +113,33 @@ class KubectlClient:
                 no pod that names no other can be created.
 
         Raises:
-            KubectlError: it is there already, or could not be created.
+            ClusterError: it is there already, or could not be created.
         """
         labels = {"pod-security.kubernetes.io/enforce": pod_security}
         namespace = {"apiVersion": "v1", "kind": "Namespace"}
-        document = namespace | {"metadata": {"name": name, "labels": labels}}
-        self.kubectl("create", "-f", "-", text=json.dumps(document))
+        self.objects.create(namespace | {"metadata": {"name": name, "labels": labels}})
         if wait_for_account:
-            account = "serviceaccount/default"
-            self.kubectl("wait", "-n", name, "--for=create", account, "--timeout=20s")
+
+            def has_account() -> bool:
+                return "default" in self.objects.names("serviceaccounts", namespace=name)
+
+            _wait_until(has_account, ACCOUNT_SECONDS, f"namespace {name} has no service account")
 
     def wait_until_available(self, namespace: str, seconds: float) -> None:
         """Wait until every Deployment of a namespace is available.
 
         Raises:
-            KubectlError: one is not by then; with the state and the last words of its pods.
+            ClusterError: one is not by then; with the state and the last words of its pods.
         """
         deadline = time.monotonic() + seconds
         try:
-            for deployment in self.get("deployments", "-n", namespace)["items"]:
-                name = deployment["metadata"]["name"]
+            for name in self.objects.names("deployments", namespace=namespace):
                 left = max(1, deadline - time.monotonic())
                 self.kubectl(
                     "rollout", "status", "-n", namespace, f"deployment/{name}", f"--timeout={left}s"
                 )
-        except KubectlError as error:
-            raise KubectlError(f"{error}\n{self.describe_pods(namespace)}") from None
+        except ClusterError as error:
+            raise ClusterError(f"{error}\n{self.describe_pods(namespace)}") from None
 
     def describe_pods(self, namespace: str) -> str:
         """Return the state of a namespace's pods, its warning events and the end of each log."""
@@ -145,11 +147,8 @@ class KubectlClient:
             ("get", "pods", "-n", namespace),
             ("events", "-n", namespace, "--types=Warning"),
         ]
-        pods = self.get("pods", "-n", namespace)["items"]
-        parts += [
-            ("logs", "-n", namespace, pod["metadata"]["name"], "--all-containers", "--tail=20")
-            for pod in pods
-        ]
+        pods = self.objects.names("pods", namespace=namespace)
+        parts += [("logs", "-n", namespace, pod, "--all-containers", "--tail=20") for pod in pods]
         said = []
         for part in parts:
             try:
@@ -161,15 +160,24 @@ class KubectlClient:
     def pod_urls(self, namespace: str, component: str) -> list[str]:
         """Return http://<address>:<port> of each ready pod of one component of the chart."""
         selector = f"app.kubernetes.io/component={component}"
-        pods = self.get("pods", "-n", namespace, "-l", selector)["items"]
+        pods = self.objects.get("pods", namespace=namespace, selector=selector)["items"]
         return sorted(
             f"http://{pod['status']['podIP']}:{pod['spec']['containers'][0]['ports'][0]['containerPort']}"
             for pod in pods
-            if _is_ready(pod)
+            if is_ready(pod)
         )
 
 
-def _is_ready(pod: dict[str, Any]) -> bool:
-    conditions = pod["status"].get("conditions", [])
+def is_ready(found: dict[str, Any]) -> bool:
+    """Whether a pod or a node says of itself that it is ready."""
+    conditions = found.get("status", {}).get("conditions", [])
     ready = {"type": "Ready", "status": "True"}
     return any(ready.items() <= condition.items() for condition in conditions)
+
+
+def _wait_until(is_so: Callable[[], bool], seconds: float, otherwise: str) -> None:
+    deadline = time.monotonic() + seconds
+    while not is_so():
+        if time.monotonic() > deadline:
+            raise ClusterError(f"{otherwise} after {seconds:g} s")
+        time.sleep(POLL_SECONDS)

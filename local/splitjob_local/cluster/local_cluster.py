@@ -17,6 +17,7 @@ from typing import IO, Any, Self
 from splitjob_local.cluster import s3server
 from splitjob_local.cluster.controlplane import HOSTS, LOOPBACK, ControlPlane
 from splitjob_local.cluster.kubectl import KubectlClient
+from splitjob_local.cluster.objects import ObjectClient
 from splitjob_local.cluster.reserved_values import refuse_reserved_values
 from splitjob_local.cluster.service import Service
 from splitjob_local.console import Say, silent
@@ -250,8 +251,13 @@ class LocalCluster:
             ProcessError: it has ended, or is not ready by then.
         """
         self.processes.wait_until(
-            self.cluster.is_ready, seconds, "the API server is not ready", "etcd", API_SERVER
+            self.objects.is_ready, seconds, "the API server is not ready", "etcd", API_SERVER
         )
+
+    @property
+    def objects(self) -> ObjectClient:
+        """Its objects, with full access."""
+        return self.cluster.objects
 
     def kubectl(self, *arguments: str, text: str | None = None) -> str:
         """Run kubectl with full access; see `KubectlClient.kubectl`."""

@@ -62,7 +62,7 @@ class Service:
             folder: where the values with the secrets of this cluster are written.
 
         Raises:
-            KubectlError: the chart does not install.
+            ClusterError: the chart does not install.
         """
         own = folder / f"values-{self.namespace}.yaml"
         own.touch(mode=0o600)
@@ -87,7 +87,7 @@ class Service:
         """Wait until the Deployments of the service are available.
 
         Raises:
-            KubectlError: one does not come up; with the last words of its pods.
+            ClusterError: one does not come up; with the last words of its pods.
         """
         self.cluster.wait_until_available(self.namespace, READY_SECONDS)
 

@@ -29,8 +29,7 @@ def logs(cluster: LocalCluster, selector: str = "") -> list[str]:
     """Return the logs of the pods of the service, workers included, or of those selected."""
     namespace = cluster.service.namespace
     texts = []
-    for pod in cluster.cluster.get("pods", "-n", namespace, f"--selector={selector}")["items"]:
-        name = pod["metadata"]["name"]
+    for name in cluster.objects.names("pods", namespace=namespace, selector=selector):
         try:
             texts.append(cluster.kubectl("logs", "-n", namespace, name, "--all-containers"))
         except KubectlError:  # the pod was deleted in between

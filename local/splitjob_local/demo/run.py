@@ -193,7 +193,7 @@ class Demo:
             log = self.out / "worker.log"
             with Watch(cluster.cluster, namespace, name, self.narrator.show, log):
                 wait_for(cluster.cluster, namespace, name, "Notified", patience)
-            splitjob = cluster.cluster.get("splitjob", name, "-n", namespace)
+            splitjob = cluster.objects.get("splitjob", name, namespace=namespace)
             self.narrator.say("Its conditions at the end (kubectl describe splitjob):")
             conditions = splitjob.get("status", {}).get("conditions", [])
             for one in conditions:

@@ -13,7 +13,7 @@ from splitjob_local.cluster.local_cluster import LocalCluster
 def kube(crd: LocalCluster) -> Iterator[LocalCluster]:
     crd.cluster.create_namespace(NAMESPACE, pod_security="restricted")
     yield crd
-    crd.kubectl("delete", "namespace", NAMESPACE, "--wait=false")
+    crd.objects.delete("namespace", NAMESPACE)
 
 
 @pytest.fixture(scope="session")

@@ -1,7 +1,6 @@
 """Cancel, redeliver and retry on the real API server, from two replicas."""
 
 import base64
-import json
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -11,7 +10,7 @@ from splitjob_local.cluster.local_cluster import LocalCluster
 
 
 def spec_of(kube: LocalCluster, job_id: str) -> dict[str, Any]:
-    found: dict[str, Any] = kube.cluster.get("splitjob", job_id, "-n", NAMESPACE)["spec"]
+    found: dict[str, Any] = kube.objects.get("splitjob", job_id, namespace=NAMESPACE)["spec"]
     return found
 
 
@@ -64,5 +63,5 @@ def test_retries_at_once_on_two_replicas_are_one_new_job(
     answer = replicas[1].send("POST", f"/jobs/{newest}/retry", {"audioUrl": fresh})
     assert answer.status_code == 202, answer.text
     name = spec_of(kube, answer.json()["jobId"])["request"]["secretName"]
-    secret = json.loads(kube.kubectl("get", "secret", name, "-n", NAMESPACE, "-o", "json"))
+    secret = kube.objects.get("secret", name, namespace=NAMESPACE)
     assert base64.b64decode(secret["data"]["source"]).decode() == fresh

@@ -61,7 +61,7 @@ def test_the_lists_stream_tells_what_a_filter_takes_in_on_every_replica(
         assert (came.name, came.data["jobId"], came.data["state"]) == ("job", job_id, "queued")
     progress(kube, others, 10)
     progress(kube, job_id, 10)
-    kube.kubectl("delete", "splitjob", job_id, "-n", "test-api")
+    kube.objects.delete("splitjob", job_id, namespace="test-api")
     with second.events("/events?versionId=streamed", last=came.id) as events:
         gone = next(events)
         assert (gone.name, gone.data) == ("deleted", {"jobId": job_id})

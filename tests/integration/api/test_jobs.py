@@ -19,6 +19,7 @@ from tests.support.api_harness import (
     finish,
     splitjobs,
     started,
+    write_status,
 )
 from tests.support.waiting import eventually
 
@@ -46,7 +47,7 @@ def test_a_signed_request_becomes_a_splitjob_and_a_secret(kube: LocalCluster, ap
     assert splitjob["metadata"]["labels"][resource.LABEL_INTENT] == request["intent"][:LABEL_LENGTH]
     assert "secret-signature" not in json.dumps(splitjob)
     name = request["secretName"]
-    secret = json.loads(kube.kubectl("get", "secret", name, "-n", NAMESPACE, "-o", "json"))
+    secret = kube.objects.get("secret", name, namespace=NAMESPACE)
     assert (secret["type"], secret["immutable"]) == (resource.SECRET_TYPE, True)
     whole = base64.b64decode(secret["data"]["source"]).decode()
     assert whole == f"https://audio.example.com/song.wav?{QUERY}"
@@ -68,10 +69,8 @@ def test_headers_of_uploads_stand_in_the_secret_alone(kube: LocalCluster, api: A
     (splitjob,) = splitjobs(kube, "headers")
     request = splitjob["spec"]["request"]
     assert request["uploads"]["vocals"]["headers"] == ["x-key"]
-    kept = kube.kubectl(
-        "get", "secret", request["secretName"], "-n", NAMESPACE,
-        "-o", "jsonpath={.data.headers\\.vocals}",
-    )  # fmt: skip
+    secret = kube.objects.get("secret", request["secretName"], namespace=NAMESPACE)
+    kept = secret["data"]["headers.vocals"]
     assert json.loads(base64.b64decode(kept)) == {"X-Key": "hush-hush"}
     assert "hush-hush" not in json.dumps(splitjob) + api.log.read_text()
 
@@ -102,7 +101,7 @@ def test_06_a_generation_is_not_repeated_after_its_clean_up(kube: LocalCluster, 
     first = api.post(body("cleaned")).json()["jobId"]
     finish(kube, first, "False", "Canceled")
     second = api.post(body("cleaned")).json()["jobId"]
-    kube.kubectl("delete", "splitjob", first, "-n", NAMESPACE)
+    kube.objects.delete("splitjob", first, namespace=NAMESPACE)
     answer = api.post(body("cleaned"))
     assert (answer.status_code, answer.json()["jobId"]) == (200, second)
 
@@ -236,7 +235,7 @@ def test_16_and_17_a_crash_between_the_writes_and_the_answer(
     (splitjob,) = splitjobs(kube, version_id)
     assert splitjob["metadata"]["name"] == answer.json()["jobId"]
     name = splitjob["spec"]["request"]["secretName"]
-    assert name in kube.kubectl("get", "secrets", "-n", NAMESPACE, "-o", "name")
+    assert name in kube.objects.names("secrets", namespace=NAMESPACE)
 
 
 def test_18_a_full_queue_refuses_new_jobs_with_retry_after_and_finds_the_ones_it_took(
@@ -343,8 +342,7 @@ def test_jobs_that_are_not_there(api: Api) -> None:
 def test_queue_status_has_the_seeds_keys_first(kube: LocalCluster, tmp_path: Path) -> None:
     """Totals: the operator's object, plus what it has not counted, whichever replica starts."""
     counted = {"completed": "40", "failed": "3", "canceled": "2", "batch": "[]"}
-    literals = [f"--from-literal={name}={value}" for name, value in counted.items()]
-    kube.kubectl("create", "configmap", "my-totals", "-n", NAMESPACE, *literals)
+    kube.objects.create(config_map("my-totals", counted), NAMESPACE)
     more = {"TOTALS_CONFIGMAP": "my-totals", "QUEUE_STATUS_PUBLIC": "true"}
     with started(kube, tmp_path / "log", **more) as public:
         before = httpx.get(f"{public.url}/queue/status").json()
@@ -370,11 +368,12 @@ def test_queue_status_has_the_seeds_keys_first(kube: LocalCluster, tmp_path: Pat
         )
 
 
+def config_map(name: str, data: dict[str, str]) -> dict[str, Any]:
+    return {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name}, "data": data}
+
+
 def test_totals_that_somebody_broke_are_no_500(kube: LocalCluster, tmp_path: Path) -> None:
-    kube.kubectl(
-        *("create", "configmap", "broken-totals", "-n", NAMESPACE),
-        "--from-literal=completed=many",
-    )
+    kube.objects.create(config_map("broken-totals", {"completed": "many"}), NAMESPACE)
     with started(kube, tmp_path / "log", TOTALS_CONFIGMAP="broken-totals") as broken:
         answer = broken.get("/queue/status")
         assert answer.status_code == 503
@@ -390,11 +389,8 @@ def test_24_a_url_that_ends_before_its_turn_is_warned_of(
     with started(kube, tmp_path / "log", NAMESPACE=namespace) as api:
         calm = api.post(body("calm", audioUrl=url))
         assert calm.json() == {"jobId": calm.json()["jobId"]}
-        kube.kubectl(
-            *("patch", "splitjob", calm.json()["jobId"], "-n", namespace),
-            *("--subresource=status", "--type=merge"),
-            *("-p", json.dumps({"status": {"queue": {"etaSeconds": 3600}}})),
-        )
+        name = calm.json()["jobId"]
+        write_status(kube, name, namespace=namespace, queue={"etaSeconds": 3600})
         eventually(lambda: (api.get("/queue/status").json()["estimated_drain_seconds"] or 0) > 3000)
         late = api.post(body("late", audioUrl=url))
         assert late.status_code == 202

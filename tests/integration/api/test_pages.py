@@ -1,6 +1,5 @@
 """The pages in a real browser, on the API as it is shipped."""
 
-import json
 from collections.abc import Iterator
 
 import httpx
@@ -61,7 +60,7 @@ def test_a_job_is_shown_as_the_cluster_holds_it(api: Api, kube: LocalCluster) ->
         "reason": "AttemptStarted",
         "message": "a Job was created",
     }
-    kube.kubectl("create", "-f", "-", text=json.dumps(event))
+    kube.objects.create(event)
     shown = api.get(f"/jobs/{job}/resource").json()
     assert shown["resource"]["spec"]["request"]["versionId"] == "as-it-is"
     assert "managedFields" not in shown["resource"]["metadata"]

@@ -18,7 +18,7 @@ def restricted(cluster: LocalCluster) -> Iterator[str]:
     name = f"restricted-{secrets.token_hex(4)}"
     cluster.cluster.create_namespace(name, pod_security="restricted")
     yield name
-    cluster.kubectl("delete", "namespace", name, "--wait=false")
+    cluster.objects.delete("namespace", name)
 
 
 @pytest.fixture

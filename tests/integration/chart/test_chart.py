@@ -1,19 +1,17 @@
 """The chart on a real API server: Pod Security, rights as granted, upgrade and removal."""
 
-import json
 from collections.abc import Iterator
 from contextlib import suppress
 from datetime import UTC, datetime
 
 import pytest
-import yaml
 from tests.support import chart
 from tests.support.chart import OWN_REGISTRY, RELEASE, Manifest, Render, apply, one
 from tests.support.waiting import eventually
 
 from splitjob.resource import API_VERSION, KIND, Attempt
-from splitjob_local.cluster.kubectl import KubectlError
 from splitjob_local.cluster.local_cluster import LocalCluster
+from splitjob_local.cluster.objects import ClusterError
 from splitjob_operator.core.observed import SplitJob
 from splitjob_operator.core.settings import Settings
 from splitjob_operator.core.worker_job import build_job
@@ -94,7 +92,7 @@ def test_the_whole_chart_is_accepted_in_a_restricted_namespace(
     """Acceptance 64."""
     manifests = render("crds.enabled=false", *options)
     accepted = apply(crd.cluster, restricted, *manifests, dry_run=True)
-    assert len(accepted.splitlines()) == len(manifests)
+    assert len(accepted) == len(manifests)
     owners = [m for m in manifests if m["kind"] == "Deployment"]
     accounts = [m for m in manifests if m["kind"] == "ServiceAccount"]
     apply(crd.cluster, restricted, *accounts, dry_run=False)
@@ -132,18 +130,7 @@ def test_the_worker_is_accepted_in_a_restricted_namespace(
     accounts = [m for m in render() if m["kind"] == "ServiceAccount"]
     apply(cluster.cluster, restricted, *accounts, dry_run=False)
     apply(cluster.cluster, restricted, built, dry_run=True)
-    text = cluster.kubectl(
-        "create",
-        "-n",
-        restricted,
-        "--dry-run=server",
-        "-o",
-        "json",
-        "-f",
-        "-",
-        text=yaml.safe_dump(pod_of(built)),
-    )
-    pod = json.loads(text)
+    pod = cluster.objects.create(pod_of(built), restricted, dry_run=True)
     mounted = [mount["mountPath"] for mount in pod["spec"]["containers"][0]["volumeMounts"]]
     assert "/var/run/secrets/kubernetes.io/serviceaccount" not in mounted
 
@@ -156,7 +143,7 @@ def test_a_careless_pod_is_refused_there(cluster: LocalCluster, restricted: str)
         "metadata": {"name": "careless"},
         "spec": {"containers": [{"name": "x", "image": "x"}]},
     }
-    with pytest.raises(KubectlError, match="violates PodSecurity"):
+    with pytest.raises(ClusterError, match="violates PodSecurity"):
         apply(cluster.cluster, restricted, pod, dry_run=True)
 
 
@@ -200,10 +187,11 @@ def own_range(cluster: LocalCluster, restricted: str) -> Iterator[str]:
             },
         },
     }
-    text = yaml.safe_dump_all([{**OWN_RANGE, "metadata": metadata}, binding])
-    cluster.kubectl("create", "-f", "-", text=text)
+    for made in ({**OWN_RANGE, "metadata": metadata}, binding):
+        cluster.objects.create(made)
     yield restricted
-    cluster.kubectl("delete", "-f", "-", text=text)
+    for kind in (str(OWN_RANGE["kind"]), "ValidatingAdmissionPolicyBinding"):
+        cluster.objects.delete(kind, restricted)
 
 
 def test_pods_without_users_and_groups_are_accepted_as_openshift_wants_them(
@@ -220,7 +208,7 @@ def test_pods_without_users_and_groups_are_accepted_as_openshift_wants_them(
     deployments = [m for m in render(*unnamed) if m["kind"] == "Deployment"]
 
     def refused() -> bool:  # the policy takes a moment to be in force
-        with suppress(KubectlError):
+        with suppress(ClusterError):
             apply(cluster.cluster, own_range, pod_of(fixed), dry_run=True)
             return False
         return True
@@ -255,12 +243,12 @@ def test_a_quota_on_everything_lets_every_pod_in(
     ]
 
     def counted() -> bool:  # before its controller has counted, a quota lets nothing in
-        return bool(cluster.cluster.get("resourcequota", "all", "-n", restricted).get("status"))
+        return bool(cluster.objects.get("resourcequota", "all", namespace=restricted).get("status"))
 
     eventually(counted)
     apply(cluster.cluster, restricted, *pods, dry_run=True)
     careless = pod_of(worker_job(render, monkeypatch))
-    with pytest.raises(KubectlError, match=r"must specify limits\.cpu"):
+    with pytest.raises(ClusterError, match=r"must specify limits\.cpu"):
         apply(cluster.cluster, restricted, careless, dry_run=True)
 
 
@@ -313,6 +301,7 @@ def test_the_accounts_can_do_this_and_nothing_else(
         rights = rights_of(cluster, restricted, f"{RELEASE}-track-tree-audio-{component}")
     finally:
         cluster_wide = [m for m in granted if m["kind"].startswith("Cluster")]
-        cluster.kubectl("delete", "-f", "-", text=yaml.safe_dump_all(cluster_wide))
+        for made in cluster_wide:
+            cluster.objects.delete(made["kind"], made["metadata"]["name"])
     own = {name: verbs for name, verbs in rights.items() if name not in everybodys}
     assert own == RIGHTS[component]

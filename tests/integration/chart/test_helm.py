@@ -6,21 +6,22 @@ import shutil
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pytest
 import yaml
 from tests.support.chart import CHART, LOCAL, NEEDED, Manifest
 from tests.support.chart_tools import HELM3, find_tool
-from tests.support.waiting import timeout
+from tests.support.definition import is_established
+from tests.support.waiting import eventually, timeout
 
-from splitjob.resource import API_VERSION, KIND, PLURAL
+from splitjob.resource import API_VERSION, GROUP, KIND, PLURAL
 from splitjob_local.cluster.kubectl import KubectlClient, KubectlError
 from splitjob_local.cluster.local_cluster import LocalCluster
 from splitjob_local.programs.gobuild import GoBuildError
 
 RELEASE = "demo"
-DEFINITION = f"customresourcedefinition/{PLURAL}.audio.track-tree.com"
+NAME = f"{PLURAL}.{GROUP}"
+DEFINITION = f"customresourcedefinition/{NAME}"
 WAIT = ("--wait", timeout(110))
 KINDS = (
     "deployments,services,configmaps,secrets,serviceaccounts,roles,rolebindings,networkpolicies,"
@@ -83,20 +84,20 @@ def run(helm: KubectlClient, command: str, name: str, *arguments: str) -> str:
 
 def setting(kube: KubectlClient, name: str) -> str:
     """Return what the operator's pod was started with."""
-    found = kube.get("configmap", f"{RELEASE}-track-tree-audio-operator", "-n", "audio")
+    found = kube.objects.get("configmap", f"{RELEASE}-track-tree-audio-operator", namespace="audio")
     return str(found["data"][name])
 
 
 def ready_replicas(kube: KubectlClient) -> int:
     """Return how many pods of the API are ready, at this moment."""
-    found = kube.get("deployment", f"{RELEASE}-track-tree-audio-api", "-n", "audio")
+    found = kube.objects.get("deployment", f"{RELEASE}-track-tree-audio-api", namespace="audio")
     return int(found["status"].get("readyReplicas", 0))
 
 
 def left_over(kube: KubectlClient, release: str = RELEASE) -> list[str]:
     """Return what is still there of a release, but for pods that are going."""
     chosen = f"app.kubernetes.io/instance={release}"
-    found = kube.get(KINDS, "-n", "audio", "-l", chosen)["items"]
+    found = kube.objects.get(KINDS, namespace="audio", selector=chosen)["items"]
     return [
         f"{one['kind']} {one['metadata']['name']}"
         for one in found
@@ -159,18 +160,18 @@ def test_another_field_manager_finds_nothing_to_change(
     more = ("caBundle.configMap=our-ca", "queue.keepFinishedJobsSeconds=9")
     scaled = (*values, *(f"--set={option}" for option in (*options, *more)))
     run(helm4, "install", RELEASE, *scaled)
-    deployment = f"deployment/{RELEASE}-track-tree-audio-api"
-    helm4.kubectl("scale", deployment, "-n", "audio", "--replicas=3")
+    deployment = f"{RELEASE}-track-tree-audio-api"
+    helm4.kubectl("scale", f"deployment/{deployment}", "-n", "audio", "--replicas=3")
     rendered = tmp_path / "rendered.yaml"
     rendered.write_text(run(helm4, "template", RELEASE, *scaled, "--no-hooks"))
     manager = ("--server-side", "--field-manager=argocd-controller", "-n", "audio")
     differences = helm4.kubectl("diff", *manager, "-f", str(rendered))
     assert differences == ""
     helm4.kubectl("apply", *manager, "-f", str(rendered))
-    assert helm4.get(deployment, "-n", "audio")["spec"]["replicas"] == 3
+    assert helm4.objects.get("deployment", deployment, namespace="audio")["spec"]["replicas"] == 3
     assert helm4.kubectl("diff", *manager, "-f", str(rendered)) == ""
     run(helm4, "upgrade", RELEASE, *scaled)
-    assert helm4.get(deployment, "-n", "audio")["spec"]["replicas"] == 3
+    assert helm4.objects.get("deployment", deployment, namespace="audio")["spec"]["replicas"] == 3
 
 
 @pytest.mark.usefixtures("clean")
@@ -190,18 +191,18 @@ def test_a_second_release_in_the_namespace_is_refused_in_words(
 def test_what_was_kept_is_taken_over(helm4: KubectlClient, values: tuple[str, ...]) -> None:
     """By a release of the same name as it is, by another with Helm's flag for it."""
     run(helm4, "install", RELEASE, *values)
-    helm4.kubectl("wait", "--for=condition=Established", DEFINITION, timeout(20))
-    helm4.kubectl("create", "-n", "audio", "-f", "-", text=yaml.safe_dump(splitjob("kept")))
-    uid = helm4.get(PLURAL, "kept", "-n", "audio")["metadata"]["uid"]
+    eventually(lambda: is_established(helm4.objects, NAME))
+    helm4.objects.create(splitjob("kept"), "audio")
+    uid = helm4.objects.get(PLURAL, "kept", namespace="audio")["metadata"]["uid"]
     run(helm4, "uninstall", RELEASE, "--wait")
     run(helm4, "install", RELEASE, *values)
     run(helm4, "uninstall", RELEASE, "--wait")
     with pytest.raises(KubectlError, match="cannot be imported into the current release"):
         run(helm4, "install", "other", *values)
     run(helm4, "install", "other", *values, "--take-ownership")
-    assert helm4.get(PLURAL, "kept", "-n", "audio")["metadata"]["uid"] == uid
-    helm4.kubectl("delete", PLURAL, "kept", "-n", "audio")
-    owner = helm4.get(DEFINITION)["metadata"]["annotations"]["meta.helm.sh/release-name"]
+    assert helm4.objects.get(PLURAL, "kept", namespace="audio")["metadata"]["uid"] == uid
+    helm4.objects.delete(PLURAL, "kept", namespace="audio")
+    owner = helm4.objects.get("crd", NAME)["metadata"]["annotations"]["meta.helm.sh/release-name"]
     assert owner == "other"
     run(helm4, "uninstall", "other", "--wait")
     helm4.kubectl("delete", DEFINITION)
@@ -233,38 +234,35 @@ def put_nowhere(helm: KubectlClient, command: str, *settings: str, source: Path 
     return helm.helm(command, RELEASE, str(source), "--namespace=audio", *values)
 
 
-def exists(kube: KubectlClient, *what: str) -> dict[str, Any] | None:
-    try:
-        return kube.get(*what)
-    except KubectlError:
-        return None
+def exists(kube: KubectlClient, kind: str, name: str) -> bool:
+    return name in kube.objects.names(kind)
 
 
 @pytest.mark.usefixtures("clean")
 def test_upgrade_and_uninstall(helm4: KubectlClient, tmp_path: Path) -> None:
     """Acceptance 67."""
-    deployment = f"deployment/{RELEASE}-track-tree-audio-api"
+    deployment = f"{RELEASE}-track-tree-audio-api"
     said = put_nowhere(helm4, "install")
     assert "kubectl --namespace audio get splitjobs" in said
-    helm4.kubectl("wait", "--for=condition=Established", DEFINITION, timeout(20))
-    helm4.kubectl("create", "-n", "audio", "-f", "-", text=yaml.safe_dump(splitjob("one")))
-    before = helm4.get(deployment, "-n", "audio")
-    before_it_all = helm4.get(PLURAL, "one", "-n", "audio")
+    eventually(lambda: is_established(helm4.objects, NAME))
+    helm4.objects.create(splitjob("one"), "audio")
+    before = helm4.objects.get("deployment", deployment, namespace="audio")
+    before_it_all = helm4.objects.get(PLURAL, "one", namespace="audio")
 
     newer = tmp_path / "chart"
     shutil.copytree(CHART, newer)
     file = newer / "files" / "crd.yaml"
     file.write_text(file.read_text().replace("    - splits\n", "    - splits\n    - stemjobs\n"))
     put_nowhere(helm4, "upgrade", source=newer)
-    names = helm4.get(DEFINITION)["spec"]["names"]
+    names = helm4.objects.get("crd", NAME)["spec"]["names"]
     assert names["shortNames"] == ["splits", "stemjobs"]
-    after = helm4.get(deployment, "-n", "audio")
+    after = helm4.objects.get("deployment", deployment, namespace="audio")
     assert after["metadata"]["generation"] == before["metadata"]["generation"]
 
     helm4.helm("uninstall", RELEASE, "--namespace=audio", "--wait")
-    assert exists(helm4, deployment, "-n", "audio") is None
-    assert helm4.get(PLURAL, "one", "-n", "audio") == before_it_all
+    assert not exists(helm4, "deployment", deployment)
+    assert helm4.objects.get(PLURAL, "one", namespace="audio") == before_it_all
 
     put_nowhere(helm4, "install", "crds.keep=false")
     helm4.helm("uninstall", RELEASE, "--namespace=audio", "--wait")
-    assert exists(helm4, DEFINITION) is None
+    assert not exists(helm4, "crd", NAME)

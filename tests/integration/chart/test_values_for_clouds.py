@@ -20,8 +20,9 @@ from tests.support import chart
 from tests.support.chart import CHART, Manifest, Render, apply
 
 from splitjob.resource import API_VERSION, KIND, Attempt
-from splitjob_local.cluster.kubectl import KubectlClient, KubectlError
+from splitjob_local.cluster.kubectl import KubectlClient
 from splitjob_local.cluster.local_cluster import LocalCluster
+from splitjob_local.cluster.objects import ClusterError
 from splitjob_operator.core import worker_job
 from splitjob_operator.core.observed import SplitJob
 from splitjob_operator.core.settings import Settings
@@ -142,7 +143,7 @@ def test_everything_is_accepted(
 ) -> None:
     manifests = rendered(render, cloud)
     accepted = apply(crd.cluster, restricted, *manifests)
-    assert len(accepted.splitlines()) == len(manifests)
+    assert len(accepted) == len(manifests)
 
 
 @each_cloud
@@ -177,15 +178,14 @@ def gpu_node(crd: LocalCluster) -> Iterator[Callable[[Cloud], str]]:
             "metadata": {"name": name, "labels": cloud.labels},
             "spec": {"taints": cloud.taints},
         }
-        crd.kubectl("create", "-f", "-", text=yaml.safe_dump(node))
+        crd.objects.create(node)
         room = {"cpu": "8", "memory": "32Gi", "ephemeral-storage": "100Gi", "pods": "50"}
         room |= {"nvidia.com/gpu": "1"}
         now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
         ready = {"type": "Ready", "status": "True", "reason": "KubeletReady", "message": "yes"}
         ready |= {"lastHeartbeatTime": now, "lastTransitionTime": now}
         status = {"status": {"capacity": room, "allocatable": room, "conditions": [ready]}}
-        patch = f"--patch={json.dumps(status)}"
-        crd.kubectl("patch", "node", name, "--subresource=status", "--type=merge", patch)
+        crd.objects.patch("node", name, status, subresource="status")
         return name
 
     yield add
@@ -195,11 +195,11 @@ def gpu_node(crd: LocalCluster) -> Iterator[Callable[[Cloud], str]]:
 def node_of(kube: KubectlClient, namespace: str, pod: str) -> str:
     until = time.monotonic() + SECONDS
     while time.monotonic() < until:
-        found: str = kube.get("pod", pod, "-n", namespace)["spec"].get("nodeName", "")
+        found: str = kube.objects.get("pod", pod, namespace=namespace)["spec"].get("nodeName", "")
         if found:
             return found
         time.sleep(0.2)
-    return json.dumps(kube.get("pod", pod, "-n", namespace)["status"])
+    return json.dumps(kube.objects.get("pod", pod, namespace=namespace)["status"])
 
 
 @each_cloud
@@ -266,7 +266,7 @@ def refused(kube: KubectlClient, namespace: str, pod: Manifest) -> str:
     while time.monotonic() < until:
         try:
             apply(kube, namespace, pod)
-        except KubectlError as error:
+        except ClusterError as error:
             return str(error)
         time.sleep(0.2)
     return ""

@@ -1,17 +1,16 @@
 """The CustomResourceDefinition on a real API server: what it accepts, refuses and keeps."""
 
-import json
 from collections.abc import Callable
 from copy import deepcopy
 from typing import Any
 
 import pytest
-import yaml
 
 from splitjob.crd import root_schema
 from splitjob.resource import API_VERSION, KIND, PLURAL
-from splitjob_local.cluster.kubectl import KubectlClient, KubectlError
+from splitjob_local.cluster.kubectl import KubectlClient
 from splitjob_local.cluster.local_cluster import LocalCluster
+from splitjob_local.cluster.objects import ClusterError
 
 SHA = "sha256:" + "0" * 64
 REQUEST: dict[str, Any] = {
@@ -41,26 +40,19 @@ def splitjob(name: str = "one", /, **request: object) -> dict[str, Any]:
     }
 
 
-def create(
-    kube: KubectlClient, namespace: str, document: dict[str, Any], *flags: str
-) -> dict[str, Any]:
-    answer: dict[str, Any] = json.loads(
-        kube.kubectl(
-            "create", "-n", namespace, "-o", "json", *flags, "-f", "-", text=yaml.dump(document)
-        )
-    )
-    return answer
+def create(kube: KubectlClient, namespace: str, document: dict[str, Any]) -> dict[str, Any]:
+    return kube.objects.create(document, namespace)
 
 
 def try_to_create(kube: KubectlClient, document: dict[str, Any]) -> dict[str, Any]:
     """Ask the API server for all of its verdict; nothing is kept, so one namespace does for all."""
-    return create(kube, "default", document, "--dry-run=server")
+    return kube.objects.create(document, "default", dry_run=True)
 
 
-def patch(kube: KubectlClient, namespace: str, change: dict[str, Any], *flags: str) -> str:
-    return kube.kubectl(
-        "patch", PLURAL, "one", "-n", namespace, "--type=merge", "-p", json.dumps(change), *flags
-    )
+def patch(
+    kube: KubectlClient, namespace: str, change: dict[str, Any], *, dry_run: bool = False
+) -> None:
+    kube.objects.patch(PLURAL, "one", change, namespace=namespace, dry_run=dry_run)
 
 
 ELSEWHERE = {"url": "https://example.com/waveform"}
@@ -207,7 +199,7 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
 @pytest.mark.parametrize("case", REFUSED)
 def test_what_a_request_may_not_say_is_refused_in_words(kube: KubectlClient, case: str) -> None:
     request, message = REFUSED[case]
-    with pytest.raises(KubectlError, match="is invalid") as refusal:
+    with pytest.raises(ClusterError, match="is invalid") as refusal:
         try_to_create(kube, splitjob(**request))
     assert message in str(refusal.value)
 
@@ -216,7 +208,7 @@ def test_what_a_request_may_not_say_is_refused_in_words(kube: KubectlClient, cas
 def test_a_request_without_a_required_field_is_refused(kube: KubectlClient, field: str) -> None:
     document = splitjob()
     del document["spec"]["request"][field]
-    with pytest.raises(KubectlError, match=f"spec.request.{field}: Required value"):
+    with pytest.raises(ClusterError, match=f"spec.request.{field}: Required value"):
         try_to_create(kube, document)
 
 
@@ -227,7 +219,7 @@ def test_a_request_without_a_required_field_is_refused(kube: KubectlClient, fiel
 def test_a_name_too_long_or_with_a_dot_is_refused(
     kube: KubectlClient, name: str, message: str
 ) -> None:
-    with pytest.raises(KubectlError, match=message):
+    with pytest.raises(ClusterError, match=message):
         try_to_create(kube, splitjob(name))
 
 
@@ -257,14 +249,14 @@ IMMUTABLE: dict[str, dict[str, Any]] = {
 def test_the_request_is_immutable(kube: KubectlClient, namespace: str, case: str) -> None:
     """Acceptance 56."""
     create(kube, namespace, splitjob(idempotencyKey="k"))
-    with pytest.raises(KubectlError, match="the request cannot be changed"):
-        patch(kube, namespace, {"spec": {"request": IMMUTABLE[case]}}, "--dry-run=server")
+    with pytest.raises(ClusterError, match="the request cannot be changed"):
+        patch(kube, namespace, {"spec": {"request": IMMUTABLE[case]}}, dry_run=True)
 
 
 def test_the_request_cannot_be_dropped_and_put_back(kube: KubectlClient, namespace: str) -> None:
     """Acceptance 56: being required, it is always there to be compared."""
     create(kube, namespace, splitjob())
-    with pytest.raises(KubectlError, match=r"spec.request: Required value"):
+    with pytest.raises(ClusterError, match=r"spec.request: Required value"):
         patch(kube, namespace, {"spec": {"request": None}})
 
 
@@ -272,11 +264,11 @@ def test_what_may_change_changes(kube: KubectlClient, namespace: str) -> None:
     create(kube, namespace, splitjob())
     change = {"suspend": True, "priority": 7, "ttlSecondsAfterFinished": 60, "redeliveries": 2}
     patch(kube, namespace, {"spec": change})
-    spec = kube.get(PLURAL, "one", "-n", namespace)["spec"]
+    spec = kube.objects.get(PLURAL, "one", namespace=namespace)["spec"]
     assert change.items() <= spec.items()
-    with pytest.raises(KubectlError, match="redeliveries only grows"):
+    with pytest.raises(ClusterError, match="redeliveries only grows"):
         patch(kube, namespace, {"spec": {"redeliveries": 1}})
-    with pytest.raises(KubectlError, match="less than or equal to 100"):
+    with pytest.raises(ClusterError, match="less than or equal to 100"):
         patch(kube, namespace, {"spec": {"priority": 101}})
 
 
@@ -284,7 +276,7 @@ def test_what_may_change_changes(kube: KubectlClient, namespace: str) -> None:
 def test_canceled_stays_canceled(kube: KubectlClient, namespace: str, unset: bool | None) -> None:
     create(kube, namespace, splitjob())
     patch(kube, namespace, {"spec": {"canceled": True}})
-    with pytest.raises(KubectlError, match="a canceled SplitJob stays canceled"):
+    with pytest.raises(ClusterError, match="a canceled SplitJob stays canceled"):
         patch(kube, namespace, {"spec": {"canceled": unset}})
 
 
@@ -329,8 +321,9 @@ FINISHED: dict[str, Any] = {
 }
 
 
-def write_status(kube: KubectlClient, namespace: str, status: dict[str, Any]) -> str:
-    return patch(kube, namespace, {"status": status}, "--subresource=status")
+def write_status(kube: KubectlClient, namespace: str, status: dict[str, Any]) -> None:
+    change = {"status": status}
+    kube.objects.patch(PLURAL, "one", change, namespace=namespace, subresource="status")
 
 
 def test_columns_and_selectors(kube: KubectlClient, namespace: str) -> None:
@@ -369,14 +362,14 @@ def test_the_status_has_a_schema_too(
     kube: KubectlClient, namespace: str, status: dict[str, Any], message: str
 ) -> None:
     create(kube, namespace, splitjob())
-    with pytest.raises(KubectlError, match=message):
+    with pytest.raises(ClusterError, match=message):
         write_status(kube, namespace, status)
 
 
 def test_the_status_is_a_subresource(kube: KubectlClient, namespace: str) -> None:
     create(kube, namespace, {**splitjob(), "status": {"phase": "Completed"}})
     patch(kube, namespace, {"status": {"phase": "Completed"}})
-    assert "status" not in kube.get(PLURAL, "one", "-n", namespace)
+    assert "status" not in kube.objects.get(PLURAL, "one", namespace=namespace)
 
 
 @pytest.mark.parametrize(

@@ -29,7 +29,7 @@ def test_the_service_is_installed_and_answers(cluster: LocalCluster, installed: 
     assert len(set(urls)) == 2
     for url in urls:
         assert httpx.get(f"{url}/healthz").json() == {"ok": True}
-    pods = cluster.cluster.get("pods", "-n", installed.namespace)["items"]
+    pods = cluster.objects.get("pods", namespace=installed.namespace)["items"]
     assert {pod["spec"]["serviceAccountName"] for pod in pods} == {
         "track-tree-audio-api",
         "track-tree-audio-operator",
@@ -55,7 +55,7 @@ def test_pod_security_is_enforced(cluster: LocalCluster, namespace: str) -> None
 
 def test_the_garbage_collector_follows_owners(cluster: LocalCluster, namespace: str) -> None:
     cluster.kubectl("create", "configmap", "owner", "-n", namespace)
-    uid = cluster.cluster.get("configmap", "owner", "-n", namespace)["metadata"]["uid"]
+    uid = cluster.objects.get("configmap", "owner", namespace=namespace)["metadata"]["uid"]
     reference = {"apiVersion": "v1", "kind": "ConfigMap", "name": "owner", "uid": uid}
     metadata = {"name": "owned", "ownerReferences": [reference]}
     owned = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata}
@@ -71,7 +71,7 @@ def test_the_api_server_comes_back_with_its_data(cluster: LocalCluster, namespac
     cluster.kubectl("create", "configmap", "kept", "-n", namespace)
 
     cluster.kill("kube-apiserver")
-    assert not cluster.cluster.is_ready()
+    assert not cluster.objects.is_ready()
     cluster.start("kube-apiserver")
 
     assert cluster.kubectl("get", "configmap", "kept", "-n", namespace, "-o", "name")

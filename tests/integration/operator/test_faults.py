@@ -61,7 +61,7 @@ def test_killed_again_and_again(here: Site) -> None:
         assert len(status["attempts"]) == 1
         assert len({one.headers["webhook-id"] for one in here.receiver.of(name)}) == 1
     eventually(lambda: all(here.status(name)["counted"] for name in names))
-    data = here.get("configmap/track-tree-audio-totals")["data"]
+    data = here.get("configmap", "track-tree-audio-totals")["data"]
     assert int(data["completed"]) == len(names)
 
 
@@ -75,7 +75,7 @@ def test_two_operators_by_mistake(here: Site) -> None:
         assert len(here.ended(name)["attempts"]) == 1
         assert len({one.headers["webhook-id"] for one in here.receiver.of(name)}) == 1
     eventually(lambda: all(here.status(name)["counted"] for name in names))
-    data = here.get("configmap/track-tree-audio-totals")["data"]
+    data = here.get("configmap", "track-tree-audio-totals")["data"]
     assert int(data["completed"]) == len(names)
 
 
@@ -175,7 +175,7 @@ def _limit(place: Site, hard: dict[str, str]) -> None:
             "spec": {"hard": hard},
         }
     )
-    eventually(lambda: place.get("resourcequota/none").get("status", {}).get("hard"))
+    eventually(lambda: place.get("resourcequota", "none").get("status", {}).get("hard"))
 
 
 def test_an_image_that_cannot_be_pulled(poor: dict[str, Poor]) -> None:
@@ -371,7 +371,7 @@ def test_forbidden_for_a_while(here: Site) -> None:
     operator = here.start(KUBECONFIG=str(account(here)))
     name = here.ask("sleep 2; complete")
     here.running(name)
-    here.kubectl("delete", "rolebinding/op")
+    here.delete("rolebinding", "op")
     time.sleep(15)
     assert "finishedAt" not in here.status(name)
     bind(here)
@@ -424,7 +424,7 @@ def test_secrets_that_nothing_refers_to(here: Site) -> None:
     here.start(ORPHAN_SECRET_SECONDS="2", RESYNC_SECONDS="1")
 
     def names() -> set[str]:
-        return {one["metadata"]["name"] for one in here.get("secrets")["items"]}
+        return set(here.names("secrets"))
 
     eventually(lambda: "orphan" not in names())
     assert {"referred", "other", "keys"} <= names()

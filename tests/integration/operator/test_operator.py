@@ -124,7 +124,7 @@ def test_a_pod_told_to_stop_is_replaced(here: Site) -> None:
     """Acceptance 38: one final webhook."""
     name = here.ask("sleep 60", script2="complete")
     pod = here.running(name)["metadata"]["name"]
-    here.kubectl("delete", "pod", pod, "--wait=false")
+    here.delete("pod", pod)
     assert reason(here, name) == "Completed"
     assert [a["reason"] for a in here.status(name)["attempts"]] == ["WorkerDisrupted", "Completed"]
     here.told(name)
@@ -151,7 +151,7 @@ def test_a_job_deleted_by_hand_gives_another_attempt(here: Site) -> None:
     """Acceptance 46."""
     name = here.ask("sleep 60", script2="complete")
     here.running(name)
-    here.kubectl("delete", "job", f"{name}-1", "--wait=false")
+    here.delete("job", f"{name}-1")
     assert reason(here, name) == "Completed"
     assert len(here.status(name)["attempts"]) == 2
 
@@ -224,7 +224,7 @@ def test_a_later_job_of_the_same_name_runs(here: Site) -> None:
     """A tombstone of another uid is cleared before the attempt."""
     name = here.ask("fail audio_too_short")
     here.told(name)
-    here.kubectl("delete", "splitjob", name)
+    here.delete("splitjob", name)
     here.ask("complete", name=name)
     eventually(lambda: here.status(name)["phase"] == "Completed")
     assert here.manifest(name)["status"] == "completed"  # type: ignore[index]
@@ -234,7 +234,7 @@ def test_a_restored_backup_runs_nothing_again(here: Site) -> None:
     name = here.ask("complete")
     here.told(name)
     eventually(lambda: here.status(name)["counted"])
-    here.kubectl("delete", "splitjob", name)
+    here.delete("splitjob", name)
     here.ask("complete", name=name)
     status = here.ended(name)
     assert status["phase"] == "Completed"
@@ -245,7 +245,7 @@ def test_another_request_under_the_name_of_a_completed_job_runs(here: Site) -> N
     """Stems of one request are no answer to another."""
     name = here.ask("complete")
     here.told(name)
-    here.kubectl("delete", "splitjob", name)
+    here.delete("splitjob", name)
     here.ask("complete", name=name, format="flac")
     status = here.ended(name)
     assert status["phase"] == "Completed"
@@ -259,12 +259,12 @@ def test_a_deleted_splitjob_takes_everything_with_it(here: Site) -> None:
     source = {"url": f"{here.receiver.base}song.wav", "secretKey": "source"}
     name = here.ask("sleep 60", secretName="urls-55", source=source)
     here.running(name)
-    owners = here.get("secret/urls-55")["metadata"]["ownerReferences"]
+    owners = here.get("secret", "urls-55")["metadata"]["ownerReferences"]
     assert [owner["name"] for owner in owners] == [name]
     assert "finalizers" not in here.job(name)["metadata"]
-    here.kubectl("delete", "splitjob", name)
+    here.delete("splitjob", name)
     eventually(lambda: not here.jobs(name) and not here.pods(name))
-    eventually(lambda: "urls-55" not in here.kubectl("get", "secrets", "-o=name"))
+    eventually(lambda: "urls-55" not in here.names("secrets"))
     assert here.receiver.of(name) == []
 
 
@@ -300,14 +300,14 @@ def test_a_secret_that_a_retry_shares_outlives_the_first_job(here: Site) -> None
     here.running(second)
 
     def owners() -> list[str]:
-        found = here.get("secret/urls-shared")["metadata"]["ownerReferences"]
+        found = here.get("secret", "urls-shared")["metadata"]["ownerReferences"]
         return [owner["name"] for owner in found]
 
     assert owners() == [first, second]
-    here.kubectl("delete", "splitjob", first)
+    here.delete("splitjob", first)
     eventually(lambda: owners() == [second])
-    here.kubectl("delete", "splitjob", second)
-    eventually(lambda: "urls-shared" not in here.kubectl("get", "secrets", "-o=name"))
+    here.delete("splitjob", second)
+    eventually(lambda: "urls-shared" not in here.names("secrets"))
 
 
 def test_requests_written_by_hand_are_checked_again(here: Site) -> None:
@@ -404,7 +404,7 @@ def test_a_finished_job_is_deleted_after_its_delivery_and_its_time_to_live(here:
     here.receiver.answers["/hooks/kept"] = answer(503)
     kept = here.ask("fail audio_too_long", name="kept", spec={"ttlSecondsAfterFinished": 1})
     name = here.ask("fail audio_too_long", spec={"ttlSecondsAfterFinished": 1})
-    eventually(lambda: name not in here.kubectl("get", "splitjobs", "-o=name"))
+    eventually(lambda: name not in here.names("splitjobs"))
     assert here.receiver.of(name)
     assert here.status(kept)["webhook"]["state"] == "Pending"
 
@@ -417,7 +417,7 @@ def test_the_totals_count_each_job_once(here: Site) -> None:
         return all(job["status"]["counted"] for job in jobs if "finishedAt" in job["status"])
 
     eventually(everything)
-    data = here.get("configmap/track-tree-audio-totals")["data"]
+    data = here.get("configmap", "track-tree-audio-totals")["data"]
     seen = {one.headers["webhook-id"] for one in here.receiver.heard}
     completed = sum(name.endswith("-completed") for name in seen)
     assert int(data["completed"]) >= completed

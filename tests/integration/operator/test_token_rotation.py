@@ -78,7 +78,7 @@ def test_a_token_that_ends_while_its_file_holds_another_one(place: Site) -> None
     assert finishes_a_job(place, operator)
 
     replace(token_file, bound_token(place, "second"))
-    place.kubectl("delete", "secret", "first")
+    place.delete("secret", "first")
     eventually(lambda: is_refused(place, first))
     assert finishes_a_job(place, operator)
 
@@ -97,7 +97,7 @@ def test_a_token_that_ends_before_its_file_holds_another_one(place: Site) -> Non
     replace(token_file, first)
     operator = place.start(KUBECONFIG=str(kubeconfig(place, token_file)))
 
-    place.kubectl("delete", "secret", "first")
+    place.delete("secret", "first")
     eventually(lambda: is_refused(place, first))
     place.cluster.kill("kube-apiserver")
     place.cluster.start("kube-apiserver")

@@ -3,7 +3,6 @@
 Both are real processes on a real API server whose CustomResourceDefinition is taken away.
 """
 
-import json
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -12,10 +11,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 from tests.support import plain_http
 from tests.support.accounts import account, grant
 from tests.support.api_harness import TOKEN, Api, body, launched
+from tests.support.definition import establish
 from tests.support.operator_harness import Operator, Site, site
 from tests.support.waiting import eventually, timeout
 
@@ -46,8 +45,7 @@ def define(cluster: LocalCluster, *without: str) -> None:
     (version,) = definition["spec"]["versions"]
     for field in without:
         del version["schema"]["openAPIV3Schema"]["properties"]["status"]["properties"][field]
-    cluster.kubectl("apply", "--server-side", "-f", "-", text=yaml.safe_dump(definition))
-    cluster.kubectl("wait", "--for=condition=Established", f"crd/{CRD}", timeout(20))
+    establish(cluster.objects, definition)
 
 
 @dataclass
@@ -193,16 +191,16 @@ def test_another_release_serves_the_namespace(bare: LocalCluster, tmp_path: Path
         assert place.jobs(name) == []
         assert place.status(name) == {}
         assert pair.alive()
-        place.kubectl("delete", "configmap", INSTALLATION_CONFIGMAP)
+        place.delete("configmap", INSTALLATION_CONFIGMAP)
         eventually(pair.is_ready)
         assert place.told(name).body["status"] == "completed"
 
 
 def installed(place: Site, release: str) -> None:
     """Say which release serves the namespace, as the chart does."""
-    place.kubectl(
-        "create", "configmap", INSTALLATION_CONFIGMAP, f"--from-literal=release={release}"
-    )
+    metadata = {"name": INSTALLATION_CONFIGMAP}
+    kind = {"apiVersion": "v1", "kind": "ConfigMap"}
+    place.apply(kind | {"metadata": metadata, "data": {"release": release}})
 
 
 def test_the_definition_is_removed_while_they_run(bare: LocalCluster, pair: Pair) -> None:
@@ -260,10 +258,7 @@ def test_splitjobs_of_the_version_before_are_served(bare: LocalCluster, tmp_path
         place = stack.enter_context(site(bare, tmp_path))
         for name, status in EARLIER.items():
             place.ask("complete", name=name, spec={"ttlSecondsAfterFinished": 86400 * 365})
-            patch = json.dumps({"status": status})
-            place.kubectl(
-                *("patch", "splitjob", name, "--subresource=status", "--type=merge", "-p", patch)
-            )
+            place.change_status(name, **status)
         more = {"NAMESPACE": place.namespace}
         api = stack.enter_context(launched(bare, tmp_path / "api.log", **more))
         operator = place.launch(**QUICK)
@@ -293,7 +288,7 @@ def test_credentials_that_are_no_longer_taken(bare: LocalCluster, tmp_path: Path
         api = stack.enter_context(launched(bare, tmp_path / "api.log", **more))
         pair = Pair(place, operator, api)
         eventually(pair.is_ready, 120)
-        place.kubectl("delete", "serviceaccount", "both")
+        place.delete("serviceaccount", "both")
         eventually(lambda: pair.is_unready_with("ClusterUnavailable"))
         time.sleep(10)
         assert pair.alive()
@@ -320,7 +315,7 @@ def test_a_secret_made_from_files(bare: LocalCluster, tmp_path: Path) -> None:
         for name, text in keys.items():
             (tmp_path / name).write_text(text)
             files.append(f"--from-file={tmp_path / name}")
-        place.kubectl("delete", "secret", "keys")
+        place.delete("secret", "keys")
         place.kubectl("create", "secret", "generic", "keys", *files)
         more = {"NAMESPACE": place.namespace, "DEMUCSSVC_TOKEN": keys["DEMUCSSVC_TOKEN"]}
         api = stack.enter_context(launched(bare, tmp_path / "api.log", **more))

@@ -65,8 +65,8 @@ class Release:
     def pods(self, component: str, release: str = RELEASE) -> list[dict[str, Any]]:
         """Return the pods of a component that are not on their way out, the oldest first."""
         labels = f"app.kubernetes.io/component={component},app.kubernetes.io/instance={release}"
-        found = self.place.get("pods", f"-l={labels}", "--sort-by=.metadata.creationTimestamp")
-        items: list[dict[str, Any]] = found["items"]
+        found = self.place.get("pods", selector=labels)["items"]
+        items = sorted(found, key=lambda pod: str(pod["metadata"]["creationTimestamp"]))
         return [pod for pod in items if "deletionTimestamp" not in pod["metadata"]]
 
     def container(self, component: str) -> dict[str, Any]:
@@ -170,7 +170,7 @@ def quota(place: Site, **changed: str) -> None:
     metadata = {"name": "team-quota"}
     made = {"apiVersion": "v1", "kind": "ResourceQuota", "metadata": metadata}
     place.apply({**made, "spec": {"hard": hard}})
-    eventually(lambda: place.get("resourcequota/team-quota")["status"]["hard"] == hard)
+    eventually(lambda: place.get("resourcequota", "team-quota")["status"]["hard"] == hard)
 
 
 def limits(place: Site, **most: str) -> None:
@@ -185,7 +185,7 @@ def installed(crd: LocalCluster, tmp_path_factory: pytest.TempPathFactory) -> It
     """The release, in a namespace with everything but its Secret."""
     folder = tmp_path_factory.mktemp("bad-environment")
     with site(crd, folder) as place:
-        place.kubectl("delete", "secret", "keys")
+        place.delete("secret", "keys")
         quota(place)
         limits(place)
         values = folder / "own.yaml"
@@ -289,9 +289,9 @@ def test_a_wrong_setting_is_the_pods_last_word(release: Release) -> None:
     place = release.place
     right = {}
     for program, (variable, value, *_) in WRONG.items():
-        config = f"configmap/{release.name(program)}"
-        right[program] = place.get(config)["data"][variable]
-        change(place, config, {"data": {variable: value}})
+        config = release.name(program)
+        right[program] = place.get("configmap", config)["data"][variable]
+        change(place, f"configmap/{config}", {"data": {variable: value}})
     restart(release)
     for program, (variable, _, *words) in WRONG.items():
         (line,) = eventually(lambda p=program, v=variable: release.last_words(p, v))  # type: ignore[misc]
@@ -323,7 +323,7 @@ CUT = {
 
 def test_rights_that_are_cut_by_hand_are_named(release: Release) -> None:
     place = release.place
-    before = {program: place.get(f"role/{release.name(program)}")["rules"] for program in CUT}
+    before = {program: place.get("role", release.name(program))["rules"] for program in CUT}
     pods = {program: identity(release.pods(program)) for program in CUT}
     for program, (at, resource, _) in CUT.items():
         rules = json.loads(json.dumps(before[program]))

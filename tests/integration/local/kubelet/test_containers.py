@@ -257,7 +257,7 @@ def test_a_container_without_a_command(pods: Any) -> None:
 def test_more_gpus_than_there_are(pods: Any) -> None:
     """Bound past the scheduler, the pod is refused by the node."""
     limits = {"limits": {"nvidia.com/gpu": "5"}}
-    node = pods.cluster.cluster.get("nodes")["items"][0]["metadata"]["name"]
+    node = pods.cluster.objects.get("nodes")["items"][0]["metadata"]["name"]
     pods.run("greedy", "true", resources=limits, spec={"nodeName": node})
 
     pod = pods.wait_for_phase("greedy", "Failed")

@@ -78,7 +78,7 @@ def test_before_the_start(pods: Any) -> None:
 
 def test_strangers_are_refused(cluster: LocalCluster) -> None:
     """Without a certificate of the cluster nothing, with one only what the authorizer allows."""
-    node = cluster.cluster.get("nodes")["items"][0]
+    node = cluster.objects.get("nodes")["items"][0]
     port = node["status"]["daemonEndpoints"]["kubeletEndpoint"]["Port"]
     url = f"https://127.0.0.1:{port}/pods"
     authority = cluster._control_plane.authority
