@@ -8,7 +8,6 @@ import time
 from collections.abc import Iterator
 from typing import Any
 
-import httpx
 import pytest
 import requests
 import schemathesis
@@ -18,6 +17,7 @@ from requests.auth import AuthBase
 from schemathesis import GenerationMode
 from schemathesis.config import SchemathesisConfig
 from schemathesis.core.parameters import ParameterLocation
+from tests.support import plain_http
 from tests.support.examples import examples
 from tests.support.ports import free_port
 
@@ -75,7 +75,7 @@ def url(crd: LocalCluster) -> Iterator[str]:
         server = uvicorn.Server(uvicorn.Config(app, port=port, log_config=None, http="h11"))
         thread = threading.Thread(target=server.run, daemon=True)
         thread.start()
-        while not (server.started and httpx.get(f"http://127.0.0.1:{port}/readyz").is_success):
+        while not (server.started and plain_http.get(f"http://127.0.0.1:{port}/readyz").is_success):
             time.sleep(0.05)
         yield f"http://127.0.0.1:{port}"
         server.should_exit = True
@@ -85,7 +85,7 @@ def url(crd: LocalCluster) -> Iterator[str]:
 
 def test_every_answer_is_one_that_is_described(url: str) -> None:
     """No 500, no status, content type or shape that the document does not know."""
-    document = httpx.get(f"{url}/openapi.json").json()
+    document = plain_http.get(f"{url}/openapi.json").json()
     assert document["openapi"].startswith("3.1.")
     config = SchemathesisConfig.from_dict({"checks": EXPECTED})
     schema = schemathesis.openapi.from_dict(document, config=config)
@@ -124,7 +124,7 @@ def test_the_examples_run(url: str, name: str) -> None:
 
 def test_the_curl_of_every_call_runs(url: str) -> None:
     """Whatever it asks for may not be there; what it signs is right, and curl understands it."""
-    document = httpx.get(f"{url}/openapi.json").json()
+    document = plain_http.get(f"{url}/openapi.json").json()
     for path, operations in document["paths"].items():
         for operation in operations.values():
             if "text/event-stream" in str(operation):
@@ -161,7 +161,7 @@ def run_in_shell(commands: str, url: str) -> "subprocess.CompletedProcess[str]":
 
 
 def test_errors_are_described_by_their_codes(url: str) -> None:
-    document = httpx.get(f"{url}/openapi.json").json()
+    document = plain_http.get(f"{url}/openapi.json").json()
     answers = document["paths"]["/split"]["post"]["responses"]
     problem = answers["422"]["content"]["application/problem+json"]
     assert list(problem["examples"]) == ["request_invalid", "webhook_not_allowed"]
@@ -170,7 +170,7 @@ def test_errors_are_described_by_their_codes(url: str) -> None:
 
 
 def test_only_the_contracts_paths_are_open(url: str) -> None:
-    document = httpx.get(f"{url}/openapi.json").json()
+    document = plain_http.get(f"{url}/openapi.json").json()
     unsigned = {
         path
         for path, operations in document["paths"].items()

@@ -9,6 +9,7 @@ from typing import Any
 
 import httpx
 import pytest
+from tests.support import plain_http
 from tests.support.leftovers import assert_none_is_left
 from tests.support.waiting import eventually
 from tests.support.web import Handler, Request, answer, give
@@ -236,7 +237,7 @@ def test_16_the_api_is_killed_and_the_caller_asks_again(path: WholePath) -> None
 
 def answers_again(path: WholePath) -> bool:
     try:
-        return httpx.get(f"{path.service.api_urls()[0]}/readyz").is_success
+        return plain_http.get(f"{path.service.api_urls()[0]}/readyz").is_success
     except httpx.TransportError:
         return False
 

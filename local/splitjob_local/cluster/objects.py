@@ -177,7 +177,7 @@ class ObjectClient:
         if kind not in self._resources:  # it may have come since
             self._resources = self._discover()
         if kind not in self._resources:
-            raise ClusterError(f'the server does not have a resource type "{kind}"')
+            raise ClusterError(f'the server has no resource type "{kind}"')
         return self._resources[kind].path(namespace, name)
 
     def _discover(self) -> dict[str, Resource]:

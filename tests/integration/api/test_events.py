@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+from tests.support import plain_http
 from tests.support.api_harness import Api, body, finish, started, write_status
 from tests.support.waiting import eventually, patience
 
@@ -74,7 +75,7 @@ def test_a_stream_of_a_job_that_is_not_there_and_ids_that_are_none(api: Api) -> 
         answer = api.get("/events", **{"Last-Event-ID": last})
         assert (answer.status_code, answer.json()["code"]) == (422, "request_invalid")
     assert api.get("/events?limit=5").status_code == 422
-    assert httpx.get(f"{api.url}/events").status_code == 401
+    assert plain_http.get(f"{api.url}/events").status_code == 401
 
 
 def test_an_id_of_another_cluster_is_answered_with_reload(api: Api) -> None:
@@ -96,7 +97,7 @@ def test_streams_are_limited_and_end_promptly_at_shutdown(
         for reader in readers:
             reader.start()
         full = "track_tree_audio_api_streams 2.0"
-        eventually(lambda: full in httpx.get(f"{api.url}/metrics").text)
+        eventually(lambda: full in plain_http.get(f"{api.url}/metrics").text)
         refused = eventually(lambda: _refusal(api))
         assert refused
         assert int(refused.headers["Retry-After"]) > 0

@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 
 import httpx
 import yaml
+from tests.support import plain_http
 from tests.support.api_harness import TOKEN, Api, body
 from tests.support.app_server import served_app
 from tests.support.freezing_proxy import FreezingProxy, freezing_proxy
@@ -58,7 +59,7 @@ def api_behind(kubeconfig: Path, namespace: str, log: Path) -> Iterator[Api]:
         patch.object(deps, "CURRENT_TRIES", 5),
         served_app(create_app(settings)) as url,
     ):
-        eventually(lambda: httpx.get(f"{url}/readyz").status_code == 200)
+        eventually(lambda: plain_http.get(f"{url}/readyz").status_code == 200)
         yield Api(url, None, log)  # type: ignore[arg-type] # it is no process
 
 
@@ -101,8 +102,8 @@ def answers_while_it_hangs(api: Api, job_id: str) -> None:
         answers.append(callers.submit(api.post, body("meanwhile")))
     assert all(refused(answer.result()) for answer in answers)
     assert time.monotonic() - began < patience(4 * sum(POLICY[:2])), "callers are told in time"
-    assert httpx.get(f"{api.url}/readyz").status_code == 503
-    assert httpx.get(f"{api.url}/healthz").status_code == 200
+    assert plain_http.get(f"{api.url}/readyz").status_code == 503
+    assert plain_http.get(f"{api.url}/healthz").status_code == 200
     assert api.get("/models").status_code == 200
 
 

@@ -10,6 +10,7 @@ from typing import Any
 
 import httpx
 import pytest
+from tests.support import plain_http
 from tests.support.api_harness import (
     BEARER,
     NAMESPACE,
@@ -258,8 +259,8 @@ def test_15_without_the_kubernetes_api_it_answers_503_with_retry_after_and_recov
     api = replicas[0]
     kube.kill("kube-apiserver")
     try:
-        eventually(lambda: httpx.get(f"{api.url}/readyz").status_code == 503, 10)
-        assert httpx.get(f"{api.url}/healthz").json() == {"ok": True}
+        eventually(lambda: plain_http.get(f"{api.url}/readyz").status_code == 503, 10)
+        assert plain_http.get(f"{api.url}/healthz").json() == {"ok": True}
         answer = api.post(body("outage"))
         assert (answer.status_code, answer.json()["code"]) == (503, "cluster_unavailable")
         assert int(answer.headers["Retry-After"]) > 0
@@ -345,7 +346,7 @@ def test_queue_status_has_the_seeds_keys_first(kube: LocalCluster, tmp_path: Pat
     kube.objects.create(config_map("my-totals", counted), NAMESPACE)
     more = {"TOTALS_CONFIGMAP": "my-totals", "QUEUE_STATUS_PUBLIC": "true"}
     with started(kube, tmp_path / "log", **more) as public:
-        before = httpx.get(f"{public.url}/queue/status").json()
+        before = plain_http.get(f"{public.url}/queue/status").json()
         assert list(before) == [
             "queue_depth",
             "active_workers",
@@ -357,12 +358,12 @@ def test_queue_status_has_the_seeds_keys_first(kube: LocalCluster, tmp_path: Pat
             "observed_at",
         ]
         job_id = public.post(body("counted")).json()["jobId"]
-        after = httpx.get(f"{public.url}/queue/status").json()
+        after = plain_http.get(f"{public.url}/queue/status").json()
         assert after["queue_depth"] == before["queue_depth"] + 1
         finish(kube, job_id, "False", "Canceled")
         eventually(
             lambda: (
-                httpx.get(f"{public.url}/queue/status").json()["canceled_jobs"]
+                plain_http.get(f"{public.url}/queue/status").json()["canceled_jobs"]
                 == before["canceled_jobs"] + 1
             )
         )

@@ -11,6 +11,7 @@ import httpx
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from tests.support import plain_http
 from tests.support.api_harness import Api, body, started
 from tests.support.examples import examples
 
@@ -42,14 +43,14 @@ def test_what_the_api_takes_the_cluster_takes(replicas: tuple[Api, Api], fields:
 
 def test_signatures_are_asked_for_everywhere_but_where_they_are_not(api: Api) -> None:
     for path in ("/healthz", "/readyz", "/metrics", "/docs", "/console", "/openapi.json"):
-        assert httpx.get(api.url + path).status_code == 200
+        assert plain_http.get(api.url + path).status_code == 200
     for path in ("/queue/status", "/models", "/jobs/split-a", "/nowhere", "/split"):
-        assert httpx.get(api.url + path).status_code == 401
+        assert plain_http.get(api.url + path).status_code == 401
     assert api.get("/queue/status").status_code == 200
     assert "htdemucs" in {model["name"] for model in api.get("/models").json()["models"]}
     assert api.get("/nowhere").status_code == 404
     assert api.get("/split").status_code == 405
-    assert "track_tree_audio_queue_depth" in httpx.get(f"{api.url}/metrics").text
+    assert "track_tree_audio_queue_depth" in plain_http.get(f"{api.url}/metrics").text
 
 
 def test_the_prefix_that_a_gateway_strips_is_put_before_location_and_links_and_not_signed(
@@ -60,14 +61,14 @@ def test_the_prefix_that_a_gateway_strips_is_put_before_location_and_links_and_n
     job_id = answer.json()["jobId"]
     assert answer.headers["Location"] == f"/stems/jobs/{job_id}"
     assert behind.get(f"/jobs/{job_id}").status_code == 200
-    assert httpx.get(f"{behind.url}/openapi.json").json()["servers"] == [{"url": "/stems"}]
+    assert plain_http.get(f"{behind.url}/openapi.json").json()["servers"] == [{"url": "/stems"}]
 
 
 def test_it_listens_on_both_families(replicas: tuple[Api, Api]) -> None:
     url = replicas[1].url
-    assert httpx.get(f"{url}/healthz").is_success
+    assert plain_http.get(f"{url}/healthz").is_success
     if socket.has_dualstack_ipv6():
-        assert httpx.get(f"{url.replace('127.0.0.1', '[::1]')}/healthz").is_success
+        assert plain_http.get(f"{url.replace('127.0.0.1', '[::1]')}/healthz").is_success
 
 
 def test_a_caller_who_asks_too_often_is_told_when_to_ask_again(
@@ -80,7 +81,7 @@ def test_a_caller_who_asks_too_often_is_told_when_to_ask_again(
         assert [answer.status_code for answer in answers] == [200, 200, 200, 429]
         assert answers[-1].json()["code"] == "rate_limited"
         assert 0 < int(answers[-1].headers["Retry-After"]) <= 1000
-        assert httpx.get(f"{api.url}/readyz").status_code == 200
+        assert plain_http.get(f"{api.url}/readyz").status_code == 200
 
 
 def test_an_id_that_comes_with_a_request_is_sent_back_and_logged(api: Api) -> None:
@@ -150,7 +151,7 @@ def test_odd_bytes_never_give_a_500(api: Api, data: bytes) -> None:
     assert not answer or answer.split(b" ")[1] in {b"400", b"401", b"404", b"405", b"431"}, answer[
         :200
     ]
-    assert httpx.get(f"{api.url}/healthz").status_code == 200
+    assert plain_http.get(f"{api.url}/healthz").status_code == 200
 
 
 def test_09_no_token_no_start(kube: LocalCluster) -> None:

@@ -14,6 +14,7 @@ import httpx
 import psutil
 import pytest
 from botocore.config import Config
+from tests.support import plain_http
 from tests.support.waiting import eventually, timeout
 
 from splitjob_local.cluster.kubectl import KubectlClient, KubectlError
@@ -28,7 +29,7 @@ def test_the_service_is_installed_and_answers(cluster: LocalCluster, installed: 
         time.sleep(0.5)
     assert len(set(urls)) == 2
     for url in urls:
-        assert httpx.get(f"{url}/healthz").json() == {"ok": True}
+        assert plain_http.get(f"{url}/healthz").json() == {"ok": True}
     pods = cluster.objects.get("pods", namespace=installed.namespace)["items"]
     assert {pod["spec"]["serviceAccountName"] for pod in pods} == {
         "track-tree-audio-api",
@@ -92,7 +93,7 @@ def test_the_bucket_survives_its_server(cluster: LocalCluster) -> None:
 
     cluster.kill("s3")
     with pytest.raises(httpx.ConnectError):
-        httpx.get(cluster.s3.endpoint)
+        plain_http.get(cluster.s3.endpoint)
     cluster.start("s3")
 
     assert bucket.get_json("survivor.json") == {}
@@ -139,10 +140,10 @@ def test_the_s3_server_refuses_expired_and_altered_urls(cluster: LocalCluster) -
     bucket.put_if_absent("song.json", b"[1]")
     brief, long = (presigned(cluster.s3, "song.json", seconds) for seconds in (1, 3600))
 
-    assert httpx.get(long).json() == [1]
-    assert httpx.get(long.replace("song.json", "other.json")).status_code == 403
+    assert plain_http.get(long).json() == [1]
+    assert plain_http.get(long.replace("song.json", "other.json")).status_code == 403
     time.sleep(2.1)
-    assert httpx.get(brief).status_code == 403
+    assert plain_http.get(brief).status_code == 403
 
 
 def test_an_object_is_written_only_if_absent(cluster: LocalCluster) -> None:

@@ -9,6 +9,7 @@ from datetime import datetime
 from io import BytesIO
 
 import pytest
+from tests.support import plain_http
 from tests.support.operator_harness import Site, site
 from tests.support.waiting import eventually
 from tests.support.web import Request, answer, in_turn
@@ -425,11 +426,10 @@ def test_the_totals_count_each_job_once(here: Site) -> None:
 
 
 def test_metrics_and_health(here: Site) -> None:
-    import httpx  # noqa: PLC0415
 
     url = here.operators[0].url
-    assert httpx.get(f"{url}/healthz").json()["ok"] is True
-    text = httpx.get(f"{url}/metrics").text
+    assert plain_http.get(f"{url}/healthz").json()["ok"] is True
+    text = plain_http.get(f"{url}/metrics").text
     assert "splitjob_finished_total" in text
     assert "splitjob_resync_age_seconds" in text
 

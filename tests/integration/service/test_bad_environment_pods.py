@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import httpx
 import pytest
 import yaml
+from tests.support import plain_http
 from tests.support.chart import CHART, LOCAL
 from tests.support.operator_harness import TOKEN, WORKER, Site, site
 from tests.support.ports import free_port
@@ -90,7 +90,7 @@ class Release:
     def unready(self, component: str, *words: str, release: str = RELEASE) -> bool:
         """Whether its only pod says this at /readyz, and is not ready for Kubernetes either."""
         (pod,) = self.pods(component, release)
-        answer = httpx.get(f"{address(pod)}/readyz")
+        answer = plain_http.get(f"{address(pod)}/readyz")
         assert answer.status_code == 503
         return all(word in answer.text for word in words) and not ready(pod)
 

@@ -14,6 +14,7 @@ from pathlib import Path
 import httpx
 import pytest
 import yaml
+from tests.support import plain_http
 from tests.support.in_cluster import Account, Way, start, ways
 from tests.support.operator_harness import TOKEN, Site, site
 from tests.support.ports import free_port
@@ -53,7 +54,7 @@ class Programs:
         words = ["kopf", "run", *flags, "-m", "splitjob_operator.runtime.kopf_app"]
         self._start("operator", words, operator)
         for url in (self.url, operator):
-            eventually(lambda url=url: httpx.get(f"{url}/readyz").status_code == 200)  # type: ignore[misc]
+            eventually(lambda url=url: plain_http.get(f"{url}/readyz").status_code == 200)  # type: ignore[misc]
         for account in self.accounts:
             account.rotate(3600)
 
@@ -155,7 +156,7 @@ def test_a_token_that_is_replaced_while_they_run(programs: Programs) -> None:
     programs.place.cluster.kill("kube-apiserver")
     programs.place.cluster.start("kube-apiserver")
 
-    eventually(lambda: httpx.get(f"{programs.url}/readyz").status_code == 200)
+    eventually(lambda: plain_http.get(f"{programs.url}/readyz").status_code == 200)
     name = programs.separate()
     assert programs.place.ended(name, 60)["phase"] == "Completed", programs.said()
     assert all(process.poll() is None for process in programs.processes)
