@@ -15,6 +15,7 @@ from splitjob_operator.core.plan import Plan
 from splitjob_operator.core.ports import BucketError, KubernetesPort
 from splitjob_operator.core.reconcile import reconcile
 from splitjob_operator.core.settings import Settings
+from splitjob_operator.core.status_json import dump_status
 from splitjob_operator.runtime.cache import SplitJobCache
 from splitjob_operator.runtime.clock import Clock, utc_now
 from splitjob_operator.runtime.executor import Executor
@@ -90,6 +91,34 @@ class Controller:
             self.queue_next()
         if after.state.finished and not after.counted:
             self.counter.wake()
+
+    def note_at_rest(self, raw: Mapping[str, Any]) -> None:
+        """Note a SplitJob as reconciled where nothing is to be done for it, as it was just listed.
+
+        At a start, before anybody works: to read each anew takes long where there are thousands.
+        """
+        try:
+            plan = self._plan_at_rest(raw)
+        except Exception as error:  # noqa: BLE001 - its own look says so, and others are served
+            log.debug("It is looked at by itself: %s", error)
+            return
+        if plan is None:
+            return
+        name = raw["metadata"]["name"]
+        self.reconciled[name] = raw["metadata"]["resourceVersion"]
+        self.cache.set_blocked(name, plan.blocked)
+        if plan.requeue_at:
+            self.queue.add_at(name, plan.requeue_at)
+
+    def _plan_at_rest(self, raw: Mapping[str, Any]) -> Plan | None:
+        """Return the plan of one that nothing is to be done for now; None where something is."""
+        splitjob = SplitJob.of(raw)
+        observed = self.observer.at_rest(splitjob)
+        if observed is None or splitjob.deleting or not raw.get("status"):
+            return None
+        plan = reconcile(observed, self.settings, self.clock())
+        same = plan.status is None or dump_status(plan.status) == dump_status(splitjob.status)
+        return plan if same and not (plan.lookup or plan.before or plan.after) else None
 
     def queue_next(self) -> None:
         """Queue the SplitJobs whose turn it is now."""

@@ -4,7 +4,13 @@ from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from splitjob_operator.core.observed import KubeJob, KubePod, Observed, SplitJob
+from splitjob_operator.core.observed import (
+    KubeJob,
+    KubePod,
+    Observed,
+    QueueDecision,
+    SplitJob,
+)
 from splitjob_operator.core.ports import KubernetesPort
 from splitjob_operator.runtime.cache import SplitJobCache
 from splitjob_operator.runtime.node_monitor import NodeMonitor
@@ -54,6 +60,26 @@ class Observer:
     def has_jobs(self, owner: str) -> bool:
         """Return whether a SplitJob has a Job, as far as the watches say."""
         return owner in self._job_names
+
+    def at_rest(self, splitjob: SplitJob) -> Observed | None:
+        """Return what is to be observed of one that has no Job, its place as its status says it.
+
+        Returns:
+            None where it may have a Job: that has to be read.
+        """
+        if _under_way(splitjob) or self.has_jobs(splitjob.name):
+            return None
+        queue = splitjob.status.queue
+        return Observed(
+            splitjob=splitjob,
+            queue_decision=QueueDecision(
+                may_start=self.cache.queue_decision(splitjob.name).may_start,
+                position=queue.position if queue else None,
+                eta_seconds=queue.eta_seconds if queue else None,
+            ),
+            secret_shared=self.cache.shares_secret(splitjob.name),
+            input_shared=self.cache.shares_input(splitjob.name),
+        )
 
     async def observe(self, splitjob: SplitJob) -> Observed:
         """Read what belongs to a SplitJob; no Jobs or pods where it cannot have any.

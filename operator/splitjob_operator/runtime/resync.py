@@ -125,9 +125,9 @@ class Resync:
             KubernetesError: it could not be listed.
         """
         c = self._controller
+        c.guard.listed("Job", await self._jobs())
         versions = await self._splitjobs()
         c.guard.listed("SplitJob", versions)
-        c.guard.listed("Job", await self._jobs())
         pods = await c.threads.run(lambda: [_version(pod) for pod in self._kubernetes.pods()])
         c.guard.listed("Pod", dict(pods))
         await c.observer.node_monitor.refresh({e.node for e in c.cache if e.active and e.node})
@@ -144,6 +144,8 @@ class Resync:
             for raw in batch:
                 versions.update([_version(raw)])
                 c.remember(raw)
+                if not self.first.is_set():
+                    c.note_at_rest(raw)
         for name in known - versions.keys():
             c.cache.drop(name)
             c.reconciled.pop(name, None)

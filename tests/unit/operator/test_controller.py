@@ -197,3 +197,32 @@ def test_while_the_api_server_is_away_nobody_is_passed() -> None:
         site.cluster.broken[f"job-{number}"] = KubernetesError("cannot write: refused", 0)
     assert site.work() == []
     assert all(entry.blocked is None for entry in site.controller.cache)
+
+
+def test_at_a_start_those_are_not_looked_at_that_nothing_is_to_be_done_for() -> None:
+    """Else a start would take minutes where thousands wait."""
+    before = Site()
+    for number in range(4):
+        before.add(f"job-{number}", 9 - number)
+    before.work()
+    after = Site()
+    known = before.cluster.splitjobs.values()
+    waiting = [raw for raw in known if not raw["status"]["attempts"]]
+    running = [raw for raw in known if raw["status"]["attempts"]]
+    new = raw_splitjob()
+    for raw in (*running, *waiting, new):
+        after.controller.remember(raw)
+        after.controller.note_at_rest(raw)
+    assert set(after.controller.reconciled) == {raw["metadata"]["name"] for raw in waiting}
+    assert len(waiting) == 3
+
+
+def test_at_a_start_those_are_looked_at_whose_turn_it_is() -> None:
+    before = Site()
+    for number in range(2):
+        before.add(f"job-{number}", 9 - number)
+    before.work()
+    after = Site()
+    after.controller.remember(before.cluster.splitjobs["job-1"])  # the other one is gone
+    after.controller.note_at_rest(before.cluster.splitjobs["job-1"])
+    assert after.controller.reconciled == {}

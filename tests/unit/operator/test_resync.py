@@ -27,7 +27,11 @@ def test_a_job_that_comes_while_all_are_listed_is_not_forgotten_and_one_that_is_
     for name in ("gone", "stays"):
         cache.put(named(name))
     controller = SimpleNamespace(
-        threads=InlineThreads(), remember=cache.put, cache=cache, reconciled={"gone": "1"}
+        threads=InlineThreads(),
+        remember=cache.put,
+        note_at_rest=lambda _: None,
+        cache=cache,
+        reconciled={"gone": "1"},
     )
 
     def listed() -> Iterator[dict[str, Any]]:
