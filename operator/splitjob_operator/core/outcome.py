@@ -126,8 +126,8 @@ def _claim(ctx: ReconcileContext, status: Claimed, code: ErrorCode, message: str
     if claim is None:
         usage = usage_of_attempts(ctx.status.attempts)
         return ctx.look_up(ClaimTombstone(status, code, message[:1024], usage))
-    if claim.state == ManifestState.COMPLETED:
-        return adopt_stored_outcome(ctx, claim)
+    if claim.manifest and claim.state in {ManifestState.COMPLETED, ManifestState.OUR_TOMBSTONE}:
+        return adopt_stored_outcome(ctx, claim)  # ours, or that of whoever came first
     waiting = _wait_for_storage(ctx, claim) if ctx.status.attempts else None
     return waiting or _end_without_stems(ctx, status, code, message)
 

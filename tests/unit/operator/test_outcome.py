@@ -275,3 +275,22 @@ def test_the_manifest_says_what_a_job_took_unless_more_attempts_came_after_it(
     assert plan.status
     assert plan.status.phase == "Completed"
     assert plan.status.usage == usage
+
+
+def test_a_job_ends_as_the_tombstone_says_that_was_there_first() -> None:
+    """Another operator has failed it, and died before it could write the status."""
+    stone = Manifest(
+        job_id=NAME,
+        job_uid=UID,
+        version_id="v1",
+        attempt=1,
+        gpu_seconds="5",
+        status="failed",
+        error_code=ErrorCode.WORKER_LOST,
+        message="Its node is gone.",
+    )
+    first = replace(SERVABLE, claim=ManifestLookup(ManifestState.OUR_TOMBSTONE, stone))
+    plan = plan_of(seen(canceled(running()), lookups=first), 33)
+    assert plan.status
+    assert plan.status.failure
+    assert (plan.status.phase, plan.status.failure.code) == ("Failed", "worker_lost")
