@@ -532,6 +532,8 @@ REFUSED = {
     "api.image.tag=1@sha256:aa": "at '/api/image/tag'",
     f"worker.image.repository=r.example/w@{DIGEST}": "at '/worker/image/repository'",
     "worker.image.digest=sha256:aa": "at '/worker/image/digest'",
+    "worker.image.repository=a.example:5000/w,worker.image.registry=b.example": "only the path",
+    "api.image.repository=a.example:5000/w,global.imageRegistry=b.example": "only the path",
     "api.extraEnv[0].name=LOG_LEVEL": "api.extraEnv has LOG_LEVEL, which the chart sets itself",
     "operator.extraEnv[0].name=HOST": "operator.extraEnv has HOST, which the chart sets itself",
     "worker.extraEnv[0].name=DEVICE": "worker.extraEnv has DEVICE, which the chart sets itself",

@@ -52,6 +52,9 @@ app.kubernetes.io/component: {{ .component }}
 {{- define "track-tree-audio.image" -}}
 {{- $image := .image }}
 {{- $registry := default .root.Values.global.imageRegistry $image.registry }}
+{{- if and $registry (contains ":" $image.repository) }}
+{{- fail (printf "\n\nimage.repository %s names a registry and its port, and there is another registry for it: %s. Write the host to image.registry and only the path to image.repository.\n" $image.repository $registry) }}
+{{- end }}
 {{- $name := ternary (printf "%s/%s" $registry $image.repository) $image.repository (ne $registry "") }}
 {{- if $image.digest }}
 {{- printf "%s@%s" $name $image.digest }}
