@@ -305,8 +305,8 @@ def test_a_job_is_shown_as_it_stands(kube: LocalCluster, api: Api) -> None:
         finishedAt="2026-01-01T00:00:00Z",
         webhook={"eventId": "evt-1", "event": "completed", "state": "Pending"},
     )
+    eventually(lambda: api.get(f"/jobs/{job_id}").json()["state"] == "completed")
     shown = api.get(f"/jobs/{job_id}").json()
-    assert shown["state"] == "completed"
     assert shown["result"]["stems"][0]["duration"] == 1.0
     assert shown["result"]["residual"] == -60.5
     assert shown["webhook"]["state"] == "Pending"
