@@ -3,8 +3,8 @@
 The intent of a request is its content in canonical form: without fields at their defaults, without
 the queries of its URLs and the headers that belong to their signatures (a retry with a freshly
 presigned URL is the same intent), and without the idempotency key and the id of the submission.
-Names derive from it, so that
-creating a SplitJob under its name is what arbitrates between replicas.
+Names derive from it, so that creating a SplitJob under its name is what arbitrates between
+replicas.
 """
 
 import base64

@@ -10,26 +10,10 @@ import av
 import numpy as np
 import pytest
 from av.stream import Disposition
+from tests.support.decoding import decoded, refused
 
 from bench.audio_files import Samples, tones, write_audio
-from splitjob.errors import ErrorCode, Failure
-from splitjob_worker.source.audio import AudioLimits, Decoded
-from splitjob_worker.source.decode import decode
-
-LIMITS = AudioLimits(rate=44100, max_seconds=20)
-
-
-def decoded(source: Path) -> tuple[Samples, Decoded]:
-    """Decode a file; return its samples, shape (frames, 2), and what was found."""
-    spool, found = decode(source, source.with_suffix(".f32"), LIMITS)
-    with spool.reader() as reader:
-        return reader.read(0, spool.frames), found
-
-
-def refusal(source: Path) -> Failure:
-    with pytest.raises(Failure) as caught:
-        decode(source, source.with_suffix(".f32"), LIMITS)
-    return caught.value
+from splitjob.errors import ErrorCode
 
 
 def loudest(samples: Samples) -> float:
@@ -147,14 +131,14 @@ def test_six_channels_without_names_are_5_1_with_its_centre(tmp_path: Path) -> N
 
 def test_more_channels_than_any_mix_are_refused(tmp_path: Path) -> None:
     file = write_channels(tmp_path / "x.wav", np.zeros((20000, 33), np.float32))
-    failure = refusal(file)
+    failure = refused(file)
     assert failure.code is ErrorCode.AUDIO_UNSUPPORTED
     assert "33 channels" in failure.message
 
 
 @pytest.mark.parametrize("rate", [999, 384_001, 768_000])
 def test_rates_beyond_any_recording_are_refused(tmp_path: Path, rate: int) -> None:
-    failure = refusal(write_audio(tmp_path / "x.wav", tones(rate, 0.5, 2), rate))
+    failure = refused(write_audio(tmp_path / "x.wav", tones(rate, 0.5, 2), rate))
     assert failure.code is ErrorCode.AUDIO_UNSUPPORTED
     assert f"{rate} Hz" in failure.message
 
@@ -271,4 +255,4 @@ def test_an_m4a_whose_index_is_cut_off_cannot_be_read(tmp_path: Path) -> None:
     """Without the index at its end, nothing in it can be found."""
     file = write_audio(tmp_path / "x.m4a", tones(44100, 4.0, 2), codec="aac")
     file.write_bytes(file.read_bytes()[: file.stat().st_size // 2])
-    assert refusal(file).code is ErrorCode.AUDIO_UNREADABLE
+    assert refused(file).code is ErrorCode.AUDIO_UNREADABLE

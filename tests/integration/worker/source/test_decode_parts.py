@@ -5,13 +5,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from tests.support.decoding import decoded, refused
 
 from bench.audio_files import Samples, tones, write_audio
 from splitjob.errors import ErrorCode, Failure
-from splitjob_worker.source.audio import AudioLimits, Decoded
-from splitjob_worker.source.decode import decode
+from splitjob_worker.source.audio import Decoded
 
-LIMITS = AudioLimits(rate=44100, max_seconds=60)
 LARGE = 1_200_000  # bytes of a picture; FFmpeg looks for a format in the first 1,048,576 of a file
 SECOND = 44100
 
@@ -24,13 +23,6 @@ OGG = {
 }
 
 
-def decoded(source: Path) -> tuple[Samples, Decoded]:
-    """Decode a file; return its samples, shape (frames, 2), and what was found."""
-    spool, found = decode(source, source.with_suffix(".f32"), LIMITS)
-    with spool.reader() as reader:
-        return reader.read(0, spool.frames), found
-
-
 def decoded_bytes(folder: Path, content: bytes) -> tuple[Samples, Decoded]:
     source = folder / "source"
     source.write_bytes(content)
@@ -38,9 +30,9 @@ def decoded_bytes(folder: Path, content: bytes) -> tuple[Samples, Decoded]:
 
 
 def refusal(folder: Path, content: bytes) -> Failure:
-    with pytest.raises(Failure) as caught:
-        decoded_bytes(folder, content)
-    return caught.value
+    source = folder / "source"
+    source.write_bytes(content)
+    return refused(source)
 
 
 def ogg(folder: Path, kind: str, title: str = "") -> bytes:

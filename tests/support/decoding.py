@@ -1,0 +1,26 @@
+"""Files decoded as the worker does it: in a process of its own."""
+
+from pathlib import Path
+
+import pytest
+
+from bench.audio_files import Samples
+from splitjob.errors import Failure
+from splitjob_worker.source.audio import AudioLimits, Decoded
+from splitjob_worker.source.decode import decode
+
+LIMITS = AudioLimits(rate=44100, max_seconds=20)
+
+
+def decoded(source: Path) -> tuple[Samples, Decoded]:
+    """Decode a file; return its samples, shape (frames, 2), and what was found."""
+    spool, found = decode(source, source.with_suffix(".f32"), LIMITS)
+    with spool.reader() as reader:
+        return reader.read(0, spool.frames), found
+
+
+def refused(source: Path) -> Failure:
+    """Return why a file cannot be decoded."""
+    with pytest.raises(Failure) as caught:
+        decode(source, source.with_suffix(".f32"), LIMITS)
+    return caught.value
