@@ -67,11 +67,15 @@ RETRY_RULES: dict[ErrorCode, RetryRule] = {
     ErrorCode.WORKER_IMAGE: RetryRule(1),
     ErrorCode.WORKER_CONFIG: RetryRule(1),
     ErrorCode.WORKER_STORAGE: RetryRule(1),
-    ErrorCode.WORKER_LOST: RetryRule(1, immediate=True),
+    ErrorCode.WORKER_LOST: RetryRule(5, immediate=True),
     ErrorCode.WORKER_DISRUPTED: RetryRule(5, immediate=True),
     ErrorCode.UPLOAD_FAILED: TRANSIENT,  # where the worker says so: 5xx, never 4xx
     ErrorCode.INTERNAL_ERROR: RetryRule(1),
 }
+
+
+# Whoever deletes a worker's Job twice means it; a lost node or pod says nothing of the song.
+JOB_DELETED = RetryRule(1, immediate=True)
 
 
 def retry_rule(code: ErrorCode) -> RetryRule:

@@ -333,6 +333,10 @@ class Attempt(Model):
     retryable: bool = Field(
         default=False, description="Whether another attempt may succeed where this one failed."
     )
+    job_deleted: bool = Field(default=False, description="Whether its Job was deleted by hand.")
+    progress: Progress | None = Field(
+        default=None, description="How far its worker was, where that ended without a word."
+    )
 
 
 class Stem(Model):

@@ -52,11 +52,19 @@ class AttemptDeadlines:
 
 @dataclass(frozen=True, slots=True)
 class Diagnosis:
-    """Why an attempt ends without stems."""
+    """Why an attempt ends without stems.
+
+    Attributes:
+        code: of the failure.
+        message: for people.
+        retryable: whether another attempt may succeed.
+        job_deleted: whether that is because its Job was deleted by hand.
+    """
 
     code: ErrorCode
     message: str
     retryable: bool
+    job_deleted: bool = False
 
     @classmethod
     def of(cls, code: ErrorCode, message: str) -> "Diagnosis":
@@ -262,7 +270,8 @@ def _orphaned(job: KubeJob | None, pod: KubePod) -> Diagnosis | None:
 
 
 def _deleted_by_hand() -> Diagnosis:
-    return Diagnosis.of(ErrorCode.WORKER_LOST, "The worker's Job was deleted.")
+    message = "The worker's Job was deleted."
+    return Diagnosis(ErrorCode.WORKER_LOST, message, retryable=True, job_deleted=True)
 
 
 def _without_pod(

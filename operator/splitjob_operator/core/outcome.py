@@ -30,7 +30,7 @@ from splitjob_operator.core.lookups import (
 )
 from splitjob_operator.core.notify import deliver_when_due, set_outbox
 from splitjob_operator.core.plan import DeleteJob, DeletePod, Plan
-from splitjob_operator.core.retry import may_retry, retry_at, retry_message
+from splitjob_operator.core.retry import final_message, may_retry, retry_at, retry_message
 
 __all__ = ["adopt_stored_outcome", "cancel", "end_attempt", "fail"]
 
@@ -52,7 +52,7 @@ def end_attempt(ctx: ReconcileContext, attempt: Attempt) -> Plan:
         return cancel(ctx)
     code = code_of(attempt.reason)
     if not may_retry(ctx.status.attempts):
-        return fail(ctx, code, attempt.message)
+        return fail(ctx, code, final_message(ctx.status.attempts))
     if not ctx.needs_bucket:
         return _retry(ctx, attempt)
     stored = ctx.observed.lookups.manifest

@@ -6,28 +6,32 @@ The rules themselves are with the codes, in `splitjob.errors.RETRY_RULES`.
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 
-from splitjob.errors import REASONS, RetryRule, retry_rule
+from splitjob.errors import JOB_DELETED, REASONS, RetryRule, retry_rule
 from splitjob.quantity import bytes_of
 from splitjob.resource import Attempt
 from splitjob_operator.core.settings import Settings
 
-__all__ = ["may_retry", "memory_of_next_attempt", "retry_at", "retry_message"]
+__all__ = ["final_message", "may_retry", "memory_of_next_attempt", "retry_at", "retry_message"]
 
 NEVER = RetryRule(0)
 MAX_DELAY_SECONDS = 600
+SAME_PLACE_PERCENT = 5
+BEFORE_THE_SONG = "fetch"  # the stage in which nothing of the song is looked at yet
 
 
 def may_retry(attempts: Sequence[Attempt]) -> bool:
     """Return whether the last attempt, which has failed, may be followed by another one.
 
-    Each code has a bound of its own: five evictions leave the retry after a lost node untouched.
+    Each code has a bound of its own: five evictions leave the retries after a lost node untouched,
+    and so do Jobs deleted by hand. A worker that died twice in the same place is not tried again.
 
     Args:
         attempts: all so far, the last one with its reason.
     """
     last = attempts[-1]
-    same = sum(1 for past in attempts if past.reason == last.reason)
-    return last.retryable and same <= _rule_of(last).attempts
+    same = sum(1 for past in attempts if _bound_of(past) == _bound_of(last))
+    bound = same <= _rule_of(last).attempts
+    return last.retryable and bound and _died_there_before(attempts) is None
 
 
 def retry_at(attempts: Sequence[Attempt], settings: Settings) -> datetime | None:
@@ -52,12 +56,49 @@ def retry_message(attempts: Sequence[Attempt], settings: Settings) -> str:
     return f"Attempt {last.number} ended: {last.message}"[: 1024 - len(then)] + then
 
 
+def final_message(attempts: Sequence[Attempt]) -> str:
+    """Return why a job is not tried again after its last attempt, for people."""
+    last, before = attempts[-1], _died_there_before(attempts)
+    if before is None or last.progress is None or before.progress is None:
+        return last.message
+    places = f"{before.progress.percent} % and {last.progress.percent} %"
+    return (
+        f"The worker died twice in the same place ({last.progress.stage}, {places}), so that the "
+        f"song is not tried again. {last.message}"
+    )[:1024]
+
+
 def memory_of_next_attempt(attempts: Sequence[Attempt], settings: Settings) -> int | None:
     """Return the memory limit of the next attempt in bytes; None: the usual one."""
     more = any(_rule_of(past).more_memory for past in attempts)
     return bytes_of(settings.worker_memory_retry) if more else None
 
 
+def _died_there_before(attempts: Sequence[Attempt]) -> Attempt | None:
+    """Return an earlier attempt whose worker died where that of the last one did."""
+    *earlier, last = attempts
+    return next((past for past in earlier if _same_place(past, last)), None)
+
+
+def _same_place(one: Attempt, other: Attempt) -> bool:
+    """Whether two workers died, without anybody deleting their Jobs, in the same place of a song.
+
+    Only of workers that died without a word is the progress noted.
+    """
+    if one.job_deleted or other.job_deleted or one.progress is None or other.progress is None:
+        return False
+    stage, percent = one.progress.stage, one.progress.percent
+    near = abs(percent - other.progress.percent) <= SAME_PLACE_PERCENT
+    return stage == other.progress.stage and stage != BEFORE_THE_SONG and near
+
+
+def _bound_of(attempt: Attempt) -> tuple[str, bool]:
+    """Return what the bound that an attempt counts against is known by."""
+    return attempt.reason, attempt.job_deleted
+
+
 def _rule_of(attempt: Attempt) -> RetryRule:
+    if attempt.job_deleted:
+        return JOB_DELETED
     code = REASONS.get(attempt.reason)
     return retry_rule(code) if code else NEVER

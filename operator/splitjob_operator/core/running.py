@@ -89,7 +89,18 @@ def _fail_attempt(ctx: ReconcileContext, attempt: Attempt, diagnosis: Diagnosis)
     attempt.reason = reason_of(diagnosis.code)
     attempt.message = diagnosis.message[:1024]
     attempt.retryable = diagnosis.retryable
+    attempt.job_deleted = diagnosis.job_deleted
+    if diagnosis.code == ErrorCode.WORKER_LOST:
+        attempt.progress = _last_progress(ctx)
     return outcome.end_attempt(ctx, attempt)
+
+
+def _last_progress(ctx: ReconcileContext) -> Progress | None:
+    """Return how far the worker was when it was last heard of; None: it never said."""
+    line, before = ctx.observed.progress, ctx.status.progress
+    if line is None:
+        return before
+    return Progress(stage=line.stage[:32], percent=line.percent, updated_at=ctx.now)
 
 
 def _occupying_job(ctx: ReconcileContext, attempt: Attempt) -> KubeJob | None:

@@ -11,6 +11,7 @@ from tests.support.operator_samples import (
     after,
     completed_pod,
     completed_report,
+    ended_pod,
     job,
     raw_pod,
     running_pod,
@@ -81,6 +82,21 @@ def test_progress_never_falls() -> None:
     assert plan.status
     assert plan.status.progress
     assert (plan.status.progress.stage, plan.status.progress.percent) == ("encode", 40)
+
+
+def test_how_far_a_worker_was_is_noted_where_it_died_without_a_word() -> None:
+    """Acceptance 80: what the next death is compared with."""
+    line, killed = ProgressLine(stage="separate", percent=40), ended_pod(137, reason="Error")
+    around: dict[str, Any] = {"jobs": (job(),), "pods": (killed,)}
+    plan = plan_of(seen(running(), progress=line, **around), 60)
+    assert plan.status
+    [attempt] = plan.status.attempts
+    assert attempt.progress
+    assert (attempt.progress.stage, attempt.progress.percent) == ("separate", 40)
+    assert not attempt.job_deleted
+    deleted = plan_of(seen(running(), progress=line), 60).status
+    assert deleted
+    assert deleted.attempts[0].job_deleted
 
 
 def test_completed_by_the_workers_report() -> None:

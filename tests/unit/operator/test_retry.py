@@ -6,8 +6,13 @@ import pytest
 from tests.support.operator_samples import NOW, settings
 
 from splitjob.errors import ErrorCode, reason_of, retry_rule
-from splitjob.resource import Attempt
-from splitjob_operator.core.retry import may_retry, memory_of_next_attempt, retry_at
+from splitjob.resource import Attempt, Progress
+from splitjob_operator.core.retry import (
+    final_message,
+    may_retry,
+    memory_of_next_attempt,
+    retry_at,
+)
 
 
 def failed(*codes: ErrorCode, retryable: bool = True) -> list[Attempt]:
@@ -34,7 +39,49 @@ def test_each_code_is_tried_again_as_often_as_its_rule_says(code: ErrorCode) -> 
 def test_retries_of_other_codes_do_not_count() -> None:
     evictions = [ErrorCode.WORKER_DISRUPTED] * 5
     assert may_retry(failed(*evictions, ErrorCode.WORKER_LOST))
-    assert not may_retry(failed(ErrorCode.WORKER_LOST, *evictions, ErrorCode.WORKER_LOST))
+    oom = ErrorCode.WORKER_OOM
+    assert not may_retry(failed(oom, *evictions, oom))
+
+
+def test_a_job_deleted_by_hand_twice_ends_and_lost_workers_do_not_count_for_it() -> None:
+    attempts = failed(*[ErrorCode.WORKER_LOST] * 5)
+    attempts[-1].job_deleted = True
+    assert may_retry(attempts)
+    attempts[0].job_deleted = True
+    assert not may_retry(attempts)
+
+
+def died(*places: tuple[str, int] | None) -> list[Attempt]:
+    """Attempts whose workers died without a word, where they were heard of last."""
+    attempts = failed(*[ErrorCode.WORKER_LOST] * len(places))
+    for attempt, place in zip(attempts, places, strict=True):
+        attempt.message = "The worker was killed."
+        attempt.progress = place and Progress(stage=place[0], percent=place[1])
+    return attempts
+
+
+def test_a_worker_killed_from_outside_five_times_is_tried_each_time() -> None:
+    """Acceptance 80."""
+    places = [("separate", 20), ("separate", 26), ("encode", 80), None, None]
+    assert [may_retry(died(*places[:count])) for count in range(1, 6)] == [True] * 5
+    assert not may_retry(died(*places, ("separate", 90)))
+
+
+def test_a_song_that_kills_its_worker_twice_in_the_same_place_ends_and_says_so() -> None:
+    """Acceptance 80."""
+    attempts = died(("separate", 40), ("separate", 12), ("separate", 45))
+    assert not may_retry(attempts)
+    assert final_message(attempts) == (
+        "The worker died twice in the same place (separate, 40 % and 45 %), so that the song is "
+        "not tried again. The worker was killed."
+    )
+    attempts[0].job_deleted = True
+    assert may_retry(attempts), "whoever deletes a Job does not do so because of the song"
+    assert final_message(attempts) == "The worker was killed."
+
+
+def test_workers_that_died_before_they_had_the_song_did_not_die_of_it() -> None:
+    assert may_retry(died(("fetch", 0), ("fetch", 0)))
 
 
 def test_what_its_worker_called_hopeless_is_not_tried_again() -> None:
