@@ -9,7 +9,8 @@ from pydantic import BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_camel
 
 from splitjob.lifecycle import LifecycleState, lifecycle_of
-from splitjob.resource import EventName, SplitJobStatus, WebhookStatus, read_status
+from splitjob.resource import EventName
+from splitjob.status import SplitJobStatus, WebhookStatus, read_status
 from splitjob.usage import usage_of
 from splitjob.webhook import result_fields
 

@@ -21,7 +21,7 @@ from splitjob.request import (
     locate_upload,
 )
 from splitjob.request_policy import FieldProblem
-from splitjob.resource import MAX_UPLOADS, Location, Request, Upload
+from splitjob.spec import MAX_UPLOADS, Location, Request, Upload
 from splitjob.urls import SourceUrl, UrlError, WebUrl, parse_source, plain_url
 from splitjob_api.problems import ApiError, fields_invalid
 

@@ -1,7 +1,7 @@
 """What a completed job left in the bucket: who may be told where it is, who is told why not."""
 
 from splitjob.lifecycle import LifecycleState, lifecycle_of
-from splitjob.resource import Result, read_status
+from splitjob.status import Result, read_status
 from splitjob_api.deps import Services
 from splitjob_api.kubernetes import SplitJobObject
 from splitjob_api.problems import ApiError, storage_not_configured

@@ -6,7 +6,9 @@ from pydantic import BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_camel
 
 from splitjob.errors import ErrorCode
-from splitjob.resource import Audio, EventName, Request, Result, Source, Stem, Usage, Webhook
+from splitjob.resource import EventName
+from splitjob.spec import Request, Source, Webhook
+from splitjob.status import Audio, Result, Stem, Usage
 from splitjob.webhook import courtesy_event, final_event
 
 _EXAMPLE_JOB = "split-csmzzjpqm6badj2is7lgglndnb"

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import BinaryIO
 from urllib.parse import urlsplit
 
-from splitjob.resource import STEM_PATTERN
 from splitjob.result import WAVEFORM_SUFFIX
+from splitjob.spec import STEM_PATTERN
 from splitjob_client.answers import Job, Stem
 from splitjob_client.errors import (
     DownloadError,

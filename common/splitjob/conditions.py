@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from enum import StrEnum
 
-from splitjob.resource import Condition, ConditionStatus
+from splitjob.status import Condition, ConditionStatus
 
 __all__ = ["ConditionType", "Reason", "find", "initial", "is_true", "set_condition"]
 

@@ -1,4 +1,4 @@
-"""The CustomResourceDefinition of SplitJob, built from the models in `splitjob.resource`.
+"""The CustomResourceDefinition of SplitJob, built of `splitjob.spec` and `splitjob.status`.
 
 `python -m splitjob.crd` prints it as YAML; the chart ships that output, and a contract test keeps
 the two equal. What a JSON schema cannot say stands here as CEL rules, which the API server
@@ -14,17 +14,9 @@ from typing import Any, NamedTuple
 import yaml
 from pydantic import BaseModel
 
-from splitjob.resource import (
-    GROUP,
-    KIND,
-    MAX_NAME_LENGTH,
-    PLURAL,
-    SHORT_NAMES,
-    SINGULAR,
-    VERSION,
-    SplitJobSpec,
-    SplitJobStatus,
-)
+from splitjob.resource import GROUP, KIND, MAX_NAME_LENGTH, PLURAL, SHORT_NAMES, SINGULAR, VERSION
+from splitjob.spec import SplitJobSpec
+from splitjob.status import SplitJobStatus
 
 Schema = dict[str, Any]
 

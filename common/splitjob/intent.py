@@ -16,7 +16,8 @@ from typing import Any
 
 from pydantic.main import IncEx
 
-from splitjob.resource import ANNOTATION_GENERATION, Request
+from splitjob.resource import ANNOTATION_GENERATION
+from splitjob.spec import Request
 
 LABEL_LENGTH = 32  # hex characters of an intent in LABEL_INTENT, whose values end at 63
 _NAME_LENGTH = 26  # base32 characters: 130 bits

@@ -14,7 +14,7 @@ from typing import Any, Literal, NamedTuple, Protocol
 from splitjob import conditions
 from splitjob.conditions import ConditionType
 from splitjob.errors import ErrorCode, reason_of
-from splitjob.resource import Attempt, Condition, SplitJobStatus, read_status
+from splitjob.status import Attempt, Condition, SplitJobStatus, read_status
 
 __all__ = [
     "Intentions",
@@ -82,7 +82,7 @@ _PHASES: dict[LifecycleState, Phase] = {
 
 
 class Intentions(Protocol):
-    """What of a spec bears on the lifecycle; `splitjob.resource.SplitJobSpec` has it."""
+    """What of a spec bears on the lifecycle; `splitjob.spec.SplitJobSpec` has it."""
 
     @property
     def suspend(self) -> bool:

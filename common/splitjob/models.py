@@ -15,7 +15,7 @@ from typing import Annotated, Literal
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
-from splitjob.resource import MODEL_PATTERN, StemName
+from splitjob.spec import MODEL_PATTERN, StemName
 
 __all__ = [
     "ModelFile",

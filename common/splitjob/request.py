@@ -19,7 +19,8 @@ from pydantic.alias_generators import to_camel
 from pydantic_core import PydanticCustomError
 
 from splitjob import workload
-from splitjob.resource import (
+from splitjob.resource import EventName, Format
+from splitjob.spec import (
     DEFAULT_EVENTS,
     MAX_UPLOADS,
     MODEL_PATTERN,
@@ -27,8 +28,6 @@ from splitjob.resource import (
     UPLOAD_PATTERN,
     VERSION_ID_PATTERN,
     ClipMode,
-    EventName,
-    Format,
     Location,
     Request,
     Source,

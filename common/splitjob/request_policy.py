@@ -13,7 +13,6 @@ from splitjob.addresses import Network, forbidden_reason, parse_host
 from splitjob.allowlist import Allowlist, NotAllowedError
 from splitjob.inputs import Inputs
 from splitjob.models import ModelRecord
-from splitjob.resource import Location, Request, Upload
 from splitjob.result import (
     MIXTURE,
     RESIDUAL,
@@ -21,6 +20,7 @@ from splitjob.result import (
     remainder_name,
     residual_stem,
 )
+from splitjob.spec import Location, Request, Upload
 from splitjob.upload_policy import decode_headers, upload_problems
 from splitjob.urls import STORED, UrlError, WebUrl, parse, parse_source, plain_url
 

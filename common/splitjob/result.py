@@ -13,7 +13,9 @@ from typing import Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from splitjob.errors import ErrorCode
-from splitjob.resource import Audio, Decimal, Model, Request, Result, Stem
+from splitjob.resource import Model
+from splitjob.spec import Request
+from splitjob.status import Audio, Decimal, Result, Stem
 
 MAX_MESSAGE_BYTES = 3072
 EXIT_DONE = 0

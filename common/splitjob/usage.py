@@ -6,8 +6,8 @@ or cores alone. What is not known counts zero, so that nobody is told of more th
 
 from collections.abc import Iterable, Sequence
 
-from splitjob.resource import Attempt, SplitJobStatus, Usage
 from splitjob.result import decimal
+from splitjob.status import Attempt, SplitJobStatus, Usage
 
 
 def usage_of(status: SplitJobStatus) -> Usage:

@@ -12,8 +12,10 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from splitjob.errors import ErrorCode
-from splitjob.resource import Audio, EventName, Request, Result, Stem, Usage
+from splitjob.resource import EventName
 from splitjob.signing import REPLAY_WINDOW_SECONDS, TIMESTAMP_PATTERN, Signer, parse_tokens
+from splitjob.spec import Request
+from splitjob.status import Audio, Result, Stem, Usage
 
 CourtesyEvent = Literal["started", "progress"]
 

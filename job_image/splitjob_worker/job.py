@@ -20,7 +20,6 @@ from splitjob.allowlist import Allowlist
 from splitjob.errors import ErrorCode, Failure
 from splitjob.intent import intent_of
 from splitjob.models import ModelRecord
-from splitjob.resource import Audio, Usage
 from splitjob.result import (
     RESIDUAL,
     Manifest,
@@ -30,6 +29,7 @@ from splitjob.result import (
     storage_prefix,
 )
 from splitjob.signing import parse_tokens
+from splitjob.status import Audio, Usage
 from splitjob.urls import STORED
 from splitjob.usage import usage_when_completed
 from splitjob_io.webhook_sender import WebhookSender

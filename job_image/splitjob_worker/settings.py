@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, f
 from splitjob.addresses import Network, parse_networks
 from splitjob.allowlist import DEFAULT_ALLOWLIST
 from splitjob.errors import ErrorCode, Failure
-from splitjob.resource import Location, Request, Upload
+from splitjob.spec import Location, Request, Upload
 from splitjob.upload_policy import decode_headers
 from splitjob.workload import (
     ENV_ALLOWED_PRIVATE_ADDRESSES,

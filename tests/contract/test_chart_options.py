@@ -19,12 +19,8 @@ from tests.support.chart import (
 )
 
 from splitjob import workload
-from splitjob.resource import (
-    API_VERSION,
-    KIND,
-    LABEL_SPLITJOB,
-    Attempt,
-)
+from splitjob.resource import API_VERSION, KIND, LABEL_SPLITJOB
+from splitjob.status import Attempt
 from splitjob_operator.core import additions, worker_job
 from splitjob_operator.core.observed import SplitJob
 from splitjob_operator.core.settings import Settings

@@ -7,7 +7,8 @@ from pathlib import Path
 from fastapi.routing import APIRoute
 
 from splitjob.request import SplitRequest
-from splitjob.resource import Audio, Request, Result, Source, Stem, Usage, Webhook
+from splitjob.spec import Request, Source, Webhook
+from splitjob.status import Audio, Result, Stem, Usage
 from splitjob.webhook import final_event
 from splitjob_api.routes import (
     actions,

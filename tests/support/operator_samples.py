@@ -7,8 +7,9 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from splitjob import workload
-from splitjob.resource import API_VERSION, KIND, LABEL_ATTEMPT, LABEL_SPLITJOB, Attempt
+from splitjob.resource import API_VERSION, KIND, LABEL_ATTEMPT, LABEL_SPLITJOB
 from splitjob.result import EXIT_BAD_INPUT, StemReport, WorkerReport
+from splitjob.status import Attempt
 from splitjob_operator.core.lookups import LookupResults, ManifestLookup, ManifestState
 from splitjob_operator.core.observed import KubeJob, KubePod, Observed, QueueDecision, SplitJob
 from splitjob_operator.core.plan import Plan

@@ -19,8 +19,9 @@ from tests.support.operator_samples import NAME, NOW, completed_report, raw_spli
 
 from splitjob import workload
 from splitjob.intent import intent_of
-from splitjob.resource import LABEL_ATTEMPT, LABEL_SPLITJOB, SECRET_TYPE, Request
+from splitjob.resource import LABEL_ATTEMPT, LABEL_SPLITJOB, SECRET_TYPE
 from splitjob.result import Manifest, ProgressLine, storage_prefix
+from splitjob.spec import Request
 from splitjob_operator.core.lookups import ManifestState
 from splitjob_operator.core.manifest import classify, key_of
 from splitjob_operator.core.observed import SplitJob

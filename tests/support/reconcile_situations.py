@@ -17,7 +17,7 @@ from tests.support.operator_samples import (
 
 from splitjob import conditions
 from splitjob.conditions import ConditionType
-from splitjob.resource import Request
+from splitjob.spec import Request
 from splitjob_operator.core.lookups import (
     ManifestLookup,
     ManifestState,

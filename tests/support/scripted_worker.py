@@ -15,7 +15,6 @@ from typing import Any, NoReturn
 
 from splitjob import workload
 from splitjob.intent import intent_of
-from splitjob.resource import Request
 from splitjob.result import (
     EXIT_BAD_INPUT,
     EXIT_DONE,
@@ -26,6 +25,7 @@ from splitjob.result import (
     WorkerReport,
     storage_prefix,
 )
+from splitjob.spec import Request
 from splitjob.usage import usage_when_completed
 
 REQUEST = Request.model_validate_json(os.environ[workload.ENV_REQUEST])

@@ -3,8 +3,8 @@
 from fastapi import APIRouter, Request, Response
 from fastapi.concurrency import run_in_threadpool
 
-from splitjob.resource import Result
 from splitjob.result import MIXTURE
+from splitjob.status import Result
 from splitjob_api.deps import Services, ServicesDep
 from splitjob_api.error_catalogue import documented
 from splitjob_api.problems import ApiError

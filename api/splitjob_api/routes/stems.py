@@ -6,8 +6,8 @@ from datetime import datetime
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import JSONResponse, RedirectResponse
 
-from splitjob.resource import Result, Stem
 from splitjob.result import FILE_EXTENSIONS
+from splitjob.status import Result, Stem
 from splitjob_api.cluster_route import ClusterRoute
 from splitjob_api.deps import Services, ServicesDep
 from splitjob_api.error_catalogue import documented

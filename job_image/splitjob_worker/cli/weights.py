@@ -13,7 +13,7 @@ from pathlib import Path
 
 from splitjob.errors import Failure
 from splitjob.models import ModelRecord, RegistryError, dump_registry, load_registry
-from splitjob.resource import MODEL_PATTERN
+from splitjob.spec import MODEL_PATTERN
 from splitjob.workload import ENV_MODEL_DIR, ENV_MODEL_REGISTRY
 from splitjob_worker import deferred
 from splitjob_worker.engine import weights

@@ -6,7 +6,7 @@ import threading
 import time
 from contextlib import suppress
 
-from splitjob.resource import Result, Usage
+from splitjob.status import Result, Usage
 from splitjob.webhook import CourtesyEvent, DeliveryOutcome, courtesy_event, encode, final_event
 from splitjob.workload import courtesy_event_id, event_id
 from splitjob_io.webhook_sender import WebhookSender

@@ -7,11 +7,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
-from splitjob import formats, resource
+from splitjob import formats, spec
 from splitjob.resource import Format
 
 BitDepth = Literal[16, 24, 32]
-ClipMode = resource.ClipMode | Literal["tanh"]
+ClipMode = spec.ClipMode | Literal["tanh"]
 
 DEFAULT_BITRATES = {"mp3": 320, "m4a": 256, "opus": 160}
 DEFAULT_MP3_PRESET = 2  # Demucs' own: LAME's quality, 2 the best, 7 the fastest

@@ -12,8 +12,8 @@ from typing import Self
 
 from pydantic import ValidationError
 
-from splitjob.resource import Request
 from splitjob.result import Manifest, storage_prefix
+from splitjob.spec import Request
 from splitjob_io.storage import S3Service, StorageError
 from splitjob_operator.core.lookups import (
     ClaimTombstone,

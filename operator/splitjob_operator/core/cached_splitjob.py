@@ -7,7 +7,7 @@ from enum import StrEnum
 from typing import Any, Self
 
 from splitjob.lifecycle import LifecycleState, lifecycle_of
-from splitjob.resource import Queue, read_status
+from splitjob.status import Queue, read_status
 from splitjob.urls import STORED
 from splitjob_operator.core.observed import parse_time
 

@@ -10,7 +10,8 @@ from splitjob.errors import ErrorCode
 from splitjob.intent import first_owner_of
 from splitjob.presigned import expiry
 from splitjob.request_policy import RequestPolicy, ResolvedUrls, resolve, resolve_headers
-from splitjob.resource import SECRET_TYPE, Request
+from splitjob.resource import SECRET_TYPE
+from splitjob.spec import Request
 from splitjob.urls import WebUrl
 from splitjob_operator.core.lookups import Problem
 

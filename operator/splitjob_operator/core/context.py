@@ -7,7 +7,8 @@ from datetime import datetime, timedelta
 from splitjob import conditions, workload
 from splitjob.conditions import ConditionType, Reason
 from splitjob.lifecycle import attempt_under_way, verdict
-from splitjob.resource import Attempt, ConditionStatus, Request, SplitJobStatus
+from splitjob.spec import Request
+from splitjob.status import Attempt, ConditionStatus, SplitJobStatus
 from splitjob_operator.core.cached_splitjob import BlockedReason
 from splitjob_operator.core.diagnosis import AttemptDeadlines
 from splitjob_operator.core.lookups import Lookup

@@ -9,7 +9,8 @@ from typing import Any, Literal
 
 from splitjob import conditions
 from splitjob.conditions import ConditionType
-from splitjob.resource import API_VERSION, KIND, SplitJobStatus
+from splitjob.resource import API_VERSION, KIND
+from splitjob.status import SplitJobStatus
 from splitjob_operator.core.observed import SplitJob
 
 __all__ = ["EventSpec", "event_manifest", "events_between"]

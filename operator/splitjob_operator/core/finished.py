@@ -5,7 +5,8 @@ from datetime import datetime, timedelta
 from splitjob import conditions, lifecycle
 from splitjob.conditions import ConditionType
 from splitjob.lifecycle import LifecycleState
-from splitjob.resource import Erasure, EventName, SplitJobStatus
+from splitjob.resource import EventName
+from splitjob.status import Erasure, SplitJobStatus
 from splitjob_operator.core import inputs, outbox
 from splitjob_operator.core.context import ReconcileContext
 from splitjob_operator.core.ended_jobs import delete_ended_jobs

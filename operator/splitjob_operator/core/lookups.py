@@ -9,8 +9,8 @@ from enum import StrEnum
 from typing import Literal
 
 from splitjob.errors import ErrorCode
-from splitjob.resource import Usage
 from splitjob.result import Manifest
+from splitjob.status import Usage
 
 __all__ = [
     "CheckRequest",

@@ -4,8 +4,8 @@ from typing import Literal
 
 from splitjob.errors import ErrorCode
 from splitjob.intent import intent_of
-from splitjob.resource import Request
 from splitjob.result import Manifest
+from splitjob.spec import Request
 from splitjob.usage import usage_of
 from splitjob_operator.core.lookups import ClaimTombstone, ManifestLookup, ManifestState
 from splitjob_operator.core.observed import SplitJob

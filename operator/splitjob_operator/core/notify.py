@@ -1,7 +1,7 @@
 """The final event in a plan: the outbox with its condition Notified, and when it is sent."""
 
 from splitjob.conditions import ConditionType, Reason
-from splitjob.resource import ConditionStatus, WebhookStatus
+from splitjob.status import ConditionStatus, WebhookStatus
 from splitjob_operator.core import outbox
 from splitjob_operator.core.context import ReconcileContext
 from splitjob_operator.core.plan import Deliver

@@ -14,8 +14,10 @@ from typing import Any, Self
 from pydantic import ValidationError
 
 from splitjob import workload
-from splitjob.resource import KIND, SplitJobSpec, SplitJobStatus, read_status
+from splitjob.resource import KIND
 from splitjob.result import ProgressLine, WorkerReport
+from splitjob.spec import SplitJobSpec
+from splitjob.status import SplitJobStatus, read_status
 from splitjob.webhook import DeliveryOutcome
 from splitjob_operator.core.lookups import LookupResults
 

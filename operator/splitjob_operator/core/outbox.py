@@ -7,8 +7,10 @@ receiver's Retry-After lengthens them up to a day.
 from datetime import datetime, timedelta
 
 from splitjob import workload
-from splitjob.resource import EventName, Request, WebhookStatus
+from splitjob.resource import EventName
 from splitjob.result import WorkerReport
+from splitjob.spec import Request
+from splitjob.status import WebhookStatus
 from splitjob.webhook import DeliveryOutcome
 
 __all__ = [

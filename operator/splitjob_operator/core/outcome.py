@@ -15,8 +15,8 @@ from pydantic import ValidationError
 
 from splitjob.conditions import ConditionType, Reason
 from splitjob.errors import ErrorCode, code_of, reason_of
-from splitjob.resource import Attempt, FailureStatus, Progress, Queue, Result, Usage
 from splitjob.result import Manifest, storage_prefix
+from splitjob.status import Attempt, FailureStatus, Progress, Queue, Result, Usage
 from splitjob.usage import earlier_seconds, usage_of_attempts, usage_when_completed
 from splitjob.webhook import DeliveryOutcome
 from splitjob_operator.core import outbox

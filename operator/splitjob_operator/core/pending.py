@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 
 from splitjob.conditions import ConditionType, Reason
 from splitjob.errors import ErrorCode
-from splitjob.resource import Attempt, Queue
+from splitjob.status import Attempt, Queue
 from splitjob_operator.core import outcome
 from splitjob_operator.core.cached_splitjob import BlockedReason
 from splitjob_operator.core.context import ReconcileContext

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
 
-from splitjob.resource import Attempt, SplitJobStatus
+from splitjob.status import Attempt, SplitJobStatus
 from splitjob_operator.core.cached_splitjob import BlockedReason
 from splitjob_operator.core.lookups import Lookup
 

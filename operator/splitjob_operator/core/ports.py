@@ -7,7 +7,7 @@ Objects are the API server's own JSON. Every call blocks. Where a method says no
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Protocol
 
-from splitjob.resource import Request
+from splitjob.spec import Request
 from splitjob.webhook import DeliveryOutcome
 from splitjob_operator.core.inputs import StoredInput
 from splitjob_operator.core.lookups import (

@@ -13,7 +13,7 @@ from heapq import heapify, heappop, heappush
 
 from splitjob.conditions import Reason
 from splitjob.lifecycle import LifecycleState
-from splitjob.resource import Queue
+from splitjob.status import Queue
 from splitjob_operator.core.cached_splitjob import BlockedReason, CachedSplitJob, Order
 from splitjob_operator.core.observed import QueueDecision
 

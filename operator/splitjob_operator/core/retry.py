@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 
 from splitjob.errors import JOB_DELETED, REASONS, RetryRule, retry_rule
 from splitjob.quantity import bytes_of
-from splitjob.resource import Attempt
+from splitjob.status import Attempt
 from splitjob_operator.core.settings import Settings
 
 __all__ = ["final_message", "may_retry", "memory_of_next_attempt", "retry_at", "retry_message"]

@@ -7,7 +7,8 @@ from datetime import timedelta
 from splitjob.conditions import ConditionType, Reason
 from splitjob.errors import ErrorCode, reason_of
 from splitjob.jsonlog import redact
-from splitjob.resource import KIND, Attempt, Progress
+from splitjob.resource import KIND
+from splitjob.status import Attempt, Progress
 from splitjob_operator.core import outcome
 from splitjob_operator.core.context import ReconcileContext
 from splitjob_operator.core.diagnosis import (

@@ -3,7 +3,7 @@
 from datetime import UTC, datetime
 from typing import Any
 
-from splitjob.resource import SplitJobStatus
+from splitjob.status import SplitJobStatus
 
 __all__ = ["dump_status"]
 

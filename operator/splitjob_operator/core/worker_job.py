@@ -9,8 +9,10 @@ from typing import Any
 
 from splitjob import workload
 from splitjob.quantity import bytes_of
-from splitjob.resource import API_VERSION, KIND, LABEL_ATTEMPT, LABEL_SPLITJOB, Attempt, Request
+from splitjob.resource import API_VERSION, KIND, LABEL_ATTEMPT, LABEL_SPLITJOB
 from splitjob.result import EXIT_DONE, decimal
+from splitjob.spec import Request
+from splitjob.status import Attempt
 from splitjob.usage import earlier_seconds
 from splitjob_operator.core.additions import (
     AWS_DIR,

@@ -14,7 +14,7 @@ from typing import Any
 
 from splitjob.lifecycle import lifecycle_of
 from splitjob.request_policy import RequestPolicy
-from splitjob.resource import SplitJobStatus
+from splitjob.status import SplitJobStatus
 from splitjob_kube.errors import AlreadyExistsError, KubernetesError, NotFoundError
 from splitjob_operator.core.check_before_start import check_before_start
 from splitjob_operator.core.events import event_manifest, events_between

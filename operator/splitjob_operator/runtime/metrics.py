@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from prometheus_client import Counter, Gauge, Histogram
 
 from splitjob.lifecycle import LifecycleState
-from splitjob.resource import SplitJobStatus
+from splitjob.status import SplitJobStatus
 from splitjob_operator.core.cached_splitjob import CachedSplitJob
 from splitjob_operator.core.observed import SplitJob
 

@@ -2,7 +2,7 @@
 
 import asyncio
 
-from splitjob.resource import Queue
+from splitjob.status import Queue
 from splitjob_operator.core.cached_splitjob import CachedSplitJob
 from splitjob_operator.core.observed import QueueDecision
 from splitjob_operator.core.queue import EXACT_UP_TO, QueuePlace, queue_status

@@ -10,7 +10,8 @@ from urllib.parse import urlsplit
 
 from splitjob.errors import ErrorCode
 from splitjob.jsonlog import log_context
-from splitjob.resource import SECRET_TYPE, WebhookStatus
+from splitjob.resource import SECRET_TYPE
+from splitjob.status import WebhookStatus
 from splitjob.usage import usage_of
 from splitjob.webhook import DeliveryOutcome, encode, final_event
 from splitjob_kube.errors import KubernetesError, NotFoundError

@@ -9,7 +9,8 @@ from tests.support import chart
 from tests.support.chart import OWN_REGISTRY, RELEASE, Manifest, Render, apply, one
 from tests.support.waiting import eventually
 
-from splitjob.resource import API_VERSION, KIND, Attempt
+from splitjob.resource import API_VERSION, KIND
+from splitjob.status import Attempt
 from splitjob_local.cluster.local_cluster import LocalCluster
 from splitjob_local.cluster.objects import ClusterError
 from splitjob_operator.core.observed import SplitJob

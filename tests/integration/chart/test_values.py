@@ -7,7 +7,7 @@ import pytest
 from tests.support import chart
 from tests.support.operator_samples import raw_splitjob, settings
 
-from splitjob.resource import Attempt
+from splitjob.status import Attempt
 from splitjob_local.cluster.local_cluster import LocalCluster
 from splitjob_operator.core import worker_job
 from splitjob_operator.core.observed import SplitJob

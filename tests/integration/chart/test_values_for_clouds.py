@@ -19,7 +19,8 @@ import yaml
 from tests.support import chart
 from tests.support.chart import CHART, Manifest, Render, apply
 
-from splitjob.resource import API_VERSION, KIND, Attempt
+from splitjob.resource import API_VERSION, KIND
+from splitjob.status import Attempt
 from splitjob_local.cluster.kubectl import KubectlClient
 from splitjob_local.cluster.local_cluster import LocalCluster
 from splitjob_local.cluster.objects import ClusterError

@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from splitjob.inputs import Inputs
-from splitjob.resource import VERSION_ID_PATTERN
 from splitjob.result import storage_prefix
+from splitjob.spec import VERSION_ID_PATTERN
 
 INPUTS = Inputs("stems", "songs/prod")
 DIGITS = "0123456789abcdef" * 2

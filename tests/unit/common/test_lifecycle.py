@@ -13,7 +13,8 @@ from splitjob.lifecycle import (
     phase_of,
     verdict,
 )
-from splitjob.resource import SplitJobSpec, read_status
+from splitjob.spec import SplitJobSpec
+from splitjob.status import read_status
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC).isoformat()
 UNDER_WAY = {"number": 1, "jobName": "a-1"}

@@ -9,7 +9,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from splitjob import resource
+from splitjob import spec
 from splitjob.addresses import parse_networks
 from splitjob.allowlist import Allowlist
 from splitjob.intent import intent_of
@@ -478,7 +478,7 @@ def test_an_intent_holds_where_the_residual_goes() -> None:
 def test_a_hand_written_resource_is_judged_by_the_same_rules() -> None:
     kept = request(webhook="https://hooks.example.com/demucs?key=1").to_resource_draft()
 
-    def complaints(changed: resource.Request, urls: dict[str, str]) -> list[str]:
+    def complaints(changed: spec.Request, urls: dict[str, str]) -> list[str]:
         headers = resolve_headers(changed, urls)
         problems = POLICY.problems(changed, resolve(changed, urls), headers)
         return [one.sentence for one in problems]
@@ -488,7 +488,7 @@ def test_a_hand_written_resource_is_judged_by_the_same_rules() -> None:
     other = {**kept.secrets, "source": "https://elsewhere.example.com/?x"}
     assert any("Secret" in one for one in complaints(kept.request, other))
     smuggled = kept.request.model_copy(
-        update={"source": resource.Location(url=kept.request.source.url, secret_key="webhook")}
+        update={"source": spec.Location(url=kept.request.source.url, secret_key="webhook")}
     )
     assert any("secretKey" in one for one in complaints(smuggled, kept.secrets))
 
@@ -549,4 +549,4 @@ def check_round_trip(accepted: SplitRequest) -> None:
     }
     headers = resolve_headers(draft.request, draft.secrets)
     assert POLICY.problems(draft.request, read_again, headers) == problems
-    resource.Request.model_validate(draft.request.model_dump(by_alias=True))
+    spec.Request.model_validate(draft.request.model_dump(by_alias=True))

@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from splitjob.resource import Attempt, SplitJobStatus, Usage
+from splitjob.status import Attempt, SplitJobStatus, Usage
 from splitjob.usage import earlier_seconds, usage_of, usage_of_attempts, usage_when_completed
 
 BEGIN = datetime(2026, 11, 30, 3, 0, tzinfo=UTC)

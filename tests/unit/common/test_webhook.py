@@ -5,7 +5,8 @@ import json
 import pytest
 
 from splitjob.errors import ErrorCode
-from splitjob.resource import Audio, Request, Result, Source, Stem, Usage, Webhook
+from splitjob.spec import Request, Source, Webhook
+from splitjob.status import Audio, Result, Stem, Usage
 from splitjob.webhook import courtesy_event, encode, final_event
 
 REQUEST = Request(

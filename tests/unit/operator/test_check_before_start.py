@@ -17,7 +17,8 @@ from splitjob.inputs import Inputs
 from splitjob.intent import name_of, secret_name_of
 from splitjob.models import load_registry
 from splitjob.request_policy import RequestPolicy
-from splitjob.resource import SECRET_TYPE, Request
+from splitjob.resource import SECRET_TYPE
+from splitjob.spec import Request
 from splitjob_operator.core.check_before_start import check_before_start, secret_texts
 from splitjob_operator.core.lookups import Problem
 

@@ -9,7 +9,7 @@ from tests.support.operator_samples import (
     stamp,
 )
 
-from splitjob.resource import SplitJobStatus
+from splitjob.status import SplitJobStatus
 from splitjob_operator.core.events import event_manifest, events_between
 from splitjob_operator.core.reconcile import reconcile
 

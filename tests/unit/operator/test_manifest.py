@@ -10,8 +10,9 @@ from tests.support.operator_samples import (
 
 from splitjob.errors import ErrorCode
 from splitjob.intent import intent_of
-from splitjob.resource import Request, Usage
 from splitjob.result import Manifest
+from splitjob.spec import Request
+from splitjob.status import Usage
 from splitjob_operator.core.lookups import ClaimTombstone, ManifestState
 from splitjob_operator.core.manifest import classify, reservation, tombstone
 

@@ -10,8 +10,8 @@ from tests.support.operator_world import INPUT_KEY, KEY, PREFIX, REQUEST
 from tests.support.reconcile_situations import failed, request, running
 
 from splitjob.errors import ErrorCode
-from splitjob.resource import Usage
 from splitjob.result import Manifest
+from splitjob.status import Usage
 from splitjob_io.storage import StoredObject
 from splitjob_operator.adapters.manifest_store import ManifestStore
 from splitjob_operator.core.lookups import (

@@ -18,8 +18,9 @@ from tests.support.operator_samples import (
 )
 from tests.support.reconcile_situations import plan_of, running
 
-from splitjob.resource import Request, WebhookStatus
 from splitjob.result import WorkerReport
+from splitjob.spec import Request
+from splitjob.status import WebhookStatus
 from splitjob.webhook import DeliveryOutcome
 from splitjob_operator.core import outbox
 from splitjob_operator.core.plan import Deliver

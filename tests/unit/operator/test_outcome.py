@@ -34,8 +34,8 @@ from tests.support.reconcile_situations import (
 
 from splitjob.conditions import ConditionType
 from splitjob.errors import ErrorCode
-from splitjob.resource import Usage
 from splitjob.result import EXIT_TERMINATED, Manifest
+from splitjob.status import Usage
 from splitjob.usage import usage_of
 from splitjob_operator.core.lookups import (
     ClaimTombstone,

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from tests.support.operator_samples import NOW, after, raw_splitjob
 
 from splitjob.lifecycle import LifecycleState
-from splitjob.resource import Queue
+from splitjob.status import Queue
 from splitjob_operator.core.cached_splitjob import BlockedReason, CachedSplitJob
 from splitjob_operator.core.observed import QueueDecision
 from splitjob_operator.core.queue import (

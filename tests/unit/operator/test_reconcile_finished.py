@@ -21,7 +21,7 @@ from tests.support.reconcile_situations import (
 )
 
 from splitjob.conditions import ConditionType
-from splitjob.resource import Erasure
+from splitjob.status import Erasure
 from splitjob.webhook import DeliveryOutcome
 from splitjob_operator.core import inputs, outbox
 from splitjob_operator.core.finished import ERASE_RETRY_SECONDS, SHARED_SECRET_SECONDS

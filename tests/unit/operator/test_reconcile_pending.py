@@ -23,8 +23,8 @@ from tests.support.reconcile_situations import (
 
 from splitjob.conditions import ConditionType
 from splitjob.errors import ErrorCode
-from splitjob.resource import Usage
 from splitjob.result import Manifest
+from splitjob.status import Usage
 from splitjob_operator.core.cached_splitjob import BlockedReason
 from splitjob_operator.core.lookups import (
     CheckRequest,

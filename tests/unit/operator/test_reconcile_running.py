@@ -32,8 +32,9 @@ from tests.support.reconcile_situations import (
 
 from splitjob.conditions import ConditionType
 from splitjob.errors import ErrorCode
-from splitjob.resource import KIND, LABEL_ATTEMPT, Queue
+from splitjob.resource import KIND, LABEL_ATTEMPT
 from splitjob.result import Manifest, ProgressLine
+from splitjob.status import Queue
 from splitjob_operator.core.lookups import (
     ClaimTombstone,
     ManifestLookup,

@@ -6,7 +6,7 @@ import pytest
 from tests.support.operator_samples import NOW, settings
 
 from splitjob.errors import ErrorCode, reason_of, retry_rule
-from splitjob.resource import Attempt, Progress
+from splitjob.status import Attempt, Progress
 from splitjob_operator.core.retry import (
     final_message,
     may_retry,

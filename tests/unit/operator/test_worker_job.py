@@ -18,8 +18,10 @@ from tests.support.operator_samples import (
 
 from splitjob import workload
 from splitjob.configuration import ConfigurationError
-from splitjob.resource import LABEL_SPLITJOB, Attempt, Request
+from splitjob.resource import LABEL_SPLITJOB
 from splitjob.signing import TokenError, parse_tokens
+from splitjob.spec import Request
+from splitjob.status import Attempt
 from splitjob_api.settings import Settings as ApiSettings
 from splitjob_kubelet.runtime.environment import expand
 from splitjob_operator.core.settings import Settings

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from splitjob.errors import ErrorCode, Failure
-from splitjob.resource import Location, Upload
+from splitjob.spec import Location, Upload
 from splitjob_worker import settings
 
 REQUEST = {

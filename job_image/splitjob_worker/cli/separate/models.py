@@ -7,8 +7,8 @@ from pathlib import Path
 
 from splitjob.errors import ErrorCode, Failure
 from splitjob.models import ModelRecord
-from splitjob.resource import MODEL_PATTERN
 from splitjob.result import RESIDUAL
+from splitjob.spec import MODEL_PATTERN
 from splitjob.workload import ENV_MODEL_DIR, ENV_MODEL_REGISTRY
 from splitjob_worker.cli.separate.parser import PROGRAM
 from splitjob_worker.engine import weights

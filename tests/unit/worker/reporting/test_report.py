@@ -2,8 +2,9 @@
 
 from pathlib import Path
 
-from splitjob.resource import Audio, Request, Source, Upload, Webhook
 from splitjob.result import StemReport, WaveformReport, WorkerReport
+from splitjob.spec import Request, Source, Upload, Webhook
+from splitjob.status import Audio
 from splitjob_worker.reporting import report
 
 

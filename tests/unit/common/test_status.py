@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from splitjob.lifecycle import LifecycleState, lifecycle_of
-from splitjob.resource import read_status
+from splitjob.status import read_status
 from splitjob_operator.core.cached_splitjob import CachedSplitJob
 from splitjob_operator.core.observed import SplitJob
 
