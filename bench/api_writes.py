@@ -25,7 +25,7 @@ from splitjob_local.cluster.local_cluster import LocalCluster
 
 COMMAND = "make bench ONLY=api"
 AT_ONCE = (1, 8, 32)
-ROUNDS = 4
+ROUNDS = 8
 JOBS = 100  # in a round
 MOST_AT_ONCE = max(AT_ONCE)
 

@@ -1,4 +1,4 @@
-"""What routes are handed: the app's services, and the request's checked body."""
+"""What routes are handed: the app's services."""
 
 import asyncio
 from dataclasses import dataclass, field
@@ -6,7 +6,6 @@ from typing import Annotated
 
 from fastapi import Depends, Request
 
-from splitjob.request import SplitRequest
 from splitjob.request_policy import RequestPolicy
 from splitjob_api.cluster_places import ClusterPlaces
 from splitjob_api.job_cache import JobCache
@@ -14,7 +13,6 @@ from splitjob_api.kubernetes import Cluster, ClusterUnavailableError
 from splitjob_api.metrics import Metrics
 from splitjob_api.queue_stats import QueueStats
 from splitjob_api.readiness import Readiness
-from splitjob_api.request_body import parse_object, validate
 from splitjob_api.settings import Settings
 from splitjob_api.storage_links import StorageLinks
 from splitjob_api.stored_files import StoredFiles
@@ -89,11 +87,5 @@ async def current_jobs(request: Request) -> JobCache:
     raise ClusterUnavailableError("has not told of all changes up to now")
 
 
-async def split_request(request: Request) -> SplitRequest:
-    """Return the body of POST /split; its size and signature have been checked before."""
-    return validate(SplitRequest, parse_object(await request.body()))
-
-
 ServicesDep = Annotated[Services, Depends(services)]
 CurrentJobsDep = Annotated[JobCache, Depends(current_jobs)]
-SplitRequestDep = Annotated[SplitRequest, Depends(split_request)]

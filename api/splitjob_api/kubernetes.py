@@ -16,7 +16,9 @@ from splitjob_kube.client import (
     KubernetesClient,
     Page,
     WatchEvent,
+    secrets_path,
     splitjobs_in,
+    splitjobs_path,
 )
 from splitjob_kube.errors import (
     AlreadyExistsError,
@@ -113,12 +115,8 @@ class Cluster:
         """Create a SplitJob; return it, or None where its name is taken."""
         with _explaining():
             try:
-                return self._client.call(
-                    "create a SplitJob",
-                    self._client.custom.create_namespaced_custom_object,
-                    body=splitjob,
-                    **self._splitjobs,
-                )
+                path = splitjobs_path(self.namespace)
+                return self._client.create("create a SplitJob", path, splitjob)
             except (AlreadyExistsError, ConflictError):
                 return None
 
@@ -161,12 +159,8 @@ class Cluster:
             "stringData": dict(data),
         }
         with _explaining():
-            self._client.call(
-                f"create Secret {name}",
-                self._client.core.create_namespaced_secret,
-                namespace=self.namespace,
-                body=body,
-            )
+            path = secrets_path(self.namespace)
+            self._client.create(f"create Secret {name}", path, body)
 
     def events(self, name: str) -> list[dict[str, Any]]:
         """Return the Kubernetes Events about a SplitJob, in no order."""

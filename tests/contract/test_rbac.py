@@ -46,8 +46,12 @@ PLURALS = {
     "event": "events",
     "node": "nodes",
 }
-# What the methods of the shared client ask for.
-SHARED = {"events_about": ("events", "list")}
+# What the shared client is asked for by other names than the library's.
+SHARED = {
+    "events_about": ("events", "list"),
+    "secrets_path": ("secrets", "create"),
+    "splitjobs_path": (f"{GROUP}/splitjobs", "create"),
+}
 # What a method's name does not tell.
 BEYOND = {
     "api": {(f"{GROUP}/splitjobs", "watch")},
@@ -66,11 +70,9 @@ BEYOND = {
 
 def needed(component: str) -> set[tuple[str, str]]:
     """Return what the component's code asks of the cluster, as (resource, verb)."""
-    names = {
-        node.attr
-        for node in ast.walk(ast.parse(FILES[component].read_text()))
-        if isinstance(node, ast.Attribute)
-    }
+    nodes = list(ast.walk(ast.parse(FILES[component].read_text())))
+    names = {node.attr for node in nodes if isinstance(node, ast.Attribute)}
+    names |= {node.id for node in nodes if isinstance(node, ast.Name)}
     found = set(BEYOND[component])
     for name in names:
         match = re.fullmatch(r"([a-z]+)_(?:namespaced|cluster)_(\w+)|(read|list)_(node)", name)

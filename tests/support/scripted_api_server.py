@@ -48,12 +48,14 @@ class ScriptedApiServer:
         tokens: those it takes; empty: any, or none.
         answers: to come, the next one first; then empty objects.
         asked: method, path with its query, and token of each request.
+        sent: the body of each request.
     """
 
     url: str
     tokens: set[str] = field(default_factory=set)
     answers: list[Answer] = field(default_factory=list)
     asked: list[tuple[str, str, str]] = field(default_factory=list)
+    sent: list[bytes] = field(default_factory=list)
 
     def next(self, method: str, path: str, token: str) -> Answer:
         self.asked.append((method, path, token))
@@ -97,7 +99,7 @@ def scripted_api_server() -> Iterator[ScriptedApiServer]:
 
         def do_GET(self) -> None:
             length = int(self.headers.get("Content-Length", 0))
-            self.rfile.read(length)
+            script.sent.append(self.rfile.read(length))
             token = self.headers.get("Authorization", "").partition(" ")[2]
             answer = script.next(self.command, self.path, token)
             self.send_response(answer.status)
@@ -108,6 +110,9 @@ def scripted_api_server() -> Iterator[ScriptedApiServer]:
                 self.end_headers()
                 self.wfile.write(answer.body)
             self.close_connection = self.close_connection or answer.broken
+
+        def do_POST(self) -> None:
+            self.do_GET()
 
         def _send_chunk(self, answer: Answer) -> None:
             self.send_header("Transfer-Encoding", "chunked")

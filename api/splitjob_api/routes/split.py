@@ -2,25 +2,27 @@
 
 import time
 
-from fastapi import APIRouter, Response
+from fastapi import APIRouter, Request, Response
+from fastapi.concurrency import run_in_threadpool
 
-from splitjob.request import ResourceDraft
+from splitjob.request import ResourceDraft, SplitRequest
 from splitjob_api.admission import (
     answer_submission,
     expiries,
     refuse_unless_ready,
     submit,
 )
-from splitjob_api.cluster_route import ClusterRoute
-from splitjob_api.deps import Services, ServicesDep, SplitRequestDep
+from splitjob_api.deps import Services
+from splitjob_api.deps import services as services_of
 from splitjob_api.error_catalogue import documented
 from splitjob_api.job_response import SplitAnswer
 from splitjob_api.openapi import SPLIT_BODY
 from splitjob_api.problems import ApiError
+from splitjob_api.request_body import parse_object, validate
 from splitjob_api.request_log import note
 from splitjob_api.submission import IdempotencyConflictError
 
-router = APIRouter(tags=["jobs"], route_class=ClusterRoute)
+router = APIRouter(tags=["jobs"])
 
 
 @router.post(
@@ -42,9 +44,20 @@ router = APIRouter(tags=["jobs"], route_class=ClusterRoute)
     },
     openapi_extra={"requestBody": SPLIT_BODY},
 )
-def split(body: SplitRequestDep, services: ServicesDep) -> Response:
-    """Answer 202 once the job is durable in the cluster, 200 where the request has one already."""
+async def split(request: Request) -> Response:
+    """Answer 202 once the job is durable in the cluster, 200 where the request has one already.
+
+    The body has passed the checks of its size and signature. It takes no dependencies, whose
+    solving would take as long as the rest does without the cluster.
+    """
+    found = await services_of(request)
+    body = validate(SplitRequest, parse_object(await request.body()))
     note(version_id=body.version_id, correlation_id=body.correlation_id)
+    async with found.cluster_places.one():
+        return await run_in_threadpool(_split, body, found)
+
+
+def _split(body: SplitRequest, services: Services) -> Response:
     refuse_unless_ready(services)
     draft = body.to_resource_draft()
     try:

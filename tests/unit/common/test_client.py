@@ -41,6 +41,11 @@ def read_pod(client: KubernetesClient) -> dict[str, object]:
     )
 
 
+def create_pod(client: KubernetesClient) -> dict[str, object]:
+    pod = {"metadata": {"name": "a", "labels": {"song": "Ærø"}}}
+    return client.create("create pod a", "/api/v1/namespaces/music/pods", pod)
+
+
 def list_pods(client: KubernetesClient) -> list[dict[str, object]]:
     return list(client.items("list pods", client.core.list_namespaced_pod, namespace="music"))
 
@@ -49,6 +54,52 @@ def test_the_answer_is_the_servers_own_json(server: ScriptedApiServer) -> None:
     server.answers = [Answer.json({"metadata": {"name": "a"}})]
     assert read_pod(KubernetesClient(POLICY)) == {"metadata": {"name": "a"}}
     assert server.asked == [("GET", "/api/v1/namespaces/music/pods/a", "first")]
+
+
+def test_an_object_is_created_as_it_is(server: ScriptedApiServer) -> None:
+    server.answers = [Answer.json({"metadata": {"uid": "7"}}, 201)]
+    assert create_pod(KubernetesClient(POLICY)) == {"metadata": {"uid": "7"}}
+    assert server.asked == [("POST", "/api/v1/namespaces/music/pods", "first")]
+    assert json.loads(server.sent[0]) == {"metadata": {"name": "a", "labels": {"song": "Ærø"}}}
+
+
+def test_an_object_is_created_where_the_api_server_is_behind_a_path(
+    server: ScriptedApiServer, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """As where one gateway leads to several clusters."""
+    behind = ScriptedApiServer(f"{server.url}/clusters/a")
+    monkeypatch.setenv("KUBECONFIG", str(behind.kubeconfig(tmp_path, {"token": "first"})))
+    create_pod(KubernetesClient(POLICY))
+    assert server.asked == [("POST", "/clusters/a/api/v1/namespaces/music/pods", "first")]
+
+
+@pytest.mark.parametrize(
+    ("answer", "kind"),
+    [
+        (Answer.refusal(409, "AlreadyExists"), AlreadyExistsError),
+        (Answer.refusal(422, "Invalid"), InvalidError),
+        (Answer.refusal(307, "elsewhere"), KubernetesError),
+        (Answer(201, b"{", broken=True), UnreachableError),
+    ],
+)
+def test_a_creation_fails_as_every_call_does_and_is_not_repeated(
+    server: ScriptedApiServer, answer: Answer, kind: type[KubernetesError]
+) -> None:
+    server.answers = [answer]
+    with pytest.raises(KubernetesError) as failed:
+        create_pod(KubernetesClient(POLICY._replace(tries_again=True)))
+    assert type(failed.value) is kind
+    assert len(server.asked) == 1
+
+
+def test_a_creation_is_sent_again_with_a_token_that_was_replaced(
+    server: ScriptedApiServer, tmp_path: Path
+) -> None:
+    client = KubernetesClient(POLICY)
+    (tmp_path / "token").write_text("second")
+    server.tokens = {"second"}
+    create_pod(client)
+    assert [token for _, _, token in server.asked] == ["first", "second"]
 
 
 @pytest.mark.parametrize(
