@@ -9,6 +9,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from splitjob.addresses import Network, parse_networks
 from splitjob.allowlist import DEFAULT_ALLOWLIST, Allowlist
+from splitjob.egress import Egress, EgressProxies
 from splitjob.inputs import Inputs
 from splitjob.models import ModelRecord, load_registry, offered
 from splitjob.request_policy import RequestPolicy
@@ -37,6 +38,12 @@ class ServiceSettings(BaseSettings):
     )
     source_allowed_networks: str = Field(
         default="", description="CIDRs exempt from the address rules, separated by commas."
+    )
+    http_proxy: SecretStr = Field(default=SecretStr(""), description="See `splitjob.egress`.")
+    https_proxy: SecretStr = Field(default=SecretStr(""), description="May hold a password.")
+    no_proxy: str = Field(default="", description="What is reached without a proxy.")
+    proxy_resolves_names: bool = Field(
+        default=False, description="Ask proxies for names, not for addresses that were checked."
     )
     model_registry: Path | None = Field(default=None, description="Blank: the built-in registry.")
     models: str = Field(
@@ -73,6 +80,29 @@ class ServiceSettings(BaseSettings):
         """
         return parse_networks(self.source_allowed_networks)
 
+    def egress(self) -> Egress:
+        """Return how receivers of webhooks are reached.
+
+        Raises:
+            ValueError: a network or a proxy cannot be read.
+        """
+        return Egress(self.networks(), self.proxies())
+
+    def proxies(self) -> EgressProxies:
+        """Return the proxies that lead outside.
+
+        Raises:
+            ValueError: one of them cannot be read.
+        """
+        return EgressProxies.from_environment(
+            {
+                "HTTP_PROXY": self.http_proxy.get_secret_value(),
+                "HTTPS_PROXY": self.https_proxy.get_secret_value(),
+                "NO_PROXY": self.no_proxy,
+                "PROXY_RESOLVES_NAMES": str(self.proxy_resolves_names),
+            }
+        )
+
     def registry(self) -> Mapping[str, ModelRecord]:
         """Return the models offered, by name.
 
@@ -102,5 +132,6 @@ SERVICE_CHECKS = {
     "DEMUCSSVC_TOKEN": lambda found: found.tokens,
     "API_WEBHOOK_URL_ALLOWLIST": ServiceSettings.allowlist,
     "SOURCE_ALLOWED_NETWORKS": ServiceSettings.networks,
+    "HTTPS_PROXY": ServiceSettings.proxies,
     "MODEL_REGISTRY": ServiceSettings.registry,
 }

@@ -20,7 +20,7 @@ def certificate_problem(error: BaseException, host: str | None) -> str:
     Returns:
         The clause; blank where the error is about something else.
     """
-    for cause in _causes(error):
+    for cause in causes(error):
         if isinstance(cause, ssl.SSLCertVerificationError):
             reason = cause.verify_message.rstrip(".")
             if cause.verify_code in _NOT_TRUSTED:
@@ -34,7 +34,8 @@ def certificate_problem(error: BaseException, host: str | None) -> str:
     return ""
 
 
-def _causes(error: BaseException | None) -> Iterator[BaseException]:
+def causes(error: BaseException | None) -> Iterator[BaseException]:
+    """Yield an error, what it was raised from, and so on."""
     while error is not None:
         yield error
         error = error.__cause__ or error.__context__

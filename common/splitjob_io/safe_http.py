@@ -2,8 +2,9 @@
 
 `client` gives an httpx client that resolves a host itself, checks every address of the answer, and
 dials one of those it checked, so that a name which changes its address between check and connect
-changes nothing. TLS is verified against the host's name as ever. No proxy is used: a proxy would
-resolve the name again, out of reach of the check.
+changes nothing. TLS is verified against the host's name as ever. Where a proxy leads outside, it is
+asked for the address that was checked. An installation may give that up and ask it for names: what
+they lead to is the proxy's business then, and only addresses and private names are refused.
 
 Errors besides httpx's own:
   ForbiddenAddressError    the host is, or resolves to, an address that must not be contacted
@@ -15,7 +16,6 @@ Both are a `ForbiddenTargetError`, whose `failure` gives the job-level failure `
 import socket
 import ssl
 import threading
-import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cache
@@ -26,41 +26,17 @@ import httpcore
 import httpx
 
 from splitjob.addresses import Address, Network, forbidden_reason, parse_host
+from splitjob.egress import DIRECT, Egress, Proxy, private_name
 from splitjob.errors import ErrorCode, Failure
-from splitjob.urls import UrlError, parse
+from splitjob.urls import DEFAULT_PORTS, UrlError, parse
+from splitjob_io.deadline import Deadline, DeadlineStream
+from splitjob_io.proxy_tunnel import ProxyRefusalError, open_tunnel
 
 MAX_REDIRECTS = 3
 MAX_ADDRESSES = 4  # of one answer that are tried
 # The longest wait for an address while there is another: one that swallows packets (IPv6 without a
 # route, often) must not use up the time of those that answer.
 PATIENCE_SECONDS = 3.0
-
-
-class Deadline:
-    """The moment when a client gives up, whatever it is at; it can be moved while it is at work.
-
-    Args:
-        seconds: from now.
-    """
-
-    def __init__(self, seconds: float) -> None:
-        self.move(seconds)
-
-    def move(self, seconds: float) -> None:
-        """Let it be so many seconds from now."""
-        self._moment = time.monotonic() + seconds
-
-    @property
-    def left(self) -> float:
-        """Seconds until then; 0 once it is over."""
-        return max(self._moment - time.monotonic(), 0.0)
-
-    def limit(self, timeout: float | None, expired: type[httpcore.TimeoutException]) -> float:
-        """Return how long a step of at most `timeout` seconds may take; raise when it is over."""
-        left = self.left
-        if not left:
-            raise expired("the total time is used up")
-        return left if timeout is None else min(left, timeout)
 
 
 class ForbiddenTargetError(Exception):
@@ -80,7 +56,7 @@ class ForbiddenRedirectError(ForbiddenTargetError):
 
 
 def client(
-    allowed_networks: Sequence[Network] = (),
+    egress: Egress = DIRECT,
     *,
     timeout: float | httpx.Timeout = 15.0,
     deadline: Deadline,
@@ -90,18 +66,22 @@ def client(
     """Return an httpx client that talks to public addresses only and follows no redirects.
 
     Args:
-        allowed_networks: address ranges exempt from the rules.
+        egress: which addresses besides public ones, and through which proxies.
         timeout: seconds for each step (connect, each read, each write).
         deadline: of all that this client does: an answer that trickles in cannot stretch it.
         ssl_context: instead of the usual certificate authorities.
         user_agent: what the other side sees in its log.
     """
-    pool = httpcore.ConnectionPool(
-        ssl_context=ssl_context or _default_ssl_context(),
-        network_backend=_AddressCheckingBackend(allowed_networks, deadline),
-    )
+    context = ssl_context or _default_ssl_context()
+    dialler = _Dialler(egress, deadline, context)
+    pools = {
+        scheme.encode(): httpcore.ConnectionPool(
+            ssl_context=context, network_backend=_AddressCheckingBackend(scheme, dialler)
+        )
+        for scheme in DEFAULT_PORTS
+    }
     return httpx.Client(
-        transport=_PoolTransport(pool),
+        transport=_PoolTransport(pools),
         timeout=timeout,
         follow_redirects=False,
         trust_env=False,
@@ -250,13 +230,67 @@ def _default_ssl_context() -> ssl.SSLContext:
     return httpx.create_ssl_context()
 
 
-class _AddressCheckingBackend(httpcore.NetworkBackend):
-    """Dials only addresses that were checked, and nothing after the deadline."""
+class _Dialler:
+    """Connects to addresses that were checked, and does nothing after the deadline."""
 
-    def __init__(self, allowed_networks: Sequence[Network], deadline: Deadline) -> None:
-        self._allowed_networks = tuple(allowed_networks)
+    def __init__(self, egress: Egress, deadline: Deadline, context: ssl.SSLContext) -> None:
+        self._networks, self._proxies = egress
         self._deadline = deadline
-        self._inner = httpcore.SyncBackend()
+        self._context = context
+        self._sockets = httpcore.SyncBackend()
+
+    def connect(
+        self, scheme: str, host: str, port: int, timeout: float | None
+    ) -> httpcore.NetworkStream:
+        """Return a connection to a host, over a proxy where one leads to it."""
+        limit = self._deadline.limit(timeout, httpcore.ConnectTimeout)
+        proxy = self._proxies.leading_to(scheme, host, port)
+        if proxy and self._proxies.resolve_names and _literal(host) is None:
+            if private_name(host):
+                raise ForbiddenAddressError(f"{host} is a private name, which is not contacted")
+            return self._tunnel(proxy, (host, port), limit)
+        addresses = resolve(host, port, limit)
+        check_addresses(host, addresses, self._networks)
+        return self._connect_one(proxy, addresses[:MAX_ADDRESSES], port, timeout)
+
+    def _connect_one(
+        self, proxy: Proxy | None, addresses: Sequence[Address], port: int, timeout: float | None
+    ) -> httpcore.NetworkStream:
+        """Return a connection to the first address that answers."""
+        error: Exception = httpcore.ConnectError("there is no address")
+        for address in addresses:
+            limit = self._deadline.limit(timeout, httpcore.ConnectTimeout)
+            if address != addresses[-1]:
+                limit = min(limit, PATIENCE_SECONDS)
+            try:
+                if proxy and not self._proxies.exempts(address, port):
+                    return self._tunnel(proxy, (str(address), port), limit)
+                return self._dial(str(address), port, limit)
+            except ProxyRefusalError:
+                raise
+            except (httpcore.ConnectError, httpcore.ConnectTimeout, httpcore.ProxyError) as failed:
+                error = failed
+        raise error
+
+    def _dial(self, host: str, port: int, limit: float) -> httpcore.NetworkStream:
+        return DeadlineStream(self._sockets.connect_tcp(host, port, limit), self._deadline)
+
+    def _tunnel(
+        self, proxy: Proxy, target: tuple[str, int], limit: float
+    ) -> httpcore.NetworkStream:
+        return open_tunnel(proxy, target, self._dial_proxy, self._context, limit)
+
+    def _dial_proxy(self, host: str, port: int, limit: float) -> httpcore.NetworkStream:
+        addresses = resolve(host, port, limit)
+        return self._connect_one(None, addresses[:MAX_ADDRESSES], port, limit)
+
+
+class _AddressCheckingBackend(httpcore.NetworkBackend):
+    """What httpcore connects with, for the URLs of one scheme."""
+
+    def __init__(self, scheme: str, dialler: _Dialler) -> None:
+        self._scheme = scheme
+        self._dialler = dialler
 
     def connect_tcp(
         self,
@@ -266,62 +300,14 @@ class _AddressCheckingBackend(httpcore.NetworkBackend):
         local_address: str | None = None,
         socket_options: Iterable[Any] | None = None,
     ) -> httpcore.NetworkStream:
-        limit = self._deadline.limit(timeout, httpcore.ConnectTimeout)
-        addresses = resolve(host, port, limit)
-        check_addresses(host, addresses, self._allowed_networks)
-        error: Exception = httpcore.ConnectError(f"there is no address for {host}")
-        tried = addresses[:MAX_ADDRESSES]
-        for address in tried:
-            limit = self._deadline.limit(timeout, httpcore.ConnectTimeout)
-            if address != tried[-1]:
-                limit = min(limit, PATIENCE_SECONDS)
-            try:
-                inner = self._inner.connect_tcp(
-                    str(address), port, limit, local_address, socket_options
-                )
-            except (httpcore.ConnectError, httpcore.ConnectTimeout) as failed:
-                error = failed
-            else:
-                return _DeadlineStream(inner, self._deadline)
-        raise error
-
-
-class _DeadlineStream(httpcore.NetworkStream):
-    """A network stream none of whose steps goes on after the deadline."""
-
-    def __init__(self, inner: httpcore.NetworkStream, deadline: Deadline) -> None:
-        self._inner = inner
-        self._deadline = deadline
-
-    def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
-        limit = self._deadline.limit(timeout, httpcore.ReadTimeout)
-        return self._inner.read(max_bytes, limit)
-
-    def write(self, buffer: bytes, timeout: float | None = None) -> None:
-        self._inner.write(buffer, self._deadline.limit(timeout, httpcore.WriteTimeout))
-
-    def close(self) -> None:
-        self._inner.close()
-
-    def start_tls(
-        self,
-        ssl_context: ssl.SSLContext,
-        server_hostname: str | None = None,
-        timeout: float | None = None,
-    ) -> httpcore.NetworkStream:
-        limit = self._deadline.limit(timeout, httpcore.ConnectTimeout)
-        secured = self._inner.start_tls(ssl_context, server_hostname, limit)
-        return _DeadlineStream(secured, self._deadline)
-
-    def get_extra_info(self, info: str) -> object:
-        return self._inner.get_extra_info(info)
+        return self._dialler.connect(self._scheme, host, port, timeout)
 
 
 class _PoolTransport(httpx.BaseTransport):
-    """httpx on a connection pool of ours (httpx's own transport takes no network backend)."""
+    """httpx on connection pools of ours (httpx's own transport takes no network backend)."""
 
-    def __init__(self, pool: httpcore.ConnectionPool) -> None:
-        self._pool = pool
+    def __init__(self, pools: Mapping[bytes, httpcore.ConnectionPool]) -> None:
+        self._pools = pools
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
         target = httpcore.URL(
@@ -331,7 +317,8 @@ class _PoolTransport(httpx.BaseTransport):
             target=request.url.raw_path,
         )
         with _as_httpx_errors(request):
-            answer = self._pool.handle_request(
+            pool = self._pools.get(request.url.raw_scheme, self._pools[b"http"])
+            answer = pool.handle_request(
                 httpcore.Request(
                     method=request.method,
                     url=target,
@@ -348,7 +335,8 @@ class _PoolTransport(httpx.BaseTransport):
         )
 
     def close(self) -> None:
-        self._pool.close()
+        for pool in self._pools.values():
+            pool.close()
 
 
 class _Body(httpx.SyncByteStream):
@@ -369,6 +357,8 @@ def _as_httpx_errors(request: httpx.Request) -> Iterator[None]:
     """Raise httpcore's errors as httpx's of the same name."""
     try:
         yield
+    except httpcore.ProxyError as error:
+        raise httpx.ProxyError(str(error), request=request) from error
     except (
         httpcore.TimeoutException,
         httpcore.NetworkError,

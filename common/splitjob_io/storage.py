@@ -12,6 +12,7 @@ operation requires one (R2 refuses the others), path-style addresses for custom 
 
 import hashlib
 import json
+import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from datetime import datetime
@@ -26,12 +27,15 @@ import botocore.session
 from boto3.exceptions import Boto3Error
 from boto3.s3.transfer import TransferConfig
 from botocore.config import Config
-from botocore.exceptions import BotoCoreError, ClientError
+from botocore.exceptions import BotoCoreError, ClientError, ProxyConnectionError
 from botocore.loaders import Loader
 
 from splitjob.configuration import read_settings
+from splitjob.egress import EgressProxies
 from splitjob.storage_settings import StorageSettings
+from splitjob.urls import DEFAULT_PORTS
 from splitjob_io.certificates import certificate_problem
+from splitjob_io.proxy_tunnel import tunnel_problem
 
 __all__ = [
     "BRIEF",
@@ -206,6 +210,7 @@ class S3Service:
                 read_timeout=self._patience.silent_seconds,
                 max_pool_connections=16,
                 s3={"addressing_style": "path" if s.s3_endpoint else "auto"},
+                proxies={} if _is_direct(s.s3_endpoint) else None,
             ),
         )
 
@@ -585,6 +590,8 @@ class S3Service:
         except BotoCoreError as error:
             host = urlsplit(str(error.kwargs.get("endpoint_url", ""))).hostname
             why = certificate_problem(error, host) or type(error).__name__
+            if isinstance(error, ProxyConnectionError):
+                why = tunnel_problem(error)
             raise StorageError(
                 f"cannot {deed} {self.url(s3_key)}: {why}", type(error).__name__
             ) from None
@@ -595,6 +602,16 @@ def _session() -> boto3.session.Session:
     session = botocore.session.get_session()
     session.register_component("data_loader", DESCRIPTIONS)
     return boto3.session.Session(botocore_session=session)
+
+
+def _is_direct(endpoint: str) -> bool:
+    """Return whether NO_PROXY exempts an endpoint: botocore's own reading knows no networks."""
+    if not endpoint:
+        return False
+    place = urlsplit(endpoint)
+    port = place.port or DEFAULT_PORTS[place.scheme]
+    proxies = EgressProxies.from_environment(os.environ)
+    return proxies.leading_to(place.scheme, place.hostname or "", port) is None
 
 
 def _info(found: Mapping[str, Any]) -> ObjectInfo:

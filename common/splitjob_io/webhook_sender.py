@@ -8,12 +8,13 @@ from email.utils import parsedate_to_datetime
 
 import httpx
 
-from splitjob.addresses import Network
 from splitjob.allowlist import Allowlist, NotAllowedError
+from splitjob.egress import DIRECT, Egress
 from splitjob.signing import Signer
 from splitjob.webhook import DeliveryOutcome
 from splitjob_io.certificates import certificate_problem
-from splitjob_io.safe_http import Deadline, ForbiddenTargetError, client
+from splitjob_io.deadline import Deadline
+from splitjob_io.safe_http import ForbiddenTargetError, client
 
 TIMEOUT_SECONDS = 15.0
 MAX_RETRY_AFTER_SECONDS = 24 * 3600
@@ -26,18 +27,15 @@ class WebhookSender:
     Args:
         tokens: the signing tokens; the first one signs.
         allowlist: where webhooks may go, checked at each attempt.
-        allowed_networks: address ranges exempt from the address rules, checked at each attempt.
+        egress: which addresses besides public ones, checked at each attempt, and by which proxies.
     """
 
     def __init__(
-        self,
-        tokens: Sequence[str],
-        allowlist: Allowlist,
-        allowed_networks: Sequence[Network] = (),
+        self, tokens: Sequence[str], allowlist: Allowlist, egress: Egress = DIRECT
     ) -> None:
         self._signer = Signer(tokens)
         self._allowlist = allowlist
-        self._allowed_networks = tuple(allowed_networks)
+        self._egress = egress
 
     def send(
         self, url: str, event_id: str, body: bytes, timeout: float = TIMEOUT_SECONDS
@@ -70,7 +68,7 @@ class WebhookSender:
         headers["Content-Type"] = "application/json"
         headers["Accept-Encoding"] = "identity"
         with (
-            client(self._allowed_networks, timeout=timeout, deadline=Deadline(timeout)) as http,
+            client(self._egress, timeout=timeout, deadline=Deadline(timeout)) as http,
             http.stream("POST", url, content=body, headers=headers) as response,
         ):
             _hear_out(response)
@@ -139,6 +137,8 @@ def _transport_error(failed: httpx.TransportError) -> str:
 
     An error of the protocol quotes what the receiver sent, which may be what it was sent.
     """
+    if isinstance(failed, httpx.ProxyError):
+        return f"the receiver could not be reached: {failed}"
     if isinstance(failed, httpx.ProtocolError):
         return "the receiver broke off, or its answer is not valid HTTP"
     trouble = certificate_problem(failed, failed.request.url.host)

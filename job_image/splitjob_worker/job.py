@@ -140,7 +140,7 @@ class Job:
                 url,
                 source,
                 DownloadLimits(self._settings.max_source_bytes),
-                networks=self._settings.allowed_networks,
+                egress=self._settings.egress,
                 allow_http=self._settings.local,
                 scratch=scratch,
                 cancel=self._cancel,
@@ -306,7 +306,7 @@ def _notifier(settings: WorkerSettings, cancel: CancelToken) -> Notifier:
         sender = WebhookSender(
             parse_tokens(settings.token.get_secret_value()),
             Allowlist.parse(settings.webhook_allowlist, local=settings.local),
-            settings.allowed_networks,
+            settings.egress,
         )
     except ValueError as error:
         raise Failure(ErrorCode.WORKER_CONFIG, str(error).splitlines()[0]) from None

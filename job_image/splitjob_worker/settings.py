@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, f
 
 from splitjob.addresses import Network, parse_networks
 from splitjob.allowlist import DEFAULT_ALLOWLIST
+from splitjob.egress import Egress, EgressProxies
 from splitjob.errors import ErrorCode, Failure
 from splitjob.spec import Location, Request, Upload
 from splitjob.upload_policy import decode_headers
@@ -61,6 +62,8 @@ class WorkerSettings(BaseModel):
     max_source_bytes: int = Field(default=2 << 30, ge=1, alias=ENV_MAX_SOURCE_BYTES)
     allowed_networks: tuple[Network, ...] = Field(default=(), alias=ENV_ALLOWED_PRIVATE_ADDRESSES)
 
+    proxies: EgressProxies = EgressProxies()
+
     environment: str = Field(default="local", alias="ENVIRONMENT")
     token: SecretStr = Field(default=SecretStr(""), alias="DEMUCSSVC_TOKEN")
     webhook_allowlist: str = Field(default=DEFAULT_ALLOWLIST, alias="API_WEBHOOK_URL_ALLOWLIST")
@@ -69,6 +72,11 @@ class WorkerSettings(BaseModel):
     def local(self) -> bool:
         """Whether http sources and receivers on this machine are allowed."""
         return self.environment == "local"
+
+    @property
+    def egress(self) -> Egress:
+        """How sources, receivers and the caller's own storage are reached."""
+        return Egress(self.allowed_networks, self.proxies)
 
     @property
     def identity(self) -> str:
@@ -139,7 +147,11 @@ def load(environment: Mapping[str, str] | None = None) -> WorkerSettings:
     given = os.environ if environment is None else environment
     values = {name: value for name, value in given.items() if value != ""}
     try:
-        return WorkerSettings.model_validate(values)
+        proxies = EgressProxies.from_environment(values)
+    except ValueError as error:
+        raise Failure(ErrorCode.WORKER_CONFIG, str(error)) from None
+    try:
+        return WorkerSettings.model_validate({**values, "proxies": proxies})
     except ValidationError as error:
         names = sorted({str(one["loc"][0]) for one in error.errors()})
         raise Failure(

@@ -53,6 +53,11 @@ NOT_OFFERED = {
         "WORKER_COMMAND",
     },
 }
+PROXY = (
+    "proxy.httpProxy=http://proxy.example.com:3128",
+    "proxy.httpsProxy=http://proxy.example.com:3128",
+    "proxy.resolvesNames=true",
+)
 ROLE = "storage.webIdentity.roleArn=arn:aws:iam::123456789012:role/stems"
 
 
@@ -61,7 +66,8 @@ def test_every_variable_is_a_setting_and_every_setting_is_offered(
     render: Render, component: str
 ) -> None:
     volume = "worker.models.volume.persistentVolumeClaim.claimName=models"
-    given = set(environment(render(OWN_REGISTRY, volume, ROLE), component)) - OTHER_NAMES
+    rendered = render(OWN_REGISTRY, volume, ROLE, *PROXY)
+    given = {name.upper() for name in environment(rendered, component)} - OTHER_NAMES
     known = {name.upper() for name in SETTINGS[component].model_fields}
     assert given == known - NOT_OFFERED[component]
 

@@ -194,6 +194,51 @@ def test_certificates_and_proxy_reach_every_pod(
     assert {"10.0.0.0/8", "$(KUBERNETES_SERVICE_HOST)", ".svc"} <= set(exempt)
 
 
+@pytest.mark.parametrize("component", COMPONENTS)
+def test_a_proxy_with_a_password_comes_from_a_secret(
+    render: Render, monkeypatch: pytest.MonkeyPatch, component: str
+) -> None:
+    rendered = render("proxy.existingSecret=our-proxy", "proxy.resolvesNames=true")
+    found = env_of(template_of(rendered, component, monkeypatch))
+    required = {"secretKeyRef": {"name": "our-proxy", "key": "HTTPS_PROXY"}}
+    assert found["HTTPS_PROXY"] == found["https_proxy"] == required
+    assert found["http_proxy"]["secretKeyRef"] == {
+        "name": "our-proxy",
+        "key": "HTTP_PROXY",
+        "optional": True,
+    }
+    assert found["PROXY_RESOLVES_NAMES"] == "true"
+    assert ".svc" in found["NO_PROXY"]
+
+
+@pytest.mark.parametrize("name", ["worker", "operator", "api"])
+def test_the_way_to_the_proxy_is_open(render: Render, name: str) -> None:
+    def ways(*settings: str) -> list[Any]:
+        with_storage = ("api.storage.enabled=true", *settings)
+        egress = one(render(*with_storage), "NetworkPolicy", f"-{name}")["spec"]["egress"]
+        return [way for way in egress if way not in usual]
+
+    def block(cidr: str, port: int) -> Any:
+        ports = [{"port": port, "protocol": "TCP"}]
+        return {"ports": ports, "to": [{"ipBlock": {"cidr": cidr}}]}
+
+    usual: list[Any] = []
+    usual = ways()
+    by_name = "proxy.httpsProxy=http://proxy.example.com:3128"
+    assert ways(by_name) == []
+    assert ways("proxy.httpsProxy=http://10.1.2.3:3128") == [block("10.1.2.3/32", 3128)]
+    assert ways("proxy.httpsProxy=https://[fd00::1]") == [block("fd00::1/128", 443)]
+    there = (
+        "networkPolicy.proxy.to[0].ipBlock.cidr=10.1.0.0/16",
+        "networkPolicy.proxy.ports={3128}",
+    )
+    assert ways(by_name, *there) == [block("10.1.0.0/16", 3128)]
+
+
+def test_no_password_is_printed(render: Render) -> None:
+    assert "do-not-tell" not in refusal(render, "proxy.httpProxy=http://me:do-not-tell@proxy:3128")
+
+
 def test_the_bundle_may_lie_in_a_secret(render: Render) -> None:
     volumes = pod(render("caBundle.secret=our-ca"), "api")["spec"]["volumes"]
     assert volumes[-1]["secret"] == {
@@ -552,6 +597,10 @@ REFUSED = {
     "api.podLabels.pod-template-hash=x": "api.podLabels has pod-template-hash",
     "caBundle.secret=x,caBundle.configMap=y": "name one of the two",
     "proxy.noProxy=10.0.0.0/8": "but no proxy is",
+    "proxy.resolvesNames=true": "but no proxy is",
+    "networkPolicy.proxy.ports[0]=3128": "say where the proxy is",
+    "proxy.existingSecret=x,proxy.httpsProxy=http://proxy:3128": "keep one of them",
+    "proxy.httpsProxy=http://me:do-not-tell@proxy:3128": "put the whole URL into a Secret",
     "proxy.httpsProxy=proxy:3128": "at '/proxy/httpsProxy'",
     f"{ROLE},storage.podIdentity=true": "keep one of them",
     f"{ROLE},storage.region=auto": "is none of its regions",

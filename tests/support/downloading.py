@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from splitjob.addresses import parse_networks
+from splitjob.egress import Egress
 from splitjob.errors import Failure
 from splitjob_worker.source.fetch import Download, DownloadLimits
 
@@ -14,7 +15,7 @@ CONTENT = bytes(range(256)) * 400
 
 
 def download(url: str, target: Path, limits: DownloadLimits = FAST, **options: Any) -> int:
-    usual = {"networks": parse_networks("127.0.0.0/8"), "allow_http": True}
+    usual = {"egress": Egress(parse_networks("127.0.0.0/8")), "allow_http": True}
     return Download(url, target, limits, **{**usual, **options}).run()
 
 

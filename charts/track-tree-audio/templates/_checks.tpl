@@ -57,6 +57,27 @@
 {{- end }}
 {{- end }}
 
+{{- /* Of a URL with a password nothing is printed. */}}
+{{- define "track-tree-audio.checkProxy" -}}
+{{- $proxy := .Values.proxy }}
+{{- range $key := list "httpProxy" "httpsProxy" }}
+{{- if contains "@" (get $proxy $key) }}
+{{- fail (printf "\n\nproxy.%s has a user name in it, which everybody who sees a pod could read: put the whole URL into a Secret, as its key %s, and set proxy.existingSecret to the Secret's name.\n" $key (ternary "HTTPS_PROXY" "HTTP_PROXY" (eq $key "httpsProxy"))) }}
+{{- end }}
+{{- if and $proxy.existingSecret (get $proxy $key) }}
+{{- fail (printf "\n\nproxy.existingSecret and proxy.%s are both set, of which one would be ignored: keep one of them.\n" $key) }}
+{{- end }}
+{{- end }}
+{{- if not (or $proxy.httpProxy $proxy.httpsProxy $proxy.existingSecret) }}
+{{- if or $proxy.noProxy $proxy.resolvesNames .Values.networkPolicy.proxy.to }}
+{{- fail "\n\nproxy.noProxy, proxy.resolvesNames or networkPolicy.proxy.to is set, but no proxy is: set proxy.httpsProxy (and proxy.httpProxy) or proxy.existingSecret, or remove them.\n" }}
+{{- end }}
+{{- end }}
+{{- if and .Values.networkPolicy.proxy.ports (not .Values.networkPolicy.proxy.to) }}
+{{- fail "\n\nnetworkPolicy.proxy.ports is set, but networkPolicy.proxy.to is not, so they would be ignored: say where the proxy is, or remove them.\n" }}
+{{- end }}
+{{- end }}
+
 {{- define "track-tree-audio.checkModels" -}}
 {{- $known := list "demo" "htdemucs" "htdemucs_ft" "htdemucs_6s" "hdemucs_mmi" "mdx_extra" }}
 {{- if .Values.models.registry }}

@@ -136,7 +136,7 @@ priorityClassName: {{ . | quote }}
 {{- end }}
 {{- end }}
 {{- with .Values.proxy }}
-{{- if or .httpProxy .httpsProxy }}
+{{- if or .httpProxy .httpsProxy .existingSecret }}
 {{- $never := "localhost,127.0.0.1,::1,169.254.170.23,fd00:ec2::23,.svc,.cluster.local,$(KUBERNETES_SERVICE_HOST)" }}
 {{- $none := ternary (printf "%s,%s" $never .noProxy) $never (ne .noProxy "") }}
 {{- range $name, $value := dict "HTTP_PROXY" .httpProxy "HTTPS_PROXY" .httpsProxy "NO_PROXY" $none }}
@@ -145,6 +145,24 @@ priorityClassName: {{ . | quote }}
   value: {{ $value | quote }}
 - name: {{ lower $name }}
   value: {{ $value | quote }}
+{{- end }}
+{{- end }}
+{{- if .resolvesNames }}
+- name: PROXY_RESOLVES_NAMES
+  value: "true"
+{{- end }}
+{{- end }}
+{{- with .existingSecret }}
+{{- range $name := list "HTTP_PROXY" "HTTPS_PROXY" }}
+{{- range $variable := list $name (lower $name) }}
+- name: {{ $variable }}
+  valueFrom:
+    secretKeyRef:
+      name: {{ $.Values.proxy.existingSecret | quote }}
+      key: {{ $name }}
+      {{- if eq $name "HTTP_PROXY" }}
+      optional: true
+      {{- end }}
 {{- end }}
 {{- end }}
 {{- end }}
@@ -203,6 +221,7 @@ egress:
           except:
             {{- toYaml .Values.networkPolicy.worker.exceptIPv6 | nindent 12 }}
   {{- include "track-tree-audio.podIdentityEgress" . | nindent 2 }}
+  {{- include "track-tree-audio.proxyEgress" . | nindent 2 }}
   {{- with .Values.networkPolicy.worker.extraEgress }}
   {{- toYaml . | nindent 2 }}
   {{- end }}
@@ -219,6 +238,36 @@ egress:
         cidr: 169.254.170.23/32
     - ipBlock:
         cidr: fd00:ec2::23/128
+{{- end }}
+{{- end }}
+
+{{- /* The proxy, which may be at a private address: as it is told, and as its URLs say. */}}
+{{- define "track-tree-audio.proxyEgress" -}}
+{{- with .Values.networkPolicy.proxy }}
+{{- if .to }}
+- to:
+    {{- toYaml .to | nindent 4 }}
+  {{- if .ports }}
+  ports:
+    {{- range .ports }}
+    - port: {{ int64 . }}
+      protocol: TCP
+    {{- end }}
+  {{- end }}
+{{- end }}
+{{- end }}
+{{- range uniq (compact (list .Values.proxy.httpProxy .Values.proxy.httpsProxy)) }}
+{{- $url := urlParse . }}
+{{- $version := ternary 6 4 (contains ":" $url.hostname) }}
+{{- if or (eq $version 6) (regexMatch "^[0-9.]+$" $url.hostname) }}
+{{- $port := trimPrefix ":" (regexFind ":[0-9]+$" $url.host) }}
+- ports:
+    - port: {{ default (ternary 443 80 (eq $url.scheme "https")) (int $port) }}
+      protocol: TCP
+  to:
+    - ipBlock:
+        cidr: {{ printf "%s/%d" $url.hostname (ternary 128 32 (eq $version 6)) }}
+{{- end }}
 {{- end }}
 {{- end }}
 

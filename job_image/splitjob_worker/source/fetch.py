@@ -1,19 +1,20 @@
 """Downloads the source: from public addresses only, within limits, resumed after interruptions."""
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
 import httpx
 
-from splitjob.addresses import Network
+from splitjob.egress import DIRECT, Egress
 from splitjob.errors import ErrorCode, Failure
 from splitjob.presigned import expiry
 from splitjob.urls import UrlError, parse
 from splitjob_io.certificates import certificate_problem
-from splitjob_io.safe_http import Deadline, ForbiddenTargetError, client, stream
+from splitjob_io.deadline import Deadline
+from splitjob_io.safe_http import ForbiddenTargetError, client, stream
 from splitjob_worker.cancellation import CancelToken
 from splitjob_worker.scratch import Scratch, check_source
 from splitjob_worker.source.source_version import SourceVersion, body_length, range_start
@@ -71,7 +72,7 @@ class Download:
         url: where from, its query included.
         target: the file.
         limits: how much, and how long.
-        networks: address ranges exempt from the address rules.
+        egress: which addresses besides public ones, and through which proxies.
         allow_http: whether the source may be plain http.
         scratch: where the file is; by default a folder without a limit of its own.
         cancel: ends the download.
@@ -84,7 +85,7 @@ class Download:
         target: Path,
         limits: DownloadLimits,
         *,
-        networks: Sequence[Network] = (),
+        egress: Egress = DIRECT,
         allow_http: bool = False,
         scratch: Scratch | None = None,
         cancel: CancelToken | None = None,
@@ -93,7 +94,7 @@ class Download:
         self._url = url
         self._target = target
         self._limits = limits
-        self._networks = networks
+        self._egress = egress
         self._allow_http = allow_http
         self._scratch = scratch or Scratch(target.parent)
         self._cancel = cancel or CancelToken()
@@ -171,7 +172,7 @@ class Download:
         self._answered = False
         self._step_deadline.move(min(self._limits.answer_seconds, self._deadline.left))
         http = client(
-            self._networks,
+            self._egress,
             timeout=httpx.Timeout(self._limits.idle_seconds, connect=_CONNECT_SECONDS),
             deadline=self._step_deadline,
         )
@@ -255,6 +256,8 @@ class Download:
         """Return the failure of the job if this attempt was the last one."""
         if isinstance(error, _AttemptError):
             return error.failure
+        if isinstance(error, httpx.ProxyError):
+            return Failure(ErrorCode.SOURCE_UNAVAILABLE, f"the source cannot be reached: {error}")
         if not self._answered and not self._step_deadline.left and self._deadline.left:
             return Failure(
                 ErrorCode.SOURCE_TIMEOUT,

@@ -5,7 +5,7 @@ operator made for this job: where a worker finishes just as the operator gives t
 one of them wins.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -16,12 +16,13 @@ from typing import Protocol
 import httpx
 from pydantic import ValidationError
 
-from splitjob.addresses import Network
+from splitjob.egress import Egress
 from splitjob.errors import ErrorCode, Failure
 from splitjob.presigned import expiry
 from splitjob.result import Manifest
 from splitjob_io.certificates import certificate_problem
-from splitjob_io.safe_http import Deadline, ForbiddenTargetError, client
+from splitjob_io.deadline import Deadline
+from splitjob_io.safe_http import ForbiddenTargetError, client
 from splitjob_io.storage import S3Service, StorageError
 from splitjob_worker.cancellation import CancelToken, SupersededError
 from splitjob_worker.settings import WorkerSettings
@@ -89,7 +90,7 @@ def open_target(settings: WorkerSettings, prefix: str, cancel: CancelToken) -> U
             name: PresignedPut(settings.url_of(upload), settings.headers_of(name, upload))
             for name, upload in settings.request.uploads.items()
         }
-        return PresignedUrls(puts, settings.allowed_networks, cancel)
+        return PresignedUrls(puts, settings.egress, cancel)
     return Bucket(open_storage(), prefix, settings.job_uid, settings.request.submission_id)
 
 
@@ -224,17 +225,17 @@ class PresignedUrls:
 
     Args:
         puts: by the stem's name, `<stem>.waveform`, and `manifest`.
-        networks: address ranges exempt from the address rules.
+        egress: which addresses besides public ones, and through which proxies.
         cancel: ends the pause between two attempts.
     """
 
     bucket = ""
 
     def __init__(
-        self, puts: Mapping[str, PresignedPut], networks: Sequence[Network], cancel: CancelToken
+        self, puts: Mapping[str, PresignedPut], egress: Egress, cancel: CancelToken
     ) -> None:
         self._puts = puts
-        self._networks = networks
+        self._egress = egress
         self._cancel = cancel
 
     def check_before_work(self) -> None:
@@ -289,8 +290,7 @@ class PresignedUrls:
                 if not deadline.left:
                     reason = f"it was not done within {seconds:.0f} s"
                     raise _refused(what, reason, retryable=True) from None
-                reason = certificate_problem(error, error.request.url.host) or type(error).__name__
-                failure = _refused(what, reason, retryable=True)
+                failure = _refused(what, _no_answer(error), retryable=True)
                 continue
             if 200 <= status < 300:
                 return
@@ -304,7 +304,7 @@ class PresignedUrls:
         """Return the answer's status; its body, which may have no end, is not read."""
         headers = {**put.headers, "Content-Length": str(size)}
         with (
-            client(self._networks, timeout=STEP_SECONDS, deadline=deadline) as http,
+            client(self._egress, timeout=STEP_SECONDS, deadline=deadline) as http,
             http.stream("PUT", put.url, content=body, headers=headers) as answer,
         ):
             return answer.status_code
@@ -327,6 +327,13 @@ def _refused(what: str, why: str, *, retryable: bool) -> Failure:
         f"the upload of {what} to the URL given for it failed: {why}",
         retryable=retryable,
     )
+
+
+def _no_answer(error: httpx.HTTPError) -> str:
+    """Return why a storage gave no answer, with nothing of the URL but its host."""
+    if isinstance(error, httpx.ProxyError):
+        return str(error)
+    return certificate_problem(error, error.request.url.host) or type(error).__name__
 
 
 def _reason(put: PresignedPut, status: int) -> str:

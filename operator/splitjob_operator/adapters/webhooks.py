@@ -8,4 +8,4 @@ __all__ = ["webhook_sender"]
 
 def webhook_sender(settings: Settings) -> WebhookSender:
     """Return what sends final events, signed, to where the installation allows."""
-    return WebhookSender(settings.tokens, settings.allowlist(), settings.networks())
+    return WebhookSender(settings.tokens, settings.allowlist(), settings.egress())

@@ -11,6 +11,7 @@ from tests.support.web import Web, answer, web_server
 
 from splitjob.addresses import parse_networks
 from splitjob.allowlist import Allowlist
+from splitjob.egress import Egress
 from splitjob.errors import ErrorCode, Failure
 from splitjob.storage_settings import StorageSettings
 from splitjob.webhook import DeliveryOutcome
@@ -23,7 +24,7 @@ from splitjob_worker.source.fetch import DownloadLimits
 from splitjob_worker.upload import targets as upload
 from splitjob_worker.upload.targets import PresignedPut, PresignedUrls
 
-HERE = parse_networks("127.0.0.0/8")
+HERE = Egress(parse_networks("127.0.0.0/8"))
 SECRET = "?X-Amz-Signature=do-not-tell"
 UNKNOWN = (
     "the certificate of 127.0.0.1 is not trusted (unable to get local issuer certificate): "

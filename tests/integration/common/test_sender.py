@@ -14,11 +14,12 @@ from tests.support.web import Request, answer, trickle_header
 
 from splitjob.addresses import parse_networks
 from splitjob.allowlist import Allowlist
+from splitjob.egress import Egress
 from splitjob.signing import Signer
 from splitjob.webhook import DeliveryOutcome
 from splitjob_io.webhook_sender import WebhookSender, parse_retry_after
 
-NETWORKS = parse_networks("127.0.0.0/8")
+NETWORKS = Egress(parse_networks("127.0.0.0/8"))
 TOKENS = ["new-token", "old-token"]
 BODY = b'{"versionId":"v1"}'
 

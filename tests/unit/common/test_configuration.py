@@ -34,6 +34,7 @@ WRONG = {
     "MODELS": ("no-such-model", "chart value models.offered", "not in the registry"),
     "MODEL_REGISTRY": ("/not/there.yaml", "chart value models.registry", "cannot read"),
     "SOURCE_ALLOWED_NETWORKS": ("10.0.0.0/99", "chart value source.allowedNetworks", "10.0.0.0/99"),
+    "HTTPS_PROXY": ("socks5://proxy", "chart value proxy.httpsProxy", "a proxy's URL, such as"),
     "API_WEBHOOK_URL_ALLOWLIST": ("http://x.com/a", "chart value webhooks.allowlist", "https"),
     "S3_ENDPOINT": ("minio:9000", "chart value storage.endpoint", "must be a URL"),
     "S3_BUCKET": ("s3://stems/x", "chart value storage.bucket", "as in my-stems"),

@@ -18,12 +18,15 @@ import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
+from tests.support.name_table import name_table
 from tests.support.waiting import patience
 from tests.support.web import trickle_header
 
 from splitjob.addresses import parse_networks
+from splitjob.egress import Egress
 from splitjob.errors import ErrorCode
 from splitjob_io import safe_http
+from splitjob_io.deadline import Deadline
 
 LOOPBACK = parse_networks("127.0.0.0/8")
 Answer = Callable[[http.server.BaseHTTPRequestHandler], None]
@@ -67,10 +70,10 @@ def redirect(target: Callable[[str], str]) -> Answer:
 
 
 def get(url: str, *, seconds: float = 60.0, **settings: Any) -> bytes:
-    deadline = safe_http.Deadline(seconds)
+    deadline = Deadline(seconds)
     networks = settings.pop("networks", LOOPBACK)
     with (
-        safe_http.client(networks, deadline=deadline, **settings) as client,
+        safe_http.client(Egress(networks), deadline=deadline, **settings) as client,
         safe_http.stream(client, url) as response,
     ):
         return response.read()
@@ -78,19 +81,7 @@ def get(url: str, *, seconds: float = 60.0, **settings: Any) -> bytes:
 
 @pytest.fixture
 def names(monkeypatch: pytest.MonkeyPatch) -> dict[str, list[list[str]]]:
-    """Names of the test's own: each look-up takes the next answer, the last one stays."""
-    table: dict[str, list[list[str]]] = {}
-    real = socket.getaddrinfo
-
-    def look_up(host: Any, port: Any, *args: Any, **more: Any) -> Any:
-        answers = table.get(host)
-        if answers is None:
-            return real(host, port, *args, **more)
-        found = answers.pop(0) if len(answers) > 1 else answers[0]
-        return [entry for one in found for entry in real(one, port, *args, **more)]
-
-    monkeypatch.setattr(socket, "getaddrinfo", look_up)
-    return table
+    return name_table(monkeypatch)
 
 
 def test_fetches() -> None:
@@ -290,7 +281,10 @@ def test_tls_is_verified_against_the_name(
             get(f"https://right.example:{port}/")
 
 
-def test_proxies_of_the_environment_are_not_used(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_proxies_of_the_environment_are_nobodys_but_the_settings(
+    monkeypatch: pytest.MonkeyPatch, names: dict[str, list[list[str]]]
+) -> None:
     monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:9")
+    names["song.example"] = [["127.0.0.1"]]
     with server(text(b"direct")) as port:
-        assert get(f"http://127.0.0.1:{port}/") == b"direct"
+        assert get(f"http://song.example:{port}/") == b"direct"

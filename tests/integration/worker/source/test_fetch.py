@@ -7,6 +7,7 @@ import pytest
 from tests.support.downloading import CONTENT, FAST, download, refused
 from tests.support.web import QUERY, Request, Web, answer, endless_body, give, in_turn
 
+from splitjob.egress import DIRECT
 from splitjob.errors import ErrorCode
 from splitjob_worker.scratch import Scratch
 from splitjob_worker.source.fetch import DownloadLimits
@@ -25,10 +26,10 @@ def test_an_address_of_the_machine_is_never_dialled(web: Web, tmp_path: Path) ->
     url = web.give("/song", CONTENT)
     port = web.url.rpartition(":")[2]
     for host in ("127.0.0.1", "2130706433", "0x7f.1", "[::ffff:127.0.0.1]", "localhost"):
-        failure = refused(f"http://{host}:{port}/song?{QUERY}", tmp_path / "x", networks=())
+        failure = refused(f"http://{host}:{port}/song?{QUERY}", tmp_path / "x", egress=DIRECT)
         assert failure.code is ErrorCode.SOURCE_FORBIDDEN
         assert not failure.retryable
-    assert refused(url, tmp_path / "x", networks=()).code is ErrorCode.SOURCE_FORBIDDEN
+    assert refused(url, tmp_path / "x", egress=DIRECT).code is ErrorCode.SOURCE_FORBIDDEN
     assert web.requests == []
 
 

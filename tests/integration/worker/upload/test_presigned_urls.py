@@ -10,13 +10,14 @@ from tests.support.waiting import patience
 from tests.support.web import Request, Web, answer, endless_body
 
 from splitjob.addresses import parse_networks
+from splitjob.egress import Egress
 from splitjob.errors import ErrorCode, Failure
 from splitjob_io.storage import S3Service
 from splitjob_worker.cancellation import CancelToken
 from splitjob_worker.upload import targets as upload
 from splitjob_worker.upload.targets import PresignedPut, PresignedUrls
 
-HERE = parse_networks("127.0.0.0/8")
+HERE = Egress(parse_networks("127.0.0.0/8"))
 
 
 def put(url: str, folder: Path, size: int = 5000, headers: dict[str, str] | None = None) -> None:

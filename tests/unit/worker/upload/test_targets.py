@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from splitjob.egress import DIRECT
 from splitjob.errors import ErrorCode, Failure
 from splitjob_worker import settings
 from splitjob_worker.cancellation import CancelToken
@@ -76,12 +77,12 @@ def test_an_upload_url_that_has_expired_is_known_before_any_work() -> None:
         "manifest": PresignedPut(whole.format("manifest", "20260101")),
     }
     with pytest.raises(Failure, match=r"manifest.* expired at 2026-01-01T00:01:00Z") as caught:
-        PresignedUrls(puts, (), CancelToken()).check_before_work()
+        PresignedUrls(puts, DIRECT, CancelToken()).check_before_work()
     assert caught.value.code is ErrorCode.UPLOAD_FAILED
     assert not caught.value.retryable
     assert "hush" not in caught.value.message
     del puts["manifest"]
-    PresignedUrls(puts, (), CancelToken()).check_before_work()
+    PresignedUrls(puts, DIRECT, CancelToken()).check_before_work()
 
 
 def test_what_a_put_sends_shows_in_no_text() -> None:
