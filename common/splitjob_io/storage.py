@@ -111,6 +111,7 @@ class ObjectMetadata(TypedDict):
 
     size: int
     content_type: str
+    content_encoding: str
     last_modified: datetime
     etag: str
     metadata: dict[str, str]
@@ -324,6 +325,7 @@ class S3Service:
         return ObjectMetadata(
             size=answer["ContentLength"],
             content_type=answer.get("ContentType", ""),
+            content_encoding=answer.get("ContentEncoding", ""),
             last_modified=answer["LastModified"],
             etag=answer["ETag"].strip('"'),
             metadata=dict(answer.get("Metadata", {})),

@@ -17,6 +17,7 @@ from splitjob_io.deadline import Deadline
 from splitjob_io.safe_http import ForbiddenTargetError, client, stream
 from splitjob_worker.cancellation import CancelToken
 from splitjob_worker.scratch import Scratch, check_source
+from splitjob_worker.source.content_encoding import decode_content
 from splitjob_worker.source.source_version import SourceVersion, body_length, range_start
 
 RETRIED_STATUS = {408, 425, 429, 500, 502, 503, 504}
@@ -107,13 +108,14 @@ class Download:
         self._step_deadline = Deadline(0.0)
 
     def run(self) -> int:
-        """Download.
+        """Download, and undo the encoding that the source is stored with.
 
         Returns:
-            The bytes received.
+            The bytes of the file.
 
         Raises:
-            Failure: `source_*`; `worker_storage` where its length is known and will not fit.
+            Failure: `source_*`; `worker_storage` where its length is known and will not fit;
+                `audio_unreadable` where its encoding cannot be undone.
             OSError: the scratch disk is full after all, or broken.
             Cancelled: told to stop.
         """
@@ -124,7 +126,10 @@ class Download:
             before = self._size
             failure = self._try_attempt()
             if failure is None:
-                return self._size
+                decode_content(
+                    self._target, self._version.encoding, self._check_size, self._check_time
+                )
+                return self._target.stat().st_size
             if not self._deadline.left:
                 raise failure
             progressed = self._resumed and self._size > before
@@ -293,6 +298,14 @@ class Download:
         end = expiry(self._url)
         if end is not None and end <= datetime.now(UTC):
             raise _expired()
+
+    def _check_time(self) -> None:
+        self._cancel.check()
+        if not self._deadline.left:
+            raise Failure(
+                ErrorCode.SOURCE_TIMEOUT,
+                f"the source took longer than {self._limits.total_seconds:g} s in all",
+            )
 
     def _check_size(self, size: int) -> None:
         if size > self._limits.max_bytes:

@@ -15,12 +15,14 @@ class SourceVersion:
     Attributes:
         etag: a strong ETag.
         modified: the time of its last change.
-        total: bytes of the whole source.
+        total: bytes of the whole source, as it is sent.
+        encoding: how those bytes are encoded.
     """
 
     etag: str = ""
     modified: str = ""
     total: int = 0
+    encoding: str = ""
 
     @classmethod
     def of(cls, response: httpx.Response) -> Self:
@@ -30,6 +32,7 @@ class SourceVersion:
             etag if etag.startswith('"') else "",
             _ascii(response.headers.get("Last-Modified", "")),
             _total_length(response),
+            response.headers.get("Content-Encoding", ""),
         )
 
     @property
@@ -43,12 +46,16 @@ class SourceVersion:
             _contradict(self.etag, other.etag)
             or _contradict(self.modified, other.modified)
             or _contradict(self.total, other.total)
+            or _contradict(self.encoding, other.encoding)
         )
 
     def completed_by(self, other: "SourceVersion") -> "SourceVersion":
         """Return this version with what only the other answer says."""
         return SourceVersion(
-            self.etag or other.etag, self.modified or other.modified, self.total or other.total
+            self.etag or other.etag,
+            self.modified or other.modified,
+            self.total or other.total,
+            self.encoding or other.encoding,
         )
 
 

@@ -11,6 +11,7 @@ from splitjob.inputs import Inputs
 from splitjob_io.storage import S3Service, StorageError
 from splitjob_worker.cancellation import CancelToken
 from splitjob_worker.scratch import Scratch, check_source
+from splitjob_worker.source.content_encoding import decode_content
 from splitjob_worker.source.fetch import too_large
 
 GONE = (
@@ -57,10 +58,11 @@ class StoredDownload:
         self._lock = threading.Lock()
 
     def run(self) -> None:
-        """Download.
+        """Download, and undo the encoding that the file is stored with.
 
         Raises:
-            Failure: `source_*`; `worker_storage` where it will not fit.
+            Failure: `source_*`; `worker_storage` where it will not fit; `audio_unreadable` where
+                its encoding cannot be undone.
             Cancelled: told to stop.
         """
         key = Inputs(self._storage.bucket, self._prefix).key_of(self._url)
@@ -68,11 +70,17 @@ class StoredDownload:
             message = "the source is none of the files from POST /uploads in this bucket"
             raise Failure(ErrorCode.SOURCE_FORBIDDEN, message)
         with _as_failures():
-            self._size = self._storage.get_object_metadata(key)["size"]
-            if self._size > self._max_bytes:
-                raise too_large(self._max_bytes)
+            metadata = self._storage.get_object_metadata(key)
+            self._size = metadata["size"]
+            self._check_size(self._size)
             check_source(self._scratch, self._size)
             self._storage.download_file(key, self._target, self._on_received)
+        encoding = metadata["content_encoding"]
+        decode_content(self._target, encoding, self._check_size, self._cancel.check)
+
+    def _check_size(self, size: int) -> None:
+        if size > self._max_bytes:
+            raise too_large(self._max_bytes)
 
     def _on_received(self, count: int) -> None:
         self._cancel.check()
