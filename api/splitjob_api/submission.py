@@ -9,6 +9,7 @@ earlier one left, and a fresh presigned URL is never lost to an old one.
 import secrets
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any, Protocol
 
 from splitjob import resource
@@ -22,6 +23,7 @@ from splitjob.intent import (
 )
 from splitjob.lifecycle import lifecycle_of
 from splitjob.request import ResourceDraft
+from splitjob.submission_id import new_submission_id
 from splitjob_api.kubernetes import ClusterUnavailableError, SplitJobObject
 
 MAX_TRIES = 8
@@ -187,7 +189,8 @@ class Submission:
     ) -> SplitJobObject | None:
         if refusal := self._refusal():
             raise refusal
-        own = {"secret_name": self._write_secret(name), "submission_id": secrets.token_hex(16)}
+        submission_id = new_submission_id(datetime.now(UTC))
+        own = {"secret_name": self._write_secret(name), "submission_id": submission_id}
         request = self._request.model_copy(update=own)
         spec: dict[str, Any] = {
             "request": request.model_dump(mode="json", by_alias=True, exclude_none=True),

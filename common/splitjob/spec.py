@@ -167,9 +167,9 @@ class Request(Model):
         default=None,
         pattern=r"^[0-9a-f]{32}$",
         max_length=32,
-        description="Random, written by the API: this job's events, manifest and tombstone are "
-        "known by it, also where the job is restored from a backup with another uid. Leave it out "
-        "of what is written by hand; absent: the uid.",
+        description="Written by the API, the time of the submission and 80 random bits: this job's "
+        "events, manifest and tombstone are known by it, also where the job is restored from a "
+        "backup with another uid. Leave it out of what is written by hand; absent: the uid.",
     )
     intent: str | None = Field(
         default=None,

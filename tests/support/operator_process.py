@@ -150,7 +150,7 @@ class OperatorProcess:
         return self.gate.stopped
 
     def look(self, name: str, faults: dict[Call, Fault]) -> bool:
-        """List everything, then look at one SplitJob.
+        """List everything, then look at one SplitJob, of which a watch brings what was listed.
 
         Args:
             name: the SplitJob.
@@ -178,6 +178,9 @@ class OperatorProcess:
 
     async def _look(self, name: str, faults: dict[Call, Fault]) -> None:
         await self.resync.once()
+        for raw in self.port.splitjobs():
+            if raw["metadata"]["name"] == name:
+                self.controller.on_splitjob_event(raw, deleted=False)
         self.gate.arm(faults)
         await self._process(name)
         await self._deliver()

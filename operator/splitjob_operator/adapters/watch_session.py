@@ -1,26 +1,29 @@
 """The HTTP session of kopf's watches.
 
-It tells what they bring as it arrives. A kind that is gone is an outage to it, not the end.
+It tells what they bring as it arrives, and keeps from kopf what need not be dealt with: kopf takes
+a task, a queue and a dozen objects for each change. A kind that is gone is an outage to it, not the
+end.
 """
 
-import json
 from collections.abc import AsyncIterator, Callable
+from functools import partial
 from http import HTTPStatus
-from typing import cast
+from typing import Any, cast
 
 import aiohttp
 import kopf
+from pydantic_core import from_json
 
 from splitjob.resource import KIND, PLURAL
 from splitjob_kube.connection import Connection
 
-__all__ = ["Heard", "session"]
+__all__ = ["Overhear", "session"]
 
-Heard = Callable[[str, str], None]
+Overhear = Callable[[str, str, dict[str, Any]], bool]
 _KINDS = {PLURAL: KIND, "jobs": "Job", "pods": "Pod"}
 
 
-def session(to: Connection, heard: Heard) -> kopf.AiohttpSession:
+def session(to: Connection, overhear: Overhear) -> kopf.AiohttpSession:
     """Return a session in the running event loop; kopf closes it.
 
     kopf ends the operator where a watch is answered 404, as after the CustomResourceDefinition was
@@ -28,8 +31,9 @@ def session(to: Connection, heard: Heard) -> kopf.AiohttpSession:
 
     Args:
         to: the API server.
-        heard: is told kind and resource version of what a watch has brought, before kopf deals
-            with it, which may be much later.
+        overhear: is told of what a watch has brought its kind, its type as Kubernetes calls it and
+            the object, before kopf deals with it, which may be much later; returns whether kopf is
+            to deal with it.
     """
     info = kopf.ConnectionInfo(
         server=to.server,
@@ -44,7 +48,7 @@ def session(to: Connection, heard: Heard) -> kopf.AiohttpSession:
         aiohttp_session=aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(limit=0, ssl=info.as_ssl_context()),
             headers=info.as_http_headers(),
-            middlewares=(_Overheard(heard), _missing_kind_is_an_outage),
+            middlewares=(_Overheard(overhear), _missing_kind_is_an_outage),
         ),
     )
 
@@ -62,8 +66,8 @@ async def _missing_kind_is_an_outage(
 class _Overheard:
     """Listens in on the watches."""
 
-    def __init__(self, heard: Heard) -> None:
-        self._heard = heard
+    def __init__(self, overhear: Overhear) -> None:
+        self._overhear = overhear
 
     async def __call__(
         self, request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType
@@ -71,31 +75,36 @@ class _Overheard:
         response = await handler(request)
         kind = _KINDS.get(request.url.name)
         if kind and "watch" in request.url.query and response.status == HTTPStatus.OK:
-            body = _WatchBody(response.content, lambda version: self._heard(kind, version))
+            body = _WatchBody(response.content, partial(self._overhear, kind))
             response.content = cast("aiohttp.StreamReader", body)
         return response
 
 
 class _WatchBody:
-    """The body of a watch: one JSON object a line, the newest one last."""
+    """The body of a watch, one JSON object a line, without the lines that nobody deals with."""
 
-    def __init__(self, content: aiohttp.StreamReader, heard: Callable[[str], None]) -> None:
+    def __init__(
+        self, content: aiohttp.StreamReader, overhear: Callable[[str, dict[str, Any]], bool]
+    ) -> None:
         self._content = content
-        self._heard = heard
+        self._overhear = overhear
 
     def __getattr__(self, name: str) -> object:
         return getattr(self._content, name)
 
     async def iter_chunked(self, size: int) -> AsyncIterator[bytes]:
-        """Yield the body piece by piece, and tell the newest version that each completes."""
+        """Yield the lines that are to be dealt with, as many as have come; the last may be cut."""
         line = b""
         async for chunk in self._content.iter_chunked(size):
             *complete, line = (line + chunk).split(b"\n")
-            if complete:
-                self._tell(complete[-1])
-            yield chunk
+            if wanted := [one for one in complete if self._is_wanted(one)]:
+                yield b"\n".join((*wanted, b""))
+        if line:
+            yield line
 
-    def _tell(self, line: bytes) -> None:
-        event = json.loads(line) if line else {}
-        if version := event.get("object", {}).get("metadata", {}).get("resourceVersion"):
-            self._heard(version)
+    def _is_wanted(self, line: bytes) -> bool:
+        event = from_json(line) if line else {}
+        changed = event.get("object", {})
+        if "resourceVersion" not in changed.get("metadata", {}):
+            return True  # an error, which says nothing of any object
+        return self._overhear(event["type"], changed)

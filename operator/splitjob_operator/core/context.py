@@ -9,6 +9,7 @@ from splitjob.conditions import ConditionType, Reason
 from splitjob.lifecycle import attempt_under_way, verdict
 from splitjob.spec import Request
 from splitjob.status import Attempt, ConditionStatus, SplitJobStatus
+from splitjob.submission_id import submitted_when_created
 from splitjob_operator.core.cached_splitjob import BlockedReason
 from splitjob_operator.core.diagnosis import AttemptDeadlines
 from splitjob_operator.core.lookups import Lookup
@@ -72,6 +73,12 @@ class ReconcileContext:
         splitjob, request = self.observed.splitjob, self.request
         submission_id = request.submission_id if request else None
         return workload.identity_of(splitjob.name, splitjob.uid, submission_id)
+
+    @property
+    def may_have_ended_before(self) -> bool:
+        """Whether the bucket may know how the job ended although no status says so."""
+        request, created_at = self.request, self.observed.splitjob.created_at
+        return request is None or not submitted_when_created(request.submission_id, created_at)
 
     @property
     def canceled(self) -> bool:

@@ -8,13 +8,15 @@ from datetime import datetime
 from typing import Any, Literal
 
 from splitjob import conditions
-from splitjob.conditions import ConditionType
+from splitjob.conditions import ConditionType, Reason
 from splitjob.resource import API_VERSION, KIND
 from splitjob.status import SplitJobStatus
 from splitjob_operator.core.observed import SplitJob
 
 __all__ = ["EventSpec", "event_manifest", "events_between"]
 
+# By the attempts, or, of all that wait alike, by their status alone.
+_TOLD_OTHERWISE = {Reason.QUEUED, Reason.ADMITTED, Reason.RETRYING, Reason.INSTALLATION_PAUSED}
 COMPONENT = "track-tree-audio-operator"
 
 
@@ -63,8 +65,8 @@ def _changed(before: SplitJobStatus, after: SplitJobStatus) -> list[EventSpec]:
         was, now = (conditions.find(s.conditions, kind) for s in (before, after))
         if now is None or (was and (was.status, was.reason) == (now.status, now.reason)):
             continue
-        if kind == ConditionType.ADMITTED and now.reason in {"Queued", "Admitted", "Retrying"}:
-            continue  # told by the attempts
+        if kind == ConditionType.ADMITTED and now.reason in _TOLD_OTHERWISE:
+            continue
         if now.reason in {"NotFinished", "NothingToSend"}:
             continue
         good = now.status == "True" or now.reason in {"Pending", "NotWanted", "Canceled"}

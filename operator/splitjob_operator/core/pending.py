@@ -30,13 +30,13 @@ def reconcile_pending(ctx: ReconcileContext) -> Plan:
         return outcome.fail(ctx, ErrorCode.REQUEST_INVALID, ctx.observed.splitjob.spec_error)
     _begin_to_wait(ctx)
     unchecked = ctx.first_reconcile or _waits_for_secret(ctx)
-    if unchecked and (plan := _stored_outcome(ctx) or _check_request(ctx)):
+    if unchecked and (plan := _restored_outcome(ctx) or _check_request(ctx)):
         return plan
     delete_ended_jobs(ctx)  # a deletion may have been missed
     if plan := _not_yet(ctx):
         return plan
     # A completed job stays completed, also when its URLs have expired since: the bucket goes first.
-    checked = None if unchecked else _stored_outcome(ctx) or _check_request(ctx)
+    checked = _stored_outcome(ctx) or (None if unchecked else _check_request(ctx))
     return checked or _start(ctx)
 
 
@@ -46,6 +46,11 @@ def _begin_to_wait(ctx: ReconcileContext) -> None:
     if not ctx.suspended and not waits:
         created_at = ctx.observed.splitjob.created_at
         ctx.status.queue = Queue(since=created_at if ctx.first_reconcile else ctx.now)
+
+
+def _restored_outcome(ctx: ReconcileContext) -> Plan | None:
+    """Return the plan of a job that has ended in a former life; one just submitted has had none."""
+    return _stored_outcome(ctx) if ctx.may_have_ended_before else None
 
 
 def _stored_outcome(ctx: ReconcileContext) -> Plan | None:

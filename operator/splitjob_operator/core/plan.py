@@ -6,7 +6,7 @@ from typing import Literal
 
 from splitjob.status import Attempt, SplitJobStatus
 from splitjob_operator.core.cached_splitjob import BlockedReason
-from splitjob_operator.core.lookups import Lookup
+from splitjob_operator.core.lookups import CheckRequest, Lookup, ReadManifest
 
 __all__ = [
     "Action",
@@ -108,6 +108,19 @@ class Plan:
     after: tuple[Action, ...] = ()
     requeue_at: datetime | None = None
     blocked: BlockedReason | None = None
+
+    @property
+    def stands_by_its_version(self) -> bool:
+        """Whether it may be carried out for a SplitJob that has perhaps changed since it was read.
+
+        Then its status is refused, and nothing was done that counts. What it looked up must only
+        read, and what it does without a new status must be right of an older state too.
+        """
+        return (
+            (self.lookup is None or isinstance(self.lookup, CheckRequest | ReadManifest))
+            and all(isinstance(action, OwnSecret) for action in self.before)
+            and all(isinstance(action, CreateJob | DeleteJob) for action in self.after)
+        )
 
     @property
     def creates_job(self) -> bool:

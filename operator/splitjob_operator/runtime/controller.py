@@ -4,12 +4,16 @@ import logging
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
 from typing import Any
+
+from pydantic_core import from_json, to_json
 
 from splitjob.jsonlog import log_context
 from splitjob.resource import LABEL_SPLITJOB
 from splitjob_kube.errors import ConflictError, KubernetesError, NotFoundError
 from splitjob_operator.core.cached_splitjob import BlockedReason
+from splitjob_operator.core.lookups import CheckRequest, Lookup, LookupResults
 from splitjob_operator.core.observed import JobCreationError, Observed, SplitJob
 from splitjob_operator.core.plan import Plan
 from splitjob_operator.core.ports import BucketError, KubernetesPort
@@ -20,7 +24,7 @@ from splitjob_operator.runtime.cache import SplitJobCache
 from splitjob_operator.runtime.clock import Clock, utc_now
 from splitjob_operator.runtime.executor import Executor
 from splitjob_operator.runtime.metrics import RECONCILES
-from splitjob_operator.runtime.observer import Observer
+from splitjob_operator.runtime.observer import Observer, is_urgent
 from splitjob_operator.runtime.readiness import Readiness
 from splitjob_operator.runtime.silent_watch import SilentWatchGuard
 from splitjob_operator.runtime.thread_pool import ThreadPool
@@ -34,6 +38,7 @@ log = logging.getLogger(__name__)
 
 Json = dict[str, Any]
 MAX_LOOKUPS = 6
+SETTLING = timedelta(seconds=1)  # in which a Job gets its pod, and that its node
 REQUEST_ERRORS = {400, 404, 413, 422}  # the API server's answers to what is wrong with a request
 
 
@@ -43,6 +48,7 @@ class Controller:
 
     Attributes:
         reconciled: the resource version at which each SplitJob was last reconciled.
+        news: those that wait for a look as the watch brought them, as JSON.
     """
 
     settings: Settings
@@ -58,19 +64,38 @@ class Controller:
     readiness: Readiness
     clock: Clock = utc_now
     reconciled: dict[str, str] = field(default_factory=dict)
+    news: dict[str, bytes] = field(default_factory=dict)
 
     # Events of the watches
 
+    def overhear(self, kind: str, event: str, raw: Mapping[str, Any]) -> bool:
+        """Return whether a change is to be dealt with that a watch has brought just now.
+
+        Args:
+            kind: SplitJob, Job or Pod.
+            event: ADDED, MODIFIED, DELETED; or BOOKMARK, which only says how far the watch is.
+            raw: the object.
+        """
+        metadata = raw["metadata"]
+        self.guard.heard(kind, metadata["resourceVersion"])
+        if event != "MODIFIED":
+            return True
+        if kind == "SplitJob":  # most often what was written here
+            written = self.reconciled.get(metadata["name"])
+            return written is None or written != metadata["resourceVersion"]
+        return self.observer.says_anything_new(kind, raw)
+
     def on_splitjob_event(self, raw: Mapping[str, Any], *, deleted: bool) -> None:
-        """Take in a change of a SplitJob."""
-        name = raw["metadata"]["name"]
-        self.guard.heard("SplitJob", raw["metadata"]["resourceVersion"])
+        """Take in a change of a SplitJob; what is known to be outdated by now changes nothing."""
+        name, version = raw["metadata"]["name"], raw["metadata"]["resourceVersion"]
         if deleted:
             self._forget(name)
             return
         self.remember(raw)
-        if self.reconciled.get(name) != raw["metadata"]["resourceVersion"]:
-            self.queue.add(name)
+        if self.reconciled.get(name) == version or not self._is_latest(raw):
+            return
+        self.news[name] = to_json(raw)
+        self.queue.add(name)
 
     def on_child_event(self, kind: str, raw: Mapping[str, Any], *, deleted: bool) -> None:
         """Take in a change of a Job or pod."""
@@ -78,10 +103,13 @@ class Controller:
         owner = metadata.get("labels", {}).get(LABEL_SPLITJOB)
         if owner is None:
             return
-        self.guard.heard(kind, metadata["resourceVersion"])
         if kind == "Job":
             self.observer.note_job(owner, metadata["name"], deleted=deleted)
-        self.queue.add(owner)
+        self.observer.note_told(kind, raw, deleted=deleted)
+        if deleted or is_urgent(kind, raw):
+            self.queue.add(owner)
+        else:  # more of the same will follow
+            self.queue.add_at(owner, self.clock() + SETTLING)
 
     def remember(self, raw: Mapping[str, Any]) -> None:
         """Remember a SplitJob as it is now."""
@@ -157,12 +185,29 @@ class Controller:
         return "done"
 
     async def process(self, name: str) -> None:
-        """Read one SplitJob, reconcile it, carry the plan out."""
+        """Read one SplitJob, reconcile it, carry the plan out.
+
+        As the watch brought it will do for a plan that its status is written for under the version
+        that was read; what takes more is planned again for what is read now.
+        """
+        if news := self.news.pop(name, None):
+            brought: Json = from_json(news)
+            if self._is_latest(brought) and await self._look(brought, as_brought=True):
+                return
         try:
             raw = await self.threads.run(self.kubernetes.splitjob, name)
         except NotFoundError:
             self._forget(name)
             return
+        await self._look(raw)
+
+    async def _look(self, raw: Json, *, as_brought: bool = False) -> bool:
+        """Look at a SplitJob as it was read; return whether all was done that is to be done.
+
+        Args:
+            raw: the SplitJob.
+            as_brought: whether the watch brought it, so that it may be another one by now.
+        """
         self.cache.restore(raw)
         splitjob = SplitJob.of(raw)
         request = splitjob.spec.request if splitjob.spec else None
@@ -170,20 +215,30 @@ class Controller:
             version_id=request.version_id if request else None,
             correlation_id=request.correlation_id if request else None,
         ):
-            error = await self._reconcile(raw, await self.observer.observe(splitjob))
+            observed = await self.observer.observe(splitjob)
+            plan = await self._plan(observed, as_brought=as_brought)
+            if plan is None:
+                return False
+            error = await self._carry_out(raw, observed, plan)
             if error:  # an observation too: `reconcile` decides what follows
-                raw = await self.threads.run(self.kubernetes.splitjob, name)
-                observed = await self.observer.observe(SplitJob.of(raw))
-                error = await self._reconcile(raw, replace(observed, job_creation_error=error))
-            if error:
-                raise RuntimeError(
-                    f"cannot create the Job at the second try either: {error.message}"
-                )
+                await self._look_again(splitjob.name, error)
+        return True
 
-    async def _reconcile(self, raw: Json, observed: Observed) -> JobCreationError | None:
-        """Make a plan and carry it out; return why the attempt's Job could not be created."""
-        name = observed.splitjob.name
+    async def _look_again(self, name: str, error: JobCreationError) -> None:
+        """Look at a SplitJob whose Job could not be created just now."""
+        raw = await self.threads.run(self.kubernetes.splitjob, name)
+        observed = await self.observer.observe(SplitJob.of(raw))
+        observed = replace(observed, job_creation_error=error)
         plan = await self._plan(observed)
+        again = await self._carry_out(raw, observed, plan) if plan else None
+        if again:
+            raise RuntimeError(f"cannot create the Job at the second try either: {again.message}")
+
+    async def _carry_out(
+        self, raw: Json, observed: Observed, plan: Plan
+    ) -> JobCreationError | None:
+        """Carry a plan out; return why the attempt's Job could not be created."""
+        name = observed.splitjob.name
         if _starts(plan, observed):
             # No await between the decision and the reservation: no other can take the slot.
             if not self.cache.queue_decision(name).may_start:
@@ -203,20 +258,37 @@ class Controller:
             self.queue.add_at(name, plan.requeue_at)
         return None
 
-    async def _plan(self, observed: Observed) -> Plan:
-        """Return the plan, after the lookups that it depends on."""
+    async def _plan(self, observed: Observed, *, as_brought: bool = False) -> Plan | None:
+        """Return the plan, after the lookups that it depends on.
+
+        Args:
+            observed: what was read.
+            as_brought: whether the SplitJob is as the watch brought it.
+
+        Returns:
+            None where the SplitJob must be read for such a plan, and is as the watch brought it.
+        """
         splitjob = observed.splitjob
         for _ in range(MAX_LOOKUPS):
             now = self.clock()
             plan = reconcile(observed, self.settings, now)
+            if as_brought and not plan.stands_by_its_version:
+                return None
             if plan.lookup is None:
                 return plan
-            results = await self.threads.run(
-                self.executor.look_up, plan.lookup, splitjob, observed.lookups, now
-            )
+            results = await self._look_up(plan.lookup, observed, now)
             decision = self.cache.queue_decision(splitjob.name)
             observed = replace(observed, lookups=results, queue_decision=decision)
         raise RuntimeError(f"reconcile wants the same looked up again and again: {plan.lookup}")
+
+    async def _look_up(self, lookup: Lookup, observed: Observed, now: datetime) -> LookupResults:
+        spec = observed.splitjob.spec
+        if isinstance(lookup, CheckRequest) and not (spec and spec.request.secret_name):
+            # Nothing is read for it: over at once, sooner than a thread would begin.
+            return self.executor.look_up(lookup, observed.splitjob, observed.lookups, now)
+        return await self.threads.run(
+            self.executor.look_up, lookup, observed.splitjob, observed.lookups, now
+        )
 
     def _set_blocked(self, name: str, blocked: BlockedReason | None) -> None:
         """Note whether a SplitJob is blocked, and queue whose turn it is where that has changed."""
@@ -238,8 +310,15 @@ class Controller:
         self.reconciled[raw["metadata"]["name"]] = raw["metadata"]["resourceVersion"]
         self.remember(raw)
 
+    def _is_latest(self, raw: Mapping[str, Any]) -> bool:
+        """Whether no other state of a SplitJob has become known since."""
+        known, metadata = self.cache.get(raw["metadata"]["name"]), raw["metadata"]
+        seen = (metadata["uid"], metadata["resourceVersion"])
+        return known is not None and (known.uid, known.resource_version) == seen
+
     def _forget(self, name: str) -> None:
         self.cache.drop(name)
+        self.news.pop(name, None)
         self.reconciled.pop(name, None)
         self.delivery.forget(name, self.delivery.report(name))
         self.queue_next()

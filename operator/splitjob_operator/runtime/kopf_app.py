@@ -64,7 +64,7 @@ async def login(memo: kopf.Memo, **_: object) -> kopf.AiohttpSession:
     """
     if not await asyncio.to_thread(kubernetes.accepts_credentials):
         raise kopf.TemporaryError("the API server says 401", delay=LOGIN_RETRY_SECONDS)
-    return session(kubernetes.connection(), memo.app.controller.guard.heard)
+    return session(kubernetes.connection(), memo.app.controller.overhear)
 
 
 @kopf.on.startup(errors=kopf.ErrorsMode.PERMANENT)  # unusable settings end the process

@@ -1,8 +1,9 @@
 """What the operator looks at before it reconciles a SplitJob: its Jobs, pods, nodes, deliveries."""
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Callable, Container, Hashable, Iterable, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from splitjob_operator.core.observed import (
     KubeJob,
@@ -18,7 +19,12 @@ from splitjob_operator.runtime.progress_reader import ProgressReader
 from splitjob_operator.runtime.thread_pool import ThreadPool
 from splitjob_operator.runtime.webhook_delivery import WebhookDelivery
 
-__all__ = ["Observer"]
+__all__ = ["Observer", "is_urgent"]
+
+_READINGS: Mapping[str, Callable[[Mapping[str, Any]], Hashable]] = {
+    "Job": KubeJob.of,
+    "Pod": KubePod.of,
+}
 
 
 @dataclass(kw_only=True)
@@ -37,6 +43,7 @@ class Observer:
     node_monitor: NodeMonitor
     keeps_finished_jobs: bool
     _job_names: defaultdict[str, set[str]] = field(default_factory=lambda: defaultdict(set))
+    _told: dict[str, int] = field(default_factory=dict)
 
     def note_job(self, owner: str, name: str, *, deleted: bool) -> None:
         """Note that a Job is there, or is gone.
@@ -56,6 +63,29 @@ class Observer:
         self._job_names.clear()
         for owner, name in jobs:
             self.note_job(owner, name, deleted=False)
+
+    def note_told(self, kind: str, raw: Mapping[str, Any], *, deleted: bool) -> None:
+        """Note what the watch has told of a Job or pod, or that it is gone."""
+        uid = raw["metadata"]["uid"]
+        if deleted:
+            self._told.pop(uid, None)
+        else:
+            self._told[uid] = hash(_READINGS[kind](raw))
+
+    def says_anything_new(self, kind: str, raw: Mapping[str, Any]) -> bool:
+        """Return whether a Job or pod has changed in what is looked at, since the watch last told.
+
+        Most of what its controllers write there is no concern of a SplitJob.
+        """
+        return self._told.get(raw["metadata"]["uid"]) != hash(_READINGS[kind](raw))
+
+    def forget_told(self, but_for: Container[str]) -> None:
+        """Forget what was told of Jobs and pods that are gone.
+
+        Args:
+            but_for: the uids of those that are there.
+        """
+        self._told = {uid: told for uid, told in self._told.items() if uid in but_for}
 
     def has_jobs(self, owner: str) -> bool:
         """Return whether a SplitJob has a Job, as far as the watches say."""
@@ -120,3 +150,12 @@ class Observer:
 def _under_way(splitjob: SplitJob) -> bool:
     """Whether an attempt may have a Job."""
     return bool(splitjob.status.attempts) and splitjob.status.finished_at is None
+
+
+def is_urgent(kind: str, raw: Mapping[str, Any]) -> bool:
+    """Return whether a Job or pod has come so far that a song is worked on, or no more."""
+    if kind == "Job":
+        job = KubeJob.of(raw)
+        return job.finished or job.deleting
+    pod = KubePod.of(raw)
+    return pod.running or pod.stopped or pod.deleting_since is not None

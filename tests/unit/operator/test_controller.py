@@ -1,6 +1,7 @@
 """The controller between the queue and `reconcile`: nobody keeps the others from starting."""
 
 import asyncio
+import time
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -13,7 +14,8 @@ from tests.support.operator_samples import raw_splitjob, settings, stamp
 from splitjob.allowlist import Allowlist
 from splitjob.models import load_registry
 from splitjob.request_policy import RequestPolicy
-from splitjob_kube.errors import KubernetesError
+from splitjob.resource import LABEL_SPLITJOB
+from splitjob_kube.errors import ConflictError, KubernetesError
 from splitjob_operator.core.lookups import ManifestLookup, ManifestState
 from splitjob_operator.core.ports import KubernetesPort, ManifestStorePort
 from splitjob_operator.runtime.cache import SplitJobCache
@@ -21,6 +23,7 @@ from splitjob_operator.runtime.controller import Controller
 from splitjob_operator.runtime.executor import Executor
 from splitjob_operator.runtime.observer import Observer
 from splitjob_operator.runtime.readiness import Readiness
+from splitjob_operator.runtime.silent_watch import SilentWatchGuard
 from splitjob_operator.runtime.work_queue import WorkQueue
 
 Json = dict[str, Any]
@@ -41,14 +44,18 @@ class FakeCluster:
         self.started: list[str] = []
         self.broken: dict[str, Exception] = {}
         self.version = 100
+        self.read: list[str] = []
 
     def splitjob(self, name: str) -> Json:
+        self.read.append(name)
         return self.splitjobs[name]
 
     def write_status(self, seen: Json, status: Json) -> Json:
         name = seen["metadata"]["name"]
         if name in self.broken:
             raise self.broken[name]
+        if seen["metadata"] != self.splitjobs[name]["metadata"]:
+            raise ConflictError("it has changed", 409)
         self.version += 1
         metadata = {**seen["metadata"], "resourceVersion": str(self.version)}
         self.splitjobs[name] = {**seen, "metadata": metadata, "status": status}
@@ -114,7 +121,7 @@ class Site:
             counter=cast("Any", SimpleNamespace(wake=lambda: None)),
             delivery=cast("Any", delivery),
             threads=cast("Any", FakeThreads()),
-            guard=cast("Any", SimpleNamespace(heard=lambda *_: None)),
+            guard=SilentWatchGuard(60, time.monotonic),
             readiness=Readiness(),
         )
 
@@ -124,13 +131,29 @@ class Site:
         raw["metadata"] |= {"name": name, "uid": name, "creationTimestamp": created_at}
         self.cluster.splitjobs[name] = raw
 
+    def bring(self, raw: Json, kind: str = "SplitJob", event: str = "MODIFIED") -> bool:
+        """Have a watch bring a change; return whether it is dealt with."""
+        c = self.controller
+        if not c.overhear(kind, event, raw):
+            return False
+        if kind == "SplitJob":
+            c.on_splitjob_event(raw, deleted=event == "DELETED")
+        else:
+            c.on_child_event(kind, raw, deleted=event == "DELETED")
+        return True
+
     def work(self) -> list[str]:
         """Do what there is to do, in the order of the news; return who was started."""
 
+        for raw in list(self.cluster.splitjobs.values()):
+            self.bring(raw)
+        return self.drain()
+
+    def drain(self) -> list[str]:
+        """Do what waits to be done; return who was started."""
+
         async def run() -> None:
             c = self.controller
-            for raw in list(self.cluster.splitjobs.values()):
-                c.on_splitjob_event(raw, deleted=False)
             for _ in range(30):
                 if not len(c.queue):
                     return
@@ -145,6 +168,85 @@ class Site:
     def position(self, name: str) -> int | None:
         queue = self.cluster.splitjobs[name].get("status", {}).get("queue", {})
         return cast("int | None", queue.get("position"))
+
+
+def test_one_that_starts_is_not_read_again() -> None:
+    site = Site()
+    site.add("one", 1)
+    assert site.work() == ["one"]
+    assert site.cluster.read == []
+
+
+def test_one_that_has_changed_since_the_watch_brought_it_is_read_and_nothing_started_twice() -> (
+    None
+):
+    site = Site()
+    site.add("one", 1)
+    site.bring(site.cluster.splitjobs["one"])
+    changed = site.cluster.splitjobs["one"]
+    metadata = {**changed["metadata"], "resourceVersion": "99"}
+    site.cluster.splitjobs["one"] = {
+        **changed,
+        "metadata": metadata,
+        "spec": {**changed["spec"], "suspend": True},
+    }
+    assert site.drain() == []
+    assert site.cluster.read == ["one"]
+    assert site.cluster.splitjobs["one"]["status"]["queue"]["reason"] == "Suspended"
+
+
+def test_what_ends_a_job_is_decided_on_what_is_read_then() -> None:
+    site = Site()
+    site.add("one", 1)
+    raw = site.cluster.splitjobs["one"]
+    site.bring({**raw, "spec": {**raw["spec"], "canceled": True}})
+    assert site.drain() == ["one"], "it is not canceled, as far as the API server knows"
+    assert site.cluster.read == ["one"]
+
+
+def test_what_was_written_here_is_not_dealt_with_when_the_watch_brings_it() -> None:
+    site = Site()
+    site.add("one", 1)
+    site.work()
+    written = site.cluster.splitjobs["one"]
+    assert not site.bring(written)
+    assert site.controller.guard.silent() is None
+    assert site.bring(written, event="DELETED")
+    assert site.controller.cache.get("one") is None
+
+
+def test_what_an_outdated_change_brings_is_not_looked_at() -> None:
+    site = Site()
+    site.add("one", 1)
+    first = site.cluster.splitjobs["one"]
+    site.work()
+    site.bring(first)
+    assert len(site.controller.queue) == 0
+
+
+def pod_of(splitjob: str, **status: Any) -> Json:
+    metadata = {"name": f"{splitjob}-1-x", "uid": f"pod-{splitjob}", "resourceVersion": "7"}
+    return {
+        "metadata": {**metadata, "labels": {LABEL_SPLITJOB: splitjob}},
+        "status": {"phase": "Pending", **status},
+    }
+
+
+def test_a_pod_is_dealt_with_again_where_something_has_changed_that_is_looked_at() -> None:
+    site = Site()
+    assert site.bring(pod_of("one"), "Pod", "ADDED")
+    assert not site.bring(pod_of("one", qosClass="Burstable"), "Pod")
+    assert site.bring(pod_of("one", phase="Running"), "Pod")
+    assert site.bring(pod_of("one", phase="Running"), "Pod", "DELETED")
+    assert site.bring(pod_of("one", phase="Running"), "Pod"), "another one would be news"
+
+
+def test_a_pod_that_comes_is_looked_at_once_its_node_is_found_one_that_ended_at_once() -> None:
+    site = Site()
+    site.bring(pod_of("one"), "Pod", "ADDED")
+    assert len(site.controller.queue) == 0
+    site.bring(pod_of("one", phase="Succeeded"), "Pod")
+    assert len(site.controller.queue) == 1
 
 
 def retrying() -> Json:

@@ -23,6 +23,12 @@ class TestEvents:
         assert [item.reason for item in told] == ["AttemptStarted"]
         assert events_between(plan.status, plan.status) == []
 
+    def test_that_the_whole_installation_is_paused_is_told_of_no_single_job(self) -> None:
+        view = splitjob()
+        plan = reconcile(seen(view), settings(paused=True), NOW)
+        assert plan.status
+        assert events_between(view.status, plan.status) == []
+
     def test_an_event_names_the_splitjob_it_is_about(self) -> None:
         plan = reconcile(seen(splitjob()), settings(), NOW)
         assert plan.status

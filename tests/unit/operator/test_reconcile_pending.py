@@ -4,6 +4,7 @@ from dataclasses import replace
 
 from tests.support.operator_samples import (
     NAME,
+    NOW,
     SERVABLE,
     UID,
     after,
@@ -25,6 +26,7 @@ from splitjob.conditions import ConditionType
 from splitjob.errors import ErrorCode
 from splitjob.result import Manifest
 from splitjob.status import Usage
+from splitjob.submission_id import new_submission_id
 from splitjob_operator.core.cached_splitjob import BlockedReason
 from splitjob_operator.core.lookups import (
     CheckRequest,
@@ -51,6 +53,25 @@ def test_the_first_reconcile_reads_the_bucket_then_checks_the_request() -> None:
     assert plan_of(seen(view, lookups=LookupResults())).lookup == ReadManifest()
     absent = LookupResults(manifest=ManifestLookup(ManifestState.ABSENT))
     assert plan_of(seen(view, lookups=absent)).lookup == CheckRequest()
+
+
+def test_the_bucket_is_read_of_one_just_submitted_only_once_it_is_its_turn() -> None:
+    view = splitjob(submissionId=new_submission_id(NOW))
+    waits = QueueDecision(may_start=False)
+    checked = LookupResults(checked=True)
+    plan = plan_of(seen(view, lookups=LookupResults(), queue_decision=waits))
+    assert plan.lookup == CheckRequest()
+    plan = plan_of(seen(view, lookups=checked, queue_decision=waits))
+    assert plan.lookup is None
+    assert reason(plan, ConditionType.ADMITTED) == ("False", "Queued")
+    assert plan_of(seen(view, lookups=checked)).lookup == ReadManifest()
+
+
+def test_the_bucket_is_read_at_first_sight_of_one_submitted_long_before() -> None:
+    view = splitjob(submissionId=new_submission_id(after(-3600)))
+    waits = QueueDecision(may_start=False)
+    plan = plan_of(seen(view, lookups=LookupResults(), queue_decision=waits))
+    assert plan.lookup == ReadManifest()
 
 
 def test_a_restored_job_that_was_canceled_too_late_stays_completed() -> None:

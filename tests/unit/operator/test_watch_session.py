@@ -3,6 +3,7 @@
 import asyncio
 import json
 from collections.abc import Awaitable, Callable
+from typing import Any
 
 import aiohttp
 import pytest
@@ -16,8 +17,9 @@ from splitjob_operator.adapters.watch_session import session
 Handler = Callable[[web.Request], Awaitable[web.Response]]
 
 
-def ignore(*_: object) -> None:
-    """What a watch brings is of no interest."""
+def ignore(*_: object) -> bool:
+    """What a watch brings is for kopf."""
+    return True
 
 
 def fetch(answer: Handler, token: str | None = None) -> tuple[int, str]:
@@ -74,9 +76,17 @@ def test_a_kind_that_is_not_served_is_a_broken_connection() -> None:
 PODS = "/api/v1/namespaces/a/pods"
 
 
-def overheard(lines: list[bytes], query: str = "watch=true") -> tuple[list[tuple[str, str]], int]:
-    """Return what is told of a watch that brings these lines, and how many reach kopf."""
-    told: list[tuple[str, str]] = []
+def overheard(
+    lines: list[bytes], query: str = "watch=true", but_for: str = ""
+) -> tuple[list[tuple[str, str, str]], list[str]]:
+    """Return what is told of a watch that brings these lines, and the types that reach kopf.
+
+    Args:
+        lines: what the watch brings.
+        query: of the request.
+        but_for: a resource version that kopf is not to deal with.
+    """
+    told: list[tuple[str, str, str]] = []
 
     async def answer(request: web.Request) -> web.StreamResponse:
         response = web.StreamResponse()
@@ -87,17 +97,23 @@ def overheard(lines: list[bytes], query: str = "watch=true") -> tuple[list[tuple
                 await asyncio.sleep(0)
         return response
 
-    async def run() -> int:
+    def overhear(kind: str, event: str, raw: dict[str, Any]) -> bool:
+        version = raw["metadata"]["resourceVersion"]
+        told.append((kind, event, version))
+        return bool(version != but_for)
+
+    async def run() -> list[str]:
         app = web.Application()
         app.router.add_get(PODS, answer)
         async with TestServer(app) as server:
             to = Connection(str(server.make_url("/")), None, True, None, None, None)
-            made = session(to, lambda kind, version: told.append((kind, version)))
+            made = session(to, overhear)
             url = f"{server.make_url(PODS)}?{query}"
             async with made.aiohttp_session as http, http.get(url) as got:
-                return len([line async for line in iter_jsonlines(got.content)])
+                return [json.loads(line)["type"] async for line in iter_jsonlines(got.content)]
 
-    return told, asyncio.run(run())
+    reached = asyncio.run(run())
+    return told, reached
 
 
 def brought(version: int, kind: str = "MODIFIED") -> bytes:
@@ -111,15 +127,21 @@ def brought(version: int, kind: str = "MODIFIED") -> bytes:
 
 def test_what_a_watch_brings_is_told_before_kopf_deals_with_it() -> None:
     """Acceptance 53: so that what waits to be dealt with is not taken for a silent watch."""
-    told, lines = overheard([brought(7), brought(8), brought(9, "BOOKMARK")])
-    assert lines == 3
-    assert told[-1] == ("Pod", "9")
+    told, reached = overheard([brought(7), brought(8), brought(9, "BOOKMARK")])
+    assert told == [("Pod", "MODIFIED", "7"), ("Pod", "MODIFIED", "8"), ("Pod", "BOOKMARK", "9")]
+    assert reached == ["MODIFIED", "MODIFIED", "BOOKMARK"]
 
 
-def test_a_watch_that_ends_with_an_error_tells_nothing() -> None:
+def test_what_need_not_be_dealt_with_is_kept_from_kopf() -> None:
+    told, reached = overheard([brought(7, "ADDED"), brought(8), brought(9, "DELETED")], but_for="8")
+    assert [version for *_, version in told] == ["7", "8", "9"]
+    assert reached == ["ADDED", "DELETED"]
+
+
+def test_a_watch_that_ends_with_an_error_tells_nothing_and_kopf_hears_of_it() -> None:
     error = {"type": "ERROR", "object": {"code": 410, "metadata": {}}}
-    assert overheard([json.dumps(error).encode() + b"\n"]) == ([], 1)
+    assert overheard([json.dumps(error).encode() + b"\n"]) == ([], ["ERROR"])
 
 
 def test_a_list_tells_nothing() -> None:
-    assert overheard([brought(7)], "limit=5") == ([], 1)
+    assert overheard([brought(7)], "limit=5") == ([], ["MODIFIED"])
