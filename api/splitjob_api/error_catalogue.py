@@ -56,12 +56,12 @@ ERRORS: dict[str, ErrorKind] = {
         429, "one caller has three quarters of the streams that may be open on this replica"
     ),
     "headers_too_large": ErrorKind(431, "path and headers may have 32 KiB"),
+    "storage_not_configured": ErrorKind(
+        501, "this installation gives no downloads, or takes no files; `detail` names the setting"
+    ),
     "cluster_unavailable": ErrorKind(503, "the cluster does not answer: try again later"),
     "too_many_streams": ErrorKind(
         503, "as many streams are open on this replica as there may be: try again later"
-    ),
-    "storage_not_configured": ErrorKind(
-        503, "this installation gives no downloads, or takes no files; `detail` names the setting"
     ),
     "storage_unavailable": ErrorKind(
         503, "the bucket cannot be read, or there are no credentials to sign a URL with"

@@ -18,7 +18,6 @@ from splitjob_api.request_log import REQUEST_ID_HEADER, request_id_of
 from splitjob_kube.preconditions import Unready
 
 RETRY_SECONDS = 5
-_UNCONFIGURED_SECONDS = 300  # it is put right by a new pod, which takes a while
 
 logger = logging.getLogger(__name__)
 
@@ -127,8 +126,12 @@ def storage_unavailable(reason: str) -> ApiError:
 
 
 def storage_not_configured(detail: str) -> ApiError:
-    """Return the 503 for what an installation does without; `detail` names the setting."""
-    return retry_later(503, "storage_not_configured", detail, seconds=_UNCONFIGURED_SECONDS)
+    """Return the 501 for what an installation does without: it does not pass by itself.
+
+    Args:
+        detail: names the setting that whoever runs the installation would have to change.
+    """
+    return ApiError(501, "storage_not_configured", detail)
 
 
 def cluster_unavailable(error: ClusterUnavailableError) -> ApiError:

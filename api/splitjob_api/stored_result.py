@@ -36,7 +36,7 @@ def storage_place(services: Services, url: str) -> tuple[StorageLinks, str]:
         url: `s3://bucket/key`, as the result has it.
 
     Raises:
-        ApiError: 503; the API has no access to a bucket. 409; it lies in one of former settings.
+        ApiError: 501; the API has no access to a bucket. 409; it lies in one of former settings.
     """
     links = services.storage_links
     if links is None:

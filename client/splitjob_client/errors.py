@@ -11,6 +11,7 @@ ClientError
     GoneError              410: it was erased
     InvalidRequestError    400, 413, 422, 431: the request cannot be taken as it is
     BusyError              429, after every retry
+    NotOfferedError        501: this installation does without what was asked for
     UnavailableError       502, 503, 504, after every retry
   UnexpectedAnswerError    an answer that the contract does not know
   JobDeletedError          the job went away while it was watched
@@ -41,6 +42,7 @@ __all__ = [
     "JobDeletedError",
     "NotCompletedError",
     "NotFoundError",
+    "NotOfferedError",
     "SettingsError",
     "StemNotFoundError",
     "UnauthorizedError",
@@ -156,6 +158,10 @@ class BusyError(AnswerError):
     """429: too many jobs or requests; try later."""
 
 
+class NotOfferedError(AnswerError):
+    """501: this installation does without what was asked for, as downloads or files sent to it."""
+
+
 class UnavailableError(AnswerError):
     """The service cannot serve requests now; try later."""
 
@@ -171,6 +177,7 @@ _BY_STATUS: Mapping[int, type[AnswerError]] = {
     422: InvalidRequestError,
     429: BusyError,
     431: InvalidRequestError,
+    501: NotOfferedError,
     502: UnavailableError,
     503: UnavailableError,
     504: UnavailableError,

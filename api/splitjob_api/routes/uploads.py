@@ -75,7 +75,7 @@ def _bucket(services: Services) -> tuple[Inputs, StorageLinks]:
     """Return where files go, and who signs for it.
 
     Raises:
-        ApiError: 503; this installation takes none.
+        ApiError: 501; this installation takes none.
     """
     inputs, links = services.policy.inputs, services.storage_links
     if inputs is None or links is None:

@@ -8,7 +8,7 @@ The exit status says what a script needs to know:
 3  not let in (401, 403); of verify-webhook: not genuine
 4  there is no such job or stem, or none any more (404, 410)
 5  the service does not take the request as it is (400, 409, 413, 422), such as a download of a
-   job that has not completed
+   job that has not completed; or the installation does without what is asked for (501)
 6  nobody answers, too busy, or not ready; try later (429, 502, 503, 504)
 7  the job that was watched failed
 8  the job that was watched was canceled
@@ -31,6 +31,7 @@ from splitjob_client import (
     KubernetesToken,
     NotCompletedError,
     NotFoundError,
+    NotOfferedError,
     SettingsError,
     SigningToken,
     StemNotFoundError,
@@ -133,7 +134,7 @@ def status_of(error: ClientError) -> ExitStatus:
         return ExitStatus.NOT_FOUND
     if isinstance(error, _LATER):
         return ExitStatus.TRY_LATER
-    if isinstance(error, NotCompletedError):
+    if isinstance(error, NotCompletedError | NotOfferedError):
         return ExitStatus.REFUSED
     if isinstance(error, AnswerError) and error.status < 500:
         return ExitStatus.REFUSED

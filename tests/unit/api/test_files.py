@@ -161,7 +161,7 @@ def test_a_bucket_that_cannot_be_read_is_a_503(
 def test_an_api_without_a_bucket_says_what_it_needs(cluster: FakeCluster) -> None:
     api = served(cluster)
     answer = read(api, completed(api, cluster), "manifest")
-    assert "api.storage.enabled" in refused(answer, 503, "storage_not_configured")
+    assert "api.storage.enabled" in refused(answer, 501, "storage_not_configured")
 
 
 def test_what_is_too_large_for_a_file_of_ours_is_not_read(

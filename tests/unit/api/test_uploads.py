@@ -116,7 +116,7 @@ def test_an_installation_that_takes_no_files_says_what_it_needs(
     for settings in ({}, {"s3_bucket": "stems"}):
         api = served(cluster, links, **settings)
         answer = api.post("/uploads", json={"filename": "song.wav", "size": 1})
-        said = refused(answer, 503, "storage_not_configured")
+        said = refused(answer, 501, "storage_not_configured")
         assert "api.storage.uploads.enabled" in said
         asked = request_body(audioUrl=f"s3://stems/_inputs/{'0' * 32}/song.wav")
         answer = api.post("/split", json=asked)

@@ -53,6 +53,7 @@ def test_every_command_says_by_its_exit_status_that_there_is_no_such_job(
         (problem(410, "erased"), ExitStatus.NOT_FOUND),
         (problem(422, "request_invalid"), ExitStatus.REFUSED),
         (problem(409, "not_completed"), ExitStatus.REFUSED),
+        (problem(501, "storage_not_configured"), ExitStatus.REFUSED),
         (problem(429, "queue_full", retry_after=999), ExitStatus.TRY_LATER),
         (problem(503, "not_ready", retry_after=999), ExitStatus.TRY_LATER),
         (problem(500, "internal_error"), ExitStatus.OTHER),
