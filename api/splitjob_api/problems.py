@@ -8,8 +8,10 @@ from http import HTTPStatus
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
+from fastapi.routing import iter_route_contexts
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.exceptions import HTTPException
+from starlette.routing import compile_path
 
 from splitjob.request_policy import FieldProblem
 from splitjob_api.error_catalogue import PROBLEM_MEDIA_TYPE
@@ -162,13 +164,27 @@ async def _cluster_unavailable(_request: Request, error: ClusterUnavailableError
     return cluster_unavailable(error).response()
 
 
-async def _http_exception(_request: Request, error: HTTPException) -> JSONResponse:
+async def _http_exception(request: Request, error: HTTPException) -> JSONResponse:
     code = _title(error.status_code).lower().replace(" ", "_").replace("-", "_")
     detail = {
         404: "there is nothing at this path; GET /docs lists what there is",
         405: "this path does not take this method; GET /docs lists what there is",
     }.get(error.status_code, _title(error.status_code))
-    return ApiError(error.status_code, code, detail, headers=error.headers).response()
+    headers = dict(error.headers or {})
+    if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
+        headers["Allow"] = ", ".join(_methods_at(request))
+    return ApiError(error.status_code, code, detail, headers=headers).response()
+
+
+def _methods_at(request: Request) -> list[str]:
+    """Return what a path takes by all of its routes: the framework names those of one alone."""
+    methods = {
+        method
+        for route in iter_route_contexts(request.app.routes)
+        if compile_path(route.path or "")[0].match(request.scope["path"])
+        for method in route.methods or ()
+    }
+    return sorted(methods | {"HEAD"} if "GET" in methods else methods)
 
 
 async def _validation_error(_request: Request, error: RequestValidationError) -> JSONResponse:

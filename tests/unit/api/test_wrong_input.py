@@ -168,3 +168,14 @@ def test_a_body_where_none_is_expected(api: WholeApi, call: Call) -> None:
         refused(api, call, sent)
     else:
         assert answered(api, call, sent).status_code == 401 or call[1] in OPEN
+
+
+@pytest.mark.parametrize("path", sorted({path for _, path in CALLS}))
+def test_a_method_that_a_path_does_not_take_is_a_405_that_names_those_it_takes(
+    api: WholeApi, path: str
+) -> None:
+    taken = {method for method, one in CALLS if one == path}
+    answer = api.send(Sent("PUT", path.replace("{job_id}", "split-a").replace("{stem}", "vocals")))
+    assert (answer.status_code, answer.json()["code"]) == (405, "method_not_allowed")
+    named = set(answer.headers["Allow"].split(", "))
+    assert named == taken | ({"HEAD"} if "GET" in taken else set())
