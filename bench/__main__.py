@@ -15,6 +15,7 @@ BENCHMARKS = {
     "gpu": "the engine on an NVIDIA GPU against the demucs command on the same, where there is one",
     "equality": "the engine's numbers against Demucs', for long songs and many short ones",
     "memory": "the memory of every model in the registry, against what its record says",
+    "replay": "stems of every format, read by the programs of others: their length and delay",
     "fuzz": "the decoder on several hundred broken files: what comes out, what is left behind",
     "demo_model": "how well the demo model separates songs it never heard",
 }

@@ -1,4 +1,6 @@
-"""A song's tags in the files of its stems: ID3 in mp3, LIST INFO in wav.
+"""A song's tags in the files of its stems: ID3 in mp3, LIST INFO and ID3 in wav.
+
+Of a wav, some readers know the one chunk and some the other; LIST INFO has no place for every tag.
 
 The tags are those of `source.tags`, cleaned; FFmpeg writes those of the other formats.
 """
@@ -32,14 +34,21 @@ def id3(tags: Mapping[str, str]) -> bytes:
     return b"ID3\4\0\0" + _synchsafe(len(frames)) + frames if frames else b""
 
 
+def riff_chunks(tags: Mapping[str, str]) -> bytes:
+    """Return a song's tags as chunks of a WAV file; empty without tags."""
+    content = id3(tags)
+    return riff_info(tags) + (_chunk(b"id3 ", content) if content else b"")
+
+
 def riff_info(tags: Mapping[str, str]) -> bytes:
     """Return a LIST INFO chunk in UTF-8 (RIFF MCI 3.0, chapter 2); empty without tags."""
-    chunks = b""
-    for name, text in tags.items():
-        if chunk := FIELDS[name][1]:
-            content = text.encode() + b"\0"
-            chunks += chunk + struct.pack("<I", len(content)) + content + b"\0" * (len(content) % 2)
-    return b"LIST" + struct.pack("<I", 4 + len(chunks)) + b"INFO" + chunks if chunks else b""
+    named = ((FIELDS[name][1], text) for name, text in tags.items())
+    chunks = b"".join(_chunk(chunk, text.encode() + b"\0") for chunk, text in named if chunk)
+    return _chunk(b"LIST", b"INFO" + chunks) if chunks else b""
+
+
+def _chunk(name: bytes, content: bytes) -> bytes:
+    return name + struct.pack("<I", len(content)) + content + b"\0" * (len(content) % 2)
 
 
 def _frame(name: bytes, text: str) -> bytes:

@@ -1,8 +1,11 @@
 """WAV files of any size: RIFF, and RF64 where 32-bit sizes do not suffice.
 
-Sources: Microsoft's RIFF WAVE description; EBU Tech 3306 (RF64). Samples are quantised as Demucs
-does: scaled by 2^(bits-1) - 1 and truncated, without dither. The clip mode `exact` scales them by
-2^(bits-1).
+Above 16 bits, integer or float, the format is WAVE_FORMAT_EXTENSIBLE, as Microsoft asks for: it
+says how many bits of a sample count, and which speaker each channel belongs to.
+
+Sources: Microsoft's RIFF WAVE and WAVEFORMATEXTENSIBLE descriptions; EBU Tech 3306 (RF64). Samples
+are quantised as Demucs does: scaled by 2^(bits-1) - 1 and truncated, without dither. The clip mode
+`exact` scales them by 2^(bits-1).
 """
 
 import hashlib
@@ -14,7 +17,9 @@ import numpy as np
 from splitjob_worker.spool import CHANNELS, Samples
 from splitjob_worker.stems.encoding import BitDepth
 
-_INTEGER, _FLOAT = 1, 3
+_INTEGER, _FLOAT, _EXTENSIBLE = 1, 3, 0xFFFE
+_SPEAKERS = 0b11  # front left, front right
+_SUBFORMAT = bytes.fromhex("0000 1000 8000 00aa00389b71")  # of the GUID, behind the kind
 _LIMIT = 0xFFFF_FFFF
 
 
@@ -25,16 +30,11 @@ def header(frames: int, sample_rate: int, bit_depth: BitDepth, info: bytes = b""
         frames: samples per channel.
         sample_rate: Hz.
         bit_depth: 16, 24, or 32 for float.
-        info: chunks between the format and the samples (`tags.riff_info`).
+        info: chunks between the format and the samples (`tags.riff_chunks`).
     """
-    block = CHANNELS * bit_depth // 8
-    kind = _FLOAT if bit_depth == 32 else _INTEGER
-    size = frames * block
-    format_chunk = _chunk(
-        b"fmt ",
-        struct.pack("<HHIIHH", kind, CHANNELS, sample_rate, sample_rate * block, block, bit_depth),
-    )
-    if kind == _FLOAT:
+    size = frames * CHANNELS * bit_depth // 8
+    format_chunk = _chunk(b"fmt ", _format(sample_rate, bit_depth))
+    if bit_depth == 32:
         format_chunk += _chunk(b"fact", struct.pack("<I", min(frames, _LIMIT)))
     format_chunk += info
     riff_size = 4 + len(format_chunk) + 8 + size + size % 2
@@ -103,6 +103,19 @@ class WavWriter:
     def _append(self, data: bytes) -> None:
         self._digest.update(data)
         self._file.write(data)
+
+
+def _format(sample_rate: int, bit_depth: BitDepth) -> bytes:
+    kind = _FLOAT if bit_depth == 32 else _INTEGER
+    tag = _EXTENSIBLE if bit_depth > 16 else kind
+    block = CHANNELS * bit_depth // 8
+    plain = struct.pack(
+        "<HHIIHH", tag, CHANNELS, sample_rate, sample_rate * block, block, bit_depth
+    )
+    if tag != _EXTENSIBLE:
+        return plain
+    extension = struct.pack("<HII", bit_depth, _SPEAKERS, kind) + _SUBFORMAT
+    return plain + struct.pack("<H", len(extension)) + extension
 
 
 def _chunk(name: bytes, content: bytes) -> bytes:

@@ -73,8 +73,8 @@ def _open(
     bitrate = encoding.bitrate
     match encoding.format:
         case "wav":
-            info = tags.riff_info(song_tags)
-            return WavWriter(path, frames, rate, encoding.bit_depth, info, encoding.full_scale)
+            chunks = tags.riff_chunks(song_tags)
+            return WavWriter(path, frames, rate, encoding.bit_depth, chunks, encoding.full_scale)
         case "mp3":
             id3 = tags.id3(song_tags)
             return Mp3Writer(path, frames, rate, bitrate, encoding.mp3_preset, id3)

@@ -67,14 +67,18 @@ def test_a_riff_header(depth: BitDepth, kind: int) -> None:
     assert head[:4] == b"RIFF"
     block = depth // 4
     assert struct.unpack("<I", head[4:8])[0] == len(head) - 8 + 1000 * block
-    assert struct.unpack("<HHIIHH", chunks(head)[b"fmt "]) == (
-        kind, 2, 44100, 44100 * block, block, depth,
-    )  # fmt: skip
+    form = chunks(head)[b"fmt "]
+    tag = kind if depth == 16 else 0xFFFE
+    assert struct.unpack("<HHIIHH", form[:16]) == (tag, 2, 44100, 44100 * block, block, depth)
+    if depth > 16:
+        assert struct.unpack("<HHII", form[16:28]) == (22, depth, 3, kind)
+        assert form[28:] == bytes.fromhex("00001000800000aa00389b71")
+    assert (b"fact" in chunks(head)) == (depth == 32)
     assert struct.unpack("<I", head[-4:])[0] == 1000 * block
 
 
 def test_a_header_with_tags_says_how_long_it_is() -> None:
-    info = tags.riff_info({"title": "Song", "artist": "Somebody"})
+    info = tags.riff_chunks({"title": "Song", "artist": "Somebody"})
     for frames in (1000, 1 << 31):
         head = wav.header(frames, 44100, 16, info)
         assert info in head

@@ -174,11 +174,7 @@ def test_tags_are_kept_and_the_title_names_the_stem(
     with av.open(str(one.path)) as file:
         found = {**file.streams.audio[0].metadata, **file.metadata}
     kept = {name.lower(): found[name] for name in found if name.lower() in TAGS}
-    expected = {**TAGS, "title": "Söng (x)"}
-    if form == "wav":
-        expected = {name: expected[name] for name in expected if name in kept}
-        assert set(kept) == {"title", "artist", "album", "genre", "date", "track"}
-    assert kept == expected
+    assert kept == {**TAGS, "title": "Söng (x)"}
     back, rate = read(one.path)
     assert abs(len(back) - FRAMES * rate // 44100) < 1024
     assert encode(sound, Encoding(form, tags=TAGS), tmp_path).report == one.report
@@ -198,8 +194,12 @@ def test_what_strangers_write_into_tags_is_plain_and_short() -> None:
 @given(st.dictionaries(st.sampled_from(["title", "album", "Track", "x"]), st.text()))
 def test_any_tags_give_chunks_of_the_length_they_say(found: dict[str, str]) -> None:
     kept = source_tags.cleaned(found)
-    info, id3 = tags.riff_info(kept), tags.id3(kept)
+    chunks, id3 = tags.riff_chunks(kept), tags.id3(kept)
     assert source_tags.cleaned(dict(kept)) == kept
-    assert not info or int.from_bytes(info[4:8], "little") == len(info) - 8
-    size = [byte << shift for byte, shift in zip(id3[6:10], (21, 14, 7, 0), strict=False)]
-    assert sum(size) == max(len(id3) - 10, 0)
+    while chunks:
+        size = int.from_bytes(chunks[4:8], "little")
+        assert chunks[:4] in {b"LIST", b"id3 "}
+        assert len(chunks) >= 8 + size + size % 2
+        chunks = chunks[8 + size + size % 2 :]
+    sizes = [byte << shift for byte, shift in zip(id3[6:10], (21, 14, 7, 0), strict=False)]
+    assert sum(sizes) == max(len(id3) - 10, 0)
