@@ -3,9 +3,11 @@
 import json
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
 from typing import Any
 
 from splitjob.resource import API_VERSION, KIND, PLURAL
+from splitjob.submission_id import new_submission_id
 from splitjob_local.cluster.local_cluster import LocalCluster
 
 Json = dict[str, Any]
@@ -52,8 +54,9 @@ class ApiServer:
         return found
 
     def create(self, name: str) -> Json:
-        """Create a SplitJob."""
-        request = {"versionId": f"version-{name}", **_REQUEST}
+        """Create a SplitJob as the API does."""
+        submission_id = new_submission_id(datetime.now(UTC))
+        request = {"versionId": f"version-{name}", "submissionId": submission_id, **_REQUEST}
         body = {
             "apiVersion": API_VERSION,
             "kind": KIND,

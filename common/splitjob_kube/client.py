@@ -41,6 +41,8 @@ __all__ = [
 
 Json = dict[str, Any]
 PAGE_SIZE = 500  # objects
+JSON = "application/json"
+METADATA_LIST = f"{JSON};as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
 POOL_SIZE = 64  # connections: more than the threads that call
 # One more try where the connection broke or the server says "later" (429 with Retry-After), and of
 # reads only: urllib3 repeats no POST that it has sent.
@@ -153,21 +155,33 @@ class KubernetesClient:
         """
         return self._json(purpose, self.send(purpose, method, **arguments))
 
-    def read(self, purpose: str, path: str, **arguments: object) -> Json:
-        """Return the JSON document at a path of the API server; the rest is as with `call`."""
-        address, _, query = path.partition("?")
+    def read(self, purpose: str, path: str, accept: str = JSON, **arguments: object) -> Json:
+        """Return the JSON document at a path of the API server, without the library's methods.
 
-        def get(**arguments: object) -> object:
-            return self._api.call_api(
-                address,
-                "GET",
-                query_params=[tuple(one.split("=", 1)) for one in query.split("&") if one],
-                header_params={"Accept": "application/json"},
-                auth_settings=["BearerToken"],
-                **arguments,
-            )
+        Args:
+            purpose: what is attempted, for messages: "read Job a".
+            path: with its query.
+            accept: the media type wanted.
+            arguments: `_request_timeout`, where the policy's does not fit.
+        """
+        return self.call(purpose, partial(self._exchange, "GET", path, accept=accept), **arguments)
 
-        return self.call(purpose, get, **arguments)
+    def metadata(self, purpose: str, path: str, *selectors: str) -> Iterator[Json]:
+        """Yield the metadata of the objects at a path, page by page; see `read`.
+
+        Args:
+            purpose: what is attempted, for messages.
+            path: of the objects of one kind.
+            selectors: parts of the query: `labelSelector=app`.
+        """
+        token = ""
+        while True:
+            query = "&".join((f"limit={PAGE_SIZE}", *selectors, f"continue={token}"))
+            listing = self.read(purpose, f"{path}?{query}", accept=METADATA_LIST)
+            yield from (item["metadata"] for item in listing["items"] or [])  # null: none
+            token = listing["metadata"].get("continue", "")
+            if not token:
+                return
 
     def create(self, purpose: str, path: str, body: Json) -> Json:
         """Create an object; return it as the API server keeps it. See `call`.
@@ -180,7 +194,11 @@ class KubernetesClient:
             path: of the objects of its kind: `/api/v1/namespaces/audio/secrets`.
             body: the object.
         """
-        return self.call(purpose, partial(self._post, path, to_json(body)))
+        return self.call(purpose, partial(self._exchange, "POST", path, to_json(body)))
+
+    def replace(self, purpose: str, path: str, body: Json) -> Json:
+        """Replace the object, or the part of one, at a path; the rest is as with `create`."""
+        return self.call(purpose, partial(self._exchange, "PUT", path, to_json(body)))
 
     def send(
         self,
@@ -302,16 +320,20 @@ class KubernetesClient:
             response: urllib3.HTTPResponse = method(_preload_content=False, **arguments)
             return response
 
-    def _post(
+    def _exchange(
         self,
+        verb: str,
         path: str,
-        content: bytes,
+        content: bytes | None = None,
         *,
+        accept: str = JSON,
         _request_timeout: tuple[float, float],
         _preload_content: bool,
     ) -> urllib3.BaseHTTPResponse:
-        """Send JSON over the library's connections, as one of its methods would."""
-        headers = {"Content-Type": "application/json", "Accept": "application/json"}
+        """Send a request over the library's connections, as one of its methods would."""
+        headers = (
+            {"Accept": accept} if content is None else {"Content-Type": JSON, "Accept": accept}
+        )
         if token := self._configuration.get_api_key_with_prefix(API_KEY):
             headers["Authorization"] = token
         server = self._configuration.host
@@ -319,7 +341,7 @@ class KubernetesClient:
         pool: urllib3.HTTPConnectionPool
         pool = self._api.rest_client.pool_manager.connection_from_url(server)
         answer = pool.urlopen(
-            "POST",
+            verb,
             urlsplit(server).path + path,
             body=content,
             headers=headers,

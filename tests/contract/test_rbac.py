@@ -62,6 +62,11 @@ BEYOND = {
             for kind in (f"{GROUP}/splitjobs", "batch/jobs", "pods")
             for verb in ("list", "watch")
         ),
+        # asked for by their paths
+        ("secrets", "list"),
+        *((kind, "create") for kind in ("batch/jobs", "events")),
+        (f"{GROUP}/splitjobs", "get"),
+        (f"{GROUP}/splitjobs/status", "update"),
         # to be an owner that waits for what it owns
         (f"{GROUP}/splitjobs/finalizers", "update"),
     },

@@ -62,21 +62,25 @@ class FakeKubernetes:
     def splitjobs(self) -> Iterator[Json]:
         return iter(list_in(self._server.as_of(self.behind), "SplitJob"))
 
-    def jobs(self, splitjob: str | None = None) -> Iterator[Json]:
+    def jobs(self, splitjob: str) -> Iterator[Json]:
         return self._list("jobs", "Job", splitjob)
 
-    def pods(self, splitjob: str | None = None) -> Iterator[Json]:
+    def pods(self, splitjob: str) -> Iterator[Json]:
         return self._list("pods", "Pod", splitjob)
+
+    def metadata(self, kind: str) -> Iterator[Json]:
+        found = list_in(self._server.as_of(self.behind), kind)
+        if kind == "Secret":
+            found = [secret for secret in found if secret["type"] == SECRET_TYPE]
+        if kind in {"Job", "Pod"}:
+            found = list(labelled(found, LABEL_SPLITJOB, None))
+        return iter([raw["metadata"] for raw in found])
 
     def job(self, name: str) -> Json:
         return self._read("job", "Job", name)
 
     def secret(self, name: str) -> Json:
         return self._read("secret", "Secret", name)
-
-    def source_secrets(self) -> Iterator[Json]:
-        found = list_in(self._server.as_of(self.behind), "Secret")
-        return iter([secret for secret in found if secret["type"] == SECRET_TYPE])
 
     def events(self, _kind: str, _name: str) -> list[Json]:
         return self._call("events", list)

@@ -7,7 +7,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-from splitjob.resource import GROUP, LABEL_SPLITJOB, PLURAL, SECRET_TYPE
+from splitjob.resource import API_VERSION, GROUP, LABEL_SPLITJOB, PLURAL, SECRET_TYPE
 from splitjob_kube.client import ClientPolicy, Json, KubernetesClient, splitjobs_in
 from splitjob_kube.connection import Connection
 from splitjob_kube.errors import (
@@ -26,6 +26,13 @@ POLICY = ClientPolicy(connect_seconds=5, read_seconds=30, tries_again=False)
 LOG_TIMEOUT = (3, 5)  # seconds to connect, to read
 LOG_LINES = 40
 LOG_BYTES = 16384
+_OF_SPLITJOBS = f"labelSelector={LABEL_SPLITJOB}"
+_SELECTORS = {
+    "SplitJob": (),
+    "Job": (_OF_SPLITJOBS,),
+    "Pod": (_OF_SPLITJOBS,),
+    "Secret": (f"fieldSelector=type%3D{SECRET_TYPE}",),
+}
 # What everything below, and kopf's watches, need. Nodes are not among them: an installation may do
 # without (rbac.nodes).
 RIGHTS = (
@@ -80,21 +87,28 @@ class KubernetesAdapter:
         self._client = KubernetesClient(POLICY)
         self._preconditions = Preconditions(self._client, namespace, needed, release)
         self._splitjobs = splitjobs_in(namespace)
+        self._paths = {
+            "SplitJob": f"/apis/{API_VERSION}/namespaces/{namespace}/{PLURAL}",
+            "Job": f"/apis/batch/v1/namespaces/{namespace}/jobs",
+            "Pod": f"/api/v1/namespaces/{namespace}/pods",
+            "Secret": f"/api/v1/namespaces/{namespace}/secrets",
+        }
 
     def unmet(self) -> tuple[Unready, ...]:
         """Return what of the cluster is not as this operator needs it."""
         return self._preconditions.unmet()
 
+    def metadata(self, kind: str) -> Iterator[Json]:
+        """Yield the metadata of all objects of a kind that concern SplitJobs, page by page."""
+        return self._client.metadata(
+            f"list {kind}s by their metadata", self._paths[kind], *_SELECTORS[kind]
+        )
+
     # SplitJobs
 
     def splitjob(self, name: str) -> Json:
         """Return a SplitJob."""
-        return self._client.call(
-            f"read SplitJob {name}",
-            self._client.custom.get_namespaced_custom_object,
-            name=name,
-            **self._splitjobs,
-        )
+        return self._client.read(f"read SplitJob {name}", self._paths["SplitJob"] + f"/{name}")
 
     def splitjobs(self) -> Iterator[Json]:
         """Yield all SplitJobs, page by page."""
@@ -125,12 +139,11 @@ class KubernetesAdapter:
         Raises:
             splitjob_kube.errors.ConflictError: it has changed since.
         """
-        return self._client.call(
-            f"write the status of {seen['metadata']['name']}",
-            self._client.custom.replace_namespaced_custom_object_status,
-            name=seen["metadata"]["name"],
-            body={**seen, "status": status},
-            **self._splitjobs,
+        name = seen["metadata"]["name"]
+        return self._client.replace(
+            f"write the status of {name}",
+            f"{self._paths['SplitJob']}/{name}/status",
+            {**seen, "metadata": _without_managers(seen["metadata"]), "status": status},
         )
 
     def delete_splitjob(self, seen: Mapping[str, Any]) -> None:
@@ -156,23 +169,18 @@ class KubernetesAdapter:
             namespace=self.namespace,
         )
 
-    def jobs(self, splitjob: str | None = None) -> Iterator[Json]:
-        """Yield the Jobs of a SplitJob, by its label; without a name those of all."""
-        return self._client.items(
-            "list Jobs",
-            self._client.batch.list_namespaced_job,
-            namespace=self.namespace,
-            label_selector=_selector(splitjob),
-        )
+    def jobs(self, splitjob: str) -> list[Json]:
+        """Return the Jobs of a SplitJob, by its label."""
+        return self._labelled("Job", splitjob)
 
-    def pods(self, splitjob: str | None = None) -> Iterator[Json]:
-        """Yield the pods of a SplitJob, by its label; without a name those of all."""
-        return self._client.items(
-            "list pods",
-            self._client.core.list_namespaced_pod,
-            namespace=self.namespace,
-            label_selector=_selector(splitjob),
-        )
+    def pods(self, splitjob: str) -> list[Json]:
+        """Return the pods of a SplitJob, by its label."""
+        return self._labelled("Pod", splitjob)
+
+    def _labelled(self, kind: str, splitjob: str) -> list[Json]:
+        query = f"labelSelector={LABEL_SPLITJOB}%3D{splitjob}"
+        listing = self._client.read(f"list {kind}s", f"{self._paths[kind]}?{query}")
+        return list(listing["items"] or [])
 
     def create_job(self, manifest: Json) -> Json:
         """Create a Job.
@@ -180,12 +188,8 @@ class KubernetesAdapter:
         Raises:
             splitjob_kube.errors.AlreadyExistsError: one of that name is there.
         """
-        return self._client.call(
-            f"create Job {manifest['metadata']['name']}",
-            self._client.batch.create_namespaced_job,
-            namespace=self.namespace,
-            body=manifest,
-        )
+        name = manifest["metadata"]["name"]
+        return self._client.create(f"create Job {name}", self._paths["Job"], manifest)
 
     def create_network_policy(self, manifest: Json) -> None:
         """Create a NetworkPolicy.
@@ -251,15 +255,6 @@ class KubernetesAdapter:
             namespace=self.namespace,
         )
 
-    def source_secrets(self) -> Iterator[Json]:
-        """Yield the Secrets with the URLs of requests, and no others."""
-        return self._client.items(
-            "list Secrets",
-            self._client.core.list_namespaced_secret,
-            namespace=self.namespace,
-            field_selector=f"type={SECRET_TYPE}",
-        )
-
     def own_secret(self, secret: Mapping[str, Any], owner: Json) -> None:
         """Add an owner to a Secret as it was read."""
         metadata = secret["metadata"]
@@ -296,12 +291,8 @@ class KubernetesAdapter:
 
     def create_event(self, event: Json) -> None:
         """Create a Kubernetes Event."""
-        self._client.call(
-            "create an event",
-            self._client.core.create_namespaced_event,
-            namespace=self.namespace,
-            body=event,
-        )
+        path = f"/api/v1/namespaces/{self.namespace}/events"
+        self._client.create("create an event", path, event)
 
     def configmap(self, name: str) -> Json | None:
         """Return a ConfigMap, or None where it is not there."""
@@ -380,5 +371,6 @@ def _escaped(value: str) -> str:
     return re.sub(r"([\\,=])", r"\\\1", value)
 
 
-def _selector(splitjob: str | None) -> str:
-    return LABEL_SPLITJOB if splitjob is None else f"{LABEL_SPLITJOB}={splitjob}"
+def _without_managers(metadata: Mapping[str, Any]) -> Json:
+    """Return metadata without the fields' managers, which the API server keeps by itself."""
+    return {name: value for name, value in metadata.items() if name != "managedFields"}

@@ -4,7 +4,7 @@ Objects are the API server's own JSON. Every call blocks. Where a method says no
 `KubernetesError` when the API server refuses or cannot be reached.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Protocol
 
 from splitjob.spec import Request
@@ -51,11 +51,11 @@ class KubernetesPort(Protocol):
     def readers(self, source_url: str) -> list[Json]:
         """Return the SplitJobs whose request names a source, as they are this moment."""
 
-    def jobs(self, splitjob: str) -> Iterator[Json]:
-        """Yield the Jobs that carry a SplitJob's label."""
+    def jobs(self, splitjob: str) -> Iterable[Json]:
+        """Return the Jobs that carry a SplitJob's label."""
 
-    def pods(self, splitjob: str) -> Iterator[Json]:
-        """Yield the pods that carry a SplitJob's label."""
+    def pods(self, splitjob: str) -> Iterable[Json]:
+        """Return the pods that carry a SplitJob's label."""
 
     def job(self, name: str) -> Json:
         """Return a Job.
@@ -125,14 +125,15 @@ class ListingPort(Protocol):
     def splitjobs(self) -> Iterator[Json]:
         """Yield all SplitJobs, page by page."""
 
-    def jobs(self) -> Iterator[Json]:
-        """Yield the Jobs of all SplitJobs."""
+    def splitjob(self, name: str) -> Json:
+        """Return a SplitJob, as `KubernetesPort.splitjob`."""
 
-    def pods(self) -> Iterator[Json]:
-        """Yield the pods of all SplitJobs."""
+    def metadata(self, kind: str) -> Iterator[Json]:
+        """Yield the metadata of all SplitJobs, of the Jobs or pods of all, or of their Secrets.
 
-    def source_secrets(self) -> Iterator[Json]:
-        """Yield the Secrets with the URLs of requests, and no others."""
+        Args:
+            kind: SplitJob, Job, Pod or Secret.
+        """
 
     def delete_secret(self, seen: Mapping[str, Any]) -> None:
         """Delete a Secret where it is still as it was read; one that is gone is fine."""

@@ -63,6 +63,11 @@ class SplitJobCache:
         """Return the entry of a SplitJob."""
         return self._entries.get(name)
 
+    def has(self, name: str, uid: str, resource_version: str) -> bool:
+        """Return whether a SplitJob is known in this state, or a newer one."""
+        known = self._entries.get(name)
+        return known is not None and known.uid == uid and not _newer(resource_version, known)
+
     def put(self, raw: Mapping[str, Any]) -> CachedSplitJob:
         """Take in a SplitJob as the API server gave it, where that is newer than what is known.
 

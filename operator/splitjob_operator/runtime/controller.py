@@ -28,7 +28,7 @@ from splitjob_operator.runtime.observer import Observer, is_urgent
 from splitjob_operator.runtime.readiness import Readiness
 from splitjob_operator.runtime.silent_watch import SilentWatchGuard
 from splitjob_operator.runtime.thread_pool import ThreadPool
-from splitjob_operator.runtime.totals_counter import TotalsCounter
+from splitjob_operator.runtime.totals_counter import TotalsCounter, uncounted_in
 from splitjob_operator.runtime.webhook_delivery import WebhookDelivery
 from splitjob_operator.runtime.work_queue import WorkQueue
 
@@ -86,16 +86,19 @@ class Controller:
         return self.observer.says_anything_new(kind, raw)
 
     def on_splitjob_event(self, raw: Mapping[str, Any], *, deleted: bool) -> None:
-        """Take in a change of a SplitJob; what is known to be outdated by now changes nothing."""
-        name, version = raw["metadata"]["name"], raw["metadata"]["resourceVersion"]
+        """Take in a change of a SplitJob that the watch has brought."""
         if deleted:
-            self._forget(name)
-            return
+            self._forget(raw["metadata"]["name"])
+        else:
+            self.take_in(raw)
+
+    def take_in(self, raw: Mapping[str, Any]) -> None:
+        """Have a SplitJob looked at; what is known to be outdated by now changes nothing."""
         self.remember(raw)
-        if self.reconciled.get(name) == version or not self._is_latest(raw):
-            return
-        self.news[name] = to_json(raw)
-        self.queue.add(name)
+        name, version = raw["metadata"]["name"], raw["metadata"]["resourceVersion"]
+        if self.reconciled.get(name) != version and self._is_latest(raw):
+            self.news[name] = to_json(raw)
+            self.queue.add(name)
 
     def on_child_event(self, kind: str, raw: Mapping[str, Any], *, deleted: bool) -> None:
         """Take in a change of a Job or pod."""
@@ -120,17 +123,21 @@ class Controller:
         if after.state.finished and not after.counted:
             self.counter.wake()
 
-    def note_at_rest(self, raw: Mapping[str, Any]) -> None:
-        """Note a SplitJob as reconciled where nothing is to be done for it, as it was just listed.
+    def wake_counter(self) -> None:
+        """Have counted what has ended and is not in the totals."""
+        if uncounted_in(self.cache):
+            self.counter.wake()
 
-        At a start, before anybody works: to read each anew takes long where there are thousands.
+    def note_at_rest(self, raw: Mapping[str, Any]) -> None:
+        """Take in a SplitJob as it was just listed; reconciled, where nothing is to be done for it.
+
+        At a start, before anybody works: to look at each by itself takes long where there are
+        thousands.
         """
-        try:
-            plan = self._plan_at_rest(raw)
-        except Exception as error:  # noqa: BLE001 - its own look says so, and others are served
-            log.debug("It is looked at by itself: %s", error)
-            return
+        self.remember(raw)
+        plan = self._plan_at_rest(raw)
         if plan is None:
+            self.take_in(raw)
             return
         name = raw["metadata"]["name"]
         self.reconciled[name] = raw["metadata"]["resourceVersion"]
@@ -140,11 +147,15 @@ class Controller:
 
     def _plan_at_rest(self, raw: Mapping[str, Any]) -> Plan | None:
         """Return the plan of one that nothing is to be done for now; None where something is."""
-        splitjob = SplitJob.of(raw)
-        observed = self.observer.at_rest(splitjob)
-        if observed is None or splitjob.deleting or not raw.get("status"):
+        try:
+            splitjob = SplitJob.of(raw)
+            observed = self.observer.at_rest(splitjob)
+            if observed is None or splitjob.deleting or not raw.get("status"):
+                return None
+            plan = reconcile(observed, self.settings, self.clock())
+        except Exception as error:  # noqa: BLE001 - its own look says so, and others are served
+            log.debug("It is looked at by itself: %s", error)
             return None
-        plan = reconcile(observed, self.settings, self.clock())
         same = plan.status is None or dump_status(plan.status) == dump_status(splitjob.status)
         return plan if same and not (plan.lookup or plan.before or plan.after) else None
 

@@ -3,13 +3,14 @@
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from datetime import datetime, timedelta
 from itertools import islice
 from typing import Any
 
 from splitjob.resource import LABEL_SPLITJOB
-from splitjob_kube.errors import KubernetesError
+from splitjob_kube.errors import KubernetesError, NotFoundError
 from splitjob_kube.preconditions import Unready, UnreadyReason
 from splitjob_operator.core.ports import ListingPort
 from splitjob_operator.runtime.clock import Clock, utc_now
@@ -125,38 +126,65 @@ class Resync:
             KubernetesError: it could not be listed.
         """
         c = self._controller
-        c.guard.listed("Job", await self._jobs())
+        jobs = await self._metadata("Job")
+        c.observer.replace_jobs((one["labels"][LABEL_SPLITJOB], one["name"]) for one in jobs)
+        c.guard.listed("Job", _versions(jobs))
         versions = await self._splitjobs()
         c.guard.listed("SplitJob", versions)
-        pods = await c.threads.run(lambda: [_version(pod) for pod in self._kubernetes.pods()])
-        c.guard.listed("Pod", dict(pods))
+        pods = await self._metadata("Pod")
+        c.guard.listed("Pod", _versions(pods))
+        c.observer.forget_told({one["uid"] for one in (*jobs, *pods)})
         await c.observer.node_monitor.refresh({e.node for e in c.cache if e.active and e.node})
         self._enqueue(versions)
         await self._orphaned_secrets()
         observe_stages(c.cache)
 
+    async def _metadata(self, kind: str) -> list[dict[str, Any]]:
+        """Return the metadata of all objects of a kind: what is not read costs nothing."""
+        c = self._controller
+        return await c.threads.run(lambda: list(self._kubernetes.metadata(kind)))
+
     async def _splitjobs(self) -> dict[str, str]:
+        """Take in what has changed; return the resource version of each."""
         c = self._controller
         known = {entry.name for entry in c.cache}  # what comes while it is listed is not listed
-        versions: dict[str, str] = {}
-        pages = iter(self._kubernetes.splitjobs())
-        while batch := await c.threads.run(lambda: list(islice(pages, BATCH))):
-            for raw in batch:
-                versions.update([_version(raw)])
-                c.remember(raw)
-                if not self.first.is_set():
-                    c.note_at_rest(raw)
+        if not self.first.is_set():
+            versions = await self._all(c.note_at_rest)
+        else:
+            listed = await c.threads.run(self._list)
+            changed = [name for name, *state in listed if not c.cache.has(name, *state)]
+            if len(changed) > BATCH:
+                versions = await self._all(c.take_in)
+            else:
+                versions = {name: version for name, _, version in listed}
+                await self._read(changed)
         for name in known - versions.keys():
             c.cache.drop(name)
             c.reconciled.pop(name, None)
         return versions
 
-    async def _jobs(self) -> dict[str, str]:
+    def _list(self) -> list[tuple[str, str, str]]:
+        """Return name, uid and resource version of each SplitJob."""
+        listed = self._kubernetes.metadata("SplitJob")
+        return [(one["name"], one["uid"], one["resourceVersion"]) for one in listed]
+
+    async def _all(self, take_in: Callable[[Mapping[str, Any]], None]) -> dict[str, str]:
+        """Take in all SplitJobs; return the resource version of each."""
         c = self._controller
-        jobs = await c.threads.run(lambda: list(self._kubernetes.jobs()))
-        metadata = [job["metadata"] for job in jobs]
-        c.observer.replace_jobs((one["labels"][LABEL_SPLITJOB], one["name"]) for one in metadata)
-        return dict(_version(job) for job in jobs)
+        versions: dict[str, str] = {}
+        pages = iter(self._kubernetes.splitjobs())
+        while batch := await c.threads.run(lambda: list(islice(pages, BATCH))):
+            for raw in batch:
+                take_in(raw)
+            versions |= _versions(raw["metadata"] for raw in batch)
+        return versions
+
+    async def _read(self, names: Iterable[str]) -> None:
+        """Take in a few SplitJobs; of one that is gone by now the watch will tell."""
+        c = self._controller
+        for name in names:
+            with suppress(NotFoundError):
+                c.take_in(await c.threads.run(self._kubernetes.splitjob, name))
 
     def _enqueue(self, versions: Mapping[str, str]) -> None:
         """Have those looked at that may need it: under way, changed, moved, or next."""
@@ -168,30 +196,22 @@ class Resync:
             if changed or entry.active or left_jobs or moved(entry, places.get(entry.name)):
                 c.queue.add(entry.name)
         c.queue_next()
+        c.wake_counter()
 
     async def _orphaned_secrets(self) -> None:
         """Delete Secrets of requests that never became SplitJobs."""
         c = self._controller
         before = self._clock() - timedelta(seconds=c.settings.orphan_secret_seconds)
-        secrets = await c.threads.run(
-            lambda: [_without_data(s) for s in self._kubernetes.source_secrets()]
-        )
+        secrets = await self._metadata("Secret")
         used = {entry.secret for entry in c.cache}
-        for seen, created_at in secrets:
-            metadata = seen["metadata"]
-            owned, name = metadata["ownerReferences"], metadata["name"]
+        for metadata in secrets:
+            owned, name = metadata.get("ownerReferences"), metadata["name"]
+            created_at = datetime.fromisoformat(metadata["creationTimestamp"])
             if owned or name in used or created_at > before:
                 continue
             log.info("Deleting Secret %s: no SplitJob refers to it", name)
-            await c.threads.run(self._kubernetes.delete_secret, seen)
+            await c.threads.run(self._kubernetes.delete_secret, {"metadata": metadata})
 
 
-def _version(raw: Mapping[str, Any]) -> tuple[str, str]:
-    return raw["metadata"]["name"], raw["metadata"]["resourceVersion"]
-
-
-def _without_data(raw: Mapping[str, Any]) -> tuple[dict[str, Any], datetime]:
-    """Keep of a Secret what says whether it is an orphan, and when it was created."""
-    metadata = {field: raw["metadata"][field] for field in ("name", "uid", "resourceVersion")}
-    metadata["ownerReferences"] = raw["metadata"].get("ownerReferences", [])
-    return {"metadata": metadata}, datetime.fromisoformat(raw["metadata"]["creationTimestamp"])
+def _versions(listed: Iterable[Mapping[str, Any]]) -> dict[str, str]:
+    return {metadata["name"]: metadata["resourceVersion"] for metadata in listed}

@@ -56,6 +56,17 @@ def test_the_answer_is_the_servers_own_json(server: ScriptedApiServer) -> None:
     assert server.asked == [("GET", "/api/v1/namespaces/music/pods/a", "first")]
 
 
+def test_of_objects_only_the_metadata_is_asked_for_page_by_page(server: ScriptedApiServer) -> None:
+    server.answers = [
+        Answer.json({"metadata": {"continue": "more"}, "items": [{"metadata": {"name": "a"}}]}),
+        Answer.json({"metadata": {}, "items": None}),
+    ]
+    found = KubernetesClient(POLICY).metadata("list pods", "/api/v1/pods", "labelSelector=song")
+    assert [metadata["name"] for metadata in found] == ["a"]
+    path = "/api/v1/pods?limit=500&labelSelector=song&continue="
+    assert [asked[1] for asked in server.asked] == [path, f"{path}more"]
+
+
 def test_an_object_is_created_as_it_is(server: ScriptedApiServer) -> None:
     server.answers = [Answer.json({"metadata": {"uid": "7"}}, 201)]
     assert create_pod(KubernetesClient(POLICY)) == {"metadata": {"uid": "7"}}

@@ -1,61 +1,106 @@
-"""What a look at the whole namespace keeps of each object, and what it forgets."""
+"""What a look at the whole namespace takes in, and what it forgets."""
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from types import SimpleNamespace
 from typing import Any, cast
 
 from tests.support.operator_process import InlineThreads
-from tests.support.operator_samples import (
-    NOW,
-    raw_splitjob,
-    stamp,
-)
+from tests.support.operator_samples import raw_splitjob
 
 from splitjob_operator.runtime.cache import SplitJobCache
-from splitjob_operator.runtime.resync import Resync, _without_data
+from splitjob_operator.runtime.resync import BATCH, Resync
+
+Json = dict[str, Any]
 
 
-def named(name: str) -> dict[str, Any]:
+def named(name: str, version: str = "1") -> Json:
     raw = raw_splitjob()
-    return {**raw, "metadata": {**raw["metadata"], "name": name}}
+    metadata = {**raw["metadata"], "name": name, "uid": name, "resourceVersion": version}
+    return {**raw, "metadata": metadata}
+
+
+class Listed:
+    """A resync over SplitJobs that are listed, and what it has read and taken in.
+
+    Args:
+        splitjobs: what there is.
+        known: what the watch has brought so far.
+    """
+
+    def __init__(self, splitjobs: list[Json], known: list[Json]) -> None:
+        self.splitjobs = {raw["metadata"]["name"]: raw for raw in splitjobs}
+        self.whole_lists = 0
+        self.read: list[str] = []
+        self.taken_in: list[str] = []
+        self.meanwhile: Callable[[], object] = lambda: None
+        self.cache = SplitJobCache(1, "cpu", lambda: 0.0)
+        for raw in known:
+            self.cache.put(raw)
+        self.reconciled = {"gone": "1"}
+        controller = SimpleNamespace(
+            threads=InlineThreads(),
+            take_in=self._take_in,
+            note_at_rest=self._take_in,
+            cache=self.cache,
+            reconciled=self.reconciled,
+        )
+        cluster = SimpleNamespace(splitjobs=self._all, metadata=self._metadata, splitjob=self._one)
+        self.resync = Resync(
+            cast("Any", controller), cast("Any", cluster), tuple, cast("Any", None), lambda: None
+        )
+
+    def list(self) -> None:
+        asyncio.run(self.resync._splitjobs())
+
+    def _take_in(self, raw: Json) -> None:
+        self.taken_in.append(raw["metadata"]["name"])
+        self.cache.put(raw)
+
+    def _all(self) -> Iterator[Json]:
+        self.whole_lists += 1
+        yield from self.splitjobs.values()
+        self.meanwhile()
+
+    def _metadata(self, _: str) -> Iterator[Json]:
+        return (raw["metadata"] for raw in self.splitjobs.values())
+
+    def _one(self, name: str) -> Json:
+        self.read.append(name)
+        return self.splitjobs[name]
 
 
 def test_a_job_that_comes_while_all_are_listed_is_not_forgotten_and_one_that_is_gone_is() -> None:
     """Else it would lose its place in the queue, and the file that it reads."""
-    cache = SplitJobCache(1, "cpu", lambda: 0.0)
-    for name in ("gone", "stays"):
-        cache.put(named(name))
-    controller = SimpleNamespace(
-        threads=InlineThreads(),
-        remember=cache.put,
-        note_at_rest=lambda _: None,
-        cache=cache,
-        reconciled={"gone": "1"},
+    here = Listed([named("stays")], known=[named("gone"), named("stays")])
+    here.meanwhile = lambda: here.cache.put(named("comes"))  # the watch brings it
+    here.list()
+    assert {entry.name for entry in here.cache} == {"stays", "comes"}
+    assert here.reconciled == {}
+
+
+def test_of_those_that_are_known_as_they_are_nothing_is_read() -> None:
+    here = Listed(
+        [named("same"), named("changed", "2"), named("new")], [named("same"), named("changed")]
     )
-
-    def listed() -> Iterator[dict[str, Any]]:
-        yield named("stays")
-        cache.put(named("comes"))  # the watch brings it
-
-    cluster = SimpleNamespace(splitjobs=listed)
-    resync = Resync(
-        cast("Any", controller), cast("Any", cluster), tuple, cast("Any", None), lambda: None
-    )
-    asyncio.run(resync._splitjobs())
-    assert {entry.name for entry in cache} == {"stays", "comes"}
-    assert controller.reconciled == {}
+    here.resync.first.set()
+    here.list()
+    assert here.whole_lists == 0
+    assert here.read == here.taken_in == ["changed", "new"]
 
 
-def test_of_a_secret_only_its_metadata_is_kept() -> None:
-    raw = {
-        "metadata": {
-            "name": "s",
-            "uid": "u",
-            "resourceVersion": "7",
-            "creationTimestamp": stamp(NOW),
-        },
-        "data": {"source": "c2VjcmV0"},
-    }
-    kept = {"name": "s", "uid": "u", "resourceVersion": "7", "ownerReferences": []}
-    assert _without_data(raw) == ({"metadata": kept}, NOW)
+def test_one_of_a_name_that_another_one_had_is_read() -> None:
+    before = named("one")
+    before["metadata"]["uid"] = "another"
+    here = Listed([named("one")], [before])
+    here.resync.first.set()
+    here.list()
+    assert here.read == ["one"]
+
+
+def test_where_much_has_changed_all_are_listed_and_none_is_read_by_itself() -> None:
+    here = Listed([named(f"job-{number}") for number in range(BATCH + 1)], [])
+    here.resync.first.set()
+    here.list()
+    assert (here.whole_lists, here.read) == (1, [])
+    assert len(here.taken_in) == BATCH + 1
