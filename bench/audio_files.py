@@ -1,5 +1,7 @@
 """Real audio files, written with FFmpeg."""
 
+from collections.abc import Iterator, Sequence
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -61,3 +63,60 @@ def write_audio(
             file.mux(stream.encode(part))
         file.mux(stream.encode(None))
     return path
+
+
+def write_video(
+    path: Path,
+    pieces: Sequence[tuple[float, Samples]],
+    rate: int = 48000,
+    codec: str = "aac",
+    picture: tuple[float, float] | None = (0.0, 3.0),
+) -> Path:
+    """Write sound that begins where it is told to, in stereo, beside a black picture.
+
+    Args:
+        path: of the file; its name says the container.
+        pieces: of the sound, each with the second at which it begins; shape (2, n). All but the
+            last are filled up with silence to whole frames of the codec.
+        rate: Hz of the sound.
+        codec: of the sound.
+        picture: from which second to which; None: no picture.
+    """
+    with av.open(str(path), "w") as file:
+        sound: Any = file.add_stream(codec, rate=rate, layout="stereo")
+        packets = _pictures(file, *picture) if picture else []
+        sound.codec_context.open(strict=False)
+        for begin, samples in pieces:
+            for frame in _frames(sound, samples, round(begin * rate)):
+                packets += sound.encode(frame)
+        packets += sound.encode(None)
+        for packet in sorted(packets, key=lambda one: one.dts * one.time_base):
+            file.mux(packet)
+    return path
+
+
+def _pictures(file: Any, begin: float, end: float) -> list[Any]:
+    codec = "flv1" if file.format.name == "flv" else "mpeg4"
+    stream = file.add_stream(codec, rate=25)
+    stream.width = stream.height = 64
+    stream.pix_fmt = "yuv420p"
+    stream.codec_context.open(strict=False)
+    packets = []
+    for number in range(round(begin * 25), round(end * 25)):
+        frame = av.VideoFrame.from_ndarray(np.zeros((64, 64, 3), np.uint8), format="rgb24")
+        frame.pts, frame.time_base = number, Fraction(1, 25)
+        packets += stream.encode(frame)
+    return [*packets, *stream.encode(None)]
+
+
+def _frames(sound: Any, samples: Samples, place: int) -> Iterator[av.AudioFrame]:
+    rate, size = sound.rate, sound.codec_context.frame_size or 1024
+    samples = np.pad(samples, ((0, 0), (0, -samples.shape[1] % size)))
+    adapt = av.AudioResampler(format=sound.format.name, layout="stereo", rate=rate)
+    for begin in range(0, samples.shape[1], size):
+        piece = np.ascontiguousarray(samples[:, begin : begin + size])
+        frame = av.AudioFrame.from_ndarray(piece, format="fltp", layout="stereo")
+        frame.sample_rate = rate
+        for part in adapt.resample(frame):
+            part.pts, part.time_base = place + begin, Fraction(1, rate)
+            yield part

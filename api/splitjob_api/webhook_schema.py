@@ -43,6 +43,16 @@ class AudioResult(_Body):
     duration: float = Field(description="Seconds.")
     sample_rate: int = Field(description="Hz.")
     channels: int
+    damaged_seconds: float = Field(
+        default=0,
+        description="Seconds that could not be decoded and are silence in the stems; left out "
+        "where there are none.",
+    )
+    missing_seconds: float = Field(
+        default=0,
+        description="Seconds that the file says it has and does not, as where it was cut off; "
+        "left out where there are none.",
+    )
     waveform: str | None = Field(description="Where the mixture's waveform is; else null.")
 
 

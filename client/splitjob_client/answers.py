@@ -127,7 +127,8 @@ class JobResult(Answer):
         model: what was run.
         model_digest: SHA-256 of its weights.
         device: cpu, cuda, mps.
-        audio: duration, sampleRate and channels of the mixture as it came, and its waveform.
+        audio: duration, sampleRate and channels of the mixture as it came, and its waveform;
+            damagedSeconds and missingSeconds where some of it was lost.
         timings: milliseconds of each stage; `load`, of the model, runs beside `fetch` and `decode`.
         residual: RMS of the mixture minus the sum of its stems, dBFS; None for a subset.
     """

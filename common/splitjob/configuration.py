@@ -37,6 +37,7 @@ CHART_VALUES = {
     "LOG_LEVEL": "logLevel",
     "MAX_ACTIVE_JOBS": "queue.maxActiveJobs",
     "MAX_AUDIO_SECONDS": "source.maxAudioSeconds",
+    "MAX_LOST_PERCENT": "source.maxLostPercent",
     "MAX_QUEUED_JOBS": "queue.maxQueuedJobs",
     "MAX_SOURCE_BYTES": "source.maxBytes",
     "MAX_STREAMS": "api.streams.max",

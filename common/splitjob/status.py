@@ -118,6 +118,14 @@ class Audio(Model):
     frames: int = Field(ge=0, description="Length in samples a channel, at the source's rate.")
     sample_rate: int = Field(ge=1, description="Hz.")
     channels: int = Field(ge=1, description="Channels.")
+    damaged_seconds: Decimal | None = Field(
+        default=None,
+        description="Seconds that could not be decoded and are silence; absent where none.",
+    )
+    missing_seconds: Decimal | None = Field(
+        default=None,
+        description="Seconds that its file says it has and does not; absent where none.",
+    )
     waveform: str = Field(
         default="",
         max_length=2048,

@@ -294,10 +294,12 @@ def _stem(stem: Stem) -> dict[str, Any]:
 
 
 def _audio(audio: Audio) -> dict[str, Any]:
+    lost = {"damagedSeconds": audio.damaged_seconds, "missingSeconds": audio.missing_seconds}
     return {
         "duration": _seconds(audio.frames, audio.sample_rate),
         "sampleRate": audio.sample_rate,
         "channels": audio.channels,
+        **{name: float(seconds) for name, seconds in lost.items() if seconds is not None},
         "waveform": audio.waveform or None,
     }
 

@@ -28,6 +28,7 @@ ENV_DEVICE = "DEVICE"  # cpu, cuda, mps
 ENV_PRECISION = "PRECISION"  # of the calculation; blank: ieee, full fp32
 ENV_STORAGE_PREFIX = "STORAGE_PREFIX"
 ENV_MAX_AUDIO_SECONDS = "MAX_AUDIO_SECONDS"
+ENV_MAX_LOST_PERCENT = "MAX_LOST_PERCENT"  # of the audio that may be damaged or missing
 ENV_MAX_SOURCE_BYTES = "MAX_SOURCE_BYTES"
 ENV_ALLOWED_PRIVATE_ADDRESSES = "SOURCE_ALLOWED_NETWORKS"  # CIDRs exempt from the address rules
 

@@ -24,6 +24,7 @@ from splitjob.result import (
     RESIDUAL,
     Manifest,
     WorkerReport,
+    decimal,
     remainder_name,
     residual_stem,
     storage_prefix,
@@ -164,7 +165,9 @@ class Job:
                 loading.result()  # no model, no GPU: fail before more work is done
 
         source = wait_for(download, check)
-        limits = AudioLimits(record.sample_rate, self._settings.max_audio_seconds)
+        limits = AudioLimits(
+            record.sample_rate, self._settings.max_audio_seconds, self._settings.max_lost_percent
+        )
         with self._progress.stage("decode"):
             mixture, decoded = deferred.decode(
                 source, source.with_name("mixture.f32"), limits, check
@@ -230,6 +233,8 @@ class Job:
                 frames=decoded.source_frames,
                 sample_rate=decoded.source_rate,
                 channels=decoded.source_channels,
+                damaged_seconds=_unless_zero(decoded.damaged_seconds),
+                missing_seconds=_unless_zero(decoded.missing_seconds),
             ),
             residual_dbfs=song.residual_dbfs,
             timings=dict(self._progress.timings),
@@ -299,6 +304,10 @@ def _model_record(settings: WorkerSettings) -> ModelRecord:
             f"{', '.join(record.stems)}",
         )
     return record
+
+
+def _unless_zero(seconds: float) -> str | None:
+    return decimal(seconds) if seconds else None
 
 
 def _notifier(settings: WorkerSettings, cancel: CancelToken) -> Notifier:

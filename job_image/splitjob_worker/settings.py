@@ -22,6 +22,7 @@ from splitjob.workload import (
     ENV_JOB_ID,
     ENV_JOB_UID,
     ENV_MAX_AUDIO_SECONDS,
+    ENV_MAX_LOST_PERCENT,
     ENV_MAX_SOURCE_BYTES,
     ENV_MODEL_DIR,
     ENV_MODEL_REGISTRY,
@@ -59,6 +60,7 @@ class WorkerSettings(BaseModel):
     precision: Literal["ieee", "tf32", "fp16", "bf16"] = Field(default="ieee", alias=ENV_PRECISION)
     storage_prefix: str = Field(default="", alias=ENV_STORAGE_PREFIX)
     max_audio_seconds: int = Field(default=3600, ge=1, alias=ENV_MAX_AUDIO_SECONDS)
+    max_lost_percent: int = Field(default=5, ge=0, le=100, alias=ENV_MAX_LOST_PERCENT)
     max_source_bytes: int = Field(default=2 << 30, ge=1, alias=ENV_MAX_SOURCE_BYTES)
     allowed_networks: tuple[Network, ...] = Field(default=(), alias=ENV_ALLOWED_PRIVATE_ADDRESSES)
 

@@ -85,6 +85,10 @@ def test_every_call_is_described_and_no_other() -> None:
     assert described | {"/split"} == served | BEYOND_ROUTERS
 
 
+def audio_of_a_damaged_song() -> Audio:
+    return Audio(frames=1, sample_rate=1, channels=1, damaged_seconds="1", missing_seconds="1")
+
+
 def test_every_field_of_the_final_event_is_described_and_no_other() -> None:
     request = Request(
         version_id="v",
@@ -102,7 +106,7 @@ def test_every_field_of_the_final_event_is_described_and_no_other() -> None:
         peak="0",
         gain="1",
     )
-    result = Result(stems=[stem], model="demo", audio=Audio(frames=1, sample_rate=1, channels=1))
+    result = Result(stems=[stem], model="demo", audio=audio_of_a_damaged_song())
     event = final_event(
         job_id="job",
         request=request,

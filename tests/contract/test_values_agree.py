@@ -68,6 +68,7 @@ MAPS = {
 NUMBERS = {
     "source.maxBytes": ("operator", "max_source_bytes"),
     "source.maxAudioSeconds": ("operator", "max_audio_seconds"),
+    "source.maxLostPercent": ("operator", "max_lost_percent"),
     "storage.webIdentity.expirationSeconds": ("operator", "worker_aws_token_seconds"),
     "queue.maxQueuedJobs": ("api", "max_queued_jobs"),
     "queue.maxActiveJobs": ("operator", "max_active_jobs"),

@@ -133,10 +133,14 @@ function summary(job) {
       ["Finished", moment(job.finishedAt)],
       ["Attempts", String(job.attempts)],
       ["Held its resources for", job.gpuSeconds ? duration(job.gpuSeconds) : null],
+      ["Damaged in the song", lost(job.result?.audio?.damagedSeconds)],
+      ["Missing from the song", lost(job.result?.audio?.missingSeconds)],
       ...Object.entries(job.metadata ?? {}),
     ]),
   ].filter(Boolean);
 }
+
+const lost = (seconds) => (seconds ? `${Number(seconds.toFixed(3))} s` : null);
 
 // What the badge beside it says is not said again.
 function sentence(job) {

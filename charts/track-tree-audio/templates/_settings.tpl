@@ -65,6 +65,7 @@ KEEP_FINISHED_JOBS_SECONDS: {{ int64 .Values.queue.keepFinishedJobsSeconds | quo
 TTL_SECONDS_AFTER_FINISHED: {{ int64 .Values.queue.ttlSecondsAfterFinished | quote }}
 PRIORITY_CLASSES: {{ toJson .Values.queue.priorityClasses | quote }}
 MAX_AUDIO_SECONDS: {{ int64 .Values.source.maxAudioSeconds | quote }}
+MAX_LOST_PERCENT: {{ int64 .Values.source.maxLostPercent | quote }}
 MAX_SOURCE_BYTES: {{ int64 .Values.source.maxBytes | quote }}
 S3_ENDPOINT: {{ .Values.storage.endpoint | quote }}
 S3_REGION: {{ .Values.storage.region | quote }}

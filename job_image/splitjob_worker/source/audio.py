@@ -18,12 +18,14 @@ class AudioLimits:
     Attributes:
         rate: Hz of the spool.
         max_seconds: of audio.
+        max_lost_percent: of the audio that may be damaged or missing.
         memory_bytes: address space of the process.
         cpu_seconds: of the process.
     """
 
     rate: int
     max_seconds: int
+    max_lost_percent: int = 100
     memory_bytes: int = 4 << 30
     cpu_seconds: int = 600
 
@@ -38,8 +40,9 @@ class Decoded:
         source_rate: Hz.
         source_channels: channels of the source.
         normalisation: of the spool.
-        damaged_packets: packets that could not be decoded and were left out.
-        bad_samples: samples that were not finite, or absurdly loud, and were silenced.
+        damaged_seconds: for which there is silence, because packets could not be decoded, or
+            because samples were not finite or absurdly loud.
+        missing_seconds: that the file says it has and does not.
         tags: of the file, as `tags.cleaned` returns them.
     """
 
@@ -48,6 +51,6 @@ class Decoded:
     source_rate: int
     source_channels: int
     normalisation: "Normalisation"
-    damaged_packets: int = 0
-    bad_samples: int = 0
+    damaged_seconds: float = 0
+    missing_seconds: float = 0
     tags: dict[str, str] = field(default_factory=dict)

@@ -8,6 +8,7 @@ finite become silence.
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from fractions import Fraction
 
 import av
 import numpy as np
@@ -27,6 +28,7 @@ from splitjob_worker.source.audio import (
 from splitjob_worker.spool import Blocks, Samples, SpoolWriter
 
 _3DB = 0.5**0.5
+_SILENT_FRAMES = 1 << 16  # at once
 # Share of each channel in the left and the right side, by FFmpeg's channel names.
 COEFFICIENTS: dict[str, tuple[float, float]] = {
     "FL": (1.0, 0.0), "FR": (0.0, 1.0), "FC": (_3DB, _3DB), "LFE": (0.0, 0.0), "LFE2": (0.0, 0.0),
@@ -82,6 +84,7 @@ class Section:
         self.layout = frame.layout
         self.source_frames = 0
         self.bad_samples = 0
+        self.bad_frames = 0
         self._matrix = mixing_matrix([channel.name for channel in frame.layout.channels])
         self._to_float = av.AudioResampler(format="flt", layout=frame.layout, rate=frame.rate)
         self._resampler = None if self.source_rate == rate else Resampler(self.source_rate, rate)
@@ -97,21 +100,29 @@ class Section:
 
     def feed(self, frame: av.AudioFrame) -> list[Samples]:
         """Convert one frame; return what is ready, shape (n, 2) each."""
-        frame.pts = None  # gaps in the time stamps are not filled
-        parts = [self._stereo(part) for part in self._to_float.resample(frame)]
-        if self._resampler is None:
-            return parts
-        return [ready for part in parts for ready in self._resampler.feed(part)]
+        frame.pts = None  # else FFmpeg would look at the gaps in the time stamps
+        return self._resampled([self._stereo(part) for part in self._to_float.resample(frame)])
+
+    def feed_silence(self, frames: int) -> list[Samples]:
+        """Add silence of so many frames; return what is ready."""
+        self.source_frames += frames
+        return self._resampled([np.zeros((frames, 2), np.float32)])
 
     def finish(self) -> list[Samples]:
         """Return the rest, so that it is floor(n * rate / source rate) in all."""
         return [self._resampler.finish()] if self._resampler else []
+
+    def _resampled(self, parts: list[Samples]) -> list[Samples]:
+        if self._resampler is None:
+            return parts
+        return [ready for part in parts for ready in self._resampler.feed(part)]
 
     def _stereo(self, part: av.AudioFrame) -> Samples:
         samples = _array(part, len(self._matrix))
         wrong = ~(np.abs(samples) <= MAX_MAGNITUDE)
         if wrong.any():
             self.bad_samples += int(wrong.sum())
+            self.bad_frames += int(wrong.any(axis=1).sum())
             samples = np.where(wrong, np.float32(0), samples)
         self.source_frames += len(samples)
         if len(self._matrix) == 2:
@@ -133,6 +144,23 @@ class Converter:
         self._statistics = Statistics()
         self._limits = limits
         self._sections: list[Section] = []
+        self._silence = Fraction(0)  # before the next frame; none if none comes
+
+    @property
+    def seconds(self) -> Fraction:
+        """How long all is so far."""
+        lengths = (Fraction(one.source_frames, one.source_rate) for one in self._sections)
+        return sum(lengths, Fraction(0))
+
+    @property
+    def silenced_seconds(self) -> Fraction:
+        """How much of it was no sound, in any channel."""
+        lengths = (Fraction(one.bad_frames, one.source_rate) for one in self._sections)
+        return sum(lengths, Fraction(0))
+
+    def feed_silence(self, seconds: Fraction) -> None:
+        """Put silence before the next frame."""
+        self._silence += seconds
 
     def feed(self, frame: av.AudioFrame) -> None:
         """Convert and append one decoded frame.
@@ -147,7 +175,18 @@ class Converter:
             self._finish_section()
             self._sections.append(Section(frame, self._limits.rate))
         section = self._sections[-1]
+        self._write_silence(section)
         self._append(section.feed(frame))
+
+    def _write_silence(self, section: Section) -> None:
+        frames = round(self._silence * section.source_rate)
+        self._silence = Fraction(0)
+        for start in range(0, frames, _SILENT_FRAMES):
+            self._append(section.feed_silence(min(_SILENT_FRAMES, frames - start)))
+
+    def _append(self, parts: list[Samples]) -> None:
+        for part in parts:
+            self._blocks.add(part)
         if self._blocks.taken > self._limits.max_seconds * self._limits.rate:
             raise Failure(
                 ErrorCode.AUDIO_TOO_LONG,
@@ -174,7 +213,7 @@ class Converter:
                 "most samples of the file are no sound: not a number, or far above full scale, as "
                 "when a file of floating point was written with the numbers of integers",
             )
-        seconds = sum(one.source_frames / one.source_rate for one in self._sections)
+        seconds = float(self.seconds)
         if seconds < MIN_SECONDS:
             raise Failure(
                 ErrorCode.AUDIO_TOO_SHORT,
@@ -182,25 +221,23 @@ class Converter:
                 "are needed",
             )
 
-    def decoded(self, damaged_packets: int, tags: dict[str, str]) -> Decoded:
+    def decoded(self, damaged: Fraction, missing: Fraction, tags: dict[str, str]) -> Decoded:
         """Return what the file held; lengths are at the rate of the first section.
 
         Args:
-            damaged_packets: how many were left out.
+            damaged: seconds that are silence.
+            missing: seconds that the file does not have.
             tags: of the file, cleaned.
         """
         first = self._sections[0]
-        seconds = sum(one.source_frames / one.source_rate for one in self._sections)
         return Decoded(
             frames=self._writer.frames,
-            source_frames=first.source_frames
-            if len(self._sections) == 1
-            else round(seconds * first.source_rate),
+            source_frames=round(self.seconds * first.source_rate),
             source_rate=first.source_rate,
             source_channels=len(first.layout.channels),
             normalisation=self._statistics.result(),
-            damaged_packets=damaged_packets,
-            bad_samples=self._bad_samples,
+            damaged_seconds=round(float(damaged), 6),
+            missing_seconds=round(float(missing), 6),
             tags=tags,
         )
 
@@ -211,10 +248,6 @@ class Converter:
     def _finish_section(self) -> None:
         if self._sections:
             self._append(self._sections[-1].finish())
-
-    def _append(self, parts: list[Samples]) -> None:
-        for part in parts:
-            self._blocks.add(part)
 
     def _write(self, block: Samples) -> None:
         self._statistics.add(block)

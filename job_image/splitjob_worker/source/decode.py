@@ -9,7 +9,7 @@ import sys
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,7 @@ log = logging.getLogger(__name__)
 
 _POLL_SECONDS = 0.05
 _MAX_ANSWER_BYTES = 1 << 16
+_MOST_LOST_SECONDS = 1e9
 _DECODERS_OWN_CODES = {
     ErrorCode.AUDIO_UNREADABLE,
     ErrorCode.AUDIO_UNSUPPORTED,
@@ -65,10 +66,10 @@ def decode(
         child.kill()
         child.wait()
     decoded = _read(answer, child.returncode, spool)
-    if decoded.damaged_packets or decoded.bad_samples:
+    if decoded.damaged_seconds or decoded.missing_seconds:
         log.warning(
-            "the source is damaged",
-            extra={"packets": decoded.damaged_packets, "samples": decoded.bad_samples},
+            "some of the source is lost",
+            extra={"damaged": decoded.damaged_seconds, "missing": decoded.missing_seconds},
         )
     return Spool(spool, decoded.frames), decoded
 
@@ -142,9 +143,18 @@ def _decoded(answer: dict[str, Any]) -> Decoded:
     found = Normalisation(*map(float, answer.pop("normalisation")))
     if not (abs(found.mean) <= MAX_MAGNITUDE and 0 < found.deviation <= MAX_MAGNITUDE):
         raise ValueError("not the mean and deviation of audio")
+    damaged, missing = (_lost(answer.pop(name)) for name in ("damaged_seconds", "missing_seconds"))
     cleaned = tags.cleaned(answer.pop("tags"))
     counts = {name: int(value) for name, value in answer.items()}
-    return Decoded(**counts, normalisation=found, tags=cleaned)
+    known = Decoded(**counts, normalisation=found, tags=cleaned)
+    return replace(known, damaged_seconds=damaged, missing_seconds=missing)
+
+
+def _lost(value: object) -> float:
+    seconds = float(value) if isinstance(value, int | float) else -1
+    if not 0 <= seconds <= _MOST_LOST_SECONDS:
+        raise ValueError("not how much of the audio is lost")
+    return seconds
 
 
 def _died(status: int) -> Failure:

@@ -5,17 +5,18 @@ Runs in the decoder's process, or in one whose file is trusted.
 
 from collections.abc import Iterator
 from contextlib import suppress
+from fractions import Fraction
 from pathlib import Path
 
 import av
-from av.audio.stream import AudioStream
 from av.container import InputContainer
 
 from splitjob.errors import ErrorCode, Failure
-from splitjob_worker.source import tags, tracks
+from splitjob_worker.source import lengths, packets, tags, tracks
 from splitjob_worker.source.audio import AudioLimits, Decoded
 from splitjob_worker.source.conversion import Converter
 from splitjob_worker.source.parts import Part, parts_of
+from splitjob_worker.source.timeline import Silence, Timeline
 from splitjob_worker.spool import SpoolWriter
 
 # FFmpeg's names of the containers that are read. A playlist, a concatenation script or a network
@@ -44,7 +45,7 @@ def decode_file(source: Path, spool: Path, limits: AudioLimits) -> Decoded:
     Args:
         source: the file; its name says nothing about its format.
         spool: the spool to write.
-        limits: rate and length.
+        limits: rate, length, and how much of it may be lost.
 
     Raises:
         Failure: `audio_unreadable`, `audio_unsupported`, `audio_too_short`, `audio_too_long`,
@@ -52,20 +53,31 @@ def decode_file(source: Path, spool: Path, limits: AudioLimits) -> Decoded:
     """
     parts = parts_of(source)
     _refuse_other_files(source, parts)
-    damaged = whole = 0
-    found_tags: dict[str, object] = {}
+    content = _Content(source, parts, limits.max_seconds)
     with SpoolWriter(spool) as writer:
         converter = Converter(writer, limits)
-        for frame in _frames(source, parts, found_tags):
-            if frame is None:
-                damaged += 1
+        for piece in content.pieces():
+            if isinstance(piece, Silence):
+                converter.feed_silence(piece.seconds)
             else:
-                whole += 1
-                converter.feed(frame)
+                converter.feed(piece)
         converter.finish()
-    if damaged > whole:
+    damaged = content.damaged + converter.silenced_seconds
+    _check_losses(damaged, content.missing, converter.seconds, limits.max_lost_percent)
+    return converter.decoded(damaged, content.missing, tags.cleaned(content.tags))
+
+
+def _check_losses(damaged: Fraction, missing: Fraction, whole: Fraction, percent: int) -> None:
+    """Refuse a file of which more is lost than is allowed, or that is mostly damage."""
+    if damaged > whole / 2:
         raise Failure(ErrorCode.AUDIO_UNREADABLE, "most of the audio in the file is damaged")
-    return converter.decoded(damaged, tags.cleaned(found_tags))
+    if damaged + missing > (whole + missing) * percent / 100:
+        raise Failure(
+            ErrorCode.AUDIO_UNREADABLE,
+            f"of {float(whole + missing):.1f} s of audio in the file {float(damaged):.1f} s are "
+            f"damaged and {float(missing):.1f} s missing: more than {percent} %, the most that "
+            "this installation accepts (MAX_LOST_PERCENT)",
+        )
 
 
 def _refuse_other_files(source: Path, parts: list[Part]) -> None:
@@ -79,37 +91,50 @@ def _refuse_other_files(source: Path, parts: list[Part]) -> None:
             raise Failure(ErrorCode.AUDIO_UNREADABLE, f"the source is {kind}, not an audio file")
 
 
-def _frames(
-    source: Path, parts: list[Part], found_tags: dict[str, object]
-) -> Iterator[av.AudioFrame | None]:
-    """Yield the audio frames of a file, None for each packet that cannot be decoded.
-
-    A truncated file gives what it holds.
+class _Content:
+    """What a file holds: its sound, in order, and what there should be more of.
 
     Args:
         source: the file.
         parts: of it that hold sound.
-        found_tags: gets the tags of the first part.
+        longest: seconds of sound that may come of it.
+
+    Attributes:
+        tags: of the first part.
+        damaged: seconds for which there is silence, up to now.
+        missing: seconds that the parts up to now do not have.
     """
-    av.logging.set_level(None)
-    for number, part in enumerate(parts, 1):
-        try:
-            yield from _frames_of(source, part, found_tags)
-        except av.error.FFmpegError as error:
-            raise _failure_of(error, number, len(parts)) from None
 
+    def __init__(self, source: Path, parts: list[Part], longest: int) -> None:
+        self.tags: dict[str, object] = {}
+        self.damaged = self.missing = Fraction(0)
+        self._source, self._parts, self._longest = source, parts, longest
 
-def _frames_of(
-    source: Path, part: Part, found_tags: dict[str, object]
-) -> Iterator[av.AudioFrame | None]:
-    with _opened(source, part) as container:
-        track = tracks.song_of(container)
-        if track is None:
-            raise Failure(ErrorCode.AUDIO_UNREADABLE, "the file has no audio track")
-        if not found_tags:
-            found_tags.update(_tag_in_front(source, part, container.format.name))
-            found_tags.update({**track.metadata, **container.metadata})
-        yield from tracks.without_padding(_decoded(container, track), track)
+    def pieces(self) -> Iterator[av.AudioFrame | Silence]:
+        """Yield frames and the silence between them; a truncated file gives what it holds."""
+        av.logging.set_level(None)
+        for number, part in enumerate(self._parts, 1):
+            try:
+                yield from self._pieces_of(part)
+            except av.error.FFmpegError as error:
+                raise _failure_of(error, number, len(self._parts)) from None
+
+    def _pieces_of(self, part: Part) -> Iterator[av.AudioFrame | Silence]:
+        with _opened(self._source, part) as container:
+            track = tracks.song_of(container)
+            if track is None:
+                raise Failure(ErrorCode.AUDIO_UNREADABLE, "the file has no audio track")
+            if not self.tags:
+                self.tags.update(_tag_in_front(self._source, part, container.format.name))
+                self.tags.update({**track.metadata, **container.metadata})
+            timeline = Timeline(container, track, self._longest)
+            frames = tracks.without_padding(packets.decoded(container, track), track)
+            for piece in timeline.placed(frames):
+                if isinstance(piece, Silence):
+                    self.damaged += piece.damaged
+                yield piece
+            missing = lengths.missing(self._source, part, container, track, timeline.end)
+            self.missing += max(missing, timeline.behind)
 
 
 def _opened(source: Path, part: Part, container: str | None = None) -> InputContainer:
@@ -132,24 +157,6 @@ def _tag_in_front(source: Path, part: Part, names: str) -> dict[str, str]:
     with suppress(av.error.FFmpegError), _opened(source, whole, names.partition(",")[0]) as tagged:
         return dict(tagged.metadata)
     return {}
-
-
-def _decoded(container: InputContainer, track: AudioStream) -> Iterator[av.AudioFrame | None]:
-    begun = False
-    try:
-        for packet in container.demux(track):
-            try:
-                for frame in packet.decode():
-                    yield frame
-                    begun = True
-            except av.error.MemoryError:
-                raise
-            except av.error.FFmpegError:
-                yield None
-    except av.error.FFmpegError as error:
-        if not begun or isinstance(error, MemoryError):
-            raise
-        yield None
 
 
 def _failure_of(error: Exception, number: int, of: int) -> Failure:

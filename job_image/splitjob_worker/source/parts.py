@@ -12,6 +12,7 @@ What is found here only says where to look: FFmpeg reads each part as strictly a
 """
 
 from collections.abc import Iterator
+from fractions import Fraction
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
@@ -19,7 +20,7 @@ from splitjob.errors import ErrorCode, Failure
 
 __all__ = ["Part", "parts_of"]
 
-BLANKS = b" \t\r\n\v\f"
+BLANKS = b" \t\r\n"  # but none that sound begins with: \v is the first byte of ac3
 # A file may rightly begin with a few: ISO base media with the size of its first box.
 FEWEST_ZEROS = 16
 
@@ -31,7 +32,11 @@ _OGG_HEADER = 27  # bytes of a page before its table of segments (RFC 3533, sect
 _OGG_BEGINS = 0x02  # flag of the first page of a stream
 _RIFF_HEADER = 12
 _CHUNK_HEADER = 8
-_UNKNOWN_SIZE = 0xFFFFFFFF
+_WAVS = (b"RIFF", b"RF64", b"BW64")  # the last two say sizes in a chunk of their own (EBU 3306)
+# What programs write as the size of sound that they do not know the end of: the largest there is,
+# with or without a sign, less what the headers take.
+_MADE_UP_SIZES = (0, 0x7FFF0000, 0xFFFF0000, 0x7FFFFFFFFFFF0000, 0xFFFFFFFFFFFF0000)
+_NEAR = 0x10001
 # Chunks that are found behind the sound. Their chain must fill the file to its very end.
 _CHUNKS_BEHIND = (
     b"LIST", b"id3 ", b"ID3 ", b"bext", b"iXML", b"axml", b"chna", b"cue ", b"smpl", b"inst",
@@ -49,11 +54,13 @@ class Part(NamedTuple):
         start: its first byte.
         end: the byte behind it.
         tag: bytes in front of it that are an ID3v2 tag.
+        lacking: how much more sound its header says there is, as a share of what there is.
     """
 
     start: int
     end: int
     tag: int = 0
+    lacking: Fraction = Fraction(0)
 
 
 class _Content:
@@ -88,10 +95,12 @@ def parts_of(source: Path) -> list[Part]:
         kind = content.at(sound, _RIFF_HEADER)
         if kind.startswith(_PAGE):
             return _links(content, sound)
-        end = content.size
-        if kind[:4] == b"RIFF" and kind[8:] == b"WAVE":
-            end = _end_of_wav(content, sound)
-        return [Part(sound, end, sound - tag)] if sound < end else []
+        if sound == content.size:
+            return []
+        end, lacking = content.size, Fraction(0)
+        if kind[:4] in _WAVS and kind[8:] == b"WAVE":
+            end, lacking = _wav(content, sound)
+        return [Part(sound, end, sound - tag, lacking)]
 
 
 def _start(content: _Content) -> tuple[int, int]:
@@ -182,30 +191,34 @@ def _pages(content: _Content, start: int) -> Iterator[_Page]:
         place = after
 
 
-def _end_of_wav(content: _Content, start: int) -> int:
-    """Return where the sound of a WAV file ends, or the end of the file where FFmpeg finds it.
+def _wav(content: _Content, start: int) -> tuple[int, Fraction]:
+    """Return where the sound of a WAV file ends, or the file where FFmpeg finds that; `lacking`.
 
     Raises:
         Failure: there is no sound in it.
     """
     begin, size = _data_chunk(content, start)
-    if 0 < size < _UNKNOWN_SIZE and begin + size <= content.size:
-        return content.size  # the size is true, and FFmpeg keeps to it
+    if size > 0 and begin + size <= content.size:
+        return content.size, Fraction(0)  # the size is true, and FFmpeg keeps to it
     end = _chunks_behind(content, begin)
     if end <= begin:
         raise Failure(
             ErrorCode.AUDIO_UNREADABLE, "the file holds no audio: its chunk of sound is empty"
         )
-    return end
+    made_up = any(one <= size < one + _NEAR for one in _MADE_UP_SIZES)
+    return end, Fraction(0) if made_up else max(Fraction(size, end - begin) - 1, Fraction(0))
 
 
 def _data_chunk(content: _Content, start: int) -> tuple[int, int]:
     """Return where the chunk of sound begins, behind its header, and its size as stated."""
     place = start + _RIFF_HEADER
+    long_size = None
     while len(header := content.at(place, _CHUNK_HEADER)) == _CHUNK_HEADER:
         size = _size(header)
         if header.startswith(b"data"):
-            return place + _CHUNK_HEADER, size
+            return place + _CHUNK_HEADER, size if long_size is None else long_size
+        if header.startswith(b"ds64"):
+            long_size = int.from_bytes(content.at(place + _CHUNK_HEADER, 16)[8:], "little")
         place += _CHUNK_HEADER + size + size % 2
     return content.size, 0
 

@@ -8,6 +8,8 @@ from av.audio.stream import AudioStream
 from av.container import InputContainer
 from av.stream import Disposition
 
+from splitjob_worker.source.packets import Lost
+
 ISO_MEDIA = "mov"  # FFmpeg's name for m4a, mp4, mov and 3gp begins with it
 
 
@@ -26,29 +28,33 @@ def song_of(container: InputContainer) -> AudioStream | None:
 
 
 def without_padding(
-    frames: Iterator[av.AudioFrame | None], track: AudioStream
-) -> Iterator[av.AudioFrame | None]:
+    frames: Iterator[av.AudioFrame | Lost], track: AudioStream
+) -> Iterator[av.AudioFrame | Lost]:
     """Cut off what an encoder added to fill its last frame, where the file says how much that is.
 
     FFmpeg itself does so for mp3, opus and vorbis, but not in the ISO base media format (ISO/IEC
     14496-12), whose sample table or edit list holds the length.
 
     Args:
-        frames: of the track, in order; None for one that is damaged.
+        frames: of the track, in order, and what is lost between them.
         track: that the frames come from.
     """
     if not track.container.format.name.startswith(ISO_MEDIA):
         yield from frames
         return
-    last = None
+    last: av.AudioFrame | None = None
+    behind: list[Lost] = []  # the last frame that is whole
     for frame in frames:
+        if isinstance(frame, Lost):
+            behind.append(frame)
+            continue
         if last is not None:
             yield last
-        last = frame
-        if frame is None:
-            yield None
+        yield from behind
+        last, behind = frame, []
     if last is not None:
-        yield _cut(last, _length(last, track))
+        yield last if behind else _cut(last, _length(last, track))
+    yield from behind
 
 
 def _length(frame: av.AudioFrame, track: AudioStream) -> int:

@@ -202,6 +202,7 @@ class Settings(ServiceSettings, BaseSettings):
     worker_extra_volume_mounts: list[Json] = []
     cuda_visible_devices: CudaDevices = ""
     max_audio_seconds: int = Field(default=3600, ge=1, le=86_400)
+    max_lost_percent: int = Field(default=5, ge=0, le=100)
     max_source_bytes: int = Field(default=2 * 2**30, ge=1, le=2**40)
 
     # Storage: as splitjob.storage_settings reads them; handed on to the worker

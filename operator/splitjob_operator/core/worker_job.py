@@ -203,6 +203,7 @@ def _environment(
         workload.ENV_DEVICE: settings.device,
         workload.ENV_PRECISION: settings.worker_precision,
         workload.ENV_MAX_AUDIO_SECONDS: str(settings.max_audio_seconds),
+        workload.ENV_MAX_LOST_PERCENT: str(settings.max_lost_percent),
         workload.ENV_MAX_SOURCE_BYTES: str(settings.max_source_bytes),
         workload.ENV_ALLOWED_PRIVATE_ADDRESSES: settings.source_allowed_networks,
         "ENVIRONMENT": settings.environment,

@@ -502,6 +502,26 @@ def test_each_bad_source_is_reported_with_its_code(
     failed(run, code, status)
 
 
+def test_what_a_song_has_lost_is_in_report_manifest_and_webhook(
+    worker: Worker, storage: S3Service, song: bytes
+) -> None:
+    """Acceptance 75: the last tenth of its three seconds is not there."""
+    source = worker.source(worker.web.give("/cut.wav", song[: len(song) * 9 // 10]))
+    request = {"source": source, **WANTED}
+    failed(worker.run(request), ErrorCode.AUDIO_UNREADABLE, EXIT_BAD_INPUT)
+    run = worker.run(request, MAX_LOST_PERCENT="11")
+    assert run.status == EXIT_DONE, run.log
+    assert run.report is not None
+    assert run.report.audio is not None
+    missing = float(run.report.audio.missing_seconds or 0)
+    assert missing == pytest.approx(0.3, abs=0.01)
+    manifest = json.loads(storage.get_object(f"version-1/{run.job_id}/manifest.json"))
+    assert manifest["result"]["audio"]["missingSeconds"] == run.report.audio.missing_seconds
+    [(_, event, _)] = received(worker)
+    assert event["audio"]["missingSeconds"] == missing
+    assert "damagedSeconds" not in event["audio"]
+
+
 def sent_file(storage: S3Service, content: bytes, prefix: str = "") -> dict[str, Any]:
     """Put a file where POST /uploads has callers put theirs; return the request's `source`."""
     inputs = Inputs(storage.bucket, prefix)

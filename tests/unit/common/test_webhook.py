@@ -7,7 +7,7 @@ import pytest
 from splitjob.errors import ErrorCode
 from splitjob.spec import Request, Source, Webhook
 from splitjob.status import Audio, Result, Stem, Usage
-from splitjob.webhook import courtesy_event, encode, final_event
+from splitjob.webhook import courtesy_event, encode, final_event, result_fields
 
 REQUEST = Request(
     version_id="v1",
@@ -92,6 +92,15 @@ def test_the_body_of_completed_is_that_of_the_contract() -> None:
         "timings": {"separate": 1500},
         "residual": -61.25,
     }
+
+
+def test_what_a_song_has_lost_is_told_of_only_where_it_has() -> None:
+    lost = RESULT.model_copy(
+        update={"audio": Audio(frames=1, sample_rate=1, channels=1, damaged_seconds="0.25")}
+    )
+    audio = result_fields(lost)["audio"]
+    assert audio["damagedSeconds"] == 0.25
+    assert "missingSeconds" not in audio
 
 
 def test_failed_has_the_same_fields() -> None:

@@ -127,11 +127,13 @@ class TrackSeparation:
         limits = AudioLimits(rate, MAX_SECONDS, cpu_seconds=cpu_seconds)
         spool = folder / ".mixture.f32"
         mixture, decoded = decode(track, spool, limits, check_cancelled=self._check)
-        if decoded.damaged_packets:
-            self.console.warn(f"{track}: {decoded.damaged_packets} damaged packets were left out")
-        if decoded.bad_samples:
+        if decoded.damaged_seconds:
             self.console.warn(
-                f"{track}: {decoded.bad_samples} samples that are no sound were silenced"
+                f"{track}: {decoded.damaged_seconds:.3f} s are damaged, and silent in the stems"
+            )
+        if decoded.missing_seconds:
+            self.console.warn(
+                f"{track}: {decoded.missing_seconds:.3f} s that it should have are not in the file"
             )
         return mixture, decoded
 

@@ -1,0 +1,179 @@
+"""Files that lost some of their sound: what is there instead, and what is told of it."""
+
+import struct
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from tests.support.decoding import LIMITS, decoded_here
+
+from bench.audio_files import Samples, tones, write_audio
+from splitjob.errors import ErrorCode, Failure
+
+SECONDS = 4.0
+
+
+def written(folder: Path, kind: str) -> Path:
+    """Write four seconds of noise, which takes as many bytes in each second."""
+    codec, container, suffix, rate = KINDS[kind]
+    noise = np.random.default_rng(0).normal(0, 0.1, (2, round(SECONDS * rate)))
+    path = folder / f"x.{suffix}"
+    return write_audio(path, noise.astype(np.float32), rate, "stereo", codec, container)
+
+
+KINDS = {
+    "wav": ("pcm_s16le", "wav", "wav", 44100),
+    "rf64": ("pcm_s16le", "wav", "wav", 44100),
+    "aiff": ("pcm_s16be", "aiff", "aiff", 44100),
+    "au": ("pcm_s16be", "au", "au", 44100),
+    "flac": ("flac", "flac", "flac", 44100),
+    "mp3": ("libmp3lame", "mp3", "mp3", 44100),
+    "m4a": ("aac", "ipod", "m4a", 44100),
+    "ac3": ("ac3", "ac3", "ac3", 48000),
+    "opus": ("libopus", "ogg", "opus", 48000),
+    "vorbis": ("vorbis", "ogg", "ogg", 44100),
+    "webm": ("libopus", "webm", "webm", 48000),
+    "mka": ("flac", "matroska", "mka", 44100),
+    "flv": ("libmp3lame", "flv", "flv", 44100),
+    "ts": ("aac", "mpegts", "ts", 44100),
+    "wv": ("wavpack", "wv", "wv", 44100),
+    "tta": ("tta", "tta", "tta", 44100),
+}
+
+
+@pytest.mark.parametrize("kind", sorted(KINDS))
+def test_a_whole_file_has_lost_nothing(tmp_path: Path, kind: str) -> None:
+    _, found = decoded_here(written(tmp_path, kind))
+    assert found.damaged_seconds == found.missing_seconds == 0
+    assert found.source_frames / found.source_rate == pytest.approx(SECONDS, abs=0.06)
+
+
+def late(samples: Samples, than: Samples) -> int:
+    """Return by how many samples a sound is later than another one."""
+    size = 2 * len(than)
+    spectrum = np.fft.rfft(samples[: len(than)], size) * np.conj(np.fft.rfft(than, size))
+    lag = int(np.argmax(np.fft.irfft(spectrum, size)))
+    return lag - size if lag > len(than) else lag
+
+
+@pytest.mark.parametrize("kind", ["flac", "m4a", "mp3", "ac3", "opus", "ts", "flv"])
+def test_what_is_damaged_is_silence_and_the_rest_where_it_was(tmp_path: Path, kind: str) -> None:
+    """Acceptance 75: a tenth of the file is overwritten with zeros."""
+    file = written(tmp_path, kind)
+    before, _ = decoded_here(file)
+    content = bytearray(file.read_bytes())
+    half, tenth = len(content) // 2, len(content) // 10
+    content[half : half + tenth] = bytes(tenth)
+    file.write_bytes(content)
+    samples, found = decoded_here(file)
+    assert 0.3 < found.damaged_seconds <= 1.1
+    assert found.missing_seconds == 0
+    assert abs(len(samples) - len(before)) < 1500  # of mp3, what the encoder filled up with
+    silent = ~samples.any(axis=1)
+    assert np.sum(silent) / 44100 == pytest.approx(found.damaged_seconds, abs=0.06)
+    assert abs(late(samples[len(before) - 22050 :, 0], before[-22050:, 0])) <= 44
+
+
+def cut_off(content: bytes) -> bytes:
+    return content[: len(content) * 6 // 10]
+
+
+@pytest.mark.parametrize(
+    "kind", ["wav", "aiff", "au", "flac", "mp3", "webm", "mka", "flv", "wv", "tta"]
+)
+def test_what_was_cut_off_is_missing_as_the_header_says(tmp_path: Path, kind: str) -> None:
+    """Acceptance 75."""
+    file = written(tmp_path, kind)
+    file.write_bytes(cut_off(file.read_bytes()))
+    samples, found = decoded_here(file)
+    assert found.damaged_seconds == 0
+    assert len(samples) / 44100 + found.missing_seconds == pytest.approx(SECONDS, abs=0.12)
+
+
+def test_a_hole_that_the_last_page_of_an_ogg_file_tells_of_is_missing(tmp_path: Path) -> None:
+    file = written(tmp_path, "vorbis")
+    content = file.read_bytes()
+    file.write_bytes(content[: len(content) // 2] + content[len(content) * 6 // 10 :])
+    samples, found = decoded_here(file)
+    assert len(samples) / 44100 + found.missing_seconds == pytest.approx(SECONDS, abs=0.01)
+
+
+def size_of_sound(size: int) -> Callable[[bytes], bytes]:
+    def written_so(content: bytes) -> bytes:
+        place = content.index(b"data") + 4
+        return content[:place] + struct.pack("<I", size) + content[place + 4 :]
+
+    return written_so
+
+
+@pytest.mark.parametrize("size", [0, 0x7FFFFFFF, 0x7FFFFFFF - 36, 0x80000000, 0xFFFFFFFF - 44])
+def test_a_size_that_was_made_up_says_nothing_of_what_is_missing(tmp_path: Path, size: int) -> None:
+    file = written(tmp_path, "wav")
+    file.write_bytes(size_of_sound(size)(cut_off(file.read_bytes())))
+    _, found = decoded_here(file)
+    assert found.missing_seconds == 0
+
+
+def test_of_a_long_wav_the_size_in_its_own_chunk_counts(tmp_path: Path) -> None:
+    """RF64 (EBU 3306): the size of `data` is in `ds64`."""
+    content = written(tmp_path, "rf64").read_bytes()
+    sound = content[content.index(b"data") + 8 :]
+    sizes = struct.pack("<QQQI", len(content) + 28, len(sound), len(sound) // 4, 0)
+    head = content[12 : content.index(b"LIST") if b"LIST" in content else content.index(b"data")]
+    start = b"RF64\xff\xff\xff\xffWAVEds64" + struct.pack("<I", len(sizes)) + sizes + head
+    file = tmp_path / "long.wav"
+    file.write_bytes(start + b"data\xff\xff\xff\xff" + sound)
+    assert decoded_here(file)[1].missing_seconds == 0
+    file.write_bytes(start + b"data\xff\xff\xff\xff" + sound[: len(sound) // 2])
+    assert decoded_here(file)[1].missing_seconds == pytest.approx(SECONDS / 2, abs=1e-6)
+
+
+def test_an_mp3_whose_tag_counts_more_than_its_size_holds_is_believed_by_its_size(
+    tmp_path: Path,
+) -> None:
+    file = written(tmp_path, "mp3")
+    content = file.read_bytes()
+    place = content.index(b"Info") + 8
+    file.write_bytes(content[:place] + struct.pack(">I", 500) + content[place + 4 :])
+    assert decoded_here(file)[1].missing_seconds == 0
+
+
+@pytest.mark.parametrize("behind", [b"TAG" + bytes(125), bytes(3000)], ids=["tag", "zeros"])
+def test_rubbish_behind_a_stream_of_frames_is_no_loss(tmp_path: Path, behind: bytes) -> None:
+    file = written(tmp_path, "mp3")
+    before, _ = decoded_here(file)
+    file.write_bytes(file.read_bytes() + behind)
+    samples, found = decoded_here(file)
+    assert np.array_equal(samples, before)
+    assert found.damaged_seconds == found.missing_seconds == 0
+
+
+def with_silenced(samples: Samples, seconds: float) -> Samples:
+    samples[0, 1000 : 1000 + round(seconds * 44100)] = np.nan
+    return samples
+
+
+def test_samples_that_are_no_sound_are_damage_once_for_both_sides(tmp_path: Path) -> None:
+    samples = with_silenced(tones(44100, SECONDS, 2), 1.0)
+    file = write_audio(tmp_path / "x.wav", samples, codec="pcm_f32le")
+    assert decoded_here(file)[1].damaged_seconds == 1.0
+
+
+@pytest.mark.parametrize(("percent", "taken"), [(0, False), (9, False), (10, True), (100, True)])
+def test_a_song_that_lost_more_than_is_allowed_is_refused_in_figures(
+    tmp_path: Path, percent: int, taken: bool
+) -> None:
+    """Acceptance 75."""
+    samples = with_silenced(tones(44100, SECONDS, 2), SECONDS / 10)
+    file = write_audio(tmp_path / "x.wav", samples, codec="pcm_f32le")
+    limits = replace(LIMITS, max_lost_percent=percent)
+    if taken:
+        assert decoded_here(file, limits)[1].damaged_seconds == pytest.approx(0.4)
+        return
+    with pytest.raises(Failure) as caught:
+        decoded_here(file, limits)
+    assert caught.value.code is ErrorCode.AUDIO_UNREADABLE
+    for word in ("0.4 s are damaged", "0.0 s missing", f"{percent} %", "MAX_LOST_PERCENT"):
+        assert word in caught.value.message
