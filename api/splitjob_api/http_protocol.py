@@ -101,6 +101,12 @@ class TimedRequestProtocol(H11Protocol):
             self.transport.write(self.conn.send(event) or b"")
         self.transport.close()
 
+    def _unsupported_upgrade_warning(self) -> None:
+        """Log nothing where an upgrade is asked for: the request is served without one.
+
+        Anybody may ask, and uvicorn would tell whoever runs the service to install more packages.
+        """
+
     def _watch_head(self) -> None:
         waiting = self.conn.their_state is h11.IDLE or self._is_body_left()
         if not waiting:

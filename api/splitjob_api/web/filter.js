@@ -42,7 +42,7 @@ export function matches(filter, job) {
     (!filter.has("versionId") || job.versionId === filter.get("versionId")) &&
     (!filter.has("model") || job.aiModel === filter.get("model")) &&
     !(created < Date.parse(filter.get("since"))) &&
-    !(created > Date.parse(filter.get("until")))
+    !(created >= Date.parse(filter.get("until")))
   );
 }
 

@@ -163,6 +163,19 @@ def test_a_job_that_no_longer_fits_the_filter_leaves_the_list(tab: Tab, api: Fak
     tab.sees("No jobs here.")
 
 
+def test_a_job_belongs_into_the_list_by_the_page_as_by_the_api(tab: Tab, api: FakeApi) -> None:
+    """From `since` on, and before `until`."""
+    sign_in(tab, api)
+    tab.sees("No jobs here.")
+    taken = (
+        "const {matches} = await import('./assets/filter.js');"
+        "const job = {state: 'failed', createdAt: '2026-01-31T12:00:00Z'};"
+        "return ['since', 'until'].map((name) =>"
+        " matches(new URLSearchParams({[name]: job.createdAt}), job))"
+    )
+    assert tab.run(taken) == [True, False]
+
+
 def test_without_a_stream_it_asks_again_and_again(tab: Tab, api: FakeApi) -> None:
     job = api.add("queued")["jobId"]
     api.streams = False

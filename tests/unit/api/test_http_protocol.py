@@ -102,6 +102,18 @@ def test_a_head_that_stops_behind_a_request_that_is_answered_late() -> None:
     assert asyncio.run(closed())
 
 
+def test_an_upgrade_is_passed_over_without_advice_to_install_something(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async def asked() -> bytes:
+        async with connection() as (reader, writer):
+            writer.write(HEAD + b"Connection: Upgrade\r\nUpgrade: websocket\r\n\r\n")
+            return await reader.readuntil(b"ok")
+
+    assert asyncio.run(asked()).startswith(b"HTTP/1.1 200")
+    assert caplog.messages == []
+
+
 def test_what_is_no_http_gets_an_id_like_every_other_answer() -> None:
     async def answered() -> bytes:
         async with connection() as (reader, writer):
