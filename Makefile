@@ -21,7 +21,7 @@ ON_NODE := $(if $(filter containers,$(NODE)),--containers)
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-fast chaos lint format bench cluster e2e-containers release-check docs images audit \
+.PHONY: help demo test test-fast property-tests chaos lint format bench cluster e2e-containers release-check docs images audit \
 	licences release train-demo-model generate lock clean
 
 help: ## explain the targets
@@ -46,9 +46,12 @@ test-fast: $(READY) ## try the code between two edits, within a minute: no clust
 	@TEST_EXAMPLES=0.2 $(BIN)/python -m pytest tests/unit -m 'not slow' --numprocesses 2 --dist worksteal --quiet
 
 # Tests of hypothesis with twenty times the examples that `make test` has; no cluster, about half an hour.
-chaos: $(READY) ## long storms: the operator's random lives, parsers, chart values with 20 times the examples
+property-tests: $(READY) ## the operator's random lives, parsers, chart values with 20 times the examples
 	TEST_EXAMPLES=20 $(BIN)/python -m pytest tests/unit tests/contract/test_values_agree.py tests/integration/worker \
 		-m 'hypothesis or storm' --numprocesses 2 --dist worksteal --timeout 3600 --durations 20
+
+chaos: $(READY) ## faults at random on a real cluster under load: is anything lost? (SEED=, MINUTES=, STORMS=)
+	$(BIN)/python -m chaos $(if $(SEED),--seed '$(SEED)') $(if $(MINUTES),--minutes '$(MINUTES)') $(if $(STORMS),--storms '$(STORMS)')
 
 lint: $(READY) ## check format, style, types, import rules and spelling
 	$(BIN)/ruff format --check .

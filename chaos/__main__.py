@@ -1,0 +1,43 @@
+"""`python -m chaos [--seed N] [--minutes M] [--storms K]`: storms over clusters of this machine."""
+
+import argparse
+import secrets
+import sys
+
+from chaos.storm import Weather, short, storm
+
+
+def main() -> int:
+    """Let storms pass; returns 1 where one of them has found something wrong."""
+    options = _options()
+    wrong = 0
+    for number in range(options.storms):
+        seed = options.seed + number
+        weather = short(seed) if options.short else Weather(seed, options.minutes * 60)
+        report = storm(weather, _say)
+        print(report, flush=True)
+        wrong += bool(report.found)
+        if report.found:
+            how = "--short" if options.short else f"--minutes {options.minutes:g}"
+            print(f"again: .venv/bin/python -m chaos --seed {seed} {how}", flush=True)
+    return int(wrong > 0)
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m chaos", description=__doc__)
+    parser.add_argument("--seed", type=int, default=None, help="of everything that is drawn")
+    parser.add_argument("--minutes", type=float, default=5.0, help="how long a storm is")
+    parser.add_argument("--short", action="store_true", help="the storm of the tests")
+    parser.add_argument("--storms", type=int, default=1, help="one after the other, seeds upwards")
+    options = parser.parse_args()
+    if options.seed is None:
+        options.seed = secrets.randbelow(1_000_000)
+    return options
+
+
+def _say(text: str) -> None:
+    print(f"==> {text}", file=sys.stderr, flush=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
