@@ -51,7 +51,7 @@ property-tests: $(READY) ## the operator's random lives, parsers, chart values w
 		-m 'hypothesis or storm' --numprocesses 2 --dist worksteal --timeout 3600 --durations 20
 
 chaos: $(READY) ## faults at random on a real cluster under load: is anything lost? (SEED=, MINUTES=, STORMS=)
-	$(BIN)/python -m chaos $(if $(SEED),--seed '$(SEED)') $(if $(MINUTES),--minutes '$(MINUTES)') $(if $(STORMS),--storms '$(STORMS)')
+	$(BIN)/python -m chaos $(if $(SEED),--seed '$(SEED)') $(if $(MINUTES),--minutes '$(MINUTES)') $(if $(STORMS),--storms '$(STORMS)') $(if $(REAL),--real)
 
 lint: $(READY) ## check format, style, types, import rules and spelling
 	$(BIN)/ruff format --check .

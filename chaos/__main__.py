@@ -3,6 +3,7 @@
 import argparse
 import secrets
 import sys
+from dataclasses import replace
 
 from chaos.storm import Weather, short, storm
 
@@ -14,11 +15,13 @@ def main() -> int:
     for number in range(options.storms):
         seed = options.seed + number
         weather = short(seed) if options.short else Weather(seed, options.minutes * 60)
+        weather = replace(weather, real=options.real)
         report = storm(weather, _say)
         print(report, flush=True)
         wrong += bool(report.found)
         if report.found:
             how = "--short" if options.short else f"--minutes {options.minutes:g}"
+            how += " --real" * options.real
             print(f"again: .venv/bin/python -m chaos --seed {seed} {how}", flush=True)
     return int(wrong > 0)
 
@@ -28,6 +31,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--seed", type=int, default=None, help="of everything that is drawn")
     parser.add_argument("--minutes", type=float, default=5.0, help="how long a storm is")
     parser.add_argument("--short", action="store_true", help="the storm of the tests")
+    parser.add_argument("--real", action="store_true", help="separate by a model, not a stand-in")
     parser.add_argument("--storms", type=int, default=1, help="one after the other, seeds upwards")
     options = parser.parse_args()
     if options.seed is None:

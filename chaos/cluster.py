@@ -1,5 +1,6 @@
 """The cluster of a storm: the ordinary local one, whose operator goes through a proxy."""
 
+import json
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -11,11 +12,14 @@ from chaos.proxy import Proxy, Way
 from splitjob_local.cluster.controlplane import LOOPBACK, ControlPlane
 from splitjob_local.cluster.local_cluster import ClusterOptions, LocalCluster
 from splitjob_local.console import Say
+from splitjob_local.paths import REPOSITORY
 from splitjob_local.processes.ports import PortLeases
 
 WORKERS_AT_ONCE = 2
 # Programs by what their command lines hold.
-OPERATOR, API, WORKER = "splitjob_operator.runtime.kopf_app", "splitjob_api", "splitjob_worker"
+OPERATOR, API = "splitjob_operator.runtime.kopf_app", "splitjob_api"
+WORKER = ("splitjob_worker", "chaos.stand_in")
+STAND_IN = ["python", "-m", "chaos.stand_in"]
 
 
 class StormyCluster(LocalCluster):
@@ -28,15 +32,16 @@ class StormyCluster(LocalCluster):
         seed: of what the proxy does.
         folder: for a file of chart values.
         say: told the progress.
+        real: whether workers separate by a model, not by `stand_in`.
 
     Attributes:
         proxy: between operator and API server.
     """
 
-    def __init__(self, seed: int, folder: Path, say: Say) -> None:
+    def __init__(self, seed: int, folder: Path, say: Say, *, real: bool) -> None:
         self.proxy = Proxy(Random(f"{seed} proxy"))
         values = folder / "values.yaml"
-        values.write_text(yaml.safe_dump(chart_values(self.proxy.port)))
+        values.write_text(yaml.safe_dump(chart_values(self.proxy.port, real=real)))
         super().__init__(ClusterOptions(values=[values], gpus=WORKERS_AT_ONCE), say)
 
     def _prepare(self, leases: PortLeases) -> ControlPlane:
@@ -56,12 +61,13 @@ class StormyCluster(LocalCluster):
         """The folder in which the node has one for each pod."""
         return self.folder / f"node-{self.node_name}" / "pods"
 
-    def processes_of(self, words: str) -> list[psutil.Process]:
-        """Return the processes of this cluster's pods whose command lines hold these words."""
+    def processes_of(self, *words: str) -> list[psutil.Process]:
+        """Return the processes of this cluster's pods whose command lines hold such words."""
         found = []
         for process in self._descendants():
             try:
-                if words in " ".join(process.cmdline()):
+                command = " ".join(process.cmdline())
+                if any(word in command for word in words):
                     found.append(process)
             except psutil.Error:  # it has ended meanwhile
                 continue
@@ -75,14 +81,16 @@ class StormyCluster(LocalCluster):
             return []
 
 
-def chart_values(proxy_port: int) -> dict[str, Any]:
+def chart_values(proxy_port: int, *, real: bool) -> dict[str, Any]:
     """Return what is other than on any local cluster: more at once, less patience, the proxy."""
     environment = {
         "KUBERNETES_SERVICE_HOST": LOOPBACK,
         "KUBERNETES_SERVICE_PORT": str(proxy_port),
         "RETRY_DELAY_SECONDS": "2",
         "ORPHAN_SECRET_SECONDS": "60",
+        **({} if real else {"WORKER_COMMAND": json.dumps(STAND_IN)}),
     }
+    path = {"name": "PYTHONPATH", "value": str(REPOSITORY)}  # where the stand-in is
     return {
         "queue": {"maxActiveJobs": WORKERS_AT_ONCE},
         "operator": {
@@ -96,5 +104,6 @@ def chart_values(proxy_port: int) -> dict[str, Any]:
             "memoryRetry": "2Gi",
             "scratchSize": "1Gi",
             "terminationGracePeriodSeconds": 10,
+            "extraEnv": [] if real else [path],
         },
     }

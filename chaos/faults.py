@@ -26,7 +26,7 @@ Found = TypeVar("Found")
 AT_ONCE = 16
 STOP_SECONDS = 20.0
 PROXY_SHARE = 0.6  # of the requests that a mood of the proxy spoils
-PODS = {"operator": programs.OPERATOR, "API": programs.API, "worker": programs.WORKER}
+PODS = {"operator": (programs.OPERATOR,), "API": (programs.API,), "worker": programs.WORKER}
 MACHINE = (
     "kube-apiserver",
     "etcd",
@@ -86,7 +86,7 @@ class Faults:
             try:
                 self._deed(whom, deed)(fault)
             except (ClusterError, ProcessError, psutil.Error) as error:
-                self._timeline.note(f"({fault.name})", str(error).splitlines()[0][:120])
+                self._timeline.note(f"({fault.name})", str(error).splitlines()[-1][:120])
 
     def _deed(self, whom: str, deed: str) -> Callable[[PlannedFault], None]:
         if whom in MACHINE:
@@ -125,7 +125,7 @@ class Faults:
 
     def _hit_program(self, name: str, deed: str, fault: PlannedFault) -> None:
         """Send a signal to one process of a pod, such as a worker's decoder."""
-        found = self._cluster.processes_of(PODS[name])
+        found = self._cluster.processes_of(*PODS[name])
         process = _chosen(found, fault.choice)
         if process is None:
             self._timeline.note(f"({fault.name})", "there is none")

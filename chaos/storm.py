@@ -31,19 +31,22 @@ class Weather:
         seconds: how long faults come.
         fault_every: seconds between two faults, on average.
         song_every: seconds between two songs, on average.
-        settle_seconds: how long everything may take to come to rest afterwards.
+        patience: seconds in which nothing comes any nearer to rest before it is given up.
+        real: whether workers separate by a model; else each stem is a share of the mixture, which
+            begins in a third of the time.
     """
 
     seed: int
     seconds: float
     fault_every: float = 4.0
-    song_every: float = 5.0
-    settle_seconds: float = 400.0
+    song_every: float = 3.0
+    patience: float = 120.0
+    real: bool = False
 
 
 def short(seed: int) -> Weather:
     """Return how the storm of the tests is."""
-    return Weather(seed, seconds=40, fault_every=2, song_every=4, settle_seconds=200)
+    return Weather(seed, seconds=40, fault_every=2, song_every=2)
 
 
 @dataclass(frozen=True)
@@ -102,7 +105,7 @@ def storm(weather: Weather, say: Say) -> Report:
     """
     with (
         tempfile.TemporaryDirectory() as folder,
-        StormyCluster(weather.seed, Path(folder), say) as cluster,
+        StormyCluster(weather.seed, Path(folder), say, real=weather.real) as cluster,
         Songs(cluster.s3.service()) as songs,
         Receiver(cluster.service.webhook_base, Random(f"{weather.seed} receiver")) as receiver,
     ):
@@ -120,7 +123,7 @@ def _storm_over(
     timeline.note("the storm is over")
     say(f"the storm is over: {timeline.faults.total()} faults, {len(load.accepted)} jobs")
     faults.start_what_has_ended()
-    restless = settle(cluster, load, receiver, timeline, weather.settle_seconds)
+    restless = settle(cluster, load, receiver, timeline, weather.patience)
     say(f"at rest after {timeline.now() - weather.seconds:.0f} s")
     load.close()
     aftermath = look(cluster, load, receiver)

@@ -16,4 +16,7 @@ def test_nothing_is_lost_whatever_dies(on_containers: bool) -> None:
         pytest.skip("the storm is over the processes of the ordinary cluster")
     seed = secrets.randbelow(1_000_000)
     report = storm(short(seed), say)
-    assert not report.found, f"{report}\nagain: python -m chaos --seed {seed} --short"
+    if report.found:
+        pytest.fail(
+            f"{report}\nagain: .venv/bin/python -m chaos --seed {seed} --short", pytrace=False
+        )
