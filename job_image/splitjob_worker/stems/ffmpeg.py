@@ -1,5 +1,6 @@
 """FLAC, AAC and Opus through FFmpeg."""
 
+import zlib
 from collections.abc import Callable, Mapping
 from fractions import Fraction
 from pathlib import Path
@@ -10,6 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from splitjob_worker.spool import Samples
+from splitjob_worker.stems.gapless import add_gapless_note
+
+_MAX_SERIAL = (1 << 31) - 1
+_AAC_PRIMING = 1024  # samples before the sound, of FFmpeg's encoder
 
 
 class FFmpegWriter:
@@ -38,6 +43,8 @@ class FFmpegWriter:
         options = {"fflags": "+bitexact"}
         if container == "ipod":  # else the length is rounded to milliseconds, and players cut it
             options["movie_timescale"] = str(rate)
+        if container == "ogg":  # not 0, and not that of the other stems, which may be joined to it
+            options["serial_offset"] = str(1 + zlib.crc32(path.stem.encode()) % _MAX_SERIAL)
         self._container = av.open(f"file:{path}", "w", format=container, options=options)
         stream: Any = self._container.add_stream(codec, rate=rate, layout="stereo")
         self._stream = stream
@@ -46,8 +53,9 @@ class FFmpegWriter:
         if bitrate_kbps:
             stream.bit_rate = bitrate_kbps * 1000
         stream.codec_context.open(strict=False)
-        self._rate = rate
-        self._written = 0
+        self._path, self._rate = path, rate
+        self._is_m4a = container == "ipod"
+        self._written = self._packets = 0
         self._pack = _QUANTISERS.get(sample_format, _as_float)
         self._full_scale = np.float32(full_scale)
         self._input_format = {"s16": "s16", "s32": "s32"}.get(sample_format, "flt")
@@ -74,8 +82,12 @@ class FFmpegWriter:
     def close(self) -> None:
         """Finish the file."""
         self._encode(None)
-        self._container.mux(self._stream.encode(None))
+        self._mux(self._stream.encode(None))
         self._container.close()
+        if self._is_m4a:
+            encoded = self._packets * self._stream.codec_context.frame_size
+            padding = encoded - _AAC_PRIMING - self._written
+            add_gapless_note(self._path, _AAC_PRIMING, self._written, padding)
 
     def abandon(self) -> None:
         """Close the file as it is, also after an error."""
@@ -83,7 +95,11 @@ class FFmpegWriter:
 
     def _encode(self, frame: av.AudioFrame | None) -> None:
         for part in self._adapt.resample(frame):
-            self._container.mux(self._stream.encode(part))
+            self._mux(self._stream.encode(part))
+
+    def _mux(self, packets: "list[av.Packet[Any]]") -> None:
+        self._packets += len(packets)
+        self._container.mux(packets)
 
 
 def _as_float(block: Samples, _full_scale: np.float32) -> NDArray[np.float32]:

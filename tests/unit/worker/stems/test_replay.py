@@ -6,6 +6,7 @@ libsndfile reads mp3 with mpg123. What is tried at length is `make bench ONLY=re
 from dataclasses import replace
 from pathlib import Path
 
+import av
 import mutagen
 import pytest
 import soundfile
@@ -15,6 +16,7 @@ from bench import readers
 from bench.audio_files import noise
 from splitjob.resource import Format
 from splitjob_worker.stems import tags, wav
+from splitjob_worker.stems.encode import StemFile
 from splitjob_worker.stems.encoding import BitDepth, Encoding
 
 RATE = 44100
@@ -59,6 +61,30 @@ def test_mutagen_tells_length_and_tags(tmp_path: Path, encoding: Encoding) -> No
     found = mutagen.File(made.path).tags
     title, album_artist = NAMES_OF_TAGS[encoding.format]
     assert (str(found[title][0]), str(found[album_artist][0])) == ("Söng (x)", "C")
+
+
+@pytest.mark.parametrize("frames", [1, 1024, 1025, RATE + 7])
+@pytest.mark.parametrize("song_tags", [{}, TAGS])
+def test_an_m4a_says_as_itunes_does_what_is_not_sound(
+    tmp_path: Path, frames: int, song_tags: dict[str, str]
+) -> None:
+    made = encode(noise(RATE, frames), Encoding("m4a", tags=song_tags), tmp_path)
+    with av.open(str(made.path)) as file:
+        packets = sum(1 for packet in file.demux(audio=0) if packet.size)
+    note = bytes(mutagen.File(made.path)["----:com.apple.iTunes:iTunSMPB"][0]).decode()
+    priming, padding, samples = (int(word, 16) for word in note.split()[1:4])
+    assert (priming, samples) == (M4A_PRIMING, frames)
+    assert priming + samples + padding == packets * 1024
+
+
+def test_stems_in_opus_have_serial_numbers_that_differ(tmp_path: Path) -> None:
+    """As of all streams of a file, which is what they become where they are joined."""
+    serials = set()
+    for stem in ("vocals", "drums"):
+        file = StemFile(stem, 1000, RATE, Encoding("opus"), tmp_path)
+        file.write(noise(RATE, 1000))
+        serials.add(file.close(1.0).path.read_bytes()[14:18])
+    assert len(serials - {bytes(4)}) == 2
 
 
 @pytest.mark.parametrize(
