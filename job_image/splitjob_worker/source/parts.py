@@ -30,6 +30,9 @@ _PAGE = b"OggS\0"  # and the version of its format
 _ID3_HEADER = 10  # bytes; a footer has as many (ID3v2.4, section 3)
 _OGG_HEADER = 27  # bytes of a page before its table of segments (RFC 3533, section 6)
 _OGG_BEGINS = 0x02  # flag of the first page of a stream
+_BOX_SIZE = 4  # bytes before the name of the first box (ISO/IEC 14496-12, 4.2)
+_BOX_NAME = b"ftyp"
+_MPEG_STARTS = (b"\x01\xba", b"\x01\xb3")  # behind two zeros (ISO/IEC 13818-1, 2.5.3.3)
 _RIFF_HEADER = 12
 _CHUNK_HEADER = 8
 _WAVS = (b"RIFF", b"RF64", b"BW64")  # the last two say sizes in a chunk of their own (EBU 3306)
@@ -115,12 +118,23 @@ def _after_blanks(content: _Content, start: int) -> int:
     place = start
     while True:
         after = _after_run(content, place, BLANKS)
-        zeros = _after_run(content, after, b"\0")
-        if zeros - after >= FEWEST_ZEROS:
-            after = zeros
+        zeros = _after_run(content, after, b"\0") - after
+        own = _zeros_of_its_own(content, after + zeros) if zeros else 0
+        if own < zeros and (own or zeros >= FEWEST_ZEROS):
+            after += zeros - own
         if after == place:
             return place
         place = after
+
+
+def _zeros_of_its_own(content: _Content, place: int) -> int:
+    """Return with how many zeros a format begins whose first other byte is at a place."""
+    if content.at(place, 2) in _MPEG_STARTS:
+        return 2
+    for zeros in range(_BOX_SIZE):
+        if content.at(place - zeros + _BOX_SIZE, len(_BOX_NAME)) == _BOX_NAME:
+            return zeros
+    return 0
 
 
 def _after_run(content: _Content, place: int, of: bytes) -> int:

@@ -90,7 +90,8 @@ def test_the_title_in_a_large_tag_is_read(tmp_path: Path) -> None:
 @pytest.mark.parametrize("blanks", [b" \r\n\t", b" " * 300, b"\n" * 70_000, bytes(5000)],
                          ids=["few", "more than are looked at", "many", "zeros"])  # fmt: skip
 @pytest.mark.parametrize(
-    ("suffix", "codec"), [("wav", "pcm_s16le"), ("flac", "flac"), ("ogg", "vorbis")]
+    ("suffix", "codec"),
+    [("wav", "pcm_s16le"), ("flac", "flac"), ("ogg", "vorbis"), ("m4a", "aac"), ("mpg", "mp2")],
 )
 def test_sound_behind_blanks_is_the_same_as_without(
     tmp_path: Path, blanks: bytes, suffix: str, codec: str

@@ -3,6 +3,7 @@
 import tempfile
 from pathlib import Path
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -48,6 +49,17 @@ def test_what_begins_with_a_few_zeros_begins_there() -> None:
     box = (32).to_bytes(4) + b"ftypM4A " + bytes(20)
     assert parts(box) == [Part(0, len(box))]
     assert parts(b"\n" + box) == [Part(1, 1 + len(box))]
+
+
+@pytest.mark.parametrize(
+    "start",
+    [b"\0\0\0\x1cftypM4A ", b"\0\0\1\x1cftypisom", b"\0\0\1\xba", b"\x0b\x77", b"ID3"],
+    ids=["iso media", "iso media of a long box", "mpeg", "ac3", "mp3"],
+)
+@pytest.mark.parametrize("zeros", [0, 16, 5000])
+def test_zeros_that_a_format_begins_with_are_left_to_it(start: bytes, zeros: int) -> None:
+    [part] = parts(bytes(zeros) + start + b"\xff" * 100)
+    assert part.start == zeros
 
 
 def test_a_file_of_blanks_alone_has_no_part() -> None:
