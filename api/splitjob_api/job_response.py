@@ -92,7 +92,11 @@ class ErasedResponse(ResponsePart):
     """What of the job was erased."""
 
     at: datetime = Field(description="When it was gone.")
-    objects: int = Field(description="How many objects: stems, waveforms, their manifest.")
+    objects: int = Field(description="How many files that were.")
+    files: list[str] = Field(
+        description="Which: stems, waveforms and manifest by their names, and `input`, the file "
+        "from POST /uploads; at most 64."
+    )
 
 
 class JobResponse(ResponsePart):
@@ -232,7 +236,9 @@ def _failure(status: SplitJobStatus) -> FailureResponse | None:
 def _erased(status: SplitJobStatus) -> ErasedResponse | None:
     if status.erased is None or status.erased.at is None:
         return None
-    return ErasedResponse(at=status.erased.at, objects=status.erased.objects)
+    return ErasedResponse(
+        at=status.erased.at, objects=status.erased.objects, files=status.erased.files
+    )
 
 
 def _webhook(webhook: WebhookStatus) -> WebhookResponse:

@@ -155,10 +155,12 @@ class Erased(Answer):
     Attributes:
         at: when they were gone.
         objects: how many files.
+        files: which, by name; `input` is the file that was sent for the job.
     """
 
     at: datetime
     objects: int
+    files: list[str] = []
 
 
 class Job(Answer):

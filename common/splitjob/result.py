@@ -287,8 +287,8 @@ class Manifest(Model):
         status: `completed`, or in a tombstone how the job ended otherwise; `erased` where it was
             completed and its data are gone; `reserved`: the job has not ended.
         message: in a tombstone, how the job ended, for people.
-        erased_objects: how many objects were erased, this manifest's predecessor among them; None:
-            nothing was.
+        erased_files: what was erased, by its name below the job's place in the bucket, this
+            manifest's predecessor among it, and `input` for the file that it read; None: nothing.
         waveforms: one for each stem and one for the mixture; None: none were asked for.
     """
 
@@ -302,7 +302,7 @@ class Manifest(Model):
     status: Literal["completed", "failed", "canceled", "erased", "reserved"]
     error_code: ErrorCode | None = None
     message: str | None = None
-    erased_objects: int | None = None
+    erased_files: list[str] | None = None
     result: Result | None = None
     waveforms: list[ManifestWaveform] | None = None
 

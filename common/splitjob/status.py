@@ -189,6 +189,10 @@ class WebhookStatus(Model):
     redeliveries: int = Field(default=0, ge=0, description="The spec.redeliveries already served.")
 
 
+MAX_ERASED_FILES = 64
+ErasedFile = Annotated[str, Field(max_length=255)]
+
+
 class Erasure(Model):
     """What became of spec.erase."""
 
@@ -196,6 +200,12 @@ class Erasure(Model):
         default=None, description="When stems and manifest were gone; absent: not yet."
     )
     objects: int = Field(default=0, ge=0, description="How many objects were erased.")
+    files: list[ErasedFile] = Field(
+        default=[],
+        max_length=MAX_ERASED_FILES,
+        description="Which: names below the job's place in the bucket, and input for the file from "
+        "POST /uploads; at most 64.",
+    )
     last_error: str = Field(
         default="", max_length=512, description="Why they could not be erased yet."
     )

@@ -5,7 +5,7 @@ later one fails. Nothing is deleted in a manifest's place: no condition of a del
 storage. What is in the way is written over.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Self
@@ -36,6 +36,8 @@ from splitjob_operator.core.settings import Settings
 __all__ = ["ManifestStore"]
 
 CLAIM_TRIES = 3
+
+INPUT = "input"  # what the file from POST /uploads is called: its name is the caller's
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +119,7 @@ class ManifestStore:
         """Erase all below a job's prefix and the file that it read, and leave a tombstone.
 
         The tombstone comes first: a worker that was cut off finds it, and completes nothing. It
-        says how many objects there were, so that the number survives a crash in between.
+        says which files there were, so that this survives a crash in between.
         """
         prefix = storage_prefix(self._prefix, request.version_id, splitjob.name)
         key = key_of(prefix)
@@ -125,14 +127,15 @@ class ManifestStore:
             there = self._read(key, splitjob.uid, request)
             keys = [found["key"] for found in self._service.list_objects(f"{prefix}/")]
             sent = self._there(wanted.input_key)
-            objects = _count(there.lookup, len(keys) + len(sent))
-            if not self._write(key, erased_tombstone(splitjob, request, objects), there.etag):
+            names = [one.removeprefix(f"{prefix}/") for one in keys] + [INPUT for _ in sent]
+            files = _files(there.lookup, names, key.removeprefix(f"{prefix}/"))
+            if not self._write(key, erased_tombstone(splitjob, request, files), there.etag):
                 return ErasureLookup(None, self._unsteady(key))
             gone = keys if wanted.keep_input else keys + sent
             self._service.delete_objects([one for one in gone if one != key])
         except StorageError as error:
             return ErasureLookup(None, str(error))
-        return ErasureLookup(objects)
+        return ErasureLookup(files)
 
     def _there(self, input_key: str | None) -> list[str]:
         """Return the key of a file in a list, nothing where it is not there."""
@@ -162,16 +165,19 @@ class ManifestStore:
         return f"{self._service.url(key)} keeps changing"
 
 
-def _count(known: ManifestLookup, found: int) -> int:
-    """Return how many objects there were before the first try to erase them.
+def _files(known: ManifestLookup, found: Sequence[str], manifest: str) -> list[str]:
+    """Return which files there were before the first try to erase them.
 
     Args:
         known: what stands in the manifest's place.
-        found: how many objects there are now.
+        found: which files there are now.
+        manifest: the manifest's name.
     """
     ours = known.manifest if known.state is ManifestState.OUR_TOMBSTONE else None
-    before = ours.erased_objects if ours else None
-    return found if before is None else max(before, found - 1)
+    before = ours.erased_files if ours else None
+    if before is None:
+        return sorted(found)
+    return sorted({*before, *found} - ({manifest} - {*before}))  # there is our tombstone now
 
 
 @contextmanager

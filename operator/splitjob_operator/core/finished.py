@@ -6,7 +6,7 @@ from splitjob import conditions, lifecycle
 from splitjob.conditions import ConditionType
 from splitjob.lifecycle import LifecycleState
 from splitjob.resource import EventName
-from splitjob.status import Erasure, SplitJobStatus
+from splitjob.status import MAX_ERASED_FILES, Erasure, SplitJobStatus
 from splitjob_operator.core import inputs, outbox
 from splitjob_operator.core.context import ReconcileContext
 from splitjob_operator.core.ended_jobs import delete_ended_jobs
@@ -93,14 +93,15 @@ def _record_erasure(ctx: ReconcileContext) -> None:
         ctx.status.erased = Erasure(last_error=NOT_OURS)
         return
     found = ctx.observed.lookups.erasure
-    if found is None or found.objects is None:
+    if found is None or found.files is None:
         ctx.status.erased = Erasure(last_error=found.message[:512] if found else "")
         ctx.requeue_after(ERASE_RETRY_SECONDS)
     elif kept := _why_input_stays(ctx):
         ctx.status.erased = Erasure(last_error=kept[:512])
         ctx.requeue_after(ERASE_RETRY_SECONDS)
     else:
-        ctx.status.erased = Erasure(at=ctx.now, objects=found.objects)
+        names = [name[:255] for name in found.files[:MAX_ERASED_FILES]]
+        ctx.status.erased = Erasure(at=ctx.now, objects=len(found.files), files=names)
 
 
 def _why_input_stays(ctx: ReconcileContext) -> str:

@@ -4,6 +4,7 @@ A pure function cannot look things up: it returns a plan that names a lookup, th
 and `reconcile` is called again with the result.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Literal
@@ -128,11 +129,12 @@ class ErasureLookup:
     """What came of erasing a job's data.
 
     Attributes:
-        objects: how many objects were erased, now and at an earlier try; None: it failed.
+        files: what was erased, now and at an earlier try, by its name below the job's place in the
+            bucket, and `input` for the file that it read; None: it failed.
         message: why it failed.
     """
 
-    objects: int | None
+    files: Sequence[str] | None
     message: str = ""
 
 

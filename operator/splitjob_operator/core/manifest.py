@@ -69,13 +69,13 @@ def tombstone(splitjob: SplitJob, request: Request, wanted: ClaimTombstone) -> M
     )
 
 
-def erased_tombstone(splitjob: SplitJob, request: Request, objects: int) -> Manifest:
+def erased_tombstone(splitjob: SplitJob, request: Request, files: list[str]) -> Manifest:
     """Return what stands in the manifest's place once a job's data are erased.
 
     Args:
         splitjob: the job, which has ended; how it did stays on record.
         request: what was asked.
-        objects: how many objects there were.
+        files: which there were.
     """
     failure = splitjob.status.failure
     code = ErrorCode(failure.code) if failure else None
@@ -93,5 +93,5 @@ def erased_tombstone(splitjob: SplitJob, request: Request, objects: int) -> Mani
         status=without_stems if failure else "erased",
         error_code=code,
         message=failure.message if failure else None,
-        erased_objects=objects,
+        erased_files=files,
     )

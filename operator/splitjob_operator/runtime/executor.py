@@ -266,7 +266,7 @@ class Executor:
         if wanted.input_key and not wanted.keep_input and (kept := self._kept_input(splitjob)):
             wanted, so_far = replace(wanted, keep_input=True), replace(so_far, input=kept)
         found = self._manifests.erase(splitjob, splitjob.spec.request, wanted)
-        if found.objects is None:
+        if found.files is None:
             log.warning("Its data could not be erased: %s", found.message)
             return replace(so_far, erasure=found)
         input_gone = bool(wanted.input_key) and not wanted.keep_input

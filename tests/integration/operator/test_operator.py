@@ -281,6 +281,7 @@ def test_the_data_of_a_completed_job_are_erased_once(here: Site) -> None:
     here.change(name, erase=True)
     erased = eventually(lambda: here.status(name)["erased"]["at"] and here.status(name)["erased"])
     assert erased["objects"] == 3
+    assert erased["files"] == ["drums.wav", "manifest.json", "vocals.wav"]
     left = [found["key"] for found in bucket.list_objects(f"v-{name}/")]
     assert left == sorted([*others, f"v-{name}/{name}/manifest.json"])
     manifest = here.manifest(name)

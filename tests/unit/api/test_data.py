@@ -12,6 +12,7 @@ from tests.support.fake_cluster import (
 from splitjob_api.kubernetes import ClusterUnavailableError
 
 FILES = ("drums", "bass", "other", "vocals", "manifest")
+ERASED = {"at": "2026-01-02T00:00:00Z", "objects": 2, "files": ["drums.wav", "manifest.json"]}
 
 
 def completed(api: TestClient, cluster: FakeCluster) -> str:
@@ -32,10 +33,10 @@ def test_it_is_asked_for_once_and_the_answer_says_when_it_is_done(
     assert cluster.calls.count("patch_spec") == 1
     cluster.set_status(job_id, erased={"lastError": "cannot list"})
     assert api.delete(f"/jobs/{job_id}/data").status_code == 202
-    cluster.set_status(job_id, erased={"at": "2026-01-02T00:00:00Z", "objects": 5})
+    cluster.set_status(job_id, erased={**ERASED, "lastError": ""})
     answer = api.delete(f"/jobs/{job_id}/data")
     assert answer.status_code == 200
-    assert answer.json()["erased"] == {"at": "2026-01-02T00:00:00Z", "objects": 5}
+    assert answer.json()["erased"] == ERASED
     assert answer.json()["state"] == "completed"
     assert answer.json()["result"], "the job stays on record"
     assert cluster.calls.count("patch_spec") == 1

@@ -98,7 +98,7 @@ def test_pages_follow_one_another_with_the_same_filter(
         (
             "erase",
             f"DELETE /jobs/{JOB_ID}/data",
-            job("failed", erased={"at": "2026-01-01T00:00:00Z", "objects": 5}),
+            job("failed", erased={"at": "2026-01-01T00:00:00Z", "objects": 1, "files": ["a.wav"]}),
         ),
     ],
 )

@@ -55,7 +55,7 @@ class Site:
 
     def erase(self, _splitjob: SplitJob, _request: object, wanted: EraseData) -> ErasureLookup:
         self.erased.append(wanted)
-        return ErasureLookup(6)
+        return ErasureLookup(["input"])
 
     def other(self, **status: Any) -> None:
         """Another job that reads the file is created."""
@@ -97,7 +97,7 @@ def test_erasing_leaves_a_file_that_a_job_has_named_this_moment() -> None:
     site = Site()
     site.other()
     found = site.look_up(EraseData(KEY))
-    assert (found.erasure, found.input) == (ErasureLookup(6), STAYS)
+    assert (found.erasure, found.input) == (ErasureLookup(["input"]), STAYS)
     assert site.erased == [EraseData(KEY, keep_input=True)]
 
 

@@ -25,6 +25,8 @@ from splitjob_operator.core.ports import BucketError
 
 ALL = EraseData()
 CANCELED = ClaimTombstone("canceled", ErrorCode.CANCELED, "", Usage(attempts=1, gpu_seconds="5"))
+FILES = ["drums.wav", "manifest.json", "vocals.wav"]
+WITH_INPUT = ["drums.wav", "input", "manifest.json", "vocals.wav"]
 OTHERS = {"v1/another-job/drums.wav", f"{PREFIX}-2/drums.wav", "v2/drums.wav"}
 
 
@@ -133,17 +135,17 @@ def test_data_are_not_erased_where_somebody_has_written_meanwhile(
     splitjob = complete(bucket)
     service = OvertakenService(bucket, gate, "later")
     store = ManifestStore(service, "")  # type: ignore[arg-type]
-    assert store.erase(splitjob, request(), ALL).objects is None
+    assert store.erase(splitjob, request(), ALL).files is None
     assert f"{PREFIX}/drums.wav" in bucket.objects
     assert json.loads(bucket.objects[KEY])["jobUid"] == "later"
 
 
 def test_all_of_a_job_is_erased_and_nothing_of_others(bucket: Bucket, store: ManifestStore) -> None:
     splitjob = complete(bucket)
-    assert store.erase(splitjob, request(), ALL) == ErasureLookup(3)
+    assert store.erase(splitjob, request(), ALL) == ErasureLookup(FILES)
     assert set(bucket.objects) == OTHERS | {KEY}
     stone = json.loads(bucket.objects[KEY])
-    assert (stone["status"], stone["erasedObjects"]) == ("erased", 3)
+    assert (stone["status"], stone["erasedFiles"]) == ("erased", FILES)
     assert "result" not in stone
 
 
@@ -159,7 +161,8 @@ def test_a_worker_that_was_cut_off_finds_the_tombstone(
 def test_how_a_failed_job_ended_stays_in_its_tombstone(
     bucket: Bucket, store: ManifestStore
 ) -> None:
-    assert store.erase(failed(), request(), ALL) == ErasureLookup(2)
+    for _ in range(2):
+        assert store.erase(failed(), request(), ALL) == ErasureLookup(["drums.wav", "vocals.wav"])
     stone = json.loads(bucket.objects[KEY])
     assert (stone["status"], stone["errorCode"]) == ("failed", "source_not_found")
     assert (stone["attempt"], stone["gpuSeconds"]) == (1, "5")
@@ -175,10 +178,10 @@ def test_what_broke_off_is_done_at_the_next_try_and_counted_once(
     """Acceptance 74."""
     splitjob = complete(bucket)
     gate.arm({(call, 0): fault})
-    assert store.erase(splitjob, request(), ALL).objects is None
+    assert store.erase(splitjob, request(), ALL).files is None
     gate.arm({})
     for _ in range(2):
-        assert store.erase(splitjob, request(), ALL) == ErasureLookup(3)
+        assert store.erase(splitjob, request(), ALL) == ErasureLookup(FILES)
     assert set(bucket.objects) == OTHERS | {KEY}
 
 
@@ -186,10 +189,10 @@ def test_a_tombstone_of_another_job_says_nothing_of_this_one(
     bucket: Bucket, store: ManifestStore
 ) -> None:
     former = Manifest(
-        job_id="x", job_uid="other", version_id="v1", status="erased", erased_objects=99
+        job_id="x", job_uid="other", version_id="v1", status="erased", erased_files=["theirs"]
     )
     bucket.objects[KEY] = former.model_dump_json(by_alias=True).encode()
-    assert store.erase(running(), request(), ALL) == ErasureLookup(3)
+    assert store.erase(running(), request(), ALL) == ErasureLookup(FILES)
 
 
 def test_the_file_that_it_read_goes_along_and_is_counted(
@@ -199,7 +202,7 @@ def test_the_file_that_it_read_goes_along_and_is_counted(
     bucket.objects[INPUT_KEY] = b"a song"
     wanted = EraseData(INPUT_KEY)
     for _ in range(2):
-        assert store.erase(splitjob, request(), wanted) == ErasureLookup(4)
+        assert store.erase(splitjob, request(), wanted) == ErasureLookup(WITH_INPUT)
     assert set(bucket.objects) == OTHERS | {KEY}
 
 
@@ -209,7 +212,8 @@ def test_a_file_that_another_job_needs_stays_and_is_counted_once_it_goes(
     splitjob = complete(bucket)
     bucket.objects[INPUT_KEY] = b"a song"
     kept = store.erase(splitjob, request(), EraseData(INPUT_KEY, keep_input=True))
-    assert kept == ErasureLookup(4)
+    assert kept == ErasureLookup(WITH_INPUT)
     assert set(bucket.objects) == OTHERS | {KEY, INPUT_KEY}
-    assert store.erase(splitjob, request(), EraseData(INPUT_KEY)) == ErasureLookup(4)
+    erased = store.erase(splitjob, request(), EraseData(INPUT_KEY))
+    assert erased == ErasureLookup(WITH_INPUT)
     assert set(bucket.objects) == OTHERS | {KEY}

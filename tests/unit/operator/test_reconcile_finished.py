@@ -110,21 +110,33 @@ def to_erase(view: SplitJob, **request: object) -> SplitJob:
     return replace(view, spec=splitjob(spec={"erase": True}, **request).spec)
 
 
-def erased(objects: int | None, message: str = "") -> LookupResults:
-    return LookupResults(erasure=ErasureLookup(objects, message))
+STORED = ["drums.wav", "manifest.json"]
+
+
+def erased(files: list[str] | None, message: str = "") -> LookupResults:
+    return LookupResults(erasure=ErasureLookup(files, message))
 
 
 def test_data_are_erased_once_and_the_status_says_when_and_what() -> None:
     view = to_erase(failed())
     assert plan_of(seen(view), 60).lookup == EraseData()
-    plan = plan_of(seen(view, lookups=erased(5)), 60)
+    plan = plan_of(seen(view, lookups=erased(STORED)), 60)
     assert plan.status
-    assert plan.status.erased == Erasure(at=after(60), objects=5)
+    assert plan.status.erased == Erasure(at=after(60), objects=2, files=STORED)
     assert Deliver() in plan.after, "its event goes out all the same"
     again = plan_of(seen(written(view, plan)), 61)
     assert again.lookup is None
     assert again.status
     assert again.status.erased == plan.status.erased
+
+
+def test_of_more_files_than_a_status_takes_all_are_counted_and_the_first_are_named() -> None:
+    names = [f"{number:03}" + "a" * 300 for number in range(1000)]
+    plan = plan_of(seen(to_erase(failed()), lookups=erased(names)), 60)
+    assert plan.status
+    assert plan.status.erased
+    assert plan.status.erased.objects == 1000
+    assert plan.status.erased.files == [name[:255] for name in names[:64]]
 
 
 def test_data_that_could_not_be_erased_are_tried_again_and_the_job_is_kept() -> None:
@@ -137,7 +149,7 @@ def test_data_that_could_not_be_erased_are_tried_again_and_the_job_is_kept() -> 
     assert plan.status.erased == Erasure(last_error="cannot list s3://stems/x")
     assert plan.requeue_at == after(10**8 + ERASE_RETRY_SECONDS)
     assert DeleteSplitJob() not in plan.after
-    done = plan_of(seen(written(view, plan), lookups=erased(5)), 10**8)
+    done = plan_of(seen(written(view, plan), lookups=erased(STORED)), 10**8)
     assert done.status
     assert done.status.erased
     assert done.status.erased.last_error == ""
@@ -268,21 +280,21 @@ def test_erasing_takes_the_file_along_and_waits_for_the_job_that_needs_it() -> N
     assert plan_of(seen(view), 60).lookup == EraseData(INPUT_KEY)
     needed = replace(seen(view), input_shared=True)
     assert plan_of(needed, 60).lookup == EraseData(INPUT_KEY, keep_input=True)
-    kept = plan_of(replace(needed, lookups=erased(6)), 60)
+    kept = plan_of(replace(needed, lookups=erased(STORED)), 60)
     assert kept.status
     assert kept.status.erased == Erasure(last_error=inputs.IN_USE)
     assert kept.status.input_deleted_at is None
-    both = LookupResults(erasure=ErasureLookup(6), input=InputDeletion(done=True))
+    both = LookupResults(erasure=ErasureLookup(STORED), input=InputDeletion(done=True))
     done = plan_of(seen(written(view, kept), lookups=both), 120)
     assert done.status
-    assert done.status.erased == Erasure(at=after(120), objects=6)
+    assert done.status.erased == Erasure(at=after(120), objects=2, files=STORED)
     assert done.status.input_deleted_at == after(120)
 
 
 def test_erasing_waits_for_a_job_that_was_found_to_need_the_file_only_then() -> None:
     view = of_sent_file(failed(), erase=True)
     stays = InputDeletion(done=False, message=inputs.IN_USE)
-    found = LookupResults(erasure=ErasureLookup(6), input=stays)
+    found = LookupResults(erasure=ErasureLookup(STORED), input=stays)
     plan = plan_of(seen(view, lookups=found), 60)
     assert plan.status
     assert plan.status.erased == Erasure(last_error=inputs.IN_USE)

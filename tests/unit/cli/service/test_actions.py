@@ -23,7 +23,7 @@ from tests.support.service_commands import Run
         (
             ["erase", JOB_ID],
             f"DELETE /jobs/{JOB_ID}/data",
-            job("failed", erased={"at": "2026-01-01T00:00:00Z", "objects": 5}),
+            job("failed", erased={"at": "2026-01-01T00:00:00Z", "objects": 5, "files": ["a.wav"]}),
             "erased, 5 files",
         ),
         (["erase", JOB_ID], f"DELETE /jobs/{JOB_ID}/data", job("failed"), "is being erased"),
