@@ -60,8 +60,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         argv: the words after the program's name; those of this process by default.
 
     Returns:
-        The exit status: 0 on success, 2 for a command line that cannot be understood, 130 where
-        Ctrl-C ended it, 141 where nobody reads on, else what the command says.
+        The exit status: 0 on success, 2 for a command line that cannot be understood or a command
+        whose packages are not installed, 130 where Ctrl-C ended it, 141 where nobody reads on, else
+        what the command says.
     """
     words = list(sys.argv[1:] if argv is None else argv)
     if not words or words[0] in {"-h", "--help"}:
@@ -72,13 +73,26 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"track-tree-audio: there is no command {command!r}\n\n{usage()}", file=sys.stderr)
         return 2
     try:
-        module, _, function = COMMANDS[command][0].partition(":")
-        status: int = getattr(importlib.import_module(module), function)(rest)
+        return _run_command(command, rest)
     except KeyboardInterrupt:  # the command does not handle it, or not yet
         return EXIT_INTERRUPTED
     except BrokenPipeError:  # the reader of standard output has closed it
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return EXIT_UNREAD
+
+
+def _run_command(command: str, words: list[str]) -> int:
+    module, _, function = COMMANDS[command][0].partition(":")
+    try:
+        component = importlib.import_module(module)
+    except ModuleNotFoundError as error:  # an image holds what its own program needs
+        print(
+            f"track-tree-audio: {command!r} needs the Python package {error.name!r}, which is not "
+            "installed here",
+            file=sys.stderr,
+        )
+        return 2
+    status: int = getattr(component, function)(words)
     return status
 
 

@@ -1,7 +1,7 @@
-"""`python -m splitjob_local.images.libraries /opt/venv`: does each library find its dependencies?
+"""`python libraries.py /opt/venv`: does each library find its dependencies?
 
-The worker's build runs it at its end, inside the image: it shows that no remaining library is
-linked against one that was left out.
+The worker's build runs it at its end, inside the image, by itself, as no image holds this package:
+it shows that no remaining library is linked against one that was left out.
 """
 
 import ctypes

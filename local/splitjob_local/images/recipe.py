@@ -51,9 +51,13 @@ SHARED = ("kubernetes", "prometheus-client")  # with all that the project itself
 # How Demucs' own program reads songs: the worker has its own decoder, and never imports that part.
 LEFT_OUT = {"job": {"sphn"}}
 
-# What inference on one GPU never loads, relative to site-packages. Everything that the libraries of
-# torch name as needed stays (the end of the build checks it); so does what they open by themselves.
+# What no pod ever loads, relative to site-packages. Everything that the libraries of torch name as
+# needed stays (the end of the build checks it); so does what they open by themselves.
 NEVER_LOADED = (
+    # What runs a cluster on one machine, and makes songs for it.
+    "splitjob_local",
+    "splitjob_kubelet",
+    "splitjob_synth",
     # Headers, static libraries, and CMake's files: for compiling against torch and CUDA.
     "**/*.a",
     "nvidia/**/include",

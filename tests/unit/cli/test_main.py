@@ -30,6 +30,17 @@ def test_every_command_is_there(name: str, capsys: pytest.CaptureFixture[str]) -
     assert name in capsys.readouterr().out
 
 
+def test_a_command_that_an_image_does_not_hold_says_what_it_lacks(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setitem(cli.COMMANDS, "local", ("not_in_this_image.cli:main", "start a cluster"))
+    assert cli.main(["local", "up"]) == 2
+    assert capsys.readouterr().err == (
+        "track-tree-audio: 'local' needs the Python package 'not_in_this_image', which is not "
+        "installed here\n"
+    )
+
+
 def test_ctrl_c_leaves_no_trace_of_python(monkeypatch: pytest.MonkeyPatch) -> None:
     def interrupted(_name: str) -> None:
         raise KeyboardInterrupt
