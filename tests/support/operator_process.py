@@ -24,6 +24,7 @@ from splitjob.webhook import DeliveryOutcome
 from splitjob_kube.errors import ConflictError, KubernetesError
 from splitjob_operator.adapters.input_store import InputStore
 from splitjob_operator.adapters.manifest_store import ManifestStore
+from splitjob_operator.core.admission_queue import Bounds
 from splitjob_operator.core.observed import QueueDecision
 from splitjob_operator.core.ports import BucketError
 from splitjob_operator.core.settings import Settings
@@ -310,7 +311,7 @@ class Cache(SplitJobCache):
     """The queue of an installation that has other jobs to start first, at times."""
 
     def __init__(self, around: Surroundings) -> None:
-        super().__init__(0, "cpu", around.monotonic)
+        super().__init__(Bounds(), "cpu", around.monotonic)
         self._around = around
 
     def queue_decision(self, name: str) -> QueueDecision:

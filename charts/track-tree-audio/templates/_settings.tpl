@@ -58,6 +58,8 @@ RESYNC_SECONDS: {{ .Values.operator.resyncSeconds | quote }}
 NODE_LOST_SECONDS: {{ int64 .Values.operator.nodeLostSeconds | quote }}
 PAUSED: {{ .Values.queue.paused | quote }}
 MAX_ACTIVE_JOBS: {{ int64 .Values.queue.maxActiveJobs | quote }}
+QUEUE_GROUP_BY: {{ .Values.queue.groupBy | quote }}
+MAX_ACTIVE_JOBS_PER_GROUP: {{ int64 .Values.queue.maxActiveJobsPerGroup | quote }}
 QUEUE_DEADLINE_SECONDS: {{ int64 .Values.queue.queueDeadlineSeconds | quote }}
 RUN_DEADLINE_SECONDS: {{ int64 .Values.queue.runDeadlineSeconds | quote }}
 START_DEADLINE_SECONDS: {{ int64 .Values.queue.startDeadlineSeconds | quote }}

@@ -11,9 +11,7 @@ from splitjob.status import Queue, read_status
 from splitjob.urls import STORED
 from splitjob_operator.core.observed import parse_time
 
-__all__ = ["BlockedReason", "CachedSplitJob", "Order"]
-
-Order = tuple[int, datetime, str]
+__all__ = ["BlockedReason", "CachedSplitJob"]
 
 
 class BlockedReason(StrEnum):
@@ -37,6 +35,7 @@ class CachedSplitJob:
         queue: what its status says of its position.
         device: what its result was made with.
         needs_bucket: whether its stems go into our bucket.
+        group: with whom it shares its turns in the queue; blank: with all that name none.
         blocked: why it is ineligible, as its last reconcile found; no status says it.
     """
 
@@ -59,11 +58,17 @@ class CachedSplitJob:
     device: str = ""
     processing_ms: int = 0
     needs_bucket: bool = True
+    group: str = ""
     blocked: BlockedReason | None = None
 
     @classmethod
-    def of(cls, raw: Mapping[str, Any]) -> Self:
-        """Read the API server's JSON."""
+    def of(cls, raw: Mapping[str, Any], group_by: str = "") -> Self:
+        """Read the API server's JSON.
+
+        Args:
+            raw: the SplitJob.
+            group_by: the name in its request's `metadata` whose value is its group; blank: none.
+        """
         metadata, spec, status = raw["metadata"], raw.get("spec", {}), raw.get("status", {})
         request = spec.get("request", {})
         attempts = status.get("attempts", [])
@@ -90,12 +95,8 @@ class CachedSplitJob:
             device=result.get("device", ""),
             processing_ms=result.get("processingTimeMs", 0),
             needs_bucket=not request.get("uploads"),
+            group=request.get("metadata", {}).get(group_by, ""),
         )
-
-    @property
-    def order(self) -> Order:
-        """What the queue is sorted by."""
-        return (-self.priority, self.created_at, self.name)
 
     @property
     def active(self) -> bool:

@@ -285,11 +285,13 @@ class QueueDecision:
 
     Attributes:
         may_start: whether it may start an attempt now.
+        group_full: whether it may not because its group has as many as it may.
         position: 1 is next; None where it is not queued.
         eta_seconds: until it is done; None: unknown.
     """
 
     may_start: bool = True
+    group_full: bool = False
     position: int | None = None
     eta_seconds: int | None = None
 

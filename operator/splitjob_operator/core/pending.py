@@ -113,8 +113,17 @@ def _not_yet(ctx: ReconcileContext) -> Plan | None:
         message = retry_message(ctx.status.attempts, ctx.settings)
         return _wait(ctx, Reason.RETRYING, message, retry)
     if not ctx.observed.queue_decision.may_start:
-        return _wait(ctx, Reason.QUEUED, "Waiting for its turn.")
+        return _wait(ctx, Reason.QUEUED, _turn_message(ctx))
     return None
+
+
+def _turn_message(ctx: ReconcileContext) -> str:
+    if not ctx.observed.queue_decision.group_full:
+        return "Waiting for its turn."
+    group_by, most = ctx.settings.queue_group_by, ctx.settings.max_active_jobs_per_group
+    value = ((ctx.request and ctx.request.metadata) or {}).get(group_by)
+    whose = f"without {group_by!r}" if value is None else f"whose {group_by!r} is {value!r}"
+    return f"Waiting for its turn: of the jobs {whose}, at most {most} are active at once."
 
 
 def _wait(

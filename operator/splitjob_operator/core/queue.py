@@ -1,11 +1,7 @@
-"""The admission queue: order, whose turn it is, positions and expected times. Pure.
-
-Higher priority first, then the older one. `maxActiveJobs` bounds the attempts under way at once.
-SplitJobs that cannot start now are skipped, and are back in their old position once they can.
-"""
+"""Positions in the queue and expected times, and when they are worth writing. Pure."""
 
 import math
-from bisect import bisect_left, bisect_right, insort
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -14,10 +10,11 @@ from heapq import heapify, heappop, heappush
 from splitjob.conditions import Reason
 from splitjob.lifecycle import LifecycleState
 from splitjob.status import Queue
-from splitjob_operator.core.cached_splitjob import BlockedReason, CachedSplitJob, Order
+from splitjob_operator.core.admission_queue import Bounds, in_order_of_turns
+from splitjob_operator.core.cached_splitjob import CachedSplitJob
 from splitjob_operator.core.observed import QueueDecision
 
-__all__ = ["AdmissionQueue", "QueuePlace", "places", "queue_status", "worth_writing"]
+__all__ = ["QueuePlace", "places", "queue_status", "worth_writing"]
 
 EXACT_UP_TO = 20  # further back, positions are written again only when they moved noticeably
 NOTICEABLE = 0.1
@@ -39,100 +36,22 @@ class QueuePlace:
     eta_seconds: int | None
 
 
-class AdmissionQueue:
-    """The queued SplitJobs in order, and how many are active: kept up to date one by one.
-
-    Args:
-        max_active: attempts under way at once; 0: no bound.
-    """
-
-    def __init__(self, max_active: int) -> None:
-        self._max_active = max_active
-        self._eligible: list[Order] = []  # and those that are blocked by the storage alone
-        self._bucketless: list[Order] = []  # of these, the ones that need no bucket
-        self._storage_blocked: list[Order] = []  # and the ones that wait for it
-        self._active: set[str] = set()
-
-    def add(self, entry: CachedSplitJob) -> None:
-        """Add an entry that is not in the queue."""
-        for part in self._parts(entry):
-            insort(part, entry.order)
-        if entry.active:
-            self._active.add(entry.name)
-
-    def remove(self, entry: CachedSplitJob) -> None:
-        """Remove an entry as it was added."""
-        for part in self._parts(entry):
-            del part[bisect_left(part, entry.order)]
-        self._active.discard(entry.name)
-
-    def may_start(self, entry: CachedSplitJob) -> bool:
-        """Return whether it is an entry's turn, whether or not it is blocked at the moment."""
-        if entry.state is not LifecycleState.QUEUED:
-            return False
-        ahead = (
-            self._ahead(entry.order) if entry.needs_bucket else self._ahead_bucketless(entry.order)
-        )
-        return self._max_active == 0 or ahead < self._free
-
-    def next_up(self) -> list[str]:
-        """Return the names to reconcile for the free slots, in order.
-
-        None where there is no bound: then it is everybody's turn at any time.
-        """
-        first, bucketless = self._eligible[: self._free], self._bucketless[: self._free]
-        skipping = [order for order in bucketless if self._ahead_bucketless(order) < self._free]
-        return [name for _, _, name in sorted({*first, *skipping})]
-
-    @property
-    def _free(self) -> int:
-        return max(0, self._max_active - len(self._active))
-
-    def _ahead(self, order: Order) -> int:
-        """Return how many are to start before the one of this order."""
-        return bisect_left(self._eligible, order)
-
-    def _ahead_bucketless(self, order: Order) -> int:
-        """Return how many are to start before one that needs no bucket.
-
-        Of those that need it only those count whose turn it is and that are not known to be
-        blocked: those behind them would find the bucket away as well.
-        """
-        in_turn = min(self._free, len(self._eligible))
-        if self._ahead(order) < in_turn or in_turn == 0:
-            return self._ahead(order) - bisect_left(self._storage_blocked, order)
-        last = self._eligible[in_turn - 1]
-        blocked = bisect_right(self._storage_blocked, last)
-        behind = bisect_left(self._bucketless, order) - bisect_right(self._bucketless, last)
-        return in_turn - blocked + behind
-
-    def _parts(self, entry: CachedSplitJob) -> list[list[Order]]:
-        if entry.state is not LifecycleState.QUEUED or entry.blocked is BlockedReason.JOB:
-            return []
-        parts = [self._eligible]
-        if not entry.needs_bucket:
-            parts.append(self._bucketless)
-        if entry.blocked is BlockedReason.STORAGE:
-            parts.append(self._storage_blocked)
-        return parts
-
-
 def places(
     entries: Iterable[CachedSplitJob],
     run_seconds: Mapping[str, float],
-    max_active: int,
+    bounds: Bounds,
     device: str,
     now: datetime,
 ) -> dict[str, QueuePlace]:
     """Return the position of each that does not run yet, and when it is expected to be done.
 
-    A blocked one delays nobody else; its own position is the one it would come back to, and nobody
-    knows when that will be.
+    One that is blocked, or whose group has as many as it may, delays nobody else; its own position
+    is the one it would come back to, and nobody knows when that will be.
 
     Args:
         entries: all SplitJobs.
         run_seconds: mean run time by `model/device`.
-        max_active: attempts under way at once; 0: no bound.
+        bounds: how many attempts may be under way at once.
         device: what the workers run on.
         now: the time.
     """
@@ -141,17 +60,20 @@ def places(
     def own_seconds(entry: CachedSplitJob) -> float | None:
         return run_seconds.get(f"{entry.model}/{device}")
 
-    slots = _Slots(known, own_seconds, max_active, now)
+    slots = _Slots(known, own_seconds, bounds.total, now)
+    taken = Counter(entry.group for entry in known if entry.active)
     found = {
         entry.name: QueuePlace(None, _rounded(slots.left(entry)))
         for entry in known
         if entry.state is LifecycleState.STARTING
     }
     position = 1
-    for entry in sorted((entry for entry in known if entry.has_place), key=lambda e: e.order):
-        if entry.state is LifecycleState.QUEUED and entry.blocked:
+    for entry in in_order_of_turns(known):
+        full = 0 < bounds.of_group <= taken[entry.group]
+        if not entry.active and (entry.blocked or full):
             found[entry.name] = QueuePlace(position, None)
             continue
+        taken[entry.group] += not entry.active
         found[entry.name] = QueuePlace(position, _rounded(slots.take(own_seconds(entry))))
         position += 1
     return found

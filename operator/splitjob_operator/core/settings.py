@@ -15,6 +15,7 @@ from splitjob.quantity import binary_quantity, bytes_of
 from splitjob.service_settings import SERVICE_CHECKS, ServiceSettings
 from splitjob.storage_settings import StorageSettings
 from splitjob_operator.core.additions import Additions, refuse_clashes
+from splitjob_operator.core.admission_queue import Bounds
 from splitjob_operator.core.setting_types import (
     AnnotationKey,
     BucketName,
@@ -99,6 +100,13 @@ class Settings(ServiceSettings, BaseSettings):
     paused: bool = Field(default=False, description="Start nothing new in this installation.")
     max_active_jobs: int = Field(
         default=0, ge=0, le=100_000, description="Jobs at once; 0: leave it to the scheduler."
+    )
+    queue_group_by: LabelValue = Field(
+        default="",
+        description="The name in a request's metadata whose values take turns; blank: none do.",
+    )
+    max_active_jobs_per_group: int = Field(
+        default=0, ge=0, le=100_000, description="Jobs at once of one such value; 0: any number."
     )
     queue_deadline_seconds: int = Field(default=86400, ge=1, le=604_800)
     run_deadline_seconds: int = Field(default=7200, ge=1, le=86_400)
@@ -226,6 +234,15 @@ class Settings(ServiceSettings, BaseSettings):
         return self
 
     @model_validator(mode="after")
+    def _groups_have_a_name(self) -> Self:
+        if self.max_active_jobs_per_group and not self.queue_group_by:
+            raise ValueError(
+                f"MAX_ACTIVE_JOBS_PER_GROUP is {self.max_active_jobs_per_group}, but no "
+                "QUEUE_GROUP_BY says by which name in the requests' metadata groups are told apart"
+            )
+        return self
+
+    @model_validator(mode="after")
     def _no_addition_hides_ours(self) -> Self:
         refuse_clashes(
             Additions(
@@ -258,6 +275,11 @@ class Settings(ServiceSettings, BaseSettings):
             splitjob.configuration.ConfigurationError: some cannot be used.
         """
         return read_settings(cls, SERVICE_CHECKS, [StorageSettings])
+
+    @property
+    def bounds(self) -> Bounds:
+        """How many attempts may be under way at once."""
+        return Bounds(self.max_active_jobs, self.max_active_jobs_per_group)
 
     def inputs(self) -> Inputs | None:
         """Return where the files from POST /uploads are; None where there is no bucket."""

@@ -46,7 +46,9 @@ class App:
         kubernetes = KubernetesAdapter(settings.namespace, _rights(settings), settings.release)
         readiness = Readiness()
         self._threads = ThreadPool(2 * settings.concurrency, "kubernetes")
-        cache = SplitJobCache(settings.max_active_jobs, settings.device, time.monotonic)
+        cache = SplitJobCache(
+            settings.bounds, settings.device, time.monotonic, group_by=settings.queue_group_by
+        )
         queue = WorkQueue()
         senders = ThreadPool(settings.delivery_concurrency, "deliver")
         self._delivery = WebhookDelivery(

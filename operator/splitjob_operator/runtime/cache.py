@@ -10,9 +10,10 @@ from dataclasses import replace
 from typing import Any
 
 from splitjob.lifecycle import LifecycleState
-from splitjob_operator.core.cached_splitjob import BlockedReason, CachedSplitJob, Order
+from splitjob_operator.core.admission_queue import AdmissionQueue, Bounds
+from splitjob_operator.core.cached_splitjob import BlockedReason, CachedSplitJob
 from splitjob_operator.core.observed import QueueDecision
-from splitjob_operator.core.queue import AdmissionQueue, QueuePlace, places
+from splitjob_operator.core.queue import QueuePlace, places
 from splitjob_operator.runtime.clock import Clock, utc_now
 
 __all__ = ["SplitJobCache"]
@@ -25,10 +26,11 @@ class SplitJobCache:
     """The SplitJobs of a namespace.
 
     Args:
-        max_active: `MAX_ACTIVE_JOBS`.
+        bounds: how many attempts may be under way at once.
         device: what the workers run on.
         monotonic: seconds, for the age of the computed positions.
         clock: the time, in UTC, from which expected times count.
+        group_by: `QUEUE_GROUP_BY`.
 
     Attributes:
         run_seconds: mean run time by `model/device`.
@@ -37,19 +39,21 @@ class SplitJobCache:
 
     def __init__(
         self,
-        max_active: int,
+        bounds: Bounds,
         device: str,
         monotonic: Callable[[], float],
         clock: Clock = utc_now,
+        group_by: str = "",
     ) -> None:
         self.moves = 0
         self._clock = clock
         self.run_seconds: Mapping[str, float] = {}
-        self._max_active = max_active
+        self._bounds = bounds
+        self._group_by = group_by
         self._device = device
         self._monotonic = monotonic
         self._entries: dict[str, CachedSplitJob] = {}
-        self._queue = AdmissionQueue(max_active)
+        self._queue = AdmissionQueue(bounds)
         self._unfinished_by_secret: Counter[str] = Counter()
         self._unfinished_by_input: Counter[str] = Counter()
         self._places: dict[str, QueuePlace] = {}
@@ -137,6 +141,7 @@ class SplitJobCache:
         place = self.places().get(name)
         return QueueDecision(
             may_start=entry is not None and self._queue.may_start(entry),
+            group_full=entry is not None and self._queue.is_group_full(entry),
             position=place.position if place else None,
             eta_seconds=place.eta_seconds if place else None,
         )
@@ -149,7 +154,7 @@ class SplitJobCache:
             self._places = places(
                 self._entries.values(),
                 self.run_seconds,
-                self._max_active,
+                self._bounds,
                 self._device,
                 self._clock(),
             )
@@ -159,7 +164,7 @@ class SplitJobCache:
 
     def _read(self, raw: Mapping[str, Any]) -> CachedSplitJob:
         """Return the entry of a SplitJob, with why it was ineligible at its last reconcile."""
-        fresh = CachedSplitJob.of(raw)
+        fresh = CachedSplitJob.of(raw, self._group_by)
         known = self._entries.get(fresh.name)
         return replace(fresh, blocked=known.blocked) if known and known.uid == fresh.uid else fresh
 
@@ -189,9 +194,11 @@ def _count(users: Counter[str], what: str, step: int) -> None:
         del users[what]
 
 
-def _place_key(entry: CachedSplitJob | None) -> tuple[Order, bool] | None:
+def _place_key(entry: CachedSplitJob | None) -> tuple[object, ...] | None:
     """Return what an entry's place follows from; None where it has none."""
-    return (entry.order, entry.blocked is None) if entry and entry.has_place else None
+    if entry is None or not entry.has_place:
+        return None
+    return entry.priority, entry.created_at, entry.name, entry.group, entry.blocked is None
 
 
 def _newer(resource_version: str, known: CachedSplitJob) -> bool:

@@ -6,6 +6,7 @@ import pytest
 from tests.support.operator_samples import NOW, raw_splitjob, stamp
 
 from splitjob.lifecycle import LifecycleState
+from splitjob_operator.core.admission_queue import Bounds
 from splitjob_operator.core.cached_splitjob import BlockedReason, CachedSplitJob
 from splitjob_operator.runtime.cache import SplitJobCache
 
@@ -28,7 +29,7 @@ def test_the_cache_holds_the_lifecycle_state_of_a_splitjob() -> None:
 
 
 def test_older_news_changes_nothing() -> None:
-    index = SplitJobCache(1, "cpu", lambda: 0.0)
+    index = SplitJobCache(Bounds(1), "cpu", lambda: 0.0)
     new, old = raw_splitjob(status={"attempts": [{"number": 1, "jobName": "x"}]}), raw_splitjob()
     new["metadata"]["resourceVersion"] = "10"
     index.put(new)
@@ -38,7 +39,7 @@ def test_older_news_changes_nothing() -> None:
 
 def test_what_is_known_already_is_not_read_again(monkeypatch: pytest.MonkeyPatch) -> None:
     """Else each look at the whole namespace would cost seconds where there are thousands."""
-    index = SplitJobCache(1, "cpu", lambda: 0.0)
+    index = SplitJobCache(Bounds(1), "cpu", lambda: 0.0)
     known = index.put(raw_splitjob())
     monkeypatch.setattr(CachedSplitJob, "of", None)
     assert index.put(raw_splitjob()) is known
@@ -49,7 +50,7 @@ def test_positions_that_take_long_to_compute_are_computed_seldom(
 ) -> None:
     """Else they would take a whole core where thousands wait."""
     now, computed = [0.0], []
-    index = SplitJobCache(1, "cpu", lambda: now[0])
+    index = SplitJobCache(Bounds(1), "cpu", lambda: now[0])
     monkeypatch.setattr("splitjob_operator.runtime.cache.places", lambda *_: computed.append(1))
     monkeypatch.setattr("time.thread_time", lambda: 0.5 * len(computed))
     for now[0] in range(30):
@@ -58,7 +59,7 @@ def test_positions_that_take_long_to_compute_are_computed_seldom(
 
 
 def test_a_reserved_place_is_taken() -> None:
-    index = SplitJobCache(1, "cpu", lambda: 0.0)
+    index = SplitJobCache(Bounds(1), "cpu", lambda: 0.0)
     index.put(raw_splitjob())
     name = raw_splitjob()["metadata"]["name"]
     assert index.queue_decision(name).may_start
@@ -71,7 +72,7 @@ def test_a_reserved_place_is_taken() -> None:
 
 
 def test_a_hold_outlasts_a_look_but_not_its_splitjob() -> None:
-    index = SplitJobCache(1, "cpu", lambda: 0.0)
+    index = SplitJobCache(Bounds(1), "cpu", lambda: 0.0)
     raw = raw_splitjob()
     index.put(raw)
     name = raw["metadata"]["name"]
@@ -98,7 +99,7 @@ def named(name: str, version: str, *, ended: bool) -> dict[str, Any]:
 
 
 def test_a_file_is_in_use_until_the_last_job_that_reads_it_has_ended() -> None:
-    index = SplitJobCache(1, "cpu", lambda: 0.0)
+    index = SplitJobCache(Bounds(1), "cpu", lambda: 0.0)
     index.put(named("first", "1", ended=False))
     index.put(named("second", "2", ended=False))
     elsewhere = raw_splitjob()
@@ -114,7 +115,7 @@ def test_a_file_is_in_use_until_the_last_job_that_reads_it_has_ended() -> None:
 
 
 def test_a_secret_is_shared_while_a_retry_that_refers_to_it_has_not_ended() -> None:
-    index = SplitJobCache(1, "cpu", lambda: 0.0)
+    index = SplitJobCache(Bounds(1), "cpu", lambda: 0.0)
     index.put(named("first", "1", ended=True))
     assert not index.shares_secret("first")
     index.put(named("retry", "2", ended=False))

@@ -16,6 +16,7 @@ from splitjob.models import load_registry
 from splitjob.request_policy import RequestPolicy
 from splitjob.resource import LABEL_SPLITJOB
 from splitjob_kube.errors import ConflictError, KubernetesError
+from splitjob_operator.core.admission_queue import Bounds
 from splitjob_operator.core.lookups import ManifestLookup, ManifestState
 from splitjob_operator.core.ports import KubernetesPort, ManifestStorePort
 from splitjob_operator.runtime.cache import SplitJobCache
@@ -101,7 +102,7 @@ class Site:
         options = settings(max_active_jobs=1, retry_delay_seconds=600)
         cluster = cast("KubernetesPort", self.cluster)
         bucket = cast("ManifestStorePort", self.bucket)
-        cache = SplitJobCache(1, "cpu", partial(next, count()))
+        cache = SplitJobCache(Bounds(1), "cpu", partial(next, count()))
         delivery = SimpleNamespace(report=lambda _: None, forget=lambda *_: None)
         self.controller = Controller(
             settings=options,

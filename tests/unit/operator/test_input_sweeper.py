@@ -14,6 +14,7 @@ from tests.support.operator_samples import NOW, raw_splitjob
 
 from splitjob.inputs import Inputs
 from splitjob_operator.adapters.input_store import InputStore
+from splitjob_operator.core.admission_queue import Bounds
 from splitjob_operator.core.ports import BucketError
 from splitjob_operator.runtime import input_sweeper
 from splitjob_operator.runtime.cache import SplitJobCache
@@ -33,7 +34,7 @@ class Site:
 
     def __init__(self) -> None:
         self.bucket, self.gate = Bucket(), CallGate(lambda: None)
-        self.cache = SplitJobCache(1, "cpu", lambda: 0.0)
+        self.cache = SplitJobCache(Bounds(1), "cpu", lambda: 0.0)
         service = cast("Any", FakeBucketService(self.bucket, self.gate))
         self.jobs: list[dict[str, Any]] = []
         store, cluster = InputStore(service, INPUTS), cast("Any", self)

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from tests.support.operator_samples import NOW, raw_splitjob, stamp
 
+from splitjob_operator.core.admission_queue import Bounds
 from splitjob_operator.runtime.cache import SplitJobCache
 from splitjob_operator.runtime.position_refresher import PositionRefresher
 
@@ -34,7 +35,7 @@ def ticks() -> Iterator[int]:
 
 
 def test_those_behind_one_that_starts_are_looked_at(ticks: Iterator[int]) -> None:
-    cache, queue = SplitJobCache(1, "cpu", lambda: float(next(ticks)), lambda: NOW), Names()
+    cache, queue = SplitJobCache(Bounds(1), "cpu", lambda: float(next(ticks)), lambda: NOW), Names()
     refresher = PositionRefresher(cache, queue)  # type: ignore[arg-type]
     for position, name in enumerate("abc", 1):
         cache.put(raw(name, position))
@@ -48,7 +49,7 @@ def test_those_behind_one_that_starts_are_looked_at(ticks: Iterator[int]) -> Non
 
 
 def test_those_far_behind_wait_for_the_resync(ticks: Iterator[int]) -> None:
-    cache, queue = SplitJobCache(1, "cpu", lambda: float(next(ticks)), lambda: NOW), Names()
+    cache, queue = SplitJobCache(Bounds(1), "cpu", lambda: float(next(ticks)), lambda: NOW), Names()
     for number in range(30):
         cache.put(raw(f"job-{number:02}", None))
     PositionRefresher(cache, queue).look()  # type: ignore[arg-type]
@@ -56,7 +57,7 @@ def test_those_far_behind_wait_for_the_resync(ticks: Iterator[int]) -> None:
 
 
 def test_who_runs_is_left_alone(ticks: Iterator[int]) -> None:
-    cache, queue = SplitJobCache(1, "cpu", lambda: float(next(ticks)), lambda: NOW), Names()
+    cache, queue = SplitJobCache(Bounds(1), "cpu", lambda: float(next(ticks)), lambda: NOW), Names()
     attempt = {"number": 1, "jobName": "a-1", "startedAt": stamp(NOW)}
     started = {"type": "Started", "status": "True", "reason": "Running", "message": "",
                "lastTransitionTime": stamp(NOW)}  # fmt: skip

@@ -11,6 +11,7 @@ from tests.support.operator_samples import NOW
 from splitjob import workload
 from splitjob.lifecycle import LifecycleState
 from splitjob_kube.errors import NotFoundError
+from splitjob_operator.core.admission_queue import Bounds
 from splitjob_operator.core.cached_splitjob import CachedSplitJob
 from splitjob_operator.runtime import progress_reader
 from splitjob_operator.runtime.cache import SplitJobCache
@@ -52,7 +53,7 @@ class Entries(SplitJobCache):
     """A cache that holds what a test says."""
 
     def __init__(self, *entries: CachedSplitJob) -> None:
-        super().__init__(1, "cpu", lambda: 0.0)
+        super().__init__(Bounds(1), "cpu", lambda: 0.0)
         self.hold(*entries)
 
     def hold(self, *entries: CachedSplitJob) -> None:

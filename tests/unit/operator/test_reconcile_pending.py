@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+import pytest
 from tests.support.operator_samples import (
     NAME,
     NOW,
@@ -251,6 +252,28 @@ def test_a_job_waits_for_its_turn_and_says_where_it_stands() -> None:
     assert plan.status.queue
     assert (plan.status.queue.position, plan.status.queue.eta_seconds) == (3, 90)
     assert plan.status.phase == "Queued"
+
+
+@pytest.mark.parametrize(
+    ("metadata", "whose"),
+    [
+        ({"metadata": {"customer": "acme"}}, "whose 'customer' is 'acme'"),
+        ({"metadata": {"song": "x"}}, "without 'customer'"),
+        ({}, "without 'customer'"),
+    ],
+)
+def test_a_job_whose_group_has_as_many_as_it_may_says_so(
+    metadata: dict[str, dict[str, str]], whose: str
+) -> None:
+    turn = QueueDecision(may_start=False, group_full=True)
+    observed = seen(splitjob(**metadata), queue_decision=turn)
+    plan = plan_of(observed, queue_group_by="customer", max_active_jobs_per_group=2)
+    assert plan.status
+    assert plan.status.queue
+    assert plan.status.queue.reason == "Queued"
+    assert plan.status.queue.message == (
+        f"Waiting for its turn: of the jobs {whose}, at most 2 are active at once."
+    )
 
 
 def test_who_starts_has_left_the_queue() -> None:

@@ -8,6 +8,7 @@ from typing import Any, cast
 from tests.support.operator_process import InlineThreads
 from tests.support.operator_samples import raw_splitjob
 
+from splitjob_operator.core.admission_queue import Bounds
 from splitjob_operator.runtime.cache import SplitJobCache
 from splitjob_operator.runtime.resync import BATCH, Resync
 
@@ -34,7 +35,7 @@ class Listed:
         self.read: list[str] = []
         self.taken_in: list[str] = []
         self.meanwhile: Callable[[], object] = lambda: None
-        self.cache = SplitJobCache(1, "cpu", lambda: 0.0)
+        self.cache = SplitJobCache(Bounds(1), "cpu", lambda: 0.0)
         for raw in known:
             self.cache.put(raw)
         self.reconciled = {"gone": "1"}

@@ -13,6 +13,7 @@ from tests.support.operator_samples import NOW, raw_splitjob, settings, stamp
 from splitjob.lifecycle import LifecycleState
 from splitjob.totals import Totals
 from splitjob_kube.errors import ConflictError, KubernetesError, NotFoundError, UnreachableError
+from splitjob_operator.core.admission_queue import Bounds
 from splitjob_operator.core.cached_splitjob import CachedSplitJob
 from splitjob_operator.runtime.cache import SplitJobCache
 from splitjob_operator.runtime.readiness import Readiness
@@ -141,7 +142,7 @@ class Kept:
 
 def count(cluster: Kept, *known: dict[str, Any]) -> None:
     """Count as a fresh operator does whose cache holds these SplitJobs, or all there are."""
-    cache = SplitJobCache(1, "cpu", lambda: 0.0)
+    cache = SplitJobCache(Bounds(1), "cpu", lambda: 0.0)
     for raw in known or [deepcopy(raw) for raw in cluster.objects.values()]:
         cache.put(raw)
 
