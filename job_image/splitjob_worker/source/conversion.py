@@ -72,7 +72,7 @@ def mixing_matrix(channels: Sequence[str]) -> Samples:
 
 
 class Section:
-    """A run of frames of one rate and one channel layout, converted to the spool's rate.
+    """A run of frames of one rate, sample format and channel layout, at the spool's rate.
 
     Args:
         frame: the first frame.
@@ -81,7 +81,7 @@ class Section:
 
     def __init__(self, frame: av.AudioFrame, rate: int) -> None:
         self.source_rate = int(frame.sample_rate)
-        self.layout = frame.layout
+        self._format, self._layout = frame.format.name, frame.layout
         self.source_frames = 0
         self.bad_samples = 0
         self.bad_frames = 0
@@ -92,11 +92,17 @@ class Section:
     @property
     def samples(self) -> int:
         """Samples so far, of all channels."""
-        return self.source_frames * len(self._matrix)
+        return self.source_frames * self.channels
+
+    @property
+    def channels(self) -> int:
+        """Channels of the source."""
+        return len(self._matrix)
 
     def fits(self, frame: av.AudioFrame) -> bool:
         """Return whether a frame belongs to this section."""
-        return int(frame.sample_rate) == self.source_rate and frame.layout == self.layout
+        same_rate = int(frame.sample_rate) == self.source_rate
+        return same_rate and (frame.format.name, frame.layout) == (self._format, self._layout)
 
     def feed(self, frame: av.AudioFrame) -> list[Samples]:
         """Convert one frame; return what is ready, shape (n, 2) each."""
@@ -234,7 +240,7 @@ class Converter:
             frames=self._writer.frames,
             source_frames=round(self.seconds * first.source_rate),
             source_rate=first.source_rate,
-            source_channels=len(first.layout.channels),
+            source_channels=first.channels,
             normalisation=self._statistics.result(),
             damaged_seconds=round(float(damaged), 6),
             missing_seconds=round(float(missing), 6),

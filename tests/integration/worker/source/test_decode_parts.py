@@ -17,6 +17,7 @@ SECOND = 44100
 OGG = {
     "vorbis": ("vorbis", 44100, "stereo"),
     "vorbis at 48 kHz": ("vorbis", 48000, "stereo"),
+    "flac": ("flac", 44100, "stereo"),
     "flac, mono": ("flac", 44100, "mono"),
     "opus": ("libopus", 48000, "stereo"),
     "opus, mono": ("libopus", 48000, "mono"),
@@ -113,6 +114,7 @@ def test_a_web_page_behind_blanks_is_called_one(tmp_path: Path) -> None:
     [
         ("vorbis", "vorbis"),
         ("vorbis", "vorbis at 48 kHz"),
+        ("vorbis", "flac"),
         ("vorbis", "flac, mono"),
         ("opus", "opus"),
         ("opus", "opus, mono"),
