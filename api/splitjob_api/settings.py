@@ -6,10 +6,10 @@ from pydantic_settings import SettingsConfigDict
 from splitjob.configuration import read_settings
 from splitjob.inputs import Inputs
 from splitjob.service_settings import SERVICE_CHECKS, ServiceSettings
-from splitjob.storage_settings import STORAGE_PREFIX_PATTERN, StorageSettings
+from splitjob.storage_settings import STORAGE_PREFIX_PATTERN, BucketDemands, StorageSettings
 
 
-class Settings(ServiceSettings):
+class Settings(ServiceSettings, BucketDemands):
     """Everything that an installation can set. Environment variables have the upper-case names."""
 
     model_config = SettingsConfigDict(frozen=True)

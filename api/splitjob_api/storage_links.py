@@ -5,9 +5,10 @@ own. They need no right but to read and, where files of callers are taken, to wr
 `splitjob.inputs.Inputs.folder`.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import datetime
+from types import MappingProxyType
 from typing import TYPE_CHECKING, NamedTuple, Self
 
 from splitjob.presigned import expiry
@@ -37,10 +38,12 @@ class Link(NamedTuple):
     Attributes:
         url: whole, with its signature: a bearer secret.
         expires_at: when it ceases to work; sooner where the credentials behind it do.
+        headers: what its signature covers and must be sent with it, by name.
     """
 
     url: str
     expires_at: datetime
+    headers: Mapping[str, str] = MappingProxyType({})
 
 
 class OpenFile:
@@ -152,10 +155,12 @@ class StorageLinks:
             StorageLinksError: there are no credentials to sign with.
         """
         with _explained():
-            url = self._bucket_service().generate_presigned_put_url(
+            service = self._bucket_service()
+            url = service.generate_presigned_put_url(
                 key, self._upload_seconds, content_length=size, if_absent=True
             )
-        return _link(url)
+        signed = {"Content-Length": str(size), "If-None-Match": "*", **service.upload_headers}
+        return _link(url)._replace(headers=signed)
 
     def _bucket_service(self) -> "S3Service":
         """Return the bucket, with boto3 behind it: 30 MB that no other call needs."""

@@ -1,11 +1,12 @@
 """Which bucket, where, with which keys: from the environment."""
 
 import re
+from typing import Literal, Self
 
-from pydantic import SecretStr, field_validator, model_validator
+from pydantic import Field, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-__all__ = ["STORAGE_PREFIX_PATTERN", "StorageSettings"]
+__all__ = ["STORAGE_PREFIX_PATTERN", "BucketDemands", "StorageSettings"]
 
 _SEGMENT = r"[A-Za-z0-9!_*()-][A-Za-z0-9!_.*()-]*"
 STORAGE_PREFIX_PATTERN = f"^({_SEGMENT}(/{_SEGMENT})*)?$"
@@ -14,7 +15,57 @@ _ENDPOINT = re.compile(r"https?://[A-Za-z0-9._\[\]:-]+(/[^?#\s]*)?")
 _BUCKET = re.compile(r"[A-Za-z0-9._-]{1,255}|arn:[A-Za-z0-9:/_.-]+")  # what botocore takes
 
 
-class StorageSettings(BaseSettings):
+_ARCHIVES = {"GLACIER", "DEEP_ARCHIVE"}
+
+
+class BucketDemands(BaseSettings):
+    """How a bucket wants to be asked, where the usual way is refused.
+
+    Attributes:
+        s3_addressing_style: whether the bucket's name is in the path or the host; `auto`: in the
+            path where there is an endpoint, else as AWS wants it.
+        s3_checksum: sent with all that is written, as Object Lock demands; blank: only where an
+            operation requires one.
+        s3_sse: the encryption asked for with each object; blank: as the bucket does by itself.
+        s3_sse_kms_key_id: the key for `aws:kms`; blank: the account's own.
+        s3_storage_class: of what is written; blank: as the bucket does by itself.
+        s3_requester_pays: whether to agree to pay for requests.
+    """
+
+    model_config = SettingsConfigDict(extra="ignore")
+
+    s3_addressing_style: Literal["auto", "path", "virtual"] = "auto"
+    s3_checksum: Literal["", "md5", "crc32", "sha256"] = ""
+    s3_sse: Literal["", "AES256", "aws:kms", "aws:kms:dsse"] = ""
+    s3_sse_kms_key_id: str = Field(default="", max_length=2048, pattern=r"^[A-Za-z0-9:/_.@-]*$")
+    s3_storage_class: str = Field(default="", max_length=64, pattern=r"^[A-Z0-9_]*$")
+    s3_requester_pays: bool = False
+
+    @field_validator("s3_storage_class")
+    @classmethod
+    def _readable_at_once(cls, value: str) -> str:
+        if value in _ARCHIVES:
+            raise ValueError("must be one that can be read at once: manifests are read again")
+        return value
+
+    @model_validator(mode="after")
+    def _key_of_an_encryption(self) -> Self:
+        if self.s3_sse_kms_key_id and not self.s3_sse.startswith("aws:kms"):
+            raise ValueError("S3_SSE_KMS_KEY_ID is used with S3_SSE aws:kms alone: set both")
+        return self
+
+    def demands(self) -> dict[str, str]:
+        """Return the variables that say the same, without those at their defaults."""
+        fields = BucketDemands.model_fields
+        given = {name: getattr(self, name) for name in fields}
+        return {
+            name.upper(): str(value).lower() if isinstance(value, bool) else str(value)
+            for name, value in given.items()
+            if value != fields[name].default
+        }
+
+
+class StorageSettings(BucketDemands):
     """Where the bucket is, from the variables of docs/contract.md, section 5.
 
     Attributes:

@@ -34,6 +34,7 @@ from splitjob.configuration import read_settings
 from splitjob.egress import EgressProxies
 from splitjob.storage_settings import StorageSettings
 from splitjob.urls import DEFAULT_PORTS
+from splitjob_io import bucket_demands
 from splitjob_io.certificates import certificate_problem
 from splitjob_io.proxy_tunnel import tunnel_problem
 
@@ -46,6 +47,7 @@ __all__ = [
     "S3Service",
     "StorageError",
     "StoredObject",
+    "UploadedPart",
 ]
 
 ATTEMPTS = 5
@@ -115,6 +117,11 @@ class ObjectMetadata(TypedDict):
     last_modified: datetime
     etag: str
     metadata: dict[str, str]
+
+
+# Of one part: its ETag and, where one was asked for, its checksum, by the names that S3 gives them.
+UploadedPart = dict[str, str]
+_OF_A_PART = ("ETag", "ChecksumCRC32", "ChecksumSHA256")
 
 
 class StoredObject(NamedTuple):
@@ -196,7 +203,10 @@ class S3Service:
     def client(self) -> Any:  # noqa: ANN401 - boto3 builds its clients' classes at run time
         """The boto3 client behind it."""
         s = self.settings
-        return _session().client(
+        style = s.s3_addressing_style
+        if style == "auto" and s.s3_endpoint:
+            style = "path"
+        client = _session().client(
             "s3",
             endpoint_url=s.s3_endpoint or None,
             region_name=s.s3_region,
@@ -210,10 +220,17 @@ class S3Service:
                 connect_timeout=5,
                 read_timeout=self._patience.silent_seconds,
                 max_pool_connections=16,
-                s3={"addressing_style": "path" if s.s3_endpoint else "auto"},
+                s3={"addressing_style": style},
                 proxies={} if _is_direct(s.s3_endpoint) else None,
             ),
         )
+        bucket_demands.attach(client, s)
+        return client
+
+    @property
+    def upload_headers(self) -> dict[str, str]:
+        """What a PUT to a URL of `generate_presigned_put_url` must carry, by name."""
+        return bucket_demands.headers_of_uploads(self.settings)
 
     def url(self, s3_key: str) -> str:
         """Return `s3://bucket/key`."""
@@ -236,7 +253,7 @@ class S3Service:
         """
         with self._speaking_of("upload", s3_key):
             self.client.upload_file(
-                str(file_path), self.bucket, s3_key, ExtraArgs=_content_type(content_type)
+                str(file_path), self.bucket, s3_key, ExtraArgs=self._written(content_type)
             )
         return self.url(s3_key)
 
@@ -244,7 +261,7 @@ class S3Service:
         """Upload what an open binary file holds from its position on; return its `s3://` URL."""
         with self._speaking_of("upload", s3_key):
             self.client.upload_fileobj(
-                file_obj, self.bucket, s3_key, ExtraArgs=_content_type(content_type)
+                file_obj, self.bucket, s3_key, ExtraArgs=self._written(content_type)
             )
         return self.url(s3_key)
 
@@ -372,6 +389,8 @@ class S3Service:
     ) -> str:
         """Return a URL that lets its bearer PUT one object for `expires_in` seconds.
 
+        The PUT must carry `upload_headers` too, where the settings ask for encryption.
+
         Args:
             s3_key: the object.
             expires_in: seconds; 604800 at most.
@@ -482,35 +501,40 @@ class S3Service:
         """
         with self._speaking_of("begin to upload", s3_key):
             answer = self.client.create_multipart_upload(
-                Bucket=self.bucket, Key=s3_key, **_content_type(content_type)
+                Bucket=self.bucket, Key=s3_key, **self._written(content_type)
             )
         return str(answer["UploadId"])
 
-    def upload_part(self, s3_key: str, upload_id: str, number: int, body: bytes) -> str:
-        """Upload one part, 1 being the first; return its ETag."""
+    def upload_part(self, s3_key: str, upload_id: str, number: int, body: bytes) -> UploadedPart:
+        """Upload one part, 1 being the first; return what completing the upload needs of it."""
         with self._speaking_of(f"upload part {number} of", s3_key):
             answer = self.client.upload_part(
-                Bucket=self.bucket, Key=s3_key, UploadId=upload_id, PartNumber=number, Body=body
+                Bucket=self.bucket,
+                Key=s3_key,
+                UploadId=upload_id,
+                PartNumber=number,
+                Body=body,
+                **bucket_demands.checksum_of(self.settings),
             )
-        return str(answer["ETag"])
+        return {name: answer[name] for name in _OF_A_PART if name in answer}
 
     def complete_multipart_upload(
-        self, s3_key: str, upload_id: str, etags: Mapping[int, str]
+        self, s3_key: str, upload_id: str, parts: Mapping[int, UploadedPart]
     ) -> None:
         """Make the object of its parts.
 
         Args:
             s3_key: the object.
             upload_id: from `create_multipart_upload`.
-            etags: of every part, by its number.
+            parts: what `upload_part` returned of each, by its number.
         """
-        parts = [{"PartNumber": number, "ETag": etags[number]} for number in sorted(etags)]
+        listed = [{"PartNumber": number, **parts[number]} for number in sorted(parts)]
         with self._speaking_of("complete the upload of", s3_key):
             self.client.complete_multipart_upload(
                 Bucket=self.bucket,
                 Key=s3_key,
                 UploadId=upload_id,
-                MultipartUpload={"Parts": parts},
+                MultipartUpload={"Parts": listed},
             )
 
     def abort_multipart_upload(self, s3_key: str, upload_id: str) -> None:
@@ -535,7 +559,7 @@ class S3Service:
                         Bucket=self.bucket,
                         Key=s3_key,
                         Body=body,
-                        ContentType=content_type,
+                        **self._written(content_type),
                         **condition,
                     )
             except StorageError as error:
@@ -555,6 +579,10 @@ class S3Service:
             if error.missing:
                 return False
             raise
+
+    def _written(self, content_type: str) -> dict[str, str]:
+        """Return the parameters that all calls have which write an object."""
+        return _content_type(content_type) | bucket_demands.checksum_of(self.settings)
 
     def _presign(
         self, operation: str, s3_key: str, expires_in: int, extra: Mapping[str, Any]

@@ -5,6 +5,8 @@ removed again at the end.
 """
 
 import argparse
+import base64
+import hashlib
 import sys
 import tempfile
 import uuid
@@ -17,6 +19,7 @@ import httpx
 from pydantic import ValidationError
 
 from splitjob.storage_settings import StorageSettings
+from splitjob_io.bucket_advice import missing_settings, spelled
 from splitjob_io.certificates import certificate_problem
 from splitjob_io.storage import S3Service, StorageError
 
@@ -28,7 +31,8 @@ HINTS = {
     "InvalidAccessKeyId": "the storage does not know this key: check S3_ACCESS_KEY_ID",
     "XAdminUserNotFound": "the storage does not know this key: check S3_ACCESS_KEY_ID",
     "SignatureDoesNotMatch": "the secret is not the key's own: check S3_SECRET_ACCESS_KEY",
-    "AccessDenied": "these keys may not do this: extend their policy",
+    "AccessDenied": "these keys may not do this: extend their policy; or the bucket's own policy "
+    "demands a key of KMS (S3_SSE_KMS_KEY_ID) or a storage class (S3_STORAGE_CLASS)",
     "EndpointConnectionError": "nothing answers at that address: check S3_ENDPOINT",
     "NoCredentialsError": "no keys were found: set S3_ACCESS_KEY_ID and S3_SECRET_ACCESS_KEY",
     "AuthorizationHeaderMalformed": "the storage expects another region: check S3_REGION",
@@ -42,13 +46,18 @@ class MismatchError(Exception):
 
 @dataclass
 class Trial:
-    """One bucket under test, and what was found so far."""
+    """One bucket under test, and what was found so far.
+
+    Attributes:
+        missing: the settings without which it cannot be used, as one sets them.
+    """
 
     storage: S3Service
     prefix: str
     folder: Path
     failed_required: list[str] = field(default_factory=list)
     failed_optional: list[str] = field(default_factory=list)
+    missing: str = ""
 
     def key(self, name: str) -> str:
         """Return the full key of a test object."""
@@ -66,6 +75,17 @@ class Trial:
         print(f"  works   {name}")
         return True
 
+    def needs(self, attempt: Callable[[S3Service], None]) -> bool:
+        """Find the settings with which something works, and go on with them; False: none do."""
+        found = missing_settings(self.storage, attempt)
+        if found is None:
+            return False
+        self.missing = spelled(found)
+        settings = self.storage.settings.model_copy(update=dict(found))
+        self.storage = S3Service(settings, self.storage.bucket)
+        print(f"  needs   {self.missing}\n          The rest is tried with it.")
+        return True
+
 
 def main(argv: Sequence[str]) -> int:
     """Run `track-tree-audio storage`; 0: all that is needed works, 1: it does not, 2: usage."""
@@ -79,7 +99,7 @@ def main(argv: Sequence[str]) -> int:
     print(f"Bucket {storage.bucket} at {place}")
     with tempfile.TemporaryDirectory() as folder:
         trial = Trial(storage, f"storage-test/{uuid.uuid4()}", Path(folder))
-        if not trial.check("reach the bucket", lambda: _reach(trial), "everything"):
+        if not _is_reached(trial):
             return 1
         try:
             run_checks(trial)
@@ -90,6 +110,8 @@ def main(argv: Sequence[str]) -> int:
 
 def run_checks(trial: Trial) -> None:
     """Try each operation on a bucket that was reached."""
+    if not trial.check("write an object", lambda: _write(trial.storage, trial), "everything"):
+        trial.needs(lambda storage: _write(storage, trial))
     for name, operation, needed_for in (
         ("upload a file", _upload_file, "stems"),
         ("upload a file in parts", _upload_parts, "stems above 8 MiB"),
@@ -115,6 +137,9 @@ def run_checks(trial: Trial) -> None:
 
 def verdict(trial: Trial) -> int:
     """Print what it all means; return the exit status."""
+    if trial.missing:
+        print(f"\nThis bucket cannot be used yet: set {trial.missing}.")
+        return 1
     if trial.failed_required:
         print(f"\nThis bucket cannot be used yet: {', '.join(trial.failed_required)}.")
         return 1
@@ -138,8 +163,16 @@ def explain(error: Exception) -> str:
     return f"{error}: {hint}" if hint else str(error)
 
 
-def _reach(trial: Trial) -> None:
-    trial.storage.list_objects(trial.prefix)  # unlike HEAD, its refusal says why
+def _is_reached(trial: Trial) -> bool:
+    def reach(storage: S3Service) -> None:
+        storage.list_page(trial.prefix)  # unlike HEAD, its refusal says why
+
+    reached = trial.check("reach the bucket", lambda: reach(trial.storage), "everything")
+    return reached or trial.needs(reach)
+
+
+def _write(storage: S3Service, trial: Trial) -> None:
+    storage.upload_fileobj(BytesIO(CONTENT), trial.key("first"))
 
 
 def _upload_file(trial: Trial) -> None:
@@ -159,9 +192,9 @@ def _upload_first_part_last(trial: Trial) -> None:
     key = trial.key("parts")
     upload = trial.storage.create_multipart_upload(key)
     first, last = bytes(TWO_PARTS - len(CONTENT)), CONTENT
-    etags = {2: trial.storage.upload_part(key, upload, 2, last)}
-    etags[1] = trial.storage.upload_part(key, upload, 1, first)
-    trial.storage.complete_multipart_upload(key, upload, etags)
+    parts = {2: trial.storage.upload_part(key, upload, 2, last)}
+    parts[1] = trial.storage.upload_part(key, upload, 1, first)
+    trial.storage.complete_multipart_upload(key, upload, parts)
     _expect(trial.storage.get_object_metadata(key)["size"], TWO_PARTS)
     upload = trial.storage.create_multipart_upload(key)
     trial.storage.upload_part(key, upload, 1, CONTENT)
@@ -227,15 +260,24 @@ def _presigned_get(trial: Trial) -> None:
 
 def _presigned_put(trial: Trial) -> None:
     url = trial.storage.generate_presigned_put_url(trial.key("put"), 60)
-    _expect(httpx.put(url, content=CONTENT).status_code, 200)
+    _expect(httpx.put(url, content=CONTENT, headers=_signed(trial)).status_code, 200)
     _expect(trial.storage.get_object(trial.key("put")), CONTENT)
+
+
+def _signed(trial: Trial) -> dict[str, str]:
+    """Return what a PUT of the content to a presigned URL must carry."""
+    headers = trial.storage.upload_headers
+    if trial.storage.settings.s3_checksum:
+        digest = hashlib.md5(CONTENT, usedforsecurity=False).digest()
+        headers["Content-MD5"] = base64.b64encode(digest).decode("ascii")
+    return headers
 
 
 def _presigned_new(trial: Trial) -> None:
     url = trial.storage.generate_presigned_put_url(
         trial.key("new"), 60, content_length=len(CONTENT), if_absent=True
     )
-    once = {"If-None-Match": "*"}
+    once = {"If-None-Match": "*", **_signed(trial)}
     longer = httpx.put(url, content=CONTENT + CONTENT, headers=once)
     if longer.is_success:
         raise MismatchError("it took another size than the one that was signed")
@@ -282,7 +324,9 @@ def _parser() -> argparse.ArgumentParser:
         prog="track-tree-audio storage",
         description="Try whether this service can work with a bucket. The settings are the "
         "service's own: S3_ENDPOINT, S3_REGION, S3_BUCKET, S3_ACCESS_KEY_ID, "
-        "S3_SECRET_ACCESS_KEY; ENVIRONMENT=local means LocalStack at http://localhost:4566.",
+        "S3_SECRET_ACCESS_KEY and, for buckets that demand more, S3_ADDRESSING_STYLE, S3_CHECKSUM, "
+        "S3_SSE, S3_SSE_KMS_KEY_ID, S3_STORAGE_CLASS, S3_REQUESTER_PAYS; ENVIRONMENT=local means "
+        "LocalStack at http://localhost:4566.",
     )
     commands = parser.add_subparsers(dest="command", required=True)
     test = commands.add_parser("test", help="try every operation on a bucket, and clean up again")

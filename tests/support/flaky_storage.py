@@ -54,6 +54,9 @@ class Flaky:
         for name, value in real.headers.items():
             if name.lower() not in {"transfer-encoding", "connection", "content-length"}:
                 request.send_header(name, value)
-        request.send_header("Content-Length", str(len(real.content)))
+        length = real.headers.get("Content-Length", "0")  # of a HEAD's object; else of the body
+        if request.command != "HEAD":
+            length = str(len(real.content))
+        request.send_header("Content-Length", length)
         request.end_headers()
         request.wfile.write(real.content)

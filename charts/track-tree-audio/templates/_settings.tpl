@@ -19,6 +19,15 @@ MODEL_REGISTRY: /etc/track-tree-audio/models.yaml
 {{- end }}
 {{- end }}
 
+{{- define "track-tree-audio.bucketSettings" -}}
+S3_ADDRESSING_STYLE: {{ .Values.storage.addressingStyle | quote }}
+S3_CHECKSUM: {{ .Values.storage.checksum | quote }}
+S3_SSE: {{ .Values.storage.serverSideEncryption | quote }}
+S3_SSE_KMS_KEY_ID: {{ .Values.storage.kmsKeyId | quote }}
+S3_STORAGE_CLASS: {{ .Values.storage.storageClass | quote }}
+S3_REQUESTER_PAYS: {{ .Values.storage.requesterPays | quote }}
+{{- end }}
+
 {{- define "track-tree-audio.apiSettings" -}}
 {{ include "track-tree-audio.sharedSettings" . }}
 SECRET_KEYS: {{ include "track-tree-audio.apiSecretKeys" . | fromYaml | toJson | quote }}
@@ -43,6 +52,7 @@ S3_READ_ENDPOINT: {{ ternary $.Values.storage.endpoint "" (ne .publicEndpoint ""
 S3_REGION: {{ $.Values.storage.region | quote }}
 S3_BUCKET: {{ ternary $.Values.storage.bucket "" .enabled | quote }}
 STORAGE_PREFIX: {{ $.Values.storage.prefix | quote }}
+{{ include "track-tree-audio.bucketSettings" $ }}
 DOWNLOAD_URL_SECONDS: {{ int64 .urlSeconds | quote }}
 UPLOADS_ENABLED: {{ .uploads.enabled | quote }}
 UPLOAD_URL_SECONDS: {{ int64 .uploads.urlSeconds | quote }}
@@ -73,6 +83,7 @@ S3_ENDPOINT: {{ .Values.storage.endpoint | quote }}
 S3_REGION: {{ .Values.storage.region | quote }}
 S3_BUCKET: {{ .Values.storage.bucket | quote }}
 STORAGE_PREFIX: {{ .Values.storage.prefix | quote }}
+{{ include "track-tree-audio.bucketSettings" . }}
 {{ include "track-tree-audio.workerSettings" . }}
 {{- end }}
 

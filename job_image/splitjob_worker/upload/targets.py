@@ -23,7 +23,7 @@ from splitjob.result import Manifest
 from splitjob_io.certificates import certificate_problem
 from splitjob_io.deadline import Deadline
 from splitjob_io.safe_http import ForbiddenTargetError, client
-from splitjob_io.storage import S3Service, StorageError
+from splitjob_io.storage import S3Service, StorageError, UploadedPart
 from splitjob_worker.cancellation import CancelToken, SupersededError
 from splitjob_worker.settings import WorkerSettings
 from splitjob_worker.upload.multipart import MultipartUpload
@@ -184,21 +184,21 @@ class BucketMultipartUpload:
 
     def __init__(self, storage: S3Service, key: str, content_type: str) -> None:
         self._storage, self._key = storage, key
-        self._etags: dict[int, str] = {}
+        self._parts: dict[int, UploadedPart] = {}
         with _storage_errors_as_failures():
             self._upload_id = storage.create_multipart_upload(key, content_type)
 
     def upload_part(self, number: int, body: bytes) -> None:
         """Upload a part."""
         with _storage_errors_as_failures(may_be_gone=True):
-            self._etags[number] = self._storage.upload_part(
+            self._parts[number] = self._storage.upload_part(
                 self._key, self._upload_id, number, body
             )
 
     def complete(self) -> None:
         """Make one object of the parts."""
         with _storage_errors_as_failures(may_be_gone=True):
-            self._storage.complete_multipart_upload(self._key, self._upload_id, self._etags)
+            self._storage.complete_multipart_upload(self._key, self._upload_id, self._parts)
 
     def abort(self) -> None:
         """Delete the parts uploaded so far."""

@@ -10,6 +10,7 @@ from typing import Any
 
 from splitjob import workload
 from splitjob.resource import GROUP
+from splitjob.storage_settings import BucketDemands
 
 __all__ = ["OWN_PATHS", "OWN_VARIABLES", "OWN_VOLUMES", "Additions", "refuse_clashes"]
 
@@ -28,6 +29,7 @@ OWN_VARIABLES = frozenset(
         "S3_ENDPOINT",
         "S3_REGION",
         "S3_BUCKET",
+        *(name.upper() for name in BucketDemands.model_fields),
     }
 )
 ROLE_VARIABLES = frozenset({"AWS_ROLE_ARN", "AWS_WEB_IDENTITY_TOKEN_FILE"})

@@ -13,7 +13,7 @@ from splitjob.configuration import read_settings
 from splitjob.inputs import Inputs
 from splitjob.quantity import binary_quantity, bytes_of
 from splitjob.service_settings import SERVICE_CHECKS, ServiceSettings
-from splitjob.storage_settings import StorageSettings
+from splitjob.storage_settings import BucketDemands, StorageSettings
 from splitjob_operator.core.additions import Additions, refuse_clashes
 from splitjob_operator.core.admission_queue import Bounds
 from splitjob_operator.core.setting_types import (
@@ -70,7 +70,7 @@ class PriorityClass(BaseModel):
     name: ObjectName
 
 
-class Settings(ServiceSettings, BaseSettings):
+class Settings(ServiceSettings, BucketDemands, BaseSettings):
     """Everything an installation can set."""
 
     # Lists and maps are decoded here and not by the library, which ends at the first wrong one.

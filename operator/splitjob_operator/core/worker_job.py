@@ -216,6 +216,7 @@ def _environment(
             "S3_ENDPOINT": settings.s3_endpoint,
             "S3_REGION": settings.s3_region,
             "S3_BUCKET": settings.s3_bucket,
+            **settings.demands(),
             **_role(settings),
         }
     plain = [{"name": name, "value": _literal(value)} for name, value in values.items() if value]

@@ -202,7 +202,7 @@ def test_the_command_says_that_a_good_bucket_works(
     assert storage_cli.main(["test"]) == 0
     out = capsys.readouterr().out
     assert "This bucket can be used." in out
-    assert out.count("  works ") == 19
+    assert out.count("  works ") == 20
     assert storage.list_objects("storage-test/") == []
 
 

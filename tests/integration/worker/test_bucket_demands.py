@@ -1,0 +1,193 @@
+"""Buckets that demand more than a signature: each setting meets its demand, in all that is done.
+
+The demands are those of a front before the real S3 server (`tests.support.strict_front`).
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from io import BytesIO
+from pathlib import Path
+
+import httpx
+import pytest
+from tests.support.strict_front import (
+    Demand,
+    StrictFront,
+    both,
+    encrypted,
+    object_lock,
+    requester_pays,
+)
+from tests.support.web import web_server
+
+from splitjob_io import storage_cli
+from splitjob_io.storage import S3Service, StorageError
+from splitjob_local.cluster.s3server import S3Access
+
+BY_KMS = "S3_SSE=aws:kms (chart value storage.serverSideEncryption)"
+KEY = "arn:aws:kms:eu-central-1:123456789012:key/0a1b2c3d"
+PARTS = 9 << 20
+
+
+@contextmanager
+def strict(s3: S3Access, demand: Demand) -> Iterator[tuple[StrictFront, S3Service]]:
+    with web_server() as web:
+        front = StrictFront(web, s3, demand)
+        access = S3Access(web.url, s3.access_key_id, s3.secret_access_key, s3.bucket)
+        yield front, access.service()
+
+
+def asking(service: S3Service, **settings: object) -> S3Service:
+    return S3Service(service.settings.model_copy(update=settings))
+
+
+def write_in_every_way(storage: S3Service, folder: Path) -> None:
+    """Everything that writes, and what is read back of it."""
+    large = folder / "large"
+    large.write_bytes(bytes(PARTS))
+    storage.upload_file(large, "demands/large")
+    storage.upload_fileobj(BytesIO(b"small"), "demands/small")
+    upload = storage.create_multipart_upload("demands/parts", "audio/wav")
+    parts = {2: storage.upload_part("demands/parts", upload, 2, b"end")}
+    parts[1] = storage.upload_part("demands/parts", upload, 1, bytes(5 << 20))
+    storage.complete_multipart_upload("demands/parts", upload, parts)
+    storage.delete_file("demands/once")
+    assert storage.put_if_absent("demands/once", b"{}")
+    read = storage.read_object("demands/once")
+    assert read
+    assert storage.put_if_unchanged("demands/once", b"[]", read.etag)
+    storage.copy_object("demands/small", "demands/copy")
+    assert storage.get_object("demands/copy") == b"small"
+    assert storage.get_object_metadata("demands/large")["size"] == PARTS
+    assert storage.get_object_metadata("demands/parts")["size"] == (5 << 20) + 3
+    storage.download_file("demands/large", folder / "back")
+    assert storage.delete_objects(["demands/large", "demands/parts"]) == 2
+    names = [one["key"] for one in storage.list_objects("demands/")]
+    assert names == [f"demands/{name}" for name in ("copy", "once", "small")]
+
+
+CASES: dict[str, tuple[Demand, dict[str, object]]] = {
+    "object lock, md5": (object_lock, {"s3_checksum": "md5"}),
+    "object lock, crc32": (object_lock, {"s3_checksum": "crc32"}),
+    "object lock, sha256": (object_lock, {"s3_checksum": "sha256"}),
+    "encryption by a key": (
+        encrypted("aws:kms", KEY),
+        {"s3_sse": "aws:kms", "s3_sse_kms_key_id": KEY},
+    ),
+    "requester pays": (requester_pays, {"s3_requester_pays": True}),
+    "several": (
+        both(object_lock, encrypted("AES256")),
+        {"s3_checksum": "md5", "s3_sse": "AES256"},
+    ),
+}
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_all_that_is_done_meets_the_demand(s3: S3Access, tmp_path: Path, case: str) -> None:
+    demand, settings = CASES[case]
+    with strict(s3, demand) as (_, plain):
+        with pytest.raises(StorageError) as refused:
+            plain.upload_fileobj(BytesIO(b"x"), "demands/refused")
+        assert refused.value.status in {400, 403}
+        write_in_every_way(asking(plain, **settings), tmp_path)
+
+
+def test_presigned_urls_meet_them_too(s3: S3Access) -> None:
+    """The payer is in the URL, which browsers follow; an encryption is a header that is sent."""
+    with strict(s3, both(requester_pays, encrypted("aws:kms", KEY))) as (front, plain):
+        storage = asking(
+            plain,
+            s3_requester_pays=True,
+            s3_sse="aws:kms",
+            s3_sse_kms_key_id=KEY,
+            s3_storage_class="STANDARD_IA",
+        )
+        put = storage.generate_presigned_put_url("presigned/new", 60, content_length=4)
+        assert httpx.put(put, content=b"mine").status_code == 403
+        assert httpx.put(put, content=b"mine", headers=storage.upload_headers).status_code == 200
+        get = storage.generate_presigned_get_url("presigned/new", 60)
+        assert httpx.get(get).content == b"mine"
+        assert httpx.get(get.replace("request-payer", "request-player")).status_code == 403
+        assert "x-amz-storage-class" not in front.seen[-2][2]
+
+
+def test_a_storage_class_is_asked_for_where_objects_begin(s3: S3Access, tmp_path: Path) -> None:
+    with strict(s3, lambda *_: None) as (front, plain):
+        write_in_every_way(asking(plain, s3_storage_class="STANDARD_IA"), tmp_path)
+        classes = {
+            (method, "partNumber" in query): headers.get("x-amz-storage-class")
+            for method, query, headers in front.seen
+            if method == "PUT" or "uploads" in query
+        }
+    assert classes == {
+        ("PUT", False): "STANDARD_IA",
+        ("PUT", True): None,
+        ("POST", False): "STANDARD_IA",
+    }
+
+
+def test_without_settings_nothing_is_asked_for(s3: S3Access, tmp_path: Path) -> None:
+    """R2 and others refuse what they do not know."""
+    with strict(s3, lambda *_: None) as (front, plain):
+        write_in_every_way(plain, tmp_path)
+    sent = {name for method, _, headers in front.seen if method == "PUT" for name in headers}
+    assert not {name for name in sent if name.startswith(("x-amz-checksum", "x-amz-server-side"))}
+    assert not {"content-md5", "x-amz-storage-class", "x-amz-request-payer", "x-amz-trailer"} & sent
+
+
+class TestCommand:
+    """`track-tree-audio storage test` names what is missing, by trying it."""
+
+    @pytest.fixture
+    def environment(self, s3: S3Access, monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
+        monkeypatch.setenv("ENVIRONMENT", "prod")
+        monkeypatch.setenv("S3_BUCKET", s3.bucket)
+        monkeypatch.setenv("S3_ACCESS_KEY_ID", s3.access_key_id)
+        monkeypatch.setenv("S3_SECRET_ACCESS_KEY", s3.secret_access_key)
+        return monkeypatch
+
+    @pytest.mark.parametrize(
+        ("demand", "said"),
+        [
+            (object_lock, "set S3_CHECKSUM=md5 (chart value storage.checksum)."),
+            (encrypted("AES256"), "set S3_SSE=AES256 (chart value storage.serverSideEncryption)."),
+            (requester_pays, "set S3_REQUESTER_PAYS=true (chart value storage.requesterPays)."),
+            (
+                both(object_lock, encrypted("aws:kms")),
+                f"set S3_CHECKSUM=md5 (chart value storage.checksum) and {BY_KMS}.",
+            ),
+        ],
+    )
+    def test_it_names_the_setting_and_tries_the_rest_with_it(
+        self,
+        s3: S3Access,
+        environment: pytest.MonkeyPatch,
+        capsys: pytest.CaptureFixture[str],
+        demand: Demand,
+        said: str,
+    ) -> None:
+        with strict(s3, demand) as (front, _):
+            environment.setenv("S3_ENDPOINT", front.url)
+            assert storage_cli.main(["test"]) == 1
+            out = capsys.readouterr().out
+            assert said in out
+            assert out.count("FAILED") == 1, out
+
+    def test_it_is_content_once_the_settings_are_there(
+        self, s3: S3Access, environment: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        with strict(s3, both(object_lock, encrypted("AES256"), requester_pays)) as (front, _):
+            environment.setenv("S3_ENDPOINT", front.url)
+            environment.setenv("S3_CHECKSUM", "md5")
+            environment.setenv("S3_SSE", "AES256")
+            environment.setenv("S3_REQUESTER_PAYS", "true")
+            assert storage_cli.main(["test"]) == 0
+        assert "This bucket can be used." in capsys.readouterr().out
+
+    def test_a_key_that_nobody_can_guess_is_hinted_at(
+        self, s3: S3Access, environment: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        with strict(s3, encrypted("aws:kms", KEY)) as (front, _):
+            environment.setenv("S3_ENDPOINT", front.url)
+            assert storage_cli.main(["test"]) == 1
+        assert "a key of KMS (S3_SSE_KMS_KEY_ID)" in capsys.readouterr().out
