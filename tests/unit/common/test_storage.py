@@ -5,7 +5,8 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 from pydantic import ValidationError
 
-from splitjob.storage_settings import StorageSettings
+from splitjob.storage_settings import BucketDemands, StorageSettings
+from splitjob_io.bucket_advice import missing_settings, spelled
 from splitjob_io.storage import S3Service, StorageError
 
 NAMES = (
@@ -15,6 +16,7 @@ NAMES = (
     "S3_BUCKET",
     "S3_ACCESS_KEY_ID",
     "S3_SECRET_ACCESS_KEY",
+    *(name.upper() for name in BucketDemands.model_fields),
 )
 
 
@@ -84,3 +86,62 @@ def test_urls_of_custom_endpoints_are_signed_with_version_4(
 )
 def test_which_errors_may_pass(status: int, retryable: bool) -> None:
     assert StorageError("x", "Code", status).retryable is retryable
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "style", "place"),
+    [
+        ("https://s3.example.com", "auto", "https://s3.example.com/stems/a"),
+        ("https://s3.example.com", "path", "https://s3.example.com/stems/a"),
+        ("https://s3.example.com", "virtual", "https://stems.s3.example.com/a"),
+        ("", "auto", "https://stems.s3.amazonaws.com/a"),
+        ("", "path", "https://s3.amazonaws.com/stems/a"),
+    ],
+)
+def test_the_buckets_name_is_in_the_path_or_in_the_host(
+    environment: pytest.MonkeyPatch, endpoint: str, style: str, place: str
+) -> None:
+    environment.setenv("ENVIRONMENT", "prod")
+    environment.setenv("S3_ENDPOINT", endpoint)
+    environment.setenv("S3_ADDRESSING_STYLE", style)
+    environment.setenv("S3_ACCESS_KEY_ID", "id")
+    environment.setenv("S3_SECRET_ACCESS_KEY", "secret")
+    url = S3Service(StorageSettings(), "stems").generate_presigned_get_url("a")
+    assert url.partition("?")[0] == place
+
+
+@pytest.mark.parametrize(
+    ("variables", "said"),
+    [
+        ({"S3_SSE_KMS_KEY_ID": "alias/stems"}, "with S3_SSE aws:kms alone"),
+        ({"S3_SSE_KMS_KEY_ID": "alias/stems", "S3_SSE": "AES256"}, "set both"),
+        ({"S3_STORAGE_CLASS": "GLACIER"}, "read at once"),
+        ({"S3_CHECKSUM": "crc64"}, "'md5', 'crc32'"),
+        ({"S3_ADDRESSING_STYLE": "host"}, "'path' or 'virtual'"),
+    ],
+)
+def test_a_demand_that_cannot_be_met_is_refused(
+    environment: pytest.MonkeyPatch, variables: dict[str, str], said: str
+) -> None:
+    for name, value in variables.items():
+        environment.setenv(name, value)
+    with pytest.raises(ValidationError, match=said):
+        StorageSettings()
+
+
+def test_a_bucket_that_is_reached_by_its_host_alone_is_advised_so() -> None:
+    """What was chosen is left alone: only settings at their defaults are tried."""
+    storage = S3Service(StorageSettings(s3_checksum="crc32"), "stems")
+    tried: list[StorageSettings] = []
+
+    def attempt(other: S3Service) -> None:
+        tried.append(other.settings)
+        if other.settings.s3_addressing_style != "virtual" or not other.settings.s3_sse:
+            raise StorageError("no", "AccessDenied", 403)
+
+    assert missing_settings(storage, attempt) is None
+    assert {one.s3_checksum for one in tried} == {"crc32"}
+    assert "virtual" in {one.s3_addressing_style for one in tried}
+    found = missing_settings(S3Service(StorageSettings(s3_sse="AES256"), "stems"), attempt)
+    assert found
+    assert spelled(found) == ("S3_ADDRESSING_STYLE=virtual (chart value storage.addressingStyle)")
