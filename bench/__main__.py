@@ -17,6 +17,7 @@ BENCHMARKS = {
     "memory": "the memory of every model in the registry, against what its record says",
     "replay": "stems of every format, read by the programs of others: their length and delay",
     "fuzz": "the decoder on several hundred broken files: what comes out, what is left behind",
+    "corpus": "the decoder against the ffmpeg program: hundreds of files, their length and sound",
     "demo_model": "how well the demo model separates songs it never heard",
 }
 RESULTS = Path(__file__).parent / "out" / "results.json"
