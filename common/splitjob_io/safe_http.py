@@ -29,6 +29,7 @@ from splitjob.addresses import Address, Network, forbidden_reason, parse_host
 from splitjob.egress import DIRECT, Egress, Proxy, private_name
 from splitjob.errors import ErrorCode, Failure
 from splitjob.urls import DEFAULT_PORTS, UrlError, parse
+from splitjob_io.certificates import ExplainingSocket
 from splitjob_io.deadline import Deadline, DeadlineStream
 from splitjob_io.proxy_tunnel import ProxyRefusalError, open_tunnel
 
@@ -73,6 +74,7 @@ def client(
         user_agent: what the other side sees in its log.
     """
     context = ssl_context or _default_ssl_context()
+    context.sslsocket_class = ExplainingSocket
     dialler = _Dialler(egress, deadline, context)
     pools = {
         scheme.encode(): httpcore.ConnectionPool(

@@ -16,6 +16,7 @@ from splitjob.errors import ErrorCode, Failure
 from splitjob.storage_settings import StorageSettings
 from splitjob.webhook import DeliveryOutcome
 from splitjob_io import storage_cli
+from splitjob_io.certificates import _described, certificate_problem
 from splitjob_io.storage import S3Service, StorageError
 from splitjob_io.webhook_sender import WebhookSender
 from splitjob_local.cluster.pki import Authority
@@ -30,6 +31,7 @@ UNKNOWN = (
     "the certificate of 127.0.0.1 is not trusted (unable to get local issuer certificate): "
     "add its authority with caBundle"
 )
+SHOWN = "; it is for web, issued by track-tree-audio local cluster, until "
 INVALID = "the certificate of 127.0.0.1 is not valid ("
 
 
@@ -73,13 +75,13 @@ def storage(web: Web) -> S3Service:
 def test_a_webhook_to_an_unknown_authority_is_not_sent(web: Web) -> None:
     outcome = send(web)
     assert (outcome.delivered, outcome.blocked, outcome.status) == (False, False, None)
-    assert outcome.error == f"the receiver could not be reached: {UNKNOWN}"
+    assert outcome.error.startswith(f"the receiver could not be reached: {UNKNOWN}{SHOWN}")
 
 
 def test_a_source_of_an_unknown_authority_is_not_fetched(web: Web, tmp_path: Path) -> None:
     failure = refused(f"{web.url}/any{SECRET}", tmp_path / "x", DownloadLimits(1 << 20, attempts=1))
     assert failure.code is ErrorCode.SOURCE_UNAVAILABLE
-    assert failure.message == f"the source cannot be reached: {UNKNOWN}"
+    assert failure.message.startswith(f"the source cannot be reached: {UNKNOWN}{SHOWN}")
 
 
 def test_an_upload_to_an_unknown_authority_fails_with_the_cause(
@@ -92,7 +94,7 @@ def test_an_upload_to_an_unknown_authority_fails_with_the_cause(
     with pytest.raises(Failure) as caught:
         PresignedUrls({"vocals": put}, HERE, CancelToken()).upload_file(stem, "audio/wav")
     assert (caught.value.code, caught.value.retryable) == (ErrorCode.UPLOAD_FAILED, True)
-    assert caught.value.message.endswith(f"failed: {UNKNOWN}")
+    assert f"failed: {UNKNOWN}{SHOWN}" in caught.value.message
 
 
 def test_a_bucket_of_an_unknown_authority_is_not_read(
@@ -122,6 +124,7 @@ def test_a_certificate_for_another_name_is_refused_whatever_the_bundle(
         storage(wrongly_named).get_object("a/b.json")
     trusting = ssl.create_default_context(cafile=str(authority.certificate))
     monkeypatch.setattr("splitjob_io.safe_http._default_ssl_context", lambda: trusting)
+    assert SHOWN in send(wrongly_named).error
     for said in (str(caught.value), send(wrongly_named).error):
         assert INVALID in said
         assert "caBundle" not in said
@@ -137,3 +140,17 @@ def test_the_bundle_named_by_the_chart_is_what_helps(
     assert send(web).delivered
     with pytest.raises(StorageError, match="answered 404"):
         storage(web).get_object("a/b.json")
+
+
+def test_what_a_stranger_writes_into_a_certificate_is_shown_with_care() -> None:
+    hostile = ((("commonName", "a\nb<script>" + "x" * 200),),)
+    refused = ssl.SSLCertVerificationError(1, "no")
+    refused.verify_code, refused.verify_message = 10, "certificate has expired"
+    refused.add_note(_described({"subject": hostile, "issuer": (), "notAfter": "May 1 2020 GMT"}))
+    said = certificate_problem(refused, "far.example.com")
+    assert said.startswith(
+        "the certificate of far.example.com is not valid (certificate has expired); it is for "
+        "a?b?script?xxx"
+    )
+    assert said.endswith("x, issued by nobody named, until May 1 2020 GMT")
+    assert len(said) < 250
