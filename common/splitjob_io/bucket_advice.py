@@ -4,13 +4,18 @@ A refusal says little (`403 AccessDenied`, `400 InvalidRequest`), and no two kin
 alike. So what was refused is done again with one setting more, or two, until it works.
 """
 
+import os
+import ssl
 from collections.abc import Callable, Mapping
+
+import httpx
 
 from splitjob.configuration import CHART_VALUES
 from splitjob.storage_settings import StorageSettings
+from splitjob_io.certificates import ExplainingSocket, certificate_problem
 from splitjob_io.storage import BRIEF, S3Service, StorageError
 
-__all__ = ["missing_settings", "spelled"]
+__all__ = ["missing_settings", "refused_certificate", "spelled"]
 
 Changes = Mapping[str, object]
 
@@ -45,6 +50,26 @@ def missing_settings(storage: S3Service, attempt: Callable[[S3Service], None]) -
             continue
         return changes
     return None
+
+
+def refused_certificate(endpoint: str) -> str:
+    """Return what is wrong with the certificate of an endpoint, and which one it is.
+
+    Args:
+        endpoint: a URL; blank: AWS, which has nothing wrong.
+
+    Returns:
+        A clause; blank where it is not the certificate.
+    """
+    if not endpoint.startswith("https://"):
+        return ""
+    context = ssl.create_default_context(cafile=os.environ.get("AWS_CA_BUNDLE") or None)
+    context.sslsocket_class = ExplainingSocket
+    try:
+        httpx.get(endpoint, verify=context)
+    except httpx.HTTPError as error:
+        return certificate_problem(error, error.request.url.host)
+    return ""
 
 
 def spelled(changes: Changes) -> str:

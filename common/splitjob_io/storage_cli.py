@@ -19,7 +19,7 @@ import httpx
 from pydantic import ValidationError
 
 from splitjob.storage_settings import StorageSettings
-from splitjob_io.bucket_advice import missing_settings, spelled
+from splitjob_io.bucket_advice import missing_settings, refused_certificate, spelled
 from splitjob_io.certificates import certificate_problem
 from splitjob_io.storage import S3Service, StorageError
 
@@ -168,6 +168,9 @@ def _is_reached(trial: Trial) -> bool:
         storage.list_page(trial.prefix)  # unlike HEAD, its refusal says why
 
     reached = trial.check("reach the bucket", lambda: reach(trial.storage), "everything")
+    if not reached and (refused := refused_certificate(trial.storage.settings.s3_endpoint)):
+        print(f"          {refused}")
+        return False
     return reached or trial.needs(reach)
 
 

@@ -114,6 +114,19 @@ def test_the_storage_command_explains_an_unknown_authority(web: Web) -> None:
     assert said == f"the signed URL was not answered: {UNKNOWN}"
 
 
+def test_the_storage_command_says_which_certificate_the_bucket_has(
+    web: Web, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("splitjob_io.storage.ATTEMPTS", 1)
+    for name in ("S3_BUCKET", "S3_ACCESS_KEY_ID", "S3_SECRET_ACCESS_KEY"):
+        monkeypatch.setenv(name, "do-not-tell")
+    monkeypatch.setenv("S3_ENDPOINT", web.url)
+    assert storage_cli.main(["test"]) == 1
+    out = capsys.readouterr().out
+    assert f"{UNKNOWN}{SHOWN}" in out
+    assert "needs" not in out.replace("needed", "")
+
+
 def test_a_certificate_for_another_name_is_refused_whatever_the_bundle(
     wrongly_named: Web, authority: Authority, monkeypatch: pytest.MonkeyPatch
 ) -> None:
