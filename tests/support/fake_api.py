@@ -353,7 +353,7 @@ def _fits(job: Job, query: Any) -> bool:
     return (
         (not states or job["state"] in states)
         and all(query.get(name, value) == value for name, value in wanted.items())
-        and query.get("since", "") <= job["createdAt"] <= query.get("until", "9")
+        and query.get("since", "") <= job["createdAt"] < query.get("until", "9")
     )
 
 

@@ -1,6 +1,7 @@
 """The console in a real browser, on an API in memory that has what each test needs."""
 
 from collections.abc import Iterator
+from urllib.parse import urlencode
 
 import pytest
 from tests.support.browser import Tab, browser
@@ -120,6 +121,25 @@ def test_filters_stand_in_the_address(tab: Tab, api: FakeApi) -> None:
     tab.press("Enter")
     eventually(lambda: jobs_shown(tab) == ["split-000001"])
     assert tab.run("return location.search") == "?status=failed&versionId=song-1"
+
+
+def test_model_and_time_stay_in_the_address_beside_what_is_filtered_by_next(
+    tab: Tab, api: FakeApi
+) -> None:
+    api.add("failed", aiModel="another", versionId="song")
+    wanted = api.add("failed", versionId="song")
+    kept = {
+        "model": wanted["aiModel"],
+        "since": "2000-01-31T12:00:00.000Z",
+        "until": "2100-01-31T12:00:00.000Z",
+    }
+    sign_in(tab, api, f"console?{urlencode(kept)}")
+    eventually(lambda: jobs_shown(tab) == [wanted["jobId"]])
+    tab.fill("[name=versionId]", "song")
+    tab.press("Enter")
+    address = "return Object.fromEntries(new URLSearchParams(location.search))"
+    eventually(lambda: tab.run(address) == kept | {"versionId": "song"})
+    eventually(lambda: jobs_shown(tab) == [wanted["jobId"]])
 
 
 def test_the_queue_at_a_glance(tab: Tab, api: FakeApi) -> None:
