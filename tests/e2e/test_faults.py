@@ -6,6 +6,7 @@ import time
 from functools import partial
 from io import BytesIO
 from typing import Any
+from urllib.parse import parse_qs, urlsplit
 
 import httpx
 import pytest
@@ -335,12 +336,17 @@ def is_counted(path: WholePath, name: str) -> bool:
 
 
 def test_no_secret_is_left_in_a_log_an_event_or_a_resource(path: WholePath) -> None:
-    """Of all that the tests of this file did, and of a run that ends well."""
-    path.wait(path.ask(path.song_url()))
+    """Of all that the tests of this file did, and of a run that ends well; nor in a webhook."""
+    name = path.ask(path.song_url())
+    path.wait(name)
+    link = parse_qs(urlsplit(path.client.stem_url(name, "drums").url).query)
     s3, namespace = path.service.s3, path.service.namespace
-    known = (path.service.token, QUERY, s3.access_key_id, s3.secret_access_key)
+    keys = (s3.access_key_id, s3.secret_access_key)
+    known = (path.service.token, QUERY, *keys, *link["X-Amz-Signature"])
     ours = "--selector=app.kubernetes.io/name=track-tree-audio"
     every = ("--all-containers", "--tail=-1", "--max-log-requests=20")
     logged = path.cluster.kubectl("logs", "-n", namespace, ours, *every)
     assert "request answered" in logged
-    assert_none_is_left(path.cluster, namespace, [logged], known)
+    told = "".join(one.body.decode() for one in path.deliveries)
+    assert name in told
+    assert_none_is_left(path.cluster, namespace, [logged, told], known)

@@ -6,7 +6,10 @@ from collections.abc import Iterable
 from splitjob_local.cluster.kubectl import KubectlClient
 
 # Secrets hold what is secret, encoded; everything else of a namespace must not.
-KINDS = "splitjobs,jobs,pods,configmaps,serviceaccounts,roles,rolebindings"
+KINDS = (
+    "splitjobs,jobs,pods,configmaps,serviceaccounts,roles,rolebindings,deployments,replicasets,"
+    "services,leases,networkpolicies"
+)
 
 
 def assert_none_is_left(
