@@ -22,7 +22,7 @@ from typing import Literal
 import numpy as np
 import psutil
 
-from bench.audio_files import tones, write_audio
+from bench.audio_files import tones, write_audio, write_video
 from splitjob.errors import ErrorCode, Failure
 from splitjob_worker.source.audio import MAX_MAGNITUDE, AudioLimits
 from splitjob_worker.source.decode import decode
@@ -136,7 +136,7 @@ class Summary:
 def seeds(folder: Path) -> list[Seed]:
     """Return a small valid file for each container; where FFmpeg cannot write one, a header."""
     made = [_written(folder, *row) for row in WRITTEN]
-    made += _joined(made)
+    made += [*_joined(made), *_with_holes(folder)]
     return [*made, Seed("dsf", "dsf", _dsf()), Seed("8svx", "iff", _8svx()), *_only_begun()]
 
 
@@ -153,6 +153,16 @@ def _joined(made: Sequence[Seed]) -> list[Seed]:
         Seed("flac behind a tag", "flac", tag + by_name["flac in flac"]),
         Seed("wav of no size", "wav", sound[:place] + bytes(4) + sound[place + 4 :] + behind),
     ]
+
+
+def _with_holes(folder: Path) -> Iterator[Seed]:
+    """Videos whose sound begins late and has a hole: what the time stamps say is believed."""
+    piece = tones(48000, 0.2, 2)
+    for suffix, codec in (("mkv", "libopus"), ("mp4", "aac"), ("ts", "aac")):
+        path = write_video(
+            folder / f"seed.{suffix}", [(0.1, piece), (0.5, piece)], codec=codec, picture=(0, 0.4)
+        )
+        yield Seed(f"holes in {suffix}", suffix, path.read_bytes())
 
 
 def _written(folder: Path, suffix: str, codec: str, container: str, rate: int) -> Seed:

@@ -9,7 +9,7 @@ from bench.broken_audio import Summary
 from bench.figures import Figure, at_most, note
 
 COMMAND = "make bench ONLY=fuzz"
-FILES = 820  # twenty rounds through the kinds of file
+FILES = 940  # twenty rounds through the kinds of file
 MEMORY_MB = 512
 
 

@@ -150,7 +150,7 @@ class Converter:
         self._statistics = Statistics()
         self._limits = limits
         self._sections: list[Section] = []
-        self._silence = Fraction(0)  # before the next frame; none if none comes
+        self._silence = 0.0  # before the next frame; none if none comes
 
     @property
     def seconds(self) -> Fraction:
@@ -164,7 +164,7 @@ class Converter:
         lengths = (Fraction(one.bad_frames, one.source_rate) for one in self._sections)
         return sum(lengths, Fraction(0))
 
-    def feed_silence(self, seconds: Fraction) -> None:
+    def feed_silence(self, seconds: float) -> None:
         """Put silence before the next frame."""
         self._silence += seconds
 
@@ -186,7 +186,7 @@ class Converter:
 
     def _write_silence(self, section: Section) -> None:
         frames = round(self._silence * section.source_rate)
-        self._silence = Fraction(0)
+        self._silence = 0.0
         for start in range(0, frames, _SILENT_FRAMES):
             self._append(section.feed_silence(min(_SILENT_FRAMES, frames - start)))
 
@@ -227,7 +227,7 @@ class Converter:
                 "are needed",
             )
 
-    def decoded(self, damaged: Fraction, missing: Fraction, tags: dict[str, str]) -> Decoded:
+    def decoded(self, damaged: float, missing: float, tags: dict[str, str]) -> Decoded:
         """Return what the file held; lengths are at the rate of the first section.
 
         Args:
@@ -242,8 +242,8 @@ class Converter:
             source_rate=first.source_rate,
             source_channels=first.channels,
             normalisation=self._statistics.result(),
-            damaged_seconds=round(float(damaged), 6),
-            missing_seconds=round(float(missing), 6),
+            damaged_seconds=round(damaged, 6),
+            missing_seconds=round(missing, 6),
             tags=tags,
         )
 

@@ -5,7 +5,6 @@ Runs in the decoder's process, or in one whose file is trusted.
 
 from collections.abc import Iterator
 from contextlib import suppress
-from fractions import Fraction
 from pathlib import Path
 
 import av
@@ -62,20 +61,20 @@ def decode_file(source: Path, spool: Path, limits: AudioLimits) -> Decoded:
             else:
                 converter.feed(piece)
         converter.finish()
-    damaged = content.damaged + converter.silenced_seconds
-    _check_losses(damaged, content.missing, converter.seconds, limits.max_lost_percent)
+    damaged = content.damaged + float(converter.silenced_seconds)
+    _check_losses(damaged, content.missing, float(converter.seconds), limits.max_lost_percent)
     return converter.decoded(damaged, content.missing, tags.cleaned(content.tags))
 
 
-def _check_losses(damaged: Fraction, missing: Fraction, whole: Fraction, percent: int) -> None:
+def _check_losses(damaged: float, missing: float, whole: float, percent: int) -> None:
     """Refuse a file of which more is lost than is allowed, or that is mostly damage."""
     if damaged > whole / 2:
         raise Failure(ErrorCode.AUDIO_UNREADABLE, "most of the audio in the file is damaged")
     if damaged + missing > (whole + missing) * percent / 100:
         raise Failure(
             ErrorCode.AUDIO_UNREADABLE,
-            f"of {float(whole + missing):.1f} s of audio in the file {float(damaged):.1f} s are "
-            f"damaged and {float(missing):.1f} s missing: more than {percent} %, the most that "
+            f"of {whole + missing:.1f} s of audio in the file {damaged:.1f} s are "
+            f"damaged and {missing:.1f} s missing: more than {percent} %, the most that "
             "this installation accepts (MAX_LOST_PERCENT)",
         )
 
@@ -107,7 +106,7 @@ class _Content:
 
     def __init__(self, source: Path, parts: list[Part], longest: int) -> None:
         self.tags: dict[str, object] = {}
-        self.damaged = self.missing = Fraction(0)
+        self.damaged = self.missing = 0.0
         self._source, self._parts, self._longest = source, parts, longest
 
     def pieces(self) -> Iterator[av.AudioFrame | Silence]:

@@ -4,7 +4,6 @@ What is not known is not guessed: a length that a stream was given before it end
 from bit rate and size, says nothing of what is missing.
 """
 
-from fractions import Fraction
 from pathlib import Path
 
 import av
@@ -21,12 +20,12 @@ _SEGMENT = b"\x18\x53\x80\x67"
 _MP3_HEADER = 4
 _SAMPLES = {3: 1152, 2: 576, 0: 576}  # of a frame of MPEG 1, 2, 2.5, layer III
 _FIRST_BYTES = 1 << 10
-_UNTOLD = Fraction(1, 10)  # seconds; encoders fill up their first and last frames
+_UNTOLD = 0.1  # seconds; encoders fill up their first and last frames
 
 
 def missing(
-    source: Path, part: Part, container: InputContainer, track: AudioStream, end: Fraction
-) -> Fraction:
+    source: Path, part: Part, container: InputContainer, track: AudioStream, end: float
+) -> float:
     """Return how many seconds of a part's sound are not in the file.
 
     Args:
@@ -39,15 +38,15 @@ def missing(
     if part.lacking:
         return end * part.lacking
     stated = _stated(source, part, container, track)
-    return Fraction(0) if stated is None or stated - end < _UNTOLD else stated - end
+    return 0.0 if stated is None or stated - end < _UNTOLD else stated - end
 
 
 def _stated(
     source: Path, part: Part, container: InputContainer, track: AudioStream
-) -> Fraction | None:
+) -> float | None:
     name = container.format.name.partition(",")[0]
     if name in _COUNTED and track.duration and track.time_base:
-        return track.duration * track.time_base
+        return float(track.duration * track.time_base)
     with source.open("rb") as file:
         file.seek(part.start)
         first = file.read(_FIRST_BYTES)
@@ -55,11 +54,11 @@ def _stated(
         return _counted_by_xing(first, part.end - part.start, track.rate)
     of_sound = not container.streams.video or _is_cut_off(first, part.end - part.start)
     if name in _WHOLE and container.duration and of_sound:
-        return Fraction(container.duration, av.time_base)
+        return container.duration / av.time_base
     return None
 
 
-def _counted_by_xing(first: bytes, size: int, rate: int) -> Fraction | None:
+def _counted_by_xing(first: bytes, size: int, rate: int) -> float | None:
     """Return the seconds that the tag in the first frame of an mp3 counts (Xing's and LAME's).
 
     Where the file is as large as the tag says, nothing is missing, whatever else it says.
@@ -72,7 +71,7 @@ def _counted_by_xing(first: bytes, size: int, rate: int) -> Fraction | None:
     flags, frames, of_bytes = (int.from_bytes(tag[at : at + 4]) for at in (4, 8, 12))
     if flags & 3 != 3 or size >= of_bytes:
         return None
-    return Fraction(frames * _SAMPLES[version], rate)
+    return frames * _SAMPLES[version] / rate
 
 
 def _is_cut_off(first: bytes, size: int) -> bool:

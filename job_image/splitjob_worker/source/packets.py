@@ -1,7 +1,6 @@
 """The packets of a track, one after the other, also past those that are damaged."""
 
 from collections.abc import Iterator
-from fractions import Fraction
 from typing import NamedTuple
 
 import av
@@ -22,7 +21,7 @@ class Lost(NamedTuple):
             of frames is more often a tag.
     """
 
-    seconds: Fraction
+    seconds: float
     counts: bool = True
 
 
@@ -72,9 +71,9 @@ class _Lengths:
 
     def __init__(self, container: InputContainer, track: AudioStream) -> None:
         self._elementary = container.format.name in _ELEMENTARY
-        self._time_base = track.time_base or Fraction(0)
+        self._time_base = float(track.time_base or 0)
         self._bytes = 0
-        self._seconds = Fraction(0)
+        self._seconds = 0.0
 
     def add(self, packet: "Packet[AudioStream]") -> None:
         """Learn from a packet that was decoded."""
@@ -91,5 +90,5 @@ class _Lengths:
             seconds *= max(frames, 1)
         return Lost(seconds, counts=False)
 
-    def _stated(self, packet: "Packet[AudioStream]") -> Fraction:
+    def _stated(self, packet: "Packet[AudioStream]") -> float:
         return (packet.duration or 0) * self._time_base

@@ -12,7 +12,6 @@ What is found here only says where to look: FFmpeg reads each part as strictly a
 """
 
 from collections.abc import Iterator
-from fractions import Fraction
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
@@ -63,7 +62,7 @@ class Part(NamedTuple):
     start: int
     end: int
     tag: int = 0
-    lacking: Fraction = Fraction(0)
+    lacking: float = 0.0
 
 
 class _Content:
@@ -100,7 +99,7 @@ def parts_of(source: Path) -> list[Part]:
             return _links(content, sound)
         if sound == content.size:
             return []
-        end, lacking = content.size, Fraction(0)
+        end, lacking = content.size, 0.0
         if kind[:4] in _WAVS and kind[8:] == b"WAVE":
             end, lacking = _wav(content, sound)
         return [Part(sound, end, sound - tag, lacking)]
@@ -205,7 +204,7 @@ def _pages(content: _Content, start: int) -> Iterator[_Page]:
         place = after
 
 
-def _wav(content: _Content, start: int) -> tuple[int, Fraction]:
+def _wav(content: _Content, start: int) -> tuple[int, float]:
     """Return where the sound of a WAV file ends, or the file where FFmpeg finds that; `lacking`.
 
     Raises:
@@ -213,14 +212,14 @@ def _wav(content: _Content, start: int) -> tuple[int, Fraction]:
     """
     begin, size = _data_chunk(content, start)
     if size > 0 and begin + size <= content.size:
-        return content.size, Fraction(0)  # the size is true, and FFmpeg keeps to it
+        return content.size, 0.0  # the size is true, and FFmpeg keeps to it
     end = _chunks_behind(content, begin)
     if end <= begin:
         raise Failure(
             ErrorCode.AUDIO_UNREADABLE, "the file holds no audio: its chunk of sound is empty"
         )
     made_up = any(one <= size < one + _NEAR for one in _MADE_UP_SIZES)
-    return end, Fraction(0) if made_up else max(Fraction(size, end - begin) - 1, Fraction(0))
+    return end, 0.0 if made_up else max(size / (end - begin) - 1, 0.0)
 
 
 def _data_chunk(content: _Content, start: int) -> tuple[int, int]:

@@ -7,7 +7,6 @@ is no picture, time begins with the first sample.
 """
 
 from collections.abc import Iterator
-from fractions import Fraction
 from typing import NamedTuple
 
 import av
@@ -23,8 +22,8 @@ _COUNT_SAMPLES = {"ogg", "flac", "wv"}
 _HAVE_A_CLOCK = {"matroska", "mov", "mpegts", "mpeg", "flv", "asf"}
 # Where a broadcast begins anew, or recordings were joined, the clock of these may jump.
 _MAY_JUMP = {"mpegts", "mpeg", "flv"}
-_LONGEST_HOLE = Fraction(10)  # seconds, where it may
-_ROUNDED = Fraction(15, 1000)  # seconds; time stamps are, some to milliseconds
+_LONGEST_HOLE = 10.0  # seconds, where it may
+_ROUNDED = 0.015  # seconds; time stamps are, some to milliseconds
 
 
 class Silence(NamedTuple):
@@ -35,8 +34,8 @@ class Silence(NamedTuple):
         damaged: seconds of it for which there was sound.
     """
 
-    seconds: Fraction
-    damaged: Fraction
+    seconds: float
+    damaged: float
 
 
 class Timeline:
@@ -55,21 +54,22 @@ class Timeline:
     def __init__(self, container: InputContainer, track: AudioStream, longest: int) -> None:
         name = container.format.name.partition(",")[0]
         counts = name in _COUNT_SAMPLES
-        self.end = self.behind = Fraction(0)
+        self.end = self.behind = 0.0
         self._has_clock = counts or name in _HAVE_A_CLOCK
         self._zero = _picture_begins(container)
         # A caller who says nothing is not always sent by Opus, and ISO media list what there is.
         authored = self._zero is not None or name == "mov" or track.codec_context.name == "opus"
         self._holes_are_damage = counts or not authored
-        self._longest = Fraction(longest)
+        self._longest = float(longest)
         self._longest_hole = _LONGEST_HOLE if name in _MAY_JUMP else self._longest
         if container.duration and not counts:
-            self._longest = min(self._longest, Fraction(container.duration, av.time_base) + 1)
-        self._due: Fraction | None = None
+            self._longest = min(self._longest, container.duration / av.time_base + 1)
+        self._due: float | None = None
+        self._time_base = float(track.time_base or 0)
 
     def placed(self, frames: Iterator[av.AudioFrame | Lost]) -> Iterator[av.AudioFrame | Silence]:
         """Yield the frames, and before each as much silence as there is a hole."""
-        lost = Fraction(0)
+        lost = 0.0
         for frame in frames:
             if isinstance(frame, Lost):
                 lost += frame.seconds if frame.counts or self.end else 0
@@ -78,37 +78,37 @@ class Timeline:
             silence = self._before(frame, lost)
             if silence.seconds:
                 yield silence
-            self.end += silence.seconds + Fraction(frame.samples, frame.sample_rate)
-            self.behind = lost = Fraction(0)
+            self.end += silence.seconds + frame.samples / frame.sample_rate
+            self.behind = lost = 0.0
             yield frame
 
-    def _before(self, frame: av.AudioFrame, lost: Fraction) -> Silence:
+    def _before(self, frame: av.AudioFrame, lost: float) -> Silence:
         hole = lost
         if frame.pts is not None and (self._has_clock or (not self.end and self._zero is not None)):
             hole = self._by_the_clock(frame, lost)
-        whole = Fraction(round(hole * frame.sample_rate), frame.sample_rate)
+        whole = round(hole * frame.sample_rate) / frame.sample_rate if hole else 0.0
         return Silence(whole, whole if self._holes_are_damage else min(lost, whole))
 
-    def _by_the_clock(self, frame: av.AudioFrame, lost: Fraction) -> Fraction:
+    def _by_the_clock(self, frame: av.AudioFrame, lost: float) -> float:
         """Return how long the hole before a frame is, in seconds."""
-        time = Fraction(frame.pts or 0) * (frame.time_base or 0)
+        time = (frame.pts or 0) * self._time_base
         if not self.end:
             self._zero = time - lost if self._zero is None else min(self._zero, time - lost)
         jump = time - (time if self._due is None else self._due)
-        self._due = time + Fraction(frame.samples, frame.sample_rate)
+        self._due = time + frame.samples / frame.sample_rate
         late = time - (self._zero or 0) - self.end
         if abs(late) > self._longest_hole or self.end + late > self._longest:
             self._zero = time - self.end - lost
             return lost
         if lost or not self.end or jump > _ROUNDED:
-            return late if late > (0 if lost else _ROUNDED) else Fraction(0)
-        return Fraction(0)
+            return late if late > (0 if lost else _ROUNDED) else 0.0
+        return 0.0
 
 
-def _picture_begins(container: InputContainer) -> Fraction | None:
+def _picture_begins(container: InputContainer) -> float | None:
     """Return the time of the first picture of a video, None: it has none; a cover is none."""
     times = [
-        track.start_time * track.time_base
+        float(track.start_time * track.time_base)
         for track in container.streams.video
         if not track.disposition & Disposition.attached_pic
         and track.start_time is not None
