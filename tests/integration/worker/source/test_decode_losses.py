@@ -5,6 +5,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
+import av
 import numpy as np
 import pytest
 from tests.support.decoding import LIMITS, decoded_here
@@ -89,6 +90,22 @@ def test_what_was_cut_off_is_missing_as_the_header_says(tmp_path: Path, kind: st
     file.write_bytes(cut_off(file.read_bytes()))
     samples, found = decoded_here(file)
     assert found.damaged_seconds == 0
+    assert len(samples) / 44100 + found.missing_seconds == pytest.approx(SECONDS, abs=0.12)
+
+
+def test_an_m4a_with_its_index_in_front_says_what_was_cut_off(tmp_path: Path) -> None:
+    """As files for streaming are written; cut off, they play to where they end."""
+    file, front = written(tmp_path, "m4a"), tmp_path / "front.m4a"
+    options = {"movflags": "faststart"}
+    with av.open(str(file)) as given, av.open(str(front), "w", "ipod", options) as made:
+        track = made.add_stream_from_template(given.streams.audio[0])
+        for packet in given.demux(audio=0):
+            if packet.dts is not None:
+                packet.stream = track
+                made.mux(packet)
+    assert decoded_here(front)[1].missing_seconds == 0
+    front.write_bytes(cut_off(front.read_bytes()))
+    samples, found = decoded_here(front)
     assert len(samples) / 44100 + found.missing_seconds == pytest.approx(SECONDS, abs=0.12)
 
 
