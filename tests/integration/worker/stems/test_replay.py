@@ -1,4 +1,4 @@
-"""Stems of every format, as a browser decodes them for a page (`decodeAudioData`)."""
+"""Stems of every format, as a browser (`decodeAudioData`) and the worker itself decode them."""
 
 import base64
 import json
@@ -14,6 +14,8 @@ from bench import readers
 from bench.audio_files import noise
 from bench.replay import KINDS
 from splitjob.resource import Format
+from splitjob_worker.source.audio import AudioLimits
+from splitjob_worker.source.decode import decode
 from splitjob_worker.stems.encoding import BitDepth, Encoding
 
 RATE = 44100
@@ -47,3 +49,18 @@ def test_a_browser_plays_a_stem_as_long_as_it_is_and_not_late(
     channels, left = tab.run(DECODE % (content, rate))
     found = np.frombuffer(base64.b64decode(left), "<f4").reshape(-1, 1)
     assert (channels, len(found), readers.delay(found, sound)) == (2, len(sound), 0)
+
+
+@pytest.mark.parametrize(("form", "depth"), KINDS)
+def test_a_stem_that_is_separated_again_is_as_long_as_it_was_and_not_late(
+    tmp_path: Path, form: Format, depth: BitDepth
+) -> None:
+    encoding = Encoding(form, depth, tags={"title": "Song", "composer": "Somebody"})
+    rate = encoding.rate(RATE)
+    sound = noise(rate, rate + 7)
+    path = encode(sound, encoding, tmp_path, rate=rate).path
+    spool, found = decode(path, tmp_path / "again.f32", AudioLimits(rate=rate, max_seconds=20))
+    with spool.reader() as reader:
+        again = reader.read(0, spool.frames)
+    assert (len(again), readers.delay(again, sound)) == (len(sound), 0)
+    assert found.tags == {"title": "Song (x)", "composer": "Somebody"}
