@@ -1,7 +1,8 @@
 """The API server asked as plainly as can be: JSON over urllib3, without a library's models."""
 
 import json
-from collections.abc import Callable, Iterable
+import re
+from collections.abc import Callable, Collection, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from typing import Any
@@ -12,6 +13,10 @@ from splitjob_local.cluster.local_cluster import LocalCluster
 
 Json = dict[str, Any]
 AT_ONCE = 16
+_REQUESTS = re.compile(
+    r'apiserver_request_total\{code="2..",.*resource="(?P<resource>\w*)",.*'
+    r'subresource="(?P<subresource>\w*)",verb="(?P<verb>\w+)",.*\} (?P<count>\S+)'
+)
 _REQUEST = {
     "model": "demo",
     "source": {"url": "https://audio.example.com/song.wav"},
@@ -35,6 +40,7 @@ class ApiServer:
         self._pool.connection_pool_kw["maxsize"] = AT_ONCE
         self.splitjobs = f"/apis/{API_VERSION}/namespaces/{namespace}/{PLURAL}"
         self.jobs = f"/apis/batch/v1/namespaces/{namespace}/jobs"
+        self.pods = f"/api/v1/namespaces/{namespace}/pods"
 
     def ask(self, method: str, path: str, body: Json | None = None) -> Json:
         """Send a request; return the answer.
@@ -42,26 +48,47 @@ class ApiServer:
         Raises:
             RuntimeError: the API server refused.
         """
+        found: Json = json.loads(self._send(method, path, body, "application/json"))
+        return found
+
+    def change(self, path: str, patch: Json) -> None:
+        """Change an object, or a part of one, by a merge patch."""
+        self._send("PATCH", path, patch, "application/merge-patch+json")
+
+    def requests(self, of: Collection[tuple[str, str, str]]) -> int:
+        """Return how many requests the API server has answered so far, by all clients.
+
+        Args:
+            of: which: verb, resource and subresource of each kind.
+        """
+        lines = self._send("GET", "/metrics", None, "text/plain").decode().splitlines()
+        found = (_REQUESTS.fullmatch(line) for line in lines)
+        return sum(
+            int(float(one["count"]))
+            for one in found
+            if one and (one["verb"], one["resource"], one["subresource"]) in of
+        )
+
+    def _send(self, method: str, path: str, body: Json | None, media_type: str) -> bytes:
         answer = self._pool.request(
             method,
             self._url + path,
             body=None if body is None else json.dumps(body),
-            headers={"Content-Type": "application/json"},
+            headers={"Content-Type": media_type},
         )
         if answer.status >= 300:
             raise RuntimeError(f"{method} {path}: {answer.status} {answer.data[:300]!r}")
-        found: Json = json.loads(answer.data)
-        return found
+        return bytes(answer.data)
 
-    def create(self, name: str) -> Json:
-        """Create a SplitJob as the API does."""
+    def create(self, name: str, **spec: object) -> Json:
+        """Create a SplitJob as the API does; more of its spec may be given."""
         submission_id = new_submission_id(datetime.now(UTC))
         request = {"versionId": f"version-{name}", "submissionId": submission_id, **_REQUEST}
         body = {
             "apiVersion": API_VERSION,
             "kind": KIND,
             "metadata": {"name": name},
-            "spec": {"request": request},
+            "spec": {"request": request, **spec},
         }
         return self.ask("POST", self.splitjobs, body)
 
