@@ -68,6 +68,10 @@ class FakeKubernetes:
     def pods(self, splitjob: str) -> Iterator[Json]:
         return self._list("pods", "Pod", splitjob)
 
+    def watched(self, kind: str) -> list[Json]:
+        """The Jobs or pods of all SplitJobs, as a watch brings them."""
+        return list(labelled(list_in(self._server.as_of(self.behind), kind), LABEL_SPLITJOB, None))
+
     def metadata(self, kind: str) -> Iterator[Json]:
         found = list_in(self._server.as_of(self.behind), kind)
         if kind == "Secret":

@@ -92,6 +92,8 @@ class OperatorProcess:
         self.gate = CallGate(overtake)
         self.port = kubernetes(self.gate)
         self.queue = Queue(around.clock)
+        self._told: dict[str, tuple[str, dict[str, Any]]] = {}
+        self._seen = dict(self._told)
         self._tasks: list[asyncio.Task[Any]] = []
         self._loop = asyncio.new_event_loop()
         self._loop.set_task_factory(self._begin)
@@ -182,12 +184,14 @@ class OperatorProcess:
         for raw in self.port.splitjobs():
             if raw["metadata"]["name"] == name:
                 self.controller.on_splitjob_event(raw, deleted=False)
+        self._watch_jobs_and_pods(late=True)
         self.gate.arm(faults)
         await self._process(name)
         await self._deliver()
 
     async def _catch_up(self) -> None:
         await self.resync.once()
+        self._watch_jobs_and_pods(late=False)
         for _ in range(20):
             if not self.queue.has_work:
                 return
@@ -196,6 +200,26 @@ class OperatorProcess:
             self.queue.done(name)
             await self._deliver()
         raise AssertionError("it looks again and again")
+
+    def _watch_jobs_and_pods(self, *, late: bool) -> None:
+        """Have the watches bring what has changed.
+
+        Args:
+            late: they are behind, by a look.
+        """
+        now = {
+            raw["metadata"]["uid"]: (kind, raw)
+            for kind in ("Job", "Pod")
+            for raw in self.port.watched(kind)
+        }
+        brought = self._seen if late else now
+        for uid in self._told.keys() - brought.keys():
+            self.controller.on_child_event(*self._told[uid], deleted=True)
+        for uid, (kind, raw) in brought.items():
+            event = "MODIFIED" if uid in self._told else "ADDED"
+            if self.controller.overhear(kind, event, raw):
+                self.controller.on_child_event(kind, raw, deleted=False)
+        self._told, self._seen = brought, now
 
     async def _process(self, name: str) -> None:
         try:
@@ -324,6 +348,10 @@ class FakeNodes:
 
     def __init__(self, around: Surroundings) -> None:
         self._around = around
+
+    @property
+    def lost(self) -> dict[str, datetime]:
+        return self._around.lost_nodes
 
     async def refresh(self, _: object) -> None:
         pass

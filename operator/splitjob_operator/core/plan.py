@@ -122,7 +122,34 @@ class Plan:
             and all(isinstance(action, CreateJob | DeleteJob) for action in self.after)
         )
 
+    def does_nothing(self, before: SplitJobStatus) -> bool:
+        """Whether nothing is to be done.
+
+        Args:
+            before: the status that it was made for.
+        """
+        same = self.status is None or (self.status == before and before.conditions)
+        return bool(same) and not (self.before or self.after)
+
+    def only_tells(self, before: SplitJobStatus) -> bool:
+        """Whether it changes no more than what a status tells of an attempt that goes on.
+
+        Args:
+            before: the status that it was made for.
+        """
+        if self.lookup or self.before or self.after or self.status is None:
+            return False
+        return _settled(self.status) == _settled(before)
+
     @property
     def creates_job(self) -> bool:
         """Whether a Job is created once the status is written."""
         return any(isinstance(action, CreateJob) for action in self.after)
+
+
+def _settled(status: SplitJobStatus) -> tuple[object, ...]:
+    """Return what of a status decides something."""
+    attempts = [
+        (one.number, one.reason, one.stopped_at, one.finished_at) for one in status.attempts
+    ]
+    return (status.finished_at, *attempts)

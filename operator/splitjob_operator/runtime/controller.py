@@ -22,7 +22,7 @@ from splitjob_operator.core.settings import Settings
 from splitjob_operator.core.status_json import dump_status
 from splitjob_operator.runtime.cache import SplitJobCache
 from splitjob_operator.runtime.clock import Clock, utc_now
-from splitjob_operator.runtime.executor import Executor
+from splitjob_operator.runtime.executor import Execution, Executor
 from splitjob_operator.runtime.metrics import RECONCILES
 from splitjob_operator.runtime.observer import Observer, is_urgent
 from splitjob_operator.runtime.readiness import Readiness
@@ -83,7 +83,8 @@ class Controller:
         if kind == "SplitJob":  # most often what was written here
             written = self.reconciled.get(metadata["name"])
             return written is None or written != metadata["resourceVersion"]
-        return self.observer.says_anything_new(kind, raw)
+        owner = metadata.get("labels", {}).get(LABEL_SPLITJOB, "")
+        return self.observer.says_anything_new(owner, kind, raw)
 
     def on_splitjob_event(self, raw: Mapping[str, Any], *, deleted: bool) -> None:
         """Take in a change of a SplitJob that the watch has brought."""
@@ -108,8 +109,10 @@ class Controller:
             return
         if kind == "Job":
             self.observer.note_job(owner, metadata["name"], deleted=deleted)
-        self.observer.note_told(kind, raw, deleted=deleted)
-        if deleted or is_urgent(kind, raw):
+        self.observer.note_told(owner, kind, raw, deleted=deleted)
+        known = self.cache.get(owner)
+        ended = known is not None and known.state.finished
+        if not ended and (deleted or is_urgent(kind, raw)):
             self.queue.add(owner)
         else:  # more of the same will follow
             self.queue.add_at(owner, self.clock() + SETTLING)
@@ -226,6 +229,10 @@ class Controller:
             version_id=request.version_id if request else None,
             correlation_id=request.correlation_id if request else None,
         ):
+            told = self.observer.as_told(splitjob) if as_brought else None
+            if told and (plan := self._plan_as_told(told)):
+                await self._carry_out(raw, told, plan)
+                return True
             observed = await self.observer.observe(splitjob)
             plan = await self._plan(observed, as_brought=as_brought)
             if plan is None:
@@ -259,7 +266,10 @@ class Controller:
         now = self.clock()
         # Where this fails the slot stays reserved: the status may be written, its Job not yet.
         # The failure has this SplitJob reconciled again, which corrects the cache.
-        done = await self.threads.run(self.executor.execute, raw, observed.splitjob, plan, now)
+        if plan.does_nothing(observed.splitjob.status):
+            done = Execution(raw)
+        else:
+            done = await self.threads.run(self.executor.execute, raw, observed.splitjob, plan, now)
         self.delivery.forget(name, observed.delivery)
         if done.job_creation_error:
             return done.job_creation_error
@@ -292,6 +302,14 @@ class Controller:
             observed = replace(observed, lookups=results, queue_decision=decision)
         raise RuntimeError(f"reconcile wants the same looked up again and again: {plan.lookup}")
 
+    def _plan_as_told(self, observed: Observed) -> Plan | None:
+        """Return the plan for what the watches tell; None where what is there must be read.
+
+        What they tell may be a little old: enough to tell it on, not to decide an end by.
+        """
+        plan = reconcile(observed, self.settings, self.clock())
+        return plan if plan.only_tells(observed.splitjob.status) else None
+
     async def _look_up(self, lookup: Lookup, observed: Observed, now: datetime) -> LookupResults:
         spec = observed.splitjob.spec
         if isinstance(lookup, CheckRequest) and not (spec and spec.request.secret_name):
@@ -318,8 +336,12 @@ class Controller:
 
     def _after_write(self, raw: Json) -> None:
         """Remember a SplitJob as it was just written, so that the event of it queues nothing."""
-        self.reconciled[raw["metadata"]["name"]] = raw["metadata"]["resourceVersion"]
+        name = raw["metadata"]["name"]
+        self.reconciled[name] = raw["metadata"]["resourceVersion"]
         self.remember(raw)
+        known = self.cache.get(name)
+        if known and known.active and self._is_latest(raw):
+            self.news[name] = to_json(raw)  # its Job and pod will have it looked at soon
 
     def _is_latest(self, raw: Mapping[str, Any]) -> bool:
         """Whether no other state of a SplitJob has become known since."""

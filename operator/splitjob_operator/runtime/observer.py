@@ -1,9 +1,10 @@
 """What the operator looks at before it reconciles a SplitJob: its Jobs, pods, nodes, deliveries."""
 
 from collections import defaultdict
-from collections.abc import Callable, Container, Hashable, Iterable, Mapping
+from collections.abc import Callable, Container, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from datetime import datetime
+from typing import Any, NamedTuple
 
 from splitjob_operator.core.observed import (
     KubeJob,
@@ -21,10 +22,22 @@ from splitjob_operator.runtime.webhook_delivery import WebhookDelivery
 
 __all__ = ["Observer", "is_urgent"]
 
-_READINGS: Mapping[str, Callable[[Mapping[str, Any]], Hashable]] = {
+_READINGS: Mapping[str, Callable[[Mapping[str, Any]], KubeJob | KubePod]] = {
     "Job": KubeJob.of,
     "Pod": KubePod.of,
 }
+
+
+class _Told(NamedTuple):
+    """A Job or pod as the watch last told.
+
+    Attributes:
+        version: its resource version.
+        reading: what of it is looked at.
+    """
+
+    version: int
+    reading: KubeJob | KubePod
 
 
 @dataclass(kw_only=True)
@@ -43,7 +56,7 @@ class Observer:
     node_monitor: NodeMonitor
     keeps_finished_jobs: bool
     _job_names: defaultdict[str, set[str]] = field(default_factory=lambda: defaultdict(set))
-    _told: dict[str, int] = field(default_factory=dict)
+    _told: defaultdict[str, dict[str, _Told]] = field(default_factory=lambda: defaultdict(dict))
 
     def note_job(self, owner: str, name: str, *, deleted: bool) -> None:
         """Note that a Job is there, or is gone.
@@ -64,20 +77,30 @@ class Observer:
         for owner, name in jobs:
             self.note_job(owner, name, deleted=False)
 
-    def note_told(self, kind: str, raw: Mapping[str, Any], *, deleted: bool) -> None:
-        """Note what the watch has told of a Job or pod, or that it is gone."""
-        uid = raw["metadata"]["uid"]
-        if deleted:
-            self._told.pop(uid, None)
-        else:
-            self._told[uid] = hash(_READINGS[kind](raw))
+    def note_told(self, owner: str, kind: str, raw: Mapping[str, Any], *, deleted: bool) -> None:
+        """Note what the watch has told of a Job or pod, or that it is gone.
 
-    def says_anything_new(self, kind: str, raw: Mapping[str, Any]) -> bool:
+        Args:
+            owner: the SplitJob in its label.
+            kind: Job or Pod.
+            raw: the object.
+            deleted: whether it is gone.
+        """
+        metadata, told = raw["metadata"], self._told[owner]
+        if deleted:
+            told.pop(metadata["uid"], None)
+        else:
+            self._note(owner, kind, raw)
+        if not told:
+            del self._told[owner]
+
+    def says_anything_new(self, owner: str, kind: str, raw: Mapping[str, Any]) -> bool:
         """Return whether a Job or pod has changed in what is looked at, since the watch last told.
 
-        Most of what its controllers write there is no concern of a SplitJob.
+        Most of what its controllers write there is no concern of a SplitJob. See `note_told`.
         """
-        return self._told.get(raw["metadata"]["uid"]) != hash(_READINGS[kind](raw))
+        before = self._told.get(owner, {}).get(raw["metadata"]["uid"])
+        return before is None or before.reading != _READINGS[kind](raw)
 
     def forget_told(self, but_for: Container[str]) -> None:
         """Forget what was told of Jobs and pods that are gone.
@@ -85,7 +108,31 @@ class Observer:
         Args:
             but_for: the uids of those that are there.
         """
-        self._told = {uid: told for uid, told in self._told.items() if uid in but_for}
+        for owner, told in list(self._told.items()):
+            for uid in [uid for uid in told if uid not in but_for]:
+                del told[uid]
+            if not told:
+                del self._told[owner]
+
+    def as_told(self, splitjob: SplitJob) -> Observed | None:
+        """Return what is to be observed as far as the watches tell, without asking anybody.
+
+        Returns:
+            None where that is too little to go by.
+        """
+        told = [one.reading for one in self._told.get(splitjob.name, {}).values()]
+        jobs = tuple(one for one in told if isinstance(one, KubeJob))
+        pods = tuple(one for one in told if isinstance(one, KubePod))
+        nodes = {pod.node for pod in pods if not pod.stopped}
+        if not (_under_way(splitjob) and jobs and pods) or self.node_monitor.lost.keys() & nodes:
+            return None
+        return self._observed(splitjob, jobs, pods, {})
+
+    def _note(self, owner: str, kind: str, raw: Mapping[str, Any]) -> None:
+        uid, version = raw["metadata"]["uid"], raw["metadata"]["resourceVersion"]
+        before = self._told[owner].get(uid)
+        if before is None or int(version) > before.version:
+            self._told[owner][uid] = _Told(int(version), _READINGS[kind](raw))
 
     def has_jobs(self, owner: str) -> bool:
         """Return whether a SplitJob has a Job, as far as the watches say."""
@@ -119,14 +166,22 @@ class Observer:
         """
         jobs = await self._jobs(splitjob)
         pods = await self._pods(splitjob, jobs)
+        nodes = {pod.node for pod in pods if not pod.stopped}
+        return self._observed(splitjob, jobs, pods, await self.node_monitor.recheck(nodes))
+
+    def _observed(
+        self,
+        splitjob: SplitJob,
+        jobs: tuple[KubeJob, ...],
+        pods: tuple[KubePod, ...],
+        lost_nodes: Mapping[str, datetime],
+    ) -> Observed:
         progress = next((line for pod in pods if (line := self.progress.line_of(pod.name))), None)
         return Observed(
             splitjob=splitjob,
             jobs=jobs,
             pods=pods,
-            lost_nodes=await self.node_monitor.recheck(
-                {pod.node for pod in pods if not pod.stopped}
-            ),
+            lost_nodes=lost_nodes,
             queue_decision=self.cache.queue_decision(splitjob.name),
             progress=progress,
             delivery=self.delivery.report(splitjob.name),
@@ -138,13 +193,22 @@ class Observer:
         if not (_under_way(splitjob) or self.has_jobs(splitjob.name)):
             return ()
         found = await self.threads.run(lambda: list(self.kubernetes.jobs(splitjob.name)))
+        self._note_read(splitjob, "Job", found)
         return tuple(KubeJob.of(job) for job in found)
 
     async def _pods(self, splitjob: SplitJob, jobs: tuple[KubeJob, ...]) -> tuple[KubePod, ...]:
         if not (_under_way(splitjob) or (jobs and self.keeps_finished_jobs)):
             return ()
         found = await self.threads.run(lambda: list(self.kubernetes.pods(splitjob.name)))
+        self._note_read(splitjob, "Pod", found)
         return tuple(KubePod.of(pod) for pod in found)
+
+    def _note_read(self, splitjob: SplitJob, kind: str, found: Iterable[Mapping[str, Any]]) -> None:
+        """Note what was read of those that the watch has told of, so that it cannot go back."""
+        known = self._told.get(splitjob.name, {})
+        for raw in found:
+            if raw["metadata"]["uid"] in known:
+                self._note(splitjob.name, kind, raw)
 
 
 def _under_way(splitjob: SplitJob) -> bool:

@@ -23,6 +23,8 @@ __all__ = ["TotalsCounter", "uncounted_in"]
 
 log = logging.getLogger(__name__)
 
+Json = dict[str, Any]
+
 GATHER_SECONDS = 0.5
 MAX_BATCH = 100
 RETRY_SECONDS = 5.0
@@ -91,14 +93,15 @@ class TotalsCounter:
             if entry.uid in last:
                 await self._mark(entry)
         fresh = [e for e in uncounted if e.uid not in last][:MAX_BATCH]
-        batch = [entry for entry in fresh if await self._still_uncounted(entry)]
+        read = [(entry, await self._still_uncounted(entry)) for entry in fresh]
+        batch = [(entry, raw) for entry, raw in read if raw is not None]
         if not batch:
             return False
-        totals = totals.plus(batch, self._settings.device)
+        totals = totals.plus([entry for entry, _ in batch], self._settings.device)
         await self._threads.run(self._write, configmap, totals)
         self._cache.run_seconds = totals.run_seconds
-        for entry in batch:
-            await self._mark(entry)
+        for entry, raw in batch:
+            await self._mark(entry, raw)
         return True
 
     async def _load(self) -> None:
@@ -125,26 +128,29 @@ class TotalsCounter:
         except AlreadyExistsError as error:
             raise ConflictError(str(error)) from None
 
-    async def _still_uncounted(self, entry: CachedSplitJob) -> bool:
+    async def _still_uncounted(self, entry: CachedSplitJob) -> Json | None:
+        """Return a SplitJob as it is now; None where it needs no counting."""
         try:
             raw = await self._threads.run(self._kubernetes.splitjob, entry.name)
         except NotFoundError:
             self._cache.drop(entry.name)
-            return False
+            return None
         known = self._cache.put(raw)
-        return known.uid == entry.uid and not known.counted
+        return raw if known.uid == entry.uid and not known.counted else None
 
-    async def _mark(self, entry: CachedSplitJob) -> None:
-        """Mark a SplitJob as counted; one that is gone needs no mark."""
-        while True:
+    async def _mark(self, entry: CachedSplitJob, raw: Json | None = None) -> None:
+        """Mark a SplitJob as counted; one that is gone needs no mark.
+
+        Args:
+            entry: the SplitJob.
+            raw: as it was last read; None: it has to be.
+        """
+        while raw := raw or await self._still_uncounted(entry):
             try:
-                raw = await self._threads.run(self._kubernetes.splitjob, entry.name)
-                if raw["metadata"]["uid"] != entry.uid or CachedSplitJob.of(raw).counted:
-                    self._cache.put(raw)
-                    return
                 status = {**raw["status"], "counted": True}
                 self._cache.put(await self._threads.run(self._kubernetes.write_status, raw, status))
             except ConflictError:
+                raw = None
                 continue
             except NotFoundError:
                 self._cache.drop(entry.name)
