@@ -12,7 +12,7 @@ from typing import Any, cast
 
 import aiohttp
 import kopf
-from pydantic_core import from_json
+from pydantic_core import from_json, to_json
 
 from splitjob.resource import KIND, PLURAL
 from splitjob_kube.connection import Connection
@@ -97,14 +97,19 @@ class _WatchBody:
         line = b""
         async for chunk in self._content.iter_chunked(size):
             *complete, line = (line + chunk).split(b"\n")
-            if wanted := [one for one in complete if self._is_wanted(one)]:
-                yield b"\n".join((*wanted, b""))
+            if wanted := b"".join(filter(None, map(self._wanted, complete))):
+                yield wanted
         if line:
             yield line
 
-    def _is_wanted(self, line: bytes) -> bool:
+    def _wanted(self, line: bytes) -> bytes:
+        """Return the line for kopf, without what nobody reads; blank: kopf needs none of it."""
         event = from_json(line) if line else {}
         changed = event.get("object", {})
         if "resourceVersion" not in changed.get("metadata", {}):
-            return True  # an error, which says nothing of any object
-        return self._overhear(event["type"], changed)
+            return line + b"\n"  # an error, which says nothing of any object
+        changed["metadata"].pop("managedFields", None)
+        if not self._overhear(event["type"], changed):
+            return b""
+        changed.get("spec", {}).pop("template", None)  # of a Job: most of it
+        return to_json(event) + b"\n"

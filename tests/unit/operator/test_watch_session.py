@@ -12,7 +12,7 @@ from aiohttp.test_utils import TestServer
 from kopf._cogs.clients.api import iter_jsonlines
 
 from splitjob_kube.connection import Connection
-from splitjob_operator.adapters.watch_session import session
+from splitjob_operator.adapters.watch_session import Overhear, session
 
 Handler = Callable[[web.Request], Awaitable[web.Response]]
 
@@ -76,6 +76,33 @@ def test_a_kind_that_is_not_served_is_a_broken_connection() -> None:
 PODS = "/api/v1/namespaces/a/pods"
 
 
+def reaching_kopf(
+    lines: list[bytes], overhear: Overhear, query: str = "watch=true"
+) -> list[dict[str, Any]]:
+    """Return what reaches kopf of a watch that brings these lines."""
+
+    async def answer(request: web.Request) -> web.StreamResponse:
+        response = web.StreamResponse()
+        await response.prepare(request)
+        for line in lines:
+            for half in (line[:30], line[30:]):
+                await response.write(half)
+                await asyncio.sleep(0)
+        return response
+
+    async def run() -> list[dict[str, Any]]:
+        app = web.Application()
+        app.router.add_get(PODS, answer)
+        async with TestServer(app) as server:
+            to = Connection(str(server.make_url("/")), None, True, None, None, None)
+            url = f"{server.make_url(PODS)}?{query}"
+            made = session(to, overhear)
+            async with made.aiohttp_session as http, http.get(url) as got:
+                return [json.loads(line) async for line in iter_jsonlines(got.content)]
+
+    return asyncio.run(run())
+
+
 def overheard(
     lines: list[bytes], query: str = "watch=true", but_for: str = ""
 ) -> tuple[list[tuple[str, str, str]], list[str]]:
@@ -88,32 +115,13 @@ def overheard(
     """
     told: list[tuple[str, str, str]] = []
 
-    async def answer(request: web.Request) -> web.StreamResponse:
-        response = web.StreamResponse()
-        await response.prepare(request)
-        for line in lines:
-            for half in (line[:30], line[30:]):
-                await response.write(half)
-                await asyncio.sleep(0)
-        return response
-
     def overhear(kind: str, event: str, raw: dict[str, Any]) -> bool:
         version = raw["metadata"]["resourceVersion"]
         told.append((kind, event, version))
         return bool(version != but_for)
 
-    async def run() -> list[str]:
-        app = web.Application()
-        app.router.add_get(PODS, answer)
-        async with TestServer(app) as server:
-            to = Connection(str(server.make_url("/")), None, True, None, None, None)
-            made = session(to, overhear)
-            url = f"{server.make_url(PODS)}?{query}"
-            async with made.aiohttp_session as http, http.get(url) as got:
-                return [json.loads(line)["type"] async for line in iter_jsonlines(got.content)]
-
-    reached = asyncio.run(run())
-    return told, reached
+    reached = reaching_kopf(lines, overhear, query)
+    return told, [event["type"] for event in reached]
 
 
 def brought(version: int, kind: str = "MODIFIED") -> bytes:
@@ -136,6 +144,17 @@ def test_what_need_not_be_dealt_with_is_kept_from_kopf() -> None:
     told, reached = overheard([brought(7, "ADDED"), brought(8), brought(9, "DELETED")], but_for="8")
     assert [version for *_, version in told] == ["7", "8", "9"]
     assert reached == ["ADDED", "DELETED"]
+
+
+def test_what_nobody_reads_of_an_object_does_not_reach_kopf() -> None:
+    metadata = {"name": "a", "resourceVersion": "7", "managedFields": [{"manager": "kubelet"}]}
+    job = {"metadata": metadata, "spec": {"parallelism": 1, "template": {"spec": {}}}}
+    line = json.dumps({"type": "ADDED", "object": job}).encode() + b"\n"
+    (reached,) = reaching_kopf([line], lambda *_: True)
+    assert reached["object"] == {
+        "metadata": {"name": "a", "resourceVersion": "7"},
+        "spec": {"parallelism": 1},
+    }
 
 
 def test_a_watch_that_ends_with_an_error_tells_nothing_and_kopf_hears_of_it() -> None:
