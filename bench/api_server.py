@@ -80,6 +80,10 @@ class ApiServer:
             raise RuntimeError(f"{method} {path}: {answer.status} {answer.data[:300]!r}")
         return bytes(answer.data)
 
+    def remove(self) -> None:
+        """Delete the namespace, and all that is in it."""
+        self.ask("DELETE", f"/api/v1/namespaces/{self.namespace}")
+
     def create(self, name: str, **spec: object) -> Json:
         """Create a SplitJob as the API does; more of its spec may be given."""
         submission_id = new_submission_id(datetime.now(UTC))

@@ -5,7 +5,7 @@ from functools import partial
 
 import yaml
 
-from bench import operator_crowd
+from bench import operator_crowd, operator_life, operator_queue
 from bench.api_server import ApiServer, at_once
 from bench.figures import Figure, at_least, note
 from bench.operator_process import operator, wait_until
@@ -18,12 +18,14 @@ JOBS = 1000
 
 
 def measure() -> list[Figure]:
-    """Return the figures of the operator; takes about ten minutes on two cores."""
+    """Return the figures of the operator; takes about fifteen minutes on two cores."""
     with LocalCluster(ClusterOptions(install=False), print) as cluster, PortLeases() as leases:
         cluster.kubectl("apply", "-f", "-", text=yaml.safe_dump(custom_resource_definition()))
         cluster.kubectl("wait", "--for=condition=Established", "crd", "--all", "--timeout=20s")
         crowd = operator_crowd.measure(cluster, leases)
-        return [*_starts(cluster, leases), *crowd]
+        life = operator_life.measure(cluster, leases)
+        queue = operator_queue.measure(cluster, leases)
+        return [*_starts(cluster, leases), *life, *queue, *crowd]
 
 
 def _starts(cluster: LocalCluster, leases: PortLeases) -> list[Figure]:

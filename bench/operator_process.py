@@ -49,10 +49,15 @@ class Operator:
 
     def looked(self) -> int:
         """Return how many looks at a SplitJob it has done."""
-        for line in self.http.get("/metrics").text.splitlines():
-            if line.startswith(_DONE):
-                return int(float(line.split()[-1]))
-        return 0
+        return self._counted(_DONE)
+
+    def finished(self) -> int:
+        """Return how many SplitJobs it has seen end."""
+        return self._counted("splitjob_finished_total{")
+
+    def _counted(self, metric: str) -> int:
+        lines = self.http.get("/metrics").text.splitlines()
+        return sum(int(float(line.split()[-1])) for line in lines if line.startswith(metric))
 
     @property
     def runs(self) -> bool:

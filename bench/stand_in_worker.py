@@ -23,16 +23,20 @@ class StandInWorkers:
     Args:
         server: the namespace.
         delivered: whether each worker has told the receiver.
+        run_seconds: how long each works on its song.
     """
 
-    def __init__(self, server: ApiServer, *, delivered: bool) -> None:
+    def __init__(
+        self, server: ApiServer, *, delivered: bool, run_seconds: float = RUN_SECONDS
+    ) -> None:
         self._server = server
+        self._run_seconds = run_seconds
         self._report = WorkerReport(
             outcome="completed",
             stems=_STEMS,
             sample_rate=44100,
             device="cpu",
-            processing_time_ms=int(1000 * RUN_SECONDS),
+            processing_time_ms=int(1000 * run_seconds),
             webhook_delivered=delivered,
         )
         self._began: dict[str, float] = {}
@@ -57,7 +61,7 @@ class StandInWorkers:
                 began = self._began.setdefault(uid, time.monotonic())
                 if uid not in self._ended and "containerStatuses" not in pod["status"]:
                     self._write(pod, "Running", {"running": {"startedAt": _now()}})
-                elif uid not in self._ended and time.monotonic() - began > RUN_SECONDS:
+                elif uid not in self._ended and time.monotonic() - began > self._run_seconds:
                     self._ended.add(uid)
                     self._write(pod, "Succeeded", {"terminated": self._termination(pod)})
 
