@@ -20,6 +20,7 @@ from schemathesis.core.parameters import ParameterLocation
 from tests.support import plain_http
 from tests.support.examples import examples
 from tests.support.ports import free_port
+from tests.support.waiting import patience
 
 from splitjob.request import SplitRequest
 from splitjob.signing import Signer
@@ -79,7 +80,7 @@ def url(crd: LocalCluster) -> Iterator[str]:
             time.sleep(0.05)
         yield f"http://127.0.0.1:{port}"
         server.should_exit = True
-        thread.join(10)
+        thread.join(patience(10))
     crd.kubectl("delete", "namespace", NAMESPACE, "--wait=false")
 
 
@@ -118,7 +119,7 @@ def _try(operation: Any, url: str) -> None:
 def test_the_examples_run(url: str, name: str) -> None:
     example = SPLIT_BODY["content"]["application/json"]["examples"][name]["value"]
     SplitRequest.model_validate(example)
-    answer = requests.post(f"{url}/split", json=example, auth=Signature(), timeout=10)
+    answer = requests.post(f"{url}/split", json=example, auth=Signature(), timeout=patience(10))
     assert answer.status_code in {200, 202}, answer.text  # 200: another test sent it
 
 

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from tests.support.waiting import patience
 from tests.support.web import web_server
 
 from bench.audio_files import tones, write_audio
@@ -139,7 +140,7 @@ class Reader:
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
-            timeout=500,
+            timeout=patience(500),
             cwd=self.folder,
             env=self.environment,
         )

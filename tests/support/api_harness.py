@@ -137,7 +137,7 @@ def launched(cluster: LocalCluster, log: Path, **more: str) -> Iterator[Api]:
         yield Api(f"http://127.0.0.1:{port}", process, log)
     finally:
         process.terminate()
-        assert process.wait(20) is not None
+        assert process.wait(patience(20)) is not None
 
 
 def body(version_id: str, **fields: Any) -> dict[str, Any]:

@@ -217,7 +217,7 @@ def browser(folder: Path) -> Iterator[Tab]:
         tab.close()
     finally:
         process.terminate()
-        process.wait(20)
+        process.wait(patience(20))
 
 
 def _port(folder: Path) -> str:

@@ -18,6 +18,7 @@ import uvicorn
 from fastapi import FastAPI, Request
 from fastapi.responses import JSONResponse, Response, StreamingResponse
 from tests.support.ports import free_port
+from tests.support.waiting import patience
 
 from splitjob.signing import SignatureError, Signer, request_payload
 from splitjob_api.routes.web import web_files, web_router
@@ -373,7 +374,7 @@ def serving(api: FakeApi, media_origins: Sequence[str] = ()) -> Iterator[FakeApi
     finally:
         api.streams = False
         server.should_exit = True
-        thread.join(10)
+        thread.join(patience(10))
 
 
 def waves(seconds: float = 10.0, rate: int = 8000) -> bytes:

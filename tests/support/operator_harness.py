@@ -20,7 +20,7 @@ from tests.support import fork_server, plain_http
 from tests.support.fork_server import Forked
 from tests.support.ports import free_port
 from tests.support.receiver import Received, Receiver, receiving
-from tests.support.waiting import PATIENCE, eventually
+from tests.support.waiting import PATIENCE, eventually, patience
 
 from splitjob.resource import API_VERSION, GROUP, KIND, PLURAL, SECRET_TYPE
 from splitjob.result import storage_prefix
@@ -49,7 +49,7 @@ class Operator:
     def stop(self) -> None:
         if self.process.poll() is None:
             self.process.terminate()
-            self.process.wait(20)
+            self.process.wait(patience(20))
 
 
 @dataclass

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from tests.support import plain_http
 from tests.support.api_harness import Api, body, started
 from tests.support.examples import examples
+from tests.support.waiting import patience
 
 from splitjob_local.cluster.local_cluster import LocalCluster
 
@@ -162,7 +163,7 @@ def test_09_no_token_no_start(kube: LocalCluster) -> None:
             [sys.executable, "-m", "splitjob_api"],
             env=environment,
             capture_output=True,
-            timeout=30,
+            timeout=patience(30),
             check=False,
         )
         assert ended.returncode == 2

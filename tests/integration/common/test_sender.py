@@ -156,7 +156,7 @@ def test_endless_body_after_2xx_is_delivered(receiver: Receiver) -> None:
             pass
 
     receiver.otherwise = endless
-    assert sender(receiver).send(receiver.base, "e", BODY, timeout=5).delivered
+    assert sender(receiver).send(receiver.base, "e", BODY, timeout=patience(5)).delivered
 
 
 def test_a_hanging_receiver_delays_no_other(receiver: Receiver) -> None:
@@ -165,7 +165,7 @@ def test_a_hanging_receiver_delays_no_other(receiver: Receiver) -> None:
 
     def hang(handler: Request) -> None:
         if handler.path.endswith("hang"):
-            release.wait(30)
+            release.wait(patience(30))
         answer(200)(handler)
 
     receiver.otherwise = hang
@@ -173,10 +173,10 @@ def test_a_hanging_receiver_delays_no_other(receiver: Receiver) -> None:
     with ThreadPoolExecutor(9) as pool:
         hanging = pool.submit(sending.send, receiver.base + "hang", "e0", BODY)
         quick = [pool.submit(sending.send, receiver.base, f"e{n}", BODY) for n in range(1, 9)]
-        assert all(one.result(timeout=20).delivered for one in quick)
+        assert all(one.result(timeout=patience(20)).delivered for one in quick)
         assert not hanging.done()
         release.set()
-        assert hanging.result(timeout=20).delivered
+        assert hanging.result(timeout=patience(20)).delivered
 
 
 NOW = datetime(2026, 1, 1, 12, tzinfo=UTC)

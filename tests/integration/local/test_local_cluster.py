@@ -15,7 +15,7 @@ import psutil
 import pytest
 from botocore.config import Config
 from tests.support import plain_http
-from tests.support.waiting import eventually, timeout
+from tests.support.waiting import eventually, patience, timeout
 
 from splitjob_local.cluster.kubectl import KubectlClient, KubectlError
 from splitjob_local.cluster.local_cluster import LocalCluster
@@ -24,11 +24,12 @@ from splitjob_local.cluster.service import Service
 
 
 def test_the_service_is_installed_and_answers(cluster: LocalCluster, installed: Service) -> None:
-    deadline = time.monotonic() + 60  # a test before this one may have killed the node
-    while len(urls := installed.api_urls()) < 2 and time.monotonic() < deadline:
-        time.sleep(0.5)
-    assert len(set(urls)) == 2
-    for url in urls:
+    def replicas() -> list[str]:
+        urls = sorted(set(installed.api_urls()))
+        assert len(urls) == 2
+        return urls
+
+    for url in eventually(replicas):  # a test before this one may have killed the node
         assert plain_http.get(f"{url}/healthz").json() == {"ok": True}
     pods = cluster.objects.get("pods", namespace=installed.namespace)["items"]
     assert {pod["spec"]["serviceAccountName"] for pod in pods} == {
@@ -168,7 +169,7 @@ def command() -> Iterator[subprocess.Popen[str]]:
     )
     yield process
     process.terminate()
-    process.communicate(timeout=30)
+    process.communicate(timeout=patience(30))
 
 
 def connection_of(process: subprocess.Popen[str]) -> tuple[dict[str, object], Path]:
@@ -210,7 +211,7 @@ def test_a_second_cluster_says_where_everything_is_and_keeps_it_running(
     eventually(lambda: bool(etcd()) and etcd()[0].pid != before.pid)
 
     command.send_signal(signal.SIGTERM)
-    assert command.wait(20) == 0
+    assert command.wait(patience(20)) == 0
     assert not folder.exists()
     assert not processes_of(folder)
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 import yaml
 from tests.support.operator_harness import Site, site
-from tests.support.waiting import eventually, timeout
+from tests.support.waiting import eventually, patience, timeout
 from tests.support.web import answer
 
 from splitjob_local.cluster.local_cluster import LocalCluster
@@ -315,7 +315,7 @@ def test_a_namespace_goes_also_without_the_operator(here: Site) -> None:
 def test_a_token_is_needed_to_start(here: Site) -> None:
     """Acceptance 9."""
     operator = here.launch(DEMUCSSVC_TOKEN=" , ")
-    assert operator.process.wait(30) != 0
+    assert operator.process.wait(patience(30)) != 0
     assert "DEMUCSSVC_TOKEN" in operator.log.read_text()
 
 
@@ -345,7 +345,7 @@ def test_a_silent_watch_ends_the_process(here: Site) -> None:
         [sys.executable, "-c", DEAF], MISSED_WATCH_SECONDS="2", RESYNC_SECONDS="1"
     )
     here.ask("sleep 60", spec={"suspend": True})
-    assert operator.process.wait(20) != 0
+    assert operator.process.wait(patience(20)) != 0
 
 
 BACKLOG = """

@@ -18,7 +18,7 @@ from tests.support import plain_http
 from tests.support.in_cluster import Account, Way, start, ways
 from tests.support.operator_harness import TOKEN, Site, site
 from tests.support.ports import free_port
-from tests.support.waiting import eventually
+from tests.support.waiting import eventually, patience
 
 from splitjob.signing import Signer
 from splitjob_kubelet.runtime.environment import service_variables
@@ -96,7 +96,9 @@ class Programs:
         }
         content = json.dumps(body).encode()
         headers = Signer([TOKEN]).sign(content, int(time.time()))
-        answer = httpx.post(f"{self.url}/split", content=content, headers=headers, timeout=20)
+        answer = httpx.post(
+            f"{self.url}/split", content=content, headers=headers, timeout=patience(20)
+        )
         assert answer.status_code == 202, self.said()
         name: str = answer.json()["jobId"]
         return name
@@ -109,7 +111,7 @@ class Programs:
         for process in self.processes:
             process.terminate()
         for process in self.processes:
-            process.wait(30)
+            process.wait(patience(30))
 
 
 @pytest.fixture(scope="module", params=ways())

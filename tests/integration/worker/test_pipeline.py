@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from tests.support.waiting import patience
 from tests.support.waveforms import as_defined, sixteen_bits
 from tests.support.worker import Models
 
@@ -211,7 +212,7 @@ def test_a_file_is_taken_while_others_are_still_made(
         if stem.report.name == "rest":
             rest_is_there.set()
         else:
-            assert rest_is_there.wait(120)
+            assert rest_is_there.wait(patience(120))
         taken.append(stem.report.name)
 
     made = run(separator, mixture, folders, observer=Taking())
@@ -245,7 +246,7 @@ def test_a_slow_disk_slows_the_model(
     write = StemWriter.write
 
     def slow(writer: StemWriter, samples: Samples) -> None:
-        may_write.wait(120)
+        may_write.wait(patience(120))
         write(writer, samples)
 
     def look() -> None:
@@ -300,7 +301,7 @@ def test_told_to_stop_while_a_file_is_made_again(
         for block in blocks(spool, *size):
             if "mixture" not in spool.path.name:
                 again.set()
-                may_go_on.wait(60)
+                may_go_on.wait(patience(60))
             yield block
 
     def stop() -> None:

@@ -30,7 +30,7 @@ class SlowCluster:
         self.asked += 1
         if self.asked > 1:
             self.asking.set()
-            assert self.go_on.wait(20)
+            assert self.go_on.wait(patience(20))
         return (OUTDATED,)
 
 
@@ -46,13 +46,13 @@ def test_a_request_does_not_wait_for_the_question_of_another(slow: SlowCluster) 
     assert ready.unready() == (OUTDATED,)
     asking = threading.Thread(target=ready.unready)
     asking.start()
-    assert slow.asking.wait(20)
+    assert slow.asking.wait(patience(20))
     began = time.monotonic()
     assert ready.forbids_work() == OUTDATED, "the answer before counts"
     assert ready.unready() == (LATE,), "a probe is told that there is none"
     assert time.monotonic() - began < patience(10)
     slow.go_on.set()
-    asking.join(20)
+    asking.join(patience(20))
     assert slow.asked == 2
 
 
@@ -86,7 +86,7 @@ def test_a_request_goes_by_the_last_answer_while_the_next_one_is_got(slow: SlowC
     assert ready.unready() == (OUTDATED,)
     for _ in range(3):
         assert ready.forbids_work() == OUTDATED
-    assert slow.asking.wait(20)
+    assert slow.asking.wait(patience(20))
     slow.go_on.set()
     assert ready.forbids_work() == OUTDATED
     assert 2 <= slow.asked <= 3, "one question at a time"
@@ -99,7 +99,7 @@ def test_a_request_waits_for_no_cluster_that_hangs(
     ready = Readiness(lambda: None, slow.unmet, QueueStats(), lambda _: None)
     assert ready.unready() == (OUTDATED,)
     assert ready.forbids_work() == OUTDATED
-    assert slow.asking.wait(20)
+    assert slow.asking.wait(patience(20))
     slow.go_on.set()
 
 

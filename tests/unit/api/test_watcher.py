@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import Any, cast
 
 import pytest
-from tests.support.waiting import eventually
+from tests.support.waiting import eventually, patience
 
 from splitjob_api import job_cache, watcher
 from splitjob_api.cached_job import JobFilter
@@ -96,7 +96,7 @@ def jobs(cluster: ScriptedCluster, stats: QueueStats) -> Iterator[JobCache]:
     yield found
     starting.join()
     watching.stop()
-    watching.join(20)
+    watching.join(patience(20))
     assert not watching.is_alive()
 
 

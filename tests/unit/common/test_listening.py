@@ -5,6 +5,7 @@ import socket
 from typing import Any
 
 import pytest
+from tests.support.waiting import patience
 
 from splitjob_io.listening import listen
 
@@ -14,7 +15,7 @@ HAS_IPV6 = socket.has_dualstack_ipv6()
 def reached(address: str, port: int) -> bool:
     """Whether a connection to the port of this machine is accepted."""
     try:
-        with socket.create_connection((address, port), timeout=2):
+        with socket.create_connection((address, port), timeout=patience(2)):
             return True
     except OSError:
         return False

@@ -5,6 +5,7 @@ import threading
 from pathlib import Path
 
 import pytest
+from tests.support.waiting import patience
 
 from splitjob_local.processes.locks import try_lock
 from splitjob_local.processes.ports import FIRST_PORT, LAST_PORT, PortLeases, is_free
@@ -122,7 +123,7 @@ def test_two_processes_fill_the_cache_once(tmp_path: Path, monkeypatch: pytest.M
     both_wait = threading.Event()
 
     def fetch(folder: Path, _say: object) -> None:
-        both_wait.wait(5)
+        both_wait.wait(patience(5))
         fetches.append(folder)
         install(folder, ANSWERS)
 
@@ -138,7 +139,7 @@ def test_two_processes_fill_the_cache_once(tmp_path: Path, monkeypatch: pytest.M
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(20)
+        thread.join(patience(20))
 
     assert len(fetches) == 1
     assert is_complete(target)

@@ -5,13 +5,12 @@ import signal
 import subprocess
 import sys
 import textwrap
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import psutil
 import pytest
-from tests.support.waiting import eventually
+from tests.support.waiting import eventually, patience
 
 from splitjob_local.processes.supervised import (
     ProcessError,
@@ -75,10 +74,10 @@ def test_a_program_that_is_not_there(processes: Processes) -> None:
 
 def test_a_grace_lets_a_process_end_by_itself(tmp_path: Path) -> None:
     processes = Processes(tmp_path / "cluster")
-    said = tmp_path / "said"
-    script = f"trap 'echo bye > {said}; exit' TERM; while :; do sleep 0.05; done"
-    processes.start(shell(script, grace=5.0))
-    time.sleep(0.3)
+    said, ready = tmp_path / "said", tmp_path / "ready"
+    trap = f"trap 'echo bye > {said}; exit' TERM; touch {ready}"
+    processes.start(shell(f"{trap}; while :; do sleep 0.05; done", grace=5.0))
+    eventually(ready.exists)
 
     processes.close()
 
@@ -143,7 +142,7 @@ def test_processes_die_with_a_killed_supervisor(tmp_path: Path) -> None:
 
     os.kill(supervisor, signal.SIGKILL)
 
-    _, alive = psutil.wait_procs(shells, timeout=10)
+    _, alive = psutil.wait_procs(shells, timeout=patience(10))
     assert shells
     assert not alive
     owner.kill()

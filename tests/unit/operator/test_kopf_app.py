@@ -5,6 +5,7 @@ import subprocess
 import sys
 
 import pytest
+from tests.support.waiting import patience
 
 # As in a container that runs under a number: no line in passwd, no variable with a name.
 NAMELESS = """
@@ -28,7 +29,7 @@ def test_kopf_starts_for_a_user_without_a_name() -> None:
         check=False,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=patience(60),
     )
     assert "No username set" not in ran.stderr
     assert "getpwuid" not in ran.stderr

@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from tests.support.waiting import patience
 
 pytestmark = pytest.mark.slow
 
@@ -48,7 +49,7 @@ def ended(
         check=False,
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=patience(120),
     )
 
 

@@ -9,6 +9,7 @@ from types import FrameType
 from typing import Any
 
 import pytest
+from tests.support.waiting import patience
 
 from splitjob_worker.cancellation import Cancelled, CancelToken, run_in_thread
 
@@ -52,7 +53,7 @@ def test_a_signal_may_come_at_any_moment_of_a_wait() -> None:
     def all_moments() -> int:
         return next(moment for moment in range(1, 1000) if not signalled_at(moment))
 
-    assert run_in_thread(all_moments).result(timeout=60) > 5
+    assert run_in_thread(all_moments).result(timeout=patience(60)) > 5
 
 
 def test_work_that_ends_while_it_is_asked_for_is_no_timeout(

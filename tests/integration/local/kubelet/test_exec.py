@@ -5,6 +5,8 @@ import select
 import subprocess
 from typing import Any
 
+from tests.support.waiting import patience
+
 
 def run(pods: Any, *arguments: str, text: str = "") -> subprocess.CompletedProcess[str]:
     kubectl = pods.cluster.cluster.programs["kubectl"]
@@ -14,7 +16,7 @@ def run(pods: Any, *arguments: str, text: str = "") -> subprocess.CompletedProce
         input=text,
         capture_output=True,
         text=True,
-        timeout=20,
+        timeout=patience(20),
         check=False,
     )
 
@@ -51,7 +53,7 @@ def test_exec_gives_a_terminal(pods: Any) -> None:
         os.write(ours, b"typed\n")
         seen += read_until(ours, "typed\r\ntyped")
         os.write(ours, b"\x03")
-        assert session.wait(10) == 130
+        assert session.wait(patience(10)) == 130
     os.close(ours)
 
 

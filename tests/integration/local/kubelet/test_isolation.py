@@ -14,7 +14,7 @@ from typing import Any
 import psutil
 import pytest
 from tests.integration.local.kubelet.conftest import Pods
-from tests.support.waiting import eventually
+from tests.support.waiting import eventually, patience
 
 from splitjob_local.cluster.local_cluster import LocalCluster
 
@@ -265,7 +265,7 @@ def test_exec_and_probes_enter_the_container(level: str, pods: Pods) -> None:
 
     def run(*words: str) -> str:
         said: str = subprocess.check_output(
-            [*command, *words], env=environment, text=True, timeout=20
+            [*command, *words], env=environment, text=True, timeout=patience(20)
         )
         return said
 
@@ -389,7 +389,12 @@ def test_a_node_that_cannot_do_what_it_is_told_says_so(
         for word in spec.command
     ]
     ran = subprocess.run(
-        words, env=dict(spec.environment), check=False, capture_output=True, text=True, timeout=60
+        words,
+        env=dict(spec.environment),
+        check=False,
+        capture_output=True,
+        text=True,
+        timeout=patience(60),
     )
     assert ran.returncode == 1
     assert "the node cannot start: user-namespace: " in ran.stderr

@@ -1,7 +1,8 @@
 """Probes and hooks on the process node."""
 
-import time
 from typing import Any
+
+from tests.support.waiting import eventually
 
 STATE = {
     "env": [{"name": "DIR", "value": "/state"}],
@@ -65,12 +66,8 @@ def test_unhealthy_is_an_event(pods: Any) -> None:
     probe = {"httpGet": {"port": 1}, "periodSeconds": 1}
     pods.run("ill", "sleep", "30", readinessProbe=probe)
 
-    deadline = time.monotonic() + 10
-    while time.monotonic() < deadline:
+    def unhealthy() -> list[str]:
         events = pods.api.list_namespaced_event(pods.namespace).items
-        found = [event for event in events if event.reason == "Unhealthy"]
-        if found:
-            assert found[0].message.startswith("Readiness probe failed: Get ")
-            return
-        time.sleep(0.1)
-    raise AssertionError("no event")
+        return [event.message for event in events if event.reason == "Unhealthy"]
+
+    assert eventually(unhealthy)[0].startswith("Readiness probe failed: Get ")

@@ -13,6 +13,7 @@ from typing import Any
 import av
 import numpy as np
 import pytest
+from tests.support.waiting import patience
 
 from bench.audio_files import Samples, tones, write_audio
 from splitjob.errors import Failure
@@ -26,7 +27,7 @@ from demucs.apply import BagOfModels  # noqa: E402
 from demucs.hf import load_safetensors_model  # noqa: E402
 
 STEMS = ["drums", "bass", "other", "vocals"]
-TIMEOUT = 280
+TIMEOUT = patience(280)
 COMMAND = [str(Path(sys.executable).with_name("track-tree-audio")), "separate"]
 
 

@@ -41,7 +41,7 @@ def test_two_where_cores_and_memory_allow(
 
 
 def test_threads_are_shared_out_and_given_back() -> None:
-    met = threading.Barrier(2, timeout=10)
+    met = threading.Barrier(2, timeout=patience(10))
 
     def work(item: int) -> tuple[int, int]:
         met.wait()  # both are under way, or this fails
@@ -79,7 +79,7 @@ def test_being_told_to_stop_is_not_held_up_by_what_is_under_way() -> None:
     ended = threading.Event()
     began = time.monotonic()
     with pytest.raises(Cancelled), ParallelPasses(2, stop) as parallel_passes:
-        parallel_passes.run(lambda _: ended.wait(60), [0, 1])
+        parallel_passes.run(lambda _: ended.wait(patience(60)), [0, 1])
     assert time.monotonic() - began < patience(30)
     ended.set()
 

@@ -1,6 +1,7 @@
 """The demo's receiver of webhooks."""
 
 import httpx
+from tests.support.waiting import patience
 
 from splitjob_local.demo.receiver import Receiver
 
@@ -11,6 +12,6 @@ def test_receiver_keeps_raw_bodies() -> None:
         port = probe._server.server_port
         with probe:
             http.post(f"http://127.0.0.1:{port}/hooks/1", content=b"{ }", headers={"X-A": "b"})
-            assert probe.wait(1, 2)
+            assert probe.wait(1, patience(2))
     assert probe.deliveries[0].body == b"{ }"
     assert probe.deliveries[0].headers["x-a"] == "b"
