@@ -7,11 +7,12 @@
 `installed`  the service, installed once with helm, in a namespace of its own
 """
 
+import gc
 import os
 import secrets
 import sys
-from collections.abc import Iterator
-from contextlib import suppress
+from collections.abc import Generator, Iterator
+from contextlib import ExitStack, suppress
 from typing import Any
 
 import hypothesis
@@ -19,7 +20,7 @@ import pytest
 from tests.support.chart_tools import HELM3, UNITTEST, find_tool
 from tests.support.definition import establish
 from tests.support.examples import examples
-from tests.support.scheduling import FromBothEnds, place
+from tests.support.scheduling import FromBothEnds, is_on_a_bare_cluster, place
 from tests.support.waiting import patience
 
 from splitjob.crd import custom_resource_definition
@@ -30,6 +31,7 @@ from splitjob_local.programs.binaries import find_binaries
 from splitjob_local.programs.gobuild import GoBuildError
 
 NAMESPACE = "track-tree-audio"
+BARE_CLUSTER = pytest.StashKey[ExitStack]()
 
 # Several tests run at once, so that torch's threads never have the machine for themselves: they
 # sleep while they wait. Before any of them imports torch, and for the programs that they start.
@@ -60,6 +62,17 @@ def pytest_configure(config: pytest.Config) -> None:
 def say(text: str) -> None:
     """Tell whoever runs the tests, past pytest's capturing."""
     print(f"\ncluster: {text}", file=sys.__stderr__, flush=True)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Generator[None, object, object]:
+    """Look for no garbage meanwhile, nor later in what is collected: it stays to the end."""
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.freeze()
+        gc.enable()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -95,14 +108,23 @@ def on_containers(pytestconfig: pytest.Config) -> bool:
 
 
 @pytest.fixture(scope="session")
-def bare() -> Iterator[LocalCluster]:
+def bare(pytestconfig: pytest.Config) -> Iterator[LocalCluster]:
     """A cluster that has never heard of SplitJobs, and is left like that.
 
     Their definition is of the whole cluster, so that the tests which bring and remove it cannot run
     beside those of `installed`. `scheduling` lets one worker run the files that want this.
     """
-    with LocalCluster(ClusterOptions(install=False, namespace="audio"), say) as started:
-        yield started
+    with ExitStack() as ending:
+        pytestconfig.stash[BARE_CLUSTER] = ending
+        options = ClusterOptions(install=False, namespace="audio")
+        yield ending.enter_context(LocalCluster(options, say))
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_runtest_teardown(item: pytest.Item, nextitem: pytest.Item | None) -> None:
+    """End the bare cluster after the last file that wants it, as it costs something at rest."""
+    if nextitem is not None and not is_on_a_bare_cluster(nextitem.nodeid):
+        item.config.stash.get(BARE_CLUSTER, ExitStack()).close()
 
 
 @pytest.fixture(scope="session")

@@ -7,7 +7,7 @@ songs may use is listed in `palette.py`.
 from collections.abc import Callable
 
 import numpy as np
-from scipy.signal import lfilter
+import scipy
 
 from splitjob_synth.signal import (
     SAMPLERATE,
@@ -138,7 +138,7 @@ def compress(signal: Signal, rng: np.random.Generator, beat: int) -> Signal:
     n = signal.shape[1]
     padded = np.pad(signal, ((0, 0), (0, -n % block)))
     level = np.sqrt(np.mean(padded.reshape(2, -1, block) ** 2, axis=(0, 2))) + 1e-5
-    smooth = np.asarray(lfilter([0.15], [1.0, -0.85], level))
+    smooth = np.asarray(scipy.signal.lfilter([0.15], [1.0, -0.85], level))
     threshold = rng.uniform(0.3, 0.8) * max(float(np.percentile(smooth, 95)), 1e-4)
     ratio = rng.uniform(2.0, 5.0)
     gain = np.minimum((np.maximum(smooth, 1e-6) / threshold) ** (1.0 / ratio - 1.0), 1.0)

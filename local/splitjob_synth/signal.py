@@ -8,8 +8,8 @@ from functools import lru_cache
 from typing import Any, TypeVar
 
 import numpy as np
+import scipy  # its parts are imported where they are first used: `signal` takes a second
 from numpy.typing import NDArray
-from scipy.signal import butter, fftconvolve, sosfilt
 
 SAMPLERATE = 44_100
 """Samples per second of everything the synthesiser makes."""
@@ -92,25 +92,25 @@ def noise(rng: np.random.Generator, *shape: int) -> Signal:
 @lru_cache(maxsize=512)
 def _butterworth(kind: str, low: float, high: float, order: int) -> NDArray[np.float64]:
     edges: Any = (low, high) if kind == "bandpass" else (low or high)
-    return np.asarray(butter(order, edges, kind, fs=SAMPLERATE, output="sos"))
+    return np.asarray(scipy.signal.butter(order, edges, kind, fs=SAMPLERATE, output="sos"))
 
 
 def lowpass(signal: Signal, hertz: float, order: int = 2) -> Signal:
     """Butterworth low-pass along the last axis."""
     sos = _butterworth("lowpass", 0.0, round(min(hertz, 20_000.0), 1), order)
-    return as_signal(sosfilt(sos, signal))
+    return as_signal(scipy.signal.sosfilt(sos, signal))
 
 
 def highpass(signal: Signal, hertz: float, order: int = 2) -> Signal:
     """Butterworth high-pass along the last axis."""
     sos = _butterworth("highpass", round(max(hertz, 10.0), 1), 0.0, order)
-    return as_signal(sosfilt(sos, signal))
+    return as_signal(scipy.signal.sosfilt(sos, signal))
 
 
 def bandpass(signal: Signal, low: float, high: float, order: int = 1) -> Signal:
     """Butterworth band-pass along the last axis."""
     sos = _butterworth("bandpass", round(low, 1), round(min(high, 20_000.0), 1), order)
-    return as_signal(sosfilt(sos, signal))
+    return as_signal(scipy.signal.sosfilt(sos, signal))
 
 
 def peak_filter(signal: Signal, hertz: float, gain_db: float, q: float) -> Signal:
@@ -122,12 +122,12 @@ def peak_filter(signal: Signal, hertz: float, gain_db: float, q: float) -> Signa
     b = np.array([1.0 + alpha * amplitude, cosine, 1.0 - alpha * amplitude])
     a = np.array([1.0 + alpha / amplitude, cosine, 1.0 - alpha / amplitude])
     sos = np.concatenate([b, a])[None] / a[0]
-    return as_signal(sosfilt(sos, signal))
+    return as_signal(scipy.signal.sosfilt(sos, signal))
 
 
 def convolve(signal: Signal, response: Signal) -> Signal:
     """Causal convolution along the last axis, cut to the signal's length."""
-    full = fftconvolve(signal, response, axes=-1)
+    full = scipy.signal.fftconvolve(signal, response, axes=-1)
     return as_signal(full[..., : signal.shape[-1]])
 
 

@@ -7,7 +7,7 @@ Source and filter as in Dennis Klatt, "Software for a cascade/parallel formant s
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.signal import lfilter
+import scipy
 
 from splitjob_synth.palette import Palette
 from splitjob_synth.plan import Plan
@@ -147,7 +147,7 @@ def _contour(
     for syllable in line:
         pitch[syllable.start :] = syllable.note
     pole = np.exp(-1.0 / (singer.glide * SAMPLERATE))
-    pitch = lfilter([1.0 - pole], [1.0, -pole], pitch, zi=[pole * pitch[0]])[0]
+    pitch = scipy.signal.lfilter([1.0 - pole], [1.0, -pole], pitch, zi=[pole * pitch[0]])[0]
     time = np.arange(samples) / SAMPLERATE
     depth = 12.0 * np.log2(1.0 + singer.vibrato_depth)
     slow = 0.5 + 0.5 * np.sin(2.0 * np.pi * 0.37 * time + rng.uniform(0, 6))
@@ -166,7 +166,7 @@ def _vowel(source: Signal, vowel: Vowel, tract: float) -> Signal:
         angle = 2.0 * np.pi * centre / SAMPLERATE
         a = [1.0, -2.0 * radius * np.cos(angle), radius**2]
         gain = (1.0 - radius) * 10.0 ** (level / 20.0) * (-1.0) ** index * 4.0
-        out += np.asarray(lfilter([gain, 0.0, -gain], a, source), dtype=np.float32)
+        out += np.asarray(scipy.signal.lfilter([gain, 0.0, -gain], a, source), dtype=np.float32)
     return out
 
 

@@ -15,6 +15,7 @@ import pytest
 import yaml
 from tests.support.waiting import patience
 
+from bench.audio_files import tones, write_audio
 from splitjob_local.demo.audio import decode, to_webm
 from splitjob_local.programs.binaries import find_binaries
 from splitjob_synth import SAMPLERATE, render_song
@@ -35,7 +36,7 @@ def demo(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
         check=False,
         capture_output=True,
         text=True,
-        timeout=SECONDS,
+        timeout=patience(SECONDS),
         env=os.environ | {"NO_COLOR": "1"},
     )
 
@@ -68,7 +69,7 @@ def test_the_synthesised_song(tmp_path: Path) -> None:
 
 def test_a_song_of_ones_own(tmp_path: Path) -> None:
     """Another format and length, a name with a space; the demo says what to expect."""
-    stems = render_song(4, 12.3, "heldout")
+    stems = render_song(4, 6.3, "heldout")
     song = tmp_path / "my song.webm"
     mixture = sum(stems.values(), start=np.zeros_like(stems["drums"]))
     song.write_bytes(to_webm(mixture, SAMPLERATE, 128))
@@ -97,8 +98,12 @@ def test_ended_in_the_middle_it_leaves_nothing_behind(
     tmp_path: Path, number: int, status: int
 ) -> None:
     """While a worker runs: kill -9, and Ctrl-C, which is no success either."""
+    song = write_audio(tmp_path / "tones.wav", tones(SAMPLERATE, 2.0, 2))
     process = subprocess.Popen(
-        [*COMMAND, "--out", tmp_path], stdout=subprocess.PIPE, text=True, stdin=subprocess.DEVNULL
+        [*COMMAND, "--out", tmp_path, "--song", song],
+        stdout=subprocess.PIPE,
+        text=True,
+        stdin=subprocess.DEVNULL,
     )
     ours = psutil.Process(process.pid)
     children: set[psutil.Process] = set()
@@ -110,6 +115,6 @@ def test_ended_in_the_middle_it_leaves_nothing_behind(
     assert len(children) >= 8, "control plane, S3 server, node, API and operator were running"
     process.send_signal(number)
     process.stdout.close()
-    assert process.wait(60) == status
-    _, alive = psutil.wait_procs(list(children), timeout=20)
+    assert process.wait(patience(60)) == status
+    _, alive = psutil.wait_procs(list(children), timeout=patience(20))
     assert alive == []

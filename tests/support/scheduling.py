@@ -39,12 +39,16 @@ def place(nodeid: str) -> int:
     return [*beginnings, True].index(True)
 
 
+def is_on_a_bare_cluster(nodeid: str) -> bool:
+    """Whether a test is in one of the files that share a cluster without the service."""
+    return nodeid.partition("::")[0] in ON_A_BARE_CLUSTER
+
+
 class FromBothEnds(LoadScopeScheduling):  # type: ignore[misc]  # it has no types
     """Gives each worker whole files from its end of the order; those on a bare cluster together."""
 
     def _split_scope(self, nodeid: str) -> str:
-        file = nodeid.partition("::")[0]
-        return "on a bare cluster" if file in ON_A_BARE_CLUSTER else file
+        return "on a bare cluster" if is_on_a_bare_cluster(nodeid) else nodeid.partition("::")[0]
 
     def _assign_work_unit(self, node: WorkerController) -> None:
         if list(self.nodes).index(node) >= ON_CLUSTERS:
