@@ -47,6 +47,9 @@ import pydantic
 WANTED = {"stems": ["vocals"], "remainder": True}
 
 
+STEMS = ["drums", "bass", "other", "vocals"]
+
+
 def received(worker: Worker) -> list[tuple[dict[str, str], dict[str, Any], bytes]]:
     """The webhooks that arrived: headers, body, raw body."""
     return [
@@ -91,13 +94,20 @@ def test_from_the_source_to_the_webhook(worker: Worker, storage: S3Service, song
     assert list(run.scratch.iterdir()) == []
 
     prefix = f"stems/version-1/{run.job_id}"
-    keys = {one["key"].removeprefix(prefix + "/") for one in storage.list_objects(prefix)}
-    stems = ["drums", "bass", "other", "vocals"]
-    waveforms = [f"{name}.waveform.json" for name in [*stems, "mixture"]]
-    assert keys == {*(f"{name}.wav" for name in stems), *waveforms, "manifest.json"}
     manifest = Manifest.model_validate(storage.get_json(f"{prefix}/manifest.json"))
     assert (manifest.status, manifest.job_uid) == ("completed", run.job_uid)
-    assert manifest.submission_id == "5" * 32
+    assert (manifest.submission_id, manifest.attempt) == ("5" * 32, 3)
+    files_are_those_of(manifest, storage, prefix)
+    waveforms_are_those_of(manifest, storage, prefix)
+    song_is_that_of(manifest)
+    final_event_is_that_of(manifest, run, received(worker))
+    log_says_how_far_it_was(run)
+
+
+def files_are_those_of(manifest: Manifest, storage: S3Service, prefix: str) -> None:
+    keys = {one["key"].removeprefix(prefix + "/") for one in storage.list_objects(prefix)}
+    waveforms = [f"{name}.waveform.json" for name in [*STEMS, "mixture"]]
+    assert keys == {*(f"{name}.wav" for name in STEMS), *waveforms, "manifest.json"}
     assert manifest.result is not None
     for stem in manifest.result.stems:
         content = storage.get_object(f"{prefix}/{stem.type}.wav")
@@ -105,7 +115,10 @@ def test_from_the_source_to_the_webhook(worker: Worker, storage: S3Service, song
         assert (stem.size, stem.frames, stem.sample_rate) == (len(content), 132300, 44100)
         assert stem.url == f"s3://{storage.bucket}/{prefix}/{stem.type}.wav"
         assert stem.waveform == f"s3://{storage.bucket}/{prefix}/{stem.type}.waveform.json"
-    assert [one.type for one in manifest.waveforms or []] == [*stems, "mixture"]
+
+
+def waveforms_are_those_of(manifest: Manifest, storage: S3Service, prefix: str) -> None:
+    assert [one.type for one in manifest.waveforms or []] == [*STEMS, "mixture"]
     for one in manifest.waveforms or []:
         key = f"{prefix}/{one.type}.waveform.json"
         content = storage.get_object(key)
@@ -113,33 +126,41 @@ def test_from_the_source_to_the_webhook(worker: Worker, storage: S3Service, song
         assert one.checksum == f"sha256:{hashlib.sha256(content).hexdigest()}"
         assert storage.get_object_metadata(key)["content_type"] == "application/json"
         assert json.loads(content)["length"] == 300
+
+
+def song_is_that_of(manifest: Manifest) -> None:
+    assert manifest.result is not None
     assert manifest.result.residual_dbfs is not None
     assert manifest.result.audio is not None
     assert (manifest.result.audio.frames, manifest.result.audio.channels) == (132300, 2)
     assert set(manifest.result.timings) >= {"fetch", "decode", "load", "separate", "encode"}
 
-    hooks = received(worker)
+
+def final_event_is_that_of(manifest: Manifest, run: Run, hooks: list[Any]) -> None:
     assert hooks[0][1]["event"] == "started"
     assert hooks[-1][1]["event"] == "completed"
     sequences = [body["sequence"] for _, body, _ in hooks[:-1]]
     assert sequences == sorted(set(sequences))
     headers, body, raw = hooks[-1]
-    assert headers["webhook-id"] == f"evt-{run.job_id}-{'5' * 32}-completed"
+    assert headers["webhook-id"] == f"evt-{run.job_id}-{manifest.submission_id}-completed"
     Signer([TOKEN]).verify(
         raw, headers["X-Timestamp"], headers["X-Signature"], now=int(time.time())
     )
     assert body["metadata"] == {"album": "one"}
     assert body["correlationId"] == "corr-1"
-    assert body["attempts"] == manifest.attempt == 3
+    assert body["attempts"] == manifest.attempt
     assert manifest.gpu_seconds is not None
     assert body["gpuSeconds"] == float(manifest.gpu_seconds)
     assert body["gpuSeconds"] == pytest.approx(61 + body["processingTimeMs"] / 1000)
-    assert [stem["type"] for stem in body["stems"]] == stems
-    assert [stem["waveform"] for stem in body["stems"]] == [
-        stem.waveform for stem in manifest.result.stems
-    ]
-    assert body["audio"]["waveform"] == f"s3://{storage.bucket}/{prefix}/mixture.waveform.json"
+    assert manifest.result is not None
+    told = [(stem["type"], stem["waveform"]) for stem in body["stems"]]
+    assert told == [(stem.type, stem.waveform) for stem in manifest.result.stems]
+    assert [stem for stem, _ in told] == STEMS
+    mixture = (manifest.waveforms or [])[-1]
+    assert body["audio"]["waveform"] == mixture.url
 
+
+def log_says_how_far_it_was(run: Run) -> None:
     lines = [ProgressLine.model_validate(line) for line in run.lines]
     assert [line.percent for line in lines] == sorted(line.percent for line in lines)
     stages = list(dict.fromkeys(line.stage for line in lines))
