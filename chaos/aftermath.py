@@ -33,7 +33,7 @@ class Aftermath:
         manifests: of the bucket, by key.
         checksums: of the stems in the bucket, `sha256:...` by key.
         totals: as the API gives them.
-        left: what ought to be gone, in words.
+        left: what ought to be gone, in words, and the job that it belongs to; blank: not known.
         broken: answers of the API that it must never give.
     """
 
@@ -45,7 +45,7 @@ class Aftermath:
     manifests: Mapping[str, Json]
     checksums: Mapping[str, str]
     totals: QueueStatus
-    left: Sequence[str]
+    left: Sequence[tuple[str, str]]
     broken: Sequence[str]
 
 
@@ -95,32 +95,39 @@ def _checksums(storage: S3Service, keys: Mapping[str, int]) -> dict[str, str]:
     }
 
 
-def _objects_left(cluster: StormyCluster, splitjobs: Mapping[str, Json]) -> list[str]:
+def _objects_left(cluster: StormyCluster, splitjobs: Mapping[str, Json]) -> list[tuple[str, str]]:
     """Return the Jobs and pods of workers, and the Secrets of requests that no SplitJob owns."""
     space = {"namespace": cluster.namespace}
     workers = cluster.objects.get("jobs,pods", **space, selector=LABEL_SPLITJOB)["items"]
-    left = [f"{one['kind']} {one['metadata']['name']}" for one in workers]
+    left = [
+        (f"{one['kind']} {one['metadata']['name']}", one["metadata"]["labels"][LABEL_SPLITJOB])
+        for one in workers
+    ]
     uids = {job["metadata"]["uid"] for job in splitjobs.values()}
     for secret in cluster.objects.get("secrets", **space)["items"]:
         owners = secret["metadata"].get("ownerReferences", [])
         owned = any(owner["uid"] in uids for owner in owners)
         if secret["type"] == SECRET_TYPE and not owned:
-            left.append(f"Secret {secret['metadata']['name']}, made {_age(secret)}")
+            left.append(_told_of(secret["metadata"]))
     return left
 
 
-def _age(found: Json) -> str:
-    return str(found["metadata"]["creationTimestamp"])
+def _told_of(secret: Json) -> tuple[str, str]:
+    """Return what is to be said of a Secret that nobody owns, and whose it was by its name."""
+    name, owners = secret["name"], [one["uid"] for one in secret.get("ownerReferences", [])]
+    owned_by = f"owned by {owners}, which are gone" if owners else "without an owner"
+    text = f"Secret {name}, made {secret['creationTimestamp']}, {owned_by}"
+    return text, name.rpartition("-")[0]
 
 
-def _files_left(cluster: StormyCluster) -> list[str]:
+def _files_left(cluster: StormyCluster) -> list[tuple[str, str]]:
     """Return the folders of the node whose pods are gone: their scratch disks."""
     pods = cluster.objects.get("pods")["items"]
     uids = {pod["metadata"]["uid"] for pod in pods}
     folders = [one for one in cluster.pods_root.iterdir() if one.is_dir()]
-    return [f"scratch files of pod {one.name}" for one in folders if one.name not in uids]
+    return [(f"scratch files of pod {one.name}", "") for one in folders if one.name not in uids]
 
 
-def _uploads_left(storage: S3Service) -> list[str]:
+def _uploads_left(storage: S3Service) -> list[tuple[str, str]]:
     found = storage.client.list_multipart_uploads(Bucket=storage.bucket).get("Uploads", [])
-    return [f"multipart upload of {one['Key']}" for one in found]
+    return [(f"multipart upload of {one['Key']}", "") for one in found]

@@ -152,7 +152,7 @@ def presigned_uploads_are_whole(aftermath: Aftermath) -> Iterator[Violation]:
 
 def nothing_is_left(aftermath: Aftermath) -> Iterator[Violation]:
     """No Job, pod, Secret, scratch file or multipart upload."""
-    yield from (Violation(f"{what} is left") for what in aftermath.left)
+    yield from (Violation(f"{what} is left", job_id) for what, job_id in aftermath.left)
 
 
 def no_answer_is_a_500(aftermath: Aftermath) -> Iterator[Violation]:

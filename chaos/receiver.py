@@ -101,6 +101,9 @@ class _Server(ThreadingHTTPServer):
     daemon_threads = True
     block_on_close = False
 
+    def handle_error(self, request: object, client_address: object) -> None:
+        """Say nothing of who has hung up meanwhile: that is what storms are made of."""
+
 
 def _handler(take: Callable[[Delivery], int]) -> type[BaseHTTPRequestHandler]:
     class Handler(BaseHTTPRequestHandler):

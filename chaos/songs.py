@@ -54,6 +54,9 @@ class _Server(ThreadingHTTPServer):
     daemon_threads = True
     block_on_close = False
 
+    def handle_error(self, request: object, client_address: object) -> None:
+        """Say nothing of who has hung up meanwhile: that is what storms are made of."""
+
 
 def _handler(song: bytes) -> type[BaseHTTPRequestHandler]:
     contents = {"unreadable": b"<html>Not found</html>" * 20, "missing": None}

@@ -51,7 +51,7 @@ class Draft:
         }
         self.checksums = {STEM: SUM}
         self.totals = (2, 1)
-        self.left: list[str] = []
+        self.left: list[tuple[str, str]] = []
         self.broken: list[str] = []
 
     def aftermath(self) -> Aftermath:
@@ -187,7 +187,7 @@ WRONG: dict[str, tuple[Change, str, str]] = {
         SENT,
         "['vocals'] were not uploaded",
     ),
-    "left": (lambda d: d.left.append("Secret s"), "", "Secret s is left"),
+    "left": (lambda d: d.left.append(("Secret s", LOST)), LOST, "Secret s is left"),
     "a 500": (lambda d: d.broken.append("the API answered 500"), "", "answered 500"),
 }
 
