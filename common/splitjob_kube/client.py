@@ -109,8 +109,8 @@ class KubernetesClient:
 
     Attributes:
         namespace: the service account's own, or that of KUBECONFIG's context.
-        core, batch, networking, custom, authentication, authorization, version: the library's
-            methods, to hand to `call`, `send`, `pages` and `watch`.
+        core, batch, networking, coordination, custom, authentication, authorization, version: the
+            library's methods, to hand to `call`, `send`, `pages` and `watch`.
 
     Raises:
         splitjob_kube.errors.UnconfiguredError: nobody says where the API server is.
@@ -128,6 +128,7 @@ class KubernetesClient:
         self.core = client.CoreV1Api(self._api)
         self.batch = client.BatchV1Api(self._api)
         self.networking = client.NetworkingV1Api(self._api)
+        self.coordination = client.CoordinationV1Api(self._api)
         self.custom = client.CustomObjectsApi(self._api)
         self.authentication = client.AuthenticationV1Api(self._api)
         self.authorization = client.AuthorizationV1Api(self._api)

@@ -12,6 +12,7 @@ from tests.support.chart import (
     CHART,
     LOCAL,
     OWN_REGISTRY,
+    RELEASE,
     Manifest,
     Render,
     container,
@@ -44,6 +45,7 @@ NOT_OFFERED = {
     "operator": {
         "CONCURRENCY",
         "DELIVERY_CONCURRENCY",
+        "LEASE_SECONDS",
         "MISSED_WATCH_SECONDS",
         "ORPHAN_INPUT_SECONDS",
         "ORPHAN_SECRET_SECONDS",
@@ -163,15 +165,33 @@ def test_the_account_of_the_workers_has_no_rights(manifests: list[Manifest]) -> 
     assert account["metadata"]["name"] not in bound
 
 
-def test_there_is_never_a_second_operator(manifests: list[Manifest]) -> None:
-    spec = one(manifests, "Deployment", "-operator")["spec"]
-    assert spec["replicas"] == 1
-    assert spec["strategy"] == {"type": "Recreate"}
+@pytest.mark.parametrize("component", DEPLOYMENTS)
+def test_nothing_is_disrupted_or_replaced_as_a_whole(
+    render: Render, manifests: list[Manifest], component: str
+) -> None:
+    """Acceptance 71: of two operators one is there to lead."""
+    spec = one(manifests, "Deployment", f"-{component}")["spec"]
+    assert spec["replicas"] == 2
+    assert spec["strategy"]["rollingUpdate"] == {"maxUnavailable": 0, "maxSurge": 1}
+    name = f"{RELEASE}-track-tree-audio-{component}"
+    assert budgets(manifests)[name]["maxUnavailable"] == 1
+    assert name not in budgets(render(f"{component}.replicas=1"))
 
 
-def test_the_api_is_never_disrupted_as_a_whole(render: Render, manifests: list[Manifest]) -> None:
-    assert one(manifests, "PodDisruptionBudget")["spec"]["maxUnavailable"] == 1
-    assert "PodDisruptionBudget" not in {m["kind"] for m in render("api.replicas=1")}
+def budgets(manifests: list[Manifest]) -> dict[str, Any]:
+    """Return the specs of the PodDisruptionBudgets by name."""
+    found = [m for m in manifests if m["kind"] == "PodDisruptionBudget"]
+    return {m["metadata"]["name"]: m["spec"] for m in found}
+
+
+def test_each_replica_of_the_operator_has_a_name_of_its_own_in_one_lease(
+    manifests: list[Manifest],
+) -> None:
+    found = {one["name"]: one for one in container(manifests, "operator")["env"]}
+    field = found["POD_NAME"]["valueFrom"]["fieldRef"]["fieldPath"]
+    assert field == "metadata.name"
+    lease = environment(manifests, "operator")["LEASE_NAME"]
+    assert lease == f"{RELEASE}-track-tree-audio-operator"
 
 
 def test_every_container_states_its_command(manifests: list[Manifest]) -> None:

@@ -399,14 +399,19 @@ class TestScaling:
         spec = one(rendered, "HorizontalPodAutoscaler")["spec"]
         assert spec["scaleTargetRef"]["name"] == f"{FULL}-api"
         assert (spec["minReplicas"], spec["maxReplicas"]) == (2, 9)
-        assert one(rendered, "PodDisruptionBudget")["spec"]["maxUnavailable"] == 1
+        assert one(rendered, "PodDisruptionBudget", "-api")["spec"]["maxUnavailable"] == 1
 
     def test_a_budget_never_says_how_many_must_be_there(self, render: Render) -> None:
-        spec = one(render("api.podDisruptionBudget.maxUnavailable=25%"), "PodDisruptionBudget")
-        assert spec["spec"]["maxUnavailable"] == "25%"
-        assert "minAvailable" not in spec["spec"]
-        off = render("api.podDisruptionBudget.enabled=false")
-        assert "PodDisruptionBudget" not in {m["kind"] for m in off}
+        for component in ("api", "operator"):
+            budget = f"{component}.podDisruptionBudget"
+            part = one(render(f"{budget}.maxUnavailable=25%"), "PodDisruptionBudget", component)
+            assert part["spec"]["maxUnavailable"] == "25%"
+            assert "minAvailable" not in part["spec"]
+            off = render(f"{budget}.enabled=false")
+            left = [m["metadata"]["name"] for m in off if m["kind"] == "PodDisruptionBudget"]
+            assert left == [
+                f"{FULL}-{other}" for other in ("api", "operator") if other != component
+            ]
 
 
 class TestNetwork:

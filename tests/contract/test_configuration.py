@@ -10,6 +10,7 @@ from splitjob.configuration import CHART_VALUES, SECRET_KEYS
 CHART = Path(__file__).parents[2] / "charts/track-tree-audio"
 # What the chart works out by itself, so that nobody can have set it wrong.
 WORKED_OUT = {
+    "LEASE_NAME",
     "RELEASE",
     "SECRET_KEYS",
     "SECRET_NAME",

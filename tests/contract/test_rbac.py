@@ -23,7 +23,7 @@ FILES = {
 }
 LOOKED_FOR = {
     "api": splitjob_api.kubernetes.rights_needed("totals"),
-    "operator": operator_kubernetes.rights_needed("totals", network_policies=True),
+    "operator": operator_kubernetes.rights_needed("totals", "lease", network_policies=True),
 }
 VERBS = {
     "create": "create",
@@ -39,6 +39,7 @@ PLURALS = {
     "custom_object_status": f"{GROUP}/splitjobs/status",
     "job": "batch/jobs",
     "network_policy": "networking.k8s.io/networkpolicies",
+    "lease": "coordination.k8s.io/leases",
     "pod": "pods",
     "pod_log": "pods/log",
     "secret": "secrets",

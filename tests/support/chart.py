@@ -134,7 +134,11 @@ def container(manifests: list[Manifest], component: str) -> dict[str, Any]:
 def environment(manifests: list[Manifest], component: str) -> dict[str, str]:
     """Return the environment of a component as its container would see it."""
     secret = {k: b64decode(v).decode() for k, v in one(manifests, "Secret")["data"].items()}
-    fields = {"metadata.namespace": NAMESPACE, "status.podIP": "127.0.0.9"}
+    fields = {
+        "metadata.name": f"{component}-0",
+        "metadata.namespace": NAMESPACE,
+        "status.podIP": "127.0.0.9",
+    }
     settings = dict(one(manifests, "ConfigMap", f"-{component}")["data"])
     for entry in container(manifests, component)["env"]:
         source = entry.get("valueFrom", {})

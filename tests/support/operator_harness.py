@@ -111,6 +111,7 @@ class Site:
             "PATH": os.environ["PATH"],
             "KUBECONFIG": str(self.cluster.kubeconfig),
             "NAMESPACE": self.namespace,
+            "POD_NAME": "operator",  # one that is started again leads at once, as in a pod
             "HOST": "127.0.0.1",
             "PORT": str(port),
             "ENVIRONMENT": "local",

@@ -143,6 +143,7 @@ class OperatorProcess:
             self.port,
             lambda: (),
             self.controller.readiness,
+            lambda: True,
             ignore,
             around.clock,
         )

@@ -96,6 +96,27 @@ S3_SECRET_ACCESS_KEY: {{ ternary .Values.secrets.keys.apiS3SecretAccessKey "API_
 {{- end }}
 {{- end }}
 
+{{- /* With one replica a budget would protect nothing. It says how many may be missing, never how many
+       must be there, and so never keeps a node from being drained. Call with root, component and
+       replicas. */}}
+{{- define "track-tree-audio.disruptionBudget" -}}
+{{- $budget := (index .root.Values .component).podDisruptionBudget }}
+{{- if and $budget.enabled (gt (int .replicas) 1) -}}
+apiVersion: policy/v1
+kind: PodDisruptionBudget
+metadata:
+  name: {{ include "track-tree-audio.fullname" .root }}-{{ .component }}
+  labels:
+    {{- include "track-tree-audio.componentLabels" . | nindent 4 }}
+spec:
+  maxUnavailable: {{ $budget.maxUnavailable }}
+  unhealthyPodEvictionPolicy: AlwaysAllow
+  selector:
+    matchLabels:
+      {{- include "track-tree-audio.selector" . | nindent 6 }}
+{{- end }}
+{{- end }}
+
 {{- /* Where a pod runs; call with root and component. Constraints that say nothing of the pods they
        count mean those of their component. */}}
 {{- define "track-tree-audio.placement" -}}
@@ -447,6 +468,13 @@ volumeMounts:
     fieldRef:
       apiVersion: v1
       fieldPath: metadata.namespace
+{{- if eq .component "operator" }}
+- name: POD_NAME
+  valueFrom:
+    fieldRef:
+      apiVersion: v1
+      fieldPath: metadata.name
+{{- end }}
 - name: HOST
   {{- if .root.Values.listenOnPodIP }}
   valueFrom:

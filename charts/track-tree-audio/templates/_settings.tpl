@@ -5,6 +5,10 @@
 {{- include "track-tree-audio.fullname" . }}-totals
 {{- end }}
 
+{{- define "track-tree-audio.leaseName" -}}
+{{- include "track-tree-audio.fullname" . }}-operator
+{{- end }}
+
 {{- define "track-tree-audio.sharedSettings" -}}
 RELEASE: {{ .Release.Name | quote }}
 SECRET_NAME: {{ include "track-tree-audio.secretName" . | quote }}
@@ -64,6 +68,7 @@ MAX_SOURCE_BYTES: {{ int64 $.Values.source.maxBytes | quote }}
 {{ include "track-tree-audio.sharedSettings" . }}
 SECRET_KEYS: {{ include "track-tree-audio.secretKeys" . | fromYaml | toJson | quote }}
 PORT: {{ .Values.operator.port | quote }}
+LEASE_NAME: {{ include "track-tree-audio.leaseName" . | quote }}
 RESYNC_SECONDS: {{ .Values.operator.resyncSeconds | quote }}
 NODE_LOST_SECONDS: {{ int64 .Values.operator.nodeLostSeconds | quote }}
 PAUSED: {{ .Values.queue.paused | quote }}

@@ -1,6 +1,6 @@
 """The files from POST /uploads in the bucket: listed, and deleted."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Self
 
 from splitjob.inputs import Inputs
@@ -19,15 +19,23 @@ class InputStore:
     Args:
         service: the bucket.
         inputs: where in it they are.
+        fence: called before each deletion; raises where this process may delete nothing.
     """
 
-    def __init__(self, service: S3Service, inputs: Inputs) -> None:
+    def __init__(
+        self, service: S3Service, inputs: Inputs, fence: Callable[[], None] = lambda: None
+    ) -> None:
         self._service = service
         self._inputs = inputs
+        self._fence = fence
 
     @classmethod
-    def from_settings(cls, settings: Settings) -> Self | None:
+    def from_settings(cls, settings: Settings, fence: Callable[[], None]) -> Self | None:
         """Return the store of an installation; None where no bucket is configured.
+
+        Args:
+            settings: the installation's.
+            fence: called before each deletion; raises where this process may delete nothing.
 
         Raises:
             BucketError: the storage cannot be used as it is configured.
@@ -36,12 +44,13 @@ class InputStore:
         if inputs is None:
             return None
         try:
-            return cls(S3Service(patience=BRIEF), inputs)
+            return cls(S3Service(patience=BRIEF), inputs, fence)
         except StorageError as error:
             raise BucketError(str(error)) from error
 
     def delete(self, key: str) -> InputDeletion:
         """Delete one file; that it could not be deleted is a result."""
+        self._fence()
         try:
             self._service.delete_file(key)
         except StorageError as error:
@@ -77,6 +86,7 @@ class InputStore:
         Raises:
             BucketError: not all could be deleted.
         """
+        self._fence()
         try:
             self._service.delete_objects(keys)
         except StorageError as error:

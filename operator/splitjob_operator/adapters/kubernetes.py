@@ -24,6 +24,8 @@ __all__ = ["KubernetesAdapter", "accepts_credentials", "connection", "rights_nee
 # What fails is looked at again anyway, a little later.
 POLICY = ClientPolicy(connect_seconds=5, read_seconds=30, tries_again=False)
 LOG_TIMEOUT = (3, 5)  # seconds to connect, to read
+LEASE_TIMEOUT = (2, 3)  # the same: a try that hangs must leave time for another one
+LEASES = "coordination.k8s.io"
 LOG_LINES = 40
 LOG_BYTES = 16384
 _OF_SPLITJOBS = f"labelSelector={LABEL_SPLITJOB}"
@@ -45,6 +47,7 @@ RIGHTS = (
     *rights("secrets", "get", "list", "patch", "delete"),
     *rights("events", "create", "list"),
     *rights("configmaps", "create"),
+    *rights("leases", "create", group=LEASES),
 )
 
 
@@ -80,10 +83,18 @@ class KubernetesAdapter:
         namespace: the namespace served.
         needed: the rights that this operator needs (`rights_needed`).
         release: this installation's name; blank: it has none.
+        fence: called before each write; raises where this process may write nothing.
     """
 
-    def __init__(self, namespace: str, needed: tuple[Right, ...] = (), release: str = "") -> None:
+    def __init__(
+        self,
+        namespace: str,
+        needed: tuple[Right, ...] = (),
+        release: str = "",
+        fence: Callable[[], None] = lambda: None,
+    ) -> None:
         self.namespace = namespace
+        self._fence = fence
         self._client = KubernetesClient(POLICY)
         self._preconditions = Preconditions(self._client, namespace, needed, release)
         self._splitjobs = splitjobs_in(namespace)
@@ -139,6 +150,7 @@ class KubernetesAdapter:
         Raises:
             splitjob_kube.errors.ConflictError: it has changed since.
         """
+        self._fence()
         name = seen["metadata"]["name"]
         return self._client.replace(
             f"write the status of {name}",
@@ -188,6 +200,7 @@ class KubernetesAdapter:
         Raises:
             splitjob_kube.errors.AlreadyExistsError: one of that name is there.
         """
+        self._fence()
         name = manifest["metadata"]["name"]
         return self._client.create(f"create Job {name}", self._paths["Job"], manifest)
 
@@ -197,7 +210,7 @@ class KubernetesAdapter:
         Raises:
             splitjob_kube.errors.AlreadyExistsError: one of that name is there.
         """
-        self._client.call(
+        self._write(
             f"create NetworkPolicy {manifest['metadata']['name']}",
             self._client.networking.create_namespaced_network_policy,
             namespace=self.namespace,
@@ -266,7 +279,7 @@ class KubernetesAdapter:
                 "ownerReferences": owners,
             }
         }
-        self._client.call(
+        self._write(
             f"own Secret {metadata['name']}",
             self._client.core.patch_namespaced_secret,
             name=metadata["name"],
@@ -291,6 +304,7 @@ class KubernetesAdapter:
 
     def create_event(self, event: Json) -> None:
         """Create a Kubernetes Event."""
+        self._fence()
         path = f"/api/v1/namespaces/{self.namespace}/events"
         self._client.create("create an event", path, event)
 
@@ -315,21 +329,61 @@ class KubernetesAdapter:
         """
         name = configmap["metadata"]["name"]
         if "resourceVersion" in configmap["metadata"]:
-            return self._client.call(
+            return self._write(
                 f"write ConfigMap {name}",
                 self._client.core.replace_namespaced_config_map,
                 name=name,
                 namespace=self.namespace,
                 body=configmap,
             )
-        return self._client.call(
+        return self._write(
             f"create ConfigMap {name}",
             self._client.core.create_namespaced_config_map,
             namespace=self.namespace,
             body=configmap,
         )
 
+    # The Lease, which who would lead writes as well: no fence holds that back
+
+    def lease(self, name: str) -> Json | None:
+        """Return a Lease, or None where it is not there."""
+        try:
+            return self._client.call(
+                f"read Lease {name}",
+                self._client.coordination.read_namespaced_lease,
+                name=name,
+                namespace=self.namespace,
+                _request_timeout=LEASE_TIMEOUT,
+            )
+        except NotFoundError:
+            return None
+
+    def write_lease(self, lease: Json) -> Json:
+        """Write a Lease: with a resourceVersion as it was read, without one anew.
+
+        Raises:
+            splitjob_kube.errors.ConflictError: it has changed since.
+            splitjob_kube.errors.AlreadyExistsError: it is there already.
+            splitjob_kube.errors.NotFoundError: it is gone.
+        """
+        name = lease["metadata"]["name"]
+        arguments: Json = {
+            "namespace": self.namespace,
+            "body": lease,
+            "_request_timeout": LEASE_TIMEOUT,
+        }
+        if "resourceVersion" in lease["metadata"]:
+            replace = self._client.coordination.replace_namespaced_lease
+            return self._client.call(f"write Lease {name}", replace, name=name, **arguments)
+        create = self._client.coordination.create_namespaced_lease
+        return self._client.call(f"create Lease {name}", create, **arguments)
+
     # How
+
+    def _write(self, purpose: str, method: Callable[..., Any], **arguments: object) -> Json:
+        """Call a method that changes something, where this process may."""
+        self._fence()
+        return self._client.call(purpose, method, **arguments)
 
     def _delete(
         self,
@@ -344,19 +398,23 @@ class KubernetesAdapter:
         if grace_seconds is not None:
             options["gracePeriodSeconds"] = grace_seconds
         try:
-            self._client.call(f"delete {what}", method, body=options, **arguments)
+            self._write(f"delete {what}", method, body=options, **arguments)
         except (NotFoundError, ConflictError):
             return  # gone, changed, or another of that name: not ours to delete
 
 
-def rights_needed(totals: str, *, network_policies: bool) -> tuple[Right, ...]:
+def rights_needed(totals: str, lease: str, *, network_policies: bool) -> tuple[Right, ...]:
     """Return what this operator needs to be allowed.
 
     Args:
         totals: the ConfigMap with the totals.
+        lease: the Lease by which one operator leads.
         network_policies: whether it makes one for each Job.
     """
-    own = rights("configmaps", "get", "update", name=totals)
+    own = (
+        *rights("configmaps", "get", "update", name=totals),
+        *rights("leases", "get", "update", group=LEASES, name=lease),
+    )
     policies = rights("networkpolicies", "create", group="networking.k8s.io")
     return (*RIGHTS, *own, *(policies if network_policies else ()))
 

@@ -5,7 +5,7 @@ later one fails. Nothing is deleted in a manifest's place: no condition of a del
 storage. What is in the way is written over.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Self
@@ -59,15 +59,23 @@ class ManifestStore:
     Args:
         service: the bucket.
         prefix: STORAGE_PREFIX.
+        fence: called before each write; raises where this process may write nothing.
     """
 
-    def __init__(self, service: S3Service, prefix: str) -> None:
+    def __init__(
+        self, service: S3Service, prefix: str, fence: Callable[[], None] = lambda: None
+    ) -> None:
         self._service = service
         self._prefix = prefix
+        self._fence = fence
 
     @classmethod
-    def from_settings(cls, settings: Settings) -> Self | None:
+    def from_settings(cls, settings: Settings, fence: Callable[[], None]) -> Self | None:
         """Return the store of an installation; None where no bucket is configured.
+
+        Args:
+            settings: the installation's.
+            fence: called before each write; raises where this process may write nothing.
 
         Raises:
             BucketError: the storage cannot be used as it is configured.
@@ -75,7 +83,7 @@ class ManifestStore:
         if not settings.s3_bucket:
             return None
         with _translated():
-            return cls(S3Service(), settings.storage_prefix)
+            return cls(S3Service(), settings.storage_prefix, fence)
 
     def read(self, splitjob: SplitJob, request: Request) -> ManifestLookup:
         """Return what is under the key of a job's manifest."""
@@ -132,6 +140,7 @@ class ManifestStore:
             if not self._write(key, erased_tombstone(splitjob, request, files), there.etag):
                 return ErasureLookup(None, self._unsteady(key))
             gone = keys if wanted.keep_input else keys + sent
+            self._fence()
             self._service.delete_objects([one for one in gone if one != key])
         except StorageError as error:
             return ErasureLookup(None, str(error))
@@ -157,6 +166,7 @@ class ManifestStore:
     def _write(self, key: str, manifest: Manifest, etag: str) -> bool:
         """Write where the place is still as it was read; return whether it is."""
         body = manifest.model_dump_json(by_alias=True, exclude_none=True).encode()
+        self._fence()
         if etag:
             return self._service.put_if_unchanged(key, body, etag)
         return self._service.put_if_absent(key, body)

@@ -23,6 +23,7 @@ __all__ = [
     "BucketError",
     "InputStorePort",
     "KubernetesPort",
+    "LeasePort",
     "ListingPort",
     "LogPort",
     "ManifestStorePort",
@@ -158,6 +159,25 @@ class TotalsPort(Protocol):
 
     def write_status(self, seen: Mapping[str, Any], status: Json) -> Json:
         """Replace the status of a SplitJob, as `KubernetesPort.write_status`."""
+
+
+class LeasePort(Protocol):
+    """Where the Lease is by which one of several operators leads."""
+
+    def lease(self, name: str) -> Json | None:
+        """Return a Lease, or None where it is not there."""
+
+    def write_lease(self, lease: Json) -> Json:
+        """Write a Lease: with a resourceVersion as it was read, without one anew.
+
+        Returns:
+            The Lease as it is now.
+
+        Raises:
+            ConflictError: it has changed since.
+            AlreadyExistsError: it is there already.
+            NotFoundError: it is gone.
+        """
 
 
 class NodePort(Protocol):

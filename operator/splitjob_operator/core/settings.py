@@ -95,6 +95,16 @@ class Settings(ServiceSettings, BucketDemands, BaseSettings):
         default=86_400, ge=0, description="Age at which a file that no job reads goes."
     )
     totals_configmap: ObjectName = "track-tree-audio-totals"
+    lease_name: ObjectName = "track-tree-audio-operator"
+    lease_seconds: int = Field(
+        default=15,
+        ge=3,
+        le=600,
+        description="How long a leader may be silent before another replica takes over.",
+    )
+    pod_name: str = Field(
+        default="", description="What this replica is called in the Lease; blank: after its host."
+    )
 
     # The queue
     paused: bool = Field(default=False, description="Start nothing new in this installation.")

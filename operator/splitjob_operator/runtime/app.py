@@ -3,7 +3,9 @@
 import asyncio
 import logging
 import os
+import secrets
 import signal
+import socket
 import time
 from collections.abc import Coroutine
 from typing import Any, Self
@@ -14,13 +16,18 @@ from splitjob_kube.rights import Right
 from splitjob_operator.adapters.input_store import InputStore
 from splitjob_operator.adapters.kubernetes import KubernetesAdapter, rights_needed
 from splitjob_operator.adapters.manifest_store import ManifestStore
-from splitjob_operator.adapters.webhooks import webhook_sender
+from splitjob_operator.adapters.webhooks import FinalEventSender
+from splitjob_operator.core.leader_election import Candidate, LeaseTimes
 from splitjob_operator.core.settings import Settings
 from splitjob_operator.runtime import health_server
 from splitjob_operator.runtime.cache import SplitJobCache
 from splitjob_operator.runtime.controller import Controller
 from splitjob_operator.runtime.executor import Executor
 from splitjob_operator.runtime.input_sweeper import InputSweeper
+from splitjob_operator.runtime.leader_elector import LeaderElector
+from splitjob_operator.runtime.leader_work import LeaderWork, Loop
+from splitjob_operator.runtime.leadership import Leadership
+from splitjob_operator.runtime.metrics import LEADER
 from splitjob_operator.runtime.node_monitor import NodeMonitor
 from splitjob_operator.runtime.observer import Observer
 from splitjob_operator.runtime.position_refresher import PositionRefresher
@@ -43,7 +50,11 @@ class App:
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
-        kubernetes = KubernetesAdapter(settings.namespace, _rights(settings), settings.release)
+        self.leadership = Leadership()
+        fence = self.leadership.check
+        kubernetes = KubernetesAdapter(
+            settings.namespace, _rights(settings), settings.release, fence
+        )
         readiness = Readiness()
         self._threads = ThreadPool(2 * settings.concurrency, "kubernetes")
         cache = SplitJobCache(
@@ -52,9 +63,9 @@ class App:
         queue = WorkQueue()
         senders = ThreadPool(settings.delivery_concurrency, "deliver")
         self._delivery = WebhookDelivery(
-            kubernetes, self._threads, senders, webhook_sender(settings), queue.add
+            kubernetes, self._threads, senders, FinalEventSender(settings, fence), queue.add
         )
-        inputs = InputStore.from_settings(settings)
+        inputs = InputStore.from_settings(settings, fence)
         self._sweeper = (
             InputSweeper(inputs, kubernetes, cache, settings.orphan_input_seconds)
             if inputs
@@ -63,7 +74,7 @@ class App:
         loop = asyncio.get_running_loop()
         executor = Executor(
             kubernetes,
-            ManifestStore.from_settings(settings),
+            ManifestStore.from_settings(settings, fence),
             inputs,
             settings.request_policy(),
             settings,
@@ -94,22 +105,46 @@ class App:
             guard=SilentWatchGuard(settings.missed_watch_seconds, time.monotonic),
             readiness=readiness,
         )
-        self.resync = Resync(self.controller, kubernetes, kubernetes.unmet, readiness, _end_process)
+        self.resync = Resync(
+            self.controller,
+            kubernetes,
+            kubernetes.unmet,
+            readiness,
+            lambda: self.leadership.leads,
+            _end_process,
+        )
+        self._work = LeaderWork(self.controller, self.resync, self._loops(), _ended)
+        self._elector = LeaderElector(
+            kubernetes,
+            settings.lease_name,
+            _candidate(settings),
+            self.leadership,
+            self._work.change,
+        )
+        LEADER.set_function(lambda: self.leadership.leads)
+        self._elector_thread = ThreadPool(1, "election")
         self._tasks: list[asyncio.Task[None]] = []
+        self._election: asyncio.Task[None] | None = None
         self._http: web.AppRunner | None = None
 
     async def start(self) -> Self:
-        """Serve health at once; begin to work once everything was listed."""
-        self._http = await health_server.serve(self.resync, self.settings.host, self.settings.port)
+        """Serve health at once; stand for election once everything was listed."""
+        self._http = await health_server.serve(
+            self.resync, self.leadership, self.settings.host, self.settings.port
+        )
         self._spawn("resync", self.resync.run())
+        self._spawn("leader's work", self._work.run())
         self._spawn("begin", self._begin())
         return self
 
     async def stop(self) -> None:
-        """Stop; what was under way is found again by the next process."""
+        """Stop; what was under way is found again by the next leader."""
+        self._elector.stop()
         for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+            if task is not self._election:
+                task.cancel()
+        await self._work.end()
+        await asyncio.gather(*self._tasks, return_exceptions=True)  # the Lease is let go of then
         await self._delivery.close()
         self._progress.close()
         self._threads.close()
@@ -120,24 +155,39 @@ class App:
 
     async def _begin(self) -> None:
         await self.resync.first.wait()
-        log.info("Everything was listed; beginning to work")
-        for number in range(self.settings.concurrency):
-            self._spawn(f"worker {number}", self.controller.work())
-        self._spawn("progress", self._progress.run())
-        self._spawn("positions", self._positions.run())
-        self._spawn("totals", self._counter.run())
-        if self._sweeper:
-            self._spawn("inputs", self._sweeper.run())
+        self._election = self._spawn("election", self._elector_thread.run(self._elector.run))
 
-    def _spawn(self, name: str, work: Coroutine[Any, Any, None]) -> None:
+    def _loops(self) -> dict[str, Loop]:
+        """Return what runs while this process leads, by name."""
+        workers = range(self.settings.concurrency)
+        loops: dict[str, Loop] = {f"worker {number}": self.controller.work for number in workers}
+        loops |= {
+            "progress": self._progress.run,
+            "positions": self._positions.run,
+            "totals": self._counter.run,
+        }
+        return loops | ({"inputs": self._sweeper.run} if self._sweeper else {})
+
+    def _spawn(self, name: str, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         task = asyncio.create_task(work, name=name)
         task.add_done_callback(_ended)
         self._tasks.append(task)
+        return task
 
 
 def _rights(settings: Settings) -> tuple[Right, ...]:
     policies = settings.worker_network_policy is not None
-    return rights_needed(settings.totals_configmap, network_policies=policies)
+    return rights_needed(settings.totals_configmap, settings.lease_name, network_policies=policies)
+
+
+def _candidate(settings: Settings) -> Candidate:
+    """Return this process as the Lease names it.
+
+    A pod's name is of one process at a time, and the one that is started in it after a crash need
+    not wait for the Lease of the one before to run out.
+    """
+    name = settings.pod_name or f"{socket.gethostname()}-{secrets.token_hex(4)}"
+    return Candidate(name, LeaseTimes(settings.lease_seconds))
 
 
 def _ended(task: asyncio.Task[None]) -> None:

@@ -97,7 +97,9 @@ class Controller:
         """Have a SplitJob looked at; what is known to be outdated by now changes nothing."""
         self.remember(raw)
         name, version = raw["metadata"]["name"], raw["metadata"]["resourceVersion"]
-        if self.reconciled.get(name) != version and self._is_latest(raw):
+        if not self.queue.is_open or self.reconciled.get(name) == version:
+            return
+        if self._is_latest(raw):
             self.news[name] = to_json(raw)
             self.queue.add(name)
 
@@ -161,6 +163,20 @@ class Controller:
             return None
         same = plan.status is None or dump_status(plan.status) == dump_status(splitjob.status)
         return plan if same and not (plan.lookup or plan.before or plan.after) else None
+
+    def stand_by(self) -> None:
+        """Only remember what there is, for the time that another operator leads."""
+        self.queue.close()
+        self.news.clear()
+        self.reconciled.clear()
+
+    def take_over(self) -> None:
+        """Queue what is under way and who is next: another operator has led until now."""
+        self.queue.open()
+        for entry in self.cache:
+            if entry.active:
+                self.queue.add(entry.name)
+        self.queue_next()
 
     def queue_next(self) -> None:
         """Queue the SplitJobs whose turn it is now."""

@@ -15,6 +15,8 @@ __all__ = [
     "FINISHED",
     "INPUTS_SWEPT",
     "INPUT_SWEEPS",
+    "LEADER",
+    "LEADER_TRANSITIONS",
     "RECONCILES",
     "RESYNC_AGE",
     "RUN_SECONDS",
@@ -32,6 +34,12 @@ ATTEMPTS = Counter("splitjob_attempts", "Attempts started.")
 DELIVERIES = Counter("splitjob_webhook_attempts", "Final webhooks tried.", ["outcome"])
 RECONCILES = Histogram("splitjob_reconcile_seconds", "Time to reconcile one SplitJob.", ["outcome"])
 RESYNC_AGE = Gauge("splitjob_resync_age_seconds", "Since the last full resync.")
+LEADER = Gauge("splitjob_leader", "1 while this replica leads, 0 while it stands by.")
+LEADER_TRANSITIONS = Counter(
+    "splitjob_leader_transitions", "Times that this replica began to lead, or to stand by.", ["to"]
+)
+for _role in ("leader", "standby"):
+    LEADER_TRANSITIONS.labels(_role)
 UNREADY = Gauge("splitjob_unready", "1 for each reason why the operator is not ready.", ["reason"])
 INPUTS_SWEPT = Counter(
     "splitjob_inputs_swept", "Files from POST /uploads deleted because no job used them."

@@ -15,6 +15,7 @@ from splitjob_kube.preconditions import Unready, UnreadyReason
 from splitjob_operator.core.ports import ListingPort
 from splitjob_operator.runtime.clock import Clock, utc_now
 from splitjob_operator.runtime.controller import Controller
+from splitjob_operator.runtime.leadership import NotLeadingError
 from splitjob_operator.runtime.metrics import RESYNC_AGE, observe_stages
 from splitjob_operator.runtime.position_refresher import moved
 from splitjob_operator.runtime.readiness import Readiness
@@ -37,6 +38,7 @@ class Resync:
         kubernetes: the namespace.
         preconditions: returns what of the cluster is not as the operator needs it.
         readiness: is told what is in the way.
+        leads: says whether this operator does what follows from a listing, or only remembers it.
         exit_process: ends the process, called when a watch has gone silent.
         clock: the time, in UTC.
     """
@@ -47,12 +49,14 @@ class Resync:
         kubernetes: ListingPort,
         preconditions: Callable[[], tuple[Unready, ...]],
         readiness: Readiness,
+        leads: Callable[[], bool],
         exit_process: Callable[[], None],
         clock: Clock = utc_now,
     ) -> None:
         self._controller = controller
         self._kubernetes = kubernetes
         self._preconditions = preconditions
+        self._leads = leads
         self._exit = exit_process
         self._clock = clock
         self._started = time.monotonic()
@@ -60,6 +64,8 @@ class Resync:
         self._answered = self._started
         self.readiness = readiness
         self.first = asyncio.Event()
+        self._anew = True
+        self._at_once = asyncio.Event()
 
     @property
     def age(self) -> float:
@@ -82,7 +88,14 @@ class Resync:
             unready = await self._look_and_list()
             self.readiness.report(unready)
             RESYNC_AGE.set(self.age)
-            await asyncio.sleep(self._pause(unready))
+            with suppress(TimeoutError):
+                async with asyncio.timeout(self._pause(unready)):
+                    await self._at_once.wait()
+
+    def begin_anew(self) -> None:
+        """List everything at once, and note what is at rest: nothing is known of it any more."""
+        self._anew = True
+        self._at_once.set()
 
     def _pause(self, unready: Sequence[Unready]) -> float:
         every = self._controller.settings.resync_seconds
@@ -125,31 +138,41 @@ class Resync:
         Raises:
             KubernetesError: it could not be listed.
         """
-        c = self._controller
+        c, anew = self._controller, self._anew
+        self._at_once.clear()
         jobs = await self._metadata("Job")
         c.observer.replace_jobs((one["labels"][LABEL_SPLITJOB], one["name"]) for one in jobs)
         c.guard.listed("Job", _versions(jobs))
-        versions = await self._splitjobs()
+        versions = await self._splitjobs(anew=anew)
         c.guard.listed("SplitJob", versions)
         pods = await self._metadata("Pod")
         c.guard.listed("Pod", _versions(pods))
         c.observer.forget_told({one["uid"] for one in (*jobs, *pods)})
+        if c.queue.is_open and anew is self._anew:
+            self._anew = False
+            await self._follow_up(versions)
+
+    async def _follow_up(self, versions: Mapping[str, str]) -> None:
+        """Do what follows from a listing, where this operator leads or may come to."""
+        c = self._controller
         await c.observer.node_monitor.refresh({e.node for e in c.cache if e.active and e.node})
         self._enqueue(versions)
-        await self._orphaned_secrets()
-        observe_stages(c.cache)
+        if self._leads():
+            observe_stages(c.cache)
+            with suppress(NotLeadingError):
+                await self._orphaned_secrets()
 
     async def _metadata(self, kind: str) -> list[dict[str, Any]]:
         """Return the metadata of all objects of a kind: what is not read costs nothing."""
         c = self._controller
         return await c.threads.run(lambda: list(self._kubernetes.metadata(kind)))
 
-    async def _splitjobs(self) -> dict[str, str]:
-        """Take in what has changed; return the resource version of each."""
+    async def _splitjobs(self, *, anew: bool) -> dict[str, str]:
+        """Take in what has changed, or all anew; return the resource version of each."""
         c = self._controller
         known = {entry.name for entry in c.cache}  # what comes while it is listed is not listed
-        if not self.first.is_set():
-            versions = await self._all(c.note_at_rest)
+        if anew:
+            versions = await self._all(self._note_at_rest)
         else:
             listed = await c.threads.run(self._list)
             changed = [name for name, *state in listed if not c.cache.has(name, *state)]
@@ -162,6 +185,11 @@ class Resync:
             c.cache.drop(name)
             c.reconciled.pop(name, None)
         return versions
+
+    def _note_at_rest(self, raw: Mapping[str, Any]) -> None:
+        """Note one as reconciled where nothing is to be done for it, unless it has been since."""
+        c = self._controller
+        (c.take_in if raw["metadata"]["name"] in c.reconciled else c.note_at_rest)(raw)
 
     def _list(self) -> list[tuple[str, str, str]]:
         """Return name, uid and resource version of each SplitJob."""

@@ -20,6 +20,7 @@ from splitjob_operator.core.check_before_start import secret_texts
 from splitjob_operator.core.observed import DeliveryReport, SplitJob
 from splitjob_operator.core.ports import KubernetesPort, WebhookSenderPort
 from splitjob_operator.runtime.clock import Clock, utc_now
+from splitjob_operator.runtime.leadership import NotLeadingError
 from splitjob_operator.runtime.metrics import DELIVERIES
 from splitjob_operator.runtime.thread_pool import ThreadPool
 
@@ -131,6 +132,8 @@ class WebhookDelivery:
             return DeliveryOutcome(delivered=False, gone=True, error=NO_URL)
         try:
             return await self._send(splitjob, hook, url)
+        except NotLeadingError:
+            raise  # it is another operator's to send
         except Exception as error:
             log.exception("A webhook was not sent, by a defect")
             return DeliveryOutcome(

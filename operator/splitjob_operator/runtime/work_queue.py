@@ -22,6 +22,9 @@ class WorkQueue:
 
     Args:
         clock: the time, in UTC.
+
+    Attributes:
+        is_open: whether it takes names; an operator that stands by has nothing to work on.
     """
 
     def __init__(self, clock: Clock = utc_now) -> None:
@@ -33,10 +36,24 @@ class WorkQueue:
         self._due: dict[str, datetime] = {}
         self._failures: dict[str, int] = {}
         self._changed = asyncio.Event()
+        self.is_open = True
+
+    def open(self) -> None:
+        """Take names from now on."""
+        self.is_open = True
+
+    def close(self) -> None:
+        """Forget all names, and take none until it is opened again."""
+        self.is_open = False
+        self._ready.clear()
+        self._queued.clear()
+        self._later.clear()
+        self._due.clear()
+        self._failures.clear()
 
     def add(self, name: str) -> None:
         """Have a name worked on as soon as possible."""
-        if name in self._queued:
+        if name in self._queued or not self.is_open:
             return
         self._queued.add(name)
         if name not in self._working:
@@ -46,7 +63,7 @@ class WorkQueue:
     def add_at(self, name: str, when: datetime) -> None:
         """Have a name worked on at a time, unless an earlier one is set already."""
         due = self._due.get(name)
-        if due is not None and due <= when:
+        if (due is not None and due <= when) or not self.is_open:
             return
         self._due[name] = when
         heapq.heappush(self._later, (when, name))

@@ -65,7 +65,9 @@ def finishes_a_job(place: Site, operator: Operator) -> bool:
 def place(crd: LocalCluster, tmp_path: Path) -> Iterator[Site]:
     with site(crd, tmp_path) as found:
         found.kubectl("create", "serviceaccount", ACCOUNT)
-        needed = rights_needed("track-tree-audio-totals", network_policies=False)
+        needed = rights_needed(
+            "track-tree-audio-totals", "track-tree-audio-operator", network_policies=False
+        )
         grant(crd, found.namespace, ACCOUNT, needed)
         yield found
 

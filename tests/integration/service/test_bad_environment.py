@@ -28,6 +28,7 @@ from splitjob_operator.adapters import kubernetes as operator_kubernetes
 
 CRD = f"{PLURAL}.{GROUP}"
 TOTALS = "track-tree-audio-totals"
+LEASE = "track-tree-audio-operator"
 # A watch that brought nothing would end the process within seconds.
 QUICK = {"RESYNC_SECONDS": "1", "MISSED_WATCH_SECONDS": "6"}
 
@@ -131,7 +132,7 @@ def test_an_old_definition_would_lose_the_outbox(bare: LocalCluster, pair: Pair)
 
 
 RIGHTS = {
-    "operator": operator_kubernetes.rights_needed(TOTALS, network_policies=False),
+    "operator": operator_kubernetes.rights_needed(TOTALS, LEASE, network_policies=False),
     "api": splitjob_api.kubernetes.rights_needed(TOTALS),
 }
 

@@ -329,3 +329,20 @@ def test_at_a_start_those_are_looked_at_whose_turn_it_is() -> None:
     after.controller.remember(before.cluster.splitjobs["job-1"])  # the other one is gone
     after.controller.note_at_rest(before.cluster.splitjobs["job-1"])
     assert after.controller.reconciled == {}
+
+
+def test_one_that_stands_by_remembers_what_there_is_and_looks_at_nothing() -> None:
+    """Acceptance 71: what it knows is what it takes over with; none of it is looked at before."""
+    site = Site()
+    site.add("first", 20)
+    site.add("second", 10)
+    site.controller.stand_by()
+    assert site.work() == []
+    assert site.controller.news == {}
+    site.controller.take_over()
+
+    async def queued() -> str:
+        return await site.controller.queue.take()
+
+    assert len(site.controller.queue) == 1, "the one place goes to who is next"
+    assert asyncio.run(queued()) == "first"

@@ -9,6 +9,7 @@ from tests.support.ports import free_port
 
 from splitjob_kube.preconditions import Unready, UnreadyReason
 from splitjob_operator.runtime import health_server
+from splitjob_operator.runtime.leadership import Leadership
 from splitjob_operator.runtime.readiness import Readiness
 from splitjob_operator.runtime.resync import Resync
 
@@ -24,12 +25,15 @@ class OneResync:
     readiness: Readiness = field(default_factory=Readiness)
 
 
-def answers(resync: OneResync, *paths: str) -> list[httpx.Response]:
+def answers(resync: OneResync, *paths: str, leads: bool = True) -> list[httpx.Response]:
     """Return what the server answers on some paths."""
+    leadership = Leadership()
+    if leads:
+        leadership.extend(float("inf"))
 
     async def ask() -> list[httpx.Response]:
         port = free_port()
-        runner = await health_server.serve(cast("Resync", resync), "127.0.0.1", port)
+        runner = await health_server.serve(cast("Resync", resync), leadership, "127.0.0.1", port)
         try:
             async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}") as client:
                 return [await client.get(path) for path in paths]
@@ -44,7 +48,21 @@ def test_ready_and_alive() -> None:
     resync.readiness.report(())
     for answer in answers(resync, "/healthz", "/readyz"):
         assert answer.status_code == 200
-        assert answer.json() == {"ok": True, "lastResyncSeconds": 1.2, "unready": []}
+        assert answer.json() == {
+            "ok": True,
+            "leads": True,
+            "lastResyncSeconds": 1.2,
+            "unready": [],
+        }
+
+
+def test_one_that_stands_by_is_ready_and_alive_as_well() -> None:
+    """A rolling upgrade waits until the new one is ready, before the old one lets it lead."""
+    resync = OneResync()
+    resync.readiness.report(())
+    for answer in answers(resync, "/healthz", "/readyz", leads=False):
+        assert answer.status_code == 200
+        assert answer.json()["leads"] is False
 
 
 def test_what_is_in_the_way_makes_it_unready_and_is_no_reason_to_restart_it() -> None:

@@ -217,3 +217,24 @@ def test_a_file_that_another_job_needs_stays_and_is_counted_once_it_goes(
     erased = store.erase(splitjob, request(), EraseData(INPUT_KEY))
     assert erased == ErasureLookup(WITH_INPUT)
     assert set(bucket.objects) == OTHERS | {KEY}
+
+
+def test_behind_a_closed_fence_nothing_is_written_or_erased(bucket: Bucket, gate: CallGate) -> None:
+    """Acceptance 71: one that stood still, and is not the leader any more."""
+
+    class NotLeading(Exception):  # noqa: N818 - stands for the leader's own
+        pass
+
+    def closed() -> None:
+        raise NotLeading
+
+    service = FakeBucketService(bucket, gate)
+    store = ManifestStore(service, "", closed)  # type: ignore[arg-type]
+    before = dict(bucket.objects)
+    for write in (
+        lambda: store.claim(failed(ErrorCode.CANCELED), REQUEST, CANCELED),
+        lambda: store.erase(failed(ErrorCode.CANCELED), REQUEST, ALL),
+    ):
+        with pytest.raises(NotLeading):
+            write()
+    assert bucket.objects == before

@@ -48,11 +48,16 @@ class Listed:
         )
         cluster = SimpleNamespace(splitjobs=self._all, metadata=self._metadata, splitjob=self._one)
         self.resync = Resync(
-            cast("Any", controller), cast("Any", cluster), tuple, cast("Any", None), lambda: None
+            cast("Any", controller),
+            cast("Any", cluster),
+            tuple,
+            cast("Any", None),
+            lambda: True,
+            lambda: None,
         )
 
-    def list(self) -> None:
-        asyncio.run(self.resync._splitjobs())
+    def list(self, *, anew: bool) -> None:
+        asyncio.run(self.resync._splitjobs(anew=anew))
 
     def _take_in(self, raw: Json) -> None:
         self.taken_in.append(raw["metadata"]["name"])
@@ -75,7 +80,7 @@ def test_a_job_that_comes_while_all_are_listed_is_not_forgotten_and_one_that_is_
     """Else it would lose its place in the queue, and the file that it reads."""
     here = Listed([named("stays")], known=[named("gone"), named("stays")])
     here.meanwhile = lambda: here.cache.put(named("comes"))  # the watch brings it
-    here.list()
+    here.list(anew=True)
     assert {entry.name for entry in here.cache} == {"stays", "comes"}
     assert here.reconciled == {}
 
@@ -84,8 +89,7 @@ def test_of_those_that_are_known_as_they_are_nothing_is_read() -> None:
     here = Listed(
         [named("same"), named("changed", "2"), named("new")], [named("same"), named("changed")]
     )
-    here.resync.first.set()
-    here.list()
+    here.list(anew=False)
     assert here.whole_lists == 0
     assert here.read == here.taken_in == ["changed", "new"]
 
@@ -94,14 +98,12 @@ def test_one_of_a_name_that_another_one_had_is_read() -> None:
     before = named("one")
     before["metadata"]["uid"] = "another"
     here = Listed([named("one")], [before])
-    here.resync.first.set()
-    here.list()
+    here.list(anew=False)
     assert here.read == ["one"]
 
 
 def test_where_much_has_changed_all_are_listed_and_none_is_read_by_itself() -> None:
     here = Listed([named(f"job-{number}") for number in range(BATCH + 1)], [])
-    here.resync.first.set()
-    here.list()
+    here.list(anew=False)
     assert (here.whole_lists, here.read) == (1, [])
     assert len(here.taken_in) == BATCH + 1

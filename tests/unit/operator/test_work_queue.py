@@ -32,6 +32,22 @@ class TestWorkQueue:
 
         assert asyncio.run(run()) == "a"
 
+    def test_closed_it_forgets_all_and_takes_nothing_until_it_is_opened(self) -> None:
+        """An operator that stands by for weeks keeps no names, and has none to look at."""
+
+        async def run() -> str:
+            queue = WorkQueue(lambda: NOW)
+            queue.add("before")
+            queue.add_at("later", NOW - timedelta(hours=1))
+            queue.close()
+            queue.add("meanwhile")
+            queue.add_at("meanwhile later", NOW - timedelta(hours=1))
+            queue.open()
+            queue.add("after")
+            return await queue.take() + str(len(queue))
+
+        assert asyncio.run(run()) == "after0"
+
     def test_later_comes_later_and_the_earlier_time_wins(self) -> None:
         now = [datetime(2026, 1, 1, tzinfo=UTC)]
 
