@@ -120,6 +120,7 @@ def _environment(cluster: LocalCluster, namespace: str, port: int) -> dict[str, 
         "PATH": os.environ["PATH"],
         "KUBECONFIG": str(cluster.kubeconfig),
         "NAMESPACE": namespace,
+        "POD_NAME": "operator",  # one that is started again leads at once, as in a pod
         "HOST": "127.0.0.1",
         "PORT": str(port),
         "ENVIRONMENT": "local",

@@ -166,6 +166,6 @@ def namespace(cluster: LocalCluster) -> Iterator[str]:
 @pytest.fixture(scope="session")
 def installed(crd: LocalCluster) -> Service:
     """The service as shipped, shared by the tests that use it from outside."""
-    crd.service.install((), (), crd.folder)
+    crd.service.install((), ("operator.replicas=1",), crd.folder)  # replicas have their own tests
     crd.service.wait_until_ready()
     return crd.service

@@ -266,6 +266,7 @@ RIGHTS: dict[str, dict[str, set[str]]] = {
         "splitjobs.audio.track-tree.com/finalizers": {"update"},
         "jobs.batch": {"create", "get", "list", "watch", "delete"},
         "networkpolicies.networking.k8s.io": {"create"},
+        "leases.coordination.k8s.io": {"create", "get", "update"},
         "pods": {"list", "watch", "delete"},
         "pods/log": {"get"},
         "secrets": {"get", "list", "patch", "delete"},
