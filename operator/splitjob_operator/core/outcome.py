@@ -29,7 +29,7 @@ from splitjob_operator.core.lookups import (
     ReadManifest,
 )
 from splitjob_operator.core.notify import deliver_when_due, set_outbox
-from splitjob_operator.core.plan import DeleteJob, DeletePod, Plan
+from splitjob_operator.core.plan import DeleteJob, DeletePod, OwnSecret, Plan
 from splitjob_operator.core.retry import final_message, may_retry, retry_at, retry_message
 
 __all__ = ["adopt_stored_outcome", "cancel", "end_attempt", "fail"]
@@ -154,6 +154,9 @@ def _finish(
         attempt.retryable = attempt.retryable and event == "failed"
         attempt.finished_at = ctx.now
     ctx.status.finished_at = ctx.now
+    if attempt is None and ctx.request and ctx.request.secret_name:
+        # It may have ended before it was ever checked, as one that is canceled at once.
+        ctx.before.append(OwnSecret(ctx.request.secret_name, if_there=True))
     ctx.status.usage = _settled_usage(ctx)
     ctx.status.queue = None
     _explain_started(ctx, Reason.ENDED, "No worker runs any more.")

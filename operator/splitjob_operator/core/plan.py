@@ -23,9 +23,14 @@ __all__ = [
 
 @dataclass(frozen=True, slots=True)
 class OwnSecret:
-    """Make the SplitJob an owner of the Secret it refers to."""
+    """Make the SplitJob an owner of the Secret it refers to.
+
+    Attributes:
+        if_there: a Secret that is not there is fine: nothing will be done with it.
+    """
 
     name: str
+    if_there: bool = False
 
 
 @dataclass(frozen=True, slots=True)

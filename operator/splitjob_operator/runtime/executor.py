@@ -189,8 +189,9 @@ class Executor:
             raw: the same as it is now.
         """
         match action:
-            case OwnSecret(name):
-                self._own_secret(splitjob, name)
+            case OwnSecret(name, if_there):
+                with suppress(*([NotFoundError] if if_there else [])):
+                    self._own_secret(splitjob, name)
             case ReplaceForeignManifest():
                 if self._manifests and splitjob.spec:
                     self._manifests.replace_foreign(splitjob, splitjob.spec.request)

@@ -340,6 +340,13 @@ def test_a_queued_job_is_canceled_at_once() -> None:
     assert plan.after == (Deliver(),)
 
 
+def test_a_job_that_ends_before_it_was_checked_takes_its_secret_along_when_it_goes() -> None:
+    """Acceptance 55: also one that was canceled while the operator was away."""
+    view = splitjob(secretName="urls", spec={"canceled": True})
+    plan = plan_of(seen(view, lookups=CLAIMED))
+    assert plan.before == (OwnSecret("urls", if_there=True),)
+
+
 def test_a_deleted_splitjob_is_left_alone() -> None:
     """Acceptance 55."""
     assert plan_of(seen(replace(splitjob(), deleting=True))) == Plan()
