@@ -34,7 +34,7 @@ from splitjob_local.programs.binaries import find_binaries
 
 NODE = "local"
 API_SERVER = "kube-apiserver"
-READY_SECONDS = 60.0
+READY_SECONDS = 180.0  # it takes two to eight; a machine that is busy otherwise, some minutes
 # Time for the node to end its pods when the cluster ends.
 NODE_GRACE_SECONDS = 5.0
 IMAGES = "*track-tree-audio*"
