@@ -18,7 +18,6 @@ from splitjob_local.cluster.local_cluster import LocalCluster
 
 LEASE = "track-tree-audio-operator"
 AT_MOST = 20.0  # seconds from the leader's end to the next write
-SHORT = {"LEASE_SECONDS": "3"}
 
 
 @pytest.fixture
@@ -72,7 +71,6 @@ def test_the_leader_is_killed_under_load(here: Site) -> None:
     names.append(here.ask("complete"))
     eventually(lambda: here.status(names[-1])["conditions"], AT_MOST)
     took = time.monotonic() - killed
-    print(f"next write {took:.1f} s after SIGKILL")
     assert took < patience(AT_MOST)
     assert leads(standby)
     each_was_told_once(here, names)
@@ -111,8 +109,6 @@ def test_a_leader_that_stops_lets_the_other_one_lead_at_once(here: Site) -> None
     stopped = time.monotonic()
     eventually(lambda: leads(standby))
     took = time.monotonic() - stopped
-    print(f"leads {took:.1f} s after SIGTERM")
     leader.process.wait(20)
-    print(f"ended {time.monotonic() - stopped:.1f} s after SIGTERM")
     assert took < patience(3)
     each_was_told_once(here, [name])
