@@ -20,7 +20,7 @@ from splitjob_operator.core.cached_splitjob import BlockedReason, CachedSplitJob
 
 __all__ = ["AdmissionQueue", "Bounds", "in_order_of_turns"]
 
-Age = tuple[datetime, str]
+Age = tuple[datetime, str, str]
 
 
 class Bounds(NamedTuple):
@@ -173,7 +173,7 @@ class AdmissionQueue:
                 if left[group] <= 0:
                     continue
                 left[group] -= 1
-                yield Turn(urgency, turns, age), self._entries[age[1]]
+                yield Turn(urgency, turns, age), self._entries[age[-1]]
                 behind = turns + 1 - self._active[group]
                 if behind < len(groups[group]):
                     heappush(heads, (turns + 1, groups[group][behind], group))
@@ -221,4 +221,4 @@ def _is_eligible(entry: CachedSplitJob) -> bool:
 
 
 def _age(entry: CachedSplitJob) -> Age:
-    return entry.created_at, entry.name
+    return entry.created_at, entry.submission_id, entry.name

@@ -35,6 +35,7 @@ class CachedSplitJob:
         queue: what its status says of its position.
         device: what its result was made with.
         needs_bucket: whether its stems go into our bucket.
+        submission_id: of the request, which tells who came first within a second; blank: unknown.
         group: with whom it shares its turns in the queue; blank: with all that name none.
         blocked: why it is ineligible, as its last reconcile found; no status says it.
     """
@@ -58,6 +59,7 @@ class CachedSplitJob:
     device: str = ""
     processing_ms: int = 0
     needs_bucket: bool = True
+    submission_id: str = ""
     group: str = ""
     blocked: BlockedReason | None = None
 
@@ -95,6 +97,7 @@ class CachedSplitJob:
             device=result.get("device", ""),
             processing_ms=result.get("processingTimeMs", 0),
             needs_bucket=not request.get("uploads"),
+            submission_id=request.get("submissionId", ""),
             group=request.get("metadata", {}).get(group_by, ""),
         )
 

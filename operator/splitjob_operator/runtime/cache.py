@@ -198,7 +198,7 @@ def _place_key(entry: CachedSplitJob | None) -> tuple[object, ...] | None:
     """Return what an entry's place follows from; None where it has none."""
     if entry is None or not entry.has_place:
         return None
-    return entry.priority, entry.created_at, entry.name, entry.group, entry.blocked is None
+    return entry.priority, entry.created_at, entry.group, entry.blocked is None
 
 
 def _newer(resource_version: str, known: CachedSplitJob) -> bool:

@@ -3,16 +3,18 @@
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import replace
+from datetime import timedelta
 from random import Random
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
-from tests.support.operator_samples import raw_splitjob, settings
+from tests.support.operator_samples import NOW, raw_splitjob, settings
 from tests.support.waiting_splitjobs import entries, entry
 
 from splitjob.lifecycle import LifecycleState
+from splitjob.submission_id import new_submission_id
 from splitjob_operator.core.admission_queue import AdmissionQueue, Bounds, in_order_of_turns
 from splitjob_operator.core.cached_splitjob import BlockedReason, CachedSplitJob
 
@@ -33,6 +35,13 @@ def next_up(entries: Iterable[CachedSplitJob], max_active: int, of_group: int = 
 def test_priority_then_age() -> None:
     line = [entry("young"), entry("old", age=9), entry("urgent", priority=5)]
     assert next_up(line, 3) == ["urgent", "old", "young"]
+
+
+def test_who_was_submitted_first_within_a_second_goes_first() -> None:
+    """A creationTimestamp tells no more than the second."""
+    first = replace(entry("z"), submission_id=new_submission_id(NOW))
+    second = replace(entry("a"), submission_id=new_submission_id(NOW + timedelta(milliseconds=5)))
+    assert next_up([second, first], 2) == ["z", "a"]
 
 
 def test_the_bound_counts_what_is_under_way() -> None:
