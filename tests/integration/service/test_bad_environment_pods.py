@@ -126,6 +126,7 @@ def own_values(place: Site) -> dict[str, Any]:
     }
     service["operator"] = {
         "port": free_port(),
+        "replicas": 1,
         "resyncSeconds": 1,
         "extraEnv": [{"name": name, "value": value} for name, value in worker.items()],
     }
