@@ -34,6 +34,7 @@ __all__ = [
 ]
 
 Raw = Mapping[str, Any]
+CONTROLLER_UID = "batch.kubernetes.io/controller-uid"  # a label that Kubernetes gives a Job's pods
 
 
 def parse_time(text: str | None) -> datetime | None:
@@ -185,7 +186,10 @@ class KubePod:
 
     @classmethod
     def of(cls, raw: Raw) -> Self:
-        """Read the API server's JSON."""
+        """Read the API server's JSON.
+
+        A pod whose Job was deleted without it has no owner any more; its label still names the Job.
+        """
         metadata, status = raw["metadata"], raw.get("status", {})
         container = _worker_state(status)
         waiting = container.get("waiting", {})
@@ -203,7 +207,7 @@ class KubePod:
             name=metadata["name"],
             uid=metadata["uid"],
             phase=status.get("phase", "Pending"),
-            job_uid=owner.get("uid", ""),
+            job_uid=owner.get("uid") or metadata.get("labels", {}).get(CONTROLLER_UID, ""),
             node=raw.get("spec", {}).get("nodeName", ""),
             deleting_since=parse_time(metadata.get("deletionTimestamp")),
             reason=status.get("reason", ""),

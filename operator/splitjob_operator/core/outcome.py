@@ -210,9 +210,15 @@ def _completed_by_report(ctx: ReconcileContext, attempt: Attempt) -> Plan | None
 
 
 def _pods_gone(ctx: ReconcileContext, attempt: Attempt) -> bool:
-    """Whether no pod of the attempt runs or will; where one does, have it stopped."""
+    """Whether no pod of the attempt runs or will; where one does, have it stopped.
+
+    One that has stopped goes with its Job, unless that was deleted without it.
+    """
     job = ctx.job_of(attempt)
     pods = ctx.pods_of(attempt)
+    if job is None:
+        left = [pod for pod in pods if pod.stopped and pod.deleting_since is None]
+        ctx.after += [DeletePod(pod.name, pod.uid, force=False) for pod in left]
     alive = [pod for pod in pods if not pod.stopped]
     idle = not alive and (job is None or job.deleting or job.finished or bool(pods))
     if idle:

@@ -3,7 +3,9 @@
 from dataclasses import replace
 from typing import Any
 
+import pytest
 from tests.support.operator_samples import (
+    JOB_UID,
     NAME,
     NOW,
     SERVABLE,
@@ -98,6 +100,20 @@ def test_how_far_a_worker_was_is_noted_where_it_died_without_a_word() -> None:
     deleted = plan_of(seen(running(), progress=line), 60).status
     assert deleted
     assert deleted.attempts[0].job_deleted
+
+
+@pytest.mark.parametrize("ended", [False, True])
+def test_a_pod_that_was_left_behind_by_its_job_is_deleted(*, ended: bool) -> None:
+    """Acceptance 80: `kubectl delete job --cascade=orphan` takes the pod's owner away."""
+    raw = raw_pod(terminated={"exitCode": 10}) if ended else raw_pod(running={})
+    raw["status"]["phase"] = "Failed" if ended else "Running"
+    raw["metadata"]["labels"]["batch.kubernetes.io/controller-uid"] = f"{JOB_UID}-1"
+    del raw["metadata"]["ownerReferences"]
+    pod = KubePod.of(raw)
+    plan = plan_of(seen(running(), pods=(pod,)), 60)
+    assert DeletePod(pod.name, pod.uid, force=False) in plan.after
+    assert plan.status
+    assert bool(plan.status.attempts[0].finished_at) is ended
 
 
 def test_completed_by_the_workers_report() -> None:
