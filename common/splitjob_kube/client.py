@@ -175,14 +175,13 @@ class KubernetesClient:
             path: of the objects of one kind.
             selectors: parts of the query: `labelSelector=app`.
         """
-        token = ""
-        while True:
+
+        def ask(token: str) -> Json:
             query = "&".join((f"limit={PAGE_SIZE}", *selectors, f"continue={token}"))
-            listing = self.read(purpose, f"{path}?{query}", accept=METADATA_LIST)
+            return self.read(purpose, f"{path}?{query}", accept=METADATA_LIST)
+
+        for listing in _listings(ask):
             yield from (item["metadata"] for item in listing["items"] or [])  # null: none
-            token = listing["metadata"].get("continue", "")
-            if not token:
-                return
 
     def create(self, purpose: str, path: str, body: Json) -> Json:
         """Create an object; return it as the API server keeps it. See `call`.
@@ -242,15 +241,14 @@ class KubernetesClient:
         Raises:
             splitjob_kube.errors.ExpiredError: it took so long that the listing must begin anew.
         """
-        token = ""
-        while True:
+
+        def ask(token: str) -> Json:
             more = {"_continue": token} if token else {}
-            listing = self.call(purpose, method, limit=PAGE_SIZE, **more, **arguments)
-            metadata = listing.get("metadata", {})
-            yield Page(listing.get("items", []), metadata.get("resourceVersion", ""))
-            token = metadata.get("continue", "")
-            if not token:
-                return
+            return self.call(purpose, method, limit=PAGE_SIZE, **more, **arguments)
+
+        for listing in _listings(ask):
+            version = listing.get("metadata", {}).get("resourceVersion", "")
+            yield Page(listing.get("items", []), version)
 
     def items(
         self,
@@ -390,6 +388,17 @@ def translating(purpose: str) -> Iterator[None]:
         raise answer_error(purpose, error) from None
     except (urllib3.exceptions.HTTPError, OSError) as error:
         raise no_answer_error(purpose, error) from None
+
+
+def _listings(ask: Callable[[str], Json]) -> Iterator[Json]:
+    """Yield the pages of a listing, each asked for with what the one before it says."""
+    token = ""
+    while True:
+        listing = ask(token)
+        yield listing
+        token = listing.get("metadata", {}).get("continue", "")
+        if not token:
+            return
 
 
 def _events(purpose: str, response: urllib3.HTTPResponse) -> Iterator[WatchEvent]:

@@ -103,6 +103,7 @@ class KubernetesAdapter:
             "Job": f"/apis/batch/v1/namespaces/{namespace}/jobs",
             "Pod": f"/api/v1/namespaces/{namespace}/pods",
             "Secret": f"/api/v1/namespaces/{namespace}/secrets",
+            "Event": f"/api/v1/namespaces/{namespace}/events",
         }
 
     def unmet(self) -> tuple[Unready, ...]:
@@ -305,20 +306,12 @@ class KubernetesAdapter:
     def create_event(self, event: Json) -> None:
         """Create a Kubernetes Event."""
         self._fence()
-        path = f"/api/v1/namespaces/{self.namespace}/events"
-        self._client.create("create an event", path, event)
+        self._client.create("create an event", self._paths["Event"], event)
 
     def configmap(self, name: str) -> Json | None:
         """Return a ConfigMap, or None where it is not there."""
-        try:
-            return self._client.call(
-                f"read ConfigMap {name}",
-                self._client.core.read_namespaced_config_map,
-                name=name,
-                namespace=self.namespace,
-            )
-        except NotFoundError:
-            return None
+        read = self._client.core.read_namespaced_config_map
+        return self._found(f"read ConfigMap {name}", read, name=name)
 
     def write_configmap(self, configmap: Json) -> Json:
         """Write a ConfigMap: with a resourceVersion as it was read, without one anew.
@@ -327,36 +320,21 @@ class KubernetesAdapter:
             splitjob_kube.errors.ConflictError: it has changed since.
             splitjob_kube.errors.AlreadyExistsError: it is there already.
         """
-        name = configmap["metadata"]["name"]
-        if "resourceVersion" in configmap["metadata"]:
-            return self._write(
-                f"write ConfigMap {name}",
-                self._client.core.replace_namespaced_config_map,
-                name=name,
-                namespace=self.namespace,
-                body=configmap,
-            )
-        return self._write(
-            f"create ConfigMap {name}",
-            self._client.core.create_namespaced_config_map,
-            namespace=self.namespace,
-            body=configmap,
+        self._fence()
+        core = self._client.core
+        return self._replace_or_create(
+            "ConfigMap",
+            core.replace_namespaced_config_map,
+            core.create_namespaced_config_map,
+            configmap,
         )
 
     # The Lease, which who would lead writes as well: no fence holds that back
 
     def lease(self, name: str) -> Json | None:
         """Return a Lease, or None where it is not there."""
-        try:
-            return self._client.call(
-                f"read Lease {name}",
-                self._client.coordination.read_namespaced_lease,
-                name=name,
-                namespace=self.namespace,
-                _request_timeout=LEASE_TIMEOUT,
-            )
-        except NotFoundError:
-            return None
+        read = self._client.coordination.read_namespaced_lease
+        return self._found(f"read Lease {name}", read, name=name, _request_timeout=LEASE_TIMEOUT)
 
     def write_lease(self, lease: Json) -> Json:
         """Write a Lease: with a resourceVersion as it was read, without one anew.
@@ -366,19 +344,38 @@ class KubernetesAdapter:
             splitjob_kube.errors.AlreadyExistsError: it is there already.
             splitjob_kube.errors.NotFoundError: it is gone.
         """
-        name = lease["metadata"]["name"]
-        arguments: Json = {
-            "namespace": self.namespace,
-            "body": lease,
-            "_request_timeout": LEASE_TIMEOUT,
-        }
-        if "resourceVersion" in lease["metadata"]:
-            replace = self._client.coordination.replace_namespaced_lease
-            return self._client.call(f"write Lease {name}", replace, name=name, **arguments)
-        create = self._client.coordination.create_namespaced_lease
-        return self._client.call(f"create Lease {name}", create, **arguments)
+        coordination = self._client.coordination
+        return self._replace_or_create(
+            "Lease",
+            coordination.replace_namespaced_lease,
+            coordination.create_namespaced_lease,
+            lease,
+            _request_timeout=LEASE_TIMEOUT,
+        )
 
     # How
+
+    def _found(self, purpose: str, read: Callable[..., Any], **arguments: object) -> Json | None:
+        """Call a method that reads an object; return None where it is not there."""
+        try:
+            return self._client.call(purpose, read, namespace=self.namespace, **arguments)
+        except NotFoundError:
+            return None
+
+    def _replace_or_create(
+        self,
+        kind: str,
+        replace: Callable[..., Any],
+        create: Callable[..., Any],
+        body: Json,
+        **arguments: object,
+    ) -> Json:
+        """Replace an object with a resourceVersion as it was read, create one without."""
+        name = body["metadata"]["name"]
+        arguments = {"namespace": self.namespace, "body": body, **arguments}
+        if "resourceVersion" not in body["metadata"]:
+            return self._client.call(f"create {kind} {name}", create, **arguments)
+        return self._client.call(f"write {kind} {name}", replace, name=name, **arguments)
 
     def _write(self, purpose: str, method: Callable[..., Any], **arguments: object) -> Json:
         """Call a method that changes something, where this process may."""
