@@ -7,7 +7,8 @@ import secrets
 import signal
 import socket
 import time
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass
 from typing import Any, Self
 
 from aiohttp import web
@@ -45,82 +46,69 @@ __all__ = ["App"]
 log = logging.getLogger(__name__)
 
 
+@dataclass(frozen=True, kw_only=True)
+class _Shared:
+    """What several parts of the operator work with.
+
+    Attributes:
+        fence: called before each write; raises where this process may write nothing.
+        inputs: the callers' own files; none where the installation takes no uploads.
+        threads: those in which the API server is asked.
+    """
+
+    settings: Settings
+    fence: Callable[[], None]
+    kubernetes: KubernetesAdapter
+    inputs: InputStore | None
+    cache: SplitJobCache
+    queue: WorkQueue
+    threads: ThreadPool
+    readiness: Readiness
+
+    @classmethod
+    def of(cls, settings: Settings, fence: Callable[[], None]) -> Self:
+        """Return them as the settings say, before anything is asked of the cluster."""
+        return cls(
+            settings=settings,
+            fence=fence,
+            kubernetes=KubernetesAdapter(
+                settings.namespace, _rights(settings), settings.release, fence
+            ),
+            inputs=InputStore.from_settings(settings, fence),
+            cache=SplitJobCache(
+                settings.bounds, settings.device, time.monotonic, group_by=settings.queue_group_by
+            ),
+            queue=WorkQueue(),
+            threads=ThreadPool(2 * settings.concurrency, "kubernetes"),
+            readiness=Readiness(),
+        )
+
+
 class App:
     """One operator process."""
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
         self.leadership = Leadership()
-        fence = self.leadership.check
-        kubernetes = KubernetesAdapter(
-            settings.namespace, _rights(settings), settings.release, fence
+        self._shared = shared = _Shared.of(settings, self.leadership.check)
+        self._delivery = _delivery(shared)
+        self._progress = ProgressReader(shared.kubernetes, shared.cache, shared.queue)
+        self._positions = PositionRefresher(shared.cache, shared.queue)
+        self._counter = TotalsCounter(
+            shared.kubernetes, shared.threads, shared.cache, settings, shared.readiness
         )
-        readiness = Readiness()
-        self._threads = ThreadPool(2 * settings.concurrency, "kubernetes")
-        cache = SplitJobCache(
-            settings.bounds, settings.device, time.monotonic, group_by=settings.queue_group_by
-        )
-        queue = WorkQueue()
-        senders = ThreadPool(settings.delivery_concurrency, "deliver")
-        self._delivery = WebhookDelivery(
-            kubernetes, self._threads, senders, FinalEventSender(settings, fence), queue.add
-        )
-        inputs = InputStore.from_settings(settings, fence)
-        self._sweeper = (
-            InputSweeper(inputs, kubernetes, cache, settings.orphan_input_seconds)
-            if inputs
-            else None
-        )
-        loop = asyncio.get_running_loop()
-        executor = Executor(
-            kubernetes,
-            ManifestStore.from_settings(settings, fence),
-            inputs,
-            settings.request_policy(),
-            settings,
-            lambda name: loop.call_soon_threadsafe(self._delivery.start, name),
-        )
-        self._progress = ProgressReader(kubernetes, cache, queue)
-        self._positions = PositionRefresher(cache, queue)
-        observer = Observer(
-            kubernetes=kubernetes,
-            cache=cache,
-            progress=self._progress,
-            delivery=self._delivery,
-            threads=self._threads,
-            node_monitor=NodeMonitor(kubernetes, self._threads),
-            keeps_finished_jobs=settings.keep_finished_jobs_seconds > 0,
-        )
-        self._counter = TotalsCounter(kubernetes, self._threads, cache, settings, readiness)
-        self.controller = Controller(
-            settings=settings,
-            kubernetes=kubernetes,
-            executor=executor,
-            cache=cache,
-            queue=queue,
-            observer=observer,
-            counter=self._counter,
-            delivery=self._delivery,
-            threads=self._threads,
-            guard=SilentWatchGuard(settings.missed_watch_seconds, time.monotonic),
-            readiness=readiness,
-        )
+        self._sweeper = _sweeper(shared)
+        self.controller = _controller(shared, self._delivery, self._progress, self._counter)
         self.resync = Resync(
             self.controller,
-            kubernetes,
-            kubernetes.unmet,
-            readiness,
+            shared.kubernetes,
+            shared.kubernetes.unmet,
+            shared.readiness,
             lambda: self.leadership.leads,
             _end_process,
         )
         self._work = LeaderWork(self.controller, self.resync, self._loops(), _ended)
-        self._elector = LeaderElector(
-            kubernetes,
-            settings.lease_name,
-            _candidate(settings),
-            self.leadership,
-            self._work.change,
-        )
+        self._elector = _elector(shared, self.leadership, self._work)
         LEADER.set_function(lambda: self.leadership.leads)
         self._elector_thread = ThreadPool(1, "election")
         self._tasks: list[asyncio.Task[None]] = []
@@ -147,7 +135,7 @@ class App:
         await asyncio.gather(*self._tasks, return_exceptions=True)  # the Lease is let go of then
         await self._delivery.close()
         self._progress.close()
-        self._threads.close()
+        self._shared.threads.close()
         if self._sweeper:
             self._sweeper.close()
         if self._http:
@@ -173,6 +161,73 @@ class App:
         task.add_done_callback(_ended)
         self._tasks.append(task)
         return task
+
+
+def _delivery(shared: _Shared) -> WebhookDelivery:
+    """Return what sends final events, in threads of its own: a receiver may take its time."""
+    senders = ThreadPool(shared.settings.delivery_concurrency, "deliver")
+    sender = FinalEventSender(shared.settings, shared.fence)
+    return WebhookDelivery(shared.kubernetes, shared.threads, senders, sender, shared.queue.add)
+
+
+def _sweeper(shared: _Shared) -> InputSweeper | None:
+    """Return what deletes inputs that no job names, where callers may upload any."""
+    if shared.inputs is None:
+        return None
+    orphan_seconds = shared.settings.orphan_input_seconds
+    return InputSweeper(shared.inputs, shared.kubernetes, shared.cache, orphan_seconds)
+
+
+def _controller(
+    shared: _Shared, delivery: WebhookDelivery, progress: ProgressReader, counter: TotalsCounter
+) -> Controller:
+    """Return what reconciles each SplitJob, with what it observes by and what it acts by."""
+    return Controller(
+        settings=shared.settings,
+        kubernetes=shared.kubernetes,
+        executor=_executor(shared, delivery),
+        cache=shared.cache,
+        queue=shared.queue,
+        observer=_observer(shared, delivery, progress),
+        counter=counter,
+        delivery=delivery,
+        threads=shared.threads,
+        guard=SilentWatchGuard(shared.settings.missed_watch_seconds, time.monotonic),
+        readiness=shared.readiness,
+    )
+
+
+def _executor(shared: _Shared, delivery: WebhookDelivery) -> Executor:
+    """Return what carries out plans in threads, while deliveries begin on the loop."""
+    loop = asyncio.get_running_loop()
+    return Executor(
+        shared.kubernetes,
+        ManifestStore.from_settings(shared.settings, shared.fence),
+        shared.inputs,
+        shared.settings.request_policy(),
+        shared.settings,
+        lambda name: loop.call_soon_threadsafe(delivery.start, name),
+    )
+
+
+def _observer(shared: _Shared, delivery: WebhookDelivery, progress: ProgressReader) -> Observer:
+    return Observer(
+        kubernetes=shared.kubernetes,
+        cache=shared.cache,
+        progress=progress,
+        delivery=delivery,
+        threads=shared.threads,
+        node_monitor=NodeMonitor(shared.kubernetes, shared.threads),
+        keeps_finished_jobs=shared.settings.keep_finished_jobs_seconds > 0,
+    )
+
+
+def _elector(shared: _Shared, leadership: Leadership, work: LeaderWork) -> LeaderElector:
+    """Return what stands for election, and has the work begin and end by it."""
+    candidate = _candidate(shared.settings)
+    return LeaderElector(
+        shared.kubernetes, shared.settings.lease_name, candidate, leadership, work.change
+    )
 
 
 def _rights(settings: Settings) -> tuple[Right, ...]:
