@@ -74,7 +74,7 @@ release-check: ## all that has to pass before a release: every test, then the ru
 	$(MAKE) test
 	$(MAKE) e2e-containers
 
-bench: $(READY) ## measure, print a table, write bench/out/results.json
+bench: $(READY) ## measure, print each figure, write bench/out/results.json
 	$(BIN)/python -m bench $(ONLY)
 
 cluster: $(READY) ## a shell on a cluster on this machine with the service installed

@@ -1,10 +1,14 @@
-"""`python -m bench [NAME]`: run the benchmarks, print a table, write bench/out/results.json."""
+"""`python -m bench [NAME]`: run the benchmarks; each figure is printed and kept as it is measured.
+
+They are kept in bench/out/results.json.
+"""
 
 import importlib
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 
-from bench.figures import Figure, save, table
+from bench.figures import Figure, line, save
 
 BENCHMARKS = {
     "api": "the API: jobs a second against raw writes; reads, memory, streams at 10,000 jobs",
@@ -34,14 +38,15 @@ def main() -> int:
     if unknown:
         print(f"no benchmark {unknown[0]!r}; there are: {', '.join(BENCHMARKS)}", file=sys.stderr)
         return 2
-    figures: list[Figure] = []
+    missed = False
     for name in wanted:
         print(f"==> {name}: {BENCHMARKS[name]}", flush=True)
-        measured: list[Figure] = importlib.import_module(f"bench.{name}").measure()
-        save(measured, RESULTS)
-        figures += measured
-    print(table(figures))
-    return 0 if all(one.met is not False for one in figures) else 1
+        measured: Iterable[Figure] = importlib.import_module(f"bench.{name}").measure()
+        for figure in measured:
+            save(figure, RESULTS)
+            print(line(figure), flush=True)
+            missed = missed or figure.met is False
+    return int(missed)
 
 
 if __name__ == "__main__":

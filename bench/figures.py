@@ -1,9 +1,10 @@
-"""One measured figure, and how a list of them is printed and kept."""
+"""One measured figure, and how it is printed and kept."""
 
 import json
-from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+
+NAME_WIDTH = 64  # characters
 
 
 @dataclass(frozen=True)
@@ -42,20 +43,23 @@ def note(name: str, value: float, unit: str, command: str) -> Figure:
     return Figure(name, round(value, 3), unit, "", None, command)
 
 
-def table(figures: Sequence[Figure]) -> str:
-    """Return the figures as lines of text for a terminal."""
-    width = max((len(one.name) for one in figures), default=4)
-    verdict = {True: "met", False: "MISSED", None: ""}
-    return "\n".join(
-        f"{one.name:<{width}}  {one.value:>10.3f} {one.unit:<6} {one.goal:<8} {verdict[one.met]}"
-        for one in figures
-    )
+def line(figure: Figure) -> str:
+    """Return a figure as a line of text for a terminal."""
+    verdict = {True: "met", False: "MISSED", None: ""}[figure.met]
+    return (
+        f"{figure.name:<{NAME_WIDTH}}  {figure.value:>10.3f} {figure.unit:<6} "
+        f"{figure.goal:<8} {verdict}"
+    ).rstrip()
 
 
-def save(figures: Sequence[Figure], path: Path) -> None:
-    """Write the figures as JSON, replacing those of the same name in the file, keeping others."""
+def save(figure: Figure, path: Path) -> None:
+    """Write a figure into a JSON file, in the place of the one of its name, if any.
+
+    The file is whole at any moment: a run that is broken off leaves what it has measured.
+    """
     before = json.loads(path.read_text()) if path.exists() else []
-    names = {one.name for one in figures}
-    kept = [row for row in before if row["name"] not in names]
+    kept = [row for row in before if row["name"] != figure.name]
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps([*kept, *map(asdict, figures)], indent=2) + "\n")
+    written = path.with_suffix(".part")
+    written.write_text(json.dumps([*kept, asdict(figure)], indent=2) + "\n")
+    written.replace(path)

@@ -8,16 +8,39 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import httpx
 import psutil
 
+from bench.api_server import ApiServer
 from splitjob_local.cluster.local_cluster import LocalCluster
+from splitjob_local.processes.ports import PortLeases
 from splitjob_local.processes.prctl import die_with_parent
 
+COMMAND = "make bench ONLY=operator"
+MANY = 10_000
 _NOWHERE = '{"track-tree-audio.example/no-such-node": "true"}'  # so that no worker ever runs
 _DONE = 'splitjob_reconcile_seconds_count{outcome="done"}'
+
+
+@dataclass
+class Place:
+    """Where the operators of a benchmark run.
+
+    Attributes:
+        cluster: theirs.
+        leases: hands out their ports.
+    """
+
+    cluster: LocalCluster
+    leases: PortLeases
+
+    @cached_property
+    def crowd(self) -> ApiServer:
+        """The namespace in which 10,000 SplitJobs are, or will be."""
+        return ApiServer(self.cluster, "bench-crowd")
 
 
 @dataclass
@@ -66,21 +89,19 @@ class Operator:
 
 
 @contextmanager
-def operator(
-    cluster: LocalCluster, namespace: str, port: int, settings: Mapping[str, str]
-) -> Iterator[Operator]:
+def operator(place: Place, namespace: str, settings: Mapping[str, str]) -> Iterator[Operator]:
     """Run an operator until the block ends; it is ready when the block begins.
 
     Args:
-        cluster: where.
+        place: where.
         namespace: which it serves.
-        port: where it tells how it is.
         settings: its own, beside those that it needs.
     """
+    port = place.leases.port()
     program = str(Path(sys.executable).with_name("kopf"))
     command = [program, "run", "--standalone", f"--namespace={namespace}"]
     command += ["-m", "splitjob_operator.runtime.kopf_app"]
-    environment = {**_environment(cluster, namespace, port), **settings}
+    environment = {**_environment(place.cluster, namespace, port), **settings}
     process = subprocess.Popen(
         command, env=environment, stderr=subprocess.DEVNULL, preexec_fn=die_with_parent
     )
@@ -93,8 +114,16 @@ def operator(
         process.wait()
 
 
-def wait_until(condition: Callable[[], bool], seconds: float, what: str) -> float:
+def wait_until(
+    condition: Callable[[], bool], seconds: float, what: str, every: float = 0.1
+) -> float:
     """Wait until something is so; return for how many seconds.
+
+    Args:
+        condition: what is waited for.
+        seconds: for how long at most.
+        what: is waited for, in words.
+        every: seconds between two looks; what is asked of the operator itself costs it time.
 
     Raises:
         TimeoutError: it did not become so.
@@ -103,7 +132,7 @@ def wait_until(condition: Callable[[], bool], seconds: float, what: str) -> floa
     while not condition():
         if time.monotonic() - began > seconds:
             raise TimeoutError(f"not within {seconds:.0f} s: {what}")
-        time.sleep(0.1)
+        time.sleep(every)
     return time.monotonic() - began
 
 
