@@ -2,12 +2,15 @@
 
 import ctypes
 import gc
+import math
 import os
 import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+
+from splitjob_worker.cgroups import cpu_quota
 
 _PR_SET_DUMPABLE = 4  # linux/prctl.h
 _PR_SET_NO_NEW_PRIVS = 38
@@ -19,7 +22,6 @@ _LARGEST_KEPT_BYTES = 32 << 20  # glibc accepts no more for M_MMAP_THRESHOLD
 LONG_SEGMENT = 10.0  # seconds; an HDemucs takes 44, and gigabytes for them
 _LOW_PRIORITY = 10  # niceness: a tenth of the CPU time that a thread with the usual 0 gets
 _NEVER = 2**31 - 1
-_CPU_QUOTA = Path("/sys/fs/cgroup/cpu.max")  # cgroup v2: "<quota> <period>" or "max <period>"
 
 
 def hide_from_children() -> None:
@@ -46,6 +48,15 @@ def limit_openmp_spinning() -> None:
     """
     if "OMP_WAIT_POLICY" not in os.environ:
         os.environ.setdefault("GOMP_SPINCOUNT", _SPIN_COUNT)
+
+
+def limit_blas_threads() -> None:
+    """Let numpy start no more threads than there are CPUs; before numpy is imported.
+
+    Its OpenBLAS starts one for each processor of the node, whatever the quota: on a large node more
+    than a pod may have processes.
+    """
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", str(cpu_count()))
 
 
 def keep_freed_memory(segment_seconds: float) -> None:
@@ -136,13 +147,14 @@ def lower_thread_priority() -> None:
 
 
 def cpu_count() -> int:
-    """Return how many CPUs this process may use: by its affinity, and the container's quota."""
+    """Return how many CPUs this process may use: by its affinity, and the container's quota.
+
+    Of a quota that is no whole number the rest counts too: 1.5 CPUs keep two threads busy for three
+    quarters of the time, one thread would leave a third of them unused.
+    """
     allowed = len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
-    try:
-        quota, period = _CPU_QUOTA.read_text().split()
-        return max(1, min(allowed, round(int(quota) / int(period))))
-    except (OSError, ValueError):
-        return allowed
+    quota = cpu_quota()
+    return allowed if quota is None else max(1, min(allowed, math.ceil(quota)))
 
 
 def _prctl(option: int, value: int) -> None:

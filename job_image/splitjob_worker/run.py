@@ -21,7 +21,11 @@ from splitjob.workload import ENV_TERMINATION_MESSAGE
 from splitjob_worker import settings
 from splitjob_worker.cancellation import Cancelled, CancelToken, SupersededError
 from splitjob_worker.job import Job
-from splitjob_worker.machine import hide_from_children, limit_openmp_spinning
+from splitjob_worker.machine import (
+    hide_from_children,
+    limit_blas_threads,
+    limit_openmp_spinning,
+)
 from splitjob_worker.reporting import report
 from splitjob_worker.settings import WorkerSettings
 
@@ -42,6 +46,7 @@ def main(cancel: CancelToken, began: float) -> int:
     """
     hide_from_children()
     limit_openmp_spinning()
+    limit_blas_threads()
     secrets = [os.environ.get(name) for name in ("DEMUCSSVC_TOKEN", "S3_SECRET_ACCESS_KEY")]
     jsonlog.setup("worker", level=os.environ.get("LOG_LEVEL") or "INFO", secrets=secrets)
     path = os.environ.get(ENV_TERMINATION_MESSAGE)

@@ -6,7 +6,6 @@
 
 import base64
 import json
-import os
 import subprocess
 import sys
 import time
@@ -18,17 +17,12 @@ from pathlib import Path
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
+from tests.support.confined import PROGRAMS, can_confine, start_confined
 
 from splitjob_kubelet.objects import SERVICE_ACCOUNT_MOUNT
-from splitjob_kubelet.runtime import launcher
-from splitjob_kubelet.runtime.confinement import IMAGE_USER, Confinement, Identity, Mount
-from splitjob_kubelet.runtime.isolation import Isolation, IsolationLevel
-from splitjob_kubelet.runtime.root_filesystem import prepare
+from splitjob_kubelet.runtime.confinement import IMAGE_USER, Identity, Mount
 from splitjob_local.cluster.controlplane import ISSUER
 from splitjob_local.cluster.local_cluster import LocalCluster
-from splitjob_local.paths import REPOSITORY
-
-PROGRAMS = Path(sys.executable).parent
 
 # What a machine without mount namespaces can do: the constants that name the files are changed,
 # and the user loses its name.
@@ -64,12 +58,7 @@ class Way(StrEnum):
 
 def ways() -> list[Way]:
     """Those that this machine has."""
-    check = ["unshare", "--mount", *([] if os.geteuid() == 0 else ["--map-root-user"]), "true"]
-    try:
-        possible = subprocess.run(check, check=False, capture_output=True).returncode == 0
-    except OSError:
-        possible = False
-    return [Way.NAMESPACE, Way.PATCHED] if possible else [Way.PATCHED]
+    return [Way.NAMESPACE, Way.PATCHED] if can_confine() else [Way.PATCHED]
 
 
 @dataclass(frozen=True)
@@ -171,34 +160,7 @@ def start(
         if way is Way.PATCHED:
             command = [sys.executable, "-c", PATCHED, str(account.folder), *words]
             return subprocess.Popen(command, env=variables, stdout=out, stderr=out)
+        files = Mount(str(account.folder.resolve()), SERVICE_ACCOUNT_MOUNT, read_only=True)
+        user = Identity(IMAGE_USER, IMAGE_USER)
         root = log.with_suffix(".root")
-        prepare(root, "pod", "127.0.0.1")
-        confinement = _confinement(root, account).descriptor()
-        report, reported = os.pipe()
-        given = [str(reported), str(os.getpid()), str(confinement)]
-        process = subprocess.Popen(
-            [sys.executable, "-I", "-S", launcher.__file__, *given, "python", "-m", *words],
-            env=variables,
-            stdout=out,
-            stderr=out,
-            pass_fds=[reported, confinement],
-        )
-    os.close(reported)
-    os.close(confinement)
-    with os.fdopen(report) as problem:
-        assert problem.read() == ""
-    return process
-
-
-def _confinement(root: Path, account: Account) -> Confinement:
-    level = IsolationLevel.ROOT if os.geteuid() == 0 else IsolationLevel.USER_NAMESPACE
-    files = Mount(str(account.folder.resolve()), SERVICE_ACCOUNT_MOUNT, read_only=True)
-    return Confinement(
-        root=str(root),
-        mounts=Isolation(level, (REPOSITORY,)).mounts(PROGRAMS, [files]),
-        read_only_root=True,
-        identity=Identity(IMAGE_USER, IMAGE_USER),
-        user_namespace=level is IsolationLevel.USER_NAMESPACE,
-        hostname="pod",
-        directory="/",
-    )
+        return start_confined(words, environment, root, [files], user, out, out)

@@ -1,5 +1,6 @@
 """A real HTTP server of which each path does what a test says."""
 
+import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -128,11 +129,13 @@ def web_server(
         identity: that it speaks TLS with, if any.
         otherwise: what paths do that have no handler; 404 without one.
     """
-    server = _Server((host, 0), Request)
+    server = (_ServerOfIPv6 if ":" in host else _Server)((host, 0), Request)
     if identity is not None:
         speak_tls(server, identity)
     scheme = "https" if identity else "http"
-    web = server.web = Web(f"{scheme}://{host}:{server.server_port}", otherwise or answer(404))
+    web = server.web = Web(
+        f"{scheme}://{_bracketed(host)}:{server.server_port}", otherwise or answer(404)
+    )
     threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
     try:
         yield web
@@ -144,3 +147,11 @@ def web_server(
 class _Server(ThreadingHTTPServer):
     daemon_threads = True
     web: Web
+
+
+class _ServerOfIPv6(_Server):
+    address_family = socket.AF_INET6
+
+
+def _bracketed(host: str) -> str:
+    return f"[{host}]" if ":" in host else host

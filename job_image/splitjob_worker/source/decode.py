@@ -4,12 +4,14 @@ import json
 import logging
 import os
 import signal
+import site
 import subprocess
 import sys
 import time
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import asdict, replace
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +25,7 @@ log = logging.getLogger(__name__)
 
 _POLL_SECONDS = 0.05
 _MAX_ANSWER_BYTES = 1 << 16
+_DECODERS_PACKAGES = ("splitjob", "splitjob_worker", "numpy", "av")
 _MOST_LOST_SECONDS = 1e9
 _DECODERS_OWN_CODES = {
     ErrorCode.AUDIO_UNREADABLE,
@@ -82,10 +85,26 @@ def _start(source: Path, spool: Path, limits: AudioLimits) -> subprocess.Popen[b
         stdout=subprocess.PIPE,  # not a file: the disk may be full
         stderr=subprocess.DEVNULL,  # FFmpeg's complaints about a hostile file are no use in our log
         bufsize=0,
-        env={},
+        env=_environment(),
         cwd=spool.parent,
         start_new_session=True,
     )  # fmt: skip
+
+
+def _environment() -> dict[str, str]:
+    """Return the decoder's environment: where its programs are, where Python would not look.
+
+    Nothing else of ours, which holds the keys, and not the whole PYTHONPATH, by which agents of a
+    cluster put code of their own into every process.
+    """
+    specs = [find_spec(name) for name in _DECODERS_PACKAGES]
+    folders = [str(Path(spec.origin).parents[1]) for spec in specs if spec and spec.origin]
+    elsewhere = [one for one in dict.fromkeys(folders) if one not in site.getsitepackages()]
+    paths = {
+        "PYTHONPATH": os.pathsep.join(elsewhere),
+        "LD_LIBRARY_PATH": os.environ.get("LD_LIBRARY_PATH", ""),
+    }
+    return {name: value for name, value in paths.items() if value}
 
 
 def _listen(

@@ -2,8 +2,8 @@
 
 `python -P -m splitjob_worker.source.decoder_process SOURCE SPOOL LIMITS` with LIMITS as JSON. It
 prints one line of JSON: what it found, or a failure's code and message. Whatever a crafted file
-does to FFmpeg happens here, with a memory limit, a CPU limit and an empty environment, and ends
-with it.
+does to FFmpeg happens here, with a memory limit, a CPU limit and an environment of nothing but
+search paths, and ends with it.
 """
 
 import json

@@ -75,8 +75,15 @@ def _pythons_own() -> list[Path]:
         "/lib",
         "/lib64",
         "/etc/ld.so.cache",
+        *_named("PYTHONPATH"),
+        *_named("LD_LIBRARY_PATH"),
     }
     return [Path(path) for path in sorted(paths) if Path(path).exists()]
+
+
+def _named(variable: str) -> list[str]:
+    """Return the folders that a variable of the environment lists."""
+    return [folder for folder in os.environ.get(variable, "").split(os.pathsep) if folder]
 
 
 def _allow(ruleset: int, path: Path, access: int) -> None:

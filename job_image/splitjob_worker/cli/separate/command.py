@@ -27,6 +27,7 @@ from splitjob_worker.engine.options import Remainder
 from splitjob_worker.machine import (
     hide_from_children,
     keep_freed_memory,
+    limit_blas_threads,
     limit_openmp_spinning,
 )
 
@@ -128,6 +129,7 @@ class _Command:
         layout = self._layout(choice)
         hide_from_children()
         limit_openmp_spinning()
+        limit_blas_threads()
         keep_freed_memory(choice.record.segment_seconds)
         self._listen_for_signals()
         return choice, layout, _workspace(layout.folder)
