@@ -7,8 +7,9 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from typing import Any
 
-from splitjob.resource import API_VERSION, KIND, PLURAL
+from splitjob.resource import API_VERSION, KIND
 from splitjob.submission_id import new_submission_id
+from splitjob_kube.paths import JOBS, PODS, SPLITJOBS
 from splitjob_local.cluster.local_cluster import LocalCluster
 
 Json = dict[str, Any]
@@ -38,9 +39,9 @@ class ApiServer:
         api = cluster.client()
         self._url, self._pool = api.configuration.host, api.rest_client.pool_manager
         self._pool.connection_pool_kw["maxsize"] = AT_ONCE
-        self.splitjobs = f"/apis/{API_VERSION}/namespaces/{namespace}/{PLURAL}"
-        self.jobs = f"/apis/batch/v1/namespaces/{namespace}/jobs"
-        self.pods = f"/api/v1/namespaces/{namespace}/pods"
+        self.splitjobs = SPLITJOBS.path(namespace)
+        self.jobs = JOBS.path(namespace)
+        self.pods = PODS.path(namespace)
 
     def ask(self, method: str, path: str, body: Json | None = None) -> Json:
         """Send a request; return the answer.

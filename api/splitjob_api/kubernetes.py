@@ -16,9 +16,7 @@ from splitjob_kube.client import (
     KubernetesClient,
     Page,
     WatchEvent,
-    secrets_path,
     splitjobs_in,
-    splitjobs_path,
 )
 from splitjob_kube.errors import (
     AlreadyExistsError,
@@ -31,6 +29,7 @@ from splitjob_kube.errors import (
     UnauthorizedError,
     UnreachableError,
 )
+from splitjob_kube.paths import SECRETS, SPLITJOBS
 from splitjob_kube.preconditions import Preconditions, Unready
 from splitjob_kube.rights import Right, rights
 
@@ -115,7 +114,7 @@ class Cluster:
         """Create a SplitJob; return it, or None where its name is taken."""
         with _explaining():
             try:
-                path = splitjobs_path(self.namespace)
+                path = SPLITJOBS.path(self.namespace)
                 return self._client.create("create a SplitJob", path, splitjob)
             except (AlreadyExistsError, ConflictError):
                 return None
@@ -159,7 +158,7 @@ class Cluster:
             "stringData": dict(data),
         }
         with _explaining():
-            path = secrets_path(self.namespace)
+            path = SECRETS.path(self.namespace)
             self._client.create(f"create Secret {name}", path, body)
 
     def events(self, name: str) -> list[dict[str, Any]]:

@@ -17,7 +17,7 @@ from kubernetes import client
 from kubernetes.client.exceptions import ApiException
 from pydantic_core import from_json, to_json
 
-from splitjob.resource import API_VERSION, GROUP, PLURAL, VERSION
+from splitjob.resource import GROUP, PLURAL, VERSION
 from splitjob_kube.connection import API_KEY, Connection, Credentials
 from splitjob_kube.errors import (
     KubernetesError,
@@ -34,9 +34,7 @@ __all__ = [
     "KubernetesClient",
     "Page",
     "WatchEvent",
-    "secrets_path",
     "splitjobs_in",
-    "splitjobs_path",
 ]
 
 Json = dict[str, Any]
@@ -191,7 +189,7 @@ class KubernetesClient:
 
         Args:
             purpose: what is attempted, for messages: "create Job a".
-            path: of the objects of its kind: `/api/v1/namespaces/audio/secrets`.
+            path: of the objects of its kind (`splitjob_kube.paths`).
             body: the object.
         """
         return self.call(purpose, partial(self._exchange, "POST", path, to_json(body)))
@@ -367,16 +365,6 @@ class KubernetesClient:
 def splitjobs_in(namespace: str) -> dict[str, str]:
     """Return the arguments that make a method for custom objects one for SplitJobs."""
     return {"group": GROUP, "version": VERSION, "namespace": namespace, "plural": PLURAL}
-
-
-def secrets_path(namespace: str) -> str:
-    """Return the path of a namespace's Secrets, for `KubernetesClient.create`."""
-    return f"/api/v1/namespaces/{namespace}/secrets"
-
-
-def splitjobs_path(namespace: str) -> str:
-    """Return the path of a namespace's SplitJobs, for `KubernetesClient.create`."""
-    return f"/apis/{API_VERSION}/namespaces/{namespace}/{PLURAL}"
 
 
 @contextmanager

@@ -14,6 +14,7 @@ from tests.support.chart import RELEASE, Manifest, Render
 
 import splitjob_api.kubernetes
 from splitjob.resource import GROUP
+from splitjob_kube import paths
 from splitjob_operator.adapters import kubernetes as operator_kubernetes
 
 ROOT = Path(__file__).parents[2]
@@ -50,23 +51,25 @@ PLURALS = {
 # What the shared client is asked for by other names than the library's.
 SHARED = {
     "events_about": ("events", "list"),
-    "secrets_path": ("secrets", "create"),
-    "splitjobs_path": (f"{GROUP}/splitjobs", "create"),
+}
+# What is done at the paths of `splitjob_kube.paths`, by the names they have there.
+BY_PATH: dict[str, dict[str, set[str]]] = {
+    "api": {"SPLITJOBS": {"create"}, "SECRETS": {"create"}},
+    "operator": {
+        "SPLITJOBS": {"get", "list"},
+        "JOBS": {"create", "list"},
+        "PODS": {"list"},
+        "SECRETS": {"list"},
+        "EVENTS": {"create"},
+    },
 }
 # What a method's name does not tell.
 BEYOND = {
     "api": {(f"{GROUP}/splitjobs", "watch")},
     "operator": {
         # kopf's own watching
-        *(
-            (kind, verb)
-            for kind in (f"{GROUP}/splitjobs", "batch/jobs", "pods")
-            for verb in ("list", "watch")
-        ),
-        # asked for by their paths
-        ("secrets", "list"),
-        *((kind, "create") for kind in ("batch/jobs", "events")),
-        (f"{GROUP}/splitjobs", "get"),
+        *((kind, "watch") for kind in (f"{GROUP}/splitjobs", "batch/jobs", "pods")),
+        # below the path of the SplitJobs
         (f"{GROUP}/splitjobs/status", "update"),
         # to be an owner that waits for what it owns
         (f"{GROUP}/splitjobs/finalizers", "update"),
@@ -85,6 +88,10 @@ def needed(component: str) -> set[tuple[str, str]]:
         if match:
             verb, kind = match[1] or match[3], match[2] or match[4]
             found.add((PLURALS[kind], VERBS[verb]))
+    kinds = {name: kind for name, kind in vars(paths).items() if isinstance(kind, paths.Kind)}
+    assert names & set(kinds) == set(BY_PATH[component]), "name the verbs of each path in BY_PATH"
+    for name, verbs in BY_PATH[component].items():
+        found |= {(kinds[name].resource, verb) for verb in verbs}
     return found | {SHARED[name] for name in names & set(SHARED)}
 
 

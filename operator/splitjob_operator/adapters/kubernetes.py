@@ -7,7 +7,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-from splitjob.resource import API_VERSION, GROUP, LABEL_SPLITJOB, PLURAL, SECRET_TYPE
+from splitjob.resource import GROUP, LABEL_SPLITJOB, PLURAL, SECRET_TYPE
 from splitjob_kube.client import ClientPolicy, Json, KubernetesClient, splitjobs_in
 from splitjob_kube.connection import Connection
 from splitjob_kube.errors import (
@@ -16,6 +16,7 @@ from splitjob_kube.errors import (
     NotFoundError,
     UnauthorizedError,
 )
+from splitjob_kube.paths import EVENTS, JOBS, PODS, SECRETS, SPLITJOBS
 from splitjob_kube.preconditions import Preconditions, Unready
 from splitjob_kube.rights import Right, rights
 
@@ -99,11 +100,11 @@ class KubernetesAdapter:
         self._preconditions = Preconditions(self._client, namespace, needed, release)
         self._splitjobs = splitjobs_in(namespace)
         self._paths = {
-            "SplitJob": f"/apis/{API_VERSION}/namespaces/{namespace}/{PLURAL}",
-            "Job": f"/apis/batch/v1/namespaces/{namespace}/jobs",
-            "Pod": f"/api/v1/namespaces/{namespace}/pods",
-            "Secret": f"/api/v1/namespaces/{namespace}/secrets",
-            "Event": f"/api/v1/namespaces/{namespace}/events",
+            "SplitJob": SPLITJOBS.path(namespace),
+            "Job": JOBS.path(namespace),
+            "Pod": PODS.path(namespace),
+            "Secret": SECRETS.path(namespace),
+            "Event": EVENTS.path(namespace),
         }
 
     def unmet(self) -> tuple[Unready, ...]:
