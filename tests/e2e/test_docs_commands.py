@@ -35,6 +35,7 @@ PAGES = (
     "integrate.md",
     "client.md",
     "operations.md",
+    "observe.md",
     "runbook.md",
     "backup.md",
     "upgrade.md",

@@ -17,13 +17,14 @@ from pydantic_core import from_json, to_json
 from splitjob.resource import KIND, PLURAL
 from splitjob_kube.connection import Connection
 
-__all__ = ["Overhear", "session"]
+__all__ = ["Began", "Overhear", "session"]
 
 Overhear = Callable[[str, str, dict[str, Any]], bool]
+Began = Callable[[str, bool], object]
 _KINDS = {PLURAL: KIND, "jobs": "Job", "pods": "Pod"}
 
 
-def session(to: Connection, overhear: Overhear) -> kopf.AiohttpSession:
+def session(to: Connection, overhear: Overhear, began: Began) -> kopf.AiohttpSession:
     """Return a session in the running event loop; kopf closes it.
 
     kopf ends the operator where a watch is answered 404, as after the CustomResourceDefinition was
@@ -34,6 +35,8 @@ def session(to: Connection, overhear: Overhear) -> kopf.AiohttpSession:
         overhear: is told of what a watch has brought its kind, its type as Kubernetes calls it and
             the object, before kopf deals with it, which may be much later; returns whether kopf is
             to deal with it.
+        began: is told of each watch that was asked for its kind and whether it was granted, and
+            once more, with False, of one that the API server breaks off.
     """
     info = kopf.ConnectionInfo(
         server=to.server,
@@ -48,7 +51,7 @@ def session(to: Connection, overhear: Overhear) -> kopf.AiohttpSession:
         aiohttp_session=aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(limit=0, ssl=info.as_ssl_context()),
             headers=info.as_http_headers(),
-            middlewares=(_Overheard(overhear), _missing_kind_is_an_outage),
+            middlewares=(_Overheard(overhear, began), _missing_kind_is_an_outage),
         ),
     )
 
@@ -66,16 +69,24 @@ async def _missing_kind_is_an_outage(
 class _Overheard:
     """Listens in on the watches."""
 
-    def __init__(self, overhear: Overhear) -> None:
+    def __init__(self, overhear: Overhear, began: Began) -> None:
         self._overhear = overhear
+        self._began = began
 
     async def __call__(
         self, request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType
     ) -> aiohttp.ClientResponse:
-        response = await handler(request)
-        kind = _KINDS.get(request.url.name)
-        if kind and "watch" in request.url.query and response.status == HTTPStatus.OK:
-            body = _WatchBody(response.content, partial(self._overhear, kind))
+        kind = _KINDS.get(request.url.name) if "watch" in request.url.query else None
+        granted = False
+        try:
+            response = await handler(request)
+            granted = response.status == HTTPStatus.OK
+        finally:
+            if kind:
+                self._began(kind, granted)
+        if kind and granted:
+            broken_off = partial(self._began, kind, False)
+            body = _WatchBody(response.content, partial(self._overhear, kind), broken_off)
             response.content = cast("aiohttp.StreamReader", body)
         return response
 
@@ -84,10 +95,14 @@ class _WatchBody:
     """The body of a watch, one JSON object a line, without the lines that nobody deals with."""
 
     def __init__(
-        self, content: aiohttp.StreamReader, overhear: Callable[[str, dict[str, Any]], bool]
+        self,
+        content: aiohttp.StreamReader,
+        overhear: Callable[[str, dict[str, Any]], bool],
+        broken_off: Callable[[], object],
     ) -> None:
         self._content = content
         self._overhear = overhear
+        self._broken_off = broken_off
 
     def __getattr__(self, name: str) -> object:
         return getattr(self._content, name)
@@ -106,6 +121,8 @@ class _WatchBody:
         """Return the line for kopf, without what nobody reads; blank: kopf needs none of it."""
         event = from_json(line) if line else {}
         changed = event.get("object", {})
+        if event.get("type") == "ERROR":  # as after a compaction: 410
+            self._broken_off()
         if "resourceVersion" not in changed.get("metadata", {}):
             return line + b"\n"  # an error, which says nothing of any object
         changed["metadata"].pop("managedFields", None)

@@ -13,6 +13,8 @@ from splitjob_operator.core.observed import parse_time
 
 __all__ = ["BlockedReason", "CachedSplitJob"]
 
+_UNDELIVERED = {"Pending", "Blocked"}
+
 
 class BlockedReason(StrEnum):
     """Why a queued SplitJob is ineligible, independent of queue order: others may go first."""
@@ -27,6 +29,8 @@ class CachedSplitJob:
 
     Attributes:
         event: the final event, blank while there is none.
+        undelivered_since: when that was due for the first time; None: it is delivered, given up or
+            sent again by hand.
         counted: whether the totals include it.
         secret: the Secret it refers to.
         input: the address of the object in the bucket that it reads; blank: it reads none.
@@ -55,6 +59,7 @@ class CachedSplitJob:
     queue: Queue | None = None
     finished_at: datetime | None = None
     event: str = ""
+    undelivered_since: datetime | None = None
     counted: bool = False
     device: str = ""
     processing_ms: int = 0
@@ -93,6 +98,7 @@ class CachedSplitJob:
             queue=read_status({"queue": status["queue"]}).queue if "queue" in status else None,
             finished_at=parse_time(status.get("finishedAt")),
             event=status.get("webhook", {}).get("event", ""),
+            undelivered_since=_undelivered_since(status.get("webhook", {})),
             counted=status.get("counted", False),
             device=result.get("device", ""),
             processing_ms=result.get("processingTimeMs", 0),
@@ -110,3 +116,8 @@ class CachedSplitJob:
     def has_place(self) -> bool:
         """Whether it has a position: it waits for its turn, or the cluster has no room for it."""
         return self.state in {LifecycleState.QUEUED, LifecycleState.PENDING}
+
+
+def _undelivered_since(outbox: Mapping[str, Any]) -> datetime | None:
+    open_still = outbox.get("state") in _UNDELIVERED and not outbox.get("redeliveries")
+    return parse_time(outbox.get("createdAt")) if open_still else None

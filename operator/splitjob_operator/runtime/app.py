@@ -28,11 +28,11 @@ from splitjob_operator.runtime.input_sweeper import InputSweeper
 from splitjob_operator.runtime.leader_elector import LeaderElector
 from splitjob_operator.runtime.leader_work import LeaderWork, Loop
 from splitjob_operator.runtime.leadership import Leadership
-from splitjob_operator.runtime.metrics import LEADER
 from splitjob_operator.runtime.node_monitor import NodeMonitor
 from splitjob_operator.runtime.observer import Observer
 from splitjob_operator.runtime.position_refresher import PositionRefresher
 from splitjob_operator.runtime.progress_reader import ProgressReader
+from splitjob_operator.runtime.queue_metrics import measure
 from splitjob_operator.runtime.readiness import Readiness
 from splitjob_operator.runtime.resync import Resync
 from splitjob_operator.runtime.silent_watch import SilentWatchGuard
@@ -109,7 +109,7 @@ class App:
         )
         self._work = LeaderWork(self.controller, self.resync, self._loops(), _ended)
         self._elector = _elector(shared, self.leadership, self._work)
-        LEADER.set_function(lambda: self.leadership.leads)
+        measure(shared.cache, lambda: self.leadership.leads, lambda: self.resync.age)
         self._elector_thread = ThreadPool(1, "election")
         self._tasks: list[asyncio.Task[None]] = []
         self._election: asyncio.Task[None] | None = None

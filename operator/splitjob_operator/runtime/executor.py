@@ -51,7 +51,8 @@ from splitjob_operator.core.ports import InputStorePort, KubernetesPort, Manifes
 from splitjob_operator.core.settings import Settings
 from splitjob_operator.core.status_json import dump_status
 from splitjob_operator.core.worker_job import build_job, network_policy, owner_reference
-from splitjob_operator.runtime import metrics
+from splitjob_operator.runtime.job_metrics import JobMetrics
+from splitjob_operator.runtime.metrics import EVENTS_LOST
 
 __all__ = ["Execution", "Executor"]
 
@@ -106,6 +107,7 @@ class Executor:
         self._policy = policy
         self._settings = settings
         self._deliver = deliver
+        self._metrics = JobMetrics(policy.registry)
 
     def look_up(
         self, lookup: Lookup, splitjob: SplitJob, so_far: LookupResults, now: datetime
@@ -173,11 +175,12 @@ class Executor:
 
     def _tell(self, splitjob: SplitJob, status: SplitJobStatus, now: datetime) -> None:
         """Post events and count, after the write: neither may ever hold anything up."""
-        metrics.observe_change(splitjob, status)
+        self._metrics.observe(splitjob, status, now)
         for item in events_between(splitjob.status, status):
             try:
                 self._kubernetes.create_event(event_manifest(splitjob, item, now))
             except KubernetesError as error:
+                EVENTS_LOST.inc()
                 log.warning("An event could not be posted: %s", error)
 
     def _do(self, action: Action, splitjob: SplitJob, raw: Json) -> JobCreationError | None:

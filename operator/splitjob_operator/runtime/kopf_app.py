@@ -23,6 +23,7 @@ from splitjob_operator.adapters.watch_session import session
 from splitjob_operator.core.ports import BucketError
 from splitjob_operator.core.settings import Settings
 from splitjob_operator.runtime.app import App
+from splitjob_operator.runtime.metrics import count_watch
 
 # kopf names an operator after this; without it, it asks for the user's name, and a container's user
 # need not have one.
@@ -64,7 +65,7 @@ async def login(memo: kopf.Memo, **_: object) -> kopf.AiohttpSession:
     """
     if not await asyncio.to_thread(kubernetes.accepts_credentials):
         raise kopf.TemporaryError("the API server says 401", delay=LOGIN_RETRY_SECONDS)
-    return session(kubernetes.connection(), memo.app.controller.overhear)
+    return session(kubernetes.connection(), memo.app.controller.overhear, count_watch)
 
 
 @kopf.on.startup(errors=kopf.ErrorsMode.PERMANENT)  # unusable settings end the process

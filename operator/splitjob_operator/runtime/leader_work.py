@@ -6,7 +6,7 @@ from collections.abc import Callable, Coroutine, Mapping
 from typing import Any
 
 from splitjob_operator.runtime.controller import Controller
-from splitjob_operator.runtime.metrics import LEADER_TRANSITIONS, observe_stages
+from splitjob_operator.runtime.metrics import LEADER_TRANSITIONS
 from splitjob_operator.runtime.resync import Resync
 
 __all__ = ["LeaderWork"]
@@ -62,13 +62,11 @@ class LeaderWork:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         self._tasks = []
-        observe_stages(())
 
     def _begin(self) -> None:
         if not self._controller.queue.is_open:
             self._controller.take_over()
             self._resync.begin_anew()
-        observe_stages(self._controller.cache)
         for name, loop in self._loops.items():
             task = asyncio.create_task(loop(), name=name)
             task.add_done_callback(self._ended)

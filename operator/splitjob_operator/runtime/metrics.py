@@ -1,100 +1,165 @@
-"""The metrics of the operator, for Prometheus."""
+"""The metrics of the operator, for Prometheus: their names, labels and buckets.
 
-from collections.abc import Iterable
+Every label has few values, known beforehand, so that no caller can make another series. Only what
+leads counts and measures jobs, so that a sum over the replicas counts nothing twice; what it has
+counted ends with its process, the totals of the installation are in `GET /queue/status`.
+"""
 
-from prometheus_client import Counter, Gauge, Histogram
+from prometheus_client import Counter, Gauge, Histogram, Summary
 
-from splitjob.lifecycle import LifecycleState
-from splitjob.status import SplitJobStatus
-from splitjob_operator.core.cached_splitjob import CachedSplitJob
-from splitjob_operator.core.observed import SplitJob
+from splitjob.errors import RETRY_RULES, ErrorCode
 
 __all__ = [
     "ATTEMPTS",
     "DELIVERIES",
+    "END_TO_END_SECONDS",
+    "ETA_ERROR_SECONDS",
+    "ETA_TOLD_SECONDS",
+    "ETA_TRUE_SECONDS",
+    "EVENTS_LOST",
     "FINISHED",
+    "GPU_SECONDS",
     "INPUTS_SWEPT",
     "INPUT_SWEEPS",
     "LEADER",
     "LEADER_TRANSITIONS",
+    "OTHER",
     "RECONCILES",
+    "RESYNCS",
     "RESYNC_AGE",
+    "RETRIES",
     "RUN_SECONDS",
+    "START_SECONDS",
     "UNREADY",
     "WAIT_SECONDS",
-    "observe_change",
-    "observe_stages",
+    "WATCH_FAILURES",
+    "WATCH_STARTS",
+    "WEBHOOKS_GIVEN_UP",
+    "WEBHOOK_DELAY_SECONDS",
+    "code_label",
+    "count_watch",
 ]
 
+OTHER = "other"  # the label of whatever is not known beforehand
 _BUCKETS = (1, 2.5, 5, 10, 30, 60, 120, 300, 600, 1800, 3600, 7200, 21600, 86400)
+_DELAYS = (0.5, 1, 2.5, 5, 10, 30, 60, 300, 600, 3600, 21600, 86400, 270000)
+_ERRORS = (5, 10, 15, 30, 60, 120, 300, 600, 1800, 3600, 7200, 21600)
+_KINDS = ("SplitJob", "Job", "Pod")
+_USES = ("used", "idle", "failed", "preempted", "canceled")
 
-JOBS = Gauge("splitjob_jobs", "SplitJobs by stage.", ["stage"])
+# How long jobs take.
+WAIT_SECONDS = Histogram(
+    "splitjob_wait_seconds", "From a job's creation to its worker's start.", buckets=_BUCKETS
+)
+START_SECONDS = Histogram(
+    "splitjob_start_seconds",
+    "From the decision to start an attempt to its worker's start: scheduler, image, container.",
+    buckets=_BUCKETS,
+)
+RUN_SECONDS = Histogram(
+    "splitjob_run_seconds", "From a worker's start to the verdict.", ["model"], buckets=_BUCKETS
+)
+END_TO_END_SECONDS = Histogram(
+    "splitjob_end_to_end_seconds",
+    "From a job's creation to its verdict.",
+    ["event"],
+    buckets=_BUCKETS,
+)
+ETA_ERROR_SECONDS = Histogram(
+    "splitjob_eta_error_seconds",
+    "By how much jobs were completed earlier or later than what was first told of them.",
+    ["direction"],
+    buckets=_ERRORS,
+)
+ETA_TOLD_SECONDS = Summary(
+    "splitjob_eta_told_seconds", "The first etaSeconds told of each job that was completed."
+)
+ETA_TRUE_SECONDS = Summary("splitjob_eta_true_seconds", "How long the same jobs took from then on.")
+
+# How they end, and what they cost.
 FINISHED = Counter("splitjob_finished", "Verdicts given.", ["event", "code"])
 ATTEMPTS = Counter("splitjob_attempts", "Attempts started.")
+RETRIES = Counter(
+    "splitjob_retries", "Attempts that ended and are followed by another one, by why.", ["code"]
+)
+GPU_SECONDS = Counter(
+    "splitjob_gpu_seconds",
+    "For how long containers of workers held their resources, a GPU or where there is none cores "
+    "alone: used for separating, idle beside that, or lost with an attempt.",
+    ["model", "use"],
+)
+
+# Webhooks.
 DELIVERIES = Counter("splitjob_webhook_attempts", "Final webhooks tried.", ["outcome"])
+WEBHOOK_DELAY_SECONDS = Histogram(
+    "splitjob_webhook_delay_seconds",
+    "From a job's verdict to the delivery of its final webhook, by who delivered it.",
+    ["by"],
+    buckets=_DELAYS,
+)
+WEBHOOKS_GIVEN_UP = Counter(
+    "splitjob_webhooks_given_up", "Final webhooks that are not tried any more, in vain."
+)
+
+# The operator itself.
 RECONCILES = Histogram("splitjob_reconcile_seconds", "Time to reconcile one SplitJob.", ["outcome"])
 RESYNC_AGE = Gauge("splitjob_resync_age_seconds", "Since the last full resync.")
+RESYNCS = Histogram(
+    "splitjob_resync_seconds",
+    "Time to list everything.",
+    buckets=(0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60),
+)
+WATCH_STARTS = Counter(
+    "splitjob_watch_starts", "Watches begun: each ends after some minutes by itself.", ["kind"]
+)
+WATCH_FAILURES = Counter(
+    "splitjob_watch_failures", "Watches that the API server refused or broke off.", ["kind"]
+)
 LEADER = Gauge("splitjob_leader", "1 while this replica leads, 0 while it stands by.")
 LEADER_TRANSITIONS = Counter(
     "splitjob_leader_transitions", "Times that this replica began to lead, or to stand by.", ["to"]
 )
-for _role in ("leader", "standby"):
-    LEADER_TRANSITIONS.labels(_role)
 UNREADY = Gauge("splitjob_unready", "1 for each reason why the operator is not ready.", ["reason"])
+EVENTS_LOST = Counter("splitjob_events_lost", "Kubernetes Events that could not be posted.")
 INPUTS_SWEPT = Counter(
     "splitjob_inputs_swept", "Files from POST /uploads deleted because no job used them."
 )
 INPUT_SWEEPS = Counter(
     "splitjob_input_sweeps", "Looks through the files from POST /uploads.", ["outcome"]
 )
-for _outcome in ("done", "failed"):
-    INPUT_SWEEPS.labels(_outcome)  # there from the start, so that the first failure is a rise
-RUN_SECONDS = Histogram(
-    "splitjob_run_seconds", "From a worker's start to the verdict.", ["model"], buckets=_BUCKETS
-)
-WAIT_SECONDS = Histogram(
-    "splitjob_wait_seconds", "From a job's creation to its worker's start.", buckets=_BUCKETS
-)
 
-STAGES = ("held", "waiting", "pending", "running", "finished")
+_CODES = frozenset(ErrorCode)
 
 
-def observe_stages(entries: Iterable[CachedSplitJob]) -> None:
-    """Set how many SplitJobs are at each stage."""
-    counts = dict.fromkeys(STAGES, 0)
-    for entry in entries:
-        counts[_stage(entry.state)] += 1
-    for stage, count in counts.items():
-        JOBS.labels(stage).set(count)
+def code_label(code: str) -> str:
+    """Return a code of a failure, or `other` of one that this version does not know."""
+    return code if code in _CODES else OTHER
 
 
-def _stage(state: LifecycleState) -> str:
-    """Return the label of a lifecycle state: dashboards tell fewer apart."""
-    if state.finished:
-        return "finished"
-    if state is LifecycleState.RUNNING:
-        return "running"
-    if state.active:
-        return "pending"
-    return "waiting" if state is LifecycleState.QUEUED else "held"
+def count_watch(kind: str, granted: bool) -> None:
+    """Count a watch that was begun, or one that was refused or broken off."""
+    (WATCH_STARTS if granted else WATCH_FAILURES).labels(kind).inc()
 
 
-def observe_change(splitjob: SplitJob, status: SplitJobStatus) -> None:
-    """Count what a status that was just written tells anew.
+def _begin_at_zero() -> None:
+    """Have the series of failures there from the start, so that the first one is a rise."""
+    for code in ErrorCode:
+        event = "canceled" if code is ErrorCode.CANCELED else "failed"
+        FINISHED.labels(event, code.value)
+    FINISHED.labels("completed", "")
+    for code in RETRY_RULES:
+        RETRIES.labels(code.value)
+    for kind in _KINDS:
+        WATCH_STARTS.labels(kind)
+        WATCH_FAILURES.labels(kind)
+    for metric, values in (
+        (DELIVERIES, ("delivered", "failed")),
+        (LEADER_TRANSITIONS, ("leader", "standby")),
+        (INPUT_SWEEPS, ("done", "failed")),
+        (RECONCILES, ("done", "conflict", "error")),
+    ):
+        for value in values:
+            metric.labels(value)
 
-    Args:
-        splitjob: as it was before.
-        status: what was written.
-    """
-    before = splitjob.status
-    if len(status.attempts) > len(before.attempts):
-        ATTEMPTS.inc()
-    if status.started_at and not before.started_at:
-        waited = (status.started_at - splitjob.created_at).total_seconds()
-        WAIT_SECONDS.observe(max(0, waited))
-    if status.finished_at and not before.finished_at and status.webhook:
-        code = status.failure.code if status.failure else ""
-        FINISHED.labels(status.webhook.event, code).inc()
-        if status.started_at and splitjob.spec:
-            ran = (status.finished_at - status.started_at).total_seconds()
-            RUN_SECONDS.labels(splitjob.spec.request.model).observe(max(0, ran))
+
+_begin_at_zero()

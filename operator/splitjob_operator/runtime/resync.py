@@ -16,7 +16,7 @@ from splitjob_operator.core.ports import ListingPort
 from splitjob_operator.runtime.clock import Clock, utc_now
 from splitjob_operator.runtime.controller import Controller
 from splitjob_operator.runtime.leadership import NotLeadingError
-from splitjob_operator.runtime.metrics import RESYNC_AGE, observe_stages
+from splitjob_operator.runtime.metrics import RESYNCS
 from splitjob_operator.runtime.position_refresher import moved
 from splitjob_operator.runtime.readiness import Readiness
 
@@ -87,7 +87,6 @@ class Resync:
         while True:
             unready = await self._look_and_list()
             self.readiness.report(unready)
-            RESYNC_AGE.set(self.age)
             with suppress(TimeoutError):
                 async with asyncio.timeout(self._pause(unready)):
                     await self._at_once.wait()
@@ -114,7 +113,8 @@ class Resync:
             if any(one.forbids_work for one in unmet):
                 c.guard.reset()
                 return unmet
-            await self.once()
+            with RESYNCS.time():
+                await self.once()
         except KubernetesError as error:
             c.guard.reset()
             return unmet or (Unready(UnreadyReason.CLUSTER_UNAVAILABLE, str(error)),)
@@ -158,7 +158,6 @@ class Resync:
         await c.observer.node_monitor.refresh({e.node for e in c.cache if e.active and e.node})
         self._enqueue(versions)
         if self._leads():
-            observe_stages(c.cache)
             with suppress(NotLeadingError):
                 await self._orphaned_secrets()
 

@@ -12,7 +12,7 @@ from aiohttp.test_utils import TestServer
 from kopf._cogs.clients.api import iter_jsonlines
 
 from splitjob_kube.connection import Connection
-from splitjob_operator.adapters.watch_session import Overhear, session
+from splitjob_operator.adapters.watch_session import Began, Overhear, session
 
 Handler = Callable[[web.Request], Awaitable[web.Response]]
 
@@ -38,6 +38,7 @@ def fetch(answer: Handler, token: str | None = None) -> tuple[int, str]:
                     certificate_path=None,
                     key_path=None,
                 ),
+                ignore,
                 ignore,
             )
             async with made.aiohttp_session as http, http.get(server.make_url("/apis")) as got:
@@ -77,12 +78,16 @@ PODS = "/api/v1/namespaces/a/pods"
 
 
 def reaching_kopf(
-    lines: list[bytes], overhear: Overhear, query: str = "watch=true"
+    lines: list[bytes],
+    overhear: Overhear = ignore,
+    query: str = "watch=true",
+    began: Began = ignore,
+    status: int = 200,
 ) -> list[dict[str, Any]]:
     """Return what reaches kopf of a watch that brings these lines."""
 
     async def answer(request: web.Request) -> web.StreamResponse:
-        response = web.StreamResponse()
+        response = web.StreamResponse(status=status)
         await response.prepare(request)
         for line in lines:
             for half in (line[:30], line[30:]):
@@ -96,7 +101,7 @@ def reaching_kopf(
         async with TestServer(app) as server:
             to = Connection(str(server.make_url("/")), None, True, None, None, None)
             url = f"{server.make_url(PODS)}?{query}"
-            made = session(to, overhear)
+            made = session(to, overhear, began)
             async with made.aiohttp_session as http, http.get(url) as got:
                 return [json.loads(line) async for line in iter_jsonlines(got.content)]
 
@@ -164,3 +169,26 @@ def test_a_watch_that_ends_with_an_error_tells_nothing_and_kopf_hears_of_it() ->
 
 def test_a_list_tells_nothing() -> None:
     assert overheard([brought(7)], "limit=5") == ([], ["MODIFIED"])
+
+
+@pytest.mark.parametrize(
+    ("status", "lines", "told"),
+    [
+        (200, [brought(7)], [("Pod", True)]),
+        (503, [], [("Pod", False)]),
+        (200, [b'{"type": "ERROR", "object": {"code": 410}}\n'], [("Pod", True), ("Pod", False)]),
+    ],
+    ids=["granted", "refused", "broken off"],
+)
+def test_each_watch_is_told_that_begins_or_is_refused_or_broken_off(
+    status: int, lines: list[bytes], told: list[tuple[str, bool]]
+) -> None:
+    heard: list[tuple[str, bool]] = []
+    reaching_kopf(lines, began=lambda *one: heard.append(one), status=status)
+    assert heard == told
+
+
+def test_a_list_is_no_watch_that_begins() -> None:
+    heard: list[object] = []
+    reaching_kopf([brought(7)], query="limit=5", began=lambda *one: heard.append(one))
+    assert heard == []
