@@ -17,7 +17,7 @@ from splitjob.storage_settings import StorageSettings
 from splitjob.webhook import DeliveryOutcome
 from splitjob_io import storage_cli
 from splitjob_io.certificates import _described, certificate_problem
-from splitjob_io.storage import S3Service, StorageError
+from splitjob_io.storage import Patience, S3Service, StorageError
 from splitjob_io.webhook_sender import WebhookSender
 from splitjob_local.cluster.pki import Authority
 from splitjob_worker.cancellation import CancelToken
@@ -100,7 +100,7 @@ def test_an_upload_to_an_unknown_authority_fails_with_the_cause(
 def test_a_bucket_of_an_unknown_authority_is_not_read(
     web: Web, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("splitjob_io.storage.ATTEMPTS", 1)
+    monkeypatch.setattr("splitjob_io.storage.bucket.PATIENT", Patience(1, 60))
     with pytest.raises(StorageError) as caught:
         storage(web).get_object("a/b.json")
     assert str(caught.value) == f"cannot read s3://stems/a/b.json: {UNKNOWN}"
@@ -117,7 +117,7 @@ def test_the_storage_command_explains_an_unknown_authority(web: Web) -> None:
 def test_the_storage_command_says_which_certificate_the_bucket_has(
     web: Web, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr("splitjob_io.storage.ATTEMPTS", 1)
+    monkeypatch.setattr("splitjob_io.storage.bucket.PATIENT", Patience(1, 60))
     for name in ("S3_BUCKET", "S3_ACCESS_KEY_ID", "S3_SECRET_ACCESS_KEY"):
         monkeypatch.setenv(name, "do-not-tell")
     monkeypatch.setenv("S3_ENDPOINT", web.url)
@@ -132,7 +132,7 @@ def test_a_certificate_for_another_name_is_refused_whatever_the_bundle(
 ) -> None:
     """No authority would help: caBundle is not named."""
     monkeypatch.setenv("AWS_CA_BUNDLE", str(authority.certificate))
-    monkeypatch.setattr("splitjob_io.storage.ATTEMPTS", 1)
+    monkeypatch.setattr("splitjob_io.storage.bucket.PATIENT", Patience(1, 60))
     with pytest.raises(StorageError) as caught:
         storage(wrongly_named).get_object("a/b.json")
     trusting = ssl.create_default_context(cafile=str(authority.certificate))

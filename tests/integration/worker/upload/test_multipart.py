@@ -10,7 +10,7 @@ from tests.support.flaky_storage import Flaky
 
 from splitjob.errors import ErrorCode, Failure
 from splitjob.result import StemReport
-from splitjob_io.storage import ATTEMPTS, S3Service
+from splitjob_io.storage import PATIENT, S3Service
 from splitjob_worker.cancellation import Cancelled, CancelToken
 from splitjob_worker.stems.encode import StemFile
 from splitjob_worker.stems.encoding import Encoding
@@ -136,7 +136,7 @@ def test_storage_that_fails_for_a_while_gets_the_whole_file_in_the_end(
 ) -> None:
     """Acceptance 49: it is not the upload in parts that a job ends with."""
     front, unsteady = flaky
-    front.failures = [0, *[503] * ATTEMPTS]
+    front.failures = [0, *[503] * PATIENT.attempts]
     growing.path.write_bytes(RANDOM.bytes(2 * PART_BYTES))
     with StemUploads(Bucket(unsteady, prefix, "uid"), "audio/wav", CancelToken()) as uploads:
         uploads.file_grew(growing.path)
