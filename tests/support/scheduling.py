@@ -21,6 +21,7 @@ ON_A_BARE_CLUSTER = (
 # In the order in which files are begun; the longest first, as a run is as long as what begins last.
 ORDER = (
     *ON_A_BARE_CLUSTER,
+    "tests/contract/test_openapi.py",  # the only one of the contract's that is on a cluster
     "tests/integration/service/",
     "tests/e2e/",
     "tests/integration/operator/",
