@@ -113,8 +113,8 @@ def test_values_with_structure_arrive_whole(
     for name, value in environment(rendered, "operator").items():
         monkeypatch.setenv(name, value)
     settings = splitjob_operator.core.settings.Settings()
-    assert settings.priority_class(60) == "urgent"
-    assert settings.priority_class(49) is None
+    assert settings.priority_class(60, "demo") == "urgent"
+    assert settings.priority_class(49, "demo") is None
     assert settings.worker_node_selector == {"gpu": "a10"}
     assert settings.worker_tolerations == [{"key": "nvidia.com/gpu", "operator": "Exists"}]
     assert settings.worker_image_pull_secrets == ["registry"]

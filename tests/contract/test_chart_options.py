@@ -543,6 +543,26 @@ def test_a_quota_on_everything_is_satisfied(
             assert wanted <= only["resources"][kind].keys(), template["metadata"]
 
 
+def test_resources_of_models_reach_the_operator(
+    render: Render, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rendered = render(
+        "worker.gpu.claimTemplate=slice",
+        f"{DEMO}.gpu.count=0,{DEMO}.memory=3Gi,{DEMO}.cpu=1",
+        "models.resources.htdemucs.topologySpreadConstraints[0].topologyKey=zone"
+        ",models.resources.htdemucs.topologySpreadConstraints[0].maxSkew=1"
+        ",models.resources.htdemucs.topologySpreadConstraints[0].whenUnsatisfiable=ScheduleAnyway",
+    )
+    for name, value in environment(rendered, "operator").items():
+        monkeypatch.setenv(name, value)
+    found = Settings()
+    demo = found.resources_of("demo")
+    assert (demo.device, demo.cpu, demo.memory, demo.memory_retry) == ("cpu", "1", "3Gi", "6Gi")
+    (spread,) = found.resources_of("htdemucs").topology_spread_constraints
+    assert spread["labelSelector"]["matchLabels"]["app.kubernetes.io/component"] == "worker"
+    assert found.resources_of("htdemucs").gpu_claim == "slice"
+
+
 def test_rendered_twice_it_is_the_same(render: Render) -> None:
     """Nothing is random or dated: what renders charts again and again sees no difference."""
     assert render() == render()
@@ -565,6 +585,7 @@ def test_the_chart_refuses_what_the_operator_would_refuse(
     assert workload.ENV_SECRET_DIR in env_of(everything)
 
 
+DEMO = "models.resources.demo"
 TOKEN = "worker.extraVolumes[0].projected.sources[0].serviceAccountToken"
 REFUSED = {
     READER: "api.storage.enabled is not",
@@ -626,6 +647,16 @@ REFUSED = {
     "api.rateLimit.perSecond=-1": "at '/api/rateLimit/perSecond'",
     "api.keepAliveSeconds=0": "at '/api/keepAliveSeconds'",
     "api.kubernetesTokens.audience=a b": "at '/api/kubernetesTokens/audience'",
+    "models.resources.nope.cpu=1": "models.resources has nope, which the registry has not",
+    f"{DEMO}.memory=8Gi,{DEMO}.memoryRetry=7Gi": f"Set {DEMO}.memoryRetry to more",
+    f"{DEMO}.memoryRetry=5Gi": "The memory of demo (6Gi) is above that of its retry (5Gi)",
+    f"{DEMO}.memory=512m": "write the unit",
+    f"{DEMO}.cpuLimit=1": "The cpu of demo (2) is above its cpuLimit (1)",
+    f"{DEMO}.scratchSize=30Gi,worker.ephemeralStorage=25Gi": "The scratchSize of demo (30Gi)",
+    f"{DEMO}.device=cuda,{DEMO}.gpu.count=0": "The device of demo is cuda, but its gpu.count is 0",
+    f"{DEMO}.gpu.claimTemplate=a,{DEMO}.gpu.count=1": "in the place of resourceName and count",
+    f"{DEMO}.gpu.resourceName=gpu": "at '/models/resources/demo/gpu/resourceName'",
+    f"{DEMO}.image=x": "additional properties 'image' not allowed",
     "queue.keepFinishedJobsSeconds=-1": "at '/queue/keepFinishedJobsSeconds'",
 }
 

@@ -63,6 +63,8 @@ def test_objects_that_a_page_names_are_made_by_the_chart(render: Render) -> None
 HEREDOC = re.compile(r"cat > (?P<name>\S+) <<EOF\n(?P<text>.*?)^EOF$", re.MULTILINE | re.DOTALL)
 CLOUDS = sorted(file.stem.removeprefix("values-") for file in CHART.glob("values-*.yaml"))
 CLOUDS.remove("local")
+ON_TOP = ["mig", "spot"]  # of the file of any cloud
+CLOUDS = [name for name in CLOUDS if name not in ON_TOP]
 # What the shell would put in place of the reader's variables.
 GIVEN = {
     "S3_ENDPOINT": "https://s3.example.com",
@@ -105,6 +107,17 @@ def test_the_chart_takes_the_values_of_a_page(render: Render, tmp_path: Path, cl
         for container in manifest["spec"]["template"]["spec"]["containers"]
     }
     assert {image.partition("/")[0] for image in images} == {GIVEN["REGISTRY"]}
+
+
+@pytest.mark.parametrize("name", ON_TOP)
+@pytest.mark.parametrize("cloud", CLOUDS)
+def test_a_values_file_goes_on_top_of_that_of_any_cloud(
+    render: Render, cloud: str, name: str
+) -> None:
+    files = [CHART / f"values-{cloud}.yaml", CHART / f"values-{name}.yaml"]
+    operator = environment(render(files=files), "operator")
+    own = yaml.safe_load(files[1].read_text())
+    assert json.loads(operator["WORKER_TOLERATIONS"]) == own["worker"]["tolerations"]
 
 
 def test_the_chart_takes_the_values_that_the_readme_gives(helm: Path, tmp_path: Path) -> None:

@@ -52,6 +52,7 @@ SAME = {
     "worker.device": ("operator", "worker_device"),
     "worker.precision": ("operator", "worker_precision"),
     "worker.gpu.resourceName": ("operator", "worker_gpu_resource"),
+    "worker.gpu.claimTemplate": ("operator", "worker_gpu_claim_template"),
     "worker.runtimeClassName": ("operator", "worker_runtime_class"),
     "worker.priorityClassName": ("operator", "worker_priority_class"),
     "worker.serviceAccount.name": ("operator", "worker_service_account"),

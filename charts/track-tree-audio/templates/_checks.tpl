@@ -94,6 +94,43 @@
 {{- fail (printf "\n\nmodels.offered has %s, which the registry has not: %s. Remove it, or describe it in models.registry.\n" . (join ", " $known)) }}
 {{- end }}
 {{- end }}
+{{- range $model, $entry := .Values.models.resources }}
+{{- if not (has $model $known) }}
+{{- fail (printf "\n\nmodels.resources has %s, which the registry has not: %s. Remove it, or describe it in models.registry.\n" $model (join ", " $known)) }}
+{{- end }}
+{{- include "track-tree-audio.checkModelResources" (dict "root" $ "model" $model "entry" $entry) }}
+{{- end }}
+{{- end }}
+
+{{- /* Call with model and its entry of models.resources: what a worker of it would get. The same is
+       refused by operator/splitjob_operator/core/worker_resources.py. */}}
+{{- define "track-tree-audio.checkModelResources" -}}
+{{- $worker := .root.Values.worker }}
+{{- $entry := .entry }}
+{{- $name := printf "models.resources.%s" .model }}
+{{- range $key := list "memory" "memoryRetry" "scratchSize" "ephemeralStorage" }}
+{{- include "track-tree-audio.checkQuantity" (dict "name" (printf "%s.%s" $name $key) "value" (get $entry $key | default "") "least" 1048576 "most" 1125899906842624 "range" "1Mi and 1Pi: write the unit, as in 6Gi (m means thousandths of a byte).") }}
+{{- end }}
+{{- range $key := list "cpu" "cpuLimit" }}
+{{- include "track-tree-audio.checkQuantity" (dict "name" (printf "%s.%s" $name $key) "value" (get $entry $key | default "") "least" 0.001 "most" 1024 "range" "1m and 1024 cores: write 2, 1.5 or 500m (thousandths).") }}
+{{- end }}
+{{- $all := dict }}
+{{- range $key := list "device" "cpu" "cpuLimit" "memory" "memoryRetry" "scratchSize" "ephemeralStorage" }}
+{{- $_ := set $all $key (ternary (get $entry $key) (get $worker $key) (hasKey $entry $key)) }}
+{{- end }}
+{{- if or (hasKey $entry "memoryRetry") (not (hasKey $entry "memory")) }}
+{{- include "track-tree-audio.checkAtMost" (dict "name" (printf "The memory of %s" .model) "value" $all.memory "above" "that of its retry" "limit" $all.memoryRetry "why" (printf "that is the memory of the attempt after one that ran out of it. Set %s.memoryRetry to more." $name)) }}
+{{- end }}
+{{- include "track-tree-audio.checkAtMost" (dict "name" (printf "The cpu of %s" .model) "value" $all.cpu "above" "its cpuLimit" "limit" $all.cpuLimit "why" (printf "no pod may ask for more than its limit. Set %s.cpuLimit to more, or to \"\"." $name)) }}
+{{- include "track-tree-audio.checkAtMost" (dict "name" (printf "The scratchSize of %s" .model) "value" $all.scratchSize "above" "its ephemeralStorage" "limit" $all.ephemeralStorage "why" (printf "the scratch disk counts as ephemeral storage. Set %s.ephemeralStorage to more, or to \"\"." $name)) }}
+{{- $gpu := $entry.gpu | default $worker.gpu }}
+{{- if and $entry.gpu (get $gpu "claimTemplate") (or (hasKey $gpu "resourceName") (hasKey $gpu "count")) }}
+{{- fail (printf "\n\n%s.gpu.claimTemplate stands in the place of resourceName and count: remove these, or claimTemplate.\n" $name) }}
+{{- end }}
+{{- $count := ternary (get $gpu "count") 1 (hasKey $gpu "count") }}
+{{- if and (eq $all.device "cuda") (eq (int $count) 0) (not (get $gpu "claimTemplate")) }}
+{{- fail (printf "\n\nThe device of %s is cuda, but its gpu.count is 0, so no pod would be given a GPU. Set %s.device to cpu, or the count.\n" .model $name) }}
+{{- end }}
 {{- end }}
 
 {{- define "track-tree-audio.checkWebhooks" -}}

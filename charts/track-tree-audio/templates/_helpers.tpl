@@ -136,16 +136,34 @@ priorityClassName: {{ . | quote }}
 {{- end }}
 {{- end }}
 
+{{- /* Call with component and, where they are not its own, the constraints. */}}
 {{- define "track-tree-audio.spread" -}}
 {{- $selector := dict "matchLabels" (include "track-tree-audio.selector" . | fromYaml) }}
-{{- if eq .component "worker" }}{{- /* the operator's own labels, see its job.py */}}
+{{- if eq .component "worker" }}{{- /* the operator's own labels, see its worker_job.py */}}
 {{- $selector = dict "matchLabels" (dict "app.kubernetes.io/name" "track-tree-audio" "app.kubernetes.io/component" "worker") }}
 {{- end }}
 {{- $constraints := list }}
-{{- range (index .root.Values .component).topologySpreadConstraints }}
+{{- range get . "constraints" | default (index .root.Values .component).topologySpreadConstraints }}
 {{- $constraints = append $constraints (merge (dict) . (dict "labelSelector" $selector)) }}
 {{- end }}
 {{- toYaml $constraints }}
+{{- end }}
+
+{{- /* As models.resources, with whole numbers where Helm reads floating point, and a selector for
+       spread constraints without one. */}}
+{{- define "track-tree-audio.modelResources" -}}
+{{- $found := dict }}
+{{- range $model, $given := .Values.models.resources }}
+{{- $entry := deepCopy $given }}
+{{- if hasKey ($given.gpu | default dict) "count" }}
+{{- $_ := set $entry.gpu "count" (int64 $given.gpu.count) }}
+{{- end }}
+{{- with $given.topologySpreadConstraints }}
+{{- $_ := set $entry "topologySpreadConstraints" (include "track-tree-audio.spread" (dict "root" $ "component" "worker" "constraints" .) | fromYamlArray) }}
+{{- end }}
+{{- $_ := set $found $model $entry }}
+{{- end }}
+{{- toYaml $found }}
 {{- end }}
 
 {{- /* The certificates to trust, and the proxy: the same for every pod, the workers' included. */}}

@@ -111,6 +111,7 @@ WORKER_DEVICE: {{ $worker.device | quote }}
 WORKER_PRECISION: {{ $worker.precision | quote }}
 WORKER_GPU_RESOURCE: {{ $worker.gpu.resourceName | quote }}
 WORKER_GPU_COUNT: {{ int64 $worker.gpu.count | quote }}
+WORKER_GPU_CLAIM_TEMPLATE: {{ $worker.gpu.claimTemplate | quote }}
 WORKER_CPU: {{ $worker.cpu | quote }}
 WORKER_CPU_LIMIT: {{ $worker.cpuLimit | quote }}
 WORKER_MEMORY: {{ $worker.memory | quote }}
@@ -121,6 +122,7 @@ WORKER_NODE_SELECTOR: {{ toJson $worker.nodeSelector | quote }}
 WORKER_TOLERATIONS: {{ toJson $worker.tolerations | quote }}
 WORKER_AFFINITY: {{ toJson $worker.affinity | quote }}
 WORKER_TOPOLOGY_SPREAD_CONSTRAINTS: {{ include "track-tree-audio.spread" (dict "root" . "component" "worker") | fromYamlArray | toJson | quote }}
+MODEL_RESOURCES: {{ include "track-tree-audio.modelResources" . | fromYaml | toJson | quote }}
 WORKER_PRIORITY_CLASS: {{ $worker.priorityClassName | quote }}
 WORKER_RUNTIME_CLASS: {{ $worker.runtimeClassName | quote }}
 WORKER_MODEL_DIR: {{ $worker.models.directory | quote }}

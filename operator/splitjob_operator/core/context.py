@@ -16,6 +16,7 @@ from splitjob_operator.core.lookups import Lookup
 from splitjob_operator.core.observed import KubeJob, KubePod, Observed
 from splitjob_operator.core.plan import Action, Plan
 from splitjob_operator.core.settings import Settings
+from splitjob_operator.core.worker_resources import WorkerResources
 
 __all__ = ["ReconcileContext"]
 
@@ -66,6 +67,11 @@ class ReconcileContext:
         """What was asked; None where it cannot be understood."""
         spec = self.observed.splitjob.spec
         return spec.request if spec else None
+
+    @property
+    def resources(self) -> WorkerResources:
+        """What a worker for this job gets; that of no model where its request is unreadable."""
+        return self.settings.resources_of(self.request.model if self.request else "")
 
     @property
     def identity(self) -> str:

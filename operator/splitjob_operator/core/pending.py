@@ -182,6 +182,6 @@ def _next_attempt(ctx: ReconcileContext) -> Attempt:
     return Attempt(
         number=number,
         job_name=f"{ctx.observed.splitjob.name}-{number}",
-        memory_bytes=memory_of_next_attempt(past, ctx.settings),
+        memory_bytes=memory_of_next_attempt(past, ctx.resources),
         created_at=ctx.now,
     )

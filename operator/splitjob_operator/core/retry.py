@@ -10,6 +10,7 @@ from splitjob.errors import JOB_DELETED, REASONS, RetryRule, retry_rule
 from splitjob.quantity import bytes_of
 from splitjob.status import Attempt
 from splitjob_operator.core.settings import Settings
+from splitjob_operator.core.worker_resources import WorkerResources
 
 __all__ = ["final_message", "may_retry", "memory_of_next_attempt", "retry_at", "retry_message"]
 
@@ -68,10 +69,15 @@ def final_message(attempts: Sequence[Attempt]) -> str:
     )[:1024]
 
 
-def memory_of_next_attempt(attempts: Sequence[Attempt], settings: Settings) -> int | None:
-    """Return the memory limit of the next attempt in bytes; None: the usual one."""
+def memory_of_next_attempt(attempts: Sequence[Attempt], resources: WorkerResources) -> int | None:
+    """Return the memory limit of the next attempt in bytes; None: the usual one.
+
+    Args:
+        attempts: all so far.
+        resources: of the model.
+    """
     more = any(_rule_of(past).more_memory for past in attempts)
-    return bytes_of(settings.worker_memory_retry) if more else None
+    return bytes_of(resources.memory_retry) if more else None
 
 
 def _died_there_before(attempts: Sequence[Attempt]) -> Attempt | None:

@@ -10,6 +10,7 @@ from typing import Annotated
 from pydantic import AfterValidator, Field
 
 from splitjob.quantity import bytes_of, ceiling, parse_quantity
+from splitjob.spec import MODEL_PATTERN
 from splitjob.storage_settings import STORAGE_PREFIX_PATTERN
 
 __all__ = [
@@ -23,6 +24,7 @@ __all__ = [
     "LabelKey",
     "LabelValue",
     "ModelDirectory",
+    "ModelName",
     "ObjectName",
     "OptionalName",
     "Region",
@@ -112,4 +114,5 @@ ModelDirectory = Annotated[
     Field(pattern=r"^(/\.?[A-Za-z0-9_~@+-][A-Za-z0-9_.~@+-]*)*$", max_length=256),
     AfterValidator(_model_directory),
 ]
+ModelName = Annotated[str, Field(pattern=MODEL_PATTERN)]
 CudaDevices = Annotated[str, Field(pattern=f"^({_DEVICE}(,{_DEVICE})*)?$", max_length=1024)]

@@ -11,7 +11,8 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from splitjob.configuration import read_settings
 from splitjob.inputs import Inputs
-from splitjob.quantity import binary_quantity, bytes_of
+from splitjob.models import load_registry
+from splitjob.quantity import bytes_of
 from splitjob.service_settings import SERVICE_CHECKS, ServiceSettings
 from splitjob.storage_settings import BucketDemands, StorageSettings
 from splitjob_operator.core.additions import Additions, refuse_clashes
@@ -27,15 +28,16 @@ from splitjob_operator.core.setting_types import (
     LabelKey,
     LabelValue,
     ModelDirectory,
+    ModelName,
     ObjectName,
     OptionalName,
     Region,
     StoragePrefix,
 )
+from splitjob_operator.core.worker_resources import Device, ModelResources, WorkerResources
 
 __all__ = ["PriorityClass", "Settings"]
 
-LOGS_BYTES = 256 * 2**20  # what a kubelet keeps of a container's logs, several times
 Json = dict[str, Any]
 
 
@@ -171,7 +173,7 @@ class Settings(ServiceSettings, BucketDemands, BaseSettings):
     )
     worker_aws_token_audience: str = "sts.amazonaws.com"  # noqa: S105 - an audience
     worker_aws_token_seconds: int = Field(default=3600, ge=600, le=86400)
-    worker_device: Literal["", "cpu", "cuda", "mps"] = Field(
+    worker_device: Device = Field(
         default="", description="Blank: cuda where a GPU is asked for, else cpu."
     )
     worker_precision: Literal["ieee", "tf32", "fp16", "bf16"] = Field(
@@ -179,6 +181,9 @@ class Settings(ServiceSettings, BucketDemands, BaseSettings):
     )
     worker_gpu_resource: ExtendedResource = "nvidia.com/gpu"
     worker_gpu_count: int = Field(default=1, ge=0, le=16)
+    worker_gpu_claim_template: OptionalName = Field(
+        default="", description="A ResourceClaimTemplate in the place of resource and count."
+    )
     worker_cpu: CpuQuantity = "2"
     worker_cpu_limit: CpuQuantity | Literal[""] = Field(default="", description="Blank: none.")
     worker_memory: ByteQuantity = "6Gi"
@@ -197,6 +202,9 @@ class Settings(ServiceSettings, BucketDemands, BaseSettings):
         default="", description="Where `priority_classes` has none for a priority."
     )
     worker_runtime_class: OptionalName = ""
+    model_resources: dict[ModelName, ModelResources] = Field(
+        default={}, description="What single models need otherwise than the above, by name."
+    )
     worker_model_dir: ModelDirectory = Field(
         default="", description="Path of the weights in the container."
     )
@@ -244,6 +252,12 @@ class Settings(ServiceSettings, BucketDemands, BaseSettings):
         return self
 
     @model_validator(mode="after")
+    def _each_model_can_work(self) -> Self:
+        for name in self.model_resources:
+            self.resources_of(name).refuse_contradictions(f"MODEL_RESOURCES, {name}")
+        return self
+
+    @model_validator(mode="after")
     def _groups_have_a_name(self) -> Self:
         if self.max_active_jobs_per_group and not self.queue_group_by:
             raise ValueError(
@@ -284,7 +298,24 @@ class Settings(ServiceSettings, BucketDemands, BaseSettings):
         Raises:
             splitjob.configuration.ConfigurationError: some cannot be used.
         """
-        return read_settings(cls, SERVICE_CHECKS, [StorageSettings])
+        checks = {**SERVICE_CHECKS, "MODEL_RESOURCES": cls.refuse_unknown_models}
+        return read_settings(cls, checks, [StorageSettings])
+
+    def refuse_unknown_models(self) -> None:
+        """See that `model_resources` names models that there are.
+
+        Raises:
+            ValueError: it does not.
+            splitjob.models.RegistryError: the registry cannot be read.
+        """
+        if not self.model_resources:
+            return
+        known = load_registry(self.model_registry)
+        if unknown := sorted(self.model_resources.keys() - known.keys()):
+            raise ValueError(
+                f"MODEL_RESOURCES: {', '.join(unknown)}: not in the registry, which has: "
+                f"{', '.join(known)}"
+            )
 
     @property
     def bounds(self) -> Bounds:
@@ -297,21 +328,41 @@ class Settings(ServiceSettings, BucketDemands, BaseSettings):
 
     @property
     def device(self) -> str:
-        """The device a worker is told to use."""
-        return self.worker_device or ("cuda" if self.worker_gpu_count else "cpu")
+        """The device of workers whose model has no resources of its own."""
+        return self._default_resources.device
+
+    def resources_of(self, model: str) -> WorkerResources:
+        """Return what the workers of a model get, and where they may run."""
+        entry = self.model_resources.get(model)
+        return self._default_resources.of_model(entry) if entry else self._default_resources
 
     @property
-    def ephemeral_storage(self) -> str:
-        """What a worker's pod may use of its node's disk."""
-        scratch = bytes_of(self.worker_scratch_size)
-        return self.worker_ephemeral_storage or binary_quantity(scratch + LOGS_BYTES)
+    def _default_resources(self) -> WorkerResources:
+        return WorkerResources(
+            wanted_device=self.worker_device,
+            gpu_resource=self.worker_gpu_resource,
+            gpu_count=self.worker_gpu_count,
+            gpu_claim=self.worker_gpu_claim_template,
+            cpu=self.worker_cpu,
+            cpu_limit=self.worker_cpu_limit,
+            memory=self.worker_memory,
+            memory_retry=self.worker_memory_retry,
+            scratch_size=self.worker_scratch_size,
+            pod_storage=self.worker_ephemeral_storage,
+            node_selector=self.worker_node_selector,
+            tolerations=self.worker_tolerations,
+            affinity=self.worker_affinity,
+            topology_spread_constraints=self.worker_topology_spread_constraints,
+            priority_class=self.worker_priority_class,
+            runtime_class=self.worker_runtime_class,
+        )
 
-    def priority_class(self, priority: int) -> str | None:
+    def priority_class(self, priority: int, model: str) -> str | None:
         """Return the PriorityClass of a priority: of the first range that holds it."""
         for entry in self.priority_classes:
             if entry.at_least <= priority <= entry.at_most:
                 return entry.name
-        return self.worker_priority_class or None
+        return self.resources_of(model).priority_class or None
 
 
 def _holds_json(annotation: object) -> bool:

@@ -23,6 +23,7 @@ from splitjob_operator.core.additions import (
 )
 from splitjob_operator.core.observed import SplitJob
 from splitjob_operator.core.settings import Settings
+from splitjob_operator.core.worker_resources import GPU_CLAIM, WorkerResources
 
 __all__ = ["build_job", "network_policy", "owner_reference"]
 
@@ -111,7 +112,15 @@ def network_policy(job: Json, spec: Json) -> Json:
 
 
 def _annotations(settings: Settings) -> Json:
-    keep = {"cluster-autoscaler.kubernetes.io/safe-to-evict": "false"}
+    """Keep autoscalers from moving a worker: they look at pods that have not ended, and no others.
+
+    So they hold from when a pod is on its node until its container has ended, which is when there
+    is work to lose; a Job that waits has no pod.
+    """
+    keep = {
+        "cluster-autoscaler.kubernetes.io/safe-to-evict": "false",
+        "karpenter.sh/do-not-disrupt": "true",
+    }
     return {**keep, **settings.worker_pod_annotations}
 
 
@@ -139,16 +148,25 @@ def _pod(splitjob: SplitJob, request: Request, attempt: Attempt, settings: Setti
     optional = {
         "serviceAccountName": settings.worker_service_account,
         "priorityClassName": settings.priority_class(
-            splitjob.spec.priority if splitjob.spec else 0
+            splitjob.spec.priority if splitjob.spec else 0, request.model
         ),
-        "runtimeClassName": settings.worker_runtime_class,
-        "nodeSelector": settings.worker_node_selector,
-        "tolerations": settings.worker_tolerations,
-        "affinity": settings.worker_affinity,
-        "topologySpreadConstraints": settings.worker_topology_spread_constraints,
         "imagePullSecrets": [{"name": name} for name in settings.worker_image_pull_secrets],
+        **_placement(settings.resources_of(request.model)),
     }
     return pod | {name: value for name, value in optional.items() if value}
+
+
+def _placement(resources: WorkerResources) -> Json:
+    """Return what of a pod says where it may run; what is empty is left out later."""
+    claim = {"name": GPU_CLAIM, "resourceClaimTemplateName": resources.gpu_claim}
+    return {
+        "runtimeClassName": resources.runtime_class,
+        "nodeSelector": resources.node_selector,
+        "tolerations": resources.tolerations,
+        "affinity": resources.affinity,
+        "topologySpreadConstraints": resources.topology_spread_constraints,
+        "resourceClaims": [claim] if resources.gpu_claim else [],
+    }
 
 
 def _without_null(context: Json) -> Json:
@@ -163,7 +181,7 @@ def _container(splitjob: SplitJob, request: Request, attempt: Attempt, settings:
         "imagePullPolicy": settings.worker_image_pull_policy,
         "command": settings.worker_command or list(workload.COMMAND),
         "env": _environment(splitjob, request, attempt, settings),
-        "resources": _resources(attempt, settings),
+        "resources": _resources(attempt, settings.resources_of(request.model)),
         "securityContext": _without_null(settings.worker_container_security_context),
         "terminationMessagePath": TERMINATION_MESSAGE,
         "terminationMessagePolicy": "File",
@@ -171,22 +189,24 @@ def _container(splitjob: SplitJob, request: Request, attempt: Attempt, settings:
     }
 
 
-def _resources(attempt: Attempt, settings: Settings) -> Json:
+def _resources(attempt: Attempt, of_model: WorkerResources) -> Json:
     """All but CPU are limits as well, so that a worker cannot starve its node."""
-    memory = str(attempt.memory_bytes) if attempt.memory_bytes else settings.worker_memory
-    limits: Json = {"memory": memory, "ephemeral-storage": settings.ephemeral_storage}
-    if settings.worker_gpu_count:
-        limits[settings.worker_gpu_resource] = settings.worker_gpu_count
-    requests = {"cpu": settings.worker_cpu, **limits}
-    if settings.worker_cpu_limit:
-        limits = {"cpu": settings.worker_cpu_limit, **limits}
-    return {"requests": requests, "limits": limits}
+    memory = str(attempt.memory_bytes) if attempt.memory_bytes else of_model.memory
+    limits: Json = {"memory": memory, "ephemeral-storage": of_model.ephemeral_storage}
+    if of_model.gpu_count and not of_model.gpu_claim:
+        limits[of_model.gpu_resource] = of_model.gpu_count
+    requests = {"cpu": of_model.cpu, **limits}
+    if of_model.cpu_limit:
+        limits = {"cpu": of_model.cpu_limit, **limits}
+    claims = {"claims": [{"name": GPU_CLAIM}]} if of_model.gpu_claim else {}
+    return {"requests": requests, "limits": limits, **claims}
 
 
 def _environment(
     splitjob: SplitJob, request: Request, attempt: Attempt, settings: Settings
 ) -> list[Json]:
     earlier = earlier_seconds(splitjob.status.attempts, attempt.number)
+    resources = settings.resources_of(request.model)
     values = {
         workload.ENV_JOB_ID: splitjob.name,
         workload.ENV_JOB_UID: splitjob.uid,
@@ -194,13 +214,13 @@ def _environment(
         workload.ENV_EARLIER_SECONDS: decimal(earlier),
         workload.ENV_REQUEST: request.model_dump_json(by_alias=True, exclude_none=True),
         workload.ENV_SCRATCH_DIR: SCRATCH,
-        workload.ENV_SCRATCH_BYTES: str(bytes_of(settings.worker_scratch_size) or ""),
+        workload.ENV_SCRATCH_BYTES: str(bytes_of(resources.scratch_size) or ""),
         "TMPDIR": SCRATCH,
         workload.ENV_SECRET_DIR: REQUEST_DIR if request.secret_name else "",
         workload.ENV_MODEL_DIR: _model_dir(settings),
         workload.ENV_MODEL_REGISTRY: _registry_file(settings),
         workload.ENV_TERMINATION_MESSAGE: TERMINATION_MESSAGE,
-        workload.ENV_DEVICE: settings.device,
+        workload.ENV_DEVICE: resources.device,
         workload.ENV_PRECISION: settings.worker_precision,
         workload.ENV_MAX_AUDIO_SECONDS: str(settings.max_audio_seconds),
         workload.ENV_MAX_LOST_PERCENT: str(settings.max_lost_percent),
@@ -282,9 +302,8 @@ def _secrets(request: Request, settings: Settings) -> list[Json]:
 
 
 def _volumes(request: Request, settings: Settings) -> list[Json]:
-    volumes: list[Json] = [
-        {"name": "scratch", "emptyDir": {"sizeLimit": settings.worker_scratch_size}}
-    ]
+    scratch = {"sizeLimit": settings.resources_of(request.model).scratch_size}
+    volumes: list[Json] = [{"name": "scratch", "emptyDir": scratch}]
     if request.secret_name:
         secret = {"secretName": request.secret_name, "defaultMode": 0o440}
         volumes.append({"name": "request", "secret": secret})

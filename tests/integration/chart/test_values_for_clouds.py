@@ -49,11 +49,13 @@ class Cloud:
         labels: of its GPU nodes.
         taints: of its GPU nodes.
         settings: more values, as in the documentation.
+        gpu: the resource of its GPUs.
     """
 
     labels: dict[str, str]
     taints: list[dict[str, str]]
     settings: list[str] = field(default_factory=list)
+    gpu: str = "nvidia.com/gpu"
 
 
 ROLE = "storage.webIdentity.roleArn=arn:aws:iam::123456789012:role/track-tree-audio"
@@ -70,6 +72,16 @@ CLOUDS = {
         [ROLE],
     ),
     "openshift": Cloud({"nvidia.com/gpu.present": "true"}, [GPU_TAINT]),
+    "mig": Cloud(
+        {"nvidia.com/mig.config.state": "success"}, [GPU_TAINT], gpu="nvidia.com/mig-1g.10gb"
+    ),
+    "spot": Cloud(
+        {"cloud.google.com/gke-spot": "true"},
+        [
+            GPU_TAINT | {"value": "present"},
+            {"key": "cloud.google.com/gke-spot", "value": "true", "effect": "NoSchedule"},
+        ],
+    ),
 }
 each_cloud = pytest.mark.parametrize("cloud", CLOUDS)
 
@@ -181,7 +193,7 @@ def gpu_node(crd: LocalCluster) -> Iterator[Callable[[Cloud], str]]:
         }
         crd.objects.create(node)
         room = {"cpu": "8", "memory": "32Gi", "ephemeral-storage": "100Gi", "pods": "50"}
-        room |= {"nvidia.com/gpu": "1"}
+        room |= {cloud.gpu: "1"}
         now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
         ready = {"type": "Ready", "status": "True", "reason": "KubeletReady", "message": "yes"}
         ready |= {"lastHeartbeatTime": now, "lastTransitionTime": now}

@@ -29,6 +29,7 @@ WRONG = {
     "WORKER_TOLERATIONS": ("[{", "chart value worker.tolerations", "must be JSON"),
     "WORKER_NODE_SELECTOR": ('["gpu"]', "chart value worker.nodeSelector", "valid dictionary"),
     "PRIORITY_CLASSES": ('[{"at_least": 1}]', "chart value queue.priorityClasses", "0.name"),
+    "MODEL_RESOURCES": ('{"demo": {"cpu": "x"}}', "chart value models.resources", "not a quantity"),
     "WORKER_DEVICE": ("gpu", "chart value worker.device", "'cpu', 'cuda'"),
     "LOG_LEVEL": ("LOUD", "chart value logLevel", "'DEBUG', 'INFO'"),
     "MODELS": ("no-such-model", "chart value models.offered", "not in the registry"),

@@ -103,12 +103,29 @@ def test_each_further_attempt_waits_twice_as_long_up_to_ten_minutes() -> None:
 
 
 def test_once_it_ran_out_of_memory_all_later_attempts_get_more() -> None:
-    options = settings(worker_memory="1Gi", worker_memory_retry="2Gi")
-    assert memory_of_next_attempt([], options) is None
-    assert memory_of_next_attempt(failed(ErrorCode.SOURCE_TIMEOUT), options) is None
-    assert memory_of_next_attempt(failed(ErrorCode.WORKER_OOM), options) == 2 * 2**30
+    resources = settings(worker_memory="1Gi", worker_memory_retry="2Gi").resources_of("htdemucs")
+    assert memory_of_next_attempt([], resources) is None
+    assert memory_of_next_attempt(failed(ErrorCode.SOURCE_TIMEOUT), resources) is None
+    assert memory_of_next_attempt(failed(ErrorCode.WORKER_OOM), resources) == 2 * 2**30
     later = failed(ErrorCode.WORKER_OOM, ErrorCode.WORKER_LOST)
-    assert memory_of_next_attempt(later, options) == 2 * 2**30
+    assert memory_of_next_attempt(later, resources) == 2 * 2**30
+
+
+@pytest.mark.parametrize(
+    ("given", "gibibytes"),
+    [
+        ({"memory": "9Gi"}, 18),
+        ({"memory": "9Gi", "memoryRetry": "10Gi"}, 10),
+        ({"memoryRetry": "7Gi"}, 7),
+        ({"cpu": "1"}, 12),
+    ],
+)
+def test_a_model_that_ran_out_of_memory_gets_more_than_its_own(
+    given: dict[str, str], gibibytes: int
+) -> None:
+    resources = settings(model_resources={"htdemucs": given}).resources_of("htdemucs")
+    more = memory_of_next_attempt(failed(ErrorCode.WORKER_OOM), resources)
+    assert more == gibibytes * 2**30
 
 
 def test_an_attempt_whose_reason_is_no_code_of_ours_is_not_tried_again() -> None:

@@ -1,7 +1,7 @@
 """The Job of an attempt, and what goes into a pod: nothing more than it needs."""
 
 import json
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 from pydantic import ValidationError
@@ -175,6 +175,108 @@ def test_what_an_installation_adds() -> None:
     mounts = {m["mountPath"] for m in container_of(job)["volumeMounts"]}
     assert env_of(job)[workload.ENV_MODEL_REGISTRY].rsplit("/", 1)[0] in mounts
     assert pod_of(manifest_job(changed, spec={"priority": -7}))["priorityClassName"] == "normal"
+
+
+class TestResourcesOfAModel:
+    OWN: ClassVar[dict[str, Any]] = {
+        "gpu": {"resourceName": "nvidia.com/mig-2g.20gb"},
+        "cpu": 3,
+        "memory": "8Gi",
+        "nodeSelector": {"gpu": "a100"},
+        "tolerations": [],
+        "runtimeClassName": "nvidia",
+        "priorityClassName": "batch",
+        "affinity": {"nodeAffinity": {}},
+        "topologySpreadConstraints": [{"maxSkew": 1}],
+        "scratchSize": "30Gi",
+    }
+    DEFAULT: ClassVar[dict[str, Any]] = {
+        "worker_gpu_count": 2,
+        "worker_node_selector": {"gpu": "l4"},
+        "worker_tolerations": [{"key": "gpu", "operator": "Exists"}],
+    }
+
+    def test_stand_in_the_place_of_the_default_as_a_whole(self) -> None:
+        job = manifest_job({**self.DEFAULT, "model_resources": {"demo": self.OWN}})
+        limits = container_of(job)["resources"]["limits"]
+        assert limits == {
+            "memory": "8Gi",
+            "nvidia.com/mig-2g.20gb": 1,
+            "ephemeral-storage": "30976Mi",
+        }
+        assert container_of(job)["resources"]["requests"]["cpu"] == "3"
+        pod = pod_of(job)
+        assert pod["nodeSelector"] == {"gpu": "a100"}
+        assert "tolerations" not in pod
+        assert (pod["runtimeClassName"], pod["priorityClassName"]) == ("nvidia", "batch")
+        assert pod["affinity"] == {"nodeAffinity": {}}
+        assert pod["topologySpreadConstraints"] == [{"maxSkew": 1}]
+        assert env_of(job)[workload.ENV_SCRATCH_BYTES] == str(30 * 2**30)
+
+    def test_of_another_model_change_nothing(self) -> None:
+        others = manifest_job({**self.DEFAULT, "model_resources": {"mdx_extra": self.OWN}})
+        assert others == manifest_job(self.DEFAULT)
+
+    def test_without_a_gpu_it_runs_on_the_cpu(self) -> None:
+        job = manifest_job({"model_resources": {"demo": {"gpu": {"count": 0}}}})
+        assert env_of(job)[workload.ENV_DEVICE] == "cpu"
+        assert container_of(job)["resources"]["limits"].keys() == {"memory", "ephemeral-storage"}
+
+    def test_a_priority_of_the_job_goes_before_that_of_its_model(self) -> None:
+        changed = {"model_resources": {"demo": self.OWN}, "priority_classes": [{"name": "x"}]}
+        assert pod_of(manifest_job(changed))["priorityClassName"] == "x"
+
+    def test_a_claim_stands_in_the_place_of_a_resource(self) -> None:
+        for changed in (
+            {"worker_gpu_claim_template": "slice"},
+            {"model_resources": {"demo": {"gpu": {"claimTemplate": "slice"}}}},
+        ):
+            job = manifest_job(changed)
+            claim = {"name": "gpu", "resourceClaimTemplateName": "slice"}
+            assert pod_of(job)["resourceClaims"] == [claim]
+            resources = container_of(job)["resources"]
+            assert resources["claims"] == [{"name": "gpu"}]
+            assert resources["limits"].keys() == {"memory", "ephemeral-storage"}
+            assert env_of(job)[workload.ENV_DEVICE] == "cuda"
+
+    @pytest.mark.parametrize(
+        ("given", "message"),
+        [
+            ({"memory": "8Gi", "memoryRetry": "7Gi"}, r"worker_oom \(7Gi\) is below"),
+            ({"memoryRetry": "5Gi"}, r"worker_oom \(5Gi\) is below"),
+            ({"device": "cuda", "gpu": {"count": 0}}, "no GPU is asked for"),
+            ({"cpuLimit": "1"}, "2 cores are above the limit of 1"),
+            ({"gpu": {"claimTemplate": "x", "count": 2}}, "in the place of resourceName and count"),
+            ({"memori": "8Gi"}, "memori"),
+        ],
+    )
+    def test_that_cannot_work_are_refused(self, given: dict[str, Any], message: str) -> None:
+        with pytest.raises(ValidationError, match=message):
+            settings(model_resources={"demo": given})
+
+    def test_of_a_model_that_nobody_knows_are_refused(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setenv("DEMUCSSVC_TOKEN", "a-token")
+        monkeypatch.setenv("WORKER_IMAGE", "w:1")
+        monkeypatch.setenv("MODEL_RESOURCES", '{"demucs9": {"cpu": "1"}}')
+        with pytest.raises(ConfigurationError, match=r"models\.resources.*demucs9: not"):
+            Settings.from_environment()
+
+
+def test_autoscalers_leave_a_worker_alone_unless_the_installation_says_otherwise() -> None:
+    def annotations(**changed: Any) -> dict[str, str]:
+        found: dict[str, str] = manifest_job(changed)["spec"]["template"]["metadata"]["annotations"]
+        return found
+
+    usual = {
+        "cluster-autoscaler.kubernetes.io/safe-to-evict": "false",
+        "karpenter.sh/do-not-disrupt": "true",
+    }
+    assert annotations() == usual
+    own = {"karpenter.sh/do-not-disrupt": "false"}
+    assert annotations(worker_pod_annotations=own) == usual | own
+    assert "annotations" not in manifest_job()["metadata"], "a Job that waits holds no node"
 
 
 REFUSED_ADDITIONS: list[tuple[dict[str, Any], str]] = [
