@@ -1,15 +1,15 @@
 """A receiver of webhooks that may be down, slow, or lie; it keeps what it was told."""
 
 import json
-import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from random import Random
 from typing import Any, Self
 from urllib.parse import urlsplit
 
+from chaos.quiet_server import QuietServer
 from splitjob_local.demo.receiver import Delivery
 
 WELL, DOWN, SLOW = "", "down", "slow"
@@ -60,7 +60,7 @@ class Receiver:
     random: Random
     heard: list[Heard] = field(default_factory=list)
     mood: str = WELL
-    _server: ThreadingHTTPServer | None = None
+    _server: QuietServer | None = None
 
     def __enter__(self) -> Self:
         self._listen()
@@ -79,13 +79,12 @@ class Receiver:
 
     def _listen(self) -> None:
         place = urlsplit(self.base_url)
-        self._server = _Server((place.hostname or "", place.port or 80), _handler(self.take))
-        threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True).start()
+        self._server = QuietServer((place.hostname or "", place.port or 80), _handler(self.take))
+        self._server.start()
 
     def _hang_up(self) -> None:
         if self._server is not None:
-            self._server.shutdown()
-            self._server.server_close()
+            self._server.stop()
             self._server = None
 
     def take(self, delivery: Delivery) -> int:
@@ -95,14 +94,6 @@ class Receiver:
             time.sleep(self.random.uniform(0, SLOWEST_SECONDS))
         self.heard.append(Heard(time.time(), delivery, mood))
         return {HANGS_UP: 0, LIES: 500, LOSES: 200}.get(mood, 204)
-
-
-class _Server(ThreadingHTTPServer):
-    daemon_threads = True
-    block_on_close = False
-
-    def handle_error(self, request: object, client_address: object) -> None:
-        """Say nothing of who has hung up meanwhile: that is what storms are made of."""
 
 
 def _handler(take: Callable[[Delivery], int]) -> type[BaseHTTPRequestHandler]:

@@ -2,15 +2,15 @@
 
 import secrets
 import tempfile
-import threading
 import time
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from io import BytesIO
 from pathlib import Path
 from typing import Self
 
 from bench.audio_files import tones, write_audio
 from chaos.plan import Source
+from chaos.quiet_server import QuietServer
 from splitjob_io.storage import S3Service
 
 SECONDS = 1.5
@@ -32,15 +32,14 @@ class Songs:
             song = path.read_bytes()
         self._storage = storage
         storage.upload_fileobj(BytesIO(song), STORED_KEY)
-        self._server = _Server(("127.0.0.1", 0), _handler(song))
+        self._server = QuietServer(("127.0.0.1", 0), _handler(song))
 
     def __enter__(self) -> Self:
-        threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True).start()
+        self._server.start()
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._server.shutdown()
-        self._server.server_close()
+        self._server.stop()
 
     def url(self, source: Source) -> str:
         """Return the address of a song of a kind."""
@@ -48,14 +47,6 @@ class Songs:
             return self._storage.generate_presigned_get_url(STORED_KEY, PRESIGNED_SECONDS)
         name = f"{source}-{secrets.token_hex(4)}.wav"
         return f"http://127.0.0.1:{self._server.server_port}/{name}"
-
-
-class _Server(ThreadingHTTPServer):
-    daemon_threads = True
-    block_on_close = False
-
-    def handle_error(self, request: object, client_address: object) -> None:
-        """Say nothing of who has hung up meanwhile: that is what storms are made of."""
 
 
 def _handler(song: bytes) -> type[BaseHTTPRequestHandler]:

@@ -4,11 +4,12 @@ import ssl
 import threading
 from collections.abc import Mapping
 from dataclasses import dataclass
-from http.server import BaseHTTPRequestHandler, HTTPServer, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from typing import Self
 from urllib.parse import urlsplit
 
 from splitjob_local.cluster.pki import KeyPair
+from splitjob_local.processes.http_server import BackgroundServer
 
 MAX_BODY_BYTES = 1 << 20
 
@@ -41,19 +42,18 @@ class Receiver:
         self.deliveries: list[Delivery] = []
         self._arrived = threading.Condition()
         place = urlsplit(base_url)
-        self._server = ThreadingHTTPServer(
+        self._server = BackgroundServer(
             (place.hostname or "", 80 if place.port is None else place.port), self._handler()
         )
         if identity is not None:
             speak_tls(self._server, identity)
 
     def __enter__(self) -> Self:
-        threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True).start()
+        self._server.start()
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._server.shutdown()
-        self._server.server_close()
+        self._server.stop()
 
     def wait(self, count: int, seconds: float) -> bool:
         """Wait until `count` webhooks have arrived; returns whether they have in time."""
