@@ -103,11 +103,16 @@ def operator(place: Place, namespace: str, settings: Mapping[str, str]) -> Itera
     command += ["-m", "splitjob_operator.runtime.kopf_app"]
     environment = {**_environment(place.cluster, namespace, port), **settings}
     process = subprocess.Popen(
-        command, env=environment, stderr=subprocess.DEVNULL, preexec_fn=die_with_parent
+        command,
+        env=environment,
+        stderr=None if "LOG" in os.environ else subprocess.DEVNULL,
+        preexec_fn=die_with_parent,
     )
     try:
         with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=60) as http:
-            wait_until(lambda: _ready(http), 120, "the operator is ready")
+            wait_until(lambda: _ready(http) or process.poll() is not None, 120, "it is ready")
+            if process.poll() is not None:
+                raise RuntimeError("the operator ended at its start: LOG=1 shows what it says")
             yield Operator(http, psutil.Process(process.pid))
     finally:
         process.send_signal(signal.SIGKILL)

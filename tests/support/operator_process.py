@@ -218,8 +218,7 @@ class OperatorProcess:
             self.controller.on_child_event(*self._told[uid], deleted=True)
         for uid, (kind, raw) in brought.items():
             event = "MODIFIED" if uid in self._told else "ADDED"
-            if self.controller.overhear(kind, event, raw):
-                self.controller.on_child_event(kind, raw, deleted=False)
+            self.controller.on_change(kind, event, raw)
         self._told, self._seen = brought, now
 
     async def _process(self, name: str) -> None:

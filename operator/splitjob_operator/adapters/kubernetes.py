@@ -1,4 +1,4 @@
-"""The only file of the operator that talks to the Kubernetes API (kopf's watches apart).
+"""The only file of the operator that talks to the Kubernetes API (kopf's own look at it apart).
 
 Everything is the API server's own JSON. Calls block; the operator makes them in threads.
 """
@@ -36,7 +36,7 @@ _SELECTORS = {
     "Pod": (_OF_SPLITJOBS,),
     "Secret": (f"fieldSelector=type%3D{SECRET_TYPE}",),
 }
-# What everything below, and kopf's watches, need. Nodes are not among them: an installation may do
+# What everything below needs. Nodes are not among them: an installation may do
 # without (rbac.nodes).
 RIGHTS = (
     *rights(PLURAL, "get", "list", "watch", "delete", group=GROUP),
@@ -106,6 +106,13 @@ class KubernetesAdapter:
             "Secret": SECRETS.path(namespace),
             "Event": EVENTS.path(namespace),
         }
+        own = {"namespace": namespace, "label_selector": LABEL_SPLITJOB}
+        custom = self._client.custom.list_namespaced_custom_object
+        self._listings: dict[str, tuple[Callable[..., Any], dict[str, str]]] = {
+            "SplitJob": (custom, self._splitjobs),
+            "Job": (self._client.batch.list_namespaced_job, own),
+            "Pod": (self._client.core.list_namespaced_pod, own),
+        }
 
     def unmet(self) -> tuple[Unready, ...]:
         """Return what of the cluster is not as this operator needs it."""
@@ -116,6 +123,29 @@ class KubernetesAdapter:
         return self._client.metadata(
             f"list {kind}s by their metadata", self._paths[kind], *_SELECTORS[kind]
         )
+
+    def latest_version(self, kind: str) -> str:
+        """Return the resourceVersion of now: no change up to now has a later one."""
+        listing = self._client.read(
+            f"ask for the latest resourceVersion of {kind}s", f"{self._paths[kind]}?limit=1"
+        )
+        return str(listing["metadata"]["resourceVersion"])
+
+    def changes(self, kind: str, version: str, seconds: int) -> Iterator[tuple[str, Json]]:
+        """Yield what changes of a kind after a resourceVersion, bookmarks among them.
+
+        Args:
+            kind: SplitJob, Job or Pod.
+            version: after which it begins.
+            seconds: the API server ends the watch after this.
+
+        Raises:
+            splitjob_kube.errors.ExpiredError: what came after that version is no longer known.
+        """
+        method, arguments = self._listings[kind]
+        for event in self._client.watch(f"watch {kind}s", method, version, seconds, **arguments):
+            event.object["metadata"].pop("managedFields", None)  # much, and nobody reads it
+            yield event
 
     # SplitJobs
 

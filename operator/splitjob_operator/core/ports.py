@@ -29,6 +29,7 @@ __all__ = [
     "ManifestStorePort",
     "NodePort",
     "TotalsPort",
+    "WatchingPort",
     "WebhookSenderPort",
 ]
 
@@ -138,6 +139,27 @@ class ListingPort(Protocol):
 
     def delete_secret(self, seen: Mapping[str, Any]) -> None:
         """Delete a Secret where it is still as it was read; one that is gone is fine."""
+
+
+class WatchingPort(Protocol):
+    """What the watches ask; kinds are SplitJob, Job and Pod."""
+
+    def latest_version(self, kind: str) -> str:
+        """Return the resourceVersion of now: no change up to now has a later one."""
+
+    def changes(self, kind: str, version: str, seconds: int) -> Iterator[tuple[str, Json]]:
+        """Yield what changes of a kind: the type as Kubernetes calls it, and the object.
+
+        Bookmarks, which only say how far the watch is, are among them.
+
+        Args:
+            kind: of the objects.
+            version: the resourceVersion after which it begins.
+            seconds: the API server ends the watch after this.
+
+        Raises:
+            ExpiredError: the API server no longer knows what came after that version.
+        """
 
 
 class TotalsPort(Protocol):

@@ -28,6 +28,7 @@ from splitjob_operator.runtime.input_sweeper import InputSweeper
 from splitjob_operator.runtime.leader_elector import LeaderElector
 from splitjob_operator.runtime.leader_work import LeaderWork, Loop
 from splitjob_operator.runtime.leadership import Leadership
+from splitjob_operator.runtime.metrics import count_watch
 from splitjob_operator.runtime.node_monitor import NodeMonitor
 from splitjob_operator.runtime.observer import Observer
 from splitjob_operator.runtime.position_refresher import PositionRefresher
@@ -38,6 +39,7 @@ from splitjob_operator.runtime.resync import Resync
 from splitjob_operator.runtime.silent_watch import SilentWatchGuard
 from splitjob_operator.runtime.thread_pool import ThreadPool
 from splitjob_operator.runtime.totals_counter import TotalsCounter
+from splitjob_operator.runtime.watches import Watches
 from splitjob_operator.runtime.webhook_delivery import WebhookDelivery
 from splitjob_operator.runtime.work_queue import WorkQueue
 
@@ -107,6 +109,9 @@ class App:
             lambda: self.leadership.leads,
             _end_process,
         )
+        self.watches = Watches(
+            shared.kubernetes, self.controller.on_change, self.resync.list_again, count_watch
+        )
         self._work = LeaderWork(self.controller, self.resync, self._loops(), _ended)
         self._elector = _elector(shared, self.leadership, self._work)
         measure(shared.cache, lambda: self.leadership.leads, lambda: self.resync.age)
@@ -128,6 +133,7 @@ class App:
     async def stop(self) -> None:
         """Stop; what was under way is found again by the next leader."""
         self._elector.stop()
+        self.watches.stop()
         for task in self._tasks:
             if task is not self._election:
                 task.cancel()

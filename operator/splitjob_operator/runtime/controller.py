@@ -49,6 +49,8 @@ class Controller:
     Attributes:
         reconciled: the resource version at which each SplitJob was last reconciled.
         news: those that wait for a look as the watch brought them, as JSON.
+        held: those that are being written, each with what the watch has brought of it meanwhile:
+            what is written here, as a rule, whose answer is still on its way.
     """
 
     settings: Settings
@@ -65,31 +67,43 @@ class Controller:
     clock: Clock = utc_now
     reconciled: dict[str, str] = field(default_factory=dict)
     news: dict[str, bytes] = field(default_factory=dict)
+    held: dict[str, Json | None] = field(default_factory=dict)
 
     # Events of the watches
 
-    def overhear(self, kind: str, event: str, raw: Mapping[str, Any]) -> bool:
-        """Return whether a change is to be dealt with that a watch has brought just now.
+    def on_change(self, kind: str, event: str, raw: Json) -> bool:
+        """Take in what a watch has brought; return whether that was any news.
 
         Args:
             kind: SplitJob, Job or Pod.
             event: ADDED, MODIFIED, DELETED; or BOOKMARK, which only says how far the watch is.
             raw: the object.
         """
+        self.guard.heard(kind, raw["metadata"]["resourceVersion"])
+        if event == "BOOKMARK" or (event == "MODIFIED" and not self._is_news(kind, raw)):
+            return False
+        if kind == "SplitJob":
+            self.on_splitjob_event(raw, deleted=event == "DELETED")
+        else:
+            self.on_child_event(kind, raw, deleted=event == "DELETED")
+        return True
+
+    def _is_news(self, kind: str, raw: Json) -> bool:
+        """Whether anything that is looked at has changed; most often it was written here."""
         metadata = raw["metadata"]
-        self.guard.heard(kind, metadata["resourceVersion"])
-        if event != "MODIFIED":
-            return True
-        if kind == "SplitJob":  # most often what was written here
-            written = self.reconciled.get(metadata["name"])
-            return written is None or written != metadata["resourceVersion"]
+        if kind == "SplitJob":
+            return self.reconciled.get(metadata["name"]) != str(metadata["resourceVersion"])
         owner = metadata.get("labels", {}).get(LABEL_SPLITJOB, "")
         return self.observer.says_anything_new(owner, kind, raw)
 
-    def on_splitjob_event(self, raw: Mapping[str, Any], *, deleted: bool) -> None:
-        """Take in a change of a SplitJob that the watch has brought."""
+    def on_splitjob_event(self, raw: Json, *, deleted: bool) -> None:
+        """Take in a change of a SplitJob; after the write of it that is under way, if any."""
+        name = raw["metadata"]["name"]
         if deleted:
-            self._forget(raw["metadata"]["name"])
+            self.held.pop(name, None)
+            self._forget(name)
+        elif name in self.held:
+            self.held[name] = raw
         else:
             self.take_in(raw)
 
@@ -279,21 +293,27 @@ class Controller:
                 self.queue.add(name)
                 return None
             self.cache.reserve(name)
-        now = self.clock()
         # Where this fails the slot stays reserved: the status may be written, its Job not yet.
         # The failure has this SplitJob reconciled again, which corrects the cache.
-        if plan.does_nothing(observed.splitjob.status):
-            done = Execution(raw)
-        else:
-            done = await self.threads.run(self.executor.execute, raw, observed.splitjob, plan, now)
-        self.delivery.forget(name, observed.delivery)
-        if done.job_creation_error:
-            return done.job_creation_error
-        self._after_write(done.splitjob)
-        self._set_blocked(name, plan.blocked)
-        if plan.requeue_at:
-            self.queue.add_at(name, plan.requeue_at)
-        return None
+        self.held[name] = None
+        try:
+            done = await self._execute(raw, observed, plan)
+            self.delivery.forget(name, observed.delivery)
+            if not done.job_creation_error and name in self.held:  # else it was deleted meanwhile
+                self._after_write(done.splitjob)
+                self._set_blocked(name, plan.blocked)
+                if plan.requeue_at:
+                    self.queue.add_at(name, plan.requeue_at)
+        finally:
+            if held := self.held.pop(name, None):
+                self.take_in(held)
+        return done.job_creation_error
+
+    async def _execute(self, raw: Json, observed: Observed, plan: Plan) -> Execution:
+        splitjob = observed.splitjob
+        if plan.does_nothing(splitjob.status):
+            return Execution(raw)
+        return await self.threads.run(self.executor.execute, raw, splitjob, plan, self.clock())
 
     async def _plan(self, observed: Observed, *, as_brought: bool = False) -> Plan | None:
         """Return the plan, after the lookups that it depends on.

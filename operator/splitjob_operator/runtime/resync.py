@@ -91,6 +91,10 @@ class Resync:
                 async with asyncio.timeout(self._pause(unready)):
                     await self._at_once.wait()
 
+    def list_again(self) -> None:
+        """List everything at once."""
+        self._at_once.set()
+
     def begin_anew(self) -> None:
         """List everything at once, and note what is at rest: nothing is known of it any more."""
         self._anew = True

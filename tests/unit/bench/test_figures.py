@@ -30,10 +30,9 @@ def test_what_was_measured_before_a_run_broke_off_is_printed_and_kept(
         raise KeyboardInterrupt
 
     monkeypatch.setattr(program, "RESULTS", tmp_path / "results.json")
-    monkeypatch.setattr(program.sys, "argv", ["bench", "operator"])
-    monkeypatch.setattr(
-        program.importlib, "import_module", lambda _: SimpleNamespace(measure=broken_off)
-    )
+    monkeypatch.setattr("sys.argv", ["bench", "operator"])
+    bench = SimpleNamespace(measure=broken_off)
+    monkeypatch.setattr("importlib.import_module", lambda _: bench)
     with pytest.raises(KeyboardInterrupt):
         program.main()
     assert "the first" in capsys.readouterr().out

@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from itertools import count
@@ -134,14 +134,7 @@ class Site:
 
     def bring(self, raw: Json, kind: str = "SplitJob", event: str = "MODIFIED") -> bool:
         """Have a watch bring a change; return whether it is dealt with."""
-        c = self.controller
-        if not c.overhear(kind, event, raw):
-            return False
-        if kind == "SplitJob":
-            c.on_splitjob_event(raw, deleted=event == "DELETED")
-        else:
-            c.on_child_event(kind, raw, deleted=event == "DELETED")
-        return True
+        return self.controller.on_change(kind, event, raw)
 
     def work(self) -> list[str]:
         """Do what there is to do, in the order of the news; return who was started."""
@@ -214,6 +207,64 @@ def test_what_was_written_here_is_not_dealt_with_when_the_watch_brings_it() -> N
     assert site.controller.guard.silent() is None
     assert site.bring(written, event="DELETED")
     assert site.controller.cache.get("one") is None
+
+
+def at_a_write(site: Site, meanwhile: Callable[[Json], object]) -> None:
+    """Have something happen between a write of a status and its answer, given what was written."""
+    write = site.cluster.write_status
+
+    def write_status(seen: Json, status: Json) -> Json:
+        written = write(seen, status)
+        meanwhile(written)
+        return written
+
+    site.cluster.write_status = write_status  # type: ignore[method-assign]
+
+
+def test_what_was_written_here_is_not_looked_at_where_the_watch_brings_it_before_the_answer() -> (
+    None
+):
+    site, queued = Site(), list[int]()
+    site.add("one", 1)
+
+    def echo(written: Json) -> None:
+        site.bring(written)
+        queued.append(len(site.controller.queue))
+
+    at_a_write(site, echo)
+    assert site.work() == ["one"]
+    assert queued == [0]
+    assert (len(site.controller.queue), site.cluster.read, site.controller.held) == (0, [], {})
+
+
+def test_what_others_write_before_the_answer_is_looked_at_after_it() -> None:
+    site = Site()
+    site.add("one", 1)
+
+    def give_priority(written: Json) -> None:
+        if "priority" in written["spec"]:
+            return
+        site.cluster.version += 1
+        metadata = {**written["metadata"], "resourceVersion": str(site.cluster.version)}
+        spec = {**written["spec"], "priority": 5}
+        site.cluster.splitjobs["one"] = {**written, "metadata": metadata, "spec": spec}
+        site.bring(written)
+        site.bring(site.cluster.splitjobs["one"])
+
+    at_a_write(site, give_priority)
+    site.work()
+    latest = site.cluster.splitjobs["one"]
+    assert latest["spec"]["priority"] == 5
+    assert site.controller.reconciled["one"] == latest["metadata"]["resourceVersion"]
+
+
+def test_one_that_is_deleted_while_it_is_written_stays_forgotten() -> None:
+    site = Site()
+    site.add("one", 1)
+    at_a_write(site, lambda raw: site.bring(raw, event="DELETED"))
+    site.work()
+    assert site.controller.cache.get("one") is None
+    assert (site.controller.reconciled, site.controller.held) == ({}, {})
 
 
 def test_what_an_outdated_change_brings_is_not_looked_at() -> None:
