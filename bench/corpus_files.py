@@ -112,6 +112,7 @@ _CUT = {"ipod", "mov", "mp4", "3gp", "caf"}  # whose index at the end is lost wi
 _VIDEOS = (
     ("mov", "aac"), ("mp4", "aac"), ("mkv", "aac"), ("mkv", "libopus"), ("mkv", "pcm_s16le"),
     ("mkv", "ac3"), ("ts", "aac"), ("ts", "ac3"), ("flv", "aac"), ("mpg", "mp2"),
+    ("avi", "aac"),
 )  # fmt: skip
 
 

@@ -8,10 +8,11 @@ from contextlib import suppress
 from pathlib import Path
 
 import av
+from av.audio.stream import AudioStream
 from av.container import InputContainer
 
 from splitjob.errors import ErrorCode, Failure
-from splitjob_worker.source import lengths, packets, tags, tracks
+from splitjob_worker.source import adts, avi, lengths, packets, tags, tracks
 from splitjob_worker.source.audio import AudioLimits, Decoded
 from splitjob_worker.source.conversion import Converter
 from splitjob_worker.source.parts import Part, parts_of
@@ -127,13 +128,22 @@ class _Content:
                 self.tags.update(_tag_in_front(self._source, part, container.format.name))
                 self.tags.update({**track.metadata, **container.metadata})
             timeline = Timeline(container, track, self._longest)
-            frames = tracks.without_padding(packets.decoded(container, track), track)
-            for piece in timeline.placed(frames):
+            for piece in timeline.placed(self._frames_of(part, container, track)):
                 if isinstance(piece, Silence):
                     self.damaged += piece.damaged
                 yield piece
             missing = lengths.missing(self._source, part, container, track, timeline.end)
             self.missing += max(missing, timeline.behind)
+
+    def _frames_of(
+        self, part: Part, container: InputContainer, track: AudioStream
+    ) -> Iterator[av.AudioFrame | packets.Lost]:
+        if container.format.name == adts.CONTAINER:
+            return adts.decoded(self._source, part, track)
+        if container.format.name == avi.CONTAINER:
+            index = avi.index_of(self._source, part, track.index)
+            return packets.decoded(container, track, index.passed_over if index else None)
+        return tracks.without_padding(packets.decoded(container, track), track)
 
 
 def _opened(source: Path, part: Part, container: str | None = None) -> InputContainer:

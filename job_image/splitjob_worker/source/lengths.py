@@ -10,6 +10,7 @@ import av
 from av.audio.stream import AudioStream
 from av.container import InputContainer
 
+from splitjob_worker.source import avi
 from splitjob_worker.source.parts import Part
 
 # Containers whose header counts the samples, or whose index lists them.
@@ -47,6 +48,8 @@ def _stated(
     name = container.format.name.partition(",")[0]
     if name in _COUNTED and track.duration and track.time_base:
         return float(track.duration * track.time_base)
+    if name == avi.CONTAINER:
+        return avi.seconds_if_cut_off(source, part, track.index)
     with source.open("rb") as file:
         file.seek(part.start)
         first = file.read(_FIRST_BYTES)

@@ -1,6 +1,6 @@
 """The packets of a track, one after the other, also past those that are damaged."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import NamedTuple
 
 import av
@@ -19,20 +19,34 @@ class Lost(NamedTuple):
         seconds: of sound that it stood for.
         counts: whether it is sound where nothing but such packets follows; rubbish behind a stream
             of frames is more often a tag.
+        silent: whether the file itself says that there is nothing to be heard.
     """
 
     seconds: float
     counts: bool = True
+    silent: bool = False
 
 
-def decoded(container: InputContainer, track: AudioStream) -> Iterator[av.AudioFrame | Lost]:
+def decoded(
+    container: InputContainer,
+    track: AudioStream,
+    passed_over: Callable[[int | None, int], Iterable[Lost]] | None = None,
+) -> Iterator[av.AudioFrame | Lost]:
     """Yield the frames of a track, and what was lost between them.
+
+    Args:
+        container: of the track.
+        track: that is decoded.
+        passed_over: is told where each packet lies, None where that is not known, and its size, 0
+            behind the last one; returns what lies before it and is no packet.
 
     Raises:
         av.error.FFmpegError: not one packet could be read, or memory ran out.
     """
     lengths = _Lengths(container, track)
     for packet in _read(container, track):
+        if passed_over is not None:
+            yield from passed_over(packet.pos, packet.size)
         try:
             yield from packet.decode()
         except av.error.MemoryError:

@@ -17,7 +17,7 @@ from typing import BinaryIO, NamedTuple
 
 from splitjob.errors import ErrorCode, Failure
 
-__all__ = ["Part", "parts_of"]
+__all__ = ["ID3_HEADER", "Part", "id3_size", "parts_of"]
 
 BLANKS = b" \t\r\n"  # but none that sound begins with: \v is the first byte of ac3
 # A file may rightly begin with a few: ISO base media with the size of its first box.
@@ -26,7 +26,7 @@ FEWEST_ZEROS = 16
 _BLOCK = 1 << 16
 _PAGE = b"OggS\0"  # and the version of its format
 
-_ID3_HEADER = 10  # bytes; a footer has as many (ID3v2.4, section 3)
+ID3_HEADER = 10  # bytes; a footer has as many (ID3v2.4, section 3)
 _OGG_HEADER = 27  # bytes of a page before its table of segments (RFC 3533, section 6)
 _OGG_BEGINS = 0x02  # flag of the first page of a stream
 _BOX_SIZE = 4  # bytes before the name of the first box (ISO/IEC 14496-12, 4.2)
@@ -147,13 +147,17 @@ def _after_run(content: _Content, place: int, of: bytes) -> int:
 
 def _after_tag(content: _Content, start: int) -> int:
     """Return the place behind an ID3v2 tag, or the place itself where there is none."""
-    header = content.at(start, _ID3_HEADER)
-    if len(header) < _ID3_HEADER or header[:3] != b"ID3" or max(header[6:]) > 0x7F:
-        return start
-    size = header[6] << 21 | header[7] << 14 | header[8] << 7 | header[9]
-    footer = _ID3_HEADER if header[5] & 0x10 else 0
-    after = start + _ID3_HEADER + size + footer
+    after = start + id3_size(content.at(start, ID3_HEADER))
     return after if after < content.size else start
+
+
+def id3_size(header: bytes) -> int:
+    """Return how many bytes an ID3v2 tag has by its first ten; 0: they begin none."""
+    if len(header) < ID3_HEADER or header[:3] != b"ID3" or max(header[6:ID3_HEADER]) > 0x7F:
+        return 0
+    size = header[6] << 21 | header[7] << 14 | header[8] << 7 | header[9]
+    footer = ID3_HEADER if header[5] & 0x10 else 0
+    return ID3_HEADER + size + footer
 
 
 class _Page(NamedTuple):

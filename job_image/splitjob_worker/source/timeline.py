@@ -69,25 +69,30 @@ class Timeline:
 
     def placed(self, frames: Iterator[av.AudioFrame | Lost]) -> Iterator[av.AudioFrame | Silence]:
         """Yield the frames, and before each as much silence as there is a hole."""
-        lost = 0.0
+        lost = silent = 0.0
         for frame in frames:
+            if isinstance(frame, Lost) and frame.silent:
+                silent += frame.seconds
+                continue
             if isinstance(frame, Lost):
                 lost += frame.seconds if frame.counts or self.end else 0
                 self.behind += frame.seconds if frame.counts else 0
                 continue
-            silence = self._before(frame, lost)
+            silence = self._before(frame, lost, silent)
             if silence.seconds:
                 yield silence
             self.end += silence.seconds + frame.samples / frame.sample_rate
-            self.behind = lost = 0.0
+            self.behind = lost = silent = 0.0
             yield frame
 
-    def _before(self, frame: av.AudioFrame, lost: float) -> Silence:
-        hole = lost
-        if frame.pts is not None and (self._has_clock or (not self.end and self._zero is not None)):
+    def _before(self, frame: av.AudioFrame, lost: float, silent: float) -> Silence:
+        hole = lost + silent
+        begins = not self.end and self._zero is not None and not hole
+        if frame.pts is not None and (self._has_clock or begins):
             hole = self._by_the_clock(frame, lost)
         whole = round(hole * frame.sample_rate) / frame.sample_rate if hole else 0.0
-        return Silence(whole, whole if self._holes_are_damage else min(lost, whole))
+        damaged = max(whole - silent, 0.0) if self._holes_are_damage else min(lost, whole)
+        return Silence(whole, damaged)
 
     def _by_the_clock(self, frame: av.AudioFrame, lost: float) -> float:
         """Return how long the hole before a frame is, in seconds."""

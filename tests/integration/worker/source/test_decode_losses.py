@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from tests.support.decoding import LIMITS, decoded_here
 
-from bench.audio_files import Samples, tones, write_audio
+from bench.audio_files import Samples, tones, write_audio, write_video
 from splitjob.errors import ErrorCode, Failure
 
 SECONDS = 4.0
@@ -32,6 +32,7 @@ KINDS = {
     "flac": ("flac", "flac", "flac", 44100),
     "mp3": ("libmp3lame", "mp3", "mp3", 44100),
     "m4a": ("aac", "ipod", "m4a", 44100),
+    "aac": ("aac", "adts", "aac", 44100),
     "ac3": ("ac3", "ac3", "ac3", 48000),
     "opus": ("libopus", "ogg", "opus", 48000),
     "vorbis": ("vorbis", "ogg", "ogg", 44100),
@@ -59,7 +60,7 @@ def late(samples: Samples, than: Samples) -> int:
     return lag - size if lag > len(than) else lag
 
 
-@pytest.mark.parametrize("kind", ["flac", "m4a", "mp3", "ac3", "opus", "ts", "flv"])
+@pytest.mark.parametrize("kind", ["flac", "m4a", "aac", "mp3", "ac3", "opus", "ts", "flv"])
 def test_what_is_damaged_is_silence_and_the_rest_where_it_was(tmp_path: Path, kind: str) -> None:
     """Acceptance 75: a tenth of the file is overwritten with zeros."""
     file = written(tmp_path, kind)
@@ -157,6 +158,32 @@ def test_an_mp3_whose_tag_counts_more_than_its_size_holds_is_believed_by_its_siz
     assert decoded_here(file)[1].missing_seconds == 0
 
 
+def test_noise_in_a_stream_of_bare_aac_is_as_long_a_silence(tmp_path: Path) -> None:
+    """Acceptance 75: FFmpeg by itself passes over it, and the rest comes early."""
+    file = written(tmp_path, "aac")
+    before, _ = decoded_here(file)
+    content = bytearray(file.read_bytes())
+    half, tenth = len(content) // 2, len(content) // 10
+    content[half : half + tenth] = np.random.default_rng(0).bytes(tenth)
+    file.write_bytes(content)
+    samples, found = decoded_here(file)
+    assert len(samples) == len(before)
+    assert found.damaged_seconds == pytest.approx(SECONDS / 10, abs=0.06)
+
+
+def test_tags_between_the_frames_of_bare_aac_are_no_damage(tmp_path: Path) -> None:
+    """As segments of live streams, joined, have them."""
+    file = written(tmp_path, "aac")
+    before, _ = decoded_here(file)
+    tag = b"ID3\4\0\0\0\0\4\0" + bytes(512)
+    content = file.read_bytes()
+    half = content.index(content[:3], len(content) // 2)
+    file.write_bytes(tag + content[:half] + tag + content[half:] + b"TAG" + bytes(125))
+    samples, found = decoded_here(file)
+    assert np.array_equal(samples, before)
+    assert found.damaged_seconds == found.missing_seconds == 0
+
+
 @pytest.mark.parametrize("behind", [b"TAG" + bytes(125), bytes(3000)], ids=["tag", "zeros"])
 def test_rubbish_behind_a_stream_of_frames_is_no_loss(tmp_path: Path, behind: bytes) -> None:
     file = written(tmp_path, "mp3")
@@ -194,3 +221,88 @@ def test_a_song_that_lost_more_than_is_allowed_is_refused_in_figures(
     assert caught.value.code is ErrorCode.AUDIO_UNREADABLE
     for word in ("0.4 s are damaged", "0.0 s missing", f"{percent} %", "MAX_LOST_PERCENT"):
         assert word in caught.value.message
+
+
+def written_avi(folder: Path, codec: str, pieces: list[tuple[float, Samples]]) -> Path:
+    return write_video(folder / "x.avi", pieces, codec=codec)
+
+
+@pytest.mark.parametrize("codec", ["pcm_s16le", "mp3", "aac", "ac3", "mp2"])
+def test_damaged_chunks_of_an_avi_are_silence_and_the_rest_where_it_was(
+    tmp_path: Path, codec: str
+) -> None:
+    """Acceptance 75: the index at the end of the file tells how many there were."""
+    file = written_avi(tmp_path, codec, [(0, tones(48000, 2.88, 2))])
+    before, whole = decoded_here(file)
+    assert whole.damaged_seconds == whole.missing_seconds == 0
+    content = bytearray(file.read_bytes())
+    begin, tenth = len(content) * 4 // 10, len(content) // 10
+    content[begin : begin + tenth] = bytes(tenth)
+    file.write_bytes(content)
+    samples, found = decoded_here(file)
+    assert len(samples) == len(before)
+    assert 0.25 < found.damaged_seconds < 0.5
+    assert found.missing_seconds == 0
+
+
+@pytest.mark.parametrize("codec", ["pcm_s16le", "mp3", "aac", "ac3", "mp2"])
+def test_an_avi_that_was_cut_off_says_how_long_it_was(tmp_path: Path, codec: str) -> None:
+    """Acceptance 75."""
+    file = written_avi(tmp_path, codec, [(0, tones(48000, 2.88, 2))])
+    file.write_bytes(cut_off(file.read_bytes()))
+    samples, found = decoded_here(file)
+    assert found.damaged_seconds == 0
+    assert len(samples) / 44100 + found.missing_seconds == pytest.approx(2.9, abs=0.05)
+
+
+def chunk(name: bytes, content: bytes) -> bytes:
+    return name + struct.pack("<I", len(content)) + content + bytes(len(content) % 2)
+
+
+def avi_of_bytes(sound: bytes, size: int, byte_rate: int) -> bytes:
+    """Return an AVI file of a stream of bytes, in chunks of a size, as recorders write it."""
+    pieces = [chunk(b"00wb", sound[at : at + size]) for at in range(0, len(sound), size)]
+    header = struct.pack(
+        "<4s4sIHHIIIIIIiI",
+        b"auds",
+        b"\1\0\0\0",
+        0,
+        0,
+        0,
+        0,
+        1,
+        byte_rate,
+        0,
+        len(sound),
+        size,
+        -1,
+        1,
+    ) + bytes(8)
+    format_of_mp3 = struct.pack(
+        "<HHIIHHHHIHHH", 0x55, 2, 44100, byte_rate, 1, 0, 12, 1, 2, 417, 1, 0
+    )
+    stream = chunk(b"LIST", b"strl" + chunk(b"strh", header) + chunk(b"strf", format_of_mp3))
+    main = chunk(
+        b"avih", struct.pack("<10I", 40000, byte_rate, 0, 0x10, 0, 0, 1, 0, 0, 0) + bytes(16)
+    )
+    places = np.cumsum([4, *(len(piece) for piece in pieces)])
+    index = b"".join(
+        struct.pack("<4sIII", b"00wb", 0x10, place, min(size, len(sound) - at))
+        for place, at in zip(places, range(0, len(sound), size), strict=False)
+    )
+    lists = chunk(b"LIST", b"hdrl" + main + stream) + chunk(b"LIST", b"movi" + b"".join(pieces))
+    return chunk(b"RIFF", b"AVI " + lists + chunk(b"idx1", index))
+
+
+@pytest.mark.parametrize("size", [100, 300, 2000])
+def test_chunks_in_which_no_frame_of_an_avi_begins_are_no_loss(tmp_path: Path, size: int) -> None:
+    noise = np.random.default_rng(0).normal(0, 0.1, (2, 44100 * 2)).astype(np.float32)
+    mp3 = write_audio(tmp_path / "x.mp3", noise, 44100, "stereo", "libmp3lame", "mp3", 128_000)
+    whole, _ = decoded_here(mp3)
+    file = tmp_path / "x.avi"
+    content = mp3.read_bytes()
+    frames = content[content.index(b"\xff\xfb") :]  # what is in front of them is a tag
+    file.write_bytes(avi_of_bytes(frames, size, 16000))
+    samples, found = decoded_here(file)
+    assert found.damaged_seconds == found.missing_seconds == 0
+    assert len(samples) == pytest.approx(len(whole), abs=3000)
