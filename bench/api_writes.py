@@ -4,6 +4,7 @@ Both by the same HTTP library from the same threads, in rounds that take turns, 
 the machine does meets both.
 """
 
+import asyncio
 import json
 import statistics
 import time
@@ -34,25 +35,27 @@ Json = dict[str, Any]
 
 @dataclass
 class Made:
-    """What a request becomes, as `splitjob_api.kubernetes.Cluster` would write it."""
+    """What a request becomes, as `splitjob_api.kubernetes.Submissions` would write it."""
 
     secrets: list[Json] = field(default_factory=list)
     splitjobs: list[Json] = field(default_factory=list)
 
-    def get(self, _: str) -> Json | None:
+    async def get(self, _: str) -> Json | None:
         """There is none."""
         return None
 
-    def with_intent(self, _: str) -> list[Json]:
+    async def with_intent(self, _: str) -> list[Json]:
         """There are none."""
         return []
 
-    def create(self, splitjob: Json) -> Json:
+    async def create(self, splitjob: Json) -> Json:
         """Keep a SplitJob."""
         self.splitjobs.append(splitjob)
         return splitjob
 
-    def create_secret(self, name: str, data: Mapping[str, str], labels: Mapping[str, str]) -> None:
+    async def create_secret(
+        self, name: str, data: Mapping[str, str], labels: Mapping[str, str]
+    ) -> None:
         """Keep a Secret."""
         metadata = {"name": name, "labels": dict(labels)}
         kind = {"type": resource.SECRET_TYPE, "immutable": True}
@@ -79,14 +82,15 @@ class RawWriter:
         """Return what writes a Secret and a SplitJob."""
         made = Made()
         draft = SplitRequest.model_validate(_body(f"raw-{number}")).to_resource_draft()
-        Submission(
+        submission = Submission(
             made,
             draft,
             0,
             retried=lambda _: False,
             absent=lambda _: True,
             refusal=lambda: None,
-        ).submit()
+        )
+        asyncio.run(submission.submit())
         (secret,), (splitjob,) = made.secrets, made.splitjobs
 
         def write() -> None:

@@ -15,21 +15,25 @@ from splitjob_api.job_response import SplitAnswer
 from splitjob_api.problems import ApiError, fields_invalid, not_ready, retry_later
 from splitjob_api.request_log import note
 from splitjob_api.submission import Submission, Submitted
+from splitjob_kube.preconditions import Unready
 
 BODY_FIELDS = {"model": "aiModel", "source": "audioUrl"}
 
 
-def refuse_unless_ready(services: Services) -> None:
+def refuse_work(unready: Unready | None) -> None:
     """Refuse what would be work for the operator, while something keeps it from being done.
+
+    Args:
+        unready: what (`Readiness.forbids_work`, `Readiness.told_of_work`); None: nothing does.
 
     Raises:
         ApiError: 503; it says what.
     """
-    if unready := services.readiness.forbids_work():
+    if unready:
         raise not_ready([unready])
 
 
-def submit(
+async def submit(
     services: Services, draft: ResourceDraft, priority: int, hopeless: ApiError | None = None
 ) -> Submitted:
     """Return the SplitJob that serves a request, made now or before.
@@ -47,14 +51,15 @@ def submit(
     """
     refuse_unservable(services, draft)
     ends = expiries(draft.urls)
-    return Submission(
-        services.cluster,
+    submission = Submission(
+        services.cluster.submissions,
         draft,
         priority,
         retried=services.jobs.may_be_retried,
         absent=services.jobs.is_absent,
         refusal=lambda: hopeless or refusal_of(services, ends),
-    ).submit()
+    )
+    return await submission.submit()
 
 
 def answer_submission(

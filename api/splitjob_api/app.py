@@ -164,3 +164,4 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
         yield
     finally:
         watcher.stop()
+        await services.cluster.submissions.close()

@@ -1,7 +1,8 @@
 """How many requests may wait for the cluster at once.
 
-Each holds a thread while the API server answers. Without a limit below that of the threads, an API
-server that hangs would take them all, and with them what needs no cluster.
+Most hold a thread while the API server answers. Without a limit below that of the threads, an API
+server that hangs would take them all, and with them what needs no cluster. A submission holds none,
+and a place all the same: what waits for an API server that hangs is told so in time.
 """
 
 from splitjob_api.places import Places

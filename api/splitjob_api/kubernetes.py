@@ -1,7 +1,7 @@
 """What the API asks of the cluster: SplitJobs, their Secrets, and the operator's totals.
 
-Every call has a timeout and may block: routes call it from worker threads, never from the event
-loop.
+Every call has a timeout. Those of `Cluster` block: routes call them from worker threads, never from
+the event loop. A submission makes its calls there (`Submissions`), for it is what comes most often.
 """
 
 from collections.abc import Iterator, Mapping
@@ -11,6 +11,7 @@ from typing import Any
 from splitjob import resource
 from splitjob_kube import access
 from splitjob_kube.access import User
+from splitjob_kube.async_client import AsyncKubernetesClient
 from splitjob_kube.client import (
     ClientPolicy,
     KubernetesClient,
@@ -77,6 +78,10 @@ class Cluster:
         release: this installation's name; blank: it has none.
         reviews: whether it is to be asked for other people's identity and rights as well.
 
+    Attributes:
+        namespace: which one.
+        submissions: what a submission asks, for the event loop.
+
     Raises:
         splitjob_kube.errors.UnconfiguredError: there is neither a KUBECONFIG nor a service account.
     """
@@ -90,6 +95,7 @@ class Cluster:
             self._client, self.namespace, rights_needed(totals, reviews=reviews), release
         )
         self._splitjobs = splitjobs_in(self.namespace)
+        self.submissions = Submissions(AsyncKubernetesClient(self._client), self.namespace)
 
     def get(self, name: str) -> SplitJobObject | None:
         """Return a SplitJob, or None where there is none of this name."""
@@ -102,21 +108,6 @@ class Cluster:
                     **self._splitjobs,
                 )
             except NotFoundError:
-                return None
-
-    def with_intent(self, intent_label: str) -> list[SplitJobObject]:
-        """Return the SplitJobs whose label says that they serve an intent."""
-        selector = f"{resource.LABEL_INTENT}={intent_label}"
-        with _explaining():
-            return [item for page in self._pages(label_selector=selector) for item in page.items]
-
-    def create(self, splitjob: SplitJobObject) -> SplitJobObject | None:
-        """Create a SplitJob; return it, or None where its name is taken."""
-        with _explaining():
-            try:
-                path = SPLITJOBS.path(self.namespace)
-                return self._client.create("create a SplitJob", path, splitjob)
-            except (AlreadyExistsError, ConflictError):
                 return None
 
     def patch_spec(self, seen: SplitJobObject, changes: Mapping[str, Any]) -> SplitJobObject | None:
@@ -142,24 +133,6 @@ class Cluster:
                 )
             except (ConflictError, NotFoundError):
                 return None
-
-    def create_secret(self, name: str, data: Mapping[str, str], labels: Mapping[str, str]) -> None:
-        """Create the immutable Secret that holds a request's whole URLs.
-
-        Args:
-            name: never used before.
-            data: whole URLs by key.
-            labels: of the Secret.
-        """
-        body = {
-            "metadata": {"name": name, "labels": dict(labels)},
-            "type": resource.SECRET_TYPE,
-            "immutable": True,
-            "stringData": dict(data),
-        }
-        with _explaining():
-            path = SECRETS.path(self.namespace)
-            self._client.create(f"create Secret {name}", path, body)
 
     def events(self, name: str) -> list[dict[str, Any]]:
         """Return the Kubernetes Events about a SplitJob, in no order."""
@@ -262,6 +235,65 @@ class Cluster:
             **query,
             **self._splitjobs,
         )
+
+
+class Submissions:
+    """What a submission asks of the cluster, and writes there; for the event loop alone.
+
+    Args:
+        client: asks.
+        namespace: of the SplitJobs and Secrets.
+    """
+
+    def __init__(self, client: AsyncKubernetesClient, namespace: str) -> None:
+        self._client = client
+        self._splitjobs = SPLITJOBS.path(namespace)
+        self._secrets = SECRETS.path(namespace)
+
+    async def get(self, name: str) -> SplitJobObject | None:
+        """Return a SplitJob, or None where there is none of this name."""
+        with _explaining():
+            try:
+                return await self._client.read(f"read SplitJob {name}", f"{self._splitjobs}/{name}")
+            except NotFoundError:
+                return None
+
+    async def with_intent(self, intent_label: str) -> list[SplitJobObject]:
+        """Return the SplitJobs whose label says that they serve an intent."""
+        selector = f"labelSelector={resource.LABEL_INTENT}%3D{intent_label}"
+        with _explaining():
+            return await self._client.items("list SplitJobs", self._splitjobs, selector)
+
+    async def create(self, splitjob: SplitJobObject) -> SplitJobObject | None:
+        """Create a SplitJob; return it, or None where its name is taken."""
+        with _explaining():
+            try:
+                return await self._client.create("create a SplitJob", self._splitjobs, splitjob)
+            except (AlreadyExistsError, ConflictError):
+                return None
+
+    async def create_secret(
+        self, name: str, data: Mapping[str, str], labels: Mapping[str, str]
+    ) -> None:
+        """Create the immutable Secret that holds a request's whole URLs.
+
+        Args:
+            name: never used before.
+            data: whole URLs by key.
+            labels: of the Secret.
+        """
+        body = {
+            "metadata": {"name": name, "labels": dict(labels)},
+            "type": resource.SECRET_TYPE,
+            "immutable": True,
+            "stringData": dict(data),
+        }
+        with _explaining():
+            await self._client.create(f"create Secret {name}", self._secrets, body)
+
+    async def close(self) -> None:
+        """Close the connections."""
+        await self._client.close()
 
 
 def rights_needed(totals: str, *, reviews: bool = False) -> tuple[Right, ...]:

@@ -75,11 +75,24 @@ class Readiness:
         for the cluster only where nobody has asked for long, and then not long: else the answer
         before counts, and the next one is got beside it.
         """
+        if awaited := self._ask_beside():
+            wait([awaited], LOCK_SECONDS)
+        return self._forbidding()
+
+    async def told_of_work(self) -> Unready | None:
+        """As `forbids_work`, from the event loop."""
+        if awaited := self._ask_beside():
+            await asyncio.wait([asyncio.wrap_future(awaited)], timeout=LOCK_SECONDS)
+        return self._forbidding()
+
+    def _ask_beside(self) -> Future[bool] | None:
+        """Have the cluster asked where that is due; return what is to be waited for, or None."""
         now = time.monotonic()
         if now >= self._expires and (self._beside is None or self._beside.done()):
             self._beside = self._thread.submit(self._refresh, 0.0)
-        if self._beside and now >= self._expires - PROBE_SECONDS + WORK_SECONDS:
-            wait([self._beside], LOCK_SECONDS)
+        return self._beside if now >= self._expires - PROBE_SECONDS + WORK_SECONDS else None
+
+    def _forbidding(self) -> Unready | None:
         return next((one for one in self._unready if one.forbids_work), None)
 
     def _refresh(self, patience: float) -> bool:

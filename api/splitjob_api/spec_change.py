@@ -7,7 +7,7 @@ whoever comes second reads again and decides anew.
 from collections.abc import Callable
 from typing import Any
 
-from splitjob_api.admission import refuse_unless_ready
+from splitjob_api.admission import refuse_work
 from splitjob_api.deps import Services
 from splitjob_api.job_names import is_job_name
 from splitjob_api.kubernetes import ClusterUnavailableError, SplitJobObject
@@ -55,7 +55,7 @@ def change_spec(services: Services, job_id: str, decide: Decision) -> SplitJobOb
         ApiError: there is no such job, or `decide` raised it; nothing was written.
         ClusterUnavailableError: it could not be written; asking again is safe.
     """
-    refuse_unless_ready(services)
+    refuse_work(services.readiness.forbids_work())
     for _ in range(MAX_TRIES):
         splitjob = existing_job(services, job_id)
         change = decide(splitjob)

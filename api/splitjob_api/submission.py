@@ -31,18 +31,18 @@ MANAGED_BY = {"app.kubernetes.io/managed-by": "track-tree-audio"}
 
 
 class Store(Protocol):
-    """What a submission needs of the cluster (`splitjob_api.kubernetes.Cluster`)."""
+    """What a submission needs of the cluster (`splitjob_api.kubernetes.Submissions`)."""
 
-    def get(self, name: str) -> SplitJobObject | None:
+    async def get(self, name: str) -> SplitJobObject | None:
         """Return a SplitJob, or None."""
 
-    def with_intent(self, intent_label: str) -> list[SplitJobObject]:
+    async def with_intent(self, intent_label: str) -> list[SplitJobObject]:
         """Return the SplitJobs of an intent."""
 
-    def create(self, splitjob: SplitJobObject) -> SplitJobObject | None:
+    async def create(self, splitjob: SplitJobObject) -> SplitJobObject | None:
         """Create a SplitJob, or return None where the name is taken."""
 
-    def create_secret(self, name: str, data: dict[str, str], labels: dict[str, str]) -> None:
+    async def create_secret(self, name: str, data: dict[str, str], labels: dict[str, str]) -> None:
         """Create a Secret."""
 
 
@@ -112,7 +112,7 @@ class Submission:
         self._request = draft.request.model_copy(update={"intent": self._intent})
         self._secret_name = draft.request.secret_name
 
-    def submit(self) -> Submitted:
+    async def submit(self) -> Submitted:
         """Return the SplitJob that serves the request, made now or before.
 
         Raises:
@@ -121,44 +121,45 @@ class Submission:
             Exception: as `refusal` gives it; no job serves the request, and none may be made.
         """
         key = self._request.idempotency_key
-        return self._by_intent() if key is None else self._by_key(key)
+        return await (self._by_intent() if key is None else self._by_key(key))
 
-    def _by_key(self, key: str) -> Submitted:
+    async def _by_key(self, key: str) -> Submitted:
         name = name_of_key(key)
         # Where no new job may be taken a look decides: one that is there serves the request.
         unseen = self._absent(name) and self._refusal() is None
-        if unseen and (created := self._create(name, {}, {})):
+        if unseen and (created := await self._create(name, {}, {})):
             return Submitted(created, created=True)
         for _ in range(MAX_TRIES):
-            found = self._store.get(name)
+            found = await self._store.get(name)
             if found is not None:
                 if "deletionTimestamp" in found["metadata"]:
                     raise ClusterUnavailableError(f"is still deleting the former job {name}")
                 if found["spec"]["request"].get("intent") != self._intent:
                     raise IdempotencyConflictError(name)
                 return Submitted(found, created=False)
-            if created := self._create(name, {}, {}):
+            if created := await self._create(name, {}, {}):
                 return Submitted(created, created=True)
         raise ClusterUnavailableError("changed too often while this request was taken")
 
-    def _by_intent(self) -> Submitted:
+    async def _by_intent(self) -> Submitted:
         label = self._intent[:LABEL_LENGTH]
-        if found := self._by_first(label):
+        if found := await self._by_first(label):
             return found
         for _ in range(MAX_TRIES):
             former = [
                 splitjob
-                for splitjob in self._store.with_intent(label)
+                for splitjob in await self._store.with_intent(label)
                 if splitjob["spec"]["request"].get("intent") == self._intent
             ]
             serving = [splitjob for splitjob in former if _serves(splitjob)]
             if serving:
                 return Submitted(max(serving, key=generation_of), created=False)
-            if created := self._create_generation(1 + max(map(generation_of, former), default=-1)):
+            number = 1 + max(map(generation_of, former), default=-1)
+            if created := await self._create_generation(number):
                 return Submitted(created, created=True)
         raise ClusterUnavailableError("changed too often while this request was taken")
 
-    def _by_first(self, label: str) -> Submitted | None:
+    async def _by_first(self, label: str) -> Submitted | None:
         """Return what the first SplitJob of the intent tells, None where that is not enough.
 
         Where it is gone and the watch still shows it, a later one may not be shown yet either.
@@ -168,35 +169,35 @@ class Submission:
         unseen = self._absent(name)
         if self._retried(label):
             return None
-        if unseen and self._refusal() is None and (created := self._create_generation(0)):
+        if unseen and self._refusal() is None and (created := await self._create_generation(0)):
             return Submitted(created, created=True)
-        first = self._store.get(name)
+        first = await self._store.get(name)
         if first is not None and _serves(first):
             return Submitted(first, created=False)
         if first is None and unseen and (refusal := self._refusal()):
             raise refusal
         return None
 
-    def _create_generation(self, number: int) -> SplitJobObject | None:
-        return self._create(
+    async def _create_generation(self, number: int) -> SplitJobObject | None:
+        return await self._create(
             name_of(self._intent, number),
             {resource.LABEL_INTENT: self._intent[:LABEL_LENGTH]},
             {resource.ANNOTATION_GENERATION: str(number)},
         )
 
-    def _create(
+    async def _create(
         self, name: str, labels: dict[str, str], annotations: dict[str, str]
     ) -> SplitJobObject | None:
         if refusal := self._refusal():
             raise refusal
         submission_id = new_submission_id(datetime.now(UTC))
-        own = {"secret_name": self._write_secret(name), "submission_id": submission_id}
+        own = {"secret_name": await self._write_secret(name), "submission_id": submission_id}
         request = self._request.model_copy(update=own)
         spec: dict[str, Any] = {
             "request": request.model_dump(mode="json", by_alias=True, exclude_none=True),
             "priority": self._priority,
         }
-        return self._store.create(
+        return await self._store.create(
             {
                 "apiVersion": resource.API_VERSION,
                 "kind": resource.KIND,
@@ -209,10 +210,10 @@ class Submission:
             }
         )
 
-    def _write_secret(self, name: str) -> str | None:
+    async def _write_secret(self, name: str) -> str | None:
         if self._secrets and self._secret_name is None:
             secret_name = secret_name_of(name, secrets.token_hex(8))
-            self._store.create_secret(secret_name, self._secrets, MANAGED_BY)
+            await self._store.create_secret(secret_name, self._secrets, MANAGED_BY)
             self._secret_name = secret_name
         return self._secret_name
 

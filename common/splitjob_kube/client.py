@@ -34,6 +34,7 @@ __all__ = [
     "KubernetesClient",
     "Page",
     "WatchEvent",
+    "decoded",
     "splitjobs_in",
 ]
 
@@ -106,6 +107,8 @@ class KubernetesClient:
         policy: how patient it is.
 
     Attributes:
+        policy: how patient it is.
+        credentials: whose account it uses.
         namespace: the service account's own, or that of KUBECONFIG's context.
         core, batch, networking, coordination, custom, authentication, authorization, version: the
             library's methods, to hand to `call`, `send`, `pages` and `watch`.
@@ -118,11 +121,11 @@ class KubernetesClient:
         configuration = client.Configuration()
         configuration.connection_pool_maxsize = POOL_SIZE
         configuration.retries = ONE_MORE_TRY if policy.tries_again else False
-        self._policy = policy
+        self.policy = policy
         self._configuration = configuration
-        self._credentials = Credentials(configuration)
+        self.credentials = Credentials(configuration)
         self._api = client.ApiClient(configuration)
-        self.namespace = self._credentials.namespace
+        self.namespace = self.credentials.namespace
         self.core = client.CoreV1Api(self._api)
         self.batch = client.BatchV1Api(self._api)
         self.networking = client.NetworkingV1Api(self._api)
@@ -134,7 +137,7 @@ class KubernetesClient:
 
     def connection(self) -> Connection:
         """Return how to reach the API server, for another client."""
-        return self._credentials.connection()
+        return self.credentials.connection()
 
     def call(
         self,
@@ -208,12 +211,12 @@ class KubernetesClient:
 
         A token that has ended is read again, and what it was refused for sent once more.
         """
-        arguments.setdefault("_request_timeout", self._policy[:2])
-        token = self._credentials.token
+        arguments.setdefault("_request_timeout", self.policy[:2])
+        token = self.credentials.token
         try:
             return self._send(purpose, method, **arguments)
         except UnauthorizedError:
-            if not self._credentials.renew(token):
+            if not self.credentials.renew(token):
                 raise
         return self._send(purpose, method, **arguments)
 
@@ -298,7 +301,7 @@ class KubernetesClient:
             resource_version=resource_version,
             allow_watch_bookmarks=True,
             timeout_seconds=seconds,
-            _request_timeout=(self._policy.connect_seconds, seconds + self._policy.read_seconds),
+            _request_timeout=(self.policy.connect_seconds, seconds + self.policy.read_seconds),
             **arguments,
         )
         try:
@@ -353,13 +356,24 @@ class KubernetesClient:
     def _json(self, purpose: str, response: urllib3.HTTPResponse) -> Json:
         with translating(purpose):
             content = response.data
-        try:
-            answer: Json = from_json(content)
-        except ValueError:
-            raise UnreachableError(
-                f"cannot {purpose}: the answer is not JSON", "not JSON"
-            ) from None
-        return answer
+        return decoded(purpose, content)
+
+
+def decoded(purpose: str, content: bytes) -> Json:
+    """Return the JSON of an answer.
+
+    Args:
+        purpose: what is attempted, for messages.
+        content: the body of the answer.
+
+    Raises:
+        splitjob_kube.errors.UnreachableError: it is something else.
+    """
+    try:
+        answer: Json = from_json(content)
+    except ValueError:
+        raise UnreachableError(f"cannot {purpose}: the answer is not JSON", "not JSON") from None
+    return answer
 
 
 def splitjobs_in(namespace: str) -> dict[str, str]:

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import yaml
 from kubernetes import client, config
+from kubernetes.client.rest import should_bypass_proxies
 
 from splitjob_kube.errors import UnconfiguredError
 
@@ -43,6 +44,8 @@ class Connection:
         verify: whether its certificate is to be checked.
         token: ours, bare.
         certificate_path, key_path: the files of our own certificate.
+        server_name: whom its certificate must name, where that is not the URL's host.
+        proxy: the URL of the proxy on the way; None: there is none.
     """
 
     server: str
@@ -51,6 +54,8 @@ class Connection:
     token: str | None
     certificate_path: str | None
     key_path: str | None
+    server_name: str | None = None
+    proxy: str | None = None
 
 
 class Credentials:
@@ -61,6 +66,7 @@ class Credentials:
 
     Attributes:
         namespace: the service account's own, or that of KUBECONFIG's context.
+        generation: how often they were read; what was made of an earlier one may be out of date.
 
     Raises:
         UnconfiguredError: neither a KUBECONFIG nor a service account says where the API server is.
@@ -72,6 +78,7 @@ class Credentials:
         self._in_cluster = not self._kubeconfig and bool(os.environ.get("KUBERNETES_SERVICE_HOST"))
         self._lock = threading.Lock()
         self._due = 0.0
+        self.generation = 0
         try:
             self._load()
             self.namespace = self._own_namespace()
@@ -101,14 +108,27 @@ class Credentials:
 
     def connection(self) -> Connection:
         """Return what was read, for another client."""
-        return Connection(
-            server=self._configuration.host,
-            ca_path=self._configuration.ssl_ca_cert,
-            verify=self._configuration.verify_ssl,
-            token=self.token,
-            certificate_path=self._configuration.cert_file,
-            key_path=self._configuration.key_file,
-        )
+        with self._lock:
+            return Connection(
+                server=self._configuration.host,
+                ca_path=self._configuration.ssl_ca_cert,
+                verify=self._configuration.verify_ssl,
+                token=self.token,
+                certificate_path=self._configuration.cert_file,
+                key_path=self._configuration.key_file,
+                server_name=self._configuration.tls_server_name or None,
+                proxy=self._proxy(),
+            )
+
+    def is_current(self, generation: int) -> bool:
+        """Return whether nothing was read since, nor is to be read again; never blocks."""
+        return generation == self.generation and time.monotonic() < self._due
+
+    def refresh(self) -> None:
+        """Read the credentials again where that is due."""
+        with self._lock:
+            if time.monotonic() >= self._due:
+                self._read_again()
 
     def _load(self) -> None:
         self._due = time.monotonic() + RELOAD_SECONDS
@@ -117,11 +137,15 @@ class Credentials:
         else:
             config.load_kube_config(self._kubeconfig, client_configuration=self._configuration)
         self._configuration.refresh_api_key_hook = self._refresh  # the library calls it each time
+        self.generation += 1
 
     def _refresh(self, _: client.Configuration) -> None:
-        with self._lock:
-            if time.monotonic() >= self._due:
-                self._read_again()
+        self.refresh()
+
+    def _proxy(self) -> str | None:
+        given, without = self._configuration.proxy, self._configuration.no_proxy or ""
+        bypassed = not given or should_bypass_proxies(self._configuration.host, no_proxy=without)
+        return None if bypassed else str(given)
 
     def _read_again(self) -> None:
         """Read again; what cannot be read, as while it is being replaced, stays as it was."""

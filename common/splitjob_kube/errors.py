@@ -30,6 +30,7 @@ __all__ = [
     "UnreachableError",
     "answer_error",
     "no_answer_error",
+    "refusal_error",
     "status_error",
 ]
 
@@ -128,9 +129,23 @@ def answer_error(purpose: str, error: ApiException) -> KubernetesError:
     """
     if not error.status:  # the library's way to say that TLS failed
         return no_answer_error(purpose, error)
-    said = _status_object(error.body)
-    message = str(said.get("message", error.reason or ""))
-    return status_error(purpose, error.status, str(said.get("reason", "")), message)
+    return refusal_error(purpose, error.status, error.reason or "", error.body)
+
+
+def refusal_error(
+    purpose: str, status: int, phrase: str, body: str | bytes | None
+) -> KubernetesError:
+    """Return what an answer amounts to that is none of success.
+
+    Args:
+        purpose: what was attempted, as in "cannot read Job a".
+        status: the HTTP status.
+        phrase: the status in words.
+        body: a Status object where the API server itself answered.
+    """
+    said = _status_object(body)
+    message = str(said.get("message", phrase))
+    return status_error(purpose, status, str(said.get("reason", "")), message)
 
 
 def no_answer_error(purpose: str, error: Exception) -> UnreachableError:
@@ -140,7 +155,8 @@ def no_answer_error(purpose: str, error: Exception) -> UnreachableError:
         purpose: what was attempted, as in "cannot read Job a".
         error: what was raised meanwhile; urllib3 wraps the cause where it has tried again.
     """
-    cause = type(getattr(error, "reason", None) or error).__name__
+    reason = getattr(error, "reason", None)  # of an error of TLS: text
+    cause = type(reason if isinstance(reason, Exception) else error).__name__
     return UnreachableError(f"cannot {purpose}: {cause}", cause)
 
 

@@ -1,7 +1,8 @@
 """The API's cluster in memory: SplitJobs and Secrets, with accidents at any call.
 
-`FakeCluster`  what `splitjob_api.kubernetes.Cluster` does for the routes
-`served`       an app with the routes over it, without the middleware
+`FakeCluster`      what `splitjob_api.kubernetes.Cluster` does for the routes
+`FakeSubmissions`  what its `submissions` do for them
+`served`           an app with the routes over it, without the middleware
 """
 
 from collections.abc import Callable, Mapping
@@ -83,6 +84,7 @@ class FakeCluster:
         after: called with the name of each write once it took effect; may raise.
         unready: what of the cluster is not as the API needs it.
         version: the resourceVersion of now.
+        submissions: the same, for the event loop.
     """
 
     def __init__(self) -> None:
@@ -93,6 +95,7 @@ class FakeCluster:
         self.after: Callable[[str], object] = lambda call: None
         self.unready: tuple[Unready, ...] = ()
         self.version = 0
+        self.submissions = FakeSubmissions(self)
 
     def get(self, name: str) -> Json | None:
         self._call("get")
@@ -168,6 +171,30 @@ class FakeCluster:
         metadata = {**self.splitjobs[name]["metadata"], "resourceVersion": str(self.version)}
         self.splitjobs[name] = {**self.splitjobs[name], "metadata": metadata}
         return deepcopy(self.splitjobs[name])
+
+
+class FakeSubmissions:
+    """A `FakeCluster` for coroutines."""
+
+    def __init__(self, cluster: FakeCluster) -> None:
+        self._cluster = cluster
+
+    async def get(self, name: str) -> Json | None:
+        return self._cluster.get(name)
+
+    async def with_intent(self, intent_label: str) -> list[Json]:
+        return self._cluster.with_intent(intent_label)
+
+    async def create(self, splitjob: Json) -> Json | None:
+        return self._cluster.create(splitjob)
+
+    async def create_secret(
+        self, name: str, data: Mapping[str, str], labels: Mapping[str, str]
+    ) -> None:
+        self._cluster.create_secret(name, data, labels)
+
+    async def close(self) -> None:
+        """Nothing is open."""
 
 
 def served(

@@ -4,9 +4,10 @@ from datetime import UTC, datetime
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Request, Response
+from fastapi.concurrency import run_in_threadpool
 
 from splitjob.lifecycle import LifecycleState, lifecycle_of
-from splitjob_api.admission import answer_submission, refuse_unless_ready, submit
+from splitjob_api.admission import answer_submission, refuse_work, submit
 from splitjob_api.cluster_route import ClusterRoute
 from splitjob_api.deps import ServicesDep
 from splitjob_api.error_catalogue import documented
@@ -107,14 +108,16 @@ def redeliver(job_id: str, services: ServicesDep) -> JobResponse:
     },
     openapi_extra={"requestBody": RETRY_BODY},
 )
-def retry(job_id: str, body: RetryRequestDep, services: ServicesDep) -> Response:
+async def retry(job_id: str, body: RetryRequestDep, services: ServicesDep) -> Response:
     """Answer 202 with a new job, or 200 with the one that serves the same request already."""
-    refuse_unless_ready(services)
-    splitjob = existing_job(services, job_id)
-    _refuse_unless_failed(splitjob)
-    request, priority = read_request(splitjob)
-    draft = retry_draft(request, priority, body)
-    return answer_submission(services, submit(services, draft, priority, _without_input(splitjob)))
+    async with services.cluster_places.one():
+        refuse_work(await services.readiness.told_of_work())
+        splitjob = await run_in_threadpool(existing_job, services, job_id)
+        _refuse_unless_failed(splitjob)
+        request, priority = read_request(splitjob)
+        draft = retry_draft(request, priority, body)
+        submitted = await submit(services, draft, priority, _without_input(splitjob))
+        return answer_submission(services, submitted)
 
 
 def _cancellation(splitjob: SplitJobObject) -> dict[str, Any]:

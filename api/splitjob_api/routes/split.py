@@ -3,13 +3,12 @@
 import time
 
 from fastapi import APIRouter, Request, Response
-from fastapi.concurrency import run_in_threadpool
 
 from splitjob.request import ResourceDraft, SplitRequest
 from splitjob_api.admission import (
     answer_submission,
     expiries,
-    refuse_unless_ready,
+    refuse_work,
     submit,
 )
 from splitjob_api.deps import Services
@@ -54,14 +53,14 @@ async def split(request: Request) -> Response:
     body = validate(SplitRequest, parse_object(await request.body()))
     note(version_id=body.version_id, correlation_id=body.correlation_id)
     async with found.cluster_places.one():
-        return await run_in_threadpool(_split, body, found)
+        return await _split(body, found)
 
 
-def _split(body: SplitRequest, services: Services) -> Response:
-    refuse_unless_ready(services)
+async def _split(body: SplitRequest, services: Services) -> Response:
+    refuse_work(await services.readiness.told_of_work())
     draft = body.to_resource_draft()
     try:
-        submitted = submit(services, draft, body.priority)
+        submitted = await submit(services, draft, body.priority)
     except IdempotencyConflictError as conflict:
         raise ApiError(409, "idempotency_conflict", str(conflict), job_id=conflict.job_id) from None
     warnings = _warnings(draft, services) if submitted.created else []

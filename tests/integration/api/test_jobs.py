@@ -1,5 +1,6 @@
 """What requests become: SplitJobs, answers, refusals."""
 
+import asyncio
 import base64
 import json
 import time
@@ -27,8 +28,16 @@ from tests.support.waiting import eventually
 from splitjob import resource
 from splitjob.intent import LABEL_LENGTH
 from splitjob.request import SplitRequest
-from splitjob_api.kubernetes import Cluster, ClusterUnavailableError, SplitJobObject
+from splitjob_api.kubernetes import (
+    POLICY,
+    Cluster,
+    ClusterUnavailableError,
+    SplitJobObject,
+    Submissions,
+)
 from splitjob_api.submission import Submission
+from splitjob_kube.async_client import AsyncKubernetesClient
+from splitjob_kube.client import KubernetesClient
 from splitjob_local.cluster.local_cluster import LocalCluster
 
 
@@ -200,17 +209,34 @@ def test_24_a_repeat_is_answered_after_its_url_has_expired(api: Api) -> None:
     assert (again.status_code, again.json()) == (200, {"jobId": first.json()["jobId"]})
 
 
-class Crashing(Cluster):
+class Crashing(Submissions):
     """The real cluster, and a process that dies before or after the write of the SplitJob."""
 
-    def __init__(self, namespace: str, *, after: bool) -> None:
-        super().__init__(namespace)
+    def __init__(self, *, after: bool) -> None:
+        super().__init__(AsyncKubernetesClient(KubernetesClient(POLICY)), NAMESPACE)
         self._after = after
 
-    def create(self, splitjob: SplitJobObject) -> SplitJobObject | None:
+    async def create(self, splitjob: SplitJobObject) -> SplitJobObject | None:
         if self._after:
-            super().create(splitjob)
+            await super().create(splitjob)
         raise SystemExit
+
+
+async def crash(request: SplitRequest, *, after: bool) -> None:
+    """Submit a request, and die before or after the SplitJob is written."""
+    crashing = Crashing(after=after)
+    submission = Submission(
+        crashing,
+        request.to_resource_draft(),
+        0,
+        retried=lambda _: False,
+        absent=lambda _: True,
+        refusal=lambda: None,
+    )
+    try:
+        await submission.submit()
+    finally:
+        await crashing.close()
 
 
 @pytest.mark.parametrize("after", [False, True])
@@ -221,16 +247,8 @@ def test_16_and_17_a_crash_between_the_writes_and_the_answer(
     monkeypatch.setenv("KUBECONFIG", str(kube.kubeconfig))
     version_id = f"crash-{after}"
     request = SplitRequest.model_validate(body(version_id))
-    crashing = Crashing(NAMESPACE, after=after)
     with pytest.raises(SystemExit):
-        Submission(
-            crashing,
-            request.to_resource_draft(),
-            0,
-            retried=lambda _: False,
-            absent=lambda _: True,
-            refusal=lambda: None,
-        ).submit()
+        asyncio.run(crash(request, after=after))
     answer = api.post(body(version_id))
     assert answer.status_code == (200 if after else 202)
     (splitjob,) = splitjobs(kube, version_id)

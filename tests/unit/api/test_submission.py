@@ -1,5 +1,6 @@
 """From a request to one SplitJob: what is asked of the cluster, and what must hold whatever is."""
 
+import asyncio
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -32,15 +33,15 @@ class Store:
     jobs: dict[str, SplitJobObject] = field(default_factory=dict)
     asked: list[str] = field(default_factory=list)
 
-    def get(self, name: str) -> SplitJobObject | None:
+    async def get(self, name: str) -> SplitJobObject | None:
         self.asked.append("get")
         return self.jobs.get(name)
 
-    def with_intent(self, intent_label: str) -> list[SplitJobObject]:
+    async def with_intent(self, intent_label: str) -> list[SplitJobObject]:
         self.asked.append("list")
         return list(self.jobs.values())
 
-    def create(self, splitjob: SplitJobObject) -> SplitJobObject | None:
+    async def create(self, splitjob: SplitJobObject) -> SplitJobObject | None:
         self.asked.append("create")
         name = splitjob["metadata"]["name"]
         if name in self.jobs:
@@ -48,7 +49,9 @@ class Store:
         self.jobs[name] = splitjob
         return splitjob
 
-    def create_secret(self, name: str, data: Mapping[str, str], labels: Mapping[str, str]) -> None:
+    async def create_secret(
+        self, name: str, data: Mapping[str, str], labels: Mapping[str, str]
+    ) -> None:
         self.asked.append("secret")
 
     def end(self, name: str, status: str) -> None:
@@ -80,14 +83,15 @@ def submit(
     **fields: Any,
 ) -> Submitted:
     request = SplitRequest.model_validate({**BODY, **fields})
-    return Submission(
+    submission = Submission(
         store,
         request.to_resource_draft(),
         0,
         retried=lambda _: retried() if callable(retried) else retried,
         absent=lambda _: absent() if callable(absent) else absent,
         refusal=lambda: refusal,
-    ).submit()
+    )
+    return asyncio.run(submission.submit())
 
 
 @pytest.mark.parametrize("key", [{}, {"idempotencyKey": "key-1"}])

@@ -268,7 +268,7 @@ def test_a_token_is_read_again_now_and_then(
     (tmp_path / "token").write_text("second")
     read_pod(client)
     monkeypatch.setattr(connection, "RELOAD_SECONDS", 0.0)
-    client._credentials._due = 0.0
+    client.credentials._due = 0.0
     read_pod(client)
     assert [token for _, _, token in server.asked] == ["first", "second"]
 
@@ -280,10 +280,10 @@ def test_what_cannot_be_read_while_it_is_replaced_stays_as_it_was(
     client = KubernetesClient(POLICY)
     whole = (tmp_path / "kubeconfig").read_text()
     (tmp_path / "kubeconfig").write_text(content)
-    client._credentials._due = 0.0
+    client.credentials._due = 0.0
     read_pod(client)
     (tmp_path / "kubeconfig").write_text(whole)
     (tmp_path / "token").write_text("second")
-    client._credentials._due = 0.0
+    client.credentials._due = 0.0
     read_pod(client)
     assert [token for _, _, token in server.asked] == ["first", "second"]

@@ -1,0 +1,276 @@
+"""The Kubernetes API from an event loop: for what each request that comes in has to ask or write.
+
+A call made in a thread costs as much processor time again, for the threads hand the interpreter to
+one another, from core to core. The credentials, the patience and the errors are those of
+`splitjob_kube.client`. Only watches, and what is asked now and then, are left to its threads.
+"""
+
+import asyncio
+import ssl
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cached_property
+from http import HTTPStatus
+from pathlib import Path
+from typing import NamedTuple
+from urllib.parse import urlsplit
+
+from pydantic_core import to_json
+from urllib3.util.ssl_ import create_urllib3_context
+
+from splitjob_kube.client import JSON, PAGE_SIZE, Json, KubernetesClient, decoded
+from splitjob_kube.connection import Connection
+from splitjob_kube.errors import UnauthorizedError, no_answer_error, refusal_error
+from splitjob_kube.http_connection import BROKEN, Answer, ConnectionPool, Server
+
+__all__ = ["AsyncKubernetesClient"]
+
+LONGEST_RETRY_AFTER_SECONDS = 2.0  # that a read waits for, where the server says "later"
+_LATER = frozenset({HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE})
+
+
+class AsyncKubernetesClient:
+    """The Kubernetes API for the coroutines of one event loop.
+
+    It sets no limit on how many ask at once; whoever uses it does.
+
+    Args:
+        client: whose credentials and patience it shares. Where there is a proxy on the way, it also
+            makes the calls, in threads.
+    """
+
+    def __init__(self, client: KubernetesClient) -> None:
+        self._client = client
+        self._credentials = client.credentials
+        self._policy = client.policy
+        self._tls = _Tls()
+        self._reading = asyncio.Lock()
+        self._way: _Way | None = None
+
+    async def read(self, purpose: str, path: str) -> Json:
+        """Return the JSON document at a path of the API server.
+
+        Args:
+            purpose: what is attempted, for messages: "read Job a".
+            path: with its query.
+
+        Raises:
+            splitjob_kube.errors.KubernetesError: the API server refused, or gave no answer.
+        """
+        return await self._call(purpose, _Request(path))
+
+    async def items(self, purpose: str, path: str, selector: str) -> list[Json]:
+        """List objects, page after page; the rest is as with `read`.
+
+        Args:
+            purpose: what is attempted, for messages.
+            path: of the objects of one kind.
+            selector: part of the query: `labelSelector=app`.
+
+        Raises:
+            splitjob_kube.errors.ExpiredError: it took so long that the listing must begin anew.
+        """
+        found: list[Json] = []
+        token = ""
+        while True:
+            query = f"limit={PAGE_SIZE}&{selector}&continue={token}"
+            listing = await self.read(purpose, f"{path}?{query}")
+            found += listing.get("items") or []  # null: none
+            token = listing.get("metadata", {}).get("continue", "")
+            if not token:
+                return found
+
+    async def create(self, purpose: str, path: str, body: Json) -> Json:
+        """Create an object; return it as the API server keeps it. It is never sent twice.
+
+        Args:
+            purpose: what is attempted, for messages: "create Job a".
+            path: of the objects of its kind: `/api/v1/namespaces/audio/secrets`.
+            body: the object.
+
+        Raises:
+            splitjob_kube.errors.KubernetesError: the API server refused, or gave no answer: then
+                the object may be there all the same.
+        """
+        return await self._call(purpose, _Request(path, body))
+
+    async def close(self) -> None:
+        """Close the connections that are not in use; a later call opens new ones."""
+        if self._way is not None:
+            self._way.pool.close()
+
+    async def _call(self, purpose: str, request: "_Request") -> Json:
+        """Return the answer to a request; one refused for a token that has ended is sent again."""
+        way = await self._current_way(purpose)
+        if way.connection.proxy:
+            return await asyncio.to_thread(self._call_blocking, purpose, request)
+        try:
+            content = await self._exchange(purpose, way, request)
+        except UnauthorizedError:
+            if not await asyncio.to_thread(self._credentials.renew, way.connection.token):
+                raise
+            content = await self._exchange(purpose, await self._current_way(purpose), request)
+        return decoded(purpose, content)
+
+    async def _current_way(self, purpose: str) -> "_Way":
+        """Return the way to the API server, read again where that is due: files, so in a thread."""
+        if self._way is None or not self._credentials.is_current(self._way.generation):
+            async with self._reading:
+                if self._way is None or not self._credentials.is_current(self._way.generation):
+                    former = self._way
+                    with _translating(purpose):
+                        self._way = await asyncio.to_thread(self._read_way)
+                    if former is not None and former.pool is not self._way.pool:
+                        former.pool.close()
+        return self._way
+
+    def _read_way(self) -> "_Way":
+        """Return the way as it is now, with the connections there are where they are still good."""
+        self._credentials.refresh()
+        generation = self._credentials.generation
+        connection = self._credentials.connection()
+        server = _server(connection, self._tls.context(connection))
+        if self._way is not None and self._way.pool.server == server:
+            return _Way(generation, connection, self._way.pool)
+        return _Way(generation, connection, ConnectionPool(server, *self._policy[:2]))
+
+    def _call_blocking(self, purpose: str, request: "_Request") -> Json:
+        if request.body is None:
+            return self._client.read(purpose, request.path)
+        return self._client.create(purpose, request.path, request.body)
+
+    async def _exchange(self, purpose: str, way: "_Way", request: "_Request") -> bytes:
+        """Return what is answered, after one more try where that is safe and may help."""
+        content = way.written(request)
+        with _translating(purpose):
+            answer = await self._answer(way.pool, content, request.is_read)
+        if answer.status >= HTTPStatus.MULTIPLE_CHOICES:
+            raise refusal_error(purpose, answer.status, answer.phrase, answer.content)
+        return answer.content
+
+    async def _answer(self, pool: ConnectionPool, content: bytes, is_read: bool) -> Answer:
+        if not self._policy.tries_again:
+            return await pool.exchange(await pool.connection(), content)
+        connection = None
+        try:
+            connection = await pool.connection()
+            answer = await pool.exchange(connection, content)
+            if not is_read or answer.status not in _LATER or not answer.retry_after:
+                return answer
+            await asyncio.sleep(min(answer.retry_after, LONGEST_RETRY_AFTER_SECONDS))
+        except BROKEN:
+            if connection is not None and not is_read:
+                raise
+        return await pool.exchange(await pool.connection(), content)
+
+
+class _Request(NamedTuple):
+    path: str
+    body: Json | None = None
+
+    @property
+    def is_read(self) -> bool:
+        """Whether it may be sent twice."""
+        return self.body is None
+
+
+@dataclass(frozen=True)
+class _Way:
+    """How to reach the API server.
+
+    Attributes:
+        generation: of the credentials it was made of.
+        connection: what these are.
+        pool: its connections.
+    """
+
+    generation: int
+    connection: Connection
+    pool: ConnectionPool
+
+    def written(self, request: _Request) -> bytes:
+        """Return a request as it is sent."""
+        content = b"" if request.body is None else to_json(request.body)
+        verb = "GET" if request.is_read else "POST"
+        about = f"Content-Type: {JSON}\r\nContent-Length: {len(content)}\r\n" if content else ""
+        head = f"{verb} {self._prefix}{request.path} HTTP/1.1\r\n{self._headers}{about}\r\n"
+        return head.encode("ascii") + content
+
+    @cached_property
+    def _prefix(self) -> str:
+        return urlsplit(self.connection.server).path.rstrip("/")
+
+    @cached_property
+    def _headers(self) -> str:
+        token = self.connection.token
+        headers = {
+            "Host": urlsplit(self.connection.server).netloc,
+            "User-Agent": "track-tree-audio",
+            "Accept": JSON,
+            **({"Authorization": f"Bearer {token}"} if token else {}),
+        }
+        return "".join(f"{name}: {value}\r\n" for name, value in headers.items())
+
+
+def _server(connection: Connection, tls: ssl.SSLContext) -> Server:
+    url = urlsplit(connection.server)
+    if url.scheme == "https":
+        return Server(url.hostname or "", url.port or 443, tls, connection.server_name)
+    return Server(url.hostname or "", url.port or 80, None, None)
+
+
+class _Tls:
+    """Makes a TLS context anew only where what it is made of has changed.
+
+    The files are replaced under their names, certificate and key one after the other: what does not
+    fit together stays as it was until it is read again.
+    """
+
+    def __init__(self) -> None:
+        self._made_of: object = None
+        self._context: ssl.SSLContext | None = None
+
+    def context(self, connection: Connection) -> ssl.SSLContext:
+        """Return the context for a connection.
+
+        Raises:
+            OSError: there is none yet, and the files cannot be read or hold something else.
+        """
+        try:
+            made_of = _contents(connection)
+            if self._context is None or made_of != self._made_of:
+                self._context, self._made_of = _tls_context(connection), made_of
+        except OSError:  # as ssl.SSLError is
+            if self._context is None:
+                raise
+        return self._context
+
+
+def _contents(connection: Connection) -> tuple[object, ...]:
+    """Return all that a TLS context is made of."""
+    paths = (connection.ca_path, connection.certificate_path, connection.key_path)
+    return (connection.verify, *(Path(path).read_bytes() if path else None for path in paths))
+
+
+def _tls_context(connection: Connection) -> ssl.SSLContext:
+    """Return a context as urllib3 makes it, for both clients to judge a server alike."""
+    context = create_urllib3_context(
+        cert_reqs=ssl.CERT_REQUIRED if connection.verify else ssl.CERT_NONE
+    )
+    if connection.ca_path:
+        context.load_verify_locations(connection.ca_path)
+    else:
+        context.load_default_certs()
+    if connection.certificate_path:
+        context.load_cert_chain(connection.certificate_path, connection.key_path)
+    return context
+
+
+@contextmanager
+def _translating(purpose: str) -> Iterator[None]:
+    """Turn what a connection raises into `splitjob_kube.errors`."""
+    try:
+        yield
+    except BROKEN as error:
+        raise no_answer_error(purpose, error) from None

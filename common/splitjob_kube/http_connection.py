@@ -1,0 +1,241 @@
+"""HTTP/1.1 to one server from an event loop: connections that are used again, and no more.
+
+A general library takes two to three times the processor time for a call, and several megabytes
+which a program at rest has no use for. The parser is llhttp, Node's, in its strict mode; redirects,
+cookies, compression and proxies are not for an API server.
+"""
+
+import asyncio
+import ssl
+from collections import deque
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import NamedTuple, cast
+
+import httptools
+from urllib3.util.wait import wait_for_read
+
+__all__ = ["BROKEN", "Answer", "ConnectionPool", "HttpConnection", "Server"]
+
+IDLE_SECONDS = 30.0  # after which a connection is not used again; servers close theirs later
+# What a call ends with that nobody has answered.
+BROKEN = (OSError, TimeoutError, httptools.HttpParserError)
+
+
+@dataclass(frozen=True)
+class Server:
+    """Who is called.
+
+    Attributes:
+        host, port: where.
+        tls: with which its connections are made; None: in the clear.
+        name: whom its certificate must name.
+    """
+
+    host: str
+    port: int
+    tls: ssl.SSLContext | None
+    name: str | None
+
+
+class Answer(NamedTuple):
+    """What a server has answered.
+
+    Attributes:
+        status: the HTTP status.
+        phrase: the same in words.
+        retry_after: of that header, in seconds; 0: there is none.
+        content: the body.
+    """
+
+    status: int
+    phrase: str
+    retry_after: int
+    content: bytes
+
+
+class HttpConnection(asyncio.Protocol):
+    """One connection, for one request after the other; httptools calls its `on_` methods."""
+
+    def __init__(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._parser = httptools.HttpResponseParser(self)
+        self._transport: asyncio.Transport | None = None
+        self._awaited: asyncio.Future[Answer] | None = None
+        self._phrase, self._retry_after = b"", b""
+        self._body: list[bytes] = []
+        self._keeps_alive = True
+        self._heard_at = self._loop.time()
+
+    @property
+    def idle_since(self) -> float:
+        """When something was heard of the server last, by the loop's clock."""
+        return self._heard_at
+
+    def is_usable(self) -> bool:
+        """Return whether a request can be sent: nothing has come that was not asked for.
+
+        That the server has closed its side shows at the socket before the loop has got to it.
+        """
+        if self._transport is None or self._transport.is_closing():
+            return False
+        return not wait_for_read(self._transport.get_extra_info("socket"), timeout=0)
+
+    async def exchange(self, request: bytes, read_seconds: float) -> Answer:
+        """Send a request; return its answer. Whatever else comes of it, the connection is closed.
+
+        Args:
+            request: head and body.
+            read_seconds: between two pieces of the answer.
+
+        Raises:
+            OSError, TimeoutError, httptools.HttpParserError: there is none (`BROKEN`).
+        """
+        if self._transport is None:
+            raise ConnectionResetError("the connection is closed")
+        awaited: asyncio.Future[Answer] = self._loop.create_future()
+        self._awaited = awaited
+        self._heard_at = self._loop.time()
+        self._timer = self._loop.call_later(read_seconds, self._give_up, read_seconds)
+        self._transport.write(request)
+        answered = False
+        try:
+            answer = await awaited
+            answered = True
+            return answer
+        finally:
+            self._awaited = None
+            self._timer.cancel()
+            if not answered or not self._keeps_alive:
+                self.close()
+
+    def close(self) -> None:
+        """End the connection, without a farewell that the server might keep waiting for."""
+        if self._transport is not None:
+            self._transport.abort()
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Begin."""
+        self._transport = cast("asyncio.Transport", transport)
+
+    def data_received(self, data: bytes) -> None:
+        """Take in a piece of an answer; what nobody has asked for ends the connection."""
+        self._heard_at = self._loop.time()
+        if self._awaited is None or self._awaited.done():
+            self.close()
+            return
+        try:
+            self._parser.feed_data(data)
+        except (httptools.HttpParserError, httptools.HttpParserUpgrade) as error:
+            self._keeps_alive = False
+            self._fail(error)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """End, and with it the request that waits."""
+        self._transport = None
+        self._fail(exc or ConnectionResetError("the server has closed the connection"))
+
+    def on_message_begin(self) -> None:
+        """Begin an answer; a second one to the same request was not asked for."""
+        if self._awaited is None or self._awaited.done():
+            self._keeps_alive = False
+        self._phrase, self._retry_after, self._body = b"", b"", []
+
+    def on_status(self, phrase: bytes) -> None:
+        """Take in the status in words."""
+        self._phrase += phrase
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """Take in a header."""
+        if name.lower() == b"retry-after":
+            self._retry_after = value
+
+    def on_body(self, body: bytes) -> None:
+        """Take in a piece of the body."""
+        self._body.append(body)
+
+    def on_message_complete(self) -> None:
+        """Hand the answer over."""
+        status = self._parser.get_status_code()
+        if status < HTTPStatus.OK:
+            self._fail(ConnectionError(f"an answer {status} that nobody has asked for"))
+        elif self._awaited is not None and not self._awaited.done():
+            self._keeps_alive = self._parser.should_keep_alive()
+            seconds = int(self._retry_after) if self._retry_after.isdigit() else 0
+            content = b"".join(self._body)
+            phrase = self._phrase.decode("latin-1")
+            self._awaited.set_result(Answer(status, phrase, seconds, content))
+
+    def _fail(self, error: Exception) -> None:
+        if self._awaited is not None and not self._awaited.done():
+            self._awaited.set_exception(error)
+
+    def _give_up(self, read_seconds: float) -> None:
+        """Give up where nothing has been heard for so long; else look again."""
+        left = self._heard_at + read_seconds - self._loop.time()
+        if left <= 0:
+            self._fail(TimeoutError(f"nothing was heard for {read_seconds:g} seconds"))
+        else:
+            self._timer = self._loop.call_later(left, self._give_up, read_seconds)
+
+
+class ConnectionPool:
+    """The connections to one server; it sets no limit on their number, its user does.
+
+    Args:
+        server: who is called.
+        connect_seconds: time for a new connection, TLS included.
+        read_seconds: between two pieces of an answer.
+    """
+
+    def __init__(self, server: Server, connect_seconds: float, read_seconds: float) -> None:
+        self.server = server
+        self._connect_seconds = connect_seconds
+        self._read_seconds = read_seconds
+        self._idle: deque[HttpConnection] = deque()  # the one used last at the end
+
+    async def connection(self) -> HttpConnection:
+        """Return a connection that can be used, a new one where none is left.
+
+        Raises:
+            OSError, TimeoutError: there is no way to the server.
+        """
+        self._drop_old()
+        while self._idle:
+            connection = self._idle.pop()
+            if connection.is_usable():
+                return connection
+            connection.close()
+        return await self._connect()
+
+    async def exchange(self, connection: HttpConnection, request: bytes) -> Answer:
+        """Return the answer to a request, sent over one of the connections.
+
+        Raises:
+            OSError, TimeoutError, httptools.HttpParserError: there is none (`BROKEN`).
+        """
+        answer = await connection.exchange(request, self._read_seconds)
+        self._idle.append(connection)
+        return answer
+
+    def close(self) -> None:
+        """Close the connections that nobody uses."""
+        while self._idle:
+            self._idle.pop().close()
+
+    async def _connect(self) -> HttpConnection:
+        server = self.server
+        async with asyncio.timeout(self._connect_seconds):
+            _, connection = await asyncio.get_running_loop().create_connection(
+                HttpConnection,
+                server.host,
+                server.port,
+                ssl=server.tls,
+                server_hostname=(server.name or server.host) if server.tls else None,
+            )
+        return connection
+
+    def _drop_old(self) -> None:
+        oldest = asyncio.get_running_loop().time() - IDLE_SECONDS
+        while self._idle and self._idle[0].idle_since < oldest:
+            self._idle.popleft().close()
