@@ -17,6 +17,7 @@ from splitjob_api.metrics import Metrics
 from splitjob_api.middleware.access_log import AccessLogMiddleware
 from splitjob_api.middleware.head import HeadMiddleware
 from splitjob_api.middleware.rate_limit import RateLimiter, RateLimitMiddleware
+from splitjob_api.middleware.request_target import RequestTargetMiddleware
 from splitjob_api.middleware.signature import OPEN_PATHS, SignatureMiddleware
 from splitjob_api.openapi import describe
 from splitjob_api.problems import install_handlers
@@ -122,6 +123,7 @@ def _add_middleware(
         tokens=_tokens(settings, services.cluster),
     )
     app.add_middleware(AccessLogMiddleware, metrics=services.metrics)
+    app.add_middleware(RequestTargetMiddleware)
 
 
 def _services(settings: Settings) -> Services:

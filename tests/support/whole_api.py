@@ -164,7 +164,7 @@ class WholeApi:
     def send(self, sent: Sent) -> httpx.Response:
         """Return the answer; of a stream that is served its head alone."""
         with self.http.stream(
-            sent.method, sent.path, content=sent.payload, headers=self._headers(sent)
+            sent.method, sent.path, content=sent.payload, headers=self.headers(sent)
         ) as answer:
             if not answer.headers.get("content-type", "").startswith("text/event-stream"):
                 answer.read()
@@ -174,7 +174,7 @@ class WholeApi:
     def stream(self, path: str, **headers: str) -> Iterator[httpx.Response]:
         """Open a stream for as long as the block lasts."""
         sent = Sent("GET", path, headers=headers)
-        with self.http.stream("GET", path, headers=self._headers(sent)) as answer:
+        with self.http.stream("GET", path, headers=self.headers(sent)) as answer:
             yield answer
 
     def job(self, reason: str = "", **fields: Any) -> str:
@@ -200,7 +200,8 @@ class WholeApi:
         jobs = self.services.jobs
         eventually(lambda: jobs.current and jobs.version >= self.cluster.version, pause=0.005)
 
-    def _headers(self, sent: Sent) -> dict[bytes, bytes]:
+    def headers(self, sent: Sent) -> dict[bytes, bytes]:
+        """Return a request's headers, signed."""
         payload = sent.payload or f"{sent.method} {sent.path}".encode()
         headers = Signer([TOKEN]).sign(payload, int(time.time())) | sent.headers
         return {name.encode(): value.encode("latin-1") for name, value in headers.items()}

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from typing import Annotated
 
-from fastapi import APIRouter, Header, Query, Request
+from fastapi import APIRouter, Depends, Header, Query, Request
 from fastapi.responses import Response, StreamingResponse
 from starlette.types import Receive, Scope, Send
 
@@ -15,7 +15,7 @@ from splitjob_api.error_catalogue import documented
 from splitjob_api.head_only import is_head_only
 from splitjob_api.job_cache import JobCache
 from splitjob_api.problems import retry_later
-from splitjob_api.routes.jobs import JobQuery, Responses, find_job
+from splitjob_api.routes.jobs import JobQuery, Responses, find_job, given_once
 from splitjob_api.streams import (
     Streams,
     Subscription,
@@ -77,6 +77,7 @@ STREAM: Responses = {200: {"content": {EVENTS: {"schema": {"type": "string"}}}}}
     summary="What happens to all jobs, as it happens",
     status_code=200,
     response_class=EventStream,
+    dependencies=[Depends(given_once)],
     responses={
         **STREAM,
         **documented(

@@ -1,11 +1,12 @@
 """One job, and the list of them."""
 
 import re
+from collections import Counter
 from collections.abc import Iterator
 from datetime import datetime
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Query, Request
+from fastapi import APIRouter, Depends, Query, Request
 from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import Response
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
@@ -25,6 +26,7 @@ from splitjob_api.request_log import note
 
 Responses = dict[int | str, dict[str, Any]]  # as FastAPI describes them
 MAX_PAGE = 500
+SEVERAL = frozenset({"status"})  # the parameters that may be given several times
 _TIME = re.compile(r"\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:\d\d(\.\d{1,9})?([Zz]|[+-]\d\d:\d\d)", re.ASCII)
 NOT_MODIFIED: Responses = {
     304: {"description": "As the caller's `If-None-Match` says: nothing has changed."}
@@ -40,6 +42,15 @@ def _as_rfc3339(value: object) -> object:
 
 
 Moment = Annotated[datetime, BeforeValidator(_as_rfc3339)]
+
+
+async def given_once(request: Request) -> None:
+    """Refuse a parameter that is there twice and has one value: no two readers agree on which."""
+    given = Counter(name for name, _ in request.query_params.multi_items())
+    repeated = [name for name, times in given.items() if times > 1 and name not in SEVERAL]
+    if repeated:
+        message = "it is there several times, and takes one value"
+        raise fields_invalid([FieldProblem(name, "invalid", message) for name in repeated])
 
 
 class JobQuery(BaseModel):
@@ -90,6 +101,7 @@ class JobList(ResponsePart):
     "/jobs",
     summary="All jobs, the newest first",
     response_model=JobList,
+    dependencies=[Depends(given_once)],
     responses={**NOT_MODIFIED, **documented("request_invalid", "cluster_unavailable")},
 )
 async def job_list(

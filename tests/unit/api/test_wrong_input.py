@@ -136,6 +136,22 @@ def test_each_parameter_of_a_query_is_wrong_in_turn(api: WholeApi, call: Call) -
             answered(api, call, sent)
 
 
+@pytest.mark.parametrize("call", CALLS, ids=call_id)
+def test_a_parameter_that_has_one_value_and_is_there_twice_is_named(
+    api: WholeApi, call: Call
+) -> None:
+    """No two readers agree on which of them counts: a gateway that checks the other one."""
+    for name, schema in parameters(api, call, "query").items():
+        if schema.get("type") == "array":
+            answered(api, call, with_query(CALLS[call](api), f"{name}=queued&{name}=running"))
+            continue
+        answer = api.send(with_query(CALLS[call](api), f"{name}=1&{name}=1"))
+        assert answer.status_code == 422
+        (error,) = answer.json()["errors"]
+        assert error["field"] == name
+        assert "several times" in error["message"]
+
+
 @pytest.mark.parametrize("call", [call for call in CALLS if "{" in call[1]], ids=call_id)
 def test_each_name_in_a_path_is_wrong_in_turn(api: WholeApi, call: Call) -> None:
     right = CALLS[call](api)
