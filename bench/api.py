@@ -3,8 +3,8 @@
 import yaml
 
 from bench import api_reads, api_streams, api_writes
-from bench.api_objects import Objects
 from bench.api_replica import TOKEN, Replica, replica
+from bench.api_server import ApiServer
 from bench.figures import Figure
 from splitjob.crd import custom_resource_definition
 from splitjob_local.cluster.local_cluster import ClusterOptions, LocalCluster
@@ -21,13 +21,13 @@ def measure() -> list[Figure]:
 
 
 def _writes(cluster: LocalCluster, leases: PortLeases) -> list[Figure]:
-    namespace = Objects(cluster, "bench-writes").namespace
+    namespace = ApiServer(cluster, "bench-writes").namespace
     with replica(cluster, namespace, leases.port()) as api:
         return api_writes.writes(cluster, namespace, str(api.http.base_url), TOKEN)
 
 
 def _reads(cluster: LocalCluster, leases: PortLeases) -> list[Figure]:
-    few, many = Objects(cluster, "bench-few"), Objects(cluster, "bench-many")
+    few, many = ApiServer(cluster, "bench-few"), ApiServer(cluster, "bench-many")
     with (
         replica(cluster, few.namespace, leases.port()) as with_few,
         replica(cluster, many.namespace, leases.port()) as with_many,

@@ -5,9 +5,10 @@ import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
-from bench.api_objects import Objects
 from bench.api_replica import Replica
+from bench.api_server import ApiServer
 from bench.figures import Figure, at_most, note
+from bench.served_jobs import create_completed
 
 COMMAND = "make bench ONLY=api"
 FEW, MANY = 10, 10_000
@@ -17,19 +18,19 @@ PAGE = "/jobs?limit=10"
 LAST = "the-last"
 
 
-def fill(objects: Objects, replica: Replica, count: int) -> None:
+def fill(server: ApiServer, replica: Replica, count: int) -> None:
     """Make so many SplitJobs, of which every tenth waits; return once a replica has them all."""
 
     def make(number: int) -> None:
         name = f"many-{number:05}"
         if number % 10 == 0:
-            objects.create(name)
+            server.create(name)
         else:
-            objects.create_completed(name)
+            create_completed(server, name)
 
     with ThreadPoolExecutor(WRITERS) as pool:
         list(pool.map(make, range(count - 1)))
-    objects.create_completed(LAST)
+    create_completed(server, LAST)
     while LAST not in {
         job["jobId"] for job in replica.get("/jobs?limit=50&status=completed")["jobs"]
     }:

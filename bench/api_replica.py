@@ -1,49 +1,27 @@
 """One API that runs for a benchmark, on a cluster without operator."""
 
 import os
-import subprocess
 import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import Any
 
-import httpx
-import psutil
-
+from bench.program import Program, running
 from splitjob.signing import Signer
 from splitjob_local.cluster.local_cluster import LocalCluster
 
 TOKEN = "a-token-for-this-benchmark"
 
 
-@dataclass
-class Replica:
-    """One running API.
-
-    Attributes:
-        http: asks it.
-        process: its process.
-    """
-
-    http: httpx.Client
-    process: psutil.Process
+class Replica(Program):
+    """One running API."""
 
     def get(self, path: str) -> dict[str, Any]:
         """Ask for something."""
         answer = self.http.get(path, headers=signed(path)).raise_for_status()
         found: dict[str, Any] = answer.json()
         return found
-
-    def megabytes(self) -> float:
-        """Return its resident memory."""
-        return float(self.process.memory_info().rss) / 2**20
-
-    def cpu_seconds(self) -> float:
-        """Return the processor time that it has taken so far."""
-        times = self.process.cpu_times()
-        return float(times.user + times.system)
 
 
 def signed(path: str) -> dict[str, str]:
@@ -63,22 +41,5 @@ def replica(cluster: LocalCluster, namespace: str, port: int) -> Iterator[Replic
         "DEMUCSSVC_TOKEN": TOKEN,
         "LOG_LEVEL": "WARNING",
     }
-    process = subprocess.Popen([sys.executable, "-m", "splitjob_api"], env=environment)
-    try:
-        with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=30) as http:
-            _wait_until_ready(http)
-            yield Replica(http, psutil.Process(process.pid))
-    finally:
-        process.terminate()
-        process.wait(30)
-
-
-def _wait_until_ready(http: httpx.Client) -> None:
-    for _ in range(600):
-        try:
-            if http.get("/readyz").is_success:
-                return
-        except httpx.TransportError:
-            pass
-        time.sleep(0.05)
-    raise TimeoutError("the API was not ready after 30 s")
+    with running([sys.executable, "-m", "splitjob_api"], environment) as program:
+        yield Replica(program.http, program.process)

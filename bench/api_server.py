@@ -97,6 +97,11 @@ class ApiServer:
         }
         return self.ask("POST", self.splitjobs, body)
 
+    def write_status(self, splitjob: Json, status: Json) -> Json:
+        """Write the status of a SplitJob as it was read; return the SplitJob as it is then."""
+        path = f"{self.splitjobs}/{splitjob['metadata']['name']}/status"
+        return self.ask("PUT", path, {**splitjob, "status": status})
+
     def items(self, path: str) -> list[Json]:
         """Return all objects at a path."""
         found: list[Json] = []

@@ -9,8 +9,8 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from urllib.parse import urlsplit
 
-from bench.api_objects import Objects
 from bench.api_replica import Replica, signed
+from bench.api_server import ApiServer
 from bench.figures import Figure, at_least, at_most, note
 
 COMMAND = "make bench ONLY=api"
@@ -21,21 +21,21 @@ PATIENCE_SECONDS = 30.0
 _EVENT = re.compile(rb"id: (\d+)\nevent: job\n")
 
 
-def deliveries(objects: Objects, replica: Replica) -> list[Figure]:
+def deliveries(server: ApiServer, replica: Replica) -> list[Figure]:
     """Return how long changes take to reach all streams, and the processor time they cost.
 
     Args:
-        objects: writes where the replica looks.
+        server: writes where the replica looks.
         replica: holds the streams.
     """
-    jobs = [objects.create(f"streamed-{number}") for number in range(CHANGES)]
+    jobs = [server.create(f"streamed-{number}") for number in range(CHANGES)]
     with _listeners(replica) as listeners:
         before = replica.cpu_seconds()
         written: dict[int, float] = {}
         for job in jobs:
             began = time.perf_counter()
             percent = {"progress": {"stage": "separate", "percent": 50}}
-            changed = objects.write_status(job, percent)
+            changed = server.write_status(job, percent)
             written[int(changed["metadata"]["resourceVersion"])] = began
             time.sleep(PAUSE_SECONDS)
         listeners.wait_for(len(written) * STREAMS, written)

@@ -7,7 +7,8 @@ from functools import partial
 
 from bench.api_server import ApiServer, at_once
 from bench.figures import Figure, at_most, note
-from bench.operator_process import COMMAND, MANY, Operator, Place, operator, wait_until
+from bench.operator_process import COMMAND, MANY, Operator, Place, operator
+from bench.program import wait_until
 
 PAUSED = {"PAUSED": "true"}
 STANDBY = {**PAUSED, "POD_NAME": "standby"}

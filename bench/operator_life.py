@@ -5,7 +5,8 @@ from functools import partial
 
 from bench.api_server import ApiServer, at_once
 from bench.figures import Figure, at_most
-from bench.operator_process import COMMAND, Place, operator, wait_until
+from bench.operator_process import COMMAND, Place, operator
+from bench.program import wait_until
 from bench.stand_in_worker import StandInWorkers
 from splitjob.resource import PLURAL
 

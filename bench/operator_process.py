@@ -1,23 +1,19 @@
 """One operator that runs for a benchmark, as it is shipped, in a namespace of its own."""
 
 import os
-import signal
-import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-import httpx
 import psutil
 
 from bench.api_server import ApiServer
+from bench.program import Program, running
 from splitjob_local.cluster.local_cluster import LocalCluster
 from splitjob_local.processes.ports import PortLeases
-from splitjob_local.processes.prctl import die_with_parent
 
 COMMAND = "make bench ONLY=operator"
 MANY = 10_000
@@ -43,32 +39,14 @@ class Place:
         return ApiServer(self.cluster, "bench-crowd")
 
 
-@dataclass
-class Operator:
-    """One running operator.
-
-    Attributes:
-        http: asks it.
-        process: its process.
-    """
-
-    http: httpx.Client
-    process: psutil.Process
-
-    def megabytes(self) -> float:
-        """Return its resident memory."""
-        return float(self.process.memory_info().rss) / 2**20
+class Operator(Program):
+    """One running operator."""
 
     def peak_megabytes(self) -> float:
         """Return the most memory that it has had."""
         status = Path(f"/proc/{self.process.pid}/status").read_text(encoding="utf-8")
         line = next(line for line in status.splitlines() if line.startswith("VmHWM:"))
         return int(line.split()[1]) / 1024
-
-    def cpu_seconds(self) -> float:
-        """Return the processor time that it has taken so far."""
-        times = self.process.cpu_times()
-        return float(times.user + times.system)
 
     def looked(self) -> int:
         """Return how many looks at a SplitJob it has done."""
@@ -98,54 +76,12 @@ def operator(place: Place, namespace: str, settings: Mapping[str, str]) -> Itera
         settings: its own, beside those that it needs.
     """
     port = place.leases.port()
-    program = str(Path(sys.executable).with_name("kopf"))
-    command = [program, "run", "--standalone", f"--namespace={namespace}"]
+    kopf = str(Path(sys.executable).with_name("kopf"))
+    command = [kopf, "run", "--standalone", f"--namespace={namespace}"]
     command += ["-m", "splitjob_operator.runtime.kopf_app"]
     environment = {**_environment(place.cluster, namespace, port), **settings}
-    process = subprocess.Popen(
-        command,
-        env=environment,
-        stderr=None if "LOG" in os.environ else subprocess.DEVNULL,
-        preexec_fn=die_with_parent,
-    )
-    try:
-        with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=60) as http:
-            wait_until(lambda: _ready(http) or process.poll() is not None, 120, "it is ready")
-            if process.poll() is not None:
-                raise RuntimeError("the operator ended at its start: LOG=1 shows what it says")
-            yield Operator(http, psutil.Process(process.pid))
-    finally:
-        process.send_signal(signal.SIGKILL)
-        process.wait()
-
-
-def wait_until(
-    condition: Callable[[], bool], seconds: float, what: str, every: float = 0.1
-) -> float:
-    """Wait until something is so; return for how many seconds.
-
-    Args:
-        condition: what is waited for.
-        seconds: for how long at most.
-        what: is waited for, in words.
-        every: seconds between two looks; what is asked of the operator itself costs it time.
-
-    Raises:
-        TimeoutError: it did not become so.
-    """
-    began = time.monotonic()
-    while not condition():
-        if time.monotonic() - began > seconds:
-            raise TimeoutError(f"not within {seconds:.0f} s: {what}")
-        time.sleep(every)
-    return time.monotonic() - began
-
-
-def _ready(http: httpx.Client) -> bool:
-    try:
-        return http.get("/readyz").is_success
-    except httpx.TransportError:
-        return False
+    with running(command, environment, silent="LOG" not in os.environ) as program:
+        yield Operator(program.http, program.process)
 
 
 def _environment(cluster: LocalCluster, namespace: str, port: int) -> dict[str, str]:

@@ -6,7 +6,8 @@ from functools import partial
 
 from bench.api_server import ApiServer, Json, at_once
 from bench.figures import Figure, at_least, note
-from bench.operator_process import COMMAND, Place, operator, wait_until
+from bench.operator_process import COMMAND, Place, operator
+from bench.program import wait_until
 
 JOBS = 1000
 
