@@ -5,6 +5,7 @@ and the digests and checksums that are sent.
 """
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
@@ -24,11 +25,13 @@ class StrictFront(Flaky):
     Attributes:
         demand: sees method, query and headers (names in lower case) of each request.
         seen: method, query and headers of all that passed.
+        access: to the bucket through the front.
     """
 
     def __init__(self, web: Web, s3: S3Access, demand: Demand) -> None:
         super().__init__(web, s3)
         self.demand = demand
+        self.access = replace(s3, endpoint=web.url)
         self.seen: list[tuple[str, dict[str, list[str]], Headers]] = []
 
     def _handle(self, request: Any) -> None:
@@ -75,6 +78,15 @@ def requester_pays(_method: str, query: dict[str, list[str]], headers: Headers) 
     """Demand the agreement to pay in header or query, as a bucket of somebody else does."""
     agreed = headers.get("x-amz-request-payer") or query.get("x-amz-request-payer", [""])[0]
     return None if agreed == "requester" else (403, "AccessDenied")
+
+
+def virtual_host(host: str) -> Demand:
+    """Demand that the bucket be named by the host, as Aliyun and new regions of others do."""
+
+    def demand(_method: str, _query: dict[str, list[str]], headers: Headers) -> Any:
+        return None if headers["host"] == host else (403, "SecondLevelDomainForbidden")
+
+    return demand
 
 
 def both(*demands: Demand) -> Demand:

@@ -3,13 +3,16 @@
 The demands are those of a front before the real S3 server (`tests.support.strict_front`).
 """
 
+import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
+from dataclasses import replace
 from io import BytesIO
 from pathlib import Path
 
 import httpx
 import pytest
+from tests.support.name_table import name_table
 from tests.support.strict_front import (
     Demand,
     StrictFront,
@@ -17,12 +20,17 @@ from tests.support.strict_front import (
     encrypted,
     object_lock,
     requester_pays,
+    virtual_host,
 )
 from tests.support.web import web_server
 
 from splitjob_io import storage_cli
 from splitjob_io.storage import S3Service, StorageError
+from splitjob_local.cluster import s3server
 from splitjob_local.cluster.s3server import S3Access
+from splitjob_local.processes.ports import PortLeases
+from splitjob_local.processes.supervised import Processes
+from splitjob_local.programs.binaries import find_binaries
 
 BY_KMS = "S3_SSE=aws:kms (chart value storage.serverSideEncryption)"
 KEY = "arn:aws:kms:eu-central-1:123456789012:key/0a1b2c3d"
@@ -33,8 +41,7 @@ PARTS = 9 << 20
 def strict(s3: S3Access, demand: Demand) -> Iterator[tuple[StrictFront, S3Service]]:
     with web_server() as web:
         front = StrictFront(web, s3, demand)
-        access = S3Access(web.url, s3.access_key_id, s3.secret_access_key, s3.bucket)
-        yield front, access.service()
+        yield front, front.access.service()
 
 
 def asking(service: S3Service, **settings: object) -> S3Service:
@@ -133,6 +140,62 @@ def test_without_settings_nothing_is_asked_for(s3: S3Access, tmp_path: Path) -> 
     sent = {name for method, _, headers in front.seen if method == "PUT" for name in headers}
     assert not {name for name in sent if name.startswith(("x-amz-checksum", "x-amz-server-side"))}
     assert not {"content-md5", "x-amz-storage-class", "x-amz-request-payer", "x-amz-trailer"} & sent
+
+
+class TestVirtualHosts:
+    """An endpoint that knows a bucket by the host alone: the real server with a domain of its own.
+
+    Names below `localhost` are looked up in a table of the test, since not every system knows them.
+    """
+
+    @pytest.fixture
+    def front(
+        self, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+    ) -> Iterator[StrictFront]:
+        program = find_binaries(lambda text: print(text, file=sys.__stderr__))["versitygw"]
+        folder = tmp_path_factory.mktemp("s3")
+        with PortLeases() as leases, closing(Processes(folder)) as processes, web_server() as web:
+            s3 = S3Access.new(f"http://127.0.0.1:{leases.port()}")
+            domain = web.url.removeprefix("http://").replace("127.0.0.1", "localhost")
+            server = s3server.process(program, folder, s3)
+            first, *rest = server.command
+            of_domain = replace(server, command=(first, f"--virtual-domain={domain}", *rest))
+            processes.start(of_domain)
+            s3server.wait_until_ready(processes, s3)
+            s3server.create_bucket(s3)
+            host = f"{s3.bucket}.{domain}"
+            name_table(monkeypatch)[host.partition(":")[0]] = [["127.0.0.1"]]
+            front = StrictFront(web, s3, virtual_host(host))
+            front.access = replace(s3, endpoint=f"http://{domain}")
+            yield front
+
+    def test_all_that_is_done_names_the_bucket_by_the_host(
+        self, front: StrictFront, tmp_path: Path
+    ) -> None:
+        plain = front.access.service()
+        with pytest.raises(StorageError):
+            plain.upload_fileobj(BytesIO(b"x"), "demands/refused")
+        storage = asking(plain, s3_addressing_style="virtual")
+        write_in_every_way(storage, tmp_path)
+        put = storage.generate_presigned_put_url("presigned/new", 60, content_length=4)
+        assert httpx.put(put, content=b"mine").status_code == 200
+        get = storage.generate_presigned_get_url("presigned/new", 60)
+        assert httpx.get(get).content == b"mine"
+
+    def test_the_command_says_so(
+        self,
+        front: StrictFront,
+        monkeypatch: pytest.MonkeyPatch,
+        capsys: pytest.CaptureFixture[str],
+    ) -> None:
+        monkeypatch.setenv("ENVIRONMENT", "prod")
+        monkeypatch.setenv("S3_ENDPOINT", front.access.endpoint)
+        monkeypatch.setenv("S3_BUCKET", front.access.bucket)
+        monkeypatch.setenv("S3_ACCESS_KEY_ID", front.access.access_key_id)
+        monkeypatch.setenv("S3_SECRET_ACCESS_KEY", front.access.secret_access_key)
+        assert storage_cli.main(["test"]) == 1
+        said = "set S3_ADDRESSING_STYLE=virtual (chart value storage.addressingStyle)."
+        assert said in capsys.readouterr().out
 
 
 class TestCommand:
