@@ -18,6 +18,7 @@ import pytest
 import yaml
 from tests.support import chart
 from tests.support.chart import CHART, Manifest, Render, apply
+from tests.support.waiting import patience
 
 from splitjob.resource import API_VERSION, KIND
 from splitjob.status import Attempt
@@ -206,7 +207,7 @@ def gpu_node(crd: LocalCluster) -> Iterator[Callable[[Cloud], str]]:
 
 
 def node_of(kube: KubectlClient, namespace: str, pod: str) -> str:
-    until = time.monotonic() + SECONDS
+    until = time.monotonic() + patience(SECONDS)
     while time.monotonic() < until:
         found: str = kube.objects.get("pod", pod, namespace=namespace)["spec"].get("nodeName", "")
         if found:
@@ -275,7 +276,7 @@ def like_restricted_v2(crd: LocalCluster, restricted: str) -> Iterator[None]:
 
 def refused(kube: KubectlClient, namespace: str, pod: Manifest) -> str:
     """Return why a pod is refused; the policy takes a moment until it counts."""
-    until = time.monotonic() + SECONDS
+    until = time.monotonic() + patience(SECONDS)
     while time.monotonic() < until:
         try:
             apply(kube, namespace, pod)

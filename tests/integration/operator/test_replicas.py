@@ -109,6 +109,6 @@ def test_a_leader_that_stops_lets_the_other_one_lead_at_once(here: Site) -> None
     stopped = time.monotonic()
     eventually(lambda: leads(standby))
     took = time.monotonic() - stopped
-    leader.process.wait(20)
+    leader.process.wait(patience(20))
     assert took < patience(3)
     each_was_told_once(here, [name])

@@ -10,6 +10,7 @@ from random import Random
 
 import httpx
 import pytest
+from tests.support.waiting import patience
 from tests.support.web import Request, Web, answer, web_server
 
 from chaos.proxy import CALM, CUTS, DELAYS, HOLDS, LOSES, Proxy, Way
@@ -44,7 +45,7 @@ def behind(authority: Authority) -> Iterator[Behind]:
     with web_server(identity=authority.server("server", HOSTS), otherwise=echo) as web:
         proxy.start(Way(web.url, Path(authority.certificate), authority.server("proxy", HOSTS)))
         url = f"https://127.0.0.1:{proxy.port}"
-        with httpx.Client(base_url=url, verify=trusted, timeout=10) as client:
+        with httpx.Client(base_url=url, verify=trusted, timeout=patience()) as client:
             yield Behind(proxy, client, web)
         proxy.close()
 
@@ -115,7 +116,7 @@ def go_on(behind: Behind) -> threading.Event:
         request.end_headers()
         for line in (b"1\n", b"2\n"):
             request.wfile.write(b"2\r\n" + line + b"\r\n")
-            going.wait(10)
+            going.wait(patience())
         request.wfile.write(b"0\r\n\r\n")
 
     behind.web.serve("/pods", watch)

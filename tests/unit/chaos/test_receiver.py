@@ -6,6 +6,7 @@ from random import Random
 import httpx
 import pytest
 from tests.support.ports import free_port
+from tests.support.waiting import patience
 
 from chaos.receiver import DOWN, HANGS_UP, LIES, LOSES, WELL, Receiver
 
@@ -19,7 +20,7 @@ def receiver() -> Iterator[Receiver]:
 def tell(receiver: Receiver) -> int:
     """Send a webhook; 0: the receiver hangs up."""
     try:
-        return httpx.post(receiver.base_url, content=b'{"jobId": "x"}', timeout=5).status_code
+        return httpx.post(receiver.base_url, json={"jobId": "x"}, timeout=patience(5)).status_code
     except httpx.TransportError:
         return 0
 
