@@ -18,6 +18,15 @@ PROCESS = Path("/proc/self")
 _VERSION_2 = "cgroup2"
 _NO_LIMIT = 1 << 60  # bytes; version 1 says the largest number there is, less a page
 
+# Limit, use, most use, and what of it the kernel can drop.
+_NAMES_1 = (
+    "memory.limit_in_bytes",
+    "memory.usage_in_bytes",
+    "memory.max_usage_in_bytes",
+    "total_inactive_file",
+)
+_NAMES_2 = ("memory.max", "memory.current", "memory.peak", "inactive_file")
+
 Number = TypeVar("Number", int, float)
 
 
@@ -27,10 +36,19 @@ class MemoryUse(NamedTuple):
     Attributes:
         limit: beyond which the kernel ends its processes; None: there is none.
         used: now, without the parts of files that the kernel drops when it needs room.
+        most: used at any time, with them; None: the kernel does not say.
     """
 
     limit: int | None
     used: int
+    most: int | None
+
+    def __str__(self) -> str:
+        """Return both in words: `6.00 GiB allowed, 5.98 GiB used at most`."""
+        allowed = "no limit" if self.limit is None else f"{_gibibytes(self.limit)} allowed"
+        if self.most is None:
+            return f"{allowed}, {_gibibytes(self.used)} used now"
+        return f"{allowed}, {_gibibytes(self.most)} used at most"
 
 
 def cpu_quota(process: Path = PROCESS) -> float | None:
@@ -52,17 +70,14 @@ def memory_use(process: Path = PROCESS) -> MemoryUse | None:
     Args:
         process: its folder in /proc.
     """
-    return _memory(
-        list(_groups(process, "memory")),
-        ("memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file"),
-    ) or _memory(
-        list(_groups(process, _VERSION_2)), ("memory.max", "memory.current", "inactive_file")
+    return _memory(list(_groups(process, "memory")), _NAMES_1) or _memory(
+        list(_groups(process, _VERSION_2)), _NAMES_2
     )
 
 
-def _memory(groups: list[Path], names: tuple[str, str, str]) -> MemoryUse | None:
+def _memory(groups: list[Path], names: tuple[str, str, str, str]) -> MemoryUse | None:
     """Return the use of the innermost group, and the tightest limit of all of them."""
-    limit_file, used_file, cache = names
+    limit_file, used_file, most_file, cache = names
     used = next(_known(lambda group: _number(group / used_file), groups), None)
     if used is None:
         return None
@@ -72,7 +87,12 @@ def _memory(groups: list[Path], names: tuple[str, str, str]) -> MemoryUse | None
         for limit in _known(lambda group: _number(group / limit_file), groups)
         if limit < _NO_LIMIT
     ]
-    return MemoryUse(min(limits, default=None), max(used - dropped, 0))
+    most = next(_known(lambda group: _number(group / most_file), groups), None)
+    return MemoryUse(min(limits, default=None), max(used - dropped, 0), most)
+
+
+def _gibibytes(size: int) -> str:
+    return f"{size / (1 << 30):.2f} GiB"
 
 
 def _quota_2(group: Path) -> float:

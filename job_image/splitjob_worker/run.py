@@ -20,6 +20,7 @@ from splitjob.result import (
 from splitjob.workload import ENV_TERMINATION_MESSAGE
 from splitjob_worker import settings
 from splitjob_worker.cancellation import Cancelled, CancelToken, SupersededError
+from splitjob_worker.cgroups import memory_use
 from splitjob_worker.job import Job
 from splitjob_worker.machine import (
     hide_from_children,
@@ -123,11 +124,14 @@ def _run_job(loaded: WorkerSettings, cancel: CancelToken, began: float) -> Worke
 
 
 def _failed(failure: Failure) -> WorkerReport:
-    log.error(failure.message, extra={"code": failure.code.value})
+    message = failure.message
+    if failure.code is ErrorCode.WORKER_OOM and (memory := memory_use()):
+        message = f"{message} ({memory})"
+    log.error(message, extra={"code": failure.code.value})
     return WorkerReport(
         outcome="failed",
         code=failure.code,
-        message=jsonlog.redact(failure.message),
+        message=jsonlog.redact(message),
         retryable=failure.retryable,
     )
 

@@ -118,23 +118,25 @@ MEMORIES: dict[str, tuple[dict[str, str], dict[str, str], MemoryUse]] = {
         {
             f"{UNIFIED}/memory.max": "6442450944",
             f"{UNIFIED}/memory.current": "5000",
+            f"{UNIFIED}/memory.peak": "5500",
             f"{UNIFIED}/memory.stat": "anon 3000\ninactive_file 1000",
         },
-        MemoryUse(6 << 30, 4000),
+        MemoryUse(6 << 30, 4000, 5500),
     ),
     "1": (
         {MEMORY: POD},
         {
             f"{MEMORY}/memory.limit_in_bytes": "6442450944",
             f"{MEMORY}/memory.usage_in_bytes": "5000",
+            f"{MEMORY}/memory.max_usage_in_bytes": "5500",
             f"{MEMORY}/memory.stat": "inactive_file 7\ntotal_inactive_file 1000",
         },
-        MemoryUse(6 << 30, 4000),
+        MemoryUse(6 << 30, 4000, 5500),
     ),
     "1, no limit": (
         {MEMORY: "/"},
         {f"{MEMORY}/memory.limit_in_bytes": NO_LIMIT, f"{MEMORY}/memory.usage_in_bytes": "5000"},
-        MemoryUse(None, 5000),
+        MemoryUse(None, 5000, None),
     ),
 }
 
@@ -144,6 +146,12 @@ def test_the_memory_is_found_in_either_version(case: str, tmp_path: Path) -> Non
     mounts, files, use = MEMORIES[case]
     path = POD if mounts.get(MEMORY) == POD else "/"
     assert memory_use(process(tmp_path, mounts, files, path)) == use
+
+
+def test_it_is_told_in_words() -> None:
+    told = str(MemoryUse(6 << 30, 4 << 30, 11 << 29))
+    assert told == "6.00 GiB allowed, 5.50 GiB used at most"
+    assert str(MemoryUse(None, 1 << 30, None)) == "no limit, 1.00 GiB used now"
 
 
 @pytest.fixture

@@ -4,9 +4,11 @@ import os
 
 import pytest
 
-from splitjob.errors import ErrorCode
+from splitjob.errors import ErrorCode, Failure
 from splitjob.result import WorkerReport
 from splitjob_worker import run as entry
+from splitjob_worker.cancellation import CancelToken
+from splitjob_worker.cgroups import MemoryUse
 
 
 @pytest.mark.parametrize(
@@ -37,3 +39,15 @@ def test_a_full_or_broken_disk_is_no_defect(number: int) -> None:
     """Acceptance 50."""
     failure = entry.failure_of(OSError(number, "x"))
     assert failure.code is ErrorCode.WORKER_STORAGE
+
+
+def test_too_little_memory_is_told_in_figures(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Acceptance 36: where the worker itself lives to say so."""
+
+    def load() -> None:
+        raise Failure(ErrorCode.WORKER_OOM, "the decoder was killed")
+
+    monkeypatch.setattr(entry.settings, "load", load)
+    monkeypatch.setattr(entry, "memory_use", lambda: MemoryUse(6 << 30, 0, 6 << 30))
+    told = entry._run(CancelToken(), 0).message
+    assert told == "the decoder was killed (6.00 GiB allowed, 6.00 GiB used at most)"
