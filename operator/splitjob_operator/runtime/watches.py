@@ -89,6 +89,8 @@ class Watches:
         kind = watch.kind
         if not watch.version:
             watch.version = self._kubernetes.latest_version(kind)
+            # What came before is for a listing to find: nobody may wait for this watch to bring it.
+            self._bring(kind, "BOOKMARK", {"metadata": {"resourceVersion": watch.version}})
             self._loop.call_soon_threadsafe(self._list_again)
         granted = False
         for event, raw in self._kubernetes.changes(kind, watch.version, WATCH_SECONDS):

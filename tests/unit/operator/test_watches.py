@@ -59,6 +59,7 @@ class Watching:
         self.cluster = cluster
         self.defective = defective
         self.brought: list[str] = []
+        self.as_far_as: dict[str, str] = {}
         self.listed = 0
         self.counted: defaultdict[tuple[str, bool], int] = defaultdict(int)
 
@@ -77,8 +78,11 @@ class Watching:
 
         asyncio.run(run())
 
-    def _deal(self, _: str, __: str, raw: Json) -> None:
+    def _deal(self, kind: str, event: str, raw: Json) -> None:
         version = raw["metadata"]["resourceVersion"]
+        self.as_far_as[kind] = version
+        if event == "BOOKMARK":
+            return
         if version == self.defective:
             raise ValueError("a defect")
         self.brought.append(version)
@@ -120,6 +124,13 @@ def test_where_the_changes_since_are_no_longer_known_everything_is_listed() -> N
     watching = Watching(cluster)
     watching.until(lambda: len(cluster.versions) == 2 and watching.listed > len(KINDS))
     assert cluster.versions[1] not in {"201", cluster.versions[0]}
+
+
+def test_a_watch_that_begins_is_as_far_as_the_cluster_then_is() -> None:
+    """Acceptance 53: else what was listed before it begins would seem to be missed by it."""
+    watching = Watching(Cluster())
+    watching.until(lambda: len(watching.cluster.begun) == len(KINDS))
+    assert watching.as_far_as == dict(watching.cluster.begun)
 
 
 def test_a_change_that_cannot_be_dealt_with_keeps_no_other_from_it() -> None:
