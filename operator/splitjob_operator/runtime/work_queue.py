@@ -81,12 +81,16 @@ class WorkQueue:
         self._failures.pop(name, None)
 
     async def take(self) -> str:
-        """Return the next name; `done` must follow."""
+        """Return the next name; `done` must follow.
+
+        What it was to be worked on for later is done now, too: who works on it says again when.
+        """
         while True:
             self._move_due()
             if self._ready:
                 name = self._ready.popleft()
                 self._queued.discard(name)
+                self._due.pop(name, None)
                 self._working.add(name)
                 return name
             await self._wait()
