@@ -68,12 +68,13 @@ async def _split(body: SplitRequest, services: Services) -> Response:
 
 
 def _warnings(draft: ResourceDraft, services: Services) -> list[str]:
-    drain = services.queue_stats.snapshot(time.time()).drain_seconds
+    ends = expiries(draft.urls)
+    drain = services.queue_stats.snapshot(time.time()).drain_seconds if ends else None
     if drain is None:
         return []
     turn = time.time() + drain
     return [
         f"{field} expires at {end:%Y-%m-%dT%H:%M:%SZ}, before this job is expected to have its turn"
-        for field, end in expiries(draft.urls).items()
+        for field, end in ends.items()
         if end.timestamp() < turn
     ]

@@ -23,11 +23,13 @@ class RawServer:
     Attributes:
         answers: to come; each the pieces in which it is written. After the last one it closes.
         connections: how many were opened.
+        left: set once a client has closed one.
         pool: of a client of it.
     """
 
     answers: list[Sequence[bytes]]
     connections: int = 0
+    left: asyncio.Event = field(default_factory=asyncio.Event)
     pool: ConnectionPool = field(init=False)
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -36,6 +38,7 @@ class RawServer:
             try:
                 await reader.readuntil(b"\r\n\r\n")
             except asyncio.IncompleteReadError:
+                self.left.set()
                 break
             for piece in self.answers.pop(0):
                 writer.write(piece)
@@ -153,12 +156,23 @@ def test_an_answer_that_goes_on_coming_has_the_time_it_takes() -> None:
     asyncio.run(run())
 
 
-def test_a_connection_that_was_long_idle_is_not_used_again(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_connection_that_was_long_idle_is_closed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(http_connection, "IDLE_SECONDS", 0.05)
+
     async def run() -> None:
-        async with answering([GOOD], [GOOD], [GOOD]) as server:
+        async with answering([GOOD], [GOOD]) as server:
             await server.ask()
-            monkeypatch.setattr(http_connection, "IDLE_SECONDS", -1.0)
+            await server.left.wait()
+
+    asyncio.run(run())
+
+
+def test_a_pool_that_is_closed_can_be_used_again() -> None:
+    async def run() -> None:
+        async with answering([GOOD], [GOOD]) as server:
             await server.ask()
+            server.pool.close()
+            assert (await server.ask()).content == b"{}"
             assert server.connections == 2
 
     asyncio.run(run())
