@@ -103,6 +103,36 @@ def test_a_request_waits_for_no_cluster_that_hangs(
     slow.go_on.set()
 
 
+def test_a_request_on_the_event_loop_waits_as_one_in_a_thread_does_and_holds_up_nobody(
+    slow: SlowCluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ready = Readiness(lambda: None, slow.unmet, QueueStats(), lambda _: None)
+
+    async def run() -> None:
+        monkeypatch.setattr(readiness, "LOCK_SECONDS", patience())
+        assert await ready.told_of_work() == OUTDATED, "it asks where nobody else has"
+        monkeypatch.setattr(readiness, "WORK_SECONDS", 0.0)
+        waiting = asyncio.create_task(ready.told_of_work())
+        await asyncio.to_thread(slow.asking.wait, patience(20))
+        assert not waiting.done()
+        slow.go_on.set()
+        assert await waiting == OUTDATED
+        assert slow.asked == 2
+
+    asyncio.run(run())
+
+
+def test_a_request_on_the_event_loop_waits_for_no_cluster_that_hangs(
+    slow: SlowCluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(readiness, "WORK_SECONDS", 0.0)
+    ready = Readiness(lambda: None, slow.unmet, QueueStats(), lambda _: None)
+    assert ready.unready() == (OUTDATED,)
+    assert asyncio.run(ready.told_of_work()) == OUTDATED
+    assert slow.asking.wait(patience(20))
+    slow.go_on.set()
+
+
 class Asked:
     """A cluster that answers as a test says, and counts what it is asked.
 
