@@ -7,6 +7,7 @@ import pytest
 from splitjob.errors import ErrorCode, Failure
 from splitjob.result import WorkerReport
 from splitjob_worker import run as entry
+from splitjob_worker import settings
 from splitjob_worker.cancellation import CancelToken
 from splitjob_worker.cgroups import MemoryUse
 
@@ -47,7 +48,7 @@ def test_too_little_memory_is_told_in_figures(monkeypatch: pytest.MonkeyPatch) -
     def load() -> None:
         raise Failure(ErrorCode.WORKER_OOM, "the decoder was killed")
 
-    monkeypatch.setattr(entry.settings, "load", load)
+    monkeypatch.setattr(settings, "load", load)
     monkeypatch.setattr(entry, "memory_use", lambda: MemoryUse(6 << 30, 0, 6 << 30))
     told = entry._run(CancelToken(), 0).message
     assert told == "the decoder was killed (6.00 GiB allowed, 6.00 GiB used at most)"
