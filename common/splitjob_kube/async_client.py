@@ -6,23 +6,21 @@ one another, from core to core. The credentials, the patience and the errors are
 """
 
 import asyncio
-import ssl
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from http import HTTPStatus
-from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
 from pydantic_core import to_json
-from urllib3.util.ssl_ import create_urllib3_context
 
 from splitjob_kube.client import JSON, PAGE_SIZE, Json, KubernetesClient, decoded
 from splitjob_kube.connection import Connection
 from splitjob_kube.errors import UnauthorizedError, no_answer_error, refusal_error
-from splitjob_kube.http_connection import BROKEN, Answer, ConnectionPool, Server
+from splitjob_kube.http_connection import BROKEN, Answer, ConnectionPool
+from splitjob_kube.tls import TlsContexts, server_of
 
 __all__ = ["AsyncKubernetesClient"]
 
@@ -44,7 +42,7 @@ class AsyncKubernetesClient:
         self._client = client
         self._credentials = client.credentials
         self._policy = client.policy
-        self._tls = _Tls()
+        self._tls = TlsContexts()
         self._reading = asyncio.Lock()
         self._way: _Way | None = None
 
@@ -130,7 +128,7 @@ class AsyncKubernetesClient:
         self._credentials.refresh()
         generation = self._credentials.generation
         connection = self._credentials.connection()
-        server = _server(connection, self._tls.context(connection))
+        server = server_of(connection, self._tls.context(connection))
         if self._way is not None and self._way.pool.server == server:
             return _Way(generation, connection, self._way.pool)
         return _Way(generation, connection, ConnectionPool(server, *self._policy[:2]))
@@ -211,60 +209,6 @@ class _Way:
             **({"Authorization": f"Bearer {token}"} if token else {}),
         }
         return "".join(f"{name}: {value}\r\n" for name, value in headers.items())
-
-
-def _server(connection: Connection, tls: ssl.SSLContext) -> Server:
-    url = urlsplit(connection.server)
-    if url.scheme == "https":
-        return Server(url.hostname or "", url.port or 443, tls, connection.server_name)
-    return Server(url.hostname or "", url.port or 80, None, None)
-
-
-class _Tls:
-    """Makes a TLS context anew only where what it is made of has changed.
-
-    The files are replaced under their names, certificate and key one after the other: what does not
-    fit together stays as it was until it is read again.
-    """
-
-    def __init__(self) -> None:
-        self._made_of: object = None
-        self._context: ssl.SSLContext | None = None
-
-    def context(self, connection: Connection) -> ssl.SSLContext:
-        """Return the context for a connection.
-
-        Raises:
-            OSError: there is none yet, and the files cannot be read or hold something else.
-        """
-        try:
-            made_of = _contents(connection)
-            if self._context is None or made_of != self._made_of:
-                self._context, self._made_of = _tls_context(connection), made_of
-        except OSError:  # as ssl.SSLError is
-            if self._context is None:
-                raise
-        return self._context
-
-
-def _contents(connection: Connection) -> tuple[object, ...]:
-    """Return all that a TLS context is made of."""
-    paths = (connection.ca_path, connection.certificate_path, connection.key_path)
-    return (connection.verify, *(Path(path).read_bytes() if path else None for path in paths))
-
-
-def _tls_context(connection: Connection) -> ssl.SSLContext:
-    """Return a context as urllib3 makes it, for both clients to judge a server alike."""
-    context = create_urllib3_context(
-        cert_reqs=ssl.CERT_REQUIRED if connection.verify else ssl.CERT_NONE
-    )
-    if connection.ca_path:
-        context.load_verify_locations(connection.ca_path)
-    else:
-        context.load_default_certs()
-    if connection.certificate_path:
-        context.load_cert_chain(connection.certificate_path, connection.key_path)
-    return context
 
 
 @contextmanager

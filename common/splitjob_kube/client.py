@@ -5,8 +5,9 @@ arguments, and answer with the API server's own JSON. Each call has a timeout an
 goes wrong is raised as one of `splitjob_kube.errors`.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from functools import partial
 from http import HTTPStatus
 from typing import Any, NamedTuple
@@ -18,6 +19,7 @@ from kubernetes.client.exceptions import ApiException
 from pydantic_core import from_json, to_json
 
 from splitjob.resource import GROUP, PLURAL, VERSION
+from splitjob_kube.blocking_http import BlockingPool
 from splitjob_kube.connection import API_KEY, Connection, Credentials
 from splitjob_kube.errors import (
     KubernetesError,
@@ -27,6 +29,7 @@ from splitjob_kube.errors import (
     no_answer_error,
     status_error,
 )
+from splitjob_kube.tls import TlsContexts, server_of
 
 __all__ = [
     "ClientPolicy",
@@ -125,6 +128,8 @@ class KubernetesClient:
         self._configuration = configuration
         self.credentials = Credentials(configuration)
         self._api = client.ApiClient(configuration)
+        self._tls = TlsContexts()
+        self._way: _Way | None = None
         self.namespace = self.credentials.namespace
         self.core = client.CoreV1Api(self._api)
         self.batch = client.BatchV1Api(self._api)
@@ -201,6 +206,16 @@ class KubernetesClient:
         """Replace the object, or the part of one, at a path; the rest is as with `create`."""
         return self.call(purpose, partial(self._exchange, "PUT", path, to_json(body)))
 
+    def delete(self, purpose: str, path: str, options: Json) -> Json:
+        """Delete the object at a path; the rest is as with `create`.
+
+        Args:
+            purpose: what is attempted, for messages.
+            path: of the object.
+            options: preconditions, propagation and grace, as Kubernetes' DeleteOptions.
+        """
+        return self.call(purpose, partial(self._exchange, "DELETE", path, to_json(options)))
+
     def send(
         self,
         purpose: str,
@@ -220,13 +235,9 @@ class KubernetesClient:
                 raise
         return self._send(purpose, method, **arguments)
 
-    def text(
-        self,
-        purpose: str,
-        method: Callable[..., Any],
-        **arguments: object,
-    ) -> str:
-        """Call a method whose answer is text, not JSON; the rest is as with `call`."""
+    def text(self, purpose: str, path: str, **arguments: object) -> str:
+        """Return the text at a path of the API server; the rest is as with `read`."""
+        method = partial(self._exchange, "GET", path, accept="*/*")
         response = self.send(purpose, method, **arguments)
         with translating(purpose):
             return bytes(response.data).decode("utf-8", errors="replace")
@@ -324,30 +335,59 @@ class KubernetesClient:
         self,
         verb: str,
         path: str,
-        content: bytes | None = None,
+        content: bytes = b"",
         *,
         accept: str = JSON,
         _request_timeout: tuple[float, float],
-        _preload_content: bool,
+        _preload_content: bool,  # as the library's methods are called; all of it is read here
     ) -> urllib3.BaseHTTPResponse:
-        """Send a request over the library's connections, as one of its methods would."""
-        headers = (
-            {"Accept": accept} if content is None else {"Content-Type": JSON, "Accept": accept}
-        )
+        """Send a request without the library; by its connections where they can do more."""
+        headers = {"Accept": accept, **({"Content-Type": JSON} if content else {})}
+        way = self._current_way()
+        if self.policy.tries_again or way.connection.proxy:
+            return self._exchange_by_library(verb, path, headers, content, _request_timeout)
+        answer = way.pool.exchange(way.written(verb, path, headers, content), _request_timeout[1])
+        if answer.status >= HTTPStatus.MULTIPLE_CHOICES:
+            error = ApiException(answer.status, answer.phrase)
+            error.body = answer.content
+            raise error
+        return urllib3.HTTPResponse(answer.content, status=answer.status)
+
+    def _current_way(self) -> "_Way":
+        """Return the way to the API server, made anew where the credentials were read again."""
+        way = self._way
+        if way is None or not self.credentials.is_current(way.generation):
+            self.credentials.refresh()
+            generation = self.credentials.generation
+            connection = self.credentials.connection()
+            server = server_of(connection, self._tls.context(connection))
+            if way is not None and way.pool.server == server:
+                pool = way.pool
+            else:
+                pool = BlockingPool(server, self.policy.connect_seconds)
+            way = self._way = _Way(generation, connection, pool)
+        return way
+
+    def _exchange_by_library(
+        self,
+        verb: str,
+        path: str,
+        headers: dict[str, str],
+        content: bytes,
+        timeout: tuple[float, float],
+    ) -> urllib3.BaseHTTPResponse:
         if token := self._configuration.get_api_key_with_prefix(API_KEY):
             headers["Authorization"] = token
         server = self._configuration.host
-        connect, read = _request_timeout
         pool: urllib3.HTTPConnectionPool
         pool = self._api.rest_client.pool_manager.connection_from_url(server)
         answer = pool.urlopen(
             verb,
             urlsplit(server).path + path,
-            body=content,
+            body=content or None,
             headers=headers,
             redirect=False,
-            timeout=urllib3.Timeout(connect=connect, read=read),
-            preload_content=_preload_content,
+            timeout=urllib3.Timeout(*timeout),
         )
         if answer.status >= HTTPStatus.MULTIPLE_CHOICES:
             raise ApiException(http_resp=answer)
@@ -357,6 +397,32 @@ class KubernetesClient:
         with translating(purpose):
             content = response.data
         return decoded(purpose, content)
+
+
+@dataclass(frozen=True)
+class _Way:
+    """How to reach the API server without the library.
+
+    Attributes:
+        generation: of the credentials it was made of.
+        connection: what these are.
+        pool: its connections.
+    """
+
+    generation: int
+    connection: Connection
+    pool: BlockingPool
+
+    def written(self, verb: str, path: str, headers: Mapping[str, str], content: bytes) -> bytes:
+        """Return a request as it is sent."""
+        url = urlsplit(self.connection.server)
+        lines = [f"{verb} {url.path.rstrip('/')}{path} HTTP/1.1", f"Host: {url.netloc}"]
+        lines += (f"{name}: {value}" for name, value in headers.items())
+        if self.connection.token:
+            lines.append(f"Authorization: Bearer {self.connection.token}")
+        if content:
+            lines.append(f"Content-Length: {len(content)}")
+        return "\r\n".join((*lines, "", "")).encode("ascii") + content
 
 
 def decoded(purpose: str, content: bytes) -> Json:

@@ -192,15 +192,7 @@ class KubernetesAdapter:
 
     def delete_splitjob(self, seen: Mapping[str, Any]) -> None:
         """Delete a SplitJob as it was read and, behind it, all it owns."""
-        self._delete(
-            f"SplitJob {seen['metadata']['name']}",
-            self._client.custom.delete_namespaced_custom_object,
-            _as_read(seen),
-            "Background",
-            None,
-            name=seen["metadata"]["name"],
-            **self._splitjobs,
-        )
+        self._delete("SplitJob", seen["metadata"]["name"], _as_read(seen))
 
     # Jobs and pods
 
@@ -251,37 +243,18 @@ class KubernetesAdapter:
 
     def delete_job(self, name: str, uid: str, propagation: str) -> None:
         """Delete a Job; one that is gone already is fine."""
-        self._delete(
-            f"Job {name}",
-            self._client.batch.delete_namespaced_job,
-            {"uid": uid},
-            propagation,
-            name=name,
-            namespace=self.namespace,
-        )
+        self._delete("Job", name, {"uid": uid}, propagation)
 
     def delete_pod(self, name: str, uid: str, *, force: bool) -> None:
         """Delete a pod; by force without waiting for its node."""
-        self._delete(
-            f"pod {name}",
-            self._client.core.delete_namespaced_pod,
-            {"uid": uid},
-            "Background",
-            grace_seconds=0 if force else None,
-            name=name,
-            namespace=self.namespace,
-        )
+        self._delete("Pod", name, {"uid": uid}, grace_seconds=0 if force else None)
 
     def log_tail(self, pod: str, container: str) -> str:
         """Return the last lines of a container's log."""
+        query = f"container={container}&tailLines={LOG_LINES}&limitBytes={LOG_BYTES}"
         return self._client.text(
             f"read the log of {pod}",
-            self._client.core.read_namespaced_pod_log,
-            name=pod,
-            namespace=self.namespace,
-            container=container,
-            tail_lines=LOG_LINES,
-            limit_bytes=LOG_BYTES,
+            f"{self._paths['Pod']}/{pod}/log?{query}",
             _request_timeout=LOG_TIMEOUT,
         )
 
@@ -321,14 +294,7 @@ class KubernetesAdapter:
 
     def delete_secret(self, seen: Mapping[str, Any]) -> None:
         """Delete a Secret as it was read; one that is gone or has got an owner is fine."""
-        self._delete(
-            f"Secret {seen['metadata']['name']}",
-            self._client.core.delete_namespaced_secret,
-            _as_read(seen),
-            "Background",
-            name=seen["metadata"]["name"],
-            namespace=self.namespace,
-        )
+        self._delete("Secret", seen["metadata"]["name"], _as_read(seen))
 
     def events(self, kind: str, name: str) -> list[Json]:
         """Return the events about an object."""
@@ -415,18 +381,19 @@ class KubernetesAdapter:
 
     def _delete(
         self,
-        what: str,
-        method: Callable[..., Any],
+        kind: str,
+        name: str,
         preconditions: Mapping[str, str],
-        propagation: str,
+        propagation: str = "Background",
         grace_seconds: int | None = None,
-        **arguments: object,
     ) -> None:
+        """Delete an object as it was read; one that is gone, or another one now, is fine."""
+        self._fence()
         options: Json = {"propagationPolicy": propagation, "preconditions": dict(preconditions)}
         if grace_seconds is not None:
             options["gracePeriodSeconds"] = grace_seconds
         try:
-            self._write(f"delete {what}", method, body=options, **arguments)
+            self._client.delete(f"delete {kind} {name}", f"{self._paths[kind]}/{name}", options)
         except (NotFoundError, ConflictError):
             return  # gone, changed, or another of that name: not ours to delete
 
