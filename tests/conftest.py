@@ -20,6 +20,7 @@ import pytest
 from tests.support.chart_tools import HELM3, UNITTEST, find_tool
 from tests.support.definition import establish
 from tests.support.examples import examples
+from tests.support.preloads import preloads
 from tests.support.scheduling import FromBothEnds, is_on_a_bare_cluster, place
 from tests.support.waiting import patience
 
@@ -116,7 +117,7 @@ def bare(pytestconfig: pytest.Config) -> Iterator[LocalCluster]:
     """
     with ExitStack() as ending:
         pytestconfig.stash[BARE_CLUSTER] = ending
-        options = ClusterOptions(install=False, namespace="audio")
+        options = ClusterOptions(install=False, namespace="audio", node_arguments=preloads())
         yield ending.enter_context(LocalCluster(options, say))
 
 
@@ -130,7 +131,8 @@ def pytest_runtest_teardown(item: pytest.Item, nextitem: pytest.Item | None) -> 
 @pytest.fixture(scope="session")
 def cluster(on_containers: bool) -> Iterator[LocalCluster]:
     """A cluster without the service; two GPUs, so that two workers can run at once."""
-    options = ClusterOptions(install=False, gpus=2, namespace=NAMESPACE)
+    arguments = () if on_containers else preloads()
+    options = ClusterOptions(install=False, gpus=2, namespace=NAMESPACE, node_arguments=arguments)
     with cluster_class(containers=on_containers)(options, say) as started:
         yield started
 

@@ -28,6 +28,10 @@ Command line::
                                    these that works here, found by trying
         --share DIR                every pod sees this directory, read-only, under the same path;
                                    repeatable
+        --preload COMMAND=MODULES  a container whose command begins with these words (`python -m
+                                   MODULE`, `python FILE` or a script) begins as a copy of a process
+                                   that has imported these modules, which commas part, unless its
+                                   environment says something to the interpreter; repeatable
         --capacity RESOURCE=N      repeatable; replaces or adds to the machine's resources
                                    (cpu, memory, ephemeral-storage, pods=250)
         --label KEY=VALUE          repeatable; labels of the Node object

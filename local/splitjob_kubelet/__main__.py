@@ -20,6 +20,7 @@ from splitjob_kubelet.node.registration import keep_alive, machine_capacity, reg
 from splitjob_kubelet.pods.agent import Agent
 from splitjob_kubelet.runtime import orphans
 from splitjob_kubelet.runtime.isolation import IsolationError, find_isolation
+from splitjob_kubelet.runtime.preloaded import Preloads
 from splitjob_kubelet.settings import Settings, parse
 
 log = logging.getLogger(__name__)
@@ -49,6 +50,7 @@ async def serve(settings: Settings) -> None:
             events=EventRecorder(api_server, settings.name),
             http=http,
             isolation=isolation,
+            preloads=Preloads(settings.preloads),
         )
         await _run(node, stopping)
 

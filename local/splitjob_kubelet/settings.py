@@ -8,6 +8,19 @@ from splitjob.quantity import parse_quantity
 
 
 @dataclass(frozen=True)
+class Preload:
+    """Which commands begin as copies of a process that has imported what they need.
+
+    Attributes:
+        command: the first words of such a command: `python -m MODULE`, `python FILE`, or a script.
+        modules: what is imported beforehand.
+    """
+
+    command: tuple[str, ...]
+    modules: tuple[str, ...]
+
+
+@dataclass(frozen=True)
 class ImageEnvironment:
     """The directory of programs that replaces images whose name matches the shell pattern."""
 
@@ -35,6 +48,7 @@ class Settings:
     back_off_max: float = 300.0
     isolation: str = "auto"
     shared: list[Path] = field(default_factory=list)
+    preloads: list[Preload] = field(default_factory=list)
 
     @property
     def pods_root(self) -> Path:
@@ -90,6 +104,14 @@ def _add_resources(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--share", type=_shareable, action="append", default=[], metavar="DIR", dest="shared"
     )
+    parser.add_argument(
+        "--preload",
+        type=_preload,
+        action="append",
+        default=[],
+        metavar="COMMAND=MODULE[,MODULE]",
+        dest="preloads",
+    )
 
 
 def _add_timing(parser: argparse.ArgumentParser) -> None:
@@ -128,6 +150,13 @@ def _environment(text: str) -> ImageEnvironment:
     if not pattern or not Path(directory).is_dir():
         raise argparse.ArgumentTypeError(f"{text!r} is not PATTERN=DIR with a directory")
     return ImageEnvironment(pattern, _absolute(directory))
+
+
+def _preload(text: str) -> Preload:
+    command, separator, modules = text.rpartition("=")
+    if not command or not separator or not modules:
+        raise argparse.ArgumentTypeError(f"{text!r} is not COMMAND=MODULE[,MODULE]")
+    return Preload(tuple(command.split()), tuple(modules.split(",")))
 
 
 def _capacity(text: str) -> tuple[str, str]:

@@ -110,7 +110,9 @@ class ContainerRunner:
                 return
         self.log_writer = LogWriter(self.directory.log(attempt))
         try:
-            self._process = await container_process.start(self._program, self.log_writer.write)
+            self._process = await container_process.start(
+                self._program, self.log_writer.write, begin=self._node.preloads.start
+            )
             await self._supervise(self._process, container_id)
         except StartError as error:
             self._fail_start(str(error), container_id)

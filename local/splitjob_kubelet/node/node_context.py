@@ -10,6 +10,7 @@ from splitjob_kubelet.api.kubeconfig import ClientConfig
 from splitjob_kubelet.node.addresses import AddressPool
 from splitjob_kubelet.node.admission import GpuAllocator
 from splitjob_kubelet.runtime.isolation import Isolation
+from splitjob_kubelet.runtime.preloaded import Preloads
 from splitjob_kubelet.settings import Settings
 
 
@@ -25,5 +26,6 @@ class NodeContext:
     gpus: GpuAllocator
     events: EventRecorder
     isolation: Isolation
+    preloads: Preloads
     http: aiohttp.ClientSession
     """For probes and hooks of pods, without the node's credentials."""

@@ -8,10 +8,10 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO
+from typing import IO, Protocol
 
 import psutil
 
@@ -61,10 +61,31 @@ class Program:
     confinement: Confinement | None = None
 
 
+class Started(Protocol):
+    """A process that was started, as `subprocess.Popen` has it."""
+
+    @property
+    def pid(self) -> int: ...
+
+    @property
+    def stdout(self) -> IO[bytes] | None: ...
+
+    @property
+    def stderr(self) -> IO[bytes] | None: ...
+
+    def send_signal(self, sig: int, /) -> None: ...
+
+    def wait(self) -> int: ...
+
+
+Begin = Callable[[Program, int], Awaitable[Started | None]]
+"""Starts a program in another way, given the descriptor for reports; None: not this one."""
+
+
 class Process:
     """A running program in a session of its own, with its descendants."""
 
-    def __init__(self, popen: subprocess.Popen[bytes], container_id: str, sink: Sink) -> None:
+    def __init__(self, popen: Started, container_id: str, sink: Sink) -> None:
         self.pid = popen.pid
         self.container_id = container_id
         self._popen = popen
@@ -170,7 +191,11 @@ def _lives(process: psutil.Process) -> bool:
 
 
 async def start(
-    program: Program, sink: Sink, stdin: int = subprocess.DEVNULL, terminal: int | None = None
+    program: Program,
+    sink: Sink,
+    stdin: int = subprocess.DEVNULL,
+    terminal: int | None = None,
+    begin: Begin | None = None,
 ) -> Process:
     """Start a program through the launcher, so that it dies with the node.
 
@@ -179,13 +204,18 @@ async def start(
         sink: called with its output.
         stdin: descriptor of its standard input.
         terminal: descriptor of a terminal for input and output instead.
+        begin: another way to start it, where that knows the program.
 
     Raises:
         StartError: it cannot be executed; the message says why.
     """
     report, reported = os.pipe()
     with os.fdopen(report, "rb", buffering=0) as stream:
-        popen = _launch(program, reported, stdin, terminal)
+        try:
+            popen = await begin(program, reported) if begin else None
+            popen = popen or _launch(program, reported, stdin, terminal)
+        finally:
+            os.close(reported)
         orphans.expect(popen.pid)
         process = Process(popen, program.container_id, sink)
         problem = bytearray()
@@ -199,14 +229,9 @@ async def start(
 def _launch(
     program: Program, report: int, stdin: int, terminal: int | None
 ) -> subprocess.Popen[bytes]:
-    """Start the launcher, which executes the program or writes the reason for failing to `report`.
-
-    This function closes `report`, also when it fails.
-    """
-    handed = [report]
-    if program.confinement is not None:
-        handed.append(program.confinement.descriptor())
-    confinement = handed[1] if len(handed) > 1 else 0
+    """Start the launcher, which executes the program or writes to `report` why it cannot."""
+    own = [] if program.confinement is None else [program.confinement.descriptor()]
+    confinement = own[0] if own else 0
     words = [str(report), str(os.getpid()), str(confinement), *program.arguments]
     try:
         return subprocess.Popen(
@@ -216,13 +241,13 @@ def _launch(
             stdin=stdin if terminal is None else terminal,
             stdout=subprocess.PIPE if terminal is None else terminal,
             stderr=subprocess.PIPE if terminal is None else terminal,
-            pass_fds=handed,
+            pass_fds=[report, *own],
             start_new_session=True,
         )
     except (OSError, ValueError) as error:
         raise StartError(str(error)) from None
     finally:
-        for descriptor in handed:
+        for descriptor in own:
             os.close(descriptor)
 
 
@@ -276,7 +301,7 @@ def _forward(stream: IO[bytes], name: str, sink: Sink) -> asyncio.Future[None]:
     return ended
 
 
-def _call_on_exit(popen: subprocess.Popen[bytes], callback: Callable[[], None]) -> None:
+def _call_on_exit(popen: Started, callback: Callable[[], None]) -> None:
     """Call back in the event loop when the process has ended, without reaping it."""
     loop = asyncio.get_running_loop()
     if hasattr(os, "pidfd_open"):

@@ -204,17 +204,30 @@ def _read(descriptor: int) -> Spec:
     return spec
 
 
-def main() -> None:
-    report, parent, confinement = map(int, sys.argv[1:4])
-    program = sys.argv[4:]
+def enter(parent: int, confinement: int) -> None:
+    """Make this process a container's first one.
+
+    Args:
+        parent: process id of the node.
+        confinement: the descriptor of the confinement; 0: none.
+
+    Raises:
+        OSError: it cannot be confined.
+    """
     _die_with(parent)
     _prefer_for_out_of_memory()
     _take_terminal()
+    if confinement:
+        _confine(_read(confinement))
+        _die_with(parent)  # a change of user resets it
+
+
+def main() -> None:
+    report, parent, confinement = map(int, sys.argv[1:4])
+    program = sys.argv[4:]
     os.set_inheritable(report, False)
     try:
-        if confinement:
-            _confine(_read(confinement))
-            _die_with(parent)  # a change of user resets it
+        enter(parent, confinement)
         # The interpreter ignores these signals; the program must start with the defaults.
         signal.signal(signal.SIGPIPE, signal.SIG_DFL)
         if hasattr(signal, "SIGXFSZ"):

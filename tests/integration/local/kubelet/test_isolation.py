@@ -14,6 +14,7 @@ from typing import Any
 import psutil
 import pytest
 from tests.integration.local.kubelet.conftest import Pods
+from tests.support import about_itself as about_itself_program
 from tests.support.waiting import eventually, patience
 
 from splitjob_local.cluster.local_cluster import LocalCluster
@@ -22,31 +23,7 @@ Json = dict[str, Any]
 TOKEN = "/var/run/secrets/kubernetes.io/serviceaccount"
 LEVELS = ["root", "user-namespace", "none"]
 CONFINED = LEVELS[:2]
-ABOUT_ITSELF = """
-import getpass, json, os, socket
-
-def tried(action):
-    try:
-        return str(action())
-    except (KeyError, OSError) as error:
-        return type(error).__name__
-
-status = dict(line.split(":\\t", 1) for line in open("/proc/self/status").read().splitlines()
-              if ":\\t" in line)
-print(json.dumps({
-    "ids": [os.getuid(), os.getgid()],
-    "groups": os.getgroups(),
-    "name": tried(getpass.getuser),
-    "capabilities": [status[name] for name in ("CapPrm", "CapEff", "CapBnd", "CapInh")],
-    "no_new_privileges": status["NoNewPrivs"],
-    "host": socket.gethostname(),
-    "environment": dict(os.environ),
-    "directory": os.getcwd(),
-    "root": sorted(os.listdir("/")),
-    "home_of_root": tried(lambda: os.listdir("/root/.cache")),
-    "shadow": tried(lambda: open("/etc/shadow").read()),
-}))
-"""
+ABOUT_ITSELF = Path(about_itself_program.__file__)
 AS_THE_CHART_HAS_IT = {
     "runAsNonRoot": True,
     "runAsUser": 65532,
@@ -68,7 +45,8 @@ def possible(level: str) -> bool:
 @pytest.fixture(scope="module", params=[level for level in LEVELS if possible(level)])
 def level(request: pytest.FixtureRequest, cluster: LocalCluster) -> Iterator[str]:
     """A level, with a node of it under the name `node-LEVEL`."""
-    cluster.add_node(f"node-{request.param}", f"--isolation={request.param}")
+    preload = f"--preload=python {ABOUT_ITSELF}=json"
+    cluster.add_node(f"node-{request.param}", f"--isolation={request.param}", preload)
     yield request.param
     cluster.remove_node(f"node-{request.param}")
 
@@ -97,7 +75,7 @@ def mounts(**at: str) -> list[Json]:
 
 
 def about_itself(pods: Pods, name: str, **container: Any) -> Json:
-    pods.run(name, "python", "-c", ABOUT_ITSELF, **container)
+    pods.run(name, "python", "-c", ABOUT_ITSELF.read_text(), **container)
     pod = pods.wait_for_phase(name, "Succeeded")
     found: Json = json.loads(pods.logs(name)) | {"pod": pod}
     return found
@@ -144,6 +122,33 @@ def test_a_pod_is_the_user_it_asks_for_and_has_no_name(confined: str, pods: Pods
     assert found["directory"] == "/work-here"
     assert found["environment"]["HOME"] == "/"
     assert not {"USER", "LOGNAME", "KUBECONFIG", "TMPDIR"} & set(found["environment"])
+
+
+def test_a_program_that_begins_as_a_copy_finds_what_one_finds_that_is_started(pods: Pods) -> None:
+    """And ends with a status of its own; what differs is its own name and id alone."""
+    started = {"name": "it", "value": "is told"}
+    as_asked = {"spec": {"securityContext": AS_THE_CHART_HAS_IT, "hostname": "same"}}
+    said = {}
+    for name, words in {"copied": ["python"], "executed": ["python", "-s"]}.items():
+        pods.run(name, *words, str(ABOUT_ITSELF), "3", env=[started], **as_asked)
+        pod = pods.wait_for_phase(name, "Failed")
+        assert pods.terminated(pod)["exitCode"] == 3
+        said[name] = json.loads(pods.logs(name).replace(pod["metadata"]["uid"], "UID"))
+
+    copied, executed = said.values()
+    assert copied.pop("command") == ["python", str(ABOUT_ITSELF), "3"]
+    assert executed.pop("command") == ["python", "-s", str(ABOUT_ITSELF), "3"]
+    assert (copied.pop("preloaded"), executed.pop("preloaded")) == (True, False)
+    assert copied == executed
+
+
+def test_a_program_with_a_setting_of_the_interpreter_is_started_by_itself(pods: Pods) -> None:
+    setting = {"name": "PYTHONHASHSEED", "value": "0"}
+    pods.run("told", "python", str(ABOUT_ITSELF), env=[setting])
+
+    pods.wait_for_phase("told", "Succeeded")
+
+    assert not json.loads(pods.logs("told"))["preloaded"]
 
 
 @pytest.mark.usefixtures("confined")

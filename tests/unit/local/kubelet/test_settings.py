@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from splitjob_kubelet.settings import parse
+from splitjob_kubelet.settings import Preload, parse
 
 
 def test_the_command_line(tmp_path: Path) -> None:
@@ -13,10 +13,12 @@ def test_the_command_line(tmp_path: Path) -> None:
     needed = [f"--kubeconfig={file}", f"--root={tmp_path}", "--name=n", "--port=1"]
     needed += [f"--serving-cert={file}", f"--serving-key={file}", f"--client-ca={file}"]
 
-    settings = parse([*needed, f"--environment=a=b/*={tmp_path}", "--capacity=x.y/z=2"])
+    given = [f"--environment=a=b/*={tmp_path}", "--capacity=x.y/z=2", "--preload=python -m x=y,z"]
+    settings = parse([*needed, *given])
 
     assert settings.environments[0].pattern == "a=b/*"
     assert settings.capacity == {"x.y/z": "2"}
-    for wrong in ("--capacity=x=many", "--environment=x=/no/such", "--label=x"):
+    assert settings.preloads == [Preload(("python", "-m", "x"), ("y", "z"))]
+    for wrong in ("--capacity=x=many", "--environment=x=/no/such", "--label=x", "--preload=x"):
         with pytest.raises(SystemExit):
             parse([*needed, wrong])
