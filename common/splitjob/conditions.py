@@ -38,6 +38,7 @@ class Reason(StrEnum):
     STORAGE_UNAVAILABLE = "StorageUnavailable"
     SECRET_MISSING = "SecretMissing"  # noqa: S105 - a reason
     RETRYING = "Retrying"
+    KUEUE_PENDING = "KueuePending"  # and more of Kueue's own, each with Kueue before it
     # Started
     NOT_STARTED = "NotStarted"
     STARTING = "Starting"

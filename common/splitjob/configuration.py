@@ -32,6 +32,8 @@ CHART_VALUES = {
     "HTTP_PROXY": "proxy.httpProxy",
     "KEEP_FINISHED_JOBS_SECONDS": "queue.keepFinishedJobsSeconds",
     "KEEP_ALIVE_SECONDS": "api.keepAliveSeconds",
+    "KUEUE_LOCAL_QUEUE": "kueue.localQueue",
+    "KUEUE_PRIORITY_CLASSES": "kueue.priorityClasses",
     "KUBERNETES_TOKENS": "api.kubernetesTokens.enabled",
     "KUBERNETES_TOKEN_AUDIENCE": "api.kubernetesTokens.audience",
     "LOG_LEVEL": "logLevel",

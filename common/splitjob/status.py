@@ -90,6 +90,12 @@ class Attempt(Model):
     progress: Progress | None = Field(
         default=None, description="How far its worker was, where that ended without a word."
     )
+    evicted_pod: str | None = Field(
+        default=None, max_length=253, description="The pod that went when Kueue last evicted it."
+    )
+    evicted_seconds: int | None = Field(
+        default=None, ge=0, description="How long its containers ran before Kueue evicted them."
+    )
 
 
 class Stem(Model):

@@ -58,5 +58,6 @@ def _held(attempts: Iterable[Attempt]) -> float:
 def _seconds(attempt: Attempt) -> float:
     end = attempt.ended_at or attempt.finished_at
     if attempt.started_at is None or end is None:
-        return 0.0
-    return max(0.0, (end - attempt.started_at).total_seconds())  # two clocks may differ
+        return attempt.evicted_seconds or 0
+    last = max(0.0, (end - attempt.started_at).total_seconds())  # two clocks may differ
+    return (attempt.evicted_seconds or 0) + last

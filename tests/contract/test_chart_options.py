@@ -647,6 +647,11 @@ REFUSED = {
     "api.rateLimit.perSecond=-1": "at '/api/rateLimit/perSecond'",
     "api.keepAliveSeconds=0": "at '/api/keepAliveSeconds'",
     "api.kubernetesTokens.audience=a b": "at '/api/kubernetesTokens/audience'",
+    "kueue.priorityClasses[0].name=high": "kueue.localQueue is not",
+    "kueue.localQueue=a,kueue.priorityClasses[0].name=b,kueue.priorityClasses[0].at_most=-101": (
+        "at '/kueue/priorityClasses/0/at_most'"
+    ),
+    "worker.podLabels.kueue\\.x-k8s\\.io/queue-name=a": "set kueue.localQueue in its place",
     "models.resources.nope.cpu=1": "models.resources has nope, which the registry has not",
     f"{DEMO}.memory=8Gi,{DEMO}.memoryRetry=7Gi": f"Set {DEMO}.memoryRetry to more",
     f"{DEMO}.memoryRetry=5Gi": "The memory of demo (6Gi) is above that of its retry (5Gi)",

@@ -63,7 +63,7 @@ def test_objects_that_a_page_names_are_made_by_the_chart(render: Render) -> None
 HEREDOC = re.compile(r"cat > (?P<name>\S+) <<EOF\n(?P<text>.*?)^EOF$", re.MULTILINE | re.DOTALL)
 CLOUDS = sorted(file.stem.removeprefix("values-") for file in CHART.glob("values-*.yaml"))
 CLOUDS.remove("local")
-ON_TOP = ["mig", "spot"]  # of the file of any cloud
+ON_TOP = ["kueue", "mig", "spot"]  # of the file of any cloud
 CLOUDS = [name for name in CLOUDS if name not in ON_TOP]
 # What the shell would put in place of the reader's variables.
 GIVEN = {

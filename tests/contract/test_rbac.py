@@ -156,6 +156,22 @@ def test_kubernetes_tokens_take_two_more_rights_of_the_api(
     assert [rule["resources"] for rule in wide["rules"]] == [["tokenreviews"]]
 
 
+def test_kueue_takes_two_more_rights_of_the_operator(
+    render: Render, manifests: list[Manifest]
+) -> None:
+    """To say why a Job is held, and to have it held."""
+    rendered = render("kueue.localQueue=audio")
+    more = granted(rendered, "operator") - granted(manifests, "operator")
+    looked_for = operator_kubernetes.rights_needed(
+        "totals", "lease", network_policies=True, kueue=True
+    )
+    assert more == {
+        (f"{right.group}/{right.resource}", right.verb)
+        for right in set(looked_for) - set(LOOKED_FOR["operator"])
+    }
+    assert more == {("kueue.x-k8s.io/workloads", verb) for verb in ("list", "update")}
+
+
 def test_the_api_cannot_read_secrets(manifests: list[Manifest]) -> None:
     assert {verb for kind, verb in granted(manifests, "api") if kind == "secrets"} == {"create"}
 

@@ -107,6 +107,12 @@ class FakeKubernetes:
 
         return self._call("create_job", create)
 
+    def workload(self, _job_uid: str) -> Json | None:
+        return None  # no Kueue
+
+    def set_workload_active(self, _job_uid: str, *, active: bool) -> None:
+        """There is no Kueue."""
+
     def create_network_policy(self, manifest: Json) -> None:
         self._call("create_network_policy", lambda: self._server.create("NetworkPolicy", manifest))
 

@@ -81,6 +81,8 @@ START_DEADLINE_SECONDS: {{ int64 .Values.queue.startDeadlineSeconds | quote }}
 KEEP_FINISHED_JOBS_SECONDS: {{ int64 .Values.queue.keepFinishedJobsSeconds | quote }}
 TTL_SECONDS_AFTER_FINISHED: {{ int64 .Values.queue.ttlSecondsAfterFinished | quote }}
 PRIORITY_CLASSES: {{ toJson .Values.queue.priorityClasses | quote }}
+KUEUE_LOCAL_QUEUE: {{ .Values.kueue.localQueue | quote }}
+KUEUE_PRIORITY_CLASSES: {{ toJson .Values.kueue.priorityClasses | quote }}
 MAX_AUDIO_SECONDS: {{ int64 .Values.source.maxAudioSeconds | quote }}
 MAX_LOST_PERCENT: {{ int64 .Values.source.maxLostPercent | quote }}
 MAX_SOURCE_BYTES: {{ int64 .Values.source.maxBytes | quote }}

@@ -6,19 +6,22 @@ Everything is the API server's own JSON. Calls block; the operator makes them in
 import re
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
+from urllib.parse import quote
 
 from splitjob.resource import GROUP, LABEL_SPLITJOB, PLURAL, SECRET_TYPE
 from splitjob_kube.client import ClientPolicy, Json, KubernetesClient, splitjobs_in
 from splitjob_kube.connection import Connection
 from splitjob_kube.errors import (
     ConflictError,
+    ForbiddenError,
     KubernetesError,
     NotFoundError,
     UnauthorizedError,
 )
-from splitjob_kube.paths import EVENTS, JOBS, PODS, SECRETS, SPLITJOBS
+from splitjob_kube.paths import EVENTS, JOBS, PODS, SECRETS, SPLITJOBS, Kind
 from splitjob_kube.preconditions import Preconditions, Unready
 from splitjob_kube.rights import Right, rights
+from splitjob_operator.core.kueue import JOB_UID_LABEL
 
 __all__ = ["KubernetesAdapter", "accepts_credentials", "connection", "rights_needed"]
 
@@ -26,6 +29,7 @@ __all__ = ["KubernetesAdapter", "accepts_credentials", "connection", "rights_nee
 POLICY = ClientPolicy(connect_seconds=5, read_seconds=30, tries_again=False)
 LOG_TIMEOUT = (3, 5)  # seconds to connect, to read
 LEASE_TIMEOUT = (2, 3)  # the same: a try that hangs must leave time for another one
+KUEUE = "kueue.x-k8s.io"
 LEASES = "coordination.k8s.io"
 LOG_LINES = 40
 LOG_BYTES = 16384
@@ -249,6 +253,41 @@ class KubernetesAdapter:
         """Delete a pod; by force without waiting for its node."""
         self._delete("Pod", name, {"uid": uid}, grace_seconds=0 if force else None)
 
+    def workload(self, job_uid: str) -> Json | None:
+        """Return the Workload that Kueue keeps of a Job; None: there is none, or no Kueue."""
+        try:
+            query = f"labelSelector={quote(JOB_UID_LABEL, safe='')}%3D{job_uid}"
+            listing = self._client.read("list Workloads", f"{self._workloads()}?{query}")
+        except (ForbiddenError, NotFoundError):
+            return None
+        return next(iter(listing["items"] or []), None)
+
+    def set_workload_active(self, job_uid: str, *, active: bool) -> None:
+        """Set `spec.active` of a Job's Workload, as it was read.
+
+        Raises:
+            splitjob_kube.errors.ConflictError: it has changed since.
+        """
+        self._fence()
+        found = self.workload(job_uid)
+        if found is None or found["spec"].get("active", True) == active:
+            return
+        name = found["metadata"]["name"]
+        changed = {
+            **found,
+            "metadata": _without_managers(found["metadata"]),
+            "spec": {**found["spec"], "active": active},
+        }
+        self._client.replace(f"write Workload {name}", f"{self._workloads()}/{name}", changed)
+
+    def _workloads(self) -> str:
+        """Return the path of Kueue's Workloads, in the version that is served."""
+        if not self._paths.get("Workload"):
+            group = self._client.read("look for Kueue", f"/apis/{KUEUE}")
+            version = group["preferredVersion"]["version"]
+            self._paths["Workload"] = Kind("workloads", KUEUE, version).path(self.namespace)
+        return self._paths["Workload"]
+
     def log_tail(self, pod: str, container: str) -> str:
         """Return the last lines of a container's log."""
         query = f"container={container}&tailLines={LOG_LINES}&limitBytes={LOG_BYTES}"
@@ -398,20 +437,24 @@ class KubernetesAdapter:
             return  # gone, changed, or another of that name: not ours to delete
 
 
-def rights_needed(totals: str, lease: str, *, network_policies: bool) -> tuple[Right, ...]:
+def rights_needed(
+    totals: str, lease: str, *, network_policies: bool, kueue: bool = False
+) -> tuple[Right, ...]:
     """Return what this operator needs to be allowed.
 
     Args:
         totals: the ConfigMap with the totals.
         lease: the Lease by which one operator leads.
         network_policies: whether it makes one for each Job.
+        kueue: whether Kueue decides when Jobs run.
     """
     own = (
         *rights("configmaps", "get", "update", name=totals),
         *rights("leases", "get", "update", group=LEASES, name=lease),
     )
     policies = rights("networkpolicies", "create", group="networking.k8s.io")
-    return (*RIGHTS, *own, *(policies if network_policies else ()))
+    workloads = rights("workloads", "list", "update", group=KUEUE) if kueue else ()
+    return (*RIGHTS, *own, *(policies if network_policies else ()), *workloads)
 
 
 def _as_read(seen: Mapping[str, Any]) -> dict[str, str]:

@@ -9,6 +9,7 @@ from typing import Any, Self
 from splitjob.lifecycle import LifecycleState, lifecycle_of
 from splitjob.status import Queue, read_status
 from splitjob.urls import STORED
+from splitjob_operator.core.kueue import is_kueues
 from splitjob_operator.core.observed import parse_time
 
 __all__ = ["BlockedReason", "CachedSplitJob"]
@@ -114,7 +115,12 @@ class CachedSplitJob:
 
     @property
     def has_place(self) -> bool:
-        """Whether it has a position: it waits for its turn, or the cluster has no room for it."""
+        """Whether it has a position: it waits for its turn, or the cluster has no room for it.
+
+        The order of those that wait for Kueue is Kueue's.
+        """
+        if self.queue and is_kueues(self.queue.reason):
+            return False
         return self.state in {LifecycleState.QUEUED, LifecycleState.PENDING}
 
 

@@ -13,7 +13,7 @@ from splitjob.jsonlog import redact
 from splitjob.result import EXIT_TERMINATED
 from splitjob_operator.core.observed import ContainerTermination, KubeJob, KubePod
 
-__all__ = ["AttemptDeadlines", "Diagnosis", "diagnose", "no_capacity", "reason_due"]
+__all__ = ["STOP_SIGNALS", "AttemptDeadlines", "Diagnosis", "diagnose", "no_capacity", "reason_due"]
 
 IMAGE_HOPELESS = {"InvalidImageName", "ErrImageNeverPull"}
 IMAGE_REASONS = IMAGE_HOPELESS | {"ErrImagePull", "ImagePullBackOff", "RegistryUnavailable"}

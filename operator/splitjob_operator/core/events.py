@@ -16,7 +16,13 @@ from splitjob_operator.core.observed import SplitJob
 __all__ = ["EventSpec", "event_manifest", "events_between"]
 
 # By the attempts, or, of all that wait alike, by their status alone.
-_TOLD_OTHERWISE = {Reason.QUEUED, Reason.ADMITTED, Reason.RETRYING, Reason.INSTALLATION_PAUSED}
+_TOLD_OTHERWISE = {
+    Reason.QUEUED,
+    Reason.ADMITTED,
+    Reason.RETRYING,
+    Reason.INSTALLATION_PAUSED,
+    Reason.KUEUE_PENDING,
+}
 COMPONENT = "track-tree-audio-operator"
 
 

@@ -12,6 +12,7 @@ from typing import Literal
 from splitjob.errors import ErrorCode
 from splitjob.result import Manifest
 from splitjob.status import Usage
+from splitjob_operator.core.kueue import Workload
 
 __all__ = [
     "CheckRequest",
@@ -29,6 +30,7 @@ __all__ = [
     "ReadJobWarning",
     "ReadManifest",
     "ReadPodEvent",
+    "ReadWorkload",
 ]
 
 
@@ -74,6 +76,13 @@ class ReadPodEvent:
 
 
 @dataclass(frozen=True, slots=True)
+class ReadWorkload:
+    """Read the Workload that Kueue keeps of a Job."""
+
+    job_uid: str
+
+
+@dataclass(frozen=True, slots=True)
 class EraseData:
     """Erase what the bucket holds of a job that has ended, and leave a tombstone there.
 
@@ -99,6 +108,7 @@ Lookup = (
     | ClaimTombstone
     | ReadJobWarning
     | ReadPodEvent
+    | ReadWorkload
     | EraseData
     | DeleteInput
 )
@@ -193,6 +203,7 @@ class LookupResults:
             that it must stay.
         job_warning: the result of ReadJobWarning; blank where there was no warning.
         pod_event: the result of ReadPodEvent.
+        workload: the result of ReadWorkload; one that is not there where there is none.
     """
 
     checked: bool = False
@@ -203,3 +214,4 @@ class LookupResults:
     input: InputDeletion | None = None
     job_warning: str | None = None
     pod_event: PodEvent | None = None
+    workload: Workload | None = None

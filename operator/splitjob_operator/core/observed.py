@@ -19,6 +19,7 @@ from splitjob.result import ProgressLine, WorkerReport
 from splitjob.spec import SplitJobSpec
 from splitjob.status import SplitJobStatus, read_status
 from splitjob.webhook import DeliveryOutcome
+from splitjob_operator.core.kueue import QUEUE_LABEL
 from splitjob_operator.core.lookups import LookupResults
 
 __all__ = [
@@ -34,6 +35,7 @@ __all__ = [
 ]
 
 Raw = Mapping[str, Any]
+JOB_CONTROLLER = "kubernetes.io/job-controller"  # what manages a Job that names nobody
 CONTROLLER_UID = "batch.kubernetes.io/controller-uid"  # a label that Kubernetes gives a Job's pods
 
 
@@ -96,6 +98,10 @@ class KubeJob:
     Attributes:
         owner_kind, owner_uid: of the controlling owner; blank where there is none.
         failed_reason, failed_message: of the condition Failed=True; blank where it has not failed.
+        queue_name: the queue of Kueue that it is in; blank: none.
+        suspended: `spec.suspend`: its controller makes no pods, and deletes those there are.
+        managed_elsewhere: whether its pods are in another cluster (`spec.managedBy`).
+        started_at: since when its controller has been working on it.
     """
 
     name: str
@@ -107,6 +113,10 @@ class KubeJob:
     complete: bool = False
     failed_reason: str = ""
     failed_message: str = ""
+    queue_name: str = ""
+    suspended: bool = False
+    managed_elsewhere: bool = False
+    started_at: datetime | None = None
 
     @classmethod
     def of(cls, raw: Raw) -> Self:
@@ -115,7 +125,7 @@ class KubeJob:
         owner: Raw = next(
             (o for o in metadata.get("ownerReferences", []) if o.get("controller")), {}
         )
-        conditions = _true_conditions(raw)
+        conditions, spec = _true_conditions(raw), raw.get("spec", {})
         failed = conditions.get("Failed") or conditions.get("FailureTarget") or {}
         return cls(
             name=metadata["name"],
@@ -127,7 +137,17 @@ class KubeJob:
             complete="Complete" in conditions,
             failed_reason=failed.get("reason", ""),
             failed_message=failed.get("message", ""),
+            queue_name=metadata.get("labels", {}).get(QUEUE_LABEL, ""),
+            suspended=spec.get("suspend", False),
+            managed_elsewhere=spec.get("managedBy", JOB_CONTROLLER) != JOB_CONTROLLER,
+            started_at=parse_time(raw.get("status", {}).get("startTime")),
         )
+
+    @property
+    def held_by_kueue(self) -> bool:
+        """Whether it waits for Kueue to admit it, for the first time or again."""
+        over = self.finished or self.deleting
+        return bool(self.queue_name) and self.suspended and not over
 
     @property
     def finished(self) -> bool:

@@ -166,14 +166,26 @@ def _start(ctx: ReconcileContext) -> Plan:
     attempt = _next_attempt(ctx)
     ctx.status.attempts.append(attempt)
     ctx.status.job_name = attempt.job_name
+    (_leave_to_kueue if ctx.settings.kueue_local_queue else _admit)(ctx, attempt)
+    ctx.requeue_after(ctx.settings.waiting_grace_seconds)
+    return ctx.plan([CreateJob(attempt)])
+
+
+def _admit(ctx: ReconcileContext, attempt: Attempt) -> None:
     admitted = f"Attempt {attempt.number} may start."
     starting = f"Job {attempt.job_name} is starting."
     decision = replace(ctx.observed.queue_decision, position=None)
     ctx.status.queue = queue_status(ctx.status.queue, decision, Reason.STARTING, starting)
     ctx.condition(ConditionType.ADMITTED, "True", Reason.ADMITTED, admitted)
     ctx.condition(ConditionType.STARTED, "False", Reason.STARTING, starting)
-    ctx.requeue_after(ctx.settings.waiting_grace_seconds)
-    return ctx.plan([CreateJob(attempt)])
+
+
+def _leave_to_kueue(ctx: ReconcileContext, attempt: Attempt) -> None:
+    waiting = f"Job {attempt.job_name} is left to Kueue's queue {ctx.settings.kueue_local_queue}."
+    decision = replace(ctx.observed.queue_decision, position=None, eta_seconds=None)
+    ctx.status.queue = queue_status(ctx.status.queue, decision, Reason.KUEUE_PENDING, waiting)
+    ctx.condition(ConditionType.ADMITTED, "False", Reason.KUEUE_PENDING, waiting)
+    ctx.condition(ConditionType.STARTED, "False", Reason.NOT_STARTED, waiting)
 
 
 def _next_attempt(ctx: ReconcileContext) -> Attempt:

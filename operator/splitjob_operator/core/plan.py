@@ -18,6 +18,7 @@ __all__ = [
     "OwnSecret",
     "Plan",
     "ReplaceForeignManifest",
+    "SetWorkloadActive",
 ]
 
 
@@ -72,6 +73,14 @@ class DeletePod:
 
 
 @dataclass(frozen=True, slots=True)
+class SetWorkloadActive:
+    """Let Kueue admit a Job, or have it evicted and held."""
+
+    job_uid: str
+    active: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Deliver:
     """Send the final event that the outbox holds."""
 
@@ -87,6 +96,7 @@ Action = (
     | CreateJob
     | DeleteJob
     | DeletePod
+    | SetWorkloadActive
     | Deliver
     | DeleteSplitJob
 )

@@ -66,6 +66,16 @@ class KubernetesPort(Protocol):
             NotFoundError: there is none of that name.
         """
 
+    def workload(self, job_uid: str) -> Json | None:
+        """Return the Workload that Kueue keeps of a Job; None: there is none, or no Kueue."""
+
+    def set_workload_active(self, job_uid: str, *, active: bool) -> None:
+        """Set `spec.active` of a Job's Workload; where there is none nothing is done.
+
+        Raises:
+            ConflictError: it has changed since it was read.
+        """
+
     def secret(self, name: str) -> Json:
         """Return a Secret.
 

@@ -20,6 +20,13 @@ from splitjob_operator.core.diagnosis import (
     reason_due,
 )
 from splitjob_operator.core.ended_jobs import delete_ended_jobs
+from splitjob_operator.core.held_by_kueue import (
+    begin_to_wait,
+    note_eviction,
+    settle_eviction,
+    wait_for_admission,
+)
+from splitjob_operator.core.kueue import is_kueues
 from splitjob_operator.core.lookups import PodEvent, ReadJobWarning, ReadPodEvent
 from splitjob_operator.core.observed import KubeJob, KubePod
 from splitjob_operator.core.plan import CreateJob, Plan
@@ -46,11 +53,18 @@ def reconcile_running(ctx: ReconcileContext, attempt: Attempt) -> Plan:
         return _wait_for_name(ctx, other)
     if job is None and attempt.job_uid is None and not attempt.reason and not ctx.canceled:
         return _create(ctx, attempt)
-    pods = ctx.pods_of(attempt)
+    held = job is not None and job.held_by_kueue
+    if not held:
+        settle_eviction(ctx, attempt)
+    pods = [pod for pod in ctx.pods_of(attempt) if pod.name != attempt.evicted_pod]
     pod = pods[0] if pods else None
     _record(ctx, attempt, job, pod)
     if ctx.canceled or attempt.reason:
         return outcome.end_attempt(ctx, attempt)
+    if job and held:
+        return _held(ctx, attempt, job)
+    if job and job.managed_elsewhere and not job.deleting:
+        return _run_elsewhere(ctx, attempt, job)
     diagnosis = diagnose(
         job,
         pod,
@@ -62,6 +76,41 @@ def reconcile_running(ctx: ReconcileContext, attempt: Attempt) -> Plan:
     if diagnosis:
         return _fail_attempt(ctx, attempt, diagnosis)
     return _show_progress(ctx, attempt, job, pod)
+
+
+def _held(ctx: ReconcileContext, attempt: Attempt, job: KubeJob) -> Plan:
+    """Wait for Kueue, as long as the queue deadline says."""
+    note_eviction(ctx, attempt)
+    begin_to_wait(ctx)
+    deadlines = ctx.deadlines(attempt)
+    diagnosis = None if ctx.suspended else no_capacity(_obstacle(ctx), deadlines, ctx.now)
+    if diagnosis:
+        return _fail_attempt(ctx, attempt, diagnosis)
+    if not ctx.suspended:
+        ctx.requeue_at(deadlines.queued_since + timedelta(seconds=deadlines.queue))
+    return wait_for_admission(ctx, attempt, job)
+
+
+def _run_elsewhere(ctx: ReconcileContext, attempt: Attempt, job: KubeJob) -> Plan:
+    """Follow a Job whose pods are in another cluster, as Kueue's MultiKueue has it: by its status.
+
+    The deadline of a run is kept there by the pod itself.
+    """
+    if job.complete and not ctx.needs_bucket:
+        words = "its worker's report stays in the cluster that it ran in: upload URLs need one here"
+        lost = Diagnosis(ErrorCode.WORKER_CONFIG, f"The job is done, but {words}.", retryable=False)
+        return _fail_attempt(ctx, attempt, lost)
+    if job.finished and (diagnosis := diagnose(job, None, None, ctx.deadlines(attempt), ctx.now)):
+        return _fail_attempt(ctx, attempt, diagnosis)
+    if job.started_at is None:
+        return _starting(ctx, attempt, None)
+    attempt.started_at = job.started_at
+    ctx.status.started_at = ctx.status.started_at or job.started_at
+    admitted = f"Attempt {attempt.number} was admitted."
+    ctx.condition(ConditionType.ADMITTED, "True", Reason.ADMITTED, admitted)
+    ctx.condition(ConditionType.STARTED, "True", Reason.RUNNING, "It runs in another cluster.")
+    ctx.status.queue = None
+    return ctx.plan()
 
 
 def _create(ctx: ReconcileContext, attempt: Attempt) -> Plan:
@@ -154,7 +203,7 @@ def _show_progress(
     if pod and pod.unschedulable:
         return _not_admitted(ctx, Reason.UNSCHEDULABLE, pod.unschedulable)
     if pod is None and job and _too_long_without_pod(ctx, job):
-        return _explain_missing_pod(ctx, job)
+        return _explain_missing_pod(ctx, attempt, job)
     return _starting(ctx, attempt, pod)
 
 
@@ -213,20 +262,21 @@ def _running(ctx: ReconcileContext, attempt: Attempt, pod: KubePod) -> Plan:
 
 
 def _too_long_without_pod(ctx: ReconcileContext, job: KubeJob) -> bool:
-    created = job.created_at or ctx.now
-    if created + timedelta(seconds=NO_POD_SECONDS) > ctx.now:
-        ctx.requeue_at(created + timedelta(seconds=NO_POD_SECONDS))
+    since = job.started_at or job.created_at or ctx.now
+    if since + timedelta(seconds=NO_POD_SECONDS) > ctx.now:
+        ctx.requeue_at(since + timedelta(seconds=NO_POD_SECONDS))
         return False
     return True
 
 
-def _explain_missing_pod(ctx: ReconcileContext, job: KubeJob) -> Plan:
+def _explain_missing_pod(ctx: ReconcileContext, attempt: Attempt, job: KubeJob) -> Plan:
     warning = ctx.observed.lookups.job_warning
     if warning is None:
         return ctx.look_up(ReadJobWarning(job.name))
     ctx.requeue_after(NO_POD_RETRY_SECONDS)
     if not warning:
-        return ctx.plan()
+        held_before = ctx.status.queue is not None and is_kueues(ctx.status.queue.reason)
+        return _starting(ctx, attempt, None) if held_before else ctx.plan()
     quota = _QUOTA.search(warning)
     return _not_admitted(ctx, Reason.QUOTA_EXCEEDED if quota else Reason.POD_REFUSED, warning)
 

@@ -4,6 +4,7 @@ Lists and maps are JSON. What a worker's pod gets beyond them is in `worker_job.
 """
 
 import json
+from collections.abc import Sequence
 from typing import Any, Literal, Self, get_args, get_origin
 
 from pydantic import BaseModel, Field, ValidationInfo, field_validator, model_validator
@@ -17,6 +18,7 @@ from splitjob.service_settings import SERVICE_CHECKS, ServiceSettings
 from splitjob.storage_settings import BucketDemands, StorageSettings
 from splitjob_operator.core.additions import Additions, refuse_clashes
 from splitjob_operator.core.admission_queue import Bounds
+from splitjob_operator.core.kueue import PRIORITY_LABEL, QUEUE_LABEL
 from splitjob_operator.core.setting_types import (
     AnnotationKey,
     BucketName,
@@ -155,6 +157,12 @@ class Settings(ServiceSettings, BucketDemands, BaseSettings):
         description="At 0 a finished job would be gone before anybody could ask for it.",
     )
     priority_classes: list[PriorityClass] = []
+    kueue_local_queue: OptionalName = Field(
+        default="", description="The LocalQueue of Kueue that decides when Jobs run; blank: none."
+    )
+    kueue_priority_classes: list[PriorityClass] = Field(
+        default=[], description="Ranges of priority and Kueue's WorkloadPriorityClasses for them."
+    )
 
     # The worker's pod
     worker_image: ImageReference
@@ -267,6 +275,17 @@ class Settings(ServiceSettings, BucketDemands, BaseSettings):
         return self
 
     @model_validator(mode="after")
+    def _kueue_is_asked_in_one_way(self) -> Self:
+        if QUEUE_LABEL in self.worker_pod_labels:
+            raise ValueError(
+                f"WORKER_POD_LABELS has {QUEUE_LABEL}, by which Kueue would take Job and pod "
+                "alike: set KUEUE_LOCAL_QUEUE in its place"
+            )
+        if self.kueue_priority_classes and not self.kueue_local_queue:
+            raise ValueError("KUEUE_PRIORITY_CLASSES is set, but KUEUE_LOCAL_QUEUE names no queue")
+        return self
+
+    @model_validator(mode="after")
     def _no_addition_hides_ours(self) -> Self:
         refuse_clashes(
             Additions(
@@ -359,10 +378,22 @@ class Settings(ServiceSettings, BucketDemands, BaseSettings):
 
     def priority_class(self, priority: int, model: str) -> str | None:
         """Return the PriorityClass of a priority: of the first range that holds it."""
-        for entry in self.priority_classes:
-            if entry.at_least <= priority <= entry.at_most:
-                return entry.name
-        return self.resources_of(model).priority_class or None
+        of_range = _class_of(self.priority_classes, priority)
+        return of_range or self.resources_of(model).priority_class or None
+
+    def kueue_labels(self, priority: int) -> dict[str, str]:
+        """Return the labels by which Kueue takes a Job of a priority; none: it is not asked."""
+        if not self.kueue_local_queue:
+            return {}
+        of_range = _class_of(self.kueue_priority_classes, priority)
+        labels = {QUEUE_LABEL: self.kueue_local_queue}
+        return {**labels, PRIORITY_LABEL: of_range} if of_range else labels
+
+
+def _class_of(ranges: Sequence[PriorityClass], priority: int) -> str | None:
+    """Return the class of the first range that holds a priority."""
+    found = (one.name for one in ranges if one.at_least <= priority <= one.at_most)
+    return next(found, None)
 
 
 def _holds_json(annotation: object) -> bool:

@@ -21,6 +21,7 @@ from splitjob_operator.core.additions import (
     SCRATCH,
     STORAGE_KEYS,
 )
+from splitjob_operator.core.diagnosis import STOP_SIGNALS
 from splitjob_operator.core.observed import SplitJob
 from splitjob_operator.core.settings import Settings
 from splitjob_operator.core.worker_resources import GPU_CLAIM, WorkerResources
@@ -64,7 +65,7 @@ def build_job(splitjob: SplitJob, attempt: Attempt, settings: Settings) -> Json:
         LABEL_SPLITJOB: splitjob.name,
         LABEL_ATTEMPT: str(attempt.number),
     }
-    return {
+    job: Json = {
         "apiVersion": "batch/v1",
         "kind": "Job",
         "metadata": {
@@ -84,6 +85,32 @@ def build_job(splitjob: SplitJob, attempt: Attempt, settings: Settings) -> Json:
             },
         },
     }
+    return _left_to_kueue(job, splitjob, settings)
+
+
+def _left_to_kueue(job: Json, splitjob: SplitJob, settings: Settings) -> Json:
+    """Return a Job as Kueue wants it, where an installation leaves it to Kueue when Jobs run.
+
+    It is made suspended, and Kueue sets `spec.suspend` from then on. A worker that is told to stop,
+    as when it is evicted, must not fail the Job, which is to be admitted again. Nothing else then
+    ends a Job whose pods are stopped again and again while no operator is there, hence a deadline
+    for all of it; its controller does not count the time in which it is suspended.
+    """
+    queue = settings.kueue_labels(splitjob.spec.priority if splitjob.spec else 0)
+    if not queue:
+        return job
+    stopped = {"containerName": workload.CONTAINER, "operator": "In"}
+    told_to_stop = {**stopped, "values": sorted(STOP_SIGNALS)}
+    disrupted, failed = _failure_rules()
+    rules = [disrupted, {"action": "Ignore", "onExitCodes": told_to_stop}, failed]
+    pod_seconds = job["spec"]["template"]["spec"]["activeDeadlineSeconds"]
+    job["metadata"]["labels"] = job["metadata"]["labels"] | queue
+    job["spec"] |= {
+        "suspend": True,
+        "activeDeadlineSeconds": settings.queue_deadline_seconds + pod_seconds,
+        "podFailurePolicy": {"rules": rules},
+    }
+    return job
 
 
 def network_policy(job: Json, spec: Json) -> Json:

@@ -238,7 +238,12 @@ def _elector(shared: _Shared, leadership: Leadership, work: LeaderWork) -> Leade
 
 def _rights(settings: Settings) -> tuple[Right, ...]:
     policies = settings.worker_network_policy is not None
-    return rights_needed(settings.totals_configmap, settings.lease_name, network_policies=policies)
+    return rights_needed(
+        settings.totals_configmap,
+        settings.lease_name,
+        network_policies=policies,
+        kueue=bool(settings.kueue_local_queue),
+    )
 
 
 def _candidate(settings: Settings) -> Candidate:

@@ -19,6 +19,7 @@ from splitjob_kube.errors import AlreadyExistsError, KubernetesError, NotFoundEr
 from splitjob_operator.core.check_before_start import check_before_start
 from splitjob_operator.core.events import event_manifest, events_between
 from splitjob_operator.core.inputs import IN_USE
+from splitjob_operator.core.kueue import Workload
 from splitjob_operator.core.lookups import (
     CheckRequest,
     ClaimTombstone,
@@ -34,6 +35,7 @@ from splitjob_operator.core.lookups import (
     ReadJobWarning,
     ReadManifest,
     ReadPodEvent,
+    ReadWorkload,
 )
 from splitjob_operator.core.observed import JobCreationError, KubeJob, SplitJob
 from splitjob_operator.core.plan import (
@@ -46,6 +48,7 @@ from splitjob_operator.core.plan import (
     OwnSecret,
     Plan,
     ReplaceForeignManifest,
+    SetWorkloadActive,
 )
 from splitjob_operator.core.ports import InputStorePort, KubernetesPort, ManifestStorePort
 from splitjob_operator.core.settings import Settings
@@ -132,6 +135,9 @@ class Executor:
                 return replace(so_far, job_warning=self._warning(lookup.job_name))
             case ReadPodEvent():
                 return replace(so_far, pod_event=self._pod_event(lookup.pod_name))
+            case ReadWorkload():
+                found = Workload.of(self._kubernetes.workload(lookup.job_uid))
+                return replace(so_far, workload=found)
 
     def execute(self, raw: Json, splitjob: SplitJob, plan: Plan, now: datetime) -> Execution:
         """Do what a plan says, in its order.
@@ -204,6 +210,8 @@ class Executor:
                 self._kubernetes.delete_job(name, uid, propagation)
             case DeletePod(name, uid, force):
                 self._kubernetes.delete_pod(name, uid, force=force)
+            case SetWorkloadActive(job_uid, active):
+                self._kubernetes.set_workload_active(job_uid, active=active)
             case Deliver():
                 self._deliver(splitjob.name)
             case DeleteSplitJob():

@@ -73,6 +73,7 @@ CLOUDS = {
         [ROLE],
     ),
     "openshift": Cloud({"nvidia.com/gpu.present": "true"}, [GPU_TAINT]),
+    "kueue": Cloud({}, [GPU_TAINT]),
     "mig": Cloud(
         {"nvidia.com/mig.config.state": "success"}, [GPU_TAINT], gpu="nvidia.com/mig-1g.10gb"
     ),

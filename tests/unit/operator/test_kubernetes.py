@@ -11,7 +11,7 @@ from splitjob_operator.adapters.kubernetes import KubernetesAdapter
 
 READS = {
     *("unmet", "splitjob", "splitjobs", "readers", "job", "jobs", "pods", "log_tail", "node"),
-    *("secret", "metadata", "events", "configmap", "latest_version", "changes"),
+    *("secret", "metadata", "events", "configmap", "latest_version", "changes", "workload"),
 }
 LEASE = {"lease", "write_lease"}  # written by who would lead
 SEEN = {"metadata": {"name": "a", "uid": "u", "resourceVersion": "1"}}
@@ -25,6 +25,7 @@ WRITES: dict[str, Callable[[KubernetesAdapter], object]] = {
     "own_secret": lambda k: k.own_secret(SEEN, {}),
     "delete_secret": lambda k: k.delete_secret(SEEN),
     "create_event": lambda k: k.create_event(SEEN),
+    "set_workload_active": lambda k: k.set_workload_active("u", active=True),
     "write_configmap": lambda k: k.write_configmap(SEEN),
 }
 
