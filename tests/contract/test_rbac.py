@@ -56,10 +56,10 @@ SHARED = {
 BY_PATH: dict[str, dict[str, set[str]]] = {
     "api": {"SPLITJOBS": {"create"}, "SECRETS": {"create"}},
     "operator": {
-        "SPLITJOBS": {"get", "list"},
-        "JOBS": {"create", "list"},
-        "PODS": {"list"},
-        "SECRETS": {"list"},
+        "SPLITJOBS": {"get", "list", "delete"},
+        "JOBS": {"create", "list", "delete"},
+        "PODS": {"list", "delete"},
+        "SECRETS": {"list", "delete"},
         "EVENTS": {"create"},
     },
 }
