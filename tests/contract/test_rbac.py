@@ -69,8 +69,9 @@ BEYOND = {
     "operator": {
         # kopf's own watching
         *((kind, "watch") for kind in (f"{GROUP}/splitjobs", "batch/jobs", "pods")),
-        # below the path of the SplitJobs
+        # below the paths of the SplitJobs and of the pods
         (f"{GROUP}/splitjobs/status", "update"),
+        ("pods/log", "get"),
         # to be an owner that waits for what it owns
         (f"{GROUP}/splitjobs/finalizers", "update"),
     },
