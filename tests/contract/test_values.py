@@ -20,12 +20,17 @@ SCHEMA: dict[str, Any] = json.loads((CHART / "values.schema.json").read_text())
 VALUES: dict[str, Any] = yaml.safe_load((CHART / "values.yaml").read_text())
 VALUES["secrets"]["existingSecret"] = "mine"
 VALUES["storage"]["bucket"] = "stems"
-# Left out of the pods by null, for clusters that choose users themselves (OpenShift).
+# Left out by null: of the pods, for clusters that choose users themselves (OpenShift), and of the
+# dashboard, for sidecars that look for another label.
 LEFT_OUT = {
     f"{component}.podSecurityContext.{key}"
     for component in ("api", "operator", "worker")
     for key in ("runAsUser", "runAsGroup", "fsGroup")
-} | {"worker.podSecurityContext.fsGroupChangePolicy", "tests.resources.limits.cpu"}
+} | {
+    "metrics.dashboard.labels.grafana_dashboard",
+    "tests.resources.limits.cpu",
+    "worker.podSecurityContext.fsGroupChangePolicy",
+}
 # What the schema lets through, for _checks.tpl and validate.yaml to refuse or because it is meant.
 SECRETS = {
     "secrets.token",
@@ -38,6 +43,7 @@ LET_THROUGH: dict[str, set[str]] = {
     "null": LEFT_OUT,
     "blank": {
         "api.kubernetesTokens.audience",
+        "metrics.dashboard.labels.grafana_dashboard",
         "secrets.existingSecret",
         "storage.bucket",
         "worker.models.directory",

@@ -45,7 +45,6 @@ _BUCKETS = (1, 2.5, 5, 10, 30, 60, 120, 300, 600, 1800, 3600, 7200, 21600, 86400
 _DELAYS = (0.5, 1, 2.5, 5, 10, 30, 60, 300, 600, 3600, 21600, 86400, 270000)
 _ERRORS = (5, 10, 15, 30, 60, 120, 300, 600, 1800, 3600, 7200, 21600)
 _KINDS = ("SplitJob", "Job", "Pod")
-_USES = ("used", "idle", "failed", "preempted", "canceled")
 
 # How long jobs take.
 WAIT_SECONDS = Histogram(
@@ -157,6 +156,9 @@ def _begin_at_zero() -> None:
         (LEADER_TRANSITIONS, ("leader", "standby")),
         (INPUT_SWEEPS, ("done", "failed")),
         (RECONCILES, ("done", "conflict", "error")),
+        (ETA_ERROR_SECONDS, ("early", "late")),
+        (END_TO_END_SECONDS, ("completed", "failed", "canceled")),
+        (WEBHOOK_DELAY_SECONDS, ("worker", "operator")),
     ):
         for value in values:
             metric.labels(value)
