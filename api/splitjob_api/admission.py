@@ -57,7 +57,7 @@ async def submit(
         priority,
         retried=services.jobs.may_be_retried,
         absent=services.jobs.is_absent,
-        refusal=lambda: hopeless or refusal_of(services, ends),
+        refusal=lambda: hopeless or refused_as_expired_or_full(services, ends),
     )
     return await submission.submit()
 
@@ -92,7 +92,7 @@ def refuse_unservable(services: Services, draft: ResourceDraft) -> None:
         raise ApiError(422, "webhook_not_allowed", problem.message, errors=[problem])
 
 
-def refusal_of(services: Services, ends: Mapping[str, datetime]) -> ApiError | None:
+def refused_as_expired_or_full(services: Services, ends: Mapping[str, datetime]) -> ApiError | None:
     """Return why no new job can be made; one that is there already serves a request all the same.
 
     That is a 422 where a presigned URL has expired, a 429 where too many jobs wait.

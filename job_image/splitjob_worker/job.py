@@ -108,7 +108,7 @@ class Job:
             finished = self._report(song, decoded, loading.result())
             self._write_manifest(finished, target)
         report.write(finished, self._settings.termination_message_path)
-        self._send_completed(finished, target.bucket)
+        self._announce_completed(finished, target.bucket)
         return finished
 
     def _load_separator(self, record: ModelRecord) -> "Separator":
@@ -249,7 +249,7 @@ class Job:
     def _write_manifest(self, finished: WorkerReport, target: "UploadTarget") -> None:
         """Write the manifest: from here on the job is completed."""
         self._cancel.check()
-        target.write_manifest(
+        target.write_manifest_if_first(
             Manifest(
                 job_id=self._settings.job_id,
                 job_uid=self._settings.job_uid,
@@ -264,7 +264,7 @@ class Job:
             )
         )
 
-    def _send_completed(self, finished: WorkerReport, bucket: str) -> None:
+    def _announce_completed(self, finished: WorkerReport, bucket: str) -> None:
         """Send the webhook; with presigned uploads the operator does, which decides the outcome."""
         self._notifier.finish_courtesies()
         if self._request.uploads:

@@ -79,7 +79,7 @@ def write_manifest() -> None:
     )
     with suppress(SupersededError):
         bucket = Bucket(open_storage(), prefix, manifest.job_uid, REQUEST.submission_id)
-        bucket.write_manifest(manifest)
+        bucket.write_manifest_if_first(manifest)
 
 
 def step(name: str, *given: str) -> None:  # noqa: C901 - one case a step

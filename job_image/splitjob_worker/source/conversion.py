@@ -159,7 +159,7 @@ class Converter:
         return sum(lengths, Fraction(0))
 
     @property
-    def silenced_seconds(self) -> Fraction:
+    def damaged_seconds(self) -> Fraction:
         """How much of it was no sound, in any channel."""
         lengths = (Fraction(one.bad_frames, one.source_rate) for one in self._sections)
         return sum(lengths, Fraction(0))

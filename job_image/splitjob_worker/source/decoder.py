@@ -62,7 +62,7 @@ def decode_file(source: Path, spool: Path, limits: AudioLimits) -> Decoded:
             else:
                 converter.feed(piece)
         converter.finish()
-    damaged = content.damaged + float(converter.silenced_seconds)
+    damaged = content.damaged + float(converter.damaged_seconds)
     _check_losses(damaged, content.missing, float(converter.seconds), limits.max_lost_percent)
     return converter.decoded(damaged, content.missing, tags.cleaned(content.tags))
 
@@ -115,11 +115,11 @@ class _Content:
         av.logging.set_level(None)
         for number, part in enumerate(self._parts, 1):
             try:
-                yield from self._pieces_of(part)
+                yield from self._pieces_counting_damage(part)
             except av.error.FFmpegError as error:
                 raise _failure_of(error, number, len(self._parts)) from None
 
-    def _pieces_of(self, part: Part) -> Iterator[av.AudioFrame | Silence]:
+    def _pieces_counting_damage(self, part: Part) -> Iterator[av.AudioFrame | Silence]:
         with _opened(self._source, part) as container:
             track = tracks.song_of(container)
             if track is None:

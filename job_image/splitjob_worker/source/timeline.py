@@ -78,14 +78,14 @@ class Timeline:
                 lost += frame.seconds if frame.counts or self.end else 0
                 self.behind += frame.seconds if frame.counts else 0
                 continue
-            silence = self._before(frame, lost, silent)
+            silence = self._hole_before(frame, lost, silent)
             if silence.seconds:
                 yield silence
             self.end += silence.seconds + frame.samples / frame.sample_rate
             self.behind = lost = silent = 0.0
             yield frame
 
-    def _before(self, frame: av.AudioFrame, lost: float, silent: float) -> Silence:
+    def _hole_before(self, frame: av.AudioFrame, lost: float, silent: float) -> Silence:
         hole = lost + silent
         begins = not self.end and self._zero is not None and not hole
         if frame.pts is not None and (self._has_clock or begins):

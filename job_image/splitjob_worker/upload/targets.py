@@ -66,7 +66,7 @@ class UploadTarget(Protocol):
     def create_multipart_upload(self, path: Path, content_type: str) -> MultipartUpload | None:
         """Start to upload the file of one stem in parts; None: only whole files are taken here."""
 
-    def write_manifest(self, manifest: Manifest) -> None:
+    def write_manifest_if_first(self, manifest: Manifest) -> None:
         """Record the job's outcome.
 
         Raises:
@@ -145,7 +145,7 @@ class Bucket:
         """Start to upload the file of one stem in parts."""
         return BucketMultipartUpload(self._storage, f"{self._prefix}/{path.name}", content_type)
 
-    def write_manifest(self, manifest: Manifest) -> None:
+    def write_manifest_if_first(self, manifest: Manifest) -> None:
         """Write the manifest unless there is one; see `UploadTarget`."""
         body = encode(manifest)
         with _storage_errors_as_failures():
@@ -261,7 +261,7 @@ class PresignedUrls:
     def create_multipart_upload(self, _path: Path, _content_type: str) -> None:
         """Return None: a presigned PUT takes a whole file whose length is known first."""
 
-    def write_manifest(self, manifest: Manifest) -> None:
+    def write_manifest_if_first(self, manifest: Manifest) -> None:
         """Upload the manifest, where there is a URL for it."""
         body = encode(manifest)
         if "manifest" in self._puts:

@@ -92,7 +92,7 @@ class App:
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
         self.leadership = Leadership()
-        self._shared = shared = _Shared.of(settings, self.leadership.check)
+        self._shared = shared = _Shared.of(settings, self.leadership.fence)
         self._delivery = _delivery(shared)
         self._progress = ProgressReader(shared.kubernetes, shared.cache, shared.queue)
         self._positions = PositionRefresher(shared.cache, shared.queue)

@@ -31,7 +31,7 @@ class Leadership:
         """Whether this process may act."""
         return not self._over and self._monotonic() < self._until
 
-    def check(self) -> None:
+    def fence(self) -> None:
         """See that this process may act; to be called right before each write.
 
         Raises:

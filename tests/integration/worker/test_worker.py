@@ -221,9 +221,9 @@ def test_of_two_attempts_at_once_the_first_manifest_wins(
         for process, environment in zip(started, (one, two), strict=True)
     ]
     assert sorted(run.status for run in runs) == [EXIT_DONE, EXIT_TERMINATED]
-    assert {headers["webhook-id"] for headers, _, _ in received(worker)} == {
+    assert [headers["webhook-id"] for headers, _, _ in received(worker)] == [
         f"evt-{one['JOB_UID']}-completed"
-    }
+    ]
     prefix = f"version-1/{one['JOB_ID']}"
     manifest = Manifest.model_validate(storage.get_json(f"{prefix}/manifest.json"))
     assert manifest.result is not None

@@ -145,7 +145,7 @@ def test_one_that_stood_still_knows_by_the_clock_before_it_asks(
     leader, _ = pair
     clock[0] += TIMES.act
     with pytest.raises(NotLeadingError):
-        leader.leadership.check()
+        leader.leadership.fence()
 
 
 def test_one_that_stood_still_stands_by_once_it_has_looked(
@@ -295,7 +295,7 @@ def test_what_is_lost_by_the_clock_can_also_be_given_up(
 ) -> None:
     leadership = Leadership(lambda: 0.0)
     leadership.extend(1.0)
-    leadership.check()
+    leadership.fence()
     end(leadership)
     assert not leadership.leads
     leadership.extend(1.0)
