@@ -18,6 +18,7 @@ from splitjob.spec import Request
 from splitjob.status import Audio, Decimal, Result, Stem
 
 MAX_MESSAGE_BYTES = 3072
+DECIMALS = 9  # of a peak or gain, wherever it is told: an event that is sent again says the same
 EXIT_DONE = 0
 EXIT_DEFECT = 1  # also what Python gives for an uncaught exception
 EXIT_BAD_INPUT = 10  # another attempt would end the same way
@@ -154,8 +155,8 @@ class WorkerReport(Message):
                 _base64(s.sha256),
                 s.size,
                 s.frames,
-                _significant(s.peak),
-                _significant(s.gain),
+                round(s.peak, DECIMALS),
+                round(s.gain, DECIMALS),
             ]
             for s in self.stems
         ]
@@ -346,11 +347,7 @@ def _base(bucket: str, prefix: str) -> str:
 
 def decimal(number: float) -> str:
     """Return a number as the decimal string the resource holds, at most nine decimals."""
-    return f"{number:.9f}".rstrip("0").rstrip(".") or "0"
-
-
-def _significant(number: float) -> float:
-    return float(f"{number:.7g}")
+    return f"{number:.{DECIMALS}f}".rstrip("0").rstrip(".") or "0"
 
 
 def _base64(hexadecimal: str) -> str:

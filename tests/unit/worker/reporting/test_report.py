@@ -2,6 +2,9 @@
 
 from pathlib import Path
 
+from hypothesis import given
+from hypothesis import strategies as st
+
 from splitjob.result import StemReport, WaveformReport, WorkerReport
 from splitjob.spec import Request, Source, Upload, Webhook
 from splitjob.status import Audio
@@ -51,6 +54,17 @@ def test_waveforms_are_no_burden_on_the_message_and_known_from_the_request() -> 
     assert result.stems[0].waveform == "s3://bucket/p/drums.waveform.json"
     assert result.audio is not None
     assert result.audio.waveform == "s3://bucket/p/mixture.waveform.json"
+
+
+@given(peak=st.floats(0, 64, width=32), gain=st.floats(1e-4, 64))
+def test_numbers_are_the_same_by_the_message_as_in_manifest_and_event(
+    peak: float, gain: float
+) -> None:
+    stem = StemReport(name="drums", sha256="0" * 64, size=1, frames=1, peak=peak, gain=gain)
+    sent = a_report().model_copy(update={"stems": [stem]})
+    received = WorkerReport.decode(sent.encode().decode())
+    assert received is not None
+    assert received.result(a_request(), "bucket", "p") == sent.result(a_request(), "bucket", "p")
 
 
 def test_the_manifest_lists_waveforms_with_their_checksums() -> None:
