@@ -102,7 +102,7 @@ class WholePath:
         # What a container runtime starts leaves it, and belongs to the node's parent then.
         for process in node.parents()[0].children(recursive=True):
             try:
-                if words in " ".join(process.cmdline()):
+                if process != node and words in " ".join(process.cmdline()):
                     found.append(process)
             except psutil.Error:
                 continue
