@@ -13,6 +13,7 @@ from uvicorn.config import Config
 from uvicorn.protocols.http.h11_impl import H11Protocol
 from uvicorn.server import ServerState
 
+from splitjob_api.gathering_transport import GatheringTransport
 from splitjob_api.problems import ApiError
 from splitjob_api.request_log import REQUEST_ID_HEADER, new_request_id
 
@@ -55,7 +56,7 @@ class TimedRequestProtocol(H11Protocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Start the clock."""
-        super().connection_made(transport)
+        super().connection_made(GatheringTransport(transport, self.loop))
         transport.set_write_buffer_limits(high=0)  # so that whatever is not taken pauses writing
         listening: socket.socket = transport.get_extra_info("socket")
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, KERNEL_BUFFER_BYTES)

@@ -3,8 +3,10 @@
 import asyncio
 import json
 import socket
+from asyncio import selector_events
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
+from operator import attrgetter
 
 import pytest
 import uvicorn
@@ -100,6 +102,28 @@ def test_a_head_that_stops_behind_a_request_that_is_answered_late() -> None:
                 return await reader.read() == b""
 
     assert asyncio.run(closed())
+
+
+def test_head_and_body_of_an_answer_are_one_piece(monkeypatch: pytest.MonkeyPatch) -> None:
+    sent: list[bytes] = []
+    transport = attrgetter("_SelectorSocketTransport")(selector_events)
+    write = transport.write
+
+    def noted(self: asyncio.Transport, data: bytes) -> None:
+        sent.append(bytes(data))
+        write(self, data)
+
+    monkeypatch.setattr(transport, "write", noted)
+
+    async def ask() -> None:
+        async with connection() as (reader, writer):
+            writer.write(HEAD + b"\r\n")
+            await reader.readuntil(b"ok")
+
+    asyncio.run(ask())
+    asked, *answers = sent
+    assert asked.startswith(b"GET")
+    assert [one[:8] + one[-6:] for one in answers] == [b"HTTP/1.1\r\n\r\nok"]
 
 
 def test_an_upgrade_is_passed_over_without_advice_to_install_something(
