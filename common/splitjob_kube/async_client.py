@@ -8,19 +8,16 @@ one another, from core to core. The credentials, the patience and the errors are
 import asyncio
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
-from functools import cached_property
 from http import HTTPStatus
 from typing import NamedTuple
-from urllib.parse import urlsplit
 
 from pydantic_core import to_json
 
-from splitjob_kube.client import JSON, PAGE_SIZE, Json, KubernetesClient, decoded
-from splitjob_kube.connection import Connection
+from splitjob_kube.client import PAGE_SIZE, Json, KubernetesClient, decoded
 from splitjob_kube.errors import UnauthorizedError, no_answer_error, refusal_error
 from splitjob_kube.http_connection import BROKEN, Answer, ConnectionPool
 from splitjob_kube.tls import TlsContexts, server_of
+from splitjob_kube.way import Way
 
 __all__ = ["AsyncKubernetesClient"]
 
@@ -44,7 +41,7 @@ class AsyncKubernetesClient:
         self._policy = client.policy
         self._tls = TlsContexts()
         self._reading = asyncio.Lock()
-        self._way: _Way | None = None
+        self._way: Way[ConnectionPool] | None = None
 
     async def read(self, purpose: str, path: str) -> Json:
         """Return the JSON document at a path of the API server.
@@ -111,7 +108,7 @@ class AsyncKubernetesClient:
             content = await self._exchange(purpose, await self._current_way(purpose), request)
         return decoded(purpose, content)
 
-    async def _current_way(self, purpose: str) -> "_Way":
+    async def _current_way(self, purpose: str) -> Way[ConnectionPool]:
         """Return the way to the API server, read again where that is due: files, so in a thread."""
         if self._way is None or not self._credentials.is_current(self._way.generation):
             async with self._reading:
@@ -123,24 +120,24 @@ class AsyncKubernetesClient:
                         former.pool.close()
         return self._way
 
-    def _read_way(self) -> "_Way":
+    def _read_way(self) -> Way[ConnectionPool]:
         """Return the way as it is now, with the connections there are where they are still good."""
         self._credentials.refresh()
         generation = self._credentials.generation
         connection = self._credentials.connection()
         server = server_of(connection, self._tls.context(connection))
         if self._way is not None and self._way.pool.server == server:
-            return _Way(generation, connection, self._way.pool)
-        return _Way(generation, connection, ConnectionPool(server, *self._policy[:2]))
+            return Way(generation, connection, self._way.pool)
+        return Way(generation, connection, ConnectionPool(server, *self._policy[:2]))
 
     def _call_blocking(self, purpose: str, request: "_Request") -> Json:
         if request.body is None:
             return self._client.read(purpose, request.path)
         return self._client.create(purpose, request.path, request.body)
 
-    async def _exchange(self, purpose: str, way: "_Way", request: "_Request") -> bytes:
+    async def _exchange(self, purpose: str, way: Way[ConnectionPool], request: "_Request") -> bytes:
         """Return what is answered, after one more try where that is safe and may help."""
-        content = way.written(request)
+        content = way.written(request.verb, request.path, request.content)
         with _translating(purpose):
             answer = await self._answer(way.pool, content, request.is_read)
         if answer.status >= HTTPStatus.MULTIPLE_CHOICES:
@@ -172,43 +169,15 @@ class _Request(NamedTuple):
         """Whether it may be sent twice."""
         return self.body is None
 
+    @property
+    def verb(self) -> str:
+        """The HTTP method."""
+        return "GET" if self.is_read else "POST"
 
-@dataclass(frozen=True)
-class _Way:
-    """How to reach the API server.
-
-    Attributes:
-        generation: of the credentials it was made of.
-        connection: what these are.
-        pool: its connections.
-    """
-
-    generation: int
-    connection: Connection
-    pool: ConnectionPool
-
-    def written(self, request: _Request) -> bytes:
-        """Return a request as it is sent."""
-        content = b"" if request.body is None else to_json(request.body)
-        verb = "GET" if request.is_read else "POST"
-        about = f"Content-Type: {JSON}\r\nContent-Length: {len(content)}\r\n" if content else ""
-        head = f"{verb} {self._prefix}{request.path} HTTP/1.1\r\n{self._headers}{about}\r\n"
-        return head.encode("ascii") + content
-
-    @cached_property
-    def _prefix(self) -> str:
-        return urlsplit(self.connection.server).path.rstrip("/")
-
-    @cached_property
-    def _headers(self) -> str:
-        token = self.connection.token
-        headers = {
-            "Host": urlsplit(self.connection.server).netloc,
-            "User-Agent": "track-tree-audio",
-            "Accept": JSON,
-            **({"Authorization": f"Bearer {token}"} if token else {}),
-        }
-        return "".join(f"{name}: {value}\r\n" for name, value in headers.items())
+    @property
+    def content(self) -> bytes:
+        """The body as it is sent."""
+        return b"" if self.body is None else to_json(self.body)
 
 
 @contextmanager

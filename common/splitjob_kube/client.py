@@ -5,9 +5,8 @@ arguments, and answer with the API server's own JSON. Each call has a timeout an
 goes wrong is raised as one of `splitjob_kube.errors`.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from functools import partial
 from http import HTTPStatus
 from typing import Any, NamedTuple
@@ -30,6 +29,7 @@ from splitjob_kube.errors import (
     status_error,
 )
 from splitjob_kube.tls import TlsContexts, server_of
+from splitjob_kube.way import JSON, Way
 
 __all__ = [
     "ClientPolicy",
@@ -43,7 +43,6 @@ __all__ = [
 
 Json = dict[str, Any]
 PAGE_SIZE = 500  # objects
-JSON = "application/json"
 METADATA_LIST = f"{JSON};as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
 POOL_SIZE = 64  # connections: more than the threads that call
 # One more try where the connection broke or the server says "later" (429 with Retry-After), and of
@@ -129,7 +128,7 @@ class KubernetesClient:
         self.credentials = Credentials(configuration)
         self._api = client.ApiClient(configuration)
         self._tls = TlsContexts()
-        self._way: _Way | None = None
+        self._way: Way[BlockingPool] | None = None
         self.namespace = self.credentials.namespace
         self.core = client.CoreV1Api(self._api)
         self.batch = client.BatchV1Api(self._api)
@@ -342,18 +341,18 @@ class KubernetesClient:
         _preload_content: bool,  # as the library's methods are called; all of it is read here
     ) -> urllib3.BaseHTTPResponse:
         """Send a request without the library; by its connections where they can do more."""
-        headers = {"Accept": accept, **({"Content-Type": JSON} if content else {})}
         way = self._current_way()
         if self.policy.tries_again or way.connection.proxy:
+            headers = {"Accept": accept, **({"Content-Type": JSON} if content else {})}
             return self._exchange_by_library(verb, path, headers, content, _request_timeout)
-        answer = way.pool.exchange(way.written(verb, path, headers, content), _request_timeout[1])
+        answer = way.pool.exchange(way.written(verb, path, content, accept), _request_timeout[1])
         if answer.status >= HTTPStatus.MULTIPLE_CHOICES:
             error = ApiException(answer.status, answer.phrase)
             error.body = answer.content
             raise error
         return urllib3.HTTPResponse(answer.content, status=answer.status)
 
-    def _current_way(self) -> "_Way":
+    def _current_way(self) -> Way[BlockingPool]:
         """Return the way to the API server, made anew where the credentials were read again."""
         way = self._way
         if way is None or not self.credentials.is_current(way.generation):
@@ -365,7 +364,7 @@ class KubernetesClient:
                 pool = way.pool
             else:
                 pool = BlockingPool(server, self.policy.connect_seconds)
-            way = self._way = _Way(generation, connection, pool)
+            way = self._way = Way(generation, connection, pool)
         return way
 
     def _exchange_by_library(
@@ -397,32 +396,6 @@ class KubernetesClient:
         with translating(purpose):
             content = response.data
         return decoded(purpose, content)
-
-
-@dataclass(frozen=True)
-class _Way:
-    """How to reach the API server without the library.
-
-    Attributes:
-        generation: of the credentials it was made of.
-        connection: what these are.
-        pool: its connections.
-    """
-
-    generation: int
-    connection: Connection
-    pool: BlockingPool
-
-    def written(self, verb: str, path: str, headers: Mapping[str, str], content: bytes) -> bytes:
-        """Return a request as it is sent."""
-        url = urlsplit(self.connection.server)
-        lines = [f"{verb} {url.path.rstrip('/')}{path} HTTP/1.1", f"Host: {url.netloc}"]
-        lines += (f"{name}: {value}" for name, value in headers.items())
-        if self.connection.token:
-            lines.append(f"Authorization: Bearer {self.connection.token}")
-        if content:
-            lines.append(f"Content-Length: {len(content)}")
-        return "\r\n".join((*lines, "", "")).encode("ascii") + content
 
 
 def decoded(purpose: str, content: bytes) -> Json:

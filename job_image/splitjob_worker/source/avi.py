@@ -109,8 +109,7 @@ def index_of(source: Path, part: Part, number: int) -> Index | None:
         number: of the stream, as FFmpeg counts them.
     """
     with source.open("rb") as file:
-        top = dict(_top(file, part))
-        stream = _stream(_content(file, top.get(b"hdrl"), _MOST_HEADERS), number)
+        top, stream = _described(file, part, number)
         chunks = list(_indexed(file, part, top, number))
     return Index(stream, chunks) if stream and chunks else None
 
@@ -124,12 +123,19 @@ def seconds_if_cut_off(source: Path, part: Part, number: int) -> float | None:
         number: of the stream, as FFmpeg counts them.
     """
     with source.open("rb") as file:
-        top = dict(_top(file, part))
-        stream = _stream(_content(file, top.get(b"hdrl"), _MOST_HEADERS), number)
+        top, stream = _described(file, part, number)
         file.seek(part.start + _KIND)
         size = int.from_bytes(file.read(_CHUNK - _KIND), "little") + _CHUNK
     is_cut_off = part.end - part.start < size and b"idx1" not in top
     return stream.unit * stream.length if stream and is_cut_off else None
+
+
+def _described(
+    file: BinaryIO, part: Part, number: int
+) -> tuple[dict[bytes, tuple[int, int]], _Stream | None]:
+    """Return where the chunks on top are, by kind, and what is said of a stream of sound."""
+    top = dict(_top(file, part))
+    return top, _stream(_content(file, top.get(b"hdrl"), _MOST_HEADERS), number)
 
 
 def _top(file: BinaryIO, part: Part) -> Iterator[tuple[bytes, tuple[int, int]]]:
