@@ -6,13 +6,17 @@ import { FINISHED } from "./filter.js";
 const AT_ONCE = 4;
 const MAX_TRIES = 4;
 
-/** Each action: whom it concerns, how it is asked for, and what will happen by state. */
+/**
+ * Each action: whom it concerns, how it is asked for, what will happen by state, and, where an
+ * answer can say that it did not happen, why.
+ */
 export const ACTIONS = {
   cancel: {
     label: "Cancel",
     title: "Cancel jobs",
     applies: (job) => !FINISHED.has(job.state),
     request: (api, job) => api.send("DELETE", `jobs/${encodeURIComponent(job.jobId)}`),
+    leftAsItWas: ({ state }) => (state === "completed" || state === "failed" ? `it has ${state} already, and stays as it is` : null),
     preview: (job) => {
       if (FINISHED.has(job.state)) return "already finished: left as it is";
       return job.state === "running" ? "running: stopped, and its GPU freed" : "waiting: will never start";
@@ -83,7 +87,8 @@ async function carryOut(api, action, jobs, { go, close, report }) {
   let done = 0;
   const work = async () => {
     for (let job = waiting.shift(); job; job = waiting.shift()) {
-      await patiently(() => action.request(api, job)).catch((error) => failures.push([job, error]));
+      const refusal = await carryOutFor(api, action, job).catch((error) => error.message);
+      if (refusal) failures.push([job, refusal]);
       done += 1;
       report.textContent = `${done} of ${jobs.length}`;
     }
@@ -93,6 +98,12 @@ async function carryOut(api, action, jobs, { go, close, report }) {
   close.textContent = "Close";
   go.remove();
   close.focus();
+}
+
+/** Carry an action out for a job; return why nothing came of it, null: it was done. */
+async function carryOutFor(api, action, job) {
+  const answer = await patiently(() => action.request(api, job));
+  return action.leftAsItWas?.(answer) ?? null;
 }
 
 // Of a large selection some may come too quickly, and are told when to come again.
@@ -110,6 +121,6 @@ async function patiently(request) {
 function outcome(count, failures) {
   const done = h("p", {}, `Done for ${plural(count - failures.length, "job")}.`);
   if (failures.length === 0) return done;
-  const refused = failures.map(([job, error]) => h("li", {}, `${job.jobId}: ${error.message}`));
+  const refused = failures.map(([job, why]) => h("li", {}, `${job.jobId}: ${why}`));
   return h("div", {}, done, h("p", { class: "problem" }, `Not for ${plural(failures.length, "job")}:`), h("ul", {}, refused));
 }

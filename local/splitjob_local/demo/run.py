@@ -147,8 +147,9 @@ class Demo:
         """Put the song into the bucket; returns its presigned URL."""
         with self.narrator.step(
             "Put a song where the service can fetch it",
-            "The service takes a URL, not an upload. A presigned URL lets whoever has it read "
-            "this one object for an hour, so its query is a secret.",
+            "A request names its song by a URL, as of a file that lies in a bucket already. A "
+            "presigned one lets whoever has it read this one object for an hour, so its query is "
+            "a secret.",
         ):
             storage = cluster.s3.service()
             key = f"songs/{song.file.name}"

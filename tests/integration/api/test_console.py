@@ -246,6 +246,18 @@ def test_an_action_that_is_refused_names_its_job(tab: Tab, api: FakeApi) -> None
     assert api.calls.count(f"POST {path}") == 2
 
 
+def test_a_job_that_ended_while_it_was_asked_about_is_not_called_canceled(
+    tab: Tab, api: FakeApi
+) -> None:
+    job = api.add("running")["jobId"]
+    sign_in(tab, api, f"console?job={job}")
+    tab.click("[data-action=cancel]")
+    api.jobs[job]["state"] = "completed"
+    tab.click("dialog .primary")
+    tab.sees("Done for 0 jobs.", "dialog")
+    tab.sees(f"{job}: it has completed already, and stays as it is", "dialog")
+
+
 def test_everything_that_matches_can_be_selected(tab: Tab, api: FakeApi) -> None:
     for _ in range(60):
         api.add("failed")
