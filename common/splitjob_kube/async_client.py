@@ -15,9 +15,9 @@ from pydantic_core import to_json
 
 from splitjob_kube.client import PAGE_SIZE, Json, KubernetesClient, decoded
 from splitjob_kube.errors import UnauthorizedError, no_answer_error, refusal_error
-from splitjob_kube.http_connection import BROKEN, Answer, ConnectionPool
-from splitjob_kube.tls import TlsContexts, server_of
-from splitjob_kube.way import Way
+from splitjob_kube.http_connection import BROKEN, Answer, ConnectionPool, Server
+from splitjob_kube.tls import TlsContexts
+from splitjob_kube.way import Way, current_way
 
 __all__ = ["AsyncKubernetesClient"]
 
@@ -122,13 +122,10 @@ class AsyncKubernetesClient:
 
     def _read_way(self) -> Way[ConnectionPool]:
         """Return the way as it is now, with the connections there are where they are still good."""
-        self._credentials.refresh()
-        generation = self._credentials.generation
-        connection = self._credentials.connection()
-        server = server_of(connection, self._tls.context(connection))
-        if self._way is not None and self._way.pool.server == server:
-            return Way(generation, connection, self._way.pool)
-        return Way(generation, connection, ConnectionPool(server, *self._policy[:2]))
+        return current_way(self._credentials, self._tls, self._way, self._new_pool)
+
+    def _new_pool(self, server: Server) -> ConnectionPool:
+        return ConnectionPool(server, *self._policy[:2])
 
     def _call_blocking(self, purpose: str, request: "_Request") -> Json:
         if request.body is None:

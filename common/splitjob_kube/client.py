@@ -28,8 +28,9 @@ from splitjob_kube.errors import (
     no_answer_error,
     status_error,
 )
-from splitjob_kube.tls import TlsContexts, server_of
-from splitjob_kube.way import JSON, Way
+from splitjob_kube.http_connection import Server
+from splitjob_kube.tls import TlsContexts
+from splitjob_kube.way import JSON, Way, current_way
 
 __all__ = [
     "ClientPolicy",
@@ -354,18 +355,12 @@ class KubernetesClient:
 
     def _current_way(self) -> Way[BlockingPool]:
         """Return the way to the API server, made anew where the credentials were read again."""
-        way = self._way
-        if way is None or not self.credentials.is_current(way.generation):
-            self.credentials.refresh()
-            generation = self.credentials.generation
-            connection = self.credentials.connection()
-            server = server_of(connection, self._tls.context(connection))
-            if way is not None and way.pool.server == server:
-                pool = way.pool
-            else:
-                pool = BlockingPool(server, self.policy.connect_seconds)
-            way = self._way = Way(generation, connection, pool)
-        return way
+        if self._way is None or not self.credentials.is_current(self._way.generation):
+            self._way = current_way(self.credentials, self._tls, self._way, self._new_pool)
+        return self._way
+
+    def _new_pool(self, server: Server) -> BlockingPool:
+        return BlockingPool(server, self.policy.connect_seconds)
 
     def _exchange_by_library(
         self,

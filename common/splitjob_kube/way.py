@@ -1,18 +1,26 @@
 """The way to the API server, for the clients that have their own connections."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Generic, TypeVar
+from typing import Generic, Protocol, TypeVar
 from urllib.parse import urlsplit
 
-from splitjob_kube.connection import Connection
+from splitjob_kube.connection import Connection, Credentials
+from splitjob_kube.http_connection import Server
+from splitjob_kube.tls import TlsContexts, server_of
 
-__all__ = ["JSON", "Way"]
+__all__ = ["JSON", "Way", "current_way"]
 
 JSON = "application/json"
 USER_AGENT = "track-tree-audio"
 
-Pool = TypeVar("Pool")
+
+class _Pool(Protocol):
+    server: Server
+
+
+Pool = TypeVar("Pool", bound=_Pool)
 
 
 @dataclass(frozen=True)
@@ -56,3 +64,28 @@ class Way(Generic[Pool]):
             **({"Authorization": f"Bearer {token}"} if token else {}),
         }
         return "".join(f"{name}: {value}\r\n" for name, value in headers.items())
+
+
+def current_way(
+    credentials: Credentials,
+    tls: TlsContexts,
+    former: Way[Pool] | None,
+    new_pool: Callable[[Server], Pool],
+) -> Way[Pool]:
+    """Return the way by the credentials as they are now, which reads files.
+
+    Args:
+        credentials: whose.
+        tls: makes the context.
+        former: the way until now, whose pool is kept where it leads to the same server.
+        new_pool: makes another one.
+
+    Raises:
+        OSError: the files of the credentials cannot be read.
+    """
+    credentials.refresh()
+    generation = credentials.generation
+    connection = credentials.connection()
+    server = server_of(connection, tls.context(connection))
+    kept = former is not None and former.pool.server == server
+    return Way(generation, connection, former.pool if former and kept else new_pool(server))
