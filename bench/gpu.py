@@ -71,7 +71,7 @@ def _batches(model: Model) -> Iterator[Figure]:
     for batch in BATCHES:
         torch.cuda.empty_cache()
         torch.cuda.reset_peak_memory_stats()
-        took = _seconds(lambda: _run(bag, gpu, samples, batch=batch))  # noqa: B023 - called at once
+        took = _seconds(lambda: _run(bag, samples, batch=batch))  # noqa: B023 - called at once
         name = f"gpu: ieee, {batch} at once"
         yield note(f"{name}, seconds of song", SECONDS / took, "per s", COMMAND)
         yield note(f"{name}, memory", torch.cuda.max_memory_reserved() / 1e6, "MB", COMMAND)
@@ -83,14 +83,13 @@ def _batches(model: Model) -> Iterator[Figure]:
         yield note(f"gpu: demucs, {precision}", SECONDS / took, "per s", COMMAND)
     for precision in _LOWERED:
         devices.configure_torch(cpu_count(), precision)
-        took = _seconds(lambda: _run(bag, gpu, samples, precision=precision))  # noqa: B023
+        took = _seconds(lambda: _run(bag, samples, precision=precision))  # noqa: B023
         yield note(f"gpu: {precision}, seconds of song", SECONDS / took, "per s", COMMAND)
 
 
-def _run(bag: Bag, gpu: torch.device, samples: Any, **options: Any) -> None:
+def _run(bag: Bag, samples: Any, **options: Any) -> None:
     blocks = stream.separate(
         bag,
-        gpu,
         InMemory(samples),
         normalisation([samples]),
         Options(**options),
@@ -117,10 +116,10 @@ def _precisions() -> Iterator[Figure]:
     bag = load_bag(weights.find(load_registry()["demo"], None), gpu)
     stems = render_song(2026, PIECE_SECONDS, "heldout")
     samples = sum(stems.values(), start=0 * stems["drums"]).T
-    whole = separated(bag, samples, where=gpu)
+    whole = separated(bag, samples)
     for precision in _LOWERED:
         devices.configure_torch(cpu_count(), precision)
-        apart = separated(bag, samples, where=gpu, precision=precision) - whole
+        apart = separated(bag, samples, precision=precision) - whole
         largest = np.abs(apart).max(axis=(1, 2)) / np.abs(whole).max(axis=(1, 2))
         below = [
             10 * math.log10(np.square(stem).sum() / np.square(error).sum())

@@ -151,14 +151,12 @@ def separated(
     bag: Bag,
     samples: Samples,
     stems: list[int] | None = None,
-    *,
-    where: torch.device = CPU,
     **options: Any,
 ) -> Samples:
     """What the engine gives, shape (stems, 2, frames); its blocks follow one another."""
     stems = list(range(len(bag.stems))) if stems is None else stems
     halves = normalisation([samples[: len(samples) // 2], samples[len(samples) // 2 :]])
-    blocks = stream.separate(bag, where, InMemory(samples), halves, Options(**options), stems=stems)
+    blocks = stream.separate(bag, InMemory(samples), halves, Options(**options), stems=stems)
     result: list[Samples] = []
     for block in blocks:
         assert block.start == sum(one.shape[-1] for one in result)

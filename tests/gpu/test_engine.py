@@ -55,7 +55,7 @@ def reserved_for(gpu: torch.device, bag: Bag, batch: int) -> int:
     """Return the bytes that torch takes from the GPU for batches of a size."""
     torch.cuda.empty_cache()
     torch.cuda.reset_peak_memory_stats(gpu)
-    separated(bag, song(LONG), where=gpu, batch=batch)
+    separated(bag, song(LONG), batch=batch)
     return torch.cuda.max_memory_reserved(gpu)
 
 
@@ -65,7 +65,7 @@ def test_every_kind_of_model_gives_what_demucs_gives_on_a_cpu(
 ) -> None:
     samples = song(9001)
     theirs = demucs(models[name].reference, samples, seed=7, shifts=2)
-    assert_same(separated(bags[name], samples, where=gpu, seed=7, shifts=2, batch=3), theirs)
+    assert_same(separated(bags[name], samples, seed=7, shifts=2, batch=3), theirs)
 
 
 @pytest.mark.parametrize("rows", [8, 32, 128])
@@ -88,12 +88,12 @@ def test_every_length_in_batches_that_the_free_memory_allows(
 ) -> None:
     samples = song(frames)
     theirs = demucs(models[name].reference, samples)
-    assert_same(separated(bags[name], samples, where=gpu), theirs)
+    assert_same(separated(bags[name], samples), theirs)
 
 
 def test_the_batch_follows_from_the_free_memory(gpu: torch.device, bags: dict[str, Bag]) -> None:
     with watched(bags["htdemucs"].members[0].model) as passes:
-        separated(bags["htdemucs"], song(3 * LONG), where=gpu)
+        separated(bags["htdemucs"], song(3 * LONG))
     assert passes[:2] == [(1, True), (MAX_BATCH, True)]
     assert all(fitted for _, fitted in passes)
 
@@ -105,7 +105,7 @@ def test_a_batch_that_does_not_fit_is_halved_until_it_does(
     theirs = demucs(models["htdemucs"].reference, samples)
     limit = reserved_for(gpu, bag, 3)
     with memory(limit), watched(bag.members[0].model) as passes:
-        assert_same(separated(bag, samples, where=gpu, batch=16), theirs)
+        assert_same(separated(bag, samples, batch=16), theirs)
     assert passes[0] == (16, False)
     assert max(size for size, fitted in passes if fitted) in {1, 2, 4, 8}
 
@@ -116,9 +116,9 @@ def test_one_segment_that_does_not_fit_is_gpu_oom(gpu: torch.device, bags: dict[
         memory(torch.cuda.memory_reserved(gpu)),
         pytest.raises((RuntimeError, MemoryError)) as caught,
     ):
-        separated(bags["htdemucs"], song(LONG), where=gpu, batch=4)
+        separated(bags["htdemucs"], song(LONG), batch=4)
     assert devices.failure(caught.value, gpu).code is ErrorCode.GPU_OOM
-    separated(bags["htdemucs"], song(9001), where=gpu)  # and nothing is the worse for it
+    separated(bags["htdemucs"], song(9001))  # and nothing is the worse for it
 
 
 def test_memory_of_the_gpu_does_not_grow_with_the_song(
@@ -128,7 +128,7 @@ def test_memory_of_the_gpu_does_not_grow_with_the_song(
     for frames in (LONG, 10 * LONG):
         torch.cuda.empty_cache()
         torch.cuda.reset_peak_memory_stats(gpu)
-        separated(bags["htdemucs"], song(frames), where=gpu, batch=4)
+        separated(bags["htdemucs"], song(frames), batch=4)
         taken.append(torch.cuda.max_memory_allocated(gpu))
     assert taken[1] <= 1.01 * taken[0]
 
@@ -139,10 +139,10 @@ def test_precision_is_lowered_where_asked_for_and_stays_near(
     gpu: torch.device, bags: dict[str, Bag], name: str, precision: Precision
 ) -> None:
     samples = song(LONG)
-    whole = separated(bags[name], samples, where=gpu)
+    whole = separated(bags[name], samples)
     try:
         devices.configure_torch(2, precision)
-        found = separated(bags[name], samples, where=gpu, precision=precision)
+        found = separated(bags[name], samples, precision=precision)
     finally:
         devices.configure_torch(2, "ieee")
     assert 0 < np.abs(found - whole).max() < 0.05 * np.abs(whole).max()

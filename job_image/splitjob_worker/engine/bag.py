@@ -35,11 +35,13 @@ class Bag:
             their random draws.
         stems: of the models, in their order.
         sample_rate: Hz.
+        device: that they are on.
     """
 
     members: tuple[Member, ...]
     stems: tuple[str, ...]
     sample_rate: int
+    device: torch.device
 
 
 def load_bag(weights: Weights, device: torch.device, wanted: Sequence[str] | None = None) -> Bag:
@@ -73,6 +75,7 @@ def load_bag(weights: Weights, device: torch.device, wanted: Sequence[str] | Non
         ),
         record.stems,
         record.sample_rate,
+        device,
     )
 
 

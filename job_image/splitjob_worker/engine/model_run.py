@@ -1,8 +1,10 @@
 """One model's way through a song: its segments, batch after batch."""
 
 import math
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from typing import Protocol
+from itertools import islice
+from typing import NamedTuple, Protocol
 
 import numpy as np
 import torch
@@ -14,6 +16,7 @@ from splitjob_worker.engine.modules import position_draws
 from splitjob_worker.engine.options import Options
 from splitjob_worker.engine.overlap_add import OverlapAdd
 from splitjob_worker.engine.parallel_passes import ParallelPasses
+from splitjob_worker.engine.position import RunPosition
 from splitjob_worker.engine.segments import Pass, Segment, context, in_order
 from splitjob_worker.engine.transfer import HostToDevice
 from splitjob_worker.engine.windows import count_preceding, normalised
@@ -32,6 +35,13 @@ class Source(Protocol):
         """Return samples from start to stop, shape (stop - start, 2)."""
 
 
+class _Batch(NamedTuple):
+    """A batch that was run: where one would begin to run it again, and where its samples end."""
+
+    position: RunPosition
+    end: int
+
+
 class ModelRun:
     """The segments of one model, over all of its passes.
 
@@ -42,9 +52,11 @@ class ModelRun:
         options: segment, batch and precision.
         stems: those asked for, as indices of the bag's stems.
         parallel: runs its forward passes.
+        begin: where it goes on; None: at the song's beginning.
 
     Attributes:
         count: segments in all.
+        done: segments that were run, or are left out since `begin` says so.
         upcoming: the next segment; None: all are taken.
     """
 
@@ -56,6 +68,7 @@ class ModelRun:
         options: Options,
         stems: Sequence[int],
         parallel: ParallelPasses,
+        begin: RunPosition | None = None,
     ) -> None:
         self._model = member.model
         self._parallel = parallel
@@ -71,10 +84,14 @@ class ModelRun:
         # Demucs gives an HTDemucs a segment of another length as it is: silence fills the rest.
         chosen = options.segment is not None and member.blueprint.klass.__name__ == "HTDemucs"
         self._chosen_length = self._segment if chosen else None
-        self._segments = in_order(passes)
+        self.done = begin.segment if begin else 0
+        self._segments = islice(in_order(passes), self.done, None)
+        self._reaching: deque[_Batch] = deque()  # those that a position may have to begin with
         self._windows: dict[int, torch.Tensor] = {}
         memory = CudaMemory(device) if device.type == "cuda" else None
-        self._batcher = Batcher(memory, options.batch, parallel.count)
+        # What fits into a GPU's memory was found out; the first segment found it out.
+        size = begin.batch if begin and begin.segment and memory else options.batch
+        self._batcher = Batcher(memory, size, parallel.count)
         self.count = sum(1 for one in passes for _ in one.segments())
         self.upcoming = next(self._segments, None)
 
@@ -82,6 +99,18 @@ class ModelRun:
     def next_start(self) -> int:
         """Where the next segment starts; the song's end if there is none."""
         return self._frames if self.upcoming is None else self.upcoming.start
+
+    def position(self, frame: int) -> RunPosition:
+        """Return where to begin so that nothing from this sample on lacks a segment.
+
+        Args:
+            frame: a sample; none before the one asked for last.
+        """
+        while self._reaching and self._reaching[0].end <= frame:
+            self._reaching.popleft()
+        if self._reaching:
+            return self._reaching[0].position
+        return RunPosition(self.done, self._batcher.size)
 
     def next_batch(
         self,
@@ -113,6 +142,9 @@ class ModelRun:
         for batch, estimates in self._batcher.run(forward, self._take()):
             for segment, estimate in zip(batch, estimates, strict=True):
                 self._add(segment, estimate, sums)
+            position = RunPosition(self.done, self._batcher.size)
+            self._reaching.append(_Batch(position, batch[-1].start + batch[-1].length))
+            self.done += len(batch)
             yield len(batch)
 
     def _add(self, segment: Segment, estimate: torch.Tensor, sums: OverlapAdd) -> None:

@@ -17,10 +17,13 @@ class OverlapAdd:
         channels: of each.
         frames: the song's length; samples beyond it are dropped.
         device: where the sums are kept.
+        released: the samples before this one are known already.
     """
 
-    def __init__(self, stems: int, channels: int, frames: int, device: torch.device) -> None:
-        self.released = 0
+    def __init__(
+        self, stems: int, channels: int, frames: int, device: torch.device, released: int = 0
+    ) -> None:
+        self.released = released
         self._frames = frames
         self._ring = torch.zeros(stems, channels, 0, device=device)
 

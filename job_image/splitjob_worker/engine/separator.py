@@ -10,6 +10,7 @@ from splitjob_worker.engine import device as devices
 from splitjob_worker.engine import stream
 from splitjob_worker.engine.bag import load_bag
 from splitjob_worker.engine.options import Options, Precision, Remainder
+from splitjob_worker.engine.position import Earlier, KeepStems, keep_nothing
 from splitjob_worker.engine.stream import Block
 from splitjob_worker.engine.weights import Weights
 from splitjob_worker.machine import cpu_count
@@ -36,6 +37,7 @@ class Separator:
         weights: of the model.
         sample_rate: Hz of mixture and stems.
         outputs: the names of the stems that each separation gives, in this order.
+        separated: of those that the models give: the ones wanted, and what a remainder adds up.
 
     Raises:
         Failure: `gpu_error`, `gpu_oom`, `worker_oom`, `model_unavailable`.
@@ -63,7 +65,7 @@ class Separator:
         self.stems = tuple(stems or self._bag.stems)
         self.outputs = (*self.stems, *([remainder.name] if remainder else []))
         others = [name for name in self._bag.stems if name not in self.stems]
-        self._run = (*self.stems, *(others if adding else []))
+        self.separated = (*self.stems, *(others if adding else []))
 
     def separate(
         self,
@@ -71,6 +73,8 @@ class Separator:
         normalisation: Normalisation,
         options: Options,
         *,
+        earlier: Earlier | None = None,
+        keep: KeepStems = keep_nothing,
         on_progress: Callable[[float], None] = lambda _share: None,
         check_cancelled: Callable[[], None] = lambda: None,
     ) -> "Separation":
@@ -80,6 +84,8 @@ class Separator:
             mixture: at the model's rate.
             normalisation: of the mixture (`normalisation`).
             options: shifts, overlap and the like; the precision is the separator's own.
+            earlier: what is left of an earlier one, which goes on; None: nothing.
+            keep: is given what the models give, but not what `earlier` gave.
             on_progress: is told the share that is done, 0 to 1, after each batch of segments.
             check_cancelled: called before and after each batch, and every tenth of a second while
                 forward passes run in parallel; raises to stop.
@@ -91,16 +97,17 @@ class Separator:
         def run(source: SpoolReader) -> Iterator[Block]:
             return stream.separate(
                 self._bag,
-                self.device,
                 source,
                 normalisation,
                 replace(options, precision=self._precision),
-                stems=[self._bag.stems.index(name) for name in self._run],
+                stems=[self._bag.stems.index(name) for name in self.separated],
+                begin=earlier.position if earlier else None,
                 on_progress=on_progress,
                 check_cancelled=check_cancelled,
             )
 
-        return Separation(self, mixture, run, whole=set(self._run) == set(self._bag.stems))
+        whole = set(self.separated) == set(self._bag.stems)
+        return Separation(self, mixture, run, earlier, keep, whole=whole)
 
 
 class Separation:
@@ -109,7 +116,9 @@ class Separation:
     Args:
         separator: the model.
         mixture: that the stems come from.
-        run: yields the stems of the song from its beginning to its end.
+        run: yields the stems of the song, from where the earlier separation broke off to its end.
+        earlier: what is left of that; None: nothing.
+        keep: is given what `run` yields.
         whole: whether `run` gives all stems of the model.
     """
 
@@ -118,10 +127,13 @@ class Separation:
         separator: Separator,
         mixture: Spool,
         run: Callable[[SpoolReader], Iterator[Block]],
+        earlier: Earlier | None = None,
+        keep: KeepStems = keep_nothing,
         *,
         whole: bool,
     ) -> None:
         self._separator, self._mixture, self._run, self._whole = separator, mixture, run, whole
+        self._earlier, self._keep = earlier, keep
         self._energy = 0.0
 
     def __iter__(self) -> Iterator[Samples]:
@@ -130,10 +142,16 @@ class Separation:
         Raises:
             Failure: `gpu_oom`, `gpu_error`, `worker_oom`.
         """
-        self._energy = 0.0
         with self._mixture.reader() as source:
+            yield from self._kept(source)
+            self._energy = self._earlier.position.residual_energy if self._earlier else 0.0
             for block in self._translated(self._run(source)):
-                yield self._outputs(block, source)
+                outputs = self._outputs(block, source)
+                position = block.position
+                self._keep(
+                    block.stems, position and replace(position, residual_energy=self._energy)
+                )
+                yield outputs
 
     @property
     def residual_dbfs(self) -> float | None:
@@ -142,6 +160,13 @@ class Separation:
             return None
         rms = math.sqrt(self._energy / (CHANNELS * self._mixture.frames))
         return max(20 * math.log10(rms), SILENCE_DBFS) if rms else SILENCE_DBFS
+
+    def _kept(self, source: SpoolReader) -> Iterator[Samples]:
+        """Yield what the earlier separation left."""
+        start = 0
+        for stems in self._earlier.blocks if self._earlier else ():
+            yield self._outputs(Block(start, stems), source)
+            start += stems.shape[-1]
 
     def _translated(self, blocks: Iterator[Block]) -> Iterator[Block]:
         try:

@@ -15,6 +15,7 @@ from splitjob.models import ModelFile
 from splitjob_worker.cancellation import Cancelled
 from splitjob_worker.engine import weights
 from splitjob_worker.engine.options import Options, Remainder
+from splitjob_worker.engine.position import Earlier, Position
 from splitjob_worker.machine import cpu_count
 from splitjob_worker.spool import Spool, SpoolWriter
 
@@ -156,6 +157,31 @@ def test_a_seed_gives_the_same_shifts_again(
     other = stems_of(separator, spool, replace(options, seed=43))
     assert all(np.array_equal(first[name], again[name]) for name in first)
     assert not all(np.array_equal(first[name], other[name]) for name in first)
+
+
+@pytest.mark.parametrize("wanted", [None, ["bass", "vocals"]])
+def test_one_that_was_broken_off_goes_on(
+    models: Models, mixture: Samples, tmp_path: Path, wanted: list[str] | None
+) -> None:
+    """Also what is measured of all stems, and the remainder, are the same to the last bit."""
+    found = weights.find(models.record, models.folder)
+    separator = Separator(found, "cpu", wanted, remainder=Remainder("rest") if wanted else None)
+    spool = spooled(mixture, tmp_path)
+    kept: list[tuple[Samples, Position | None]] = []
+    whole = separation_of(separator, spool, keep=lambda *block: kept.append(block))
+    expected = np.concatenate(list(whole), axis=-1)
+    position = kept[0][1]
+    assert position is not None
+    assert 0 < position.frame < len(mixture)
+
+    behind: list[tuple[Samples, Position | None]] = []
+    earlier = Earlier(position, iter([kept[0][0]]))
+    again = separation_of(
+        separator, spool, earlier=earlier, keep=lambda *block: behind.append(block)
+    )
+    assert np.array_equal(np.concatenate(list(again), axis=-1), expected)
+    assert again.residual_dbfs == whole.residual_dbfs
+    assert [position for _, position in behind] == [position for _, position in kept[1:]]
 
 
 def test_precision_is_only_lowered_when_asked(
