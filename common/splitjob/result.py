@@ -319,15 +319,17 @@ class ProgressLine(Message):
     Attributes:
         stage: fetch, decode, separate, encode, upload or notify.
         percent: of the whole job, never falling.
+        memory: bytes that the container used at that moment; None: not known.
     """
 
     progress: Literal[True] = True
     stage: str
     percent: int = Field(ge=0, le=100)
+    memory: int | None = Field(default=None, ge=0)
 
     def encode(self) -> str:
         """Return the line, without its end."""
-        return self.model_dump_json()
+        return self.model_dump_json(exclude_none=True)
 
     @classmethod
     def last_in(cls, log: str) -> Self | None:

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple, TypeVar
 
-__all__ = ["MemoryUse", "cpu_quota", "memory_use"]
+__all__ = ["MemoryUse", "cpu_quota", "memory_use", "oom_kills"]
 
 PROCESS = Path("/proc/self")
 _VERSION_2 = "cgroup2"
@@ -75,13 +75,31 @@ def memory_use(process: Path = PROCESS) -> MemoryUse | None:
     )
 
 
+def oom_kills(process: Path = PROCESS) -> int | None:
+    """Return how many processes of this container the kernel has killed for memory so far.
+
+    Each counts, whether the container's own limit was reached or its node ran out of memory.
+
+    Args:
+        process: its folder in /proc.
+
+    Returns:
+        None where nothing says so, as in a kernel of before 4.13.
+    """
+    counts = [
+        *_known(_oom_kills_in("memory.oom_control"), _groups(process, "memory")),
+        *_known(_oom_kills_in("memory.events"), _groups(process, _VERSION_2)),
+    ]
+    return next(iter(counts), None)
+
+
 def _memory(groups: list[Path], names: tuple[str, str, str, str]) -> MemoryUse | None:
     """Return the use of the innermost group, and the tightest limit of all of them."""
     limit_file, used_file, most_file, cache = names
     used = next(_known(lambda group: _number(group / used_file), groups), None)
     if used is None:
         return None
-    dropped = next(_known(lambda group: _statistic(group, cache), groups), 0)
+    dropped = next(_known(lambda group: _statistic(group / "memory.stat", cache), groups), 0)
     limits = [
         limit
         for limit in _known(lambda group: _number(group / limit_file), groups)
@@ -114,9 +132,13 @@ def _number(file: Path) -> int:
     return int(file.read_text())
 
 
-def _statistic(group: Path, name: str) -> int:
-    lines = (group / "memory.stat").read_text().splitlines()
+def _statistic(file: Path, name: str) -> int:
+    lines = file.read_text().splitlines()
     return next(int(line.split()[1]) for line in lines if line.startswith(f"{name} "))
+
+
+def _oom_kills_in(name: str) -> Callable[[Path], int]:
+    return lambda group: _statistic(group / name, "oom_kill")
 
 
 def _known(read: Callable[[Path], Number], groups: Iterator[Path] | list[Path]) -> Iterator[Number]:

@@ -89,7 +89,9 @@ def step(name: str, *given: str) -> None:  # noqa: C901 - one case a step
         case "deaf":
             signal.signal(signal.SIGTERM, signal.SIG_IGN)
         case "progress":
-            print(ProgressLine(stage="separate", percent=int(given[0])).encode(), flush=True)
+            memory = int(given[1]) * 2**20 if given[1:] else None
+            line = ProgressLine(stage="separate", percent=int(given[0]), memory=memory)
+            print(line.encode(), flush=True)
         case "manifest":
             write_manifest()
         case "report" | "told":

@@ -1,7 +1,8 @@
 """Progress for the operator and for people: lines of JSON on standard output.
 
 Each stage has its share of the whole. A line is written when a stage begins and for every two per
-cent within it, and the figure never falls.
+cent within it, and the figure never falls. Each says how much memory is used: of a worker that the
+kernel kills, the last one is all that is known.
 """
 
 import sys
@@ -12,6 +13,7 @@ from contextlib import contextmanager
 from typing import TextIO
 
 from splitjob.result import ProgressLine
+from splitjob_worker.cgroups import memory_use
 
 STEP_PERCENT = 2
 # The per cent at which each stage begins.
@@ -59,7 +61,9 @@ class Progress:
             if not begins and percent < self._percent + STEP_PERCENT:
                 return
             self._percent = shown = max(percent, self._percent, 0)
-            self._out.write(ProgressLine(stage=stage, percent=shown).encode() + "\n")
+            memory = memory_use()
+            line = ProgressLine(stage=stage, percent=shown, memory=memory and memory.used)
+            self._out.write(line.encode() + "\n")
             self._out.flush()
         self._listener(stage, shown)
 

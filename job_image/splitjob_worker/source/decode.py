@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from splitjob.errors import ErrorCode, Failure
+from splitjob_worker.cgroups import oom_kills
 from splitjob_worker.normalisation import Normalisation
 from splitjob_worker.source import tags
 from splitjob_worker.source.audio import MAX_MAGNITUDE, AudioLimits, Decoded
@@ -59,16 +60,18 @@ def decode(
         timeout: seconds; by default `time_limit`.
 
     Raises:
-        Failure: `audio_*`, `worker_storage`, `worker_oom`, `internal_error`.
+        Failure: `audio_*`, `worker_storage`, `worker_oom`, `worker_lost`, `internal_error`.
     """
+    kills_before = oom_kills()
     child = _start(source, spool, limits)
     deadline = time.monotonic() + (timeout or time_limit(limits.max_seconds))
     try:
         answer = _listen(child, deadline, check_cancelled)
+        status = child.poll() or 0  # before it is killed here, for talking too much
     finally:
         child.kill()
         child.wait()
-    decoded = _read(answer, child.returncode, spool)
+    decoded = _read(answer, status, spool, kills_before)
     if decoded.damaged_seconds or decoded.missing_seconds:
         log.warning(
             "some of the source is lost",
@@ -133,8 +136,14 @@ def _listen(
     return answer
 
 
-def _read(output: bytes, status: int, spool: Path) -> Decoded:
+def _read(output: bytes, status: int, spool: Path, kills_before: int | None = None) -> Decoded:
     """Check the decoder's answer. It may have died, or a crafted file may have taken it over.
+
+    Args:
+        output: the answer.
+        status: how its process ended.
+        spool: what it has written.
+        kills_before: what `oom_kills` said before it was started.
 
     Raises:
         Failure: the decoder's own, or one for the way it died.
@@ -147,10 +156,10 @@ def _read(output: bytes, status: int, spool: Path) -> Decoded:
             decoded = _decoded(answer)
             if decoded.frames > 0 and spool.stat().st_size == decoded.frames * FRAME_BYTES:
                 return decoded
-            failure = _died(status)
+            failure = _died(status, kills_before)
     except (ValueError, TypeError, KeyError, AttributeError, OSError):
-        raise _died(status) from None
-    raise failure if failure.code in _DECODERS_OWN_CODES else _died(status)
+        raise _died(status, kills_before) from None
+    raise failure if failure.code in _DECODERS_OWN_CODES else _died(status, kills_before)
 
 
 def _decoded(answer: dict[str, Any]) -> Decoded:
@@ -176,11 +185,11 @@ def _lost(value: object) -> float:
     return seconds
 
 
-def _died(status: int) -> Failure:
+def _died(status: int, kills_before: int | None) -> Failure:
     if status == -signal.SIGXCPU:
         return _too_slow()
     if status == -signal.SIGKILL:
-        return Failure(ErrorCode.WORKER_OOM, "the decoder was killed: the memory does not suffice")
+        return _killed(kills_before, oom_kills())
     if status > 0:  # how Python ends after an exception that nobody caught
         return Failure(ErrorCode.INTERNAL_ERROR, f"the decoder broke off with status {status}")
     how = f"was ended by signal {-status}" if status < 0 else "gave no answer"
@@ -188,6 +197,23 @@ def _died(status: int) -> Failure:
         ErrorCode.AUDIO_UNREADABLE,
         f"the decoder {how} while reading the audio: the file is damaged in a way that it "
         "cannot cope with",
+    )
+
+
+def _killed(before: int | None, after: int | None) -> Failure:
+    """Tell a decoder that the kernel killed for memory from one that somebody killed.
+
+    The kernel counts before it kills. Where it does not say, memory is the likely cause.
+    """
+    if before is not None and before == after:
+        return Failure(
+            ErrorCode.WORKER_LOST,
+            "the decoder was killed (SIGKILL) from outside, and not for memory: the kernel counts "
+            "no such kill in this container",
+        )
+    counted = "" if after is None or before is None else " by the kernel"
+    return Failure(
+        ErrorCode.WORKER_OOM, f"the decoder was killed{counted}: the memory does not suffice"
     )
 
 

@@ -88,7 +88,7 @@ def diagnose(
         node_lost_since: since when the pod's node has been away; None: it is there.
         deadlines: how long each stage may take.
         now: the time.
-        why: why it has no running pod so far, as a sentence; blank: not known.
+        why: why it does not run so far, as a sentence; blank: not known.
     """
     if pod is None:
         return _without_pod(job, deadlines, now, why)
@@ -97,7 +97,7 @@ def diagnose(
         return None
     return (
         _disruption(pod)
-        or _deadline(pod, deadlines, now)
+        or _deadline(pod, deadlines, now, why)
         or _pod_reason(pod)
         or _waiting(pod, deadlines, now)
         or _node(pod, node_lost_since, deadlines, now)
@@ -132,7 +132,9 @@ def _disruption(pod: KubePod) -> Diagnosis | None:
     return Diagnosis.of(code, f"The worker's pod was taken away: {why}")
 
 
-def _deadline(pod: KubePod, deadlines: AttemptDeadlines, now: datetime) -> Diagnosis | None:
+def _deadline(
+    pod: KubePod, deadlines: AttemptDeadlines, now: datetime, why: str
+) -> Diagnosis | None:
     if pod.reason == "DeadlineExceeded":
         return _too_long(deadlines)
     if pod.stopped:
@@ -141,12 +143,13 @@ def _deadline(pod: KubePod, deadlines: AttemptDeadlines, now: datetime) -> Diagn
         over = pod.started_at + timedelta(seconds=deadlines.run) <= now
         return _too_long(deadlines) if over else None
     if pod.scheduled_at is None:
-        return no_capacity(pod.unschedulable, deadlines, now)
+        return no_capacity(why or pod.unschedulable, deadlines, now)
     if pod.scheduled_at + timedelta(seconds=deadlines.start) > now:
         return None
-    why = pod.waiting_message or pod.waiting_reason or "no reason was given"
+    said = pod.waiting_message or pod.waiting_reason or "no reason was given"
     code = _waiting_code(pod.waiting_reason)
-    return Diagnosis.of(code, f"The worker did not start within {deadlines.start} s: {why}")
+    what = f"The worker ({pod.image})" if code is ErrorCode.WORKER_IMAGE else "The worker"
+    return Diagnosis.of(code, f"{what} did not start within {deadlines.start} s: {said}")
 
 
 def _too_long(deadlines: AttemptDeadlines) -> Diagnosis:
@@ -194,7 +197,8 @@ def _waiting(pod: KubePod, deadlines: AttemptDeadlines, now: datetime) -> Diagno
     patient = since + timedelta(seconds=deadlines.waiting_grace) > now
     if patient and reason not in IMAGE_HOPELESS:
         return None
-    what = "image could not be pulled" if reason in IMAGE_REASONS else "container could not start"
+    image = f"image {pod.image} could not be pulled"
+    what = image if reason in IMAGE_REASONS else "container could not start"
     return Diagnosis.of(
         _waiting_code(reason), f"The worker's {what} ({reason}): {pod.waiting_message or 'no more'}"
     )
@@ -211,7 +215,7 @@ def _node(
 
 
 def _ended(pod: KubePod, end: ContainerTermination) -> Diagnosis | None:
-    if end.reason == "OOMKilled":
+    if end.reason == "OOMKilled" and not _said(end):  # else it was a child, and the worker knows
         return Diagnosis.of(
             ErrorCode.WORKER_OOM, "The worker needed more memory than its limit and was killed."
         )

@@ -10,7 +10,7 @@ from enum import StrEnum
 from typing import Literal
 
 from splitjob.errors import ErrorCode
-from splitjob.result import Manifest
+from splitjob.result import Manifest, ProgressLine
 from splitjob.status import Usage
 from splitjob_operator.core.kueue import Workload
 
@@ -21,6 +21,7 @@ __all__ = [
     "EraseData",
     "ErasureLookup",
     "InputDeletion",
+    "LastProgress",
     "Lookup",
     "LookupResults",
     "ManifestLookup",
@@ -28,8 +29,9 @@ __all__ = [
     "PodEvent",
     "Problem",
     "ReadJobWarning",
+    "ReadLastProgress",
     "ReadManifest",
-    "ReadPodEvent",
+    "ReadPodEvents",
     "ReadWorkload",
 ]
 
@@ -69,8 +71,15 @@ class ReadJobWarning:
 
 
 @dataclass(frozen=True, slots=True)
-class ReadPodEvent:
-    """Read the last event about a pod that is on its node and does not run yet."""
+class ReadPodEvents:
+    """Read the events about a pod that does not run yet, of its node and an autoscaler too."""
+
+    pod_name: str
+
+
+@dataclass(frozen=True, slots=True)
+class ReadLastProgress:
+    """Read the last progress line in the log of a worker that has ended."""
 
     pod_name: str
 
@@ -107,7 +116,8 @@ Lookup = (
     | ReadManifest
     | ClaimTombstone
     | ReadJobWarning
-    | ReadPodEvent
+    | ReadPodEvents
+    | ReadLastProgress
     | ReadWorkload
     | EraseData
     | DeleteInput
@@ -176,17 +186,26 @@ class Problem:
 
 @dataclass(frozen=True, slots=True)
 class PodEvent:
-    """The last event about a pod.
+    """An event about a pod.
 
     Attributes:
         reason: as whoever posted it calls it, such as Pulling; blank: there is none.
         message: for people.
         warning: whether something is wrong.
+        source: the program that posted it.
     """
 
     reason: str = ""
     message: str = ""
     warning: bool = False
+    source: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class LastProgress:
+    """What a worker said last of how far it was; `line` is None where it said nothing."""
+
+    line: ProgressLine | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,7 +221,8 @@ class LookupResults:
         input: the result of DeleteInput, or of EraseData where that took the file along, or found
             that it must stay.
         job_warning: the result of ReadJobWarning; blank where there was no warning.
-        pod_event: the result of ReadPodEvent.
+        pod_events: the result of ReadPodEvents, the latest last.
+        last_progress: the result of ReadLastProgress.
         workload: the result of ReadWorkload; one that is not there where there is none.
     """
 
@@ -213,5 +233,6 @@ class LookupResults:
     erasure: ErasureLookup | None = None
     input: InputDeletion | None = None
     job_warning: str | None = None
-    pod_event: PodEvent | None = None
+    pod_events: tuple[PodEvent, ...] | None = None
+    last_progress: LastProgress | None = None
     workload: Workload | None = None

@@ -184,7 +184,8 @@ class KubePod:
         unschedulable: the scheduler's sentence; blank where it found a node or has not tried yet.
         disruption, disruption_message: of the condition DisruptionTarget; blank where not there.
         waiting_reason, waiting_message: why its container does not run yet.
-        waiting_since: since when it has been on its node without running.
+        image: of its container, as its spec has it.
+        memory_limit: of its container, a quantity; blank: there is none.
     """
 
     name: str
@@ -203,6 +204,8 @@ class KubePod:
     waiting_message: str = ""
     started_at: datetime | None = None
     terminated: ContainerTermination | None = None
+    image: str = ""
+    memory_limit: str = ""
 
     @classmethod
     def of(cls, raw: Raw) -> Self:
@@ -223,6 +226,7 @@ class KubePod:
             (o for o in metadata.get("ownerReferences", []) if o.get("controller")), {}
         )
         running = container.get("running", {})
+        spec = _worker_spec(raw)
         return cls(
             name=metadata["name"],
             uid=metadata["uid"],
@@ -240,6 +244,8 @@ class KubePod:
             waiting_message=waiting.get("message", ""),
             started_at=_container_time((terminated or running).get("startedAt")),
             terminated=_termination(terminated),
+            image=spec.get("image", ""),
+            memory_limit=spec.get("resources", {}).get("limits", {}).get("memory", ""),
         )
 
     @property
@@ -355,6 +361,11 @@ def _conditions(raw: Raw) -> dict[str, Raw]:
 
 def _true_conditions(raw: Raw) -> dict[str, Raw]:
     return {kind: c for kind, c in _conditions(raw).items() if c.get("status") == "True"}
+
+
+def _worker_spec(pod: Raw) -> Raw:
+    containers: list[Raw] = pod.get("spec", {}).get("containers", [])
+    return next((one for one in containers if one.get("name") == workload.CONTAINER), {})
 
 
 def _worker_state(status: Raw) -> Raw:

@@ -40,7 +40,14 @@ class BucketError(Exception):
     """The bucket refused, or could not be reached; the message says what was attempted."""
 
 
-class KubernetesPort(Protocol):
+class LogPort(Protocol):
+    """The logs of the workers."""
+
+    def log_tail(self, pod: str, container: str) -> str:
+        """Return the last lines of a container's log."""
+
+
+class KubernetesPort(LogPort, Protocol):
     """One namespace of a cluster; `splitjob_operator.adapters.kubernetes` is the real one."""
 
     def splitjob(self, name: str) -> Json:
@@ -222,13 +229,6 @@ class NodePort(Protocol):
             NotFoundError: there is none of that name.
             ForbiddenError: our account may not read nodes.
         """
-
-
-class LogPort(Protocol):
-    """The logs of the workers."""
-
-    def log_tail(self, pod: str, container: str) -> str:
-        """Return the last lines of a container's log."""
 
 
 class ManifestStorePort(Protocol):

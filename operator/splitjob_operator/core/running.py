@@ -10,6 +10,13 @@ from splitjob.jsonlog import redact
 from splitjob.resource import KIND
 from splitjob.status import Attempt, Progress
 from splitjob_operator.core import outcome
+from splitjob_operator.core.causes import (
+    PULLING,
+    explained,
+    further_lookup,
+    last_event,
+    why_unschedulable,
+)
 from splitjob_operator.core.context import ReconcileContext
 from splitjob_operator.core.diagnosis import (
     CONFIG_REASONS,
@@ -27,7 +34,7 @@ from splitjob_operator.core.held_by_kueue import (
     wait_for_admission,
 )
 from splitjob_operator.core.kueue import is_kueues
-from splitjob_operator.core.lookups import PodEvent, ReadJobWarning, ReadPodEvent
+from splitjob_operator.core.lookups import PodEvent, ReadJobWarning, ReadPodEvents
 from splitjob_operator.core.observed import KubeJob, KubePod
 from splitjob_operator.core.plan import CreateJob, Plan
 from splitjob_operator.core.queue import queue_status
@@ -40,7 +47,7 @@ NO_POD_SECONDS = 3  # after so long without a pod, the Job's events are read
 NO_POD_RETRY_SECONDS = 10
 SLOW_START_SECONDS = 3  # after so long on its node without running, the pod's events are read
 SLOW_START_RETRY_SECONDS = 10
-PULLING = "Pulling"  # the event of a kubelet that pulls an image
+UNSCHEDULABLE_RETRY_SECONDS = 30  # after so long, the autoscaler may have something new to say
 # What the API server says where the quota is used up, or counts what the pod does not specify.
 _QUOTA = re.compile("(exceeded|failed) quota")
 
@@ -65,17 +72,43 @@ def reconcile_running(ctx: ReconcileContext, attempt: Attempt) -> Plan:
         return _held(ctx, attempt, job)
     if job and job.managed_elsewhere and not job.deleting:
         return _run_elsewhere(ctx, attempt, job)
+    if pod and _waits_for_node(pod) and ctx.observed.lookups.pod_events is None:
+        return ctx.look_up(ReadPodEvents(pod.name))
+    return _follow(ctx, attempt, job, pod)
+
+
+def _follow(
+    ctx: ReconcileContext, attempt: Attempt, job: KubeJob | None, pod: KubePod | None
+) -> Plan:
+    """Tell how far an attempt is, or end it where it has failed."""
     diagnosis = diagnose(
         job,
         pod,
         ctx.observed.lost_nodes.get(pod.node) if pod else None,
         ctx.deadlines(attempt),
         ctx.now,
-        _obstacle(ctx),
+        _why_waiting(ctx, pod),
     )
-    if diagnosis:
-        return _fail_attempt(ctx, attempt, diagnosis)
-    return _show_progress(ctx, attempt, job, pod)
+    if diagnosis is None:
+        return _show_progress(ctx, attempt, job, pod)
+    known = ctx.observed.lookups
+    if lookup := further_lookup(diagnosis, pod, known):
+        return ctx.look_up(lookup)
+    cause = explained(diagnosis, pod, known, ctx.observed.progress)
+    return _fail_attempt(ctx, attempt, cause)
+
+
+def _waits_for_node(pod: KubePod) -> bool:
+    return bool(pod.unschedulable) and not pod.stopped
+
+
+def _why_waiting(ctx: ReconcileContext, pod: KubePod | None) -> str:
+    """Return why an attempt has no running pod so far, as a sentence; blank: not known."""
+    if pod is None:
+        return _obstacle(ctx)
+    if not pod.unschedulable:
+        return ""
+    return why_unschedulable(pod, ctx.observed.lookups.pod_events or ())
 
 
 def _held(ctx: ReconcileContext, attempt: Attempt, job: KubeJob) -> Plan:
@@ -201,20 +234,21 @@ def _show_progress(
     if pod and pod.running:
         return _running(ctx, attempt, pod)
     if pod and pod.unschedulable:
-        return _not_admitted(ctx, Reason.UNSCHEDULABLE, pod.unschedulable)
+        ctx.requeue_after(UNSCHEDULABLE_RETRY_SECONDS)
+        return _not_admitted(ctx, Reason.UNSCHEDULABLE, _why_waiting(ctx, pod))
     if pod is None and job and _too_long_without_pod(ctx, job):
         return _explain_missing_pod(ctx, attempt, job)
     return _starting(ctx, attempt, pod)
 
 
 def _starting(ctx: ReconcileContext, attempt: Attempt, pod: KubePod | None) -> Plan:
-    event = ctx.observed.lookups.pod_event
-    if pod and event is None and _starts_slowly(ctx, pod):
-        return ctx.look_up(ReadPodEvent(pod.name))
+    events = ctx.observed.lookups.pod_events
+    if pod and events is None and _starts_slowly(ctx, pod):
+        return ctx.look_up(ReadPodEvents(pod.name))
     ctx.condition(
         ConditionType.ADMITTED, "True", Reason.ADMITTED, f"Attempt {attempt.number} may start."
     )
-    reason, message = _why_not_running(attempt, pod, event or PodEvent())
+    reason, message = _why_not_running(attempt, pod, last_event(events or ()))
     ctx.condition(ConditionType.STARTED, "False", reason, message)
     # It has left the queue: its place there, as it was last counted, may be from before.
     decision = replace(ctx.observed.queue_decision, position=None)

@@ -12,8 +12,10 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
+from splitjob import workload
 from splitjob.lifecycle import lifecycle_of
 from splitjob.request_policy import RequestPolicy
+from splitjob.result import ProgressLine
 from splitjob.status import SplitJobStatus
 from splitjob_kube.errors import AlreadyExistsError, KubernetesError, NotFoundError
 from splitjob_operator.core.check_before_start import check_before_start
@@ -27,14 +29,16 @@ from splitjob_operator.core.lookups import (
     EraseData,
     ErasureLookup,
     InputDeletion,
+    LastProgress,
     Lookup,
     LookupResults,
     ManifestLookup,
     ManifestState,
     PodEvent,
     ReadJobWarning,
+    ReadLastProgress,
     ReadManifest,
-    ReadPodEvent,
+    ReadPodEvents,
     ReadWorkload,
 )
 from splitjob_operator.core.observed import JobCreationError, KubeJob, SplitJob
@@ -133,8 +137,10 @@ class Executor:
                 return replace(so_far, input=self._delete_input(splitjob, lookup))
             case ReadJobWarning():
                 return replace(so_far, job_warning=self._warning(lookup.job_name))
-            case ReadPodEvent():
-                return replace(so_far, pod_event=self._pod_event(lookup.pod_name))
+            case ReadPodEvents():
+                return replace(so_far, pod_events=self._pod_events(lookup.pod_name))
+            case ReadLastProgress():
+                return replace(so_far, last_progress=self._last_progress(lookup.pod_name))
             case ReadWorkload():
                 found = Workload.of(self._kubernetes.workload(lookup.job_uid))
                 return replace(so_far, workload=found)
@@ -322,13 +328,27 @@ class Executor:
         warnings = [event for event in events if event.get("type") == "Warning"]
         return str(max(warnings, key=_written, default={}).get("message", ""))
 
-    def _pod_event(self, pod_name: str) -> PodEvent:
-        latest = max(self._kubernetes.events("Pod", pod_name), key=_written, default={})
-        return PodEvent(
-            reason=latest.get("reason", ""),
-            message=latest.get("message", ""),
-            warning=latest.get("type") == "Warning",
-        )
+    def _pod_events(self, pod_name: str) -> tuple[PodEvent, ...]:
+        found = sorted(self._kubernetes.events("Pod", pod_name), key=_written)
+        return tuple(_pod_event(raw) for raw in found)
+
+    def _last_progress(self, pod_name: str) -> LastProgress:
+        try:
+            tail = self._kubernetes.log_tail(pod_name, workload.CONTAINER)
+        except KubernetesError as error:
+            log.debug("How far the worker was is not known: %s", error)
+            return LastProgress(None)
+        return LastProgress(ProgressLine.last_in(tail))
+
+
+def _pod_event(raw: Json) -> PodEvent:
+    component = (raw.get("source") or {}).get("component") or raw.get("reportingComponent")
+    return PodEvent(
+        reason=raw.get("reason", ""),
+        message=raw.get("message", ""),
+        warning=raw.get("type") == "Warning",
+        source=component or "",
+    )
 
 
 def _written(event: Json) -> int:

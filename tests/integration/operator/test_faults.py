@@ -156,7 +156,36 @@ def poor(crd: LocalCluster, tmp_path_factory: pytest.TempPathFactory) -> Iterato
             sites[what].launch(**settings)
         for place in sites.values():  # the deadlines must not pass while an operator starts
             eventually(place.operators[0].ready, 60)
-        yield {what: Poor(place, place.ask("complete")) for what, place in sites.items()}
+        found = {what: Poor(place, place.ask("complete")) for what, place in sites.items()}
+        _autoscaler_gives_up(found["node"])
+        yield found
+
+
+def _autoscaler_gives_up(poor: Poor) -> None:
+    """Post what cluster-autoscaler posts about a pod that no node group of its fits."""
+    [pod] = eventually(lambda: poor.site.pods(poor.name))
+    poor.site.kubectl(
+        "create",
+        "-f-",
+        text=json.dumps(
+            {
+                "apiVersion": "v1",
+                "kind": "Event",
+                "metadata": {"generateName": f"{pod['metadata']['name']}."},
+                "involvedObject": {
+                    "apiVersion": "v1",
+                    "kind": "Pod",
+                    "namespace": poor.site.namespace,
+                    "name": pod["metadata"]["name"],
+                    "uid": pod["metadata"]["uid"],
+                },
+                "type": "Normal",
+                "reason": "NotTriggerScaleUp",
+                "message": "pod didn't trigger scale-up: 1 max node group size reached",
+                "source": {"component": "cluster-autoscaler"},
+            }
+        ),
+    )
 
 
 def _small_pods_only(place: Site) -> None:
@@ -181,7 +210,10 @@ def _limit(place: Site, hard: dict[str, str]) -> None:
 def test_an_image_that_cannot_be_pulled(poor: dict[str, Poor]) -> None:
     """Acceptance 40."""
     here, name = poor["image"].site, poor["image"].name
-    assert here.told(name, 60).body["errorCode"] == "worker_image"
+    event = here.told(name, 60)
+    assert event.body["errorCode"] == "worker_image"
+    assert f"image {POOR['image']['WORKER_IMAGE']} could not be pulled" in event.body["error"]
+    assert "not found" in event.body["error"], "the node's own words"
     assert len(here.ended(name)["attempts"]) == 2
 
 
@@ -197,6 +229,7 @@ def test_an_unschedulable_pod_says_why_and_ends_at_the_deadline(poor: dict[str, 
     event = here.told(name, 60)
     assert event.body["errorCode"] == "no_capacity"
     assert "node" in event.body["error"], "the scheduler's own words"
+    assert "1 max node group size reached" in event.body["error"], "and the autoscaler's"
     assert "Unschedulable" in here.kubectl("describe", "splitjob", name)
     eventually(lambda: not here.jobs(name) and not here.pods(name))
 

@@ -30,7 +30,7 @@ def slow(here: Site) -> dict[str, str]:
     here.receiver.answers["/hooks/flaky"] = in_turn(answer(500), answer(204))
     return {
         "fill": here.ask("fill 64"),
-        "eat": here.ask("eat 400"),
+        "eat": here.ask("progress 40 96; eat 400"),
         "flaky": here.ask("complete", name="flaky"),
         "deaf": here.ask("deaf; sleep 60", runDeadlineSeconds=2),
     }
@@ -90,7 +90,11 @@ def test_out_of_memory_is_tried_once_more_with_more(here: Site, slow: dict[str, 
     status = here.ended(name, 60)
     assert [a["reason"] for a in status["attempts"]] == ["WorkerOom", "WorkerOom"]
     assert status["attempts"][1]["memoryBytes"] == 160 * 2**20
-    assert here.told(name).body["errorCode"] == "worker_oom"
+    event = here.told(name)
+    assert event.body["errorCode"] == "worker_oom"
+    assert (
+        "0.16 GiB allowed, 0.09 GiB used at its last word (separate, 40 %)" in event.body["error"]
+    )
 
 
 def test_a_full_scratch_disk(here: Site, slow: dict[str, str]) -> None:

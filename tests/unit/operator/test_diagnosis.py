@@ -52,6 +52,14 @@ def test_an_oom_kill_is_out_of_memory() -> None:
     assert code(reading(ended_pod(137, reason="OOMKilled"))) == "worker_oom"
 
 
+def test_of_a_child_that_was_killed_for_memory_the_worker_itself_says_so() -> None:
+    """Acceptance 36: containerd gives its container the same reason, whatever its exit code."""
+    pod = failed_pod("worker_oom", retryable=True)
+    assert pod.terminated
+    pod = replace(pod, terminated=replace(pod.terminated, reason="OOMKilled"))
+    assert reading(pod) == Diagnosis(ErrorCode.WORKER_OOM, "It is worker_oom.", retryable=True)
+
+
 def test_a_disruption_beats_out_of_memory() -> None:
     """Acceptance 37."""
     pod = ended_pod(137, reason="OOMKilled", disruption="EvictionByEvictionAPI")

@@ -39,6 +39,7 @@ from splitjob.status import Usage
 from splitjob.usage import usage_of
 from splitjob_operator.core.lookups import (
     ClaimTombstone,
+    LastProgress,
     LookupResults,
     ManifestLookup,
     ManifestState,
@@ -79,7 +80,9 @@ def test_the_manifest_is_looked_at_before_a_retry() -> None:
 def test_out_of_memory_gets_more_once() -> None:
     """Acceptance 36."""
     view = running()
-    plan = plan_of(seen(view, jobs=(job(),), pods=(ended_pod(137, reason="OOMKilled"),)), 5)
+    silent = replace(SERVABLE, last_progress=LastProgress(None))
+    killed = (ended_pod(137, reason="OOMKilled"),)
+    plan = plan_of(seen(view, jobs=(job(),), pods=killed, lookups=silent), 5)
     view = written(view, plan)
     plan = plan_of(seen(view), 600)
     assert plan.status

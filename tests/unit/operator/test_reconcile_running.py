@@ -32,6 +32,7 @@ from tests.support.reconcile_situations import (
     started,
 )
 
+from splitjob import workload
 from splitjob.conditions import ConditionType
 from splitjob.errors import ErrorCode
 from splitjob.resource import KIND, LABEL_ATTEMPT
@@ -39,11 +40,13 @@ from splitjob.result import Manifest, ProgressLine
 from splitjob.status import Queue
 from splitjob_operator.core.lookups import (
     ClaimTombstone,
+    LastProgress,
     ManifestLookup,
     ManifestState,
     PodEvent,
     ReadJobWarning,
-    ReadPodEvent,
+    ReadLastProgress,
+    ReadPodEvents,
 )
 from splitjob_operator.core.observed import JobCreationError, KubeJob, KubePod, QueueDecision
 from splitjob_operator.core.plan import (
@@ -149,22 +152,111 @@ def test_unschedulable_says_why() -> None:
     """Acceptance 41."""
     pod = KubePod(name="p", uid="u", job_uid=job().uid, unschedulable="0/3 nodes: no GPU")
     view = started(queueDeadlineSeconds=60)
-    plan = plan_of(seen(view, jobs=(job(),), pods=(pod,)), 5)
+    around: dict[str, Any] = {"jobs": (job(),), "pods": (pod,)}
+    assert plan_of(seen(view, **around), 5).lookup == ReadPodEvents("p")
+    around["lookups"] = replace(SERVABLE, pod_events=())
+    plan = plan_of(seen(view, **around), 5)
     assert reason(plan, ConditionType.ADMITTED) == ("False", "Unschedulable")
     assert plan.status
     assert plan.status.queue
     assert plan.status.queue.message == "0/3 nodes: no GPU"
     view = written(view, plan)
-    plan = plan_of(seen(view, jobs=(job(),), pods=(pod,)), 61)
+    plan = plan_of(seen(view, **around), 61)
     assert plan.after == (DeleteJob(f"{NAME}-1", job().uid, "Foreground"),)
     gone = seen(written(view, plan), lookups=CLAIMED)
     assert reason(plan_of(gone, 62), ConditionType.SUCCEEDED) == ("False", "NoCapacity")
 
 
+def test_what_an_autoscaler_does_about_it_is_told_while_a_job_waits_and_when_it_ends() -> None:
+    """Acceptance 41: in its own words, which are looked for again and again."""
+    pod = KubePod(name="p", uid="u", job_uid=job().uid, unschedulable="0/3 nodes: no GPU.")
+    told = (
+        PodEvent("TriggeredScaleUp", "pod triggered scale-up", source="cluster-autoscaler"),
+        PodEvent("NotTriggerScaleUp", "1 max node group size reached", source="cluster-autoscaler"),
+        PodEvent("FailedScheduling", "0/3 nodes", warning=True, source="default-scheduler"),
+    )
+    lookups = replace(CLAIMED, pod_events=told)
+    found = seen(started(queueDeadlineSeconds=60), jobs=(job(),), pods=(pod,), lookups=lookups)
+    plan = plan_of(found, 5)
+    words = (
+        "0/3 nodes: no GPU. cluster-autoscaler (NotTriggerScaleUp): 1 max node group size reached"
+    )
+    assert queue_of(plan).message == words
+    assert plan.requeue_at == after(35)
+    ended = plan_of(found, 61).status
+    assert ended
+    assert ended.attempts[0].message == f"No place was found within 60 s: {words}"
+
+
+def test_a_worker_killed_for_memory_is_told_with_what_it_had_and_was_allowed() -> None:
+    """Acceptance 36: where it could not say so itself."""
+    raw = raw_pod(terminated={"exitCode": 137, "reason": "OOMKilled"})
+    limits = {"limits": {"memory": "6Gi"}}
+    raw["spec"]["containers"] = [{"name": workload.CONTAINER, "resources": limits}]
+    around: dict[str, Any] = {"jobs": (job(),), "pods": (KubePod.of(raw),)}
+    known = ProgressLine(stage="separate", percent=30, memory=4 << 30)
+    found = seen(running(), progress=known, **around)
+    assert plan_of(found, 60).lookup == ReadLastProgress(around["pods"][0].name)
+
+    def message(read: ProgressLine | None) -> str:
+        lookups = replace(CLAIMED, last_progress=LastProgress(read))
+        status = plan_of(replace(found, lookups=lookups), 60).status
+        assert status
+        return status.attempts[0].message
+
+    killed = "The worker needed more memory than its limit and was killed. 6.00 GiB allowed, "
+    read = ProgressLine(stage="separate", percent=40, memory=5 << 30)
+    assert message(read) == f"{killed}5.00 GiB used at its last word (separate, 40 %)."
+    assert message(None) == f"{killed}4.00 GiB used at its last word (separate, 30 %)."
+    found = replace(found, progress=None)
+    assert message(None) == f"{killed}the worker had not said how much it used."
+
+
+def test_an_image_that_never_came_is_told_with_its_name_and_what_the_registry_said() -> None:
+    """Acceptance 40: a pod that waits to try again may not say it."""
+    raw = raw_pod(waiting={"reason": "ImagePullBackOff", "message": 'Back-off pulling image "x:1"'})
+    raw["spec"]["containers"] = [{"name": workload.CONTAINER, "image": "x:1"}]
+    pod = KubePod.of(raw)
+    found = seen(started(), jobs=(job(),), pods=(pod,))
+    late = settings().waiting_grace_seconds
+    assert plan_of(found, late).lookup == ReadPodEvents(pod.name)
+    events = (
+        PodEvent("Failed", 'Failed to pull image "x:1": 401 Unauthorized', warning=True),
+        PodEvent("Failed", "Error: ImagePullBackOff", warning=True),
+        PodEvent("BackOff", 'Back-off pulling image "x:1"'),
+    )
+    status = plan_of(replace(found, lookups=replace(CLAIMED, pod_events=events)), late).status
+    assert status
+    assert status.attempts[0].message == (
+        "The worker's image x:1 could not be pulled (ImagePullBackOff): "
+        'Back-off pulling image "x:1" (Failed to pull image "x:1": 401 Unauthorized)'
+    )
+
+
+@pytest.mark.parametrize(
+    ("event", "reason_then", "words"),
+    [
+        (PodEvent("Pulling", 'Pulling image "x:1"'), "WorkerImage", "x:1 is still being pulled"),
+        (PodEvent("FailedMount", "no such volume", warning=True), "WorkerConfig", "no such volume"),
+    ],
+)
+def test_a_worker_that_did_not_start_in_time_is_told_with_what_its_node_said(
+    event: PodEvent, reason_then: str, words: str
+) -> None:
+    raw = raw_pod(waiting={"reason": "ContainerCreating"})
+    raw["spec"]["containers"] = [{"name": workload.CONTAINER, "image": "x:1"}]
+    lookups = replace(CLAIMED, pod_events=(event,))
+    found = seen(started(), jobs=(job(),), pods=(KubePod.of(raw),), lookups=lookups)
+    status = plan_of(found, settings().start_deadline_seconds).status
+    assert status
+    [attempt] = status.attempts
+    assert (attempt.reason, words in attempt.message) == (reason_then, True)
+
+
 def starting(event: PodEvent | None = None, **pod: Any) -> Plan:
     """The plan of an attempt whose pod has been on its node for five seconds."""
     there = KubePod(name="p", uid="u", job_uid=job().uid, node="node-1", scheduled_at=NOW, **pod)
-    lookups = replace(SERVABLE, pod_event=event)
+    lookups = replace(SERVABLE, pod_events=None if event is None else (event,))
     # Counted a moment ago, while it was first in the queue.
     decision = QueueDecision(position=1, eta_seconds=90)
     found = seen(started(), jobs=(job(),), pods=(there,), lookups=lookups, queue_decision=decision)
@@ -178,7 +270,7 @@ def queue_of(plan: Plan) -> Queue:
 
 
 def test_an_image_that_is_pulled_is_said_to_be() -> None:
-    assert starting(waiting_reason="ContainerCreating").lookup == ReadPodEvent("p")
+    assert starting(waiting_reason="ContainerCreating").lookup == ReadPodEvents("p")
     plan = starting(PodEvent("Pulling", 'Pulling image "worker:1"'))
     assert reason(plan, ConditionType.STARTED) == ("False", "PullingImage")
     assert reason(plan, ConditionType.ADMITTED) == ("True", "Admitted")

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from splitjob_worker import machine
-from splitjob_worker.cgroups import MemoryUse, cpu_quota, memory_use
+from splitjob_worker.cgroups import MemoryUse, cpu_quota, memory_use, oom_kills
 
 NO_LIMIT = "9223372036854771712"
 POD = "/kubepods/burstable/pod1/c1"
@@ -146,6 +146,27 @@ def test_the_memory_is_found_in_either_version(case: str, tmp_path: Path) -> Non
     mounts, files, use = MEMORIES[case]
     path = POD if mounts.get(MEMORY) == POD else "/"
     assert memory_use(process(tmp_path, mounts, files, path)) == use
+
+
+KILLS: dict[str, tuple[dict[str, str], dict[str, str], int | None]] = {
+    "2": ({UNIFIED: "/"}, {f"{UNIFIED}/memory.events": "max 7\noom 3\noom_kill 2"}, 2),
+    "1": (
+        {MEMORY: "/"},
+        {f"{MEMORY}/memory.oom_control": "oom_kill_disable 0\nunder_oom 0\noom_kill 2"},
+        2,
+    ),
+    "1, of an old kernel": (
+        {MEMORY: "/"},
+        {f"{MEMORY}/memory.oom_control": "oom_kill_disable 0\nunder_oom 0"},
+        None,
+    ),
+}
+
+
+@pytest.mark.parametrize("case", KILLS)
+def test_what_was_killed_for_memory_is_counted_in_either_version(case: str, tmp_path: Path) -> None:
+    mounts, files, kills = KILLS[case]
+    assert oom_kills(process(tmp_path, mounts, files, "/")) == kills
 
 
 def test_it_is_told_in_words() -> None:

@@ -8,6 +8,7 @@ import wave
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -264,6 +265,7 @@ def test_a_full_disk_is_not_the_songs_fault(tmp_path: Path, song: bytes) -> None
     program = """
 import resource, sys
 from pathlib import Path
+from typing import Any
 from splitjob.errors import Failure
 from splitjob_worker.source.audio import AudioLimits
 from splitjob_worker.source.decode import decode
@@ -305,9 +307,42 @@ def test_a_decoder_that_dies_takes_nobody_along(
     (tmp_path / "source").write_bytes(song)
     failure = refusal(tmp_path / "source", AudioLimits(44100, 20, memory_bytes=40 << 20))
     assert failure.code is ErrorCode.INTERNAL_ERROR
-    assert decoding._died(-11).code is ErrorCode.AUDIO_UNREADABLE
-    assert decoding._died(-24).code is ErrorCode.AUDIO_TIMEOUT
-    assert decoding._died(-9).code is ErrorCode.WORKER_OOM
+    assert decoding._died(-11, None).code is ErrorCode.AUDIO_UNREADABLE
+    assert decoding._died(-24, None).code is ErrorCode.AUDIO_TIMEOUT
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "code"),
+    [
+        (3, 4, ErrorCode.WORKER_OOM),
+        (3, 3, ErrorCode.WORKER_LOST),
+        (None, None, ErrorCode.WORKER_OOM),
+    ],
+)
+def test_a_decoder_that_is_killed_is_told_apart_by_what_the_kernel_counts(
+    tmp_path: Path,
+    before: int | None,
+    after: int | None,
+    code: ErrorCode,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Acceptance 36: a child killed for memory, or by somebody; with figures, or without."""
+    os.mkfifo(tmp_path / "source")  # opening it blocks for ever
+    counts, start = iter([before, after]), decoding._start
+    children: list[subprocess.Popen[bytes]] = []
+
+    def noted(*arguments: Any) -> subprocess.Popen[bytes]:
+        children.append(start(*arguments))
+        return children[0]
+
+    def kill() -> None:
+        children[0].kill()
+
+    monkeypatch.setattr(decoding, "oom_kills", lambda: next(counts))
+    monkeypatch.setattr(decoding, "_start", noted)
+    with pytest.raises(Failure) as caught:
+        decode(tmp_path / "source", tmp_path / "spool", LIMITS, check_cancelled=kill)
+    assert (caught.value.code, caught.value.retryable) == (code, True)
 
 
 _FOUND = b'{"frames": 1, "source_frames": 4, "source_rate": 1, "source_channels": 1, %s}'
@@ -347,7 +382,7 @@ def test_a_decoder_that_never_stops_talking_is_ended(
     talker.chmod(0o755)
     monkeypatch.setattr(sys, "executable", str(talker))
     failure = refusal(tmp_path / "source")
-    assert failure.code in {ErrorCode.AUDIO_UNREADABLE, ErrorCode.WORKER_OOM}
+    assert failure.code is ErrorCode.AUDIO_UNREADABLE
 
 
 def test_stopping_ends_the_decoder(tmp_path: Path) -> None:
@@ -390,6 +425,7 @@ def test_a_confined_process_keeps_nothing_but_its_files(tmp_path: Path) -> None:
     script = f"""
 import socket, sys
 from pathlib import Path
+from typing import Any
 from splitjob_worker.source import sandbox
 from splitjob_worker.machine import forbid_new_privileges
 folder = Path({str(tmp_path)!r})
@@ -426,6 +462,7 @@ def test_ten_minutes_are_decoded_in_flat_memory(tmp_path: Path) -> None:
     script = f"""
 import resource
 from pathlib import Path
+from typing import Any
 from splitjob_worker.source.decode import decode
 from splitjob_worker.source.audio import AudioLimits
 spool, found = decode(Path({str(tmp_path / "x.wav")!r}), Path({str(tmp_path / "spool")!r}),
