@@ -37,6 +37,11 @@ class LeaseTimes:
         return self.lease * 2 / 15
 
     @property
+    def answer(self) -> float:
+        """How long the event loop may take to answer before a renewal."""
+        return self.lease * 2 / 15
+
+    @property
     def look(self) -> float:
         """The pause between two looks of who stands by, and of a leader whose renewal failed."""
         return self.lease / 15

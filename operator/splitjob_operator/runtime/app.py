@@ -24,6 +24,7 @@ from splitjob_operator.runtime import health_server
 from splitjob_operator.runtime.cache import SplitJobCache
 from splitjob_operator.runtime.controller import Controller
 from splitjob_operator.runtime.executor import Executor
+from splitjob_operator.runtime.heartbeat import Heartbeat
 from splitjob_operator.runtime.input_sweeper import InputSweeper
 from splitjob_operator.runtime.leader_elector import LeaderElector
 from splitjob_operator.runtime.leader_work import LeaderWork, Loop
@@ -231,8 +232,14 @@ def _observer(shared: _Shared, delivery: WebhookDelivery, progress: ProgressRead
 def _elector(shared: _Shared, leadership: Leadership, work: LeaderWork) -> LeaderElector:
     """Return what stands for election, and has the work begin and end by it."""
     candidate = _candidate(shared.settings)
+    heartbeat = Heartbeat(asyncio.get_running_loop(), candidate.times.answer)
     return LeaderElector(
-        shared.kubernetes, shared.settings.lease_name, candidate, leadership, work.change
+        shared.kubernetes,
+        shared.settings.lease_name,
+        candidate,
+        leadership,
+        work.change,
+        heartbeat.answered,
     )
 
 

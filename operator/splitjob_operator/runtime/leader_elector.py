@@ -1,4 +1,8 @@
-"""Holds the Lease, or waits for it: in a thread, so that no backlog of events delays a renewal."""
+"""Holds the Lease, or waits for it: in a thread, so that no backlog of events delays a renewal.
+
+An event loop that does no work at all is another matter: its process must not keep the others from
+working, so the Lease is written only while the loop answers.
+"""
 
 import logging
 import threading
@@ -33,6 +37,7 @@ class LeaderElector:
         candidate: this process.
         leadership: is extended at each renewal.
         changed: told, in this thread, whether this process leads: at first, and at each change.
+        at_work: says, in this thread, whether this process can do the work of who leads.
         monotonic: seconds; the clock of `leadership`.
         clock: the time, in UTC, for what people read in the Lease.
     """
@@ -44,6 +49,7 @@ class LeaderElector:
         candidate: Candidate,
         leadership: Leadership,
         changed: Callable[[bool], object],
+        at_work: Callable[[], bool],
         monotonic: Callable[[], float] = time.monotonic,
         clock: Clock = utc_now,
     ) -> None:
@@ -52,13 +58,14 @@ class LeaderElector:
         self._me = candidate
         self._leadership = leadership
         self._changed = changed
+        self._at_work = at_work
         self._monotonic = monotonic
         self._clock = clock
         self._lease: Json | None = None
         self._seen: Sighting | None = None
         self._current = False
         self._leading: bool | None = None
-        self._late = False
+        self._late = self._blocked = False
         self._stopping = threading.Event()
 
     def run(self) -> None:
@@ -95,6 +102,10 @@ class LeaderElector:
         if not self._me.may_take(self._seen, self._monotonic()):
             self._stand_by()
             return self._me.times.look
+        if not self._at_work():
+            self._say_blocked()
+            return self._me.times.look
+        self._blocked = False
         began = self._monotonic()
         known = LeaseSpec.of(self._lease) if self._lease else None
         self._write(self._me.taken(known, self._clock()))
@@ -142,6 +153,11 @@ class LeaderElector:
             return
         self._late = True
         log.warning("Nothing is done until the Lease can be written: %s", error)
+
+    def _say_blocked(self) -> None:
+        if not self._blocked:
+            log.warning("The event loop does not answer: the Lease %s is left alone", self._name)
+        self._blocked = True
 
     def _release(self) -> None:
         try:

@@ -1,21 +1,23 @@
-"""Two operators, of which one leads: killed, frozen or stopped, the other one goes on.
+"""Two operators, of which one leads: killed, frozen, blocked or stopped, the other one goes on.
 
 The Lease is as long as it is shipped where a time is measured, and short where none is.
 """
 
 import signal
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.support import plain_http
+from tests.support import blockable_operator, plain_http
 from tests.support.operator_harness import Operator, Site, site
 from tests.support.waiting import eventually, patience
 
 from splitjob_local.cluster.local_cluster import LocalCluster
 
+BLOCKABLE = Path(blockable_operator.__file__)
 LEASE = "track-tree-audio-operator"
 AT_MOST = 20.0  # seconds from the leader's end to the next write
 
@@ -96,6 +98,28 @@ def test_a_leader_that_was_frozen_changes_nothing_when_it_goes_on(here: Site) ->
 
     other.kill()
     eventually(lambda: leads(leader))
+    names.append(here.ask("complete"))
+    each_was_told_once(here, names)
+
+
+def test_a_leader_whose_event_loop_is_blocked_is_replaced(here: Site) -> None:
+    """Acceptance 71: its thread that renews the Lease goes on, and is not to keep the other out."""
+    command = [sys.executable, str(BLOCKABLE), *here.arguments()]
+    leader = here.launch(command, POD_NAME="first", LEASE_SECONDS="3")
+    eventually(lambda: leads(leader))
+    other = here.launch(POD_NAME="second", LEASE_SECONDS="3")
+    eventually(other.ready)
+    names = [here.ask("sleep 2; complete")]
+    here.running(names[0])
+    leader.process.send_signal(signal.SIGUSR1)
+    names.append(here.ask("complete"))
+    eventually(lambda: leads(other))
+    each_was_told_once(here, names)
+    assert "The event loop does not answer" in leader.log.read_text()
+
+    leader.process.send_signal(signal.SIGUSR2)
+    eventually(lambda: "Standing by" in leader.log.read_text())
+    assert not leads(leader)
     names.append(here.ask("complete"))
     each_was_told_once(here, names)
 

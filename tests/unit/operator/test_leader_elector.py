@@ -72,6 +72,7 @@ class Replica:
 
     def __init__(self, leases: Leases, name: str, clock: list[float]) -> None:
         self.told: list[bool] = []
+        self.at_work = True
         self.leadership = Leadership(lambda: clock[0])
         self.elector = LeaderElector(
             leases,
@@ -79,6 +80,7 @@ class Replica:
             Candidate(name, TIMES),
             self.leadership,
             self.told.append,
+            lambda: self.at_work,
             lambda: clock[0],
             lambda: NOW.replace(microsecond=int(clock[0] * 1000) % 1_000_000),
         )
@@ -137,6 +139,42 @@ def test_one_that_is_silent_is_replaced_within_its_lease(
     assert standby.told == [False, True]
     assert leases.stored
     assert leases.stored["spec"]["leaseTransitions"] == 1
+
+
+def test_one_whose_event_loop_is_blocked_is_replaced_and_stands_by_when_it_goes_on(
+    pair: tuple[Replica, Replica],
+    leases: Leases,
+    clock: list[float],
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """Acceptance 71: though the thread that would renew goes on."""
+    leader, standby = pair
+    leader.at_work = False
+    pass_time(clock, 16, leader, standby)
+    assert (leader.leads(), standby.leads(), leases.holder) == (False, True, "standby")
+    assert caplog.text.count("The event loop does not answer") == 1
+    leader.at_work = True
+    for _ in range(2):  # its renewal is refused, then it looks
+        leader.step()
+    assert leader.told == [True, False]
+
+
+def test_one_whose_event_loop_is_blocked_for_a_moment_goes_on(
+    pair: tuple[Replica, Replica], clock: list[float]
+) -> None:
+    leader, standby = pair
+    leader.at_work = False
+    pass_time(clock, 9, leader, standby)
+    leader.at_work = True
+    pass_time(clock, 30, leader, standby)
+    assert (leader.leads(), leader.told, standby.told) == (True, [True], [False])
+
+
+def test_one_whose_event_loop_is_blocked_takes_no_lease(leases: Leases, clock: list[float]) -> None:
+    one = Replica(leases, "one", clock)
+    one.at_work = False
+    assert one.step() == TIMES.look
+    assert (leases.stored, one.told) == (None, [])
 
 
 def test_one_that_stood_still_knows_by_the_clock_before_it_asks(
