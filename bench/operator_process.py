@@ -18,6 +18,8 @@ from splitjob_local.processes.ports import PortLeases
 COMMAND = "make bench ONLY=operator"
 MANY = 10_000
 _NOWHERE = '{"track-tree-audio.example/no-such-node": "true"}'  # so that no worker ever runs
+# kopf as the image has it: there it finds no Kubernetes library, and here it would import that.
+_KOPF = "import sys; sys.modules['kubernetes'] = None; from kopf.cli import main; main()"
 _DONE = 'splitjob_reconcile_seconds_count{outcome="done"}'
 
 
@@ -76,8 +78,7 @@ def operator(place: Place, namespace: str, settings: Mapping[str, str]) -> Itera
         settings: its own, beside those that it needs.
     """
     port = place.leases.port()
-    kopf = str(Path(sys.executable).with_name("kopf"))
-    command = [kopf, "run", "--standalone", f"--namespace={namespace}"]
+    command = [sys.executable, "-c", _KOPF, "run", "--standalone", f"--namespace={namespace}"]
     command += ["-m", "splitjob_operator.runtime.kopf_app"]
     environment = {**_environment(place.cluster, namespace, port), **settings}
     with running(command, environment, silent="LOG" not in os.environ) as program:

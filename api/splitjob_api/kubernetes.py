@@ -17,7 +17,7 @@ from splitjob_kube.client import (
     KubernetesClient,
     Page,
     WatchEvent,
-    splitjobs_in,
+    selecting,
 )
 from splitjob_kube.errors import (
     AlreadyExistsError,
@@ -30,7 +30,7 @@ from splitjob_kube.errors import (
     UnauthorizedError,
     UnreachableError,
 )
-from splitjob_kube.paths import SECRETS, SPLITJOBS
+from splitjob_kube.paths import CONFIGMAPS, SECRETS, SPLITJOBS
 from splitjob_kube.preconditions import Preconditions, Unready
 from splitjob_kube.rights import Right, rights
 
@@ -94,19 +94,15 @@ class Cluster:
         self._preconditions = Preconditions(
             self._client, self.namespace, rights_needed(totals, reviews=reviews), release
         )
-        self._splitjobs = splitjobs_in(self.namespace)
+        self._splitjobs = SPLITJOBS.path(self.namespace)
         self.submissions = Submissions(AsyncKubernetesClient(self._client), self.namespace)
 
     def get(self, name: str) -> SplitJobObject | None:
         """Return a SplitJob, or None where there is none of this name."""
         with _explaining():
             try:
-                return self._client.call(
-                    f"read SplitJob {name}",
-                    self._client.custom.get_namespaced_custom_object,
-                    name=name,
-                    **self._splitjobs,
-                )
+                path = SPLITJOBS.path(self.namespace, name)
+                return self._client.read(f"read SplitJob {name}", path)
             except NotFoundError:
                 return None
 
@@ -120,16 +116,13 @@ class Cluster:
         Returns:
             The SplitJob as it is now, or None where it has changed since, or is gone.
         """
-        version = seen["metadata"]["resourceVersion"]
+        name, version = seen["metadata"]["name"], seen["metadata"]["resourceVersion"]
         with _explaining():
             try:
-                return self._client.call(
-                    f"change SplitJob {seen['metadata']['name']}",
-                    self._client.custom.patch_namespaced_custom_object,
-                    name=seen["metadata"]["name"],
-                    body={"metadata": {"resourceVersion": version}, "spec": dict(changes)},
-                    _content_type="application/merge-patch+json",
-                    **self._splitjobs,
+                return self._client.merge(
+                    f"change SplitJob {name}",
+                    SPLITJOBS.path(self.namespace, name),
+                    {"metadata": {"resourceVersion": version}, "spec": dict(changes)},
                 )
             except (ConflictError, NotFoundError):
                 return None
@@ -143,12 +136,8 @@ class Cluster:
         """Return the data of a ConfigMap, empty where it does not exist."""
         with _explaining():
             try:
-                found = self._client.call(
-                    f"read ConfigMap {name}",
-                    self._client.core.read_namespaced_config_map,
-                    name=name,
-                    namespace=self.namespace,
-                )
+                path = CONFIGMAPS.path(self.namespace, name)
+                found = self._client.read(f"read ConfigMap {name}", path)
             except NotFoundError:
                 return {}
         return found.get("data") or {}
@@ -160,12 +149,7 @@ class Cluster:
             ClusterUnavailableError: it does not; the reason says what is missing.
         """
         with _explaining():
-            self._client.call(
-                "list one SplitJob",
-                self._client.custom.list_namespaced_custom_object,
-                limit=1,
-                **self._splitjobs,
-            )
+            self._client.read("list one SplitJob", f"{self._splitjobs}?limit=1")
 
     def unmet(self) -> tuple[Unready, ...]:
         """Return what of the cluster is not as this service needs it.
@@ -195,7 +179,7 @@ class Cluster:
             ClusterUnavailableError: the cluster does not say.
         """
         with _explaining(but=ExpiredError):
-            yield from self._pages()
+            yield from self._client.pages("list SplitJobs", self._splitjobs)
 
     def latest_version(self) -> str:
         """Return the resourceVersion of now: no change up to now has a later one.
@@ -204,11 +188,9 @@ class Cluster:
             ClusterUnavailableError: the cluster does not say.
         """
         with _explaining():
-            listing = self._client.call(
-                "ask for the latest resourceVersion",
-                self._client.custom.list_namespaced_custom_object,
-                field_selector=f"metadata.name={NO_NAME}",
-                **self._splitjobs,
+            nothing = selecting("fieldSelector", f"metadata.name={NO_NAME}")
+            listing = self._client.read(
+                "ask for the latest resourceVersion", f"{self._splitjobs}?{nothing}"
             )
         return str(listing["metadata"]["resourceVersion"])
 
@@ -221,20 +203,8 @@ class Cluster:
         """
         with _explaining(but=ExpiredError):
             yield from self._client.watch(
-                "watch SplitJobs",
-                self._client.custom.list_namespaced_custom_object,
-                resource_version,
-                WATCH_SECONDS,
-                **self._splitjobs,
+                "watch SplitJobs", self._splitjobs, resource_version, WATCH_SECONDS
             )
-
-    def _pages(self, **query: str) -> Iterator[Page]:
-        return self._client.pages(
-            "list SplitJobs",
-            self._client.custom.list_namespaced_custom_object,
-            **query,
-            **self._splitjobs,
-        )
 
 
 class Submissions:
@@ -260,7 +230,7 @@ class Submissions:
 
     async def with_intent(self, intent_label: str) -> list[SplitJobObject]:
         """Return the SplitJobs whose label says that they serve an intent."""
-        selector = f"labelSelector={resource.LABEL_INTENT}%3D{intent_label}"
+        selector = selecting("labelSelector", f"{resource.LABEL_INTENT}={intent_label}")
         with _explaining():
             return await self._client.items("list SplitJobs", self._splitjobs, selector)
 

@@ -7,14 +7,17 @@ https://kubernetes.io/docs/reference/access-authn-authz/authorization/ (LocalSub
 from typing import NamedTuple
 
 from splitjob_kube.client import Json, KubernetesClient
+from splitjob_kube.paths import Kind
 from splitjob_kube.rights import Right, attributes, rights
 
 __all__ = ["RIGHTS", "User", "is_allowed", "user_of"]
 
+TOKEN_REVIEWS = Kind("tokenreviews", "authentication.k8s.io")
+ACCESS_REVIEWS = Kind("localsubjectaccessreviews", "authorization.k8s.io")
 # What asking takes: the first of the whole cluster, the second in one namespace.
 RIGHTS = (
-    *rights("tokenreviews", "create", group="authentication.k8s.io"),
-    *rights("localsubjectaccessreviews", "create", group="authorization.k8s.io"),
+    *rights(TOKEN_REVIEWS.plural, "create", group=TOKEN_REVIEWS.group),
+    *rights(ACCESS_REVIEWS.plural, "create", group=ACCESS_REVIEWS.group),
 )
 
 
@@ -42,10 +45,8 @@ def user_of(kubernetes: KubernetesClient, token: str, audience: str) -> User | N
         splitjob_kube.errors.KubernetesError: the API server does not say.
     """
     wanted = {"audiences": [audience]} if audience else {}
-    review = kubernetes.call(
-        "review a token",
-        kubernetes.authentication.create_token_review,
-        body={"spec": {"token": token, **wanted}},
+    review = kubernetes.create(
+        "review a token", TOKEN_REVIEWS.path(), {"spec": {"token": token, **wanted}}
     )
     status = review.get("status") or {}
     if not status.get("authenticated"):
@@ -71,11 +72,10 @@ def is_allowed(kubernetes: KubernetesClient, namespace: str, user: User, right: 
     Raises:
         splitjob_kube.errors.KubernetesError: the API server does not say.
     """
-    review = kubernetes.call(
+    review = kubernetes.create(
         f"ask whether somebody may {right}",
-        kubernetes.authorization.create_namespaced_local_subject_access_review,
-        namespace=namespace,
-        body={
+        ACCESS_REVIEWS.path(namespace),
+        {
             "metadata": {"namespace": namespace},
             "spec": {**user.subject, "resourceAttributes": attributes(right, namespace)},
         },

@@ -13,16 +13,20 @@ from typing import NamedTuple
 
 from pydantic_core import to_json
 
-from splitjob_kube.client import PAGE_SIZE, Json, KubernetesClient, decoded
+from splitjob_kube.client import (
+    LATER,
+    LONGEST_RETRY_AFTER_SECONDS,
+    PAGE_SIZE,
+    Json,
+    KubernetesClient,
+    decoded,
+)
 from splitjob_kube.errors import UnauthorizedError, no_answer_error, refusal_error
 from splitjob_kube.http_connection import BROKEN, Answer, ConnectionPool, Server
 from splitjob_kube.tls import TlsContexts
 from splitjob_kube.way import Way, current_way
 
 __all__ = ["AsyncKubernetesClient"]
-
-LONGEST_RETRY_AFTER_SECONDS = 2.0  # that a read waits for, where the server says "later"
-_LATER = frozenset({HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE})
 
 
 class AsyncKubernetesClient:
@@ -148,7 +152,7 @@ class AsyncKubernetesClient:
         try:
             connection = await pool.connection()
             answer = await pool.exchange(connection, content)
-            if not is_read or answer.status not in _LATER or not answer.retry_after:
+            if not is_read or answer.status not in LATER or not answer.retry_after:
                 return answer
             await asyncio.sleep(min(answer.retry_after, LONGEST_RETRY_AFTER_SECONDS))
         except BROKEN:

@@ -1,24 +1,31 @@
 """HTTP/1.1 to the API server from threads: whole requests and answers over connections kept open.
 
 urllib3 and http.client take four times the processor time for a call, for which an operator has two
-dozen in the life of a job. The parser is llhttp, Node's; redirects, compression and proxies are not
-for an API server.
+dozen in the life of a job. The parser is llhttp, Node's; redirects and compression are not for an
+API server.
 """
 
 import socket
+import ssl
 import time
 from collections import deque
+from collections.abc import Iterator
+from contextlib import contextmanager
 from http import HTTPStatus
+from typing import cast
 
 import httptools
+from urllib3.util.ssltransport import SSLTransport
 from urllib3.util.wait import wait_for_read
 
 from splitjob_kube.http_connection import Answer, Server
+from splitjob_kube.proxies import open_tunnel
 
-__all__ = ["BlockingPool"]
+__all__ = ["BlockingConnection", "BlockingPool", "Streamed"]
 
 IDLE_SECONDS = 60.0  # after which a connection is not used again: who is on the way may drop it
 CHUNK_BYTES = 65536
+Socket = socket.socket | SSLTransport
 
 
 class BlockingPool:
@@ -26,49 +33,67 @@ class BlockingPool:
 
     Args:
         server: who is called.
-        connect_seconds: time for a new connection, TLS included.
     """
 
-    def __init__(self, server: Server, connect_seconds: float) -> None:
+    def __init__(self, server: Server) -> None:
         self.server = server
-        self._connect_seconds = connect_seconds
-        self._idle: deque[_Connection] = deque()  # the one used last at the end
+        self._idle: deque[BlockingConnection] = deque()  # the one used last at the end
 
-    def exchange(self, request: bytes, read_seconds: float) -> Answer:
-        """Send a request once; return its answer.
+    def connection(self, connect_seconds: float) -> "BlockingConnection":
+        """Return a connection that can be used, a new one where none is left.
 
         Args:
+            connect_seconds: time for a new connection, and the same for TLS on it.
+
+        Raises:
+            OSError: there is no way to the server.
+        """
+        return self._used_before() or BlockingConnection(self._connect(connect_seconds))
+
+    def exchange(
+        self, connection: "BlockingConnection", request: bytes, read_seconds: float
+    ) -> Answer:
+        """Send a request once, over one of the connections; return its answer.
+
+        Args:
+            connection: over which.
             request: head and body.
             read_seconds: between two pieces of the answer.
 
         Raises:
-            OSError: there is no way to the server, or no answer.
+            OSError: there is no answer.
         """
-        connection = self._used_before() or _Connection(self._connect())
-        try:
-            answer = connection.exchange(request, read_seconds)
-        except BaseException:
-            connection.close()
-            raise
-        if connection.keeps_alive:
-            self._idle.append(connection)
-        else:
-            connection.close()
-        return answer
+        with self.streaming(connection, request, read_seconds) as answer:
+            return answer.whole()
 
-    def _connect(self) -> socket.socket:
-        server = self.server
-        plain = socket.create_connection((server.host, server.port), self._connect_seconds)
-        plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        if server.tls is None:
-            return plain
+    @contextmanager
+    def streaming(
+        self, connection: "BlockingConnection", request: bytes, read_seconds: float
+    ) -> Iterator["Streamed"]:
+        """Send a request; yield its answer, whose body is yet to come. See `exchange`."""
         try:
-            return server.tls.wrap_socket(plain, server_hostname=server.name or server.host)
+            connection.send(request, read_seconds)
+            yield Streamed(connection)
+        finally:
+            if connection.keeps_alive:
+                self._idle.append(connection)
+            else:
+                connection.close()
+
+    def _connect(self, seconds: float) -> Socket:
+        server = self.server
+        to = server.proxy or server
+        plain = socket.create_connection((to.host, to.port), seconds)
+        try:
+            plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            if server.proxy:
+                plain = open_tunnel(plain, server.proxy, server.host, server.port)
+            return plain if server.tls is None else _encrypted(plain, server, server.tls)
         except BaseException:
             plain.close()
             raise
 
-    def _used_before(self) -> "_Connection | None":
+    def _used_before(self) -> "BlockingConnection | None":
         """Return a connection that can be used; None where there is none left."""
         while True:
             try:
@@ -80,58 +105,128 @@ class BlockingPool:
             connection.close()
 
 
-class _Connection:
-    """One connection, for one request after the other; httptools calls its `on_` methods."""
+class BlockingConnection:
+    """One connection, for one request after the other; httptools calls its `on_` methods.
 
-    def __init__(self, to: socket.socket) -> None:
+    Attributes:
+        keeps_alive: whether the last answer has come whole, and the server takes another request.
+    """
+
+    def __init__(self, to: Socket) -> None:
         self._socket = to
         self._used_at = time.monotonic()
         self._parser = httptools.HttpResponseParser(self)
-        self._phrase, self._body, self._complete = b"", list[bytes](), False
-        self.keeps_alive = True
+        self._begin()
+
+    def _begin(self) -> None:
+        self._phrase, self._retry_after, self._body = b"", b"", list[bytes]()
+        self._has_head = self._complete = False
+        self.keeps_alive = False
 
     def is_usable(self) -> bool:
         """Return whether a request can be sent: nothing came that was not asked for, no end."""
         fresh = time.monotonic() - self._used_at < IDLE_SECONDS
-        return fresh and not wait_for_read(self._socket, timeout=0)
+        return fresh and not wait_for_read(self._socket, timeout=0)  # type: ignore[arg-type]
 
-    def exchange(self, request: bytes, read_seconds: float) -> Answer:
-        """Send a request; return its answer.
+    def send(self, request: bytes, read_seconds: float) -> None:
+        """Send a request, and take in its answer's head.
 
         Raises:
             OSError: there is none.
         """
-        self._phrase, self._body, self._complete = b"", [], False
+        self._begin()
         self._socket.settimeout(read_seconds)
         self._socket.sendall(request)
-        while not self._complete:
-            data = self._socket.recv(CHUNK_BYTES)
-            if not data:
-                raise ConnectionResetError("the server has closed the connection")
-            try:
-                self._parser.feed_data(data)
-            except (httptools.HttpParserError, httptools.HttpParserUpgrade) as error:
-                raise ConnectionError(f"no answer in HTTP: {error}") from None
-        self._used_at = time.monotonic()
+        while not self._has_head:
+            self._take_in()
+
+    def head(self) -> Answer:
+        """Return the answer without its body."""
+        seconds = int(self._retry_after) if self._retry_after.isdigit() else 0
         status = self._parser.get_status_code()
-        return Answer(status, self._phrase.decode("latin-1"), 0, b"".join(self._body))
+        return Answer(status, self._phrase.decode("latin-1"), seconds, b"")
+
+    def pieces(self) -> Iterator[bytes]:
+        """Yield the body as it comes.
+
+        Raises:
+            OSError: it does not come whole.
+        """
+        while True:
+            come, self._body = self._body, []
+            yield from come
+            if self._complete:
+                return
+            if not self._body:
+                self._take_in()
 
     def close(self) -> None:
         """End the connection."""
         self._socket.close()
 
+    def _take_in(self) -> None:
+        data = cast("bytes", self._socket.recv(CHUNK_BYTES))  # no buffer is given, so no number
+        if not data:
+            raise ConnectionResetError("the server has closed the connection")
+        try:
+            self._parser.feed_data(data)
+        except (httptools.HttpParserError, httptools.HttpParserUpgrade) as error:
+            self.keeps_alive = False
+            raise ConnectionError(f"no answer in HTTP: {error}") from None
+        self._used_at = time.monotonic()
+
     def on_status(self, phrase: bytes) -> None:
         """Take in the status in words."""
         self._phrase += phrase
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """Take in a header."""
+        if name.lower() == b"retry-after":
+            self._retry_after = value
+
+    def on_headers_complete(self) -> None:
+        """Note that the head is whole; one in between (1xx) is none."""
+        self._has_head = self._parser.get_status_code() >= HTTPStatus.OK
 
     def on_body(self, body: bytes) -> None:
         """Take in a piece of the body."""
         self._body.append(body)
 
     def on_message_complete(self) -> None:
-        """Note that the answer is whole; one in between (1xx) is none, a second was not asked."""
-        if self._parser.get_status_code() < HTTPStatus.OK:
-            self._phrase, self._body = b"", []
+        """Note that the answer is whole; a second one was not asked for."""
+        if not self._has_head:
+            self._begin()
             return
         self.keeps_alive = not self._complete and self._parser.should_keep_alive()
         self._complete = True
+
+
+class Streamed:
+    """An answer whose body is yet to come.
+
+    Args:
+        connection: over which it comes.
+
+    Attributes:
+        head: all but the body.
+    """
+
+    def __init__(self, connection: BlockingConnection) -> None:
+        self._connection = connection
+        self.head = connection.head()
+
+    def pieces(self) -> Iterator[bytes]:
+        """Yield the body as it comes; see `BlockingConnection.pieces`."""
+        return self._connection.pieces()
+
+    def whole(self) -> Answer:
+        """Return the answer with all of its body."""
+        return self.head._replace(content=b"".join(self.pieces()))
+
+
+def _encrypted(plain: socket.socket, server: Server, tls: ssl.SSLContext) -> Socket:
+    """Return a connection with TLS; within the TLS of a proxy, where that has its own."""
+    name = server.name or server.host
+    if isinstance(plain, ssl.SSLSocket):
+        return SSLTransport(plain, tls, server_hostname=name)
+    return tls.wrap_socket(plain, server_hostname=name)

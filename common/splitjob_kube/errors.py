@@ -15,8 +15,6 @@ KubernetesError
 import json
 from typing import Any
 
-from kubernetes.client.exceptions import ApiException
-
 __all__ = [
     "AlreadyExistsError",
     "ConflictError",
@@ -28,7 +26,6 @@ __all__ = [
     "UnauthorizedError",
     "UnconfiguredError",
     "UnreachableError",
-    "answer_error",
     "no_answer_error",
     "refusal_error",
     "status_error",
@@ -120,18 +117,6 @@ def status_error(purpose: str, status: int, reason: str, message: str) -> Kubern
     return kind(f"cannot {purpose}: {status} {message[:MAX_MESSAGE]}", status)
 
 
-def answer_error(purpose: str, error: ApiException) -> KubernetesError:
-    """Return what an exception of the Kubernetes library amounts to.
-
-    Args:
-        purpose: what was attempted, as in "cannot read Job a".
-        error: its body is a Status object where the API server itself answered.
-    """
-    if not error.status:  # the library's way to say that TLS failed
-        return no_answer_error(purpose, error)
-    return refusal_error(purpose, error.status, error.reason or "", error.body)
-
-
 def refusal_error(
     purpose: str, status: int, phrase: str, body: str | bytes | None
 ) -> KubernetesError:
@@ -153,10 +138,9 @@ def no_answer_error(purpose: str, error: Exception) -> UnreachableError:
 
     Args:
         purpose: what was attempted, as in "cannot read Job a".
-        error: what was raised meanwhile; urllib3 wraps the cause where it has tried again.
+        error: what was raised meanwhile.
     """
-    reason = getattr(error, "reason", None)  # of an error of TLS: text
-    cause = type(reason if isinstance(reason, Exception) else error).__name__
+    cause = type(error).__name__
     return UnreachableError(f"cannot {purpose}: {cause}", cause)
 
 

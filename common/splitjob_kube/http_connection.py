@@ -15,6 +15,8 @@ from typing import NamedTuple, cast
 import httptools
 from urllib3.util.wait import wait_for_read
 
+from splitjob.egress import Proxy
+
 __all__ = ["BROKEN", "Answer", "ConnectionPool", "HttpConnection", "Server"]
 
 # After which a connection is closed: servers do that later, and each holds a quarter of a megabyte.
@@ -31,12 +33,14 @@ class Server:
         host, port: where.
         tls: with which its connections are made; None: in the clear.
         name: whom its certificate must name.
+        proxy: the one on the way, which threads alone can take.
     """
 
     host: str
     port: int
     tls: ssl.SSLContext | None
     name: str | None
+    proxy: Proxy | None = None
 
 
 class Answer(NamedTuple):

@@ -11,6 +11,7 @@ from typing import NamedTuple
 from splitjob.resource import GROUP, PLURAL, VERSION
 from splitjob_kube.client import KubernetesClient
 from splitjob_kube.errors import ForbiddenError, NotFoundError
+from splitjob_kube.paths import CONFIGMAPS
 from splitjob_kube.rights import Right, missing_rights, rights
 from splitjob_kube.served_schema import CrdMissingError, ServedSchema
 
@@ -93,12 +94,10 @@ class Preconditions:
         if not self._release:
             return None
         try:
-            installation = self._kubernetes.call(
+            installation = self._kubernetes.read(
                 f"read ConfigMap {INSTALLATION_CONFIGMAP}",
-                self._kubernetes.core.read_namespaced_config_map,
-                name=INSTALLATION_CONFIGMAP,
-                namespace=self._namespace,
-                _request_timeout=TIMEOUT,
+                CONFIGMAPS.path(self._namespace, INSTALLATION_CONFIGMAP),
+                timeout=TIMEOUT,
             )
         except (ForbiddenError, NotFoundError):  # not there; or not ours to read: `_rights` says so
             return None

@@ -8,10 +8,13 @@ from collections.abc import Iterable
 from typing import NamedTuple
 
 from splitjob_kube.client import Json, KubernetesClient
+from splitjob_kube.paths import Kind
 
 __all__ = ["Right", "attributes", "missing_rights", "rights"]
 
 TIMEOUT = (3, 10)  # seconds to connect, to read
+OWN_RULES_REVIEWS = Kind("selfsubjectrulesreviews", "authorization.k8s.io")
+OWN_ACCESS_REVIEWS = Kind("selfsubjectaccessreviews", "authorization.k8s.io")
 
 
 class Right(NamedTuple):
@@ -52,11 +55,11 @@ def missing_rights(
     Raises:
         splitjob_kube.errors.KubernetesError: the API server does not say.
     """
-    review = kubernetes.call(
+    review = kubernetes.create(
         "ask for its own rights",
-        kubernetes.authorization.create_self_subject_rules_review,
-        body={"spec": {"namespace": namespace}},
-        _request_timeout=TIMEOUT,
+        OWN_RULES_REVIEWS.path(),
+        {"spec": {"namespace": namespace}},
+        TIMEOUT,
     )
     rules = review["status"].get("resourceRules") or []
     doubtful = [right for right in needed if not any(_grants(rule, right) for rule in rules)]
@@ -87,10 +90,10 @@ def _grants(rule: Json, right: Right) -> bool:
 
 
 def _may(kubernetes: KubernetesClient, namespace: str, right: Right) -> bool:
-    review = kubernetes.call(
+    review = kubernetes.create(
         f"ask whether it may {right}",
-        kubernetes.authorization.create_self_subject_access_review,
-        body={"spec": {"resourceAttributes": attributes(right, namespace)}},
-        _request_timeout=TIMEOUT,
+        OWN_ACCESS_REVIEWS.path(),
+        {"spec": {"resourceAttributes": attributes(right, namespace)}},
+        TIMEOUT,
     )
     return bool(review["status"].get("allowed"))

@@ -88,7 +88,7 @@ class ServedSchema:
         return ()
 
     def _get(self, path: str) -> Schema:
-        return self._kubernetes.read(f"read {path}", path, _request_timeout=TIMEOUT)
+        return self._kubernetes.read(f"read {path}", path, timeout=TIMEOUT)
 
 
 def differences(needed: Schema, served: Schema, path: str = "") -> Iterator[str]:

@@ -1,4 +1,4 @@
-"""TLS to the API server, for the clients that have their own connections."""
+"""TLS to the API server."""
 
 import ssl
 from pathlib import Path
@@ -15,9 +15,10 @@ __all__ = ["TlsContexts", "server_of"]
 def server_of(connection: Connection, tls: ssl.SSLContext) -> Server:
     """Return who is called over a connection, with a TLS context for it."""
     url = urlsplit(connection.server)
+    host, proxy = url.hostname or "", connection.proxy
     if url.scheme == "https":
-        return Server(url.hostname or "", url.port or 443, tls, connection.server_name)
-    return Server(url.hostname or "", url.port or 80, None, None)
+        return Server(host, url.port or 443, tls, connection.server_name, proxy)
+    return Server(host, url.port or 80, None, None, proxy)
 
 
 class TlsContexts:

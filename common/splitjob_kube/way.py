@@ -1,4 +1,4 @@
-"""The way to the API server, for the clients that have their own connections."""
+"""The way to the API server."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -6,13 +6,15 @@ from functools import cached_property
 from typing import Generic, Protocol, TypeVar
 from urllib.parse import urlsplit
 
-from splitjob_kube.connection import Connection, Credentials
+from splitjob_kube.connection import Connection
+from splitjob_kube.credentials import Credentials
 from splitjob_kube.http_connection import Server
 from splitjob_kube.tls import TlsContexts, server_of
 
-__all__ = ["JSON", "Way", "current_way"]
+__all__ = ["JSON", "MERGE_PATCH", "Way", "current_way"]
 
 JSON = "application/json"
+MERGE_PATCH = "application/merge-patch+json"
 USER_AGENT = "track-tree-audio"
 
 
@@ -25,7 +27,7 @@ Pool = TypeVar("Pool", bound=_Pool)
 
 @dataclass(frozen=True)
 class Way(Generic[Pool]):
-    """How to reach the API server without the library.
+    """How to reach the API server.
 
     Attributes:
         generation: of the credentials it was made of.
@@ -43,10 +45,11 @@ class Way(Generic[Pool]):
         Args:
             verb: the HTTP method.
             path: with its query.
-            content: JSON, or nothing.
+            content: JSON, or nothing; of a PATCH, a merge patch (RFC 7386).
             accept: the media type of the answer.
         """
-        about = f"Content-Type: {JSON}\r\nContent-Length: {len(content)}\r\n" if content else ""
+        kind = MERGE_PATCH if verb == "PATCH" else JSON
+        about = f"Content-Type: {kind}\r\nContent-Length: {len(content)}\r\n" if content else ""
         first = f"{verb} {self._prefix}{path} HTTP/1.1\r\n"
         head = f"{first}{self._headers}Accept: {accept}\r\n{about}\r\n"
         return head.encode("ascii") + content

@@ -1,11 +1,10 @@
 """The Roles of the chart against the calls in the code: each is needed, none is missing.
 
-Each component talks to the cluster in one file. The methods of the Kubernetes client that it names
-say which verbs it needs on what, those of the client that both share among them.
+Each component talks to the cluster in one file. The kinds of objects whose paths it names are those
+that it needs rights on, and the verbs are said here.
 """
 
 import ast
-import re
 from pathlib import Path
 from typing import Any
 
@@ -26,49 +25,29 @@ LOOKED_FOR = {
     "api": splitjob_api.kubernetes.rights_needed("totals"),
     "operator": operator_kubernetes.rights_needed("totals", "lease", network_policies=True),
 }
-VERBS = {
-    "create": "create",
-    "read": "get",
-    "get": "get",
-    "list": "list",
-    "patch": "patch",
-    "replace": "update",
-    "delete": "delete",
-}
-PLURALS = {
-    "custom_object": f"{GROUP}/splitjobs",
-    "custom_object_status": f"{GROUP}/splitjobs/status",
-    "job": "batch/jobs",
-    "network_policy": "networking.k8s.io/networkpolicies",
-    "lease": "coordination.k8s.io/leases",
-    "pod": "pods",
-    "pod_log": "pods/log",
-    "secret": "secrets",
-    "config_map": "configmaps",
-    "event": "events",
-    "node": "nodes",
-}
-# What the shared client is asked for by other names than the library's.
-SHARED = {
-    "events_about": ("events", "list"),
-}
 # What is done at the paths of `splitjob_kube.paths`, by the names they have there.
 BY_PATH: dict[str, dict[str, set[str]]] = {
-    "api": {"SPLITJOBS": {"create"}, "SECRETS": {"create"}},
+    "api": {
+        "SPLITJOBS": {"create", "get", "list", "watch", "patch"},
+        "SECRETS": {"create"},
+        "CONFIGMAPS": {"get"},
+    },
     "operator": {
-        "SPLITJOBS": {"get", "list", "delete"},
-        "JOBS": {"create", "list", "delete"},
-        "PODS": {"list", "delete"},
-        "SECRETS": {"list", "delete"},
-        "EVENTS": {"create"},
+        "SPLITJOBS": {"get", "list", "watch", "delete"},
+        "JOBS": {"create", "get", "list", "watch", "delete"},
+        "PODS": {"list", "watch", "delete"},
+        "SECRETS": {"get", "list", "patch", "delete"},
+        "EVENTS": {"create", "list"},
+        "CONFIGMAPS": {"create", "get", "update"},
+        "LEASES": {"create", "get", "update"},
+        "NETWORK_POLICIES": {"create"},
+        "NODES": {"get"},
     },
 }
-# What a method's name does not tell.
+# What the names of paths do not tell.
 BEYOND = {
-    "api": {(f"{GROUP}/splitjobs", "watch")},
+    "api": {("events", "list")},  # of the client that both share: `events_about`
     "operator": {
-        # kopf's own watching
-        *((kind, "watch") for kind in (f"{GROUP}/splitjobs", "batch/jobs", "pods")),
         # below the paths of the SplitJobs and of the pods
         (f"{GROUP}/splitjobs/status", "update"),
         ("pods/log", "get"),
@@ -80,20 +59,14 @@ BEYOND = {
 
 def needed(component: str) -> set[tuple[str, str]]:
     """Return what the component's code asks of the cluster, as (resource, verb)."""
-    nodes = list(ast.walk(ast.parse(FILES[component].read_text())))
-    names = {node.attr for node in nodes if isinstance(node, ast.Attribute)}
-    names |= {node.id for node in nodes if isinstance(node, ast.Name)}
-    found = set(BEYOND[component])
-    for name in names:
-        match = re.fullmatch(r"([a-z]+)_(?:namespaced|cluster)_(\w+)|(read|list)_(node)", name)
-        if match:
-            verb, kind = match[1] or match[3], match[2] or match[4]
-            found.add((PLURALS[kind], VERBS[verb]))
+    nodes = ast.walk(ast.parse(FILES[component].read_text()))
+    names = {node.id for node in nodes if isinstance(node, ast.Name)}
     kinds = {name: kind for name, kind in vars(paths).items() if isinstance(kind, paths.Kind)}
     assert names & set(kinds) == set(BY_PATH[component]), "name the verbs of each path in BY_PATH"
-    for name, verbs in BY_PATH[component].items():
-        found |= {(kinds[name].resource, verb) for verb in verbs}
-    return found | {SHARED[name] for name in names & set(SHARED)}
+    by_path = {
+        (kinds[name].resource, verb) for name, verbs in BY_PATH[component].items() for verb in verbs
+    }
+    return by_path | BEYOND[component]
 
 
 def granted(manifests: list[Manifest], component: str) -> set[tuple[str, str]]:

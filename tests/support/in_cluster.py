@@ -28,19 +28,15 @@ from splitjob_local.cluster.local_cluster import LocalCluster
 # and the user loses its name.
 PATCHED = f"""
 import pathlib, pwd, runpy, sys
-from kubernetes.config import incluster_config
-from splitjob_kube import connection
+from splitjob_kube import service_account
 
 def nameless(uid):
     raise KeyError(f"getpwuid(): uid not found: {{uid}}")
 
 pwd.getpwuid = nameless
 folder = pathlib.Path(sys.argv[1])
-assert incluster_config.SERVICE_TOKEN_FILENAME == "{SERVICE_ACCOUNT_MOUNT}/token"
-assert str(connection.NAMESPACE_FILE) == "{SERVICE_ACCOUNT_MOUNT}/namespace"
-incluster_config.SERVICE_TOKEN_FILENAME = str(folder / "token")
-incluster_config.SERVICE_CERT_FILENAME = str(folder / "ca.crt")
-connection.NAMESPACE_FILE = folder / "namespace"
+assert str(service_account.FOLDER) == "{SERVICE_ACCOUNT_MOUNT}"
+service_account.FOLDER = folder
 del sys.argv[:2]
 runpy.run_module(sys.argv[0], run_name="__main__", alter_sys=True)
 """

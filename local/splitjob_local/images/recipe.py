@@ -46,7 +46,7 @@ LAYERS: dict[str, dict[str, list[str]]] = {
     "operator": {"shared": [], "rest": [".*"]},
 }
 TOOLS = {"cyclonedx-bom", "hatchling", "uv"}  # what a build itself takes
-SHARED = ("kubernetes", "prometheus-client")  # with all that the project itself needs: `shared`
+SHARED = ("httptools", "prometheus-client")  # with all that the project itself needs: `shared`
 
 # How Demucs' own program reads songs: the worker has its own decoder, and never imports that part.
 LEFT_OUT = {"job": {"sphn"}}

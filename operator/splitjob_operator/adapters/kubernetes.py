@@ -6,10 +6,9 @@ Everything is the API server's own JSON. Calls block; the operator makes them in
 import re
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
-from urllib.parse import quote
 
 from splitjob.resource import GROUP, LABEL_SPLITJOB, PLURAL, SECRET_TYPE
-from splitjob_kube.client import ClientPolicy, Json, KubernetesClient, splitjobs_in
+from splitjob_kube.client import ClientPolicy, Json, KubernetesClient, Timeout, selecting
 from splitjob_kube.connection import Connection
 from splitjob_kube.errors import (
     ConflictError,
@@ -18,7 +17,18 @@ from splitjob_kube.errors import (
     NotFoundError,
     UnauthorizedError,
 )
-from splitjob_kube.paths import EVENTS, JOBS, PODS, SECRETS, SPLITJOBS, Kind
+from splitjob_kube.paths import (
+    CONFIGMAPS,
+    EVENTS,
+    JOBS,
+    LEASES,
+    NETWORK_POLICIES,
+    NODES,
+    PODS,
+    SECRETS,
+    SPLITJOBS,
+    Kind,
+)
 from splitjob_kube.preconditions import Preconditions, Unready
 from splitjob_kube.rights import Right, rights
 from splitjob_operator.core.kueue import JOB_UID_LABEL
@@ -30,15 +40,14 @@ POLICY = ClientPolicy(connect_seconds=5, read_seconds=30, tries_again=False)
 LOG_TIMEOUT = (3, 5)  # seconds to connect, to read
 LEASE_TIMEOUT = (2, 3)  # the same: a try that hangs must leave time for another one
 KUEUE = "kueue.x-k8s.io"
-LEASES = "coordination.k8s.io"
 LOG_LINES = 40
 LOG_BYTES = 16384
-_OF_SPLITJOBS = f"labelSelector={LABEL_SPLITJOB}"
+_OF_SPLITJOBS = selecting("labelSelector", LABEL_SPLITJOB)
 _SELECTORS = {
     "SplitJob": (),
     "Job": (_OF_SPLITJOBS,),
     "Pod": (_OF_SPLITJOBS,),
-    "Secret": (f"fieldSelector=type%3D{SECRET_TYPE}",),
+    "Secret": (selecting("fieldSelector", f"type={SECRET_TYPE}"),),
 }
 # What everything below needs. Nodes are not among them: an installation may do
 # without (rbac.nodes).
@@ -52,7 +61,7 @@ RIGHTS = (
     *rights("secrets", "get", "list", "patch", "delete"),
     *rights("events", "create", "list"),
     *rights("configmaps", "create"),
-    *rights("leases", "create", group=LEASES),
+    *rights("leases", "create", group=LEASES.group),
 )
 
 
@@ -73,7 +82,7 @@ def accepts_credentials() -> bool:
     """
     kubernetes = KubernetesClient(POLICY)
     try:
-        kubernetes.call("ask for the version", kubernetes.version.get_code)
+        kubernetes.read("ask for the version", "/version")
     except UnauthorizedError:
         return False
     except KubernetesError:
@@ -102,20 +111,15 @@ class KubernetesAdapter:
         self._fence = fence
         self._client = KubernetesClient(POLICY)
         self._preconditions = Preconditions(self._client, namespace, needed, release)
-        self._splitjobs = splitjobs_in(namespace)
         self._paths = {
             "SplitJob": SPLITJOBS.path(namespace),
             "Job": JOBS.path(namespace),
             "Pod": PODS.path(namespace),
             "Secret": SECRETS.path(namespace),
             "Event": EVENTS.path(namespace),
-        }
-        own = {"namespace": namespace, "label_selector": LABEL_SPLITJOB}
-        custom = self._client.custom.list_namespaced_custom_object
-        self._listings: dict[str, tuple[Callable[..., Any], dict[str, str]]] = {
-            "SplitJob": (custom, self._splitjobs),
-            "Job": (self._client.batch.list_namespaced_job, own),
-            "Pod": (self._client.core.list_namespaced_pod, own),
+            "ConfigMap": CONFIGMAPS.path(namespace),
+            "Lease": LEASES.path(namespace),
+            "NetworkPolicy": NETWORK_POLICIES.path(namespace),
         }
 
     def unmet(self) -> tuple[Unready, ...]:
@@ -146,8 +150,10 @@ class KubernetesAdapter:
         Raises:
             splitjob_kube.errors.ExpiredError: what came after that version is no longer known.
         """
-        method, arguments = self._listings[kind]
-        for event in self._client.watch(f"watch {kind}s", method, version, seconds, **arguments):
+        changes = self._client.watch(
+            f"watch {kind}s", self._paths[kind], version, seconds, *_SELECTORS[kind]
+        )
+        for event in changes:
             event.object["metadata"].pop("managedFields", None)  # much, and nobody reads it
             yield event
 
@@ -159,9 +165,7 @@ class KubernetesAdapter:
 
     def splitjobs(self) -> Iterator[Json]:
         """Yield all SplitJobs, page by page."""
-        return self._client.items(
-            "list SplitJobs", self._client.custom.list_namespaced_custom_object, **self._splitjobs
-        )
+        return self._client.items("list SplitJobs", self._paths["SplitJob"])
 
     def readers(self, source_url: str) -> list[Json]:
         """Return the SplitJobs whose request names a source, as they are this moment.
@@ -169,13 +173,11 @@ class KubernetesAdapter:
         All at once, which the API server answers from memory where it can: a page it reads from
         etcd, and all SplitJobs with it.
         """
-        listing = self._client.call(
-            "list the SplitJobs that read a file",
-            self._client.custom.list_namespaced_custom_object,
-            field_selector=f"spec.request.source.url={_escaped(source_url)}",
-            **self._splitjobs,
+        readers = selecting("fieldSelector", f"spec.request.source.url={_escaped(source_url)}")
+        listing = self._client.read(
+            "list the SplitJobs that read a file", f"{self._paths['SplitJob']}?{readers}"
         )
-        return list(listing.get("items", []))
+        return list(listing["items"] or [])
 
     def write_status(self, seen: Mapping[str, Any], status: Json) -> Json:
         """Replace the status of a SplitJob as it was read.
@@ -202,12 +204,7 @@ class KubernetesAdapter:
 
     def job(self, name: str) -> Json:
         """Return a Job."""
-        return self._client.call(
-            f"read Job {name}",
-            self._client.batch.read_namespaced_job,
-            name=name,
-            namespace=self.namespace,
-        )
+        return self._client.read(f"read Job {name}", f"{self._paths['Job']}/{name}")
 
     def jobs(self, splitjob: str) -> list[Json]:
         """Return the Jobs of a SplitJob, by its label."""
@@ -218,7 +215,7 @@ class KubernetesAdapter:
         return self._labelled("Pod", splitjob)
 
     def _labelled(self, kind: str, splitjob: str) -> list[Json]:
-        query = f"labelSelector={LABEL_SPLITJOB}%3D{splitjob}"
+        query = selecting("labelSelector", f"{LABEL_SPLITJOB}={splitjob}")
         listing = self._client.read(f"list {kind}s", f"{self._paths[kind]}?{query}")
         return list(listing["items"] or [])
 
@@ -238,12 +235,9 @@ class KubernetesAdapter:
         Raises:
             splitjob_kube.errors.AlreadyExistsError: one of that name is there.
         """
-        self._write(
-            f"create NetworkPolicy {manifest['metadata']['name']}",
-            self._client.networking.create_namespaced_network_policy,
-            namespace=self.namespace,
-            body=manifest,
-        )
+        self._fence()
+        name = manifest["metadata"]["name"]
+        self._client.create(f"create NetworkPolicy {name}", self._paths["NetworkPolicy"], manifest)
 
     def delete_job(self, name: str, uid: str, propagation: str) -> None:
         """Delete a Job; one that is gone already is fine."""
@@ -256,7 +250,7 @@ class KubernetesAdapter:
     def workload(self, job_uid: str) -> Json | None:
         """Return the Workload that Kueue keeps of a Job; None: there is none, or no Kueue."""
         try:
-            query = f"labelSelector={quote(JOB_UID_LABEL, safe='')}%3D{job_uid}"
+            query = selecting("labelSelector", f"{JOB_UID_LABEL}={job_uid}")
             listing = self._client.read("list Workloads", f"{self._workloads()}?{query}")
         except (ForbiddenError, NotFoundError):
             return None
@@ -294,42 +288,27 @@ class KubernetesAdapter:
         return self._client.text(
             f"read the log of {pod}",
             f"{self._paths['Pod']}/{pod}/log?{query}",
-            _request_timeout=LOG_TIMEOUT,
+            LOG_TIMEOUT,
         )
 
     def node(self, name: str) -> Json:
         """Return a node."""
-        return self._client.call(f"read node {name}", self._client.core.read_node, name=name)
+        return self._client.read(f"read node {name}", NODES.path(name=name))
 
     # Secrets, events, totals
 
     def secret(self, name: str) -> Json:
         """Return a Secret."""
-        return self._client.call(
-            f"read Secret {name}",
-            self._client.core.read_namespaced_secret,
-            name=name,
-            namespace=self.namespace,
-        )
+        return self._client.read(f"read Secret {name}", SECRETS.path(self.namespace, name))
 
     def own_secret(self, secret: Mapping[str, Any], owner: Json) -> None:
         """Add an owner to a Secret as it was read."""
+        self._fence()
         metadata = secret["metadata"]
         owners = [*metadata.get("ownerReferences", []), owner]
-        body = {
-            "metadata": {
-                "resourceVersion": metadata["resourceVersion"],
-                "uid": metadata["uid"],
-                "ownerReferences": owners,
-            }
-        }
-        self._write(
-            f"own Secret {metadata['name']}",
-            self._client.core.patch_namespaced_secret,
-            name=metadata["name"],
-            namespace=self.namespace,
-            body=body,
-        )
+        changes = {"metadata": {**_as_read(secret), "ownerReferences": owners}}
+        path = SECRETS.path(self.namespace, metadata["name"])
+        self._client.merge(f"own Secret {metadata['name']}", path, changes)
 
     def delete_secret(self, seen: Mapping[str, Any]) -> None:
         """Delete a Secret as it was read; one that is gone or has got an owner is fine."""
@@ -346,8 +325,7 @@ class KubernetesAdapter:
 
     def configmap(self, name: str) -> Json | None:
         """Return a ConfigMap, or None where it is not there."""
-        read = self._client.core.read_namespaced_config_map
-        return self._found(f"read ConfigMap {name}", read, name=name)
+        return self._found("ConfigMap", name)
 
     def write_configmap(self, configmap: Json) -> Json:
         """Write a ConfigMap: with a resourceVersion as it was read, without one anew.
@@ -357,20 +335,13 @@ class KubernetesAdapter:
             splitjob_kube.errors.AlreadyExistsError: it is there already.
         """
         self._fence()
-        core = self._client.core
-        return self._replace_or_create(
-            "ConfigMap",
-            core.replace_namespaced_config_map,
-            core.create_namespaced_config_map,
-            configmap,
-        )
+        return self._replace_or_create("ConfigMap", configmap)
 
     # The Lease, which who would lead writes as well: no fence holds that back
 
     def lease(self, name: str) -> Json | None:
         """Return a Lease, or None where it is not there."""
-        read = self._client.coordination.read_namespaced_lease
-        return self._found(f"read Lease {name}", read, name=name, _request_timeout=LEASE_TIMEOUT)
+        return self._found("Lease", name, LEASE_TIMEOUT)
 
     def write_lease(self, lease: Json) -> Json:
         """Write a Lease: with a resourceVersion as it was read, without one anew.
@@ -380,43 +351,24 @@ class KubernetesAdapter:
             splitjob_kube.errors.AlreadyExistsError: it is there already.
             splitjob_kube.errors.NotFoundError: it is gone.
         """
-        coordination = self._client.coordination
-        return self._replace_or_create(
-            "Lease",
-            coordination.replace_namespaced_lease,
-            coordination.create_namespaced_lease,
-            lease,
-            _request_timeout=LEASE_TIMEOUT,
-        )
+        return self._replace_or_create("Lease", lease, LEASE_TIMEOUT)
 
     # How
 
-    def _found(self, purpose: str, read: Callable[..., Any], **arguments: object) -> Json | None:
-        """Call a method that reads an object; return None where it is not there."""
+    def _found(self, kind: str, name: str, timeout: Timeout | None = None) -> Json | None:
+        """Return an object, or None where it is not there."""
         try:
-            return self._client.call(purpose, read, namespace=self.namespace, **arguments)
+            path = f"{self._paths[kind]}/{name}"
+            return self._client.read(f"read {kind} {name}", path, timeout=timeout)
         except NotFoundError:
             return None
 
-    def _replace_or_create(
-        self,
-        kind: str,
-        replace: Callable[..., Any],
-        create: Callable[..., Any],
-        body: Json,
-        **arguments: object,
-    ) -> Json:
+    def _replace_or_create(self, kind: str, body: Json, timeout: Timeout | None = None) -> Json:
         """Replace an object with a resourceVersion as it was read, create one without."""
-        name = body["metadata"]["name"]
-        arguments = {"namespace": self.namespace, "body": body, **arguments}
+        name, path = body["metadata"]["name"], self._paths[kind]
         if "resourceVersion" not in body["metadata"]:
-            return self._client.call(f"create {kind} {name}", create, **arguments)
-        return self._client.call(f"write {kind} {name}", replace, name=name, **arguments)
-
-    def _write(self, purpose: str, method: Callable[..., Any], **arguments: object) -> Json:
-        """Call a method that changes something, where this process may."""
-        self._fence()
-        return self._client.call(purpose, method, **arguments)
+            return self._client.create(f"create {kind} {name}", path, body, timeout)
+        return self._client.replace(f"write {kind} {name}", f"{path}/{name}", body, timeout)
 
     def _delete(
         self,
@@ -450,7 +402,7 @@ def rights_needed(
     """
     own = (
         *rights("configmaps", "get", "update", name=totals),
-        *rights("leases", "get", "update", group=LEASES, name=lease),
+        *rights("leases", "get", "update", group=LEASES.group, name=lease),
     )
     policies = rights("networkpolicies", "create", group="networking.k8s.io")
     workloads = rights("workloads", "list", "update", group=KUEUE) if kueue else ()

@@ -38,6 +38,7 @@ from splitjob_api.kubernetes import (
 from splitjob_api.submission import Submission
 from splitjob_kube.async_client import AsyncKubernetesClient
 from splitjob_kube.client import KubernetesClient
+from splitjob_kube.paths import Kind
 from splitjob_local.cluster.local_cluster import LocalCluster
 
 
@@ -337,7 +338,7 @@ def test_readiness_asks_for_the_resource(
     monkeypatch.setenv("KUBECONFIG", str(kube.kubeconfig))
     cluster = Cluster(NAMESPACE)
     cluster.probe()
-    monkeypatch.setitem(cluster._splitjobs, "plural", "nonesuch")
+    monkeypatch.setattr(cluster, "_splitjobs", Kind("nonesuch", resource.GROUP).path(NAMESPACE))
     with pytest.raises(ClusterUnavailableError, match="CustomResourceDefinition"):
         cluster.probe()
 

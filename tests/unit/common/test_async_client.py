@@ -12,8 +12,10 @@ from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
+from urllib.parse import urlsplit
 
 import pytest
+from tests.support.connect_proxy import connect_proxy
 from tests.support.scripted_api_server import Answer, ScriptedApiServer, scripted_api_server
 from tests.support.waiting import eventually, patience
 
@@ -173,12 +175,16 @@ def test_what_goes_through_a_proxy_is_left_to_the_client_that_knows_it(
     server: ScriptedApiServer, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     """As on a machine whose KUBECONFIG leads to a cluster beyond one."""
-    far = ScriptedApiServer("http://api.far.example.com")
+    there = f"api.far.example.com:{urlsplit(server.url).port}"
+    far = ScriptedApiServer(f"http://{there}")
     monkeypatch.setenv("KUBECONFIG", str(far.kubeconfig(tmp_path, {"token": "first"})))
-    monkeypatch.setenv("HTTP_PROXY", server.url)
-    asking(create_pod)
-    asking(read_pod)
+    with connect_proxy() as proxy:
+        proxy.names = {"api.far.example.com": "127.0.0.1"}
+        monkeypatch.setenv("HTTP_PROXY", proxy.url)
+        asking(create_pod)
+        asking(read_pod)
     assert [asked[:2] for asked in server.asked] == [("POST", PODS), ("GET", f"{PODS}/a")]
+    assert proxy.asked == [there, there]
 
 
 class TestConnections:

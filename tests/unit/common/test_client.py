@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from tests.support.scripted_api_server import Answer, ScriptedApiServer, scripted_api_server
 
-from splitjob_kube import connection
+from splitjob_kube import credentials
 from splitjob_kube.client import ClientPolicy, KubernetesClient
 from splitjob_kube.errors import (
     AlreadyExistsError,
@@ -21,6 +21,7 @@ from splitjob_kube.errors import (
     UnconfiguredError,
     UnreachableError,
 )
+from splitjob_kube.paths import PODS
 
 POLICY = ClientPolicy(connect_seconds=5, read_seconds=5, tries_again=False)
 
@@ -36,18 +37,16 @@ def server(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Scripted
 
 
 def read_pod(client: KubernetesClient) -> dict[str, object]:
-    return client.call(
-        "read pod a", client.core.read_namespaced_pod, name="a", namespace=client.namespace
-    )
+    return client.read("read pod a", PODS.path(client.namespace, "a"))
 
 
 def create_pod(client: KubernetesClient) -> dict[str, object]:
     pod = {"metadata": {"name": "a", "labels": {"song": "Ærø"}}}
-    return client.create("create pod a", "/api/v1/namespaces/music/pods", pod)
+    return client.create("create pod a", PODS.path("music"), pod)
 
 
 def list_pods(client: KubernetesClient) -> list[dict[str, object]]:
-    return list(client.items("list pods", client.core.list_namespaced_pod, namespace="music"))
+    return list(client.items("list pods", PODS.path("music")))
 
 
 def test_the_answer_is_the_servers_own_json(server: ScriptedApiServer) -> None:
@@ -150,7 +149,7 @@ def test_a_refusal_by_something_else_than_the_api_server(
 @pytest.mark.parametrize(
     ("answer", "cause"),
     [
-        (Answer(200, b'{"metadata":', broken=True), "ProtocolError"),
+        (Answer(200, b'{"metadata":', broken=True), "ConnectionResetError"),
         (Answer(200, b"<html>"), "not JSON"),
     ],
 )
@@ -170,7 +169,7 @@ def test_nobody_there(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
         client = KubernetesClient(ClientPolicy(2, 2, tries_again))
         with pytest.raises(UnreachableError) as failed:
             read_pod(client)
-        assert failed.value.cause == "NewConnectionError"
+        assert failed.value.cause == "ConnectionRefusedError"
 
 
 def test_nothing_says_where_the_api_server_is(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -185,8 +184,8 @@ def test_a_listing_is_read_page_by_page(server: ScriptedApiServer) -> None:
     server.answers = [Answer.json(first), Answer.json(second)]
     assert list_pods(KubernetesClient(POLICY)) == [{"a": 1}, {"b": 2}]
     assert [path.partition("?")[2] for _, path, _ in server.asked] == [
-        "limit=500",
-        "continue=more&limit=500",
+        "limit=500&continue=",
+        "limit=500&continue=more",
     ]
 
 
@@ -202,7 +201,7 @@ def watched(server: ScriptedApiServer, *events: tuple[str, dict[str, object]]) -
     lines = [json.dumps({"type": kind, "object": content}) for kind, content in events]
     server.answers = [Answer(200, "\n".join([*lines, ""]).encode(), chunked=True)]
     client = KubernetesClient(POLICY)
-    changes = client.watch("watch pods", client.core.list_namespaced_pod, "5", 1, namespace="m")
+    changes = client.watch("watch pods", PODS.path("m"), "5", 1)
     return [f"{event.type} {event.resource_version}" for event in changes]
 
 
@@ -214,9 +213,12 @@ def test_a_watch_goes_on_from_what_was_seen_last(server: ScriptedApiServer) -> N
     seen = watched(server, ("ADDED", at("6")), ("BOOKMARK", at("9")), ("DELETED", at("10")))
     assert seen == ["ADDED 6", "BOOKMARK 9", "DELETED 10"]
     (_, path, _) = server.asked[0]
-    assert {"watch=True", "resourceVersion=5", "allowWatchBookmarks=True"} <= set(
-        path.partition("?")[2].split("&")
-    )
+    assert set(path.partition("?")[2].split("&")) == {
+        "watch=true",
+        "resourceVersion=5",
+        "allowWatchBookmarks=true",
+        "timeoutSeconds=1",
+    }
 
 
 @pytest.mark.parametrize(
@@ -234,7 +236,7 @@ def test_a_watch_whose_connection_breaks(server: ScriptedApiServer) -> None:
     event = b'{"type":"ADDED","object":{"metadata":{}}}\n'
     server.answers = [Answer(200, event, broken=True, chunked=True)]
     client = KubernetesClient(POLICY)
-    changes = client.watch("watch pods", client.core.list_namespaced_pod, "5", 1, namespace="m")
+    changes = client.watch("watch pods", PODS.path("m"), "5", 1)
     assert next(changes).type == "ADDED"
     with pytest.raises(UnreachableError, match="cannot watch pods"):
         next(changes)
@@ -267,7 +269,7 @@ def test_a_token_is_read_again_now_and_then(
     client = KubernetesClient(POLICY)
     (tmp_path / "token").write_text("second")
     read_pod(client)
-    monkeypatch.setattr(connection, "RELOAD_SECONDS", 0.0)
+    monkeypatch.setattr(credentials, "RELOAD_SECONDS", 0.0)
     client.credentials._due = 0.0
     read_pod(client)
     assert [token for _, _, token in server.asked] == ["first", "second"]

@@ -3,8 +3,8 @@
 from pathlib import Path
 
 import pytest
-from kubernetes.config import incluster_config
 
+from splitjob_kube import service_account
 from splitjob_kube.client import ClientPolicy, KubernetesClient
 from splitjob_kube.connection import Connection
 
@@ -24,8 +24,7 @@ def account(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.delenv("KUBECONFIG", raising=False)
     monkeypatch.setenv("KUBERNETES_SERVICE_HOST", "10.96.0.1")
     monkeypatch.setenv("KUBERNETES_SERVICE_PORT", "443")
-    monkeypatch.setattr(incluster_config, "SERVICE_TOKEN_FILENAME", str(token))
-    monkeypatch.setattr(incluster_config, "SERVICE_CERT_FILENAME", str(authority))
+    monkeypatch.setattr(service_account, "FOLDER", tmp_path)
     return token
 
 

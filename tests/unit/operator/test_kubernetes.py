@@ -35,7 +35,6 @@ class Fenced(KubernetesAdapter):
 
     def __init__(self) -> None:
         self.namespace = "audio"
-        self._splitjobs = {}
         self._client: Any = Anything()
 
     def _fence(self) -> None:
