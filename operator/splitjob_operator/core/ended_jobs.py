@@ -8,13 +8,17 @@ from datetime import datetime, timedelta
 
 from splitjob_operator.core.context import ReconcileContext
 from splitjob_operator.core.observed import KubeJob
-from splitjob_operator.core.plan import DeleteJob
+from splitjob_operator.core.plan import DeleteJob, DeletePod
 
 __all__ = ["delete_ended_jobs"]
 
 
 def delete_ended_jobs(ctx: ReconcileContext) -> None:
-    """Delete the Jobs of the attempts that have ended, each once it was kept long enough."""
+    """Delete the Jobs of the attempts that have ended, each once it was kept long enough.
+
+    A pod that such a Job left behind, by `kubectl delete job --cascade=orphan`, goes at once.
+    """
+    _delete_orphans(ctx)
     under_way = ctx.attempt.job_name if ctx.attempt else None
     for job in ctx.own_jobs:
         if job.deleting or job.name == under_way:
@@ -23,6 +27,14 @@ def delete_ended_jobs(ctx: ReconcileContext) -> None:
         if until and until > ctx.now:
             ctx.requeue_at(until)
         elif (delete := DeleteJob(job.name, job.uid, "Background")) not in ctx.after:
+            ctx.after.append(delete)
+
+
+def _delete_orphans(ctx: ReconcileContext) -> None:
+    ended = {one.job_uid for one in ctx.status.attempts if one is not ctx.attempt} - {None}
+    for pod in ctx.observed.pods:
+        delete = DeletePod(pod.name, pod.uid, force=False)
+        if pod.orphaned and pod.job_uid in ended and delete not in ctx.after:
             ctx.after.append(delete)
 
 

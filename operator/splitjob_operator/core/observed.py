@@ -31,6 +31,7 @@ __all__ = [
     "Observed",
     "QueueDecision",
     "SplitJob",
+    "is_orphan",
     "parse_time",
 ]
 
@@ -186,6 +187,7 @@ class KubePod:
         waiting_reason, waiting_message: why its container does not run yet.
         image: of its container, as its spec has it.
         memory_limit: of its container, a quantity; blank: there is none.
+        orphaned: whether its Job was deleted without it, so that nobody will ever delete it.
     """
 
     name: str
@@ -206,6 +208,7 @@ class KubePod:
     terminated: ContainerTermination | None = None
     image: str = ""
     memory_limit: str = ""
+    orphaned: bool = False
 
     @classmethod
     def of(cls, raw: Raw) -> Self:
@@ -246,6 +249,7 @@ class KubePod:
             terminated=_termination(terminated),
             image=spec.get("image", ""),
             memory_limit=spec.get("resources", {}).get("limits", {}).get("memory", ""),
+            orphaned=is_orphan(metadata),
         )
 
     @property
@@ -361,6 +365,16 @@ def _conditions(raw: Raw) -> dict[str, Raw]:
 
 def _true_conditions(raw: Raw) -> dict[str, Raw]:
     return {kind: c for kind, c in _conditions(raw).items() if c.get("status") == "True"}
+
+
+def is_orphan(metadata: Raw) -> bool:
+    """Return whether these are of a pod whose Job was deleted without it, and that stays for ever.
+
+    A pod that somebody made by hand has no label of a Job's controller.
+    """
+    owned = any(owner.get("controller") for owner in metadata.get("ownerReferences", []))
+    of_a_job = CONTROLLER_UID in metadata.get("labels", {})
+    return of_a_job and not owned and "deletionTimestamp" not in metadata
 
 
 def _worker_spec(pod: Raw) -> Raw:

@@ -139,7 +139,7 @@ class KubernetesPort(LogPort, Protocol):
 
 
 class ListingPort(Protocol):
-    """What the resync lists, and the Secrets that it deletes."""
+    """What the resync lists, and the Secrets and pods that it deletes."""
 
     def splitjobs(self) -> Iterator[Json]:
         """Yield all SplitJobs, page by page."""
@@ -156,6 +156,9 @@ class ListingPort(Protocol):
 
     def delete_secret(self, seen: Mapping[str, Any]) -> None:
         """Delete a Secret where it is still as it was read; one that is gone is fine."""
+
+    def delete_pod(self, name: str, uid: str, *, force: bool) -> None:
+        """Delete the pod of this name and uid, as `KubernetesPort.delete_pod`."""
 
 
 class WatchingPort(Protocol):

@@ -12,6 +12,7 @@ from typing import Any
 from splitjob.resource import LABEL_SPLITJOB
 from splitjob_kube.errors import KubernetesError, NotFoundError
 from splitjob_kube.preconditions import Unready, UnreadyReason
+from splitjob_operator.core.observed import is_orphan
 from splitjob_operator.core.ports import ListingPort
 from splitjob_operator.runtime.clock import Clock, utc_now
 from splitjob_operator.runtime.controller import Controller
@@ -154,9 +155,11 @@ class Resync:
         c.observer.forget_told({one["uid"] for one in (*jobs, *pods)})
         if c.queue.is_open and anew is self._anew:
             self._anew = False
-            await self._follow_up(versions)
+            await self._follow_up(versions, pods)
 
-    async def _follow_up(self, versions: Mapping[str, str]) -> None:
+    async def _follow_up(
+        self, versions: Mapping[str, str], pods: Iterable[Mapping[str, Any]]
+    ) -> None:
         """Do what follows from a listing, where this operator leads or may come to."""
         c = self._controller
         await c.observer.node_monitor.refresh({e.node for e in c.cache if e.active and e.node})
@@ -164,6 +167,7 @@ class Resync:
         if self._leads():
             with suppress(NotLeadingError):
                 await self._orphaned_secrets()
+                await self._orphaned_pods(pods)
 
     async def _metadata(self, kind: str) -> list[dict[str, Any]]:
         """Return the metadata of all objects of a kind: what is not read costs nothing."""
@@ -242,6 +246,21 @@ class Resync:
                 continue
             log.info("Deleting Secret %s: no SplitJob refers to it", name)
             await c.threads.run(self._kubernetes.delete_secret, {"metadata": metadata})
+
+    async def _orphaned_pods(self, pods: Iterable[Mapping[str, Any]]) -> None:
+        """Delete pods without a Job whose SplitJob has ended, or is gone: nobody else would.
+
+        Those of one that has not ended are found whenever it is looked at.
+        """
+        c = self._controller
+        for metadata in filter(is_orphan, pods):
+            name, owner = metadata["name"], c.cache.get(metadata["labels"][LABEL_SPLITJOB])
+            if owner is None or owner.state.finished:
+                log.info("Deleting pod %s: its Job was deleted without it", name)
+                await c.threads.run(self._delete_pod, name, metadata["uid"])
+
+    def _delete_pod(self, name: str, uid: str) -> None:
+        self._kubernetes.delete_pod(name, uid, force=False)
 
 
 def _versions(listed: Iterable[Mapping[str, Any]]) -> dict[str, str]:

@@ -15,6 +15,7 @@ from tests.support.operator_harness import Site, site
 from tests.support.waiting import eventually, patience, timeout
 from tests.support.web import answer
 
+from splitjob.resource import LABEL_SPLITJOB
 from splitjob_local.cluster.local_cluster import LocalCluster
 
 NONE_OF = {"quota": "pods", "jobs": "count/jobs.batch"}
@@ -444,6 +445,16 @@ def test_a_job_on_a_lost_node_gets_another_attempt(here: Site) -> None:
         here.cluster.start("node")
     assert here.told(name, 60).body["status"] == "completed"
     assert len(here.receiver.of(name)) == 1
+
+
+def test_pods_that_were_left_behind_by_the_jobs_of_a_job_that_has_ended(here: Site) -> None:
+    """Acceptance 46: `kubectl delete jobs --cascade=orphan`, of all attempts."""
+    here.start(KEEP_FINISHED_JOBS_SECONDS="600", RESYNC_SECONDS="1")
+    name = here.ask("fail source_unavailable again")
+    here.ended(name, 60)
+    assert len(here.pods(name)) == len(here.jobs(name)) == 3
+    here.kubectl("delete", "jobs", f"--selector={LABEL_SPLITJOB}={name}", "--cascade=orphan")
+    eventually(lambda: not here.pods(name))
 
 
 def test_secrets_that_nothing_refers_to(here: Site) -> None:

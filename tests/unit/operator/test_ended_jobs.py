@@ -17,7 +17,7 @@ from tests.support.reconcile_situations import canceled, failed, plan_of, runnin
 
 from splitjob_operator.core.context import ReconcileContext
 from splitjob_operator.core.ended_jobs import delete_ended_jobs
-from splitjob_operator.core.plan import CreateJob, DeleteJob, DeleteSplitJob
+from splitjob_operator.core.plan import CreateJob, DeleteJob, DeletePod, DeleteSplitJob
 
 KEPT = {"keep_finished_jobs_seconds": 60}
 DELETED = DeleteJob(f"{NAME}-1", job().uid, "Background")
@@ -98,3 +98,18 @@ def test_only_its_own_are_deleted() -> None:
     ctx = ReconcileContext(seen(failed(), jobs=(others,)), settings(), after(9))
     delete_ended_jobs(ctx)
     assert ctx.after == []
+
+
+def test_a_pod_that_the_job_of_an_earlier_attempt_left_behind_is_deleted() -> None:
+    """Acceptance 46: `kubectl delete job --cascade=orphan`; not one that goes with its Job."""
+    pods = (failed_pod("source_unavailable", retryable=True),)
+    view = running()
+    ended = written(view, plan_of(seen(view, jobs=(job(),), pods=pods), 5))
+    left = replace(pods[0], orphaned=True)
+    delete = DeletePod(left.name, left.uid, force=False)
+    assert delete in plan_of(seen(ended, pods=(left,)), 6).after
+    assert delete not in plan_of(seen(ended, pods=pods), 6).after
+    again = written(ended, plan_of(seen(ended), 600))
+    assert again.status.attempts[1].finished_at is None
+    both = (left, running_pod(2))
+    assert delete in plan_of(seen(again, jobs=(job(2),), pods=both), 601).after

@@ -6,8 +6,9 @@ from types import SimpleNamespace
 from typing import Any, cast
 
 from tests.support.operator_process import InlineThreads
-from tests.support.operator_samples import raw_splitjob
+from tests.support.operator_samples import NOW, raw_splitjob, stamp
 
+from splitjob.resource import LABEL_SPLITJOB
 from splitjob_operator.core.admission_queue import Bounds
 from splitjob_operator.runtime.cache import SplitJobCache
 from splitjob_operator.runtime.resync import BATCH, Resync
@@ -34,6 +35,7 @@ class Listed:
         self.whole_lists = 0
         self.read: list[str] = []
         self.taken_in: list[str] = []
+        self.deleted: list[tuple[str, str]] = []
         self.meanwhile: Callable[[], object] = lambda: None
         self.cache = SplitJobCache(Bounds(1), "cpu", lambda: 0.0)
         for raw in known:
@@ -46,7 +48,12 @@ class Listed:
             cache=self.cache,
             reconciled=self.reconciled,
         )
-        cluster = SimpleNamespace(splitjobs=self._all, metadata=self._metadata, splitjob=self._one)
+        cluster = SimpleNamespace(
+            splitjobs=self._all,
+            metadata=self._metadata,
+            splitjob=self._one,
+            delete_pod=lambda name, uid, force: self.deleted.append((name, uid)),
+        )
         self.resync = Resync(
             cast("Any", controller),
             cast("Any", cluster),
@@ -107,3 +114,28 @@ def test_where_much_has_changed_all_are_listed_and_none_is_read_by_itself() -> N
     here.list(anew=False)
     assert (here.whole_lists, here.read) == (1, [])
     assert len(here.taken_in) == BATCH + 1
+
+
+def test_pods_without_a_job_go_where_their_splitjob_has_ended_or_is_gone() -> None:
+    """Acceptance 46: but none that has an owner, or was made by hand, or is of one under way."""
+    ended = named("ended")
+    succeeded = {"type": "Succeeded", "status": "True", "reason": "Completed", "message": ""}
+    ended["status"] = {"conditions": [{**succeeded, "lastTransitionTime": stamp(NOW)}]}
+    here = Listed([], known=[ended, named("under-way")])
+    owner = {"ownerReferences": [{"kind": "Job", "uid": "j", "controller": True}]}
+    pods = [
+        pod("left", "ended"),
+        pod("alone", "gone"),
+        pod("of-one-under-way", "under-way"),
+        {**pod("owned", "ended"), **owner},
+        {**pod("leaving", "ended"), "deletionTimestamp": stamp(NOW)},
+        {**pod("by-hand", "ended"), "labels": {LABEL_SPLITJOB: "ended"}},
+    ]
+    asyncio.run(here.resync._orphaned_pods(pods))
+    assert here.deleted == [("left", "uid of left"), ("alone", "uid of alone")]
+
+
+def pod(name: str, owner: str) -> Json:
+    """The metadata of a pod that was a Job's."""
+    labels = {LABEL_SPLITJOB: owner, "batch.kubernetes.io/controller-uid": "j"}
+    return {"name": name, "uid": f"uid of {name}", "labels": labels}
