@@ -23,6 +23,7 @@ __all__ = ["CHART_VALUES", "ConfigurationError", "read_settings"]
 CHART_VALUES = {
     "API_WEBHOOK_URL_ALLOWLIST": "webhooks.allowlist",
     "BODY_TIMEOUT_SECONDS": "api.bodyTimeoutSeconds",
+    "CHECKPOINT_MIN_SECONDS": "worker.checkpointMinSeconds",
     "CONSOLE_ENABLED": "api.console.enabled",
     "CUDA_VISIBLE_DEVICES": "worker.cudaVisibleDevices",
     "DOWNLOAD_URL_SECONDS": "api.storage.urlSeconds",

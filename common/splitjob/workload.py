@@ -30,6 +30,8 @@ ENV_STORAGE_PREFIX = "STORAGE_PREFIX"
 ENV_MAX_AUDIO_SECONDS = "MAX_AUDIO_SECONDS"
 ENV_MAX_LOST_PERCENT = "MAX_LOST_PERCENT"  # of the audio that may be damaged or missing
 ENV_MAX_SOURCE_BYTES = "MAX_SOURCE_BYTES"
+ENV_CHECKPOINT_MIN_SECONDS = "CHECKPOINT_MIN_SECONDS"  # of audio that is kept; 0: none
+ENV_GRACE_SECONDS = "TERMINATION_GRACE_SECONDS"  # from SIGTERM until it is killed
 ENV_ALLOWED_PRIVATE_ADDRESSES = "SOURCE_ALLOWED_NETWORKS"  # CIDRs exempt from the address rules
 
 # The names of docs/contract.md, section 5, from the chart's Secret and ConfigMap: ENVIRONMENT,

@@ -32,6 +32,7 @@ class CancelToken:
 
     def __init__(self) -> None:
         self._cancelled = False
+        self._since = 0.0  # by `time.monotonic()`
 
     def listen_for_signals(self) -> None:
         """Let SIGTERM and SIGINT cancel (main thread only)."""
@@ -40,12 +41,19 @@ class CancelToken:
 
     def cancel(self) -> None:
         """Ask all work to stop."""
+        if not self._cancelled:
+            self._since = time.monotonic()
         self._cancelled = True
 
     @property
     def cancelled(self) -> bool:
         """Whether the work was asked to stop."""
         return self._cancelled
+
+    @property
+    def seconds_since(self) -> float:
+        """How long ago the work was asked to stop; 0 where it was not."""
+        return time.monotonic() - self._since if self._cancelled else 0.0
 
     def check(self) -> None:
         """Do nothing, unless the work was asked to stop.
@@ -76,7 +84,7 @@ class CancelToken:
         return wait_for(run_in_thread(work), self.check)
 
     def _on_signal(self, _number: int, _frame: FrameType | None) -> None:
-        self._cancelled = True
+        self.cancel()
 
 
 def run_in_thread(work: Callable[[], T]) -> Future[T]:

@@ -9,6 +9,7 @@ This is the only module that imports late, and these are the moments:
 | beside both, in the main thread          | `open_target`    | boto3                          |
 | the source is in the bucket, not at a URL | `download_stored` | boto3                       |
 | the source is there                      | `decode`         | numpy                          |
+| a long song is to be separated           | `open_checkpoints` | nothing: loaded before       |
 | model and mixture are there              | `separate_song`  | nothing: loaded with the model |
 
 The commands call the same functions, and two more that need torch: `export_th`, `download_weights`.
@@ -31,6 +32,8 @@ from splitjob_worker.source.audio import AudioLimits, Decoded
 from splitjob_worker.stems.output import StemOutput
 
 if TYPE_CHECKING:
+    from splitjob_worker.checkpoints.checkpoints import Checkpoints
+    from splitjob_worker.checkpoints.keeper import Keeper
     from splitjob_worker.engine.separator import Separator
     from splitjob_worker.normalisation import Normalisation
     from splitjob_worker.pipeline import SeparatedSong, StageTimer
@@ -95,6 +98,20 @@ def decode(
     return decode(source, spool, limits, check_cancelled=check_cancelled)
 
 
+def open_checkpoints(
+    settings: "WorkerSettings",
+    prefix: str,
+    fingerprint: str,
+    scratch: Scratch,
+    cancel: CancelToken,
+) -> "Checkpoints | None":
+    """Return the checkpoints of a song (`checkpoints.checkpoints.open_checkpoints`)."""
+    from splitjob_worker.checkpoints.checkpoints import open_checkpoints
+    from splitjob_worker.upload.targets import open_storage
+
+    return open_checkpoints(open_storage(), settings, prefix, fingerprint, scratch, cancel)
+
+
 def separate_song(
     separator: "Separator",
     mixture: "Spool",
@@ -103,6 +120,7 @@ def separate_song(
     output: StemOutput,
     progress: "StageTimer",
     check_cancelled: Callable[[], None],
+    keeper: "Keeper | None" = None,
 ) -> "SeparatedSong":
     """Separate a song into files (`pipeline.separate_song`)."""
     from splitjob_worker import pipeline
@@ -115,6 +133,7 @@ def separate_song(
         output,
         progress=progress,
         check_cancelled=check_cancelled,
+        keeper=keeper,
     )
 
 

@@ -36,6 +36,7 @@ from splitjob.usage import usage_when_completed
 from splitjob_io.webhook_sender import WebhookSender
 from splitjob_worker import deferred
 from splitjob_worker.cancellation import Cancelled, CancelToken, run_in_thread, wait_for
+from splitjob_worker.checkpoints.fingerprint import fingerprint_of
 from splitjob_worker.engine import weights
 from splitjob_worker.engine.options import Options, Remainder
 from splitjob_worker.machine import keep_freed_memory
@@ -51,6 +52,7 @@ from splitjob_worker.stems.output import StemOutput
 from splitjob_worker.upload.stem_uploads import StemUploads
 
 if TYPE_CHECKING:
+    from splitjob_worker.checkpoints.checkpoints import Checkpoints
     from splitjob_worker.engine.separator import Separator
     from splitjob_worker.pipeline import SeparatedSong
     from splitjob_worker.spool import Spool
@@ -103,10 +105,14 @@ class Job:
             target = deferred.open_target(self._settings, self._prefix, self._cancel)
             self._cancel.run(target.check_before_work)
             self._notifier.started()
-            mixture, decoded = self._decode(record, download, loading, scratch)
-            song = self._separate(loading, mixture, decoded, scratch, target)
-            finished = self._report(song, decoded, loading.result())
+            mixture, decoded, digest = self._decode(record, download, loading, scratch)
+            separator = wait_for(loading, self._cancel.check)
+            checkpoints = self._checkpoints(separator, decoded, digest, scratch)
+            song = self._separate(separator, mixture, decoded, scratch, target, checkpoints)
+            finished = self._report(song, decoded, separator)
             self._write_manifest(finished, target)
+        if checkpoints:
+            checkpoints.remove()
         report.write(finished, self._settings.termination_message_path)
         self._announce_completed(finished, target.bucket)
         return finished
@@ -155,8 +161,12 @@ class Job:
         download: Future[Path],
         loading: "Future[Separator]",
         scratch: Scratch,
-    ) -> "tuple[Spool, Decoded]":
-        """Wait for the source and decode it; the downloaded file is gone afterwards."""
+    ) -> "tuple[Spool, Decoded, str | None]":
+        """Wait for the source and decode it; the downloaded file is gone afterwards.
+
+        Returns:
+            The song, what is known of it, and the file's SHA-256 where it is worth checkpoints.
+        """
 
         def check() -> None:
             self._cancel.check()
@@ -172,19 +182,43 @@ class Job:
             mixture, decoded = deferred.decode(
                 source, source.with_name("mixture.f32"), limits, check
             )
+        long = self._is_worth_checkpoints(decoded.frames / record.sample_rate)
+        digest = weights.sha256(source) if long else None
         source.unlink()
-        return mixture, decoded
+        return mixture, decoded, digest
+
+    def _is_worth_checkpoints(self, seconds: float) -> bool:
+        least = self._settings.checkpoint_min_seconds
+        return bool(least) and seconds >= least and not self._request.uploads
+
+    def _checkpoints(
+        self, separator: "Separator", decoded: Decoded, digest: str | None, scratch: Scratch
+    ) -> "Checkpoints | None":
+        """Return what keeps the stems while they are made, for another attempt."""
+        if digest is None:
+            return None
+        fingerprint = fingerprint_of(
+            digest,
+            decoded,
+            separator.weights.digest,
+            separator.separated,
+            self._options(),
+            self._settings.precision,
+        )
+        return deferred.open_checkpoints(
+            self._settings, self._prefix, fingerprint, scratch, self._cancel
+        )
 
     def _separate(
         self,
-        loading: "Future[Separator]",
+        separator: "Separator",
         mixture: "Spool",
         decoded: Decoded,
         scratch: Scratch,
         target: "UploadTarget",
+        checkpoints: "Checkpoints | None",
     ) -> "SeparatedSong":
         """Separate, encode and upload, each stem as soon as it can be."""
-        separator = wait_for(loading, self._cancel.check)
         encoding = self._encoding(decoded)
         residual_to = residual_stem(self._request, separator.stems) or RESIDUAL
         with StemUploads(target, encoding.content_type, self._cancel) as uploads:
@@ -196,6 +230,7 @@ class Job:
                 StemOutput(encoding, scratch.folder, scratch, uploads, residual_to),
                 self._progress,
                 uploads.check,
+                checkpoints,
             )
             with self._progress.stage("upload") as on_progress:
                 uploads.finish(on_progress)

@@ -15,6 +15,7 @@ from typing import Protocol, Self, TypeVar
 import numpy as np
 
 from splitjob.result import MIXTURE
+from splitjob_worker.checkpoints.keeper import Keeper, KeepNothing
 from splitjob_worker.engine.options import Options
 from splitjob_worker.engine.separator import Separator
 from splitjob_worker.machine import cpu_count, lower_thread_priority
@@ -71,6 +72,7 @@ def separate_song(
     *,
     progress: StageTimer,
     check_cancelled: Callable[[], None] = lambda: None,
+    keeper: Keeper | None = None,
 ) -> SeparatedSong:
     """Separate a song into files. However it fails, no thread and no file is left.
 
@@ -83,6 +85,7 @@ def separate_song(
         progress: times `separate`, which ends with the model's last samples, and `encode`, what is
             left to do then until the last file is finished.
         check_cancelled: called every tenth of a second in this thread; raises to stop.
+        keeper: keeps the stems for another attempt, and has kept those of one before; None: nobody.
 
     Raises:
         Failure: `worker_storage` (before the work begins), `gpu_oom`, `gpu_error`, `worker_oom`,
@@ -90,13 +93,15 @@ def separate_song(
         OSError: the disk is full after all.
         ValueError: the format has no such sample rate.
     """
-    _check_room(separator, mixture.frames, output)
+    needed = _check_room(separator, mixture.frames, output)
     with _StemThreads(separator, mixture, output, check_cancelled) as threads:
-        with progress.stage("separate") as on_progress:
+        with progress.stage("separate") as on_progress, keeper or KeepNothing() as kept:
             separation = separator.separate(
                 mixture,
                 normalisation,
                 options,
+                earlier=kept.open(len(separator.separated), needed, check_cancelled),
+                keep=kept.keep,
                 on_progress=on_progress,
                 check_cancelled=check_cancelled,
             )
@@ -115,13 +120,15 @@ def _names(separator: Separator, output: StemOutput) -> tuple[str, ...]:
     return (*names, output.residual_to)
 
 
-def _check_room(separator: Separator, frames: int, output: StemOutput) -> None:
+def _check_room(separator: Separator, frames: int, output: StemOutput) -> int:
+    """Check that a song fits; return the bytes that it takes at most."""
     count, mode = len(_names(separator, output)), output.encoding.clip_mode
     spools = count - (mode == "exact") if clipping.may_scale(mode) else 0  # but of the residual's
     files = count * output.encoding.max_bytes(frames, separator.sample_rate)
     if output.encoding.waveforms:
         files += (count + 1) * waveform.max_bytes(frames, separator.sample_rate)
     check_room(output.scratch, spools * frames * FRAME_BYTES, output.folder, files)
+    return spools * frames * FRAME_BYTES + files
 
 
 class _AbandonedError(Exception):

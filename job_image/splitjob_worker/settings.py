@@ -17,8 +17,10 @@ from splitjob.upload_policy import decode_headers
 from splitjob.workload import (
     ENV_ALLOWED_PRIVATE_ADDRESSES,
     ENV_ATTEMPT,
+    ENV_CHECKPOINT_MIN_SECONDS,
     ENV_DEVICE,
     ENV_EARLIER_SECONDS,
+    ENV_GRACE_SECONDS,
     ENV_JOB_ID,
     ENV_JOB_UID,
     ENV_MAX_AUDIO_SECONDS,
@@ -62,6 +64,8 @@ class WorkerSettings(BaseModel):
     max_audio_seconds: int = Field(default=3600, ge=1, alias=ENV_MAX_AUDIO_SECONDS)
     max_lost_percent: int = Field(default=5, ge=0, le=100, alias=ENV_MAX_LOST_PERCENT)
     max_source_bytes: int = Field(default=2 << 30, ge=1, alias=ENV_MAX_SOURCE_BYTES)
+    checkpoint_min_seconds: int = Field(default=180, ge=0, alias=ENV_CHECKPOINT_MIN_SECONDS)
+    grace_seconds: int = Field(default=30, ge=0, alias=ENV_GRACE_SECONDS)
     allowed_networks: tuple[Network, ...] = Field(default=(), alias=ENV_ALLOWED_PRIVATE_ADDRESSES)
 
     proxies: EgressProxies = EgressProxies()

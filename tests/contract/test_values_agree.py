@@ -102,6 +102,7 @@ NUMBERS = {
     "operator.nodeLostSeconds": ("operator", "node_lost_seconds"),
     "worker.gpu.count": ("operator", "worker_gpu_count"),
     "worker.terminationGracePeriodSeconds": ("operator", "worker_termination_grace_seconds"),
+    "worker.checkpointMinSeconds": ("operator", "checkpoint_min_seconds"),
 }
 Arithmetic = Callable[[str, list[str]], list[str]]
 WORDS = r"""

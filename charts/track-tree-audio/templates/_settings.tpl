@@ -135,6 +135,7 @@ WORKER_MODEL_VOLUME: {{ toJson . | quote }}
 WORKER_MODEL_REGISTRY_CONFIGMAP: {{ include "track-tree-audio.fullname" . }}-models
 {{- end }}
 WORKER_TERMINATION_GRACE_SECONDS: {{ int64 $worker.terminationGracePeriodSeconds | quote }}
+CHECKPOINT_MIN_SECONDS: {{ int64 $worker.checkpointMinSeconds | quote }}
 {{- if .Values.networkPolicy.enabled }}
 WORKER_NETWORK_POLICY: {{ include "track-tree-audio.workerPolicy" . | fromYaml | toJson | quote }}
 {{- end }}

@@ -2,6 +2,7 @@
 
 from contextlib import AbstractContextManager
 from functools import cached_property
+from http import HTTPStatus
 from typing import Any
 
 from splitjob.configuration import read_settings
@@ -11,6 +12,8 @@ from splitjob_io.storage.client import PATIENT, Patience, new_client
 from splitjob_io.storage.errors import StorageError, translating
 
 __all__ = ["Bucket", "content_type_of"]
+
+_LOCKS_UNKNOWN = {"NotImplemented", "MethodNotAllowed"}
 
 
 class Bucket:
@@ -60,6 +63,24 @@ class Bucket:
         except StorageError:
             return False
         return True
+
+    def is_object_lock_enabled(self) -> bool:
+        """Return whether what is written here may not be deleted for a while.
+
+        Keys that may not ask are told by the checksum, which such a bucket demands of each object.
+
+        Raises:
+            StorageError: the storage cannot be reached.
+        """
+        try:
+            with self._speaking_of("look for an Object Lock of the bucket"):
+                answer = self.client.get_object_lock_configuration(Bucket=self.bucket)
+        except StorageError as error:
+            if error.retryable and error.code not in _LOCKS_UNKNOWN:
+                raise
+            return error.status == HTTPStatus.FORBIDDEN and bool(self.settings.s3_checksum)
+        configuration = answer.get("ObjectLockConfiguration", {})
+        return bool(configuration.get("ObjectLockEnabled") == "Enabled")
 
     def _written(self, content_type: str) -> dict[str, str]:
         """Return the parameters that all calls have which write an object."""

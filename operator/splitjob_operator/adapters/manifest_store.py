@@ -5,6 +5,7 @@ later one fails. Nothing is deleted in a manifest's place: no condition of a del
 storage. What is in the way is written over.
 """
 
+import logging
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -12,6 +13,7 @@ from typing import Self
 
 from pydantic import ValidationError
 
+from splitjob.checkpoints import checkpoint_folder, checkpoint_identity, keys_of_job
 from splitjob.result import Manifest, storage_prefix
 from splitjob.spec import Request
 from splitjob_io.storage import S3Service, StorageError
@@ -34,6 +36,8 @@ from splitjob_operator.core.ports import BucketError
 from splitjob_operator.core.settings import Settings
 
 __all__ = ["ManifestStore"]
+
+log = logging.getLogger(__name__)
 
 CLAIM_TRIES = 3
 
@@ -93,7 +97,18 @@ class ManifestStore:
             return _unreachable_or_refused(error)
 
     def claim(self, splitjob: SplitJob, request: Request, wanted: ClaimTombstone) -> ManifestLookup:
-        """Write a tombstone unless a manifest is there; return what is there now."""
+        """Write a tombstone unless a manifest is there; return what is there now.
+
+        Behind the tombstone, what attempts kept for later ones is deleted.
+        """
+        found = self._claim(splitjob, request, wanted)
+        if found.state is ManifestState.OUR_TOMBSTONE and wanted.usage.attempts:
+            self._delete_checkpoints(splitjob, request)
+        return found
+
+    def _claim(
+        self, splitjob: SplitJob, request: Request, wanted: ClaimTombstone
+    ) -> ManifestLookup:
         key = self._key(splitjob, request)
         stone = tombstone(splitjob, request, wanted)
         etag = ""  # most often nothing is there
@@ -145,6 +160,22 @@ class ManifestStore:
         except StorageError as error:
             return ErasureLookup(None, str(error))
         return ErasureLookup(files)
+
+    def _delete_checkpoints(self, splitjob: SplitJob, request: Request) -> None:
+        """Delete the checkpoints of a job that ended without stems, and no other job's.
+
+        Its pods are gone. A worker that is cut off from the cluster may still write some, which the
+        bucket's own rule has to delete.
+        """
+        folder = checkpoint_folder(storage_prefix(self._prefix, request.version_id, splitjob.name))
+        identity = checkpoint_identity(splitjob.uid, request.submission_id)
+        try:
+            found = self._service.list_objects(folder)
+            if keys := keys_of_job((one["key"] for one in found), folder, identity):
+                self._fence()
+                self._service.delete_objects(keys)
+        except StorageError as error:
+            log.warning("checkpoints are left in the bucket: %s", error)
 
     def _there(self, input_key: str | None) -> list[str]:
         """Return the key of a file in a list, nothing where it is not there."""

@@ -223,6 +223,12 @@ class Settings(ServiceSettings, BucketDemands, BaseSettings):
         default="", description="ConfigMap whose key models.yaml is the worker's registry."
     )
     worker_termination_grace_seconds: int = Field(default=30, ge=1, le=600)
+    checkpoint_min_seconds: int = Field(
+        default=180,
+        ge=0,
+        le=86_400,
+        description="From which length on what is finished of a song is kept; 0: never.",
+    )
     worker_network_policy: Json | None = Field(
         default=None,
         description="The spec, but for the pods, of a NetworkPolicy that stays as long as its Job.",

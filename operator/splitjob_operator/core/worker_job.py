@@ -249,6 +249,8 @@ def _environment(
         workload.ENV_TERMINATION_MESSAGE: TERMINATION_MESSAGE,
         workload.ENV_DEVICE: resources.device,
         workload.ENV_PRECISION: settings.worker_precision,
+        workload.ENV_GRACE_SECONDS: str(settings.worker_termination_grace_seconds),
+        workload.ENV_CHECKPOINT_MIN_SECONDS: str(settings.checkpoint_min_seconds),
         workload.ENV_MAX_AUDIO_SECONDS: str(settings.max_audio_seconds),
         workload.ENV_MAX_LOST_PERCENT: str(settings.max_lost_percent),
         workload.ENV_MAX_SOURCE_BYTES: str(settings.max_source_bytes),

@@ -113,6 +113,37 @@ def test_what_another_has_written_since_the_look_stays(bucket: Bucket, gate: Cal
     assert json.loads(bucket.objects[KEY])["jobUid"] == "later"
 
 
+def test_what_attempts_kept_for_later_ones_goes_with_the_tombstone(
+    bucket: Bucket, store: ManifestStore
+) -> None:
+    """Of every attempt of this job, and of no other job that has or had its name."""
+    folder = f"{PREFIX}/checkpoint"
+    ours = {f"{folder}/1/{UID}.run/00000000", f"{folder}/2/{UID}.other/index.json"}
+    others = {f"{folder}/1/{UID}-2.run/00000000", f"{folder}/1/later.run/0", f"{folder}/{UID}.x"}
+    bucket.objects |= dict.fromkeys({*ours, *others}, b"kept")
+    assert store.claim(running(), request(), CANCELED).state is ManifestState.OUR_TOMBSTONE
+    assert not ours & set(bucket.objects)
+    assert others <= set(bucket.objects)
+
+
+def test_what_attempts_kept_stays_where_the_job_is_completed(
+    bucket: Bucket, store: ManifestStore
+) -> None:
+    """The worker, which knows that it is the last, deletes them."""
+    bucket.objects[f"{PREFIX}/checkpoint/1/{UID}.run/00000000"] = b"kept"
+    before = {*bucket.objects, KEY}
+    assert store.claim(complete(bucket), request(), CANCELED).state is ManifestState.COMPLETED
+    assert set(bucket.objects) == before
+
+
+def test_a_job_that_never_ran_costs_no_look(bucket: Bucket, store: ManifestStore) -> None:
+    key = f"{PREFIX}/checkpoint/1/{UID}.run/00000000"
+    bucket.objects[key] = b"kept"
+    never = ClaimTombstone("canceled", ErrorCode.CANCELED, "", Usage(attempts=0, gpu_seconds="0"))
+    store.claim(running(), request(), never)
+    assert key in bucket.objects
+
+
 def test_a_place_is_claimed_over_what_is_there_now(bucket: Bucket, gate: CallGate) -> None:
     service = OvertakenService(bucket, gate, "second")
     store = ManifestStore(service, "")  # type: ignore[arg-type]
