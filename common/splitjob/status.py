@@ -250,6 +250,10 @@ class SplitJobStatus(Model):
         default=None,
         description="When the file from POST /uploads that the job read was deleted.",
     )
+    tombstone_due: bool | None = Field(
+        default=None,
+        description="Whether the bucket was away at the verdict, and is yet to be told of it.",
+    )
     counted: bool = Field(default=False, description="Whether the totals include this job.")
     started_at: datetime | None = Field(default=None, description="When a worker first started.")
     finished_at: datetime | None = Field(default=None, description="When the verdict was given.")

@@ -10,6 +10,7 @@ from splitjob.status import MAX_ERASED_FILES, Erasure, SplitJobStatus
 from splitjob_operator.core import inputs, outbox
 from splitjob_operator.core.context import ReconcileContext
 from splitjob_operator.core.ended_jobs import delete_ended_jobs
+from splitjob_operator.core.late_tombstone import missing_tombstone, record_tombstone
 from splitjob_operator.core.lookups import DeleteInput, EraseData
 from splitjob_operator.core.notify import deliver_when_due, set_outbox
 from splitjob_operator.core.plan import DeleteSplitJob, Plan
@@ -45,8 +46,11 @@ def reconcile_finished(ctx: ReconcileContext) -> Plan:
     """Return what a finished SplitJob still needs."""
     if ctx.to_be_erased and ctx.needs_bucket and ctx.observed.lookups.erasure is None:
         return ctx.look_up(EraseData(ctx.input_key, ctx.observed.input_shared))
+    if tombstone := missing_tombstone(ctx):
+        return ctx.look_up(tombstone)
     if ctx.input_key and inputs.must_delete(ctx):
         return ctx.look_up(DeleteInput(ctx.input_key))
+    record_tombstone(ctx)
     _record_erasure(ctx)
     inputs.record_deletion(ctx)
     delete_ended_jobs(ctx)

@@ -118,7 +118,7 @@ def _claim(ctx: ReconcileContext, status: Claimed, code: ErrorCode, message: str
     """End the job once its tombstone is written.
 
     A job that never had a worker does not wait for a bucket that is away: no worker of it can come
-    late, and only a restore without its status would miss the tombstone.
+    late. Only a restore without its status would miss the tombstone, which is written later.
     """
     if not ctx.needs_bucket:
         return _end_without_stems(ctx, status, code, message)
@@ -128,8 +128,11 @@ def _claim(ctx: ReconcileContext, status: Claimed, code: ErrorCode, message: str
         return ctx.look_up(ClaimTombstone(status, code, message[:1024], usage))
     if claim.manifest and claim.state in {ManifestState.COMPLETED, ManifestState.OUR_TOMBSTONE}:
         return adopt_stored_outcome(ctx, claim)  # ours, or that of whoever came first
-    waiting = _wait_for_storage(ctx, claim) if ctx.status.attempts else None
-    return waiting or _end_without_stems(ctx, status, code, message)
+    if ctx.status.attempts and (waiting := _wait_for_storage(ctx, claim)):
+        return waiting
+    if claim.state == ManifestState.UNREACHABLE:
+        ctx.status.tombstone_due = True
+    return _end_without_stems(ctx, status, code, message)
 
 
 def _end_without_stems(

@@ -106,7 +106,7 @@ def test_an_api_server_that_freezes(here: Site) -> None:
 
 
 def test_a_job_does_not_start_while_the_storage_is_away(here: Site) -> None:
-    """Acceptance 49: it waits, says why, and goes on by itself."""
+    """Acceptance 49, 72: it waits, says why, and goes on; a tombstone comes late, but it comes."""
     here.start()
     here.cluster.kill("s3")
     try:
@@ -114,8 +114,13 @@ def test_a_job_does_not_start_while_the_storage_is_away(here: Site) -> None:
         waits = eventually(lambda: here.status(name)["queue"]["reason"] and here.status(name))
         assert waits["queue"]["reason"] == "StorageUnavailable"
         assert here.jobs(name) == []
+        canceled = here.ask("complete", spec={"canceled": True})
+        assert here.told(canceled).body["status"] == "canceled"
+        assert here.status(canceled)["tombstoneDue"]
     finally:
         here.cluster.start("s3")
+    eventually(lambda: "tombstoneDue" not in here.status(canceled), 60)
+    assert (here.manifest(canceled) or {})["status"] == "canceled"
     assert here.told(name, 60).body["status"] == "completed"
 
 

@@ -5,6 +5,7 @@ from dataclasses import replace
 import pytest
 from tests.support.operator_samples import (
     NAME,
+    SERVABLE,
     after,
     completed_pod,
     job,
@@ -14,6 +15,9 @@ from tests.support.operator_samples import (
     written,
 )
 from tests.support.reconcile_situations import (
+    CLAIMED,
+    UNREACHABLE,
+    canceled,
     failed,
     plan_of,
     reason,
@@ -21,11 +25,13 @@ from tests.support.reconcile_situations import (
 )
 
 from splitjob.conditions import ConditionType
-from splitjob.status import Erasure
+from splitjob.errors import ErrorCode
+from splitjob.status import Erasure, Usage
 from splitjob.webhook import DeliveryOutcome
 from splitjob_operator.core import inputs, outbox
 from splitjob_operator.core.finished import ERASE_RETRY_SECONDS, SHARED_SECRET_SECONDS
 from splitjob_operator.core.lookups import (
+    ClaimTombstone,
     DeleteInput,
     EraseData,
     ErasureLookup,
@@ -338,3 +344,36 @@ def test_an_outbox_without_a_time_is_due() -> None:
     hook = view.status.webhook.model_copy(update={"next_attempt_at": None})
     late = replace(view, status=view.status.model_copy(update={"webhook": hook}))
     assert Deliver() in plan_of(seen(late), 60).after
+
+
+def ended_without_bucket() -> SplitJob:
+    """A job that was canceled while it waited and the bucket was away."""
+    away = replace(SERVABLE, claim=UNREACHABLE)
+    view = canceled(splitjob())
+    return written(view, plan_of(seen(view, lookups=away), 5))
+
+
+def test_a_tombstone_that_could_not_be_written_is_written_later() -> None:
+    """Acceptance 72: else a restore without status would run a job that was canceled."""
+    view = ended_without_bucket()
+    assert view.status.tombstone_due
+    assert plan_of(seen(view), 5).lookup is None, "its event goes first"
+    view = delivered(view)
+    usage = Usage(attempts=0, gpu_seconds="0")
+    due = ClaimTombstone("canceled", ErrorCode.CANCELED, "The job was canceled.", usage)
+    assert plan_of(seen(view), 65).lookup == due
+    later = plan_of(seen(view, lookups=replace(SERVABLE, claim=UNREACHABLE)), 65)
+    assert later.status
+    assert (later.status.tombstone_due, later.requeue_at) == (True, after(125))
+    done = plan_of(seen(view, lookups=CLAIMED), 65).status
+    assert done
+    assert done.tombstone_due is None
+    assert done.finished_at == view.status.finished_at
+
+
+def delivered(view: SplitJob) -> SplitJob:
+    """The job once its event was delivered."""
+    assert view.status.webhook
+    told = {"state": "Delivered", "next_attempt_at": None, "delivered_at": after(6)}
+    hook = view.status.webhook.model_copy(update=told)
+    return replace(view, status=view.status.model_copy(update={"webhook": hook}))
