@@ -168,6 +168,8 @@ def namespace(cluster: LocalCluster) -> Iterator[str]:
 @pytest.fixture(scope="session")
 def installed(crd: LocalCluster) -> Service:
     """The service as shipped, shared by the tests that use it from outside."""
-    crd.service.install((), ("operator.replicas=1",), crd.folder)  # replicas have their own tests
+    # Replicas have their own tests; songs of half a minute are long enough for checkpoints here.
+    values = ("operator.replicas=1", "worker.checkpointMinSeconds=20")
+    crd.service.install((), values, crd.folder)
     crd.service.wait_until_ready()
     return crd.service

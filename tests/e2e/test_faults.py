@@ -5,6 +5,7 @@ import signal
 import time
 from functools import partial
 from io import BytesIO
+from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
@@ -16,6 +17,7 @@ from tests.support.waiting import eventually
 from tests.support.web import Handler, Request, answer, give
 from tests.support.whole_path import PATIENCE, WholePath
 
+from bench.audio_files import tones, write_audio
 from splitjob_client import (
     AnswerError,
     Client,
@@ -265,6 +267,31 @@ def test_the_worker_is_killed_in_the_middle(path: WholePath) -> None:
     path.wait(name)
     assert path.final(name)["status"] == "completed"
     assert len(path.status(name)["attempts"]) == 2
+
+
+def test_a_long_song_goes_on_where_its_worker_was_killed(path: WholePath, tmp_path: Path) -> None:
+    """Acceptance 77: one final event, all stems, and nothing left of what was kept meanwhile."""
+    storage = path.service.s3.service()
+
+    def kept() -> list[str]:
+        return [
+            one["key"] for one in storage.list_objects("e2e-kept/") if "/checkpoint/" in one["key"]
+        ]
+
+    song = write_audio(tmp_path / "long.wav", tones(44100, 40.0, 2)).read_bytes()
+    name = path.ask(path.web.give("/long.wav", song), version_id="e2e-kept")
+    eventually(lambda: any(key.endswith("/index.json") for key in kept()), PATIENCE)
+    for process in path.processes("splitjob_worker"):
+        process.send_signal(signal.SIGKILL)
+    eventually(lambda: "goes on from a checkpoint" in log_of(path, f"{name}-2"), PATIENCE)
+    path.wait(name)
+    assert path.final(name)["status"] == "completed"
+    assert len(path.status(name)["attempts"]) == 2
+    assert kept() == []
+
+
+def log_of(path: WholePath, job: str) -> str:
+    return path.cluster.kubectl("logs", f"job/{job}", "-n", path.service.namespace)
 
 
 def test_46_the_job_is_deleted_by_hand(path: WholePath) -> None:
