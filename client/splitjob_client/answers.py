@@ -335,7 +335,12 @@ class UploadTicket(Answer):
     audio_url: str = Field(repr=False)
     expires_at: datetime | None = None
 
-    def headers_for(self, size: int) -> dict[str, str]:
-        """Return the headers of the PUT of so many bytes."""
+    def headers_for(self, size: int, content_md5: str) -> dict[str, str]:
+        """Return the headers of the PUT of a file.
+
+        Args:
+            size: bytes of it.
+            content_md5: of it (RFC 1864), which a bucket under Object Lock demands.
+        """
         given = {name: value for name, value in self.headers.items() if name.lower() != _LENGTH}
-        return {**given, _LENGTH: str(size)}
+        return {**given, _LENGTH: str(size), "content-md5": content_md5}

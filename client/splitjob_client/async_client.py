@@ -26,6 +26,7 @@ from splitjob_client.files import (
     OnSent,
     StemFile,
     chunks_of,
+    content_md5,
     is_there,
     refused_by_bucket,
     size_of,
@@ -188,11 +189,13 @@ class AsyncClient:
         """Send a file into the bucket of the service, and return the `audio_url` to use with it."""
         file = Path(path)
         size = await asyncio.to_thread(size_of, file)
+        digest = await asyncio.to_thread(content_md5, file)
         ticket = await self.upload_ticket(file.name, size)
+        headers = ticket.headers_for(size, digest)
         retries = Retries(self._policy, "the bucket")
         while True:
             try:
-                wait = await self._put(chunks_of(file, on_sent), size, ticket, retries)
+                wait = await self._put(ticket.url, chunks_of(file, on_sent), headers, retries)
             except httpx.TransportError as error:
                 wait = retries.after_failure(error)
             if wait is None:
@@ -295,11 +298,10 @@ class AsyncClient:
             return wait
 
     async def _put(
-        self, pieces: Iterator[bytes], size: int, ticket: UploadTicket, retries: Retries
+        self, url: str, pieces: Iterator[bytes], headers: dict[str, str], retries: Retries
     ) -> float | None:
         """Send a file once; return for how long to wait, None where it was taken."""
-        headers = ticket.headers_for(size)
-        response = await self._http.put(ticket.url, content=_beside(pieces), headers=headers)
+        response = await self._http.put(url, content=_beside(pieces), headers=headers)
         if is_there(response.status_code):
             return None
         wait = retries.after_answer(response)

@@ -25,6 +25,7 @@ from splitjob_client.files import (
     OnSent,
     StemFile,
     chunks_of,
+    content_md5,
     is_there,
     refused_by_bucket,
     size_of,
@@ -244,11 +245,13 @@ class Client:
         """
         file = Path(path)
         size = size_of(file)
+        digest = content_md5(file)
         ticket = self.upload_ticket(file.name, size)
+        headers = ticket.headers_for(size, digest)
         retries = Retries(self._policy, "the bucket")
         while True:
             try:
-                wait = self._put(chunks_of(file, on_sent), size, ticket, retries)
+                wait = self._put(ticket.url, chunks_of(file, on_sent), headers, retries)
             except httpx.TransportError as error:
                 wait = retries.after_failure(error)
             if wait is None:
@@ -347,11 +350,10 @@ class Client:
             return wait
 
     def _put(
-        self, pieces: Iterator[bytes], size: int, ticket: UploadTicket, retries: Retries
+        self, url: str, pieces: Iterator[bytes], headers: dict[str, str], retries: Retries
     ) -> float | None:
         """Send a file once; return for how long to wait, None where it was taken."""
-        headers = ticket.headers_for(size)
-        response = self._http.put(ticket.url, content=pieces, headers=headers)
+        response = self._http.put(url, content=pieces, headers=headers)
         if is_there(response.status_code):
             return None
         wait = retries.after_answer(response)

@@ -1,5 +1,6 @@
 """Stems on their way to a file of this machine: names, checksums, and never half a file."""
 
+import base64
 import hashlib
 import re
 from collections.abc import Callable, Iterator
@@ -175,6 +176,20 @@ def size_of(path: Path) -> int:
     if size == 0:
         raise UploadError(f"{path} is empty")
     return size
+
+
+def content_md5(path: Path) -> str:
+    """Return the Content-MD5 of a file (RFC 1864).
+
+    Raises:
+        UploadError: it cannot be read.
+    """
+    try:
+        with path.open("rb") as file:
+            digest = hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).digest()
+    except OSError as error:
+        raise UploadError(f"{path} cannot be read: {error.strerror}") from None
+    return base64.b64encode(digest).decode("ascii")
 
 
 def chunks_of(path: Path, on_sent: OnSent = lambda sent: None) -> Iterator[bytes]:

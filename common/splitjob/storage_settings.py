@@ -24,8 +24,8 @@ class BucketDemands(BaseSettings):
     Attributes:
         s3_addressing_style: whether the bucket's name is in the path or the host; `auto`: in the
             path where there is an endpoint, else as AWS wants it.
-        s3_checksum: sent with all that is written, as Object Lock demands; blank: only where an
-            operation requires one.
+        s3_checksum: sent with all that is written, as Object Lock demands: Content-MD5, which
+            every S3 knows, or a checksum of the newer kinds.
         s3_sse: the encryption asked for with each object; blank: as the bucket does by itself.
         s3_sse_kms_key_id: the key for `aws:kms`; blank: the account's own.
         s3_storage_class: of what is written; blank: as the bucket does by itself.
@@ -35,7 +35,7 @@ class BucketDemands(BaseSettings):
     model_config = SettingsConfigDict(extra="ignore")
 
     s3_addressing_style: Literal["auto", "path", "virtual"] = "auto"
-    s3_checksum: Literal["", "md5", "crc32", "sha256"] = ""
+    s3_checksum: Literal["md5", "crc32", "sha256"] = "md5"
     s3_sse: Literal["", "AES256", "aws:kms", "aws:kms:dsse"] = ""
     s3_sse_kms_key_id: str = Field(default="", max_length=2048, pattern=r"^[A-Za-z0-9:/_.@-]*$")
     s3_storage_class: str = Field(default="", max_length=64, pattern=r"^[A-Z0-9_]*$")

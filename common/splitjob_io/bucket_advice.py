@@ -1,7 +1,8 @@
 """Which settings a bucket wants that refuses what is done without them: found by trying them.
 
 A refusal says little (`403 AccessDenied`, `400 InvalidRequest`), and no two kinds of storage say it
-alike. So what was refused is done again with one setting more, or two, until it works.
+alike. So what was refused is done again with one setting more, or two, until it works. Checksums
+are not among them: one is always sent.
 """
 
 import os
@@ -19,16 +20,13 @@ __all__ = ["missing_settings", "refused_certificate", "spelled"]
 
 Changes = Mapping[str, object]
 
-_DIGEST: Changes = {"s3_checksum": "md5"}
 _ENCRYPTIONS: tuple[Changes, ...] = ({"s3_sse": "AES256"}, {"s3_sse": "aws:kms"})
 _PAYING: Changes = {"s3_requester_pays": True}
 _TRIED: tuple[Changes, ...] = (
     {"s3_addressing_style": "virtual"},
     {"s3_addressing_style": "path"},
-    _DIGEST,
     *_ENCRYPTIONS,
     _PAYING,
-    *({**_DIGEST, **encryption} for encryption in _ENCRYPTIONS),
     *({**_PAYING, **encryption} for encryption in _ENCRYPTIONS),
 )
 

@@ -5,6 +5,10 @@ so that no call has to think of it: encryption and storage class where an object
 requester's consent to pay everywhere, a digest of what is sent. Checksums other than Content-MD5
 are botocore's own business and are asked for with each call (`checksum_of`).
 
+The digest goes with every object, for a bucket under Object Lock takes none without. It is
+Content-MD5 and not botocore's own CRC32, which comes in a trailer that R2 and others refuse. Over
+HTTPS it costs nothing: botocore then leaves out the SHA-256 of the body.
+
 Source: Amazon S3 API reference (PutObject, CreateMultipartUpload, UploadPart).
 """
 
@@ -50,9 +54,9 @@ def attach(client: Any, demands: BucketDemands) -> None:  # noqa: ANN401 - boto3
 
 
 def checksum_of(demands: BucketDemands) -> dict[str, str]:
-    """Return the parameter that asks botocore for a checksum; empty: for none of these kinds."""
+    """Return the parameter that asks botocore for a checksum; empty: Content-MD5 is sent."""
     kind = demands.s3_checksum
-    return {"ChecksumAlgorithm": kind.upper()} if kind in {"crc32", "sha256"} else {}
+    return {} if kind == "md5" else {"ChecksumAlgorithm": kind.upper()}
 
 
 def headers_of_uploads(demands: BucketDemands) -> dict[str, str]:

@@ -80,10 +80,10 @@ class Trial:
         found = missing_settings(self.storage, attempt)
         if found is None:
             return False
-        self.missing = spelled(found)
+        self.missing = " and ".join(filter(None, (self.missing, spelled(found))))
         settings = self.storage.settings.model_copy(update=dict(found))
         self.storage = S3Service(settings, self.storage.bucket)
-        print(f"  needs   {self.missing}\n          The rest is tried with it.")
+        print(f"  needs   {spelled(found)}\n          The rest is tried with it.")
         return True
 
 
@@ -269,11 +269,9 @@ def _presigned_put(trial: Trial) -> None:
 
 def _signed(trial: Trial) -> dict[str, str]:
     """Return what a PUT of the content to a presigned URL must carry."""
-    headers = trial.storage.upload_headers
-    if trial.storage.settings.s3_checksum:
-        digest = hashlib.md5(CONTENT, usedforsecurity=False).digest()
-        headers["Content-MD5"] = base64.b64encode(digest).decode("ascii")
-    return headers
+    digest = hashlib.md5(CONTENT, usedforsecurity=False).digest()
+    content_md5 = base64.b64encode(digest).decode("ascii")  # as Object Lock demands
+    return {**trial.storage.upload_headers, "Content-MD5": content_md5}
 
 
 def _presigned_new(trial: Trial) -> None:

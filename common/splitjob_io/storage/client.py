@@ -1,7 +1,7 @@
 """The boto3 client of a bucket: how it signs, what it finds its keys with, how long it waits.
 
 Signature version 4 always (botocore would presign with version 2 for custom endpoints in
-us-east-1), request checksums only where the operation requires one (R2 refuses the others),
+us-east-1), Content-MD5 in the place of botocore's own checksums (`splitjob_io.bucket_demands`),
 path-style addresses for custom endpoints.
 """
 

@@ -13,6 +13,7 @@ from splitjob_io.proxy_tunnel import tunnel_problem
 __all__ = ["StorageError", "translating"]
 
 MISSING = {"404", "NoSuchKey", "NotFound"}
+_MAY_DEMAND_MORE = {400, 403}
 
 
 class StorageError(Exception):
@@ -38,6 +39,13 @@ class StorageError(Exception):
     def missing(self) -> bool:
         """Whether it is the object that is not there, not its bucket, nor the key's user."""
         return self.code in MISSING
+
+    @property
+    def advice(self) -> str:
+        """A clause for people on how to find what a refusal wants; blank where it is none."""
+        if self.status not in _MAY_DEMAND_MORE:
+            return ""
+        return "; `track-tree-audio storage test` tries what the bucket may demand, and names it"
 
 
 @contextmanager

@@ -362,4 +362,5 @@ def _storage_errors_as_failures(*, may_be_gone: bool = False) -> Iterator[None]:
         yield
     except StorageError as error:
         retryable = error.retryable or (may_be_gone and error.status == HTTPStatus.NOT_FOUND)
-        raise Failure(ErrorCode.UPLOAD_FAILED, str(error), retryable=retryable) from None
+        said = f"{error}{error.advice}"
+        raise Failure(ErrorCode.UPLOAD_FAILED, said, retryable=retryable) from None

@@ -232,4 +232,4 @@ def _translated() -> Iterator[None]:
 
 def _unreachable_or_refused(error: StorageError) -> ManifestLookup:
     state = ManifestState.UNREACHABLE if error.retryable else ManifestState.REFUSED
-    return ManifestLookup(state, message=str(error))
+    return ManifestLookup(state, message=f"{error}{error.advice}")
