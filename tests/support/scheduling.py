@@ -16,6 +16,7 @@ ON_CLUSTERS = 2
 ON_A_BARE_CLUSTER = (
     "tests/integration/service/test_bad_environment.py",
     "tests/integration/chart/test_helm.py",
+    "tests/integration/chart/test_proxy.py",
     "tests/e2e/test_docs_commands.py",  # leaves the service there, so that it has to be the last
 )
 # In the order in which files are begun; the longest first, as a run is as long as what begins last.

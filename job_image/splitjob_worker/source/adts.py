@@ -13,8 +13,9 @@ from typing import BinaryIO, NamedTuple
 import av
 from av.audio.stream import AudioStream
 
+from splitjob_worker.source.edits import ID3_HEADER, id3_size
 from splitjob_worker.source.packets import Lost
-from splitjob_worker.source.parts import ID3_HEADER, Part, id3_size
+from splitjob_worker.source.parts import Part
 
 __all__ = ["CONTAINER", "decoded"]
 

@@ -6,6 +6,7 @@ Runs in the decoder's process, or in one whose file is trusted.
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import av
 from av.audio.stream import AudioStream
@@ -14,6 +15,7 @@ from av.container import InputContainer
 from splitjob.errors import ErrorCode, Failure
 from splitjob_worker.source import adts, avi, lengths, packets, tags, tracks
 from splitjob_worker.source.audio import AudioLimits, Decoded
+from splitjob_worker.source.content import EditedFile
 from splitjob_worker.source.conversion import Converter
 from splitjob_worker.source.parts import Part, parts_of
 from splitjob_worker.source.timeline import Silence, Timeline
@@ -124,15 +126,17 @@ class _Content:
             track = tracks.song_of(container)
             if track is None:
                 raise Failure(ErrorCode.AUDIO_UNREADABLE, "the file has no audio track")
+            if track.codec_context is None:
+                raise _unsupported()
             if not self.tags:
                 self.tags.update(_tag_in_front(self._source, part, container.format.name))
                 self.tags.update({**track.metadata, **container.metadata})
-            timeline = Timeline(container, track, self._longest)
+            timeline = Timeline(container, track, self._longest, part.granules)
             for piece in timeline.placed(self._frames_of(part, container, track)):
                 if isinstance(piece, Silence):
                     self.damaged += piece.damaged
                 yield piece
-            missing = lengths.missing(self._source, part, container, track, timeline.end)
+            missing = lengths.missing(self._source, part, container, track, timeline)
             self.missing += max(missing, timeline.behind)
 
     def _frames_of(
@@ -147,8 +151,11 @@ class _Content:
 
 
 def _opened(source: Path, part: Part, container: str | None = None) -> InputContainer:
-    return av.open(
-        f"subfile,,start,{part.start},end,{part.end},,:file:{source}",
+    file: Any = f"subfile,,start,{part.start},end,{part.end},,:file:{source}"
+    if part.edits:
+        file = EditedFile(source, part.start, part.end, part.edits)
+    opened: InputContainer = av.open(
+        file,
         format=container,
         metadata_errors="ignore",
         options={
@@ -156,6 +163,7 @@ def _opened(source: Path, part: Part, container: str | None = None) -> InputCont
             "format_whitelist": ",".join(CONTAINERS),
         },
     )
+    return opened
 
 
 def _tag_in_front(source: Path, part: Part, names: str) -> dict[str, str]:
@@ -168,10 +176,14 @@ def _tag_in_front(source: Path, part: Part, names: str) -> dict[str, str]:
     return {}
 
 
+def _unsupported() -> Failure:
+    return Failure(ErrorCode.AUDIO_UNSUPPORTED, "the audio is in a codec that is not supported")
+
+
 def _failure_of(error: Exception, number: int, of: int) -> Failure:
     """Return what is told of a file whose part, by its number, cannot be read."""
     if isinstance(error, av.error.DecoderNotFoundError):
-        return Failure(ErrorCode.AUDIO_UNSUPPORTED, "the audio is in a codec that is not supported")
+        return _unsupported()
     if isinstance(error, MemoryError):
         return Failure(
             ErrorCode.AUDIO_UNREADABLE, "the audio file asks for more memory than any song needs"

@@ -11,7 +11,8 @@ from av.audio.stream import AudioStream
 from av.container import InputContainer
 
 from splitjob_worker.source import avi
-from splitjob_worker.source.parts import Part
+from splitjob_worker.source.parts import Part, is_made_up
+from splitjob_worker.source.timeline import Timeline
 
 # Containers whose header counts the samples, or whose index lists them.
 _COUNTED = {"aiff", "au", "ape", "dsf", "flac", "mov", "ogg", "tta", "wv"}
@@ -22,10 +23,12 @@ _MP3_HEADER = 4
 _SAMPLES = {3: 1152, 2: 576, 0: 576}  # of a frame of MPEG 1, 2, 2.5, layer III
 _FIRST_BYTES = 1 << 10
 _UNTOLD = 0.1  # seconds; encoders fill up their first and last frames
+_BEYOND_BELIEF = 24 * 3600.0  # seconds; what was made up for want of the end is longer
+_OPUS_PRE_SKIP = slice(10, 12)  # of its header (RFC 7845, 5.1)
 
 
 def missing(
-    source: Path, part: Part, container: InputContainer, track: AudioStream, end: float
+    source: Path, part: Part, container: InputContainer, track: AudioStream, timeline: Timeline
 ) -> float:
     """Return how many seconds of a part's sound are not in the file.
 
@@ -34,18 +37,36 @@ def missing(
         part: of it.
         container: that the part holds.
         track: of the sound.
-        end: seconds from its beginning to the end of what was decoded.
+        timeline: of what was decoded.
     """
     if part.lacking:
-        return end * part.lacking
-    stated = _stated(source, part, container, track)
-    return 0.0 if stated is None or stated - end < _UNTOLD else stated - end
+        return timeline.end * part.lacking
+    if part.granules and len(container.streams) == 1:
+        lacking = _behind_the_clock(part.granules[1], track, timeline)
+    else:
+        lacking = (_stated(source, part, container, track) or 0.0) - timeline.end
+    return lacking if _UNTOLD <= lacking < _BEYOND_BELIEF else 0.0
+
+
+def _behind_the_clock(last_granule: int, track: AudioStream, timeline: Timeline) -> float:
+    """Return the seconds from the end of what was decoded to where the last page of Ogg ends.
+
+    Both are on the file's clock, which in a recording of a radio stream does not begin at zero.
+    """
+    if timeline.clock is None or not track.time_base:
+        return 0.0
+    codec = track.codec_context
+    header = (codec.extradata or b"") if codec.name == "opus" else b""
+    skipped = int.from_bytes(header[_OPUS_PRE_SKIP], "little")
+    return float((last_granule - skipped) * track.time_base) - timeline.clock
 
 
 def _stated(
     source: Path, part: Part, container: InputContainer, track: AudioStream
 ) -> float | None:
     name = container.format.name.partition(",")[0]
+    if name == "aiff" and _is_no_count(track):
+        return None
     if name in _COUNTED and track.duration and track.time_base:
         return float(track.duration * track.time_base)
     if name == avi.CONTAINER:
@@ -59,6 +80,13 @@ def _stated(
     if name in _WHOLE and container.duration and of_sound:
         return container.duration / av.time_base
     return None
+
+
+def _is_no_count(track: AudioStream) -> bool:
+    """Whether an AIFF file says how many packets it has, or was written without an end in sight."""
+    codec = track.codec_context
+    frame_bytes = codec.format.bytes * codec.channels
+    return not codec.name.startswith("pcm_") or is_made_up((track.duration or 0) * frame_bytes)
 
 
 def _counted_by_xing(first: bytes, size: int, rate: int) -> float | None:

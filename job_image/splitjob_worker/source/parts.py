@@ -13,20 +13,20 @@ What is found here only says where to look: FFmpeg reads each part as strictly a
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import BinaryIO, NamedTuple
+from typing import NamedTuple
 
 from splitjob.errors import ErrorCode, Failure
+from splitjob_worker.source.content import Content, Edit
+from splitjob_worker.source.edits import ID3_HEADER, edits_of, id3_size
 
-__all__ = ["ID3_HEADER", "Part", "id3_size", "parts_of"]
+__all__ = ["Part", "is_made_up", "parts_of"]
 
 BLANKS = b" \t\r\n"  # but none that sound begins with: \v is the first byte of ac3
 # A file may rightly begin with a few: ISO base media with the size of its first box.
 FEWEST_ZEROS = 16
 
-_BLOCK = 1 << 16
 _PAGE = b"OggS\0"  # and the version of its format
 
-ID3_HEADER = 10  # bytes; a footer has as many (ID3v2.4, section 3)
 _OGG_HEADER = 27  # bytes of a page before its table of segments (RFC 3533, section 6)
 _OGG_BEGINS = 0x02  # flag of the first page of a stream
 _BOX_SIZE = 4  # bytes before the name of the first box (ISO/IEC 14496-12, 4.2)
@@ -37,7 +37,7 @@ _CHUNK_HEADER = 8
 _WAVS = (b"RIFF", b"RF64", b"BW64")  # the last two say sizes in a chunk of their own (EBU 3306)
 # What programs write as the size of sound that they do not know the end of: the largest there is,
 # with or without a sign, less what the headers take.
-_MADE_UP_SIZES = (0, 0x7FFF0000, 0xFFFF0000, 0x7FFFFFFFFFFF0000, 0xFFFFFFFFFFFF0000)
+_MADE_UP_SIZES = (0, 0x7F000000, 0x7FFF0000, 0xFFFF0000, 0x7FFFFFFFFFFF0000, 0xFFFFFFFFFFFF0000)
 _NEAR = 0x10001
 # Chunks that are found behind the sound. Their chain must fill the file to its very end.
 _CHUNKS_BEHIND = (
@@ -57,32 +57,16 @@ class Part(NamedTuple):
         end: the byte behind it.
         tag: bytes in front of it that are an ID3v2 tag.
         lacking: how much more sound its header says there is, as a share of what there is.
+        edits: what of it is to be read as something else, or not at all.
+        granules: of Ogg, where on its clock the first and the last page with sound end.
     """
 
     start: int
     end: int
     tag: int = 0
     lacking: float = 0.0
-
-
-class _Content:
-    """The bytes of a file, read where they are asked for."""
-
-    def __init__(self, file: BinaryIO, size: int) -> None:
-        self._file = file
-        self.size = size
-
-    def at(self, place: int, count: int) -> bytes:
-        self._file.seek(place)
-        return self._file.read(count)
-
-    def find(self, wanted: bytes, place: int) -> int | None:
-        while place < self.size:
-            found = self.at(place, _BLOCK + len(wanted) - 1).find(wanted)
-            if found >= 0:
-                return place + found
-            place += _BLOCK
-        return None
+    granules: tuple[int, int] | None = None
+    edits: tuple[Edit, ...] = ()
 
 
 def parts_of(source: Path) -> list[Part]:
@@ -92,7 +76,7 @@ def parts_of(source: Path) -> list[Part]:
         Failure: `audio_unreadable`, of a WAV file with no sound in it.
     """
     with source.open("rb") as file:
-        content = _Content(file, source.stat().st_size)
+        content = Content(file, source.stat().st_size)
         tag, sound = _start(content)
         kind = content.at(sound, _RIFF_HEADER)
         if kind.startswith(_PAGE):
@@ -102,10 +86,10 @@ def parts_of(source: Path) -> list[Part]:
         end, lacking = content.size, 0.0
         if kind[:4] in _WAVS and kind[8:] == b"WAVE":
             end, lacking = _wav(content, sound)
-        return [Part(sound, end, sound - tag, lacking)]
+        return [Part(sound, end, sound - tag, lacking, edits=edits_of(content, sound))]
 
 
-def _start(content: _Content) -> tuple[int, int]:
+def _start(content: Content) -> tuple[int, int]:
     """Return where the sound begins, and before it where the tag in front of it does."""
     tag = sound = _after_blanks(content, 0)
     while (after := _after_tag(content, sound)) != sound:
@@ -113,11 +97,11 @@ def _start(content: _Content) -> tuple[int, int]:
     return tag, sound
 
 
-def _after_blanks(content: _Content, start: int) -> int:
+def _after_blanks(content: Content, start: int) -> int:
     place = start
     while True:
-        after = _after_run(content, place, BLANKS)
-        zeros = _after_run(content, after, b"\0") - after
+        after = content.after_run(place, BLANKS)
+        zeros = content.after_run(after, b"\0") - after
         own = _zeros_of_its_own(content, after + zeros) if zeros else 0
         if own < zeros and (own or zeros >= FEWEST_ZEROS):
             after += zeros - own
@@ -126,7 +110,7 @@ def _after_blanks(content: _Content, start: int) -> int:
         place = after
 
 
-def _zeros_of_its_own(content: _Content, place: int) -> int:
+def _zeros_of_its_own(content: Content, place: int) -> int:
     """Return with how many zeros a format begins whose first other byte is at a place."""
     if content.at(place, 2) in _MPEG_STARTS:
         return 2
@@ -136,28 +120,10 @@ def _zeros_of_its_own(content: _Content, place: int) -> int:
     return 0
 
 
-def _after_run(content: _Content, place: int, of: bytes) -> int:
-    while piece := content.at(place, _BLOCK):
-        kept = len(piece.lstrip(of))
-        place += len(piece) - kept
-        if kept:
-            break
-    return place
-
-
-def _after_tag(content: _Content, start: int) -> int:
+def _after_tag(content: Content, start: int) -> int:
     """Return the place behind an ID3v2 tag, or the place itself where there is none."""
     after = start + id3_size(content.at(start, ID3_HEADER))
     return after if after < content.size else start
-
-
-def id3_size(header: bytes) -> int:
-    """Return how many bytes an ID3v2 tag has by its first ten; 0: they begin none."""
-    if len(header) < ID3_HEADER or header[:3] != b"ID3" or max(header[6:ID3_HEADER]) > 0x7F:
-        return 0
-    size = header[6] << 21 | header[7] << 14 | header[8] << 7 | header[9]
-    footer = ID3_HEADER if header[5] & 0x10 else 0
-    return ID3_HEADER + size + footer
 
 
 class _Page(NamedTuple):
@@ -166,37 +132,41 @@ class _Page(NamedTuple):
     Attributes:
         place: where it begins.
         begins: whether it is the first page of a stream.
-        has_sound: whether sound ends on it; on pages of headers none does.
+        granule: where on the stream's clock it ends; none or less: no sound does, as on headers.
         found_again: whether damage was passed over to find it.
     """
 
     place: int
     begins: bool
-    has_sound: bool
+    granule: int
     found_again: bool
 
 
-def _links(content: _Content, start: int) -> list[Part]:
+def _links(content: Content, start: int) -> list[Part]:
     """Return the links of a chained Ogg file, but for those that end before their sound begins."""
     starts = [start]
-    with_sound: set[int] = set()
+    granules: dict[int, tuple[int, int]] = {}
     in_headers = False
     for page in _pages(content, start):
         if page.place > start and page.begins and (page.found_again or not in_headers):
             starts.append(page.place)
-        if page.has_sound:
-            with_sound.add(starts[-1])
+        if page.granule > 0:
+            first, _ = granules.get(starts[-1], (page.granule, 0))
+            granules[starts[-1]] = first, page.granule
         in_headers = page.begins
     ends = [*starts[1:], content.size]
-    links = [Part(*both) for both in zip(starts, ends, strict=True)]
-    return [link for link in links if link.start in with_sound] or [Part(start, content.size)]
+    links = zip(starts, ends, strict=True)
+    with_sound = [
+        Part(begin, end, granules=granules[begin]) for begin, end in links if begin in granules
+    ]
+    return with_sound or [Part(start, content.size)]
 
 
-def _pages(content: _Content, start: int) -> Iterator[_Page]:
+def _pages(content: Content, start: int) -> Iterator[_Page]:
     place, found_again = start, False
     while len(header := content.at(place, _OGG_HEADER + 255)) >= _OGG_HEADER:
         granule = int.from_bytes(header[6:14], "little", signed=True)
-        yield _Page(place, bool(header[5] & _OGG_BEGINS), granule > 0, found_again)
+        yield _Page(place, bool(header[5] & _OGG_BEGINS), granule, found_again)
         segments = header[_OGG_HEADER - 1]
         after = place + _OGG_HEADER + segments + sum(header[_OGG_HEADER:][:segments])
         found_again = content.at(after, len(_PAGE)) != _PAGE
@@ -208,7 +178,7 @@ def _pages(content: _Content, start: int) -> Iterator[_Page]:
         place = after
 
 
-def _wav(content: _Content, start: int) -> tuple[int, float]:
+def _wav(content: Content, start: int) -> tuple[int, float]:
     """Return where the sound of a WAV file ends, or the file where FFmpeg finds that; `lacking`.
 
     Raises:
@@ -222,11 +192,15 @@ def _wav(content: _Content, start: int) -> tuple[int, float]:
         raise Failure(
             ErrorCode.AUDIO_UNREADABLE, "the file holds no audio: its chunk of sound is empty"
         )
-    made_up = any(one <= size < one + _NEAR for one in _MADE_UP_SIZES)
-    return end, 0.0 if made_up else max(size / (end - begin) - 1, 0.0)
+    return end, 0.0 if is_made_up(size) else max(size / (end - begin) - 1, 0.0)
 
 
-def _data_chunk(content: _Content, start: int) -> tuple[int, int]:
+def is_made_up(size: int) -> bool:
+    """Return whether a program wrote a size of sound without knowing the end."""
+    return any(one <= size < one + _NEAR for one in _MADE_UP_SIZES)
+
+
+def _data_chunk(content: Content, start: int) -> tuple[int, int]:
     """Return where the chunk of sound begins, behind its header, and its size as stated."""
     place = start + _RIFF_HEADER
     long_size = None
@@ -240,7 +214,7 @@ def _data_chunk(content: _Content, start: int) -> tuple[int, int]:
     return content.size, 0
 
 
-def _chunks_behind(content: _Content, begin: int) -> int:
+def _chunks_behind(content: Content, begin: int) -> int:
     """Return where chunks begin that fill a file to its end, or the end where there are none."""
     searched = max(begin, content.size - _SEARCHED)
     end_of_file = content.at(searched, _SEARCHED)

@@ -45,13 +45,21 @@ class Timeline:
         container: of the track.
         track: that the frames come from.
         longest: seconds; a time stamp that leads further is not believed.
+        granules: `Part.granules`.
 
     Attributes:
         end: seconds from the beginning to the end of the last frame.
+        clock: seconds on the file's clock at that end; None: it has none.
         behind: seconds of packets behind that, none of which could be decoded.
     """
 
-    def __init__(self, container: InputContainer, track: AudioStream, longest: int) -> None:
+    def __init__(
+        self,
+        container: InputContainer,
+        track: AudioStream,
+        longest: int,
+        granules: tuple[int, int] | None = None,
+    ) -> None:
         name = container.format.name.partition(",")[0]
         counts = name in _COUNT_SAMPLES
         self.end = self.behind = 0.0
@@ -64,8 +72,9 @@ class Timeline:
         self._longest_hole = _LONGEST_HOLE if name in _MAY_JUMP else self._longest
         if container.duration and not counts:
             self._longest = min(self._longest, container.duration / av.time_base + 1)
-        self._due: float | None = None
+        self.clock: float | None = None
         self._time_base = float(track.time_base or 0)
+        self._first_page_ends = granules[0] * self._time_base if granules else None
 
     def placed(self, frames: Iterator[av.AudioFrame | Lost]) -> Iterator[av.AudioFrame | Silence]:
         """Yield the frames, and before each as much silence as there is a hole."""
@@ -99,8 +108,10 @@ class Timeline:
         time = (frame.pts or 0) * self._time_base
         if not self.end:
             self._zero = time - lost if self._zero is None else min(self._zero, time - lost)
-        jump = time - (time if self._due is None else self._due)
-        self._due = time + frame.samples / frame.sample_rate
+        jump = time - (time if self.clock is None else self.clock)
+        self.clock = time + frame.samples / frame.sample_rate
+        if jump > _ROUNDED and self._is_end_of_first_page(time):
+            self._zero = time - self.end
         late = time - (self._zero or 0) - self.end
         if abs(late) > self._longest_hole or self.end + late > self._longest:
             self._zero = time - self.end - lost
@@ -108,6 +119,11 @@ class Timeline:
         if lost or not self.end or jump > _ROUNDED:
             return late if late > (0 if lost else _ROUNDED) else 0.0
         return 0.0
+
+    def _is_end_of_first_page(self, time: float) -> bool:
+        """Whether FFmpeg only now knows the time: of a first page of FLAC it says zero."""
+        ends = self._first_page_ends
+        return ends is not None and abs(time - ends) <= _ROUNDED
 
 
 def _picture_begins(container: InputContainer) -> float | None:

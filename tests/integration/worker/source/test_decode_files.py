@@ -129,6 +129,17 @@ def test_six_channels_without_names_are_5_1_with_its_centre(tmp_path: Path) -> N
     assert samples[9000] == pytest.approx([0.5**1.5, 0.5**1.5], abs=1e-3)
 
 
+def test_a_codec_that_nobody_knows_is_unsupported(tmp_path: Path) -> None:
+    """Not a defect of the decoder, which would be tried again."""
+    file = write_audio(tmp_path / "x.wav", tones(44100, 0.5, 2))
+    content = bytearray(file.read_bytes())
+    content[20:22] = b"\x34\x12"  # the format of the samples
+    file.write_bytes(content)
+    failure = refused(file)
+    assert failure.code is ErrorCode.AUDIO_UNSUPPORTED
+    assert "codec" in failure.message
+
+
 def test_more_channels_than_any_mix_are_refused(tmp_path: Path) -> None:
     file = write_channels(tmp_path / "x.wav", np.zeros((20000, 33), np.float32))
     failure = refused(file)

@@ -118,6 +118,38 @@ def test_a_hole_that_the_last_page_of_an_ogg_file_tells_of_is_missing(tmp_path: 
     assert len(samples) / 44100 + found.missing_seconds == pytest.approx(SECONDS, abs=0.01)
 
 
+@pytest.mark.parametrize("kind", ["opus", "vorbis", "flac"])
+def test_a_recording_of_a_radio_stream_in_ogg_is_whole_though_its_clock_begins_late(
+    tmp_path: Path, kind: str
+) -> None:
+    file, recorded = written(tmp_path, kind), tmp_path / "recorded.ogg"
+    with av.open(str(file)) as given, av.open(str(recorded), "w", "ogg") as made:
+        track = made.add_stream_from_template(given.streams.audio[0])
+        for packet in given.demux(audio=0):
+            if packet.dts is not None and packet.pts is not None:
+                packet.stream = track
+                packet.pts, packet.dts = packet.pts + 10_000_000, packet.dts + 10_000_000
+                made.mux(packet)
+    samples, found = decoded_here(recorded)
+    assert found.damaged_seconds == found.missing_seconds == 0
+    assert len(samples) / 44100 == pytest.approx(SECONDS, abs=0.03)
+
+
+@pytest.mark.parametrize("kind", ["opus", "vorbis"])
+def test_of_an_ogg_file_that_was_cut_off_the_page_that_was_cut_is_missing(
+    tmp_path: Path, kind: str
+) -> None:
+    file = written(tmp_path, kind)
+    content = cut_off(file.read_bytes())
+    file.write_bytes(content)
+    page_ends = int.from_bytes(content[content.rindex(b"OggS") + 6 :][:8], "little")
+    samples, found = decoded_here(file)
+    assert found.missing_seconds > 0.3
+    assert len(samples) / 44100 + found.missing_seconds == pytest.approx(
+        page_ends / KINDS[kind][3], abs=0.03
+    )
+
+
 def size_of_sound(size: int) -> Callable[[bytes], bytes]:
     def written_so(content: bytes) -> bytes:
         place = content.index(b"data") + 4
@@ -132,6 +164,37 @@ def test_a_size_that_was_made_up_says_nothing_of_what_is_missing(tmp_path: Path,
     file.write_bytes(size_of_sound(size)(cut_off(file.read_bytes())))
     _, found = decoded_here(file)
     assert found.missing_seconds == 0
+
+
+def test_an_aiff_that_was_written_into_a_pipe_has_lost_nothing(tmp_path: Path) -> None:
+    """As SoX writes one."""
+    file = written(tmp_path, "aiff")
+    content = bytearray(file.read_bytes())
+    common, sound = content.index(b"COMM"), content.index(b"SSND")
+    content[common + 10 : common + 14] = struct.pack(">I", 0x7F000000 // 4)
+    content[sound + 4 : sound + 8] = struct.pack(">I", 0x7F000000 + 8)
+    file.write_bytes(content)
+    samples, found = decoded_here(file)
+    assert (len(samples), found.missing_seconds) == (round(SECONDS * 44100), 0)
+
+
+@pytest.mark.parametrize("kind", ["avi", "flac"])
+def test_a_length_beyond_belief_says_nothing_of_what_is_missing(tmp_path: Path, kind: str) -> None:
+    """An avi that was written into a pipe says that it lasts a year."""
+    if kind == "flac":
+        content = bytearray(written(tmp_path, "flac").read_bytes())
+        content[21] |= 0x0F
+        content[22:26] = b"\xff" * 4  # the number of samples
+    else:
+        write_video(tmp_path / "x.avi", [(0, tones(48000, SECONDS, 2))], codec="mp2", picture=None)
+        content = bytearray((tmp_path / "x.avi").read_bytes())
+        length = content.index(b"strh") + 40
+        content[length : length + 4] = b"\xff" * 4
+        content = content[: content.rindex(b"idx1")]
+    (file := tmp_path / f"long.{kind}").write_bytes(content)
+    samples, found = decoded_here(file)
+    assert found.missing_seconds == 0
+    assert len(samples) / 44100 == pytest.approx(SECONDS, abs=0.06)
 
 
 def test_of_a_long_wav_the_size_in_its_own_chunk_counts(tmp_path: Path) -> None:
