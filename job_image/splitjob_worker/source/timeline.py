@@ -65,8 +65,10 @@ class Timeline:
         self.end = self.behind = 0.0
         self._has_clock = counts or name in _HAVE_A_CLOCK
         self._zero = _picture_begins(container)
-        # A caller who says nothing is not always sent by Opus, and ISO media list what there is.
-        authored = self._zero is not None or name == "mov" or track.codec_context.name == "opus"
+        # A caller who says nothing is not always sent by Opus, and ISO media list what there is;
+        # but fragments are in no list, and FFmpeg counts no frames of them.
+        listed = name == "mov" and track.frames > 0
+        authored = self._zero is not None or listed or track.codec_context.name == "opus"
         self._holes_are_damage = counts or not authored
         self._longest = float(longest)
         self._longest_hole = _LONGEST_HOLE if name in _MAY_JUMP else self._longest

@@ -110,6 +110,27 @@ def test_an_m4a_with_its_index_in_front_says_what_was_cut_off(tmp_path: Path) ->
     assert len(samples) / 44100 + found.missing_seconds == pytest.approx(SECONDS, abs=0.12)
 
 
+def test_a_fragment_that_is_not_there_is_damage(tmp_path: Path) -> None:
+    """As of a stream whose downloader went on without a segment."""
+    file = tmp_path / "x.mp4"
+    flags = {"movflags": "frag_keyframe+empty_moov+default_base_moof", "frag_duration": "500000"}
+    given = written(tmp_path, "m4a")
+    with av.open(str(given)) as source, av.open(str(file), "w", "mp4", flags) as made:
+        track = made.add_stream_from_template(source.streams.audio[0])
+        for packet in source.demux(audio=0):
+            if packet.dts is not None:
+                packet.stream = track
+                made.mux(packet)
+    before, found = decoded_here(file)
+    assert found.damaged_seconds == found.missing_seconds == 0
+    content = file.read_bytes()
+    starts = [at - 4 for at in range(len(content)) if content.startswith(b"moof", at)]
+    file.write_bytes(content[: starts[3]] + content[starts[4] :])
+    samples, found = decoded_here(file)
+    assert found.damaged_seconds == pytest.approx(0.5, abs=0.05)
+    assert len(samples) == len(before)
+
+
 def test_a_hole_that_the_last_page_of_an_ogg_file_tells_of_is_missing(tmp_path: Path) -> None:
     file = written(tmp_path, "vorbis")
     content = file.read_bytes()
