@@ -10,12 +10,36 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Self
 
-__all__ = ["JOB_UID_LABEL", "PRIORITY_LABEL", "QUEUE_LABEL", "Workload", "is_kueues"]
+__all__ = [
+    "JOB_UID_LABEL",
+    "OTHER_REASON",
+    "PRIORITY_LABEL",
+    "QUEUE_LABEL",
+    "REASONS",
+    "Workload",
+    "is_kueues",
+]
 
 QUEUE_LABEL = "kueue.x-k8s.io/queue-name"
 PRIORITY_LABEL = "kueue.x-k8s.io/priority-class"
 JOB_UID_LABEL = "kueue.x-k8s.io/job-uid"  # of a Workload
 REASON_PREFIX = "Kueue"  # what its reasons are told apart from ours by
+NO_WORKLOAD = "NoWorkload"
+ADMISSION_CHECKS = "AdmissionChecks"
+# Why a Workload is not admitted: ours, those of QuotaReserved, and those of Evicted.
+# Source: apis/kueue/v1beta1/workload_types.go
+REASONS = frozenset(
+    REASON_PREFIX + reason
+    for reason in (
+        *(NO_WORKLOAD, ADMISSION_CHECKS),
+        *("Pending", "Inadmissible"),
+        *("Evicted", "Preempted", "PodsReadyTimeout", "AdmissionCheck", "ClusterQueueStopped"),
+        *("LocalQueueStopped", "NodeFailures", "Deactivated", "InactiveWorkload"),
+        *("DeactivatedDueToAdmissionCheck", "DeactivatedDueToRequeuingLimitExceeded"),
+        "DeactivatedDueToMaximumExecutionTimeExceeded",
+    )
+)
+OTHER_REASON = f"{REASON_PREFIX}Other"  # for any that a later Kueue has
 _NOT_IN_REASONS = re.compile("[^A-Za-z0-9]")
 
 Raw = Mapping[str, Any]
@@ -34,7 +58,7 @@ class Workload:
 
     there: bool = False
     active: bool = True
-    reason: str = "KueueNoWorkload"
+    reason: str = REASON_PREFIX + NO_WORKLOAD
     message: str = ""
 
     @classmethod
@@ -63,5 +87,5 @@ def _why_not_admitted(known: Mapping[str, Raw]) -> tuple[str, str]:
     if evicted.get("status") == "True":
         return evicted.get("reason", "Evicted"), evicted.get("message", "")
     if reserved.get("status") == "True":
-        return "AdmissionChecks", "Quota is reserved; its admission checks are not all ready."
+        return ADMISSION_CHECKS, "Quota is reserved; its admission checks are not all ready."
     return reserved.get("reason", "Pending"), reserved.get("message", "")

@@ -10,6 +10,7 @@ from prometheus_client.registry import Collector
 
 from splitjob.conditions import Reason
 from splitjob.lifecycle import LifecycleState
+from splitjob_operator.core import kueue
 from splitjob_operator.core.cached_splitjob import CachedSplitJob
 from splitjob_operator.runtime.clock import Clock, utc_now
 from splitjob_operator.runtime.metrics import LEADER, OTHER, RESYNC_AGE
@@ -18,6 +19,7 @@ __all__ = ["QueueCollector", "measure"]
 
 STAGES = ("held", "waiting", "pending", "running", "finished")
 NEW = "New"  # of a job that nobody has looked at yet
+# Those that are told where nothing waits for them, too; Kueue's only where something does.
 REASONS = (
     NEW,
     Reason.QUEUED,
@@ -128,4 +130,6 @@ def _reason(entry: CachedSplitJob) -> str:
     if entry.queue is None:
         return NEW
     reason = entry.queue.reason or NEW
-    return reason if reason in REASONS else OTHER
+    if reason in REASONS or reason in kueue.REASONS:
+        return reason
+    return kueue.OTHER_REASON if kueue.is_kueues(reason) else OTHER

@@ -71,6 +71,22 @@ def test_reasons_of_another_version_share_one_label() -> None:
     assert counts == {"other": 2}
 
 
+def test_reasons_of_kueue_have_their_names_and_those_of_a_later_kueue_share_one() -> None:
+    registry = measured(
+        waiting("KueuePending"),
+        waiting("KueuePreempted"),
+        waiting("KueueNoWorkload"),
+        waiting("KueueOfLater"),
+        waiting("KueueOfMuchLater"),
+    )
+    assert by("reason", registry, "splitjob_queue_depth") == {
+        "KueuePending": 1,
+        "KueuePreempted": 1,
+        "KueueNoWorkload": 1,
+        "KueueOther": 2,
+    }
+
+
 @pytest.mark.parametrize(
     ("statuses", "count", "age"),
     [
