@@ -51,6 +51,7 @@ def setup(
     logging.captureWarnings(capture=True)
     for chatty in ("httpx", "httpcore", "botocore", "boto3", "urllib3"):
         logging.getLogger(chatty).setLevel(logging.WARNING)
+    logging.getLogger("opentelemetry").setLevel(logging.ERROR)  # else each try to export is told
 
 
 @contextmanager

@@ -26,8 +26,8 @@ JOB_UID_LABEL = "kueue.x-k8s.io/job-uid"  # of a Workload
 REASON_PREFIX = "Kueue"  # what its reasons are told apart from ours by
 NO_WORKLOAD = "NoWorkload"
 ADMISSION_CHECKS = "AdmissionChecks"
-# Why a Workload is not admitted: ours, those of QuotaReserved, and those of Evicted.
-# Source: apis/kueue/v1beta1/workload_types.go
+# Why a Workload is not admitted: ours, those of QuotaReserved, and those of Evicted, as Kueue's
+# workload_types.go has them.
 REASONS = frozenset(
     REASON_PREFIX + reason
     for reason in (
