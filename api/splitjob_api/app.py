@@ -1,11 +1,13 @@
 """The application, built from its settings."""
 
+import asyncio
 from collections.abc import AsyncIterator, Collection
 from contextlib import asynccontextmanager
 from functools import partial
 from importlib.metadata import version
 
 from fastapi import FastAPI
+from fastapi.telemetry import TelemetryConfig
 
 from splitjob.signing import Signer
 from splitjob.storage_settings import LOCALSTACK
@@ -19,6 +21,7 @@ from splitjob_api.middleware.head import HeadMiddleware
 from splitjob_api.middleware.rate_limit import RateLimiter, RateLimitMiddleware
 from splitjob_api.middleware.request_target import RequestTargetMiddleware
 from splitjob_api.middleware.signature import OPEN_PATHS, SignatureMiddleware
+from splitjob_api.middleware.trace import TraceMiddleware
 from splitjob_api.openapi import describe
 from splitjob_api.problems import install_handlers
 from splitjob_api.queue_stats import QueueStats
@@ -43,8 +46,13 @@ from splitjob_api.storage_links import StorageLinks
 from splitjob_api.storage_origins import storage_origins
 from splitjob_api.streams import Streams
 from splitjob_api.watcher import Watcher
+from splitjob_io.tracing import open_spans
 
 QUEUE_STATUS = "/queue/status"
+# Of FastAPI's own, which would tell what callers sent, also where an environment asks for it.
+NO_TELEMETRY = TelemetryConfig(
+    tracing=False, metrics=False, logs=False, operation_spans=False, auto_configure=False
+)
 
 
 def create_app(settings: Settings) -> FastAPI:
@@ -67,6 +75,7 @@ def create_app(settings: Settings) -> FastAPI:
         redirect_slashes=False,
         generate_unique_id_function=lambda route: route.name,  # what generated clients call it
         lifespan=_lifespan,
+        telemetry=NO_TELEMETRY,
     )
     app.state.services = services
     web = web_files(console=settings.console_enabled)
@@ -111,6 +120,8 @@ def _add_middleware(
 ) -> None:
     """Put what every request passes around an app; the last one added is the outermost."""
     settings = services.settings
+    if services.spans:
+        app.add_middleware(TraceMiddleware, spans=services.spans)
     app.add_middleware(HeadMiddleware)  # behind the signature, which is over the method as sent
     if settings.rate_limit_per_second:
         limiter = RateLimiter(settings.rate_limit_per_second, settings.rate_limit_burst)
@@ -147,6 +158,7 @@ def _services(settings: Settings) -> Services:
         readiness=Readiness(cluster.probe, cluster.unmet, stats, metrics.unready),
         metrics=metrics,
         storage_links=StorageLinks.from_settings(settings),
+        spans=open_spans("api"),
     )
 
 
@@ -167,3 +179,5 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     finally:
         watcher.stop()
         await services.cluster.submissions.close()
+        if services.spans:
+            await asyncio.to_thread(services.spans.close)

@@ -2,7 +2,7 @@
 
 import asyncio
 from dataclasses import dataclass, field
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 from fastapi import Depends, Request
 
@@ -17,6 +17,9 @@ from splitjob_api.settings import Settings
 from splitjob_api.storage_links import StorageLinks
 from splitjob_api.stored_files import StoredFiles
 from splitjob_api.streams import Streams
+
+if TYPE_CHECKING:
+    from splitjob_io.otlp import OtlpSpans
 
 CURRENT_PAUSE_SECONDS = 0.05
 CURRENT_TRIES = 40
@@ -38,6 +41,7 @@ class Services:
         metrics: what Prometheus is told.
         storage_links: signs URLs of the bucket; None where the API has no access to it.
         cluster_places: for the requests that ask the cluster.
+        spans: where spans go; None: nobody is told any.
         stored_files: gives callers small files of the bucket.
     """
 
@@ -50,6 +54,7 @@ class Services:
     readiness: Readiness
     metrics: Metrics
     storage_links: StorageLinks | None = None
+    spans: "OtlpSpans | None" = None
     cluster_places: ClusterPlaces = field(default_factory=ClusterPlaces)
     stored_files: StoredFiles = field(default_factory=StoredFiles)
 

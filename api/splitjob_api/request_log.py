@@ -21,6 +21,7 @@ __all__ = [
     "new_request_id",
     "note",
     "note_splitjob",
+    "noted",
     "remember_request_id",
     "request_id_of",
 ]
@@ -77,6 +78,11 @@ def note(
     if fields is not None:
         given = {"jobId": job_id, "versionId": version_id, "correlationId": correlation_id}
         fields.update({name: value for name, value in given.items() if value is not None})
+
+
+def noted(name: str) -> str:
+    """Return a field that was noted of the request that is served; blank where none was."""
+    return (_fields.get() or {}).get(name, "")
 
 
 def note_splitjob(splitjob: dict[str, Any]) -> None:

@@ -25,6 +25,7 @@ from splitjob.lifecycle import lifecycle_of
 from splitjob.request import ResourceDraft
 from splitjob.submission_id import new_submission_id
 from splitjob_api.kubernetes import ClusterUnavailableError, SplitJobObject
+from splitjob_api.request_trace import trace_annotations
 
 MAX_TRIES = 8
 MANAGED_BY = {"app.kubernetes.io/managed-by": "track-tree-audio"}
@@ -204,7 +205,7 @@ class Submission:
                 "metadata": {
                     "name": name,
                     "labels": {**MANAGED_BY, **labels},
-                    "annotations": annotations,
+                    "annotations": annotations | trace_annotations(),
                 },
                 "spec": spec,
             }

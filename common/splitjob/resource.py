@@ -24,6 +24,7 @@ LABEL_INTENT = f"{GROUP}/intent"
 LABEL_SPLITJOB = f"{GROUP}/splitjob"
 LABEL_ATTEMPT = f"{GROUP}/attempt"
 ANNOTATION_GENERATION = f"{GROUP}/generation"  # which SplitJob of its intent: 0, 1, ...
+ANNOTATION_TRACEPARENT = f"{GROUP}/traceparent"  # where in a trace the job belongs
 MAX_NAME_LENGTH = 52  # a Job's name is <name>-<attempt>, its pods' labels must still fit in 63
 
 Format = Literal["wav", "flac", "mp3", "m4a", "opus"]

@@ -13,6 +13,7 @@ ENV_JOB_ID = "JOB_ID"  # the SplitJob's name
 ENV_JOB_UID = "JOB_UID"  # the SplitJob's uid
 ENV_ATTEMPT = "ATTEMPT"  # 1, 2, ...
 ENV_EARLIER_SECONDS = "EARLIER_SECONDS"  # how long the attempts before it held their resources
+ENV_TRACEPARENT = "TRACEPARENT"  # where in a trace it belongs, as W3C has it; blank: in none
 ENV_REQUEST = "SPLIT_REQUEST"  # spec.request as JSON; holds no secret
 
 # Where: paths, always handed over, never assumed

@@ -11,6 +11,7 @@ import httpx
 from splitjob.allowlist import Allowlist, NotAllowedError
 from splitjob.egress import DIRECT, Egress
 from splitjob.signing import Signer
+from splitjob.tracing import TRACEPARENT
 from splitjob.webhook import DeliveryOutcome
 from splitjob_io.certificates import certificate_problem
 from splitjob_io.deadline import Deadline
@@ -38,7 +39,13 @@ class WebhookSender:
         self._egress = egress
 
     def send(
-        self, url: str, event_id: str, body: bytes, timeout: float = TIMEOUT_SECONDS
+        self,
+        url: str,
+        event_id: str,
+        body: bytes,
+        timeout: float = TIMEOUT_SECONDS,
+        *,
+        traceparent: str = "",
     ) -> DeliveryOutcome:
         """POST an event once.
 
@@ -47,10 +54,11 @@ class WebhookSender:
             event_id: `webhook-id`: the same in every attempt of one event.
             body: the raw body (`splitjob.webhook.encode`).
             timeout: seconds for the whole attempt, also when the answer trickles in.
+            traceparent: where in a trace the event belongs; blank: in none.
         """
         try:
             self._allowlist.admit(url)
-            response = self._post(url, event_id, body, timeout)
+            response = self._post(url, event_id, body, timeout, traceparent)
         except NotAllowedError as refused:
             return DeliveryOutcome(delivered=False, blocked=True, error=refused.reason)
         except ForbiddenTargetError as refused:
@@ -63,10 +71,14 @@ class WebhookSender:
             return DeliveryOutcome(delivered=False, error=_transport_error(failed))
         return _outcome(response)
 
-    def _post(self, url: str, event_id: str, body: bytes, timeout: float) -> httpx.Response:
+    def _post(
+        self, url: str, event_id: str, body: bytes, timeout: float, traceparent: str
+    ) -> httpx.Response:
         headers = self._signer.webhook_headers(event_id, body, int(time.time()))
         headers["Content-Type"] = "application/json"
         headers["Accept-Encoding"] = "identity"
+        if traceparent:
+            headers[TRACEPARENT] = traceparent
         with (
             client(self._egress, timeout=timeout, deadline=Deadline(timeout)) as http,
             http.stream("POST", url, content=body, headers=headers) as response,

@@ -42,6 +42,7 @@ from splitjob_worker.engine.options import Options, Remainder
 from splitjob_worker.machine import keep_freed_memory
 from splitjob_worker.reporting import report
 from splitjob_worker.reporting.progress import Progress
+from splitjob_worker.reporting.tracing import RunTrace
 from splitjob_worker.reporting.webhook import Notifier
 from splitjob_worker.scratch import Scratch, check_limit
 from splitjob_worker.settings import WorkerSettings
@@ -68,12 +69,19 @@ class Job:
         settings: what was asked for, and where things are.
         cancel: stops the job.
         began: `time.monotonic()` at which the process started.
+        trace: has a span of each stage.
 
     Raises:
         Failure: `worker_config`: the token, the allowlist or the webhook's URL cannot be used.
     """
 
-    def __init__(self, settings: WorkerSettings, cancel: CancelToken, began: float) -> None:
+    def __init__(
+        self,
+        settings: WorkerSettings,
+        cancel: CancelToken,
+        began: float,
+        trace: RunTrace | None = None,
+    ) -> None:
         self._settings = settings
         self._request = settings.request
         self._cancel = cancel
@@ -81,8 +89,9 @@ class Job:
         self._prefix = storage_prefix(
             settings.storage_prefix, settings.request.version_id, settings.job_id
         )
-        self._notifier = _notifier(settings, cancel)
-        self._progress = Progress(listener=self._notifier.progress)
+        self._trace = trace or RunTrace({})
+        self._notifier = _notifier(settings, cancel, self._trace)
+        self._progress = Progress(listener=self._notifier.progress, trace=self._trace)
 
     def run(self) -> WorkerReport:
         """Do the job.
@@ -123,13 +132,14 @@ class Job:
         remainder = None
         if self._request.remainder:
             remainder = Remainder(remainder_name(self._request.stems or list(record.stems)))
-        separator = deferred.load_separator(
-            lambda: weights.find(record, self._settings.model_dir),
-            self._settings.device,
-            self._request.stems,
-            self._settings.precision,
-            remainder,
-        )
+        with self._trace.span("load"):
+            separator = deferred.load_separator(
+                lambda: weights.find(record, self._settings.model_dir),
+                self._settings.device,
+                self._request.stems,
+                self._settings.precision,
+                remainder,
+            )
         self._progress.timings["load"] = round((time.monotonic() - began) * 1000)
         return separator
 
@@ -345,7 +355,7 @@ def _unless_zero(seconds: float) -> str | None:
     return decimal(seconds) if seconds else None
 
 
-def _notifier(settings: WorkerSettings, cancel: CancelToken) -> Notifier:
+def _notifier(settings: WorkerSettings, cancel: CancelToken, trace: RunTrace) -> Notifier:
     try:
         sender = WebhookSender(
             parse_tokens(settings.token.get_secret_value()),
@@ -354,7 +364,7 @@ def _notifier(settings: WorkerSettings, cancel: CancelToken) -> Notifier:
         )
     except ValueError as error:
         raise Failure(ErrorCode.WORKER_CONFIG, str(error).splitlines()[0]) from None
-    return Notifier(settings, sender, settings.url_of(settings.request.webhook), cancel)
+    return Notifier(settings, sender, settings.url_of(settings.request.webhook), cancel, trace)
 
 
 def _seed_of(job_id: str) -> int:

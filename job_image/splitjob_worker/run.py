@@ -28,6 +28,7 @@ from splitjob_worker.machine import (
     limit_openmp_spinning,
 )
 from splitjob_worker.reporting import report
+from splitjob_worker.reporting.tracing import RunTrace
 from splitjob_worker.settings import WorkerSettings
 
 log = logging.getLogger("splitjob_worker")
@@ -51,10 +52,12 @@ def main(cancel: CancelToken, began: float) -> int:
     secrets = [os.environ.get(name) for name in ("DEMUCSSVC_TOKEN", "S3_SECRET_ACCESS_KEY")]
     jsonlog.setup("worker", level=os.environ.get("LOG_LEVEL") or "INFO", secrets=secrets)
     path = os.environ.get(ENV_TERMINATION_MESSAGE)
-    finished = _run(cancel, began)
+    trace = RunTrace(os.environ)
+    finished = _run(cancel, began, trace)
     if not finished.processing_time_ms:
         finished.processing_time_ms = round((time.monotonic() - began) * 1000)
     report.write(finished, Path(path) if path else None)
+    trace.tell(finished)
     return exit_status_of(finished)
 
 
@@ -89,7 +92,7 @@ def failure_of(error: Exception) -> Failure:
     )
 
 
-def _run(cancel: CancelToken, began: float) -> WorkerReport:
+def _run(cancel: CancelToken, began: float, trace: RunTrace) -> WorkerReport:
     """Run the job and turn its end, whatever it is, into a report."""
     try:
         loaded = settings.load()
@@ -100,12 +103,14 @@ def _run(cancel: CancelToken, began: float) -> WorkerReport:
         version_id=loaded.request.version_id,
         correlation_id=loaded.request.correlation_id,
     ):
-        return _run_job(loaded, cancel, began)
+        return _run_job(loaded, cancel, began, trace)
 
 
-def _run_job(loaded: WorkerSettings, cancel: CancelToken, began: float) -> WorkerReport:
+def _run_job(
+    loaded: WorkerSettings, cancel: CancelToken, began: float, trace: RunTrace
+) -> WorkerReport:
     try:
-        finished = Job(loaded, cancel, began).run()
+        finished = Job(loaded, cancel, began, trace).run()
     except Failure as failure:
         return _failed(failure)
     except SupersededError:

@@ -268,7 +268,10 @@ class FakeSender:
         self._receiver = receiver
         self._gate = gate
 
-    def send(self, url: str, event_id: str, body: bytes) -> DeliveryOutcome:
+    def send(
+        self, url: str, event_id: str, body: bytes, *, traceparent: str = ""
+    ) -> DeliveryOutcome:
+        assert not traceparent, "nothing is traced here"
         if not url.startswith("https://hooks.example.com/x?key="):
             raise Violation(f"an event goes to {url}")
         try:

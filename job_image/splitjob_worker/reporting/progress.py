@@ -14,6 +14,7 @@ from typing import TextIO
 
 from splitjob.result import ProgressLine
 from splitjob_worker.cgroups import memory_use
+from splitjob_worker.reporting.tracing import RunTrace
 
 STEP_PERCENT = 2
 # The per cent at which each stage begins.
@@ -26,6 +27,7 @@ class Progress:
     Args:
         out: where the lines go; standard output by default.
         listener: called with stage and per cent of each line.
+        trace: has a span of each stage.
 
     Attributes:
         timings: milliseconds that each finished stage took.
@@ -35,9 +37,11 @@ class Progress:
         self,
         out: TextIO | None = None,
         listener: Callable[[str, int], None] = lambda _stage, _percent: None,
+        trace: RunTrace | None = None,
     ) -> None:
         self._out = out or sys.stdout
         self._listener = listener
+        self._trace = trace or RunTrace({})
         self._lock = threading.Lock()
         self._percent = -STEP_PERCENT
         self.timings: dict[str, int] = {}
@@ -52,7 +56,8 @@ class Progress:
         began = time.monotonic()
         self._report(name, STARTS[name], begins=True)
         try:
-            yield lambda share: self._report(name, _percent_at(name, share), begins=False)
+            with self._trace.span(name):
+                yield lambda share: self._report(name, _percent_at(name, share), begins=False)
         finally:
             self.timings[name] = round((time.monotonic() - began) * 1000)
 

@@ -11,6 +11,7 @@ from splitjob.webhook import CourtesyEvent, DeliveryOutcome, courtesy_event, enc
 from splitjob.workload import courtesy_event_id, event_id
 from splitjob_io.webhook_sender import WebhookSender
 from splitjob_worker.cancellation import CancelToken
+from splitjob_worker.reporting.tracing import RunTrace
 from splitjob_worker.settings import WorkerSettings
 
 log = logging.getLogger(__name__)
@@ -35,16 +36,23 @@ class Notifier:
         sender: signs and sends.
         url: of the receiver.
         cancel: ends the pauses between attempts, and the courtesy events.
+        trace: has a span of each attempt to deliver `completed`.
     """
 
     def __init__(
-        self, settings: WorkerSettings, sender: WebhookSender, url: str, cancel: CancelToken
+        self,
+        settings: WorkerSettings,
+        sender: WebhookSender,
+        url: str,
+        cancel: CancelToken,
+        trace: RunTrace | None = None,
     ) -> None:
         self._settings = settings
         self._request = settings.request
         self._sender = sender
         self._url = url
         self._cancel = cancel
+        self._trace = trace or RunTrace({})
         self._sequence = 0
         self._next_percent = PROGRESS_STEP
         self._courtesies: queue.Queue[tuple[str, bytes] | None] = queue.Queue(maxsize=1)
@@ -107,7 +115,12 @@ class Notifier:
                 break
             self._cancel.sleep(wait)
             timeout = min(left, ATTEMPT_TIMEOUT)
-            outcome = self._sender.send(self._url, identity, body, timeout=timeout)
+            with self._trace.span("webhook", "client") as attempt:
+                outcome = self._sender.send(
+                    self._url, identity, body, timeout, traceparent=attempt.traceparent
+                )
+                if not outcome.delivered:
+                    attempt.error = str(outcome.status or "not_delivered")
             if outcome.delivered:
                 break
             log.warning("completed was not delivered", extra={"reason": outcome.error})
@@ -141,6 +154,8 @@ class Notifier:
         while (courtesy := self._courtesies.get()) is not None:
             if self._cancel.cancelled:
                 return
-            outcome = self._sender.send(self._url, *courtesy, timeout=COURTESY_TIMEOUT)
+            outcome = self._sender.send(
+                self._url, *courtesy, COURTESY_TIMEOUT, traceparent=self._trace.run.traceparent
+            )
             if not outcome.delivered:
                 log.info("a courtesy event was not delivered", extra={"reason": outcome.error})

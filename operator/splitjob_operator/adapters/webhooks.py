@@ -21,7 +21,9 @@ class FinalEventSender:
         self._sender = WebhookSender(settings.tokens, settings.allowlist(), settings.egress())
         self._fence = fence
 
-    def send(self, url: str, event_id: str, body: bytes) -> DeliveryOutcome:
+    def send(
+        self, url: str, event_id: str, body: bytes, *, traceparent: str = ""
+    ) -> DeliveryOutcome:
         """POST an event once; see `splitjob_operator.core.ports.WebhookSenderPort`."""
         self._fence()
-        return self._sender.send(url, event_id, body)
+        return self._sender.send(url, event_id, body, traceparent=traceparent)

@@ -14,10 +14,11 @@ from typing import Any, Self
 from pydantic import ValidationError
 
 from splitjob import workload
-from splitjob.resource import KIND
+from splitjob.resource import ANNOTATION_TRACEPARENT, KIND
 from splitjob.result import ProgressLine, WorkerReport
 from splitjob.spec import SplitJobSpec
 from splitjob.status import SplitJobStatus, read_status
+from splitjob.tracing import TraceContext
 from splitjob.webhook import DeliveryOutcome
 from splitjob_operator.core.kueue import QUEUE_LABEL
 from splitjob_operator.core.lookups import LookupResults
@@ -52,6 +53,7 @@ class SplitJob:
     Attributes:
         spec: None where it cannot be understood (`spec_error` says why): written by hand, past an
             older schema.
+        trace: where in a trace it belongs; None: it does not say.
     """
 
     name: str
@@ -64,6 +66,7 @@ class SplitJob:
     spec: SplitJobSpec | None
     spec_error: str
     status: SplitJobStatus
+    trace: TraceContext | None = None
 
     @classmethod
     def of(cls, raw: Raw) -> Self:
@@ -81,6 +84,9 @@ class SplitJob:
             spec=spec,
             spec_error=spec_error,
             status=read_status(raw.get("status")),
+            trace=TraceContext.parse(
+                (metadata.get("annotations") or {}).get(ANNOTATION_TRACEPARENT)
+            ),
         )
 
 

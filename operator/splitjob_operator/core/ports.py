@@ -278,11 +278,14 @@ class InputStorePort(Protocol):
 class WebhookSenderPort(Protocol):
     """The way to receivers; `splitjob_io.webhook_sender` is the real one."""
 
-    def send(self, url: str, event_id: str, body: bytes) -> DeliveryOutcome:
+    def send(
+        self, url: str, event_id: str, body: bytes, *, traceparent: str = ""
+    ) -> DeliveryOutcome:
         """POST an event once, signed.
 
         Args:
             url: the receiver, its query included.
             event_id: the same in every attempt of one event.
             body: the event as JSON.
+            traceparent: where in a trace it belongs; blank: in none.
         """

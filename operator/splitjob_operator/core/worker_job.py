@@ -48,13 +48,16 @@ def owner_reference(splitjob: SplitJob, *, controller: bool) -> Json:
     )
 
 
-def build_job(splitjob: SplitJob, attempt: Attempt, settings: Settings) -> Json:
+def build_job(
+    splitjob: SplitJob, attempt: Attempt, settings: Settings, traceparent: str = ""
+) -> Json:
     """Return the manifest of the Job of one attempt.
 
     Args:
         splitjob: what it is for; its spec must be there.
         attempt: number, name, and the memory limit where it was raised.
         settings: image, resources and whatever else an installation decides.
+        traceparent: where in a trace its worker belongs; blank: in none.
     """
     if splitjob.spec is None:
         raise ValueError(f"SplitJob {splitjob.name} has no usable spec: {splitjob.spec_error}")
@@ -85,6 +88,9 @@ def build_job(splitjob: SplitJob, attempt: Attempt, settings: Settings) -> Json:
             },
         },
     }
+    if traceparent:
+        (container,) = job["spec"]["template"]["spec"]["containers"]
+        container["env"].append({"name": workload.ENV_TRACEPARENT, "value": traceparent})
     return _left_to_kueue(job, splitjob, settings)
 
 

@@ -9,10 +9,11 @@ import socket
 import time
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from aiohttp import web
 
+from splitjob_io.tracing import open_spans
 from splitjob_kube.rights import Right
 from splitjob_operator.adapters.input_store import InputStore
 from splitjob_operator.adapters.kubernetes import KubernetesAdapter, rights_needed
@@ -26,6 +27,7 @@ from splitjob_operator.runtime.controller import Controller
 from splitjob_operator.runtime.executor import Executor
 from splitjob_operator.runtime.heartbeat import Heartbeat
 from splitjob_operator.runtime.input_sweeper import InputSweeper
+from splitjob_operator.runtime.job_traces import JobTraces
 from splitjob_operator.runtime.leader_elector import LeaderElector
 from splitjob_operator.runtime.leader_work import LeaderWork, Loop
 from splitjob_operator.runtime.leadership import Leadership
@@ -44,6 +46,9 @@ from splitjob_operator.runtime.watches import Watches
 from splitjob_operator.runtime.webhook_delivery import WebhookDelivery
 from splitjob_operator.runtime.work_queue import WorkQueue
 
+if TYPE_CHECKING:
+    from splitjob_io.otlp import OtlpSpans
+
 __all__ = ["App"]
 
 log = logging.getLogger(__name__)
@@ -57,6 +62,7 @@ class _Shared:
         fence: called before each write; raises where this process may write nothing.
         inputs: the callers' own files; none where the installation takes no uploads.
         threads: those in which the API server is asked.
+        spans: where spans go; None: nobody is told any.
     """
 
     settings: Settings
@@ -67,6 +73,7 @@ class _Shared:
     queue: WorkQueue
     threads: ThreadPool
     readiness: Readiness
+    spans: "OtlpSpans | None"
 
     @classmethod
     def of(cls, settings: Settings, fence: Callable[[], None]) -> Self:
@@ -84,7 +91,13 @@ class _Shared:
             queue=WorkQueue(),
             threads=ThreadPool(2 * settings.concurrency, "kubernetes"),
             readiness=Readiness(),
+            spans=open_spans("operator"),
         )
+
+    @property
+    def traces(self) -> JobTraces:
+        """What tells the spans of jobs."""
+        return JobTraces(self.spans)
 
 
 class App:
@@ -147,6 +160,8 @@ class App:
             self._sweeper.close()
         if self._http:
             await self._http.cleanup()
+        if self._shared.spans:
+            await asyncio.to_thread(self._shared.spans.close)
 
     async def _begin(self) -> None:
         await self.resync.first.wait()
@@ -174,7 +189,9 @@ def _delivery(shared: _Shared) -> WebhookDelivery:
     """Return what sends final events, in threads of its own: a receiver may take its time."""
     senders = ThreadPool(shared.settings.delivery_concurrency, "deliver")
     sender = FinalEventSender(shared.settings, shared.fence)
-    return WebhookDelivery(shared.kubernetes, shared.threads, senders, sender, shared.queue.add)
+    return WebhookDelivery(
+        shared.kubernetes, shared.threads, senders, sender, shared.queue.add, traces=shared.traces
+    )
 
 
 def _sweeper(shared: _Shared) -> InputSweeper | None:
@@ -214,6 +231,7 @@ def _executor(shared: _Shared, delivery: WebhookDelivery) -> Executor:
         shared.settings.request_policy(),
         shared.settings,
         lambda name: loop.call_soon_threadsafe(delivery.start, name),
+        shared.traces,
     )
 
 

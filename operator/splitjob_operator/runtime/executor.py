@@ -59,6 +59,7 @@ from splitjob_operator.core.settings import Settings
 from splitjob_operator.core.status_json import dump_status
 from splitjob_operator.core.worker_job import build_job, network_policy, owner_reference
 from splitjob_operator.runtime.job_metrics import JobMetrics
+from splitjob_operator.runtime.job_traces import JobTraces
 from splitjob_operator.runtime.metrics import EVENTS_LOST
 
 __all__ = ["Execution", "Executor"]
@@ -97,6 +98,7 @@ class Executor:
         policy: what this installation allows a request.
         settings: the installation's.
         deliver: starts the delivery of a SplitJob's final event, by the SplitJob's name.
+        traces: tells spans.
     """
 
     def __init__(
@@ -107,6 +109,7 @@ class Executor:
         policy: RequestPolicy,
         settings: Settings,
         deliver: Callable[[str], object],
+        traces: JobTraces | None = None,
     ) -> None:
         self._kubernetes = kubernetes
         self._manifests = manifests
@@ -115,6 +118,7 @@ class Executor:
         self._settings = settings
         self._deliver = deliver
         self._metrics = JobMetrics(policy.registry)
+        self._traces = traces or JobTraces()
 
     def look_up(
         self, lookup: Lookup, splitjob: SplitJob, so_far: LookupResults, now: datetime
@@ -186,8 +190,9 @@ class Executor:
         return raw
 
     def _tell(self, splitjob: SplitJob, status: SplitJobStatus, now: datetime) -> None:
-        """Post events and count, after the write: neither may ever hold anything up."""
+        """Post events, count and trace, after the write: none may ever hold anything up."""
         self._metrics.observe(splitjob, status, now)
+        self._traces.observe(splitjob, status)
         for item in events_between(splitjob.status, status):
             try:
                 self._kubernetes.create_event(event_manifest(splitjob, item, now))
@@ -232,8 +237,11 @@ class Executor:
             self._kubernetes.own_secret(secret, owner_reference(splitjob, controller=False))
 
     def _create_job(self, splitjob: SplitJob, action: CreateJob) -> JobCreationError | None:
+        traceparent = self._traces.of_worker(splitjob, action.attempt.number)
         try:
-            raw = self._kubernetes.create_job(build_job(splitjob, action.attempt, self._settings))
+            raw = self._kubernetes.create_job(
+                build_job(splitjob, action.attempt, self._settings, traceparent)
+            )
         except AlreadyExistsError:
             raw = self._kubernetes.job(action.attempt.job_name)
             job = KubeJob.of(raw)

@@ -4,6 +4,7 @@ import asyncio
 import logging
 from collections import defaultdict
 from collections.abc import Callable
+from functools import partial
 from random import SystemRandom
 from typing import Any
 from urllib.parse import urlsplit
@@ -20,6 +21,7 @@ from splitjob_operator.core.check_before_start import secret_texts
 from splitjob_operator.core.observed import DeliveryReport, SplitJob
 from splitjob_operator.core.ports import KubernetesPort, WebhookSenderPort
 from splitjob_operator.runtime.clock import Clock, utc_now
+from splitjob_operator.runtime.job_traces import JobTraces
 from splitjob_operator.runtime.leadership import NotLeadingError
 from splitjob_operator.runtime.metrics import DELIVERIES
 from splitjob_operator.runtime.thread_pool import ThreadPool
@@ -45,6 +47,7 @@ class WebhookDelivery:
         sender: sends one webhook.
         reported: called with the name of each SplitJob that there is a report about.
         clock: the time, in UTC.
+        traces: tells spans.
     """
 
     def __init__(
@@ -55,6 +58,7 @@ class WebhookDelivery:
         sender: WebhookSenderPort,
         reported: Callable[[str], object],
         clock: Clock = utc_now,
+        traces: JobTraces | None = None,
     ) -> None:
         self._kubernetes = kubernetes
         self._threads = threads
@@ -62,6 +66,7 @@ class WebhookDelivery:
         self._sender = sender
         self._reported = reported
         self._clock = clock
+        self._traces = traces or JobTraces()
         self._under_way: dict[str, asyncio.Task[None]] = {}
         self._reports: dict[str, DeliveryReport] = {}
         self._hosts: defaultdict[str, asyncio.Semaphore] = defaultdict(
@@ -142,8 +147,13 @@ class WebhookDelivery:
 
     async def _send(self, splitjob: SplitJob, hook: WebhookStatus, url: str) -> DeliveryOutcome:
         body = encode(_body(splitjob, hook))
+        place = self._traces.of_delivery(splitjob)
+        send = partial(self._sender.send, traceparent=place.traceparent if place else "")
         async with self._hosts[_host(url)]:
-            return await self._senders.run(self._sender.send, url, hook.event_id, body)
+            began = utc_now()
+            outcome = await self._senders.run(send, url, hook.event_id, body)
+        self._traces.delivered(splitjob, hook, place, began, utc_now(), outcome)
+        return outcome
 
     def _url(self, splitjob: SplitJob) -> str | None:
         """Return the whole webhook URL, or None where its Secret is gone or of another type."""

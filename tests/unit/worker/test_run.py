@@ -10,6 +10,7 @@ from splitjob_worker import run as entry
 from splitjob_worker import settings
 from splitjob_worker.cancellation import CancelToken
 from splitjob_worker.cgroups import MemoryUse
+from splitjob_worker.reporting.tracing import RunTrace
 
 
 @pytest.mark.parametrize(
@@ -50,5 +51,5 @@ def test_too_little_memory_is_told_in_figures(monkeypatch: pytest.MonkeyPatch) -
 
     monkeypatch.setattr(settings, "load", load)
     monkeypatch.setattr(entry, "memory_use", lambda: MemoryUse(6 << 30, 0, 6 << 30))
-    told = entry._run(CancelToken(), 0).message
+    told = entry._run(CancelToken(), 0, RunTrace({})).message
     assert told == "the decoder was killed (6.00 GiB allowed, 6.00 GiB used at most)"
