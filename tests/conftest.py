@@ -4,6 +4,7 @@
 `cluster`    a real cluster on this machine, without the service
 `crd`        the same with the SplitJob resource on it
 `namespace`  a new namespace on it for each test
+`collector`  a collector of traces, which the service tells those whose caller keeps them
 `installed`  the service, installed once with helm, in a namespace of its own
 """
 
@@ -20,6 +21,7 @@ import pytest
 from tests.support.chart_tools import HELM3, UNITTEST, find_tool
 from tests.support.definition import establish
 from tests.support.examples import examples
+from tests.support.otlp import Collector, collecting
 from tests.support.preloads import preloads
 from tests.support.scheduling import FromBothEnds, is_on_a_bare_cluster, place
 from tests.support.waiting import patience
@@ -166,10 +168,23 @@ def namespace(cluster: LocalCluster) -> Iterator[str]:
 
 
 @pytest.fixture(scope="session")
-def installed(crd: LocalCluster) -> Service:
+def collector(crd: LocalCluster) -> Iterator[Collector]:
+    """A collector of traces."""
+    with collecting(crd.service.source_host, crd.service.receiver_identity) as collector:
+        yield collector
+
+
+@pytest.fixture(scope="session")
+def installed(crd: LocalCluster, collector: Collector) -> Service:
     """The service as shipped, shared by the tests that use it from outside."""
     # Replicas have their own tests; songs of half a minute are long enough for checkpoints here.
-    values = ("operator.replicas=1", "worker.checkpointMinSeconds=20")
-    crd.service.install((), values, crd.folder)
+    settings = ["operator.replicas=1", "worker.checkpointMinSeconds=20"]
+    settings.append(f"tracing.endpoint={collector.url}")
+    for program in ("api", "operator"):  # a caller who says nothing has nothing traced
+        settings += [
+            f"{program}.extraEnv[0].name=OTEL_TRACES_SAMPLER",
+            f"{program}.extraEnv[0].value=parentbased_always_off",
+        ]
+    crd.service.install((), settings, crd.folder)
     crd.service.wait_until_ready()
     return crd.service

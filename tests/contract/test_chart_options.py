@@ -211,6 +211,20 @@ def test_a_proxy_with_a_password_comes_from_a_secret(
     assert ".svc" in found["NO_PROXY"]
 
 
+@pytest.mark.parametrize("component", COMPONENTS)
+def test_every_pod_tells_its_spans_where_a_collector_is(
+    render: Render, monkeypatch: pytest.MonkeyPatch, component: str
+) -> None:
+    collector = "http://otel-collector.monitoring:4318"
+    rendered = render(f"tracing.endpoint={collector}", "tracing.existingSecret=of-the-collector")
+    found = env_of(template_of(rendered, component, monkeypatch))
+    assert found["OTEL_EXPORTER_OTLP_ENDPOINT"] == collector
+    reference = {"name": "of-the-collector", "key": "OTEL_EXPORTER_OTLP_HEADERS"}
+    assert found["OTEL_EXPORTER_OTLP_HEADERS"] == {"secretKeyRef": reference}
+    plain = env_of(template_of(render(), component, monkeypatch))
+    assert not [name for name in plain if name.startswith("OTEL_")]
+
+
 @pytest.mark.parametrize("name", ["worker", "operator", "api"])
 def test_the_way_to_the_proxy_is_open(render: Render, name: str) -> None:
     def ways(*settings: str) -> list[Any]:
@@ -628,6 +642,8 @@ REFUSED = {
     "proxy.noProxy=10.0.0.0/8": "but no proxy is",
     "proxy.resolvesNames=true": "but no proxy is",
     "networkPolicy.proxy.ports[0]=3128": "say where the proxy is",
+    "tracing.existingSecret=x": "say where the collector is",
+    "tracing.endpoint=collector:4318": "at '/tracing/endpoint'",
     "proxy.existingSecret=x,proxy.httpsProxy=http://proxy:3128": "keep one of them",
     "proxy.httpsProxy=http://me:do-not-tell@proxy:3128": "put the whole URL into a Secret",
     "proxy.httpsProxy=proxy:3128": "at '/proxy/httpsProxy'",

@@ -166,7 +166,8 @@ priorityClassName: {{ . | quote }}
 {{- toYaml $found }}
 {{- end }}
 
-{{- /* The certificates to trust, and the proxy: the same for every pod, the workers' included. */}}
+{{- /* The certificates to trust, the proxy, the collector of traces: the same for every pod, the
+       workers' included. */}}
 {{- define "track-tree-audio.surroundingsEnv" -}}
 {{- if or .Values.caBundle.configMap .Values.caBundle.secret }}
 {{- range list "SSL_CERT_FILE" "AWS_CA_BUNDLE" "REQUESTS_CA_BUNDLE" }}
@@ -203,6 +204,19 @@ priorityClassName: {{ . | quote }}
       optional: true
       {{- end }}
 {{- end }}
+{{- end }}
+{{- end }}
+{{- end }}
+{{- with .Values.tracing }}
+{{- if .endpoint }}
+- name: OTEL_EXPORTER_OTLP_ENDPOINT
+  value: {{ .endpoint | quote }}
+{{- with .existingSecret }}
+- name: OTEL_EXPORTER_OTLP_HEADERS
+  valueFrom:
+    secretKeyRef:
+      name: {{ . | quote }}
+      key: OTEL_EXPORTER_OTLP_HEADERS
 {{- end }}
 {{- end }}
 {{- end }}
