@@ -88,6 +88,16 @@ def test_a_pod_asks_for_the_resources_of_the_settings() -> None:
     assert container_of(more)["resources"]["limits"]["memory"] == "7"
 
 
+@pytest.mark.parametrize(
+    "traceparent", ["", "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"]
+)
+def test_a_worker_is_told_where_in_a_trace_it_belongs_if_in_any(traceparent: str) -> None:
+    attempt = Attempt(number=1, job_name=f"{NAME}-1")
+    variables = container_of(build_job(splitjob(), attempt, settings(), traceparent))["env"]
+    found = [one["value"] for one in variables if one["name"] == workload.ENV_TRACEPARENT]
+    assert found == ([traceparent] if traceparent else [])
+
+
 def test_a_worker_is_told_for_how_long_earlier_attempts_ran() -> None:
     first = {
         "number": 1,
