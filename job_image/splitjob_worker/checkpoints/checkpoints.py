@@ -19,6 +19,7 @@ from splitjob_worker.settings import WorkerSettings
 from splitjob_worker.spool import Samples
 
 ENDING_SECONDS = 5  # of the grace period, for what else is to be done: parts to abort, a report
+LAST_RANGE_SECONDS = 20  # for a range under way, which would be left over behind the deletion
 
 log = logging.getLogger(__name__)
 
@@ -68,6 +69,8 @@ class Checkpoints:
 
     def remove(self) -> None:
         """Delete what all runs of the job have kept: it is completed."""
+        if self._writer:
+            self._writer.wait_until_closed(LAST_RANGE_SECONDS)
         try:
             self._store.remove_all()
         except StorageError as error:

@@ -96,6 +96,11 @@ class CheckpointWriter:
         self._queue.put(None)
         self._cutter.close()
 
+    def wait_until_closed(self, seconds: float) -> None:
+        """Wait for a range that is under way, behind which nothing more is written."""
+        if self._thread:
+            self._thread.join(seconds)
+
     def _put(self, cut: CutRange) -> None:
         self._backlog.add(cut)
         self._queue.put(cut)
@@ -118,7 +123,7 @@ class CheckpointWriter:
         packed = pack(np.fromfile(cut.path, "<f4"))
         cut.path.unlink()
         self._stored.append(self._store.write_range(packed, cut.frames))
-        if cut.position is not None:
+        if cut.position is not None and not self._stopped:
             seconds = time.monotonic() - self._began
             index = Index.of(self._fingerprint, seconds, cut.position, self._stored)
             self._store.write_index(index)

@@ -5,6 +5,7 @@ import secrets
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -182,11 +183,30 @@ def test_a_range_that_is_cut_off_or_gone_is_thrown_away(
 class SlowStore(CheckpointStore):
     """Writes nothing until it may."""
 
-    may = threading.Event()
+    def __init__(self, *arguments: Any) -> None:
+        super().__init__(*arguments)
+        self.may = threading.Event()
 
     def write_range(self, packed: bytes, frames: int) -> StoredRange:
         self.may.wait()
         return super().write_range(packed, frames)
+
+
+def test_a_range_under_way_is_not_left_over(
+    storage: S3Service, prefix: str, tmp_path: Path
+) -> None:
+    store = SlowStore(storage, prefix, "this-job", 1)
+    checkpoints = Checkpoints(store, PRINT, Scratch(tmp_path), CancelToken(), grace_seconds=30)
+    with checkpoints:
+        steps_of(checkpoints)
+        checkpoints.keep(*step(0))
+    removing = threading.Thread(target=checkpoints.remove)
+    removing.start()
+    removing.join(0.5)  # long enough to delete what is there
+    store.may.set()
+    removing.join()
+    assert not [one for one in threading.enumerate() if one.name == "checkpoint"]
+    assert keys(storage, prefix) == []
 
 
 def test_a_bucket_that_is_slower_than_the_model_is_left_alone(
@@ -201,7 +221,7 @@ def test_a_bucket_that_is_slower_than_the_model_is_left_alone(
             for number in range(20):
                 checkpoints.keep(*step(number))
     finally:
-        SlowStore.may.set()
+        store.may.set()
     assert "cheaper to start again" in caplog.text
     assert sum(path.stat().st_size for path in tmp_path.glob("*.f32")) <= 10 * RANGE_BYTES
 
