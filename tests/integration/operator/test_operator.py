@@ -140,16 +140,41 @@ def test_a_pod_told_to_stop_is_replaced(here: Site) -> None:
 def test_a_pod_evicted_by_the_api_is_replaced(here: Site) -> None:
     """Acceptance 37: 137 with a DisruptionTarget is not worker_oom."""
     name = here.ask("deaf; sleep 60", script2="complete")
-    pod = here.running(name)["metadata"]["name"]
+    evict(here, here.running(name)["metadata"]["name"])
+    assert reason(here, name) == "Completed"
+    assert here.status(name)["attempts"][0]["reason"] == "WorkerDisrupted"
+
+
+def evict(place: Site, pod: str) -> None:
     eviction = {
         "apiVersion": "policy/v1",
         "kind": "Eviction",
-        "metadata": {"name": pod, "namespace": here.namespace},
+        "metadata": {"name": pod, "namespace": place.namespace},
     }
-    path = f"/api/v1/namespaces/{here.namespace}/pods/{pod}/eviction"
-    here.kubectl("create", "--raw", path, "-f", "-", text=json.dumps(eviction))
-    assert reason(here, name) == "Completed"
-    assert here.status(name)["attempts"][0]["reason"] == "WorkerDisrupted"
+    path = f"/api/v1/namespaces/{place.namespace}/pods/{pod}/eviction"
+    place.kubectl("create", "--raw", path, "-f", "-", text=json.dumps(eviction))
+
+
+def test_a_pod_evicted_again_and_again_is_given_up(here: Site) -> None:
+    """Acceptance 39: after five more attempts, each of which began at once."""
+    name = here.ask("sleep 60")
+    for number in range(1, 7):
+        evict(here, pod_of_attempt(here, name, number))
+    event = here.told(name)
+    assert event.body["errorCode"] == "worker_disrupted"
+    assert event.body["attempts"] == 6
+    assert {one["reason"] for one in here.status(name)["attempts"]} == {"WorkerDisrupted"}
+
+
+def pod_of_attempt(place: Site, name: str, number: int) -> str:
+    """Wait until an attempt's worker runs; return its pod's name."""
+
+    def running() -> str:
+        attempts = place.status(name).get("attempts", [])
+        runs = len(attempts) == number and "startedAt" in attempts[-1]
+        return str(attempts[-1]["podName"]) if runs else ""
+
+    return eventually(running)
 
 
 def test_a_job_deleted_by_hand_gives_another_attempt(here: Site) -> None:
