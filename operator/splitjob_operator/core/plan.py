@@ -156,6 +156,14 @@ class Plan:
             return False
         return _settled(self.status) == _settled(before)
 
+    def only_names(self, before: SplitJobStatus) -> bool:
+        """Whether it changes no more than which Job and pod the attempts are noted to have.
+
+        Args:
+            before: the status that it was made for.
+        """
+        return self.status is not None and _unnamed(self.status) == _unnamed(before)
+
     @property
     def creates_job(self) -> bool:
         """Whether a Job is created once the status is written."""
@@ -168,3 +176,10 @@ def _settled(status: SplitJobStatus) -> tuple[object, ...]:
         (one.number, one.reason, one.stopped_at, one.finished_at) for one in status.attempts
     ]
     return (status.finished_at, *attempts)
+
+
+def _unnamed(status: SplitJobStatus) -> SplitJobStatus:
+    """Return a status without the names of Jobs and pods."""
+    nameless = {"job_uid": None, "pod_name": None}
+    attempts = [one.model_copy(update=nameless) for one in status.attempts]
+    return status.model_copy(update={"attempts": attempts})

@@ -39,6 +39,7 @@ log = logging.getLogger(__name__)
 Json = dict[str, Any]
 MAX_LOOKUPS = 6
 SETTLING = timedelta(seconds=1)  # in which a Job gets its pod, and that its node
+NAMED_WITHIN = timedelta(seconds=5)  # Job and pod of an attempt are noted, with what comes next
 REQUEST_ERRORS = {400, 404, 413, 422}  # the API server's answers to what is wrong with a request
 
 
@@ -261,7 +262,8 @@ class Controller:
         ):
             told = self.observer.as_told(splitjob) if as_brought else None
             if told and (plan := self._plan_as_told(told)):
-                await self._carry_out(raw, told, plan)
+                if not self._put_off(raw, told, plan):
+                    await self._carry_out(raw, told, plan)
                 return True
             observed = await self.observer.observe(splitjob)
             plan = await self._plan(observed, as_brought=as_brought)
@@ -345,6 +347,21 @@ class Controller:
         """
         plan = reconcile(observed, self.settings, self.clock())
         return plan if plan.only_tells(observed.splitjob.status) else None
+
+    def _put_off(self, raw: Json, told: Observed, plan: Plan) -> bool:
+        """Look at a SplitJob again soon where there is nothing to tell yet; return whether so.
+
+        Which Job and pod an attempt has is written with what they do next, as a rule: most of them
+        run, or are found no room for, within seconds.
+        """
+        splitjob = told.splitjob
+        created_at = splitjob.status.attempts[-1].created_at
+        due = created_at + NAMED_WITHIN if created_at else self.clock()
+        if due <= self.clock() or not plan.only_names(splitjob.status):
+            return False
+        self.news.setdefault(splitjob.name, to_json(raw))
+        self.queue.add_at(splitjob.name, min(due, plan.requeue_at or due))
+        return True
 
     async def _look_up(self, lookup: Lookup, observed: Observed, now: datetime) -> LookupResults:
         spec = observed.splitjob.spec

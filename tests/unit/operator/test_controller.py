@@ -11,16 +11,17 @@ from typing import Any, cast
 
 from tests.support.operator_samples import raw_splitjob, settings, stamp
 
+from splitjob import workload
 from splitjob.allowlist import Allowlist
 from splitjob.models import load_registry
 from splitjob.request_policy import RequestPolicy
-from splitjob.resource import LABEL_SPLITJOB
+from splitjob.resource import KIND, LABEL_SPLITJOB
 from splitjob_kube.errors import ConflictError, KubernetesError
 from splitjob_operator.core.admission_queue import Bounds
 from splitjob_operator.core.lookups import ManifestLookup, ManifestState
 from splitjob_operator.core.ports import KubernetesPort, ManifestStorePort
 from splitjob_operator.runtime.cache import SplitJobCache
-from splitjob_operator.runtime.controller import Controller
+from splitjob_operator.runtime.controller import NAMED_WITHIN, Controller
 from splitjob_operator.runtime.executor import Executor
 from splitjob_operator.runtime.observer import Observer
 from splitjob_operator.runtime.readiness import Readiness
@@ -90,6 +91,9 @@ class FakeThreads:
 
 
 class FakeNodeMonitor:
+    def __init__(self) -> None:
+        self.lost: dict[str, datetime] = {}
+
     async def recheck(self, _: set[str]) -> dict[str, datetime]:
         return {}
 
@@ -282,6 +286,59 @@ def pod_of(splitjob: str, **status: Any) -> Json:
         "metadata": {**metadata, "labels": {LABEL_SPLITJOB: splitjob}},
         "status": {"phase": "Pending", **status},
     }
+
+
+def job_of(splitjob: str) -> Json:
+    owner = {"kind": KIND, "uid": splitjob, "controller": True}
+    metadata = {"name": f"{splitjob}-1", "uid": f"job-{splitjob}", "resourceVersion": "6"}
+    labels = {LABEL_SPLITJOB: splitjob}
+    return {"metadata": {**metadata, "labels": labels, "ownerReferences": [owner]}, "status": {}}
+
+
+def pod_of_job(splitjob: str, **state: Json) -> Json:
+    container = {"name": workload.CONTAINER, "state": state}
+    pod = pod_of(splitjob, containerStatuses=[container])
+    owner = {"kind": "Job", "uid": f"job-{splitjob}", "controller": True}
+    pod["metadata"]["ownerReferences"] = [owner]
+    return pod
+
+
+def started() -> Site:
+    """One that has started, whose Job and pod were seen."""
+    site = Site()
+    site.add("one", 1)
+    site.work()
+    site.bring(job_of("one"), "Job", "ADDED")
+    site.bring(pod_of_job("one"), "Pod", "ADDED")
+    return site
+
+
+def test_which_job_and_pod_an_attempt_has_is_written_with_what_is_told_next() -> None:
+    """Most of them run, or are found no room for, within seconds."""
+    site = started()
+    before = site.cluster.version
+    site.controller.queue.add("one")
+    site.drain()
+    assert site.cluster.version == before
+    pod = pod_of_job("one", running={"startedAt": stamp(datetime.now(UTC))})
+    pod["metadata"]["resourceVersion"] = "8"
+    site.bring(pod, "Pod")
+    site.drain()
+    assert site.cluster.version == before + 1
+    status = site.cluster.splitjobs["one"]["status"]
+    assert status["phase"] == "Running"
+    assert status["attempts"][0]["jobUid"] == "job-one"
+    assert status["attempts"][0]["podName"] == "one-1-x"
+    assert site.cluster.read == []
+
+
+def test_which_job_and_pod_an_attempt_has_is_written_within_seconds() -> None:
+    """A Job that is deleted by hand is missed by its uid."""
+    site = started()
+    site.controller.clock = lambda: datetime.now(UTC) + NAMED_WITHIN
+    site.controller.queue.add("one")
+    site.drain()
+    assert site.cluster.splitjobs["one"]["status"]["attempts"][0]["jobUid"] == "job-one"
 
 
 def test_a_pod_is_dealt_with_again_where_something_has_changed_that_is_looked_at() -> None:
