@@ -55,6 +55,8 @@ def moved(entry: CachedSplitJob, place: QueuePlace | None) -> bool:
     if not entry.has_place or entry.blocked or place is None:
         return False
     before = entry.queue or Queue()
+    if (before.position, before.eta_seconds) == (place.position, place.eta_seconds):
+        return False
     decision = QueueDecision(position=place.position, eta_seconds=place.eta_seconds)
     after = queue_status(before, decision, before.reason, before.message, before.retry_at)
     return after is not before

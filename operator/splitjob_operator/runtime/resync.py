@@ -17,6 +17,7 @@ from splitjob_operator.core.ports import ListingPort
 from splitjob_operator.runtime.clock import Clock, utc_now
 from splitjob_operator.runtime.controller import Controller
 from splitjob_operator.runtime.leadership import NotLeadingError
+from splitjob_operator.runtime.long_lived import LongLived
 from splitjob_operator.runtime.metrics import RESYNCS
 from splitjob_operator.runtime.position_refresher import moved
 from splitjob_operator.runtime.readiness import Readiness
@@ -67,6 +68,7 @@ class Resync:
         self.first = asyncio.Event()
         self._anew = True
         self._at_once = asyncio.Event()
+        self._long_lived = LongLived()
 
     @property
     def age(self) -> float:
@@ -149,6 +151,7 @@ class Resync:
         c.observer.replace_jobs((one["labels"][LABEL_SPLITJOB], one["name"]) for one in jobs)
         c.guard.listed("Job", _versions(jobs))
         versions = await self._splitjobs(anew=anew)
+        self._long_lived.keep(len(versions))
         c.guard.listed("SplitJob", versions)
         pods = await self._metadata("Pod")
         c.guard.listed("Pod", _versions(pods))
@@ -163,7 +166,7 @@ class Resync:
         """Do what follows from a listing, where this operator leads or may come to."""
         c = self._controller
         await c.observer.node_monitor.refresh({e.node for e in c.cache if e.active and e.node})
-        self._enqueue(versions)
+        await self._enqueue(versions)
         if self._leads():
             with suppress(NotLeadingError):
                 await self._orphaned_secrets()
@@ -221,11 +224,13 @@ class Resync:
             with suppress(NotFoundError):
                 c.take_in(await c.threads.run(self._kubernetes.splitjob, name))
 
-    def _enqueue(self, versions: Mapping[str, str]) -> None:
+    async def _enqueue(self, versions: Mapping[str, str]) -> None:
         """Have those looked at that may need it: under way, changed, moved, or next."""
         c = self._controller
         places = c.cache.places()
-        for entry in c.cache:
+        for number, entry in enumerate(c.cache, 1):
+            if number % BATCH == 0:
+                await asyncio.sleep(0)  # what the watches bring need not wait for all of it
             changed = c.reconciled.get(entry.name) != versions.get(entry.name)
             left_jobs = entry.state.finished and c.observer.has_jobs(entry.name)
             if changed or entry.active or left_jobs or moved(entry, places.get(entry.name)):

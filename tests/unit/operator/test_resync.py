@@ -36,6 +36,7 @@ class Listed:
         self.read: list[str] = []
         self.taken_in: list[str] = []
         self.deleted: list[tuple[str, str]] = []
+        self.queued: list[str] = []
         self.meanwhile: Callable[[], object] = lambda: None
         self.cache = SplitJobCache(Bounds(1), "cpu", lambda: 0.0)
         for raw in known:
@@ -47,6 +48,9 @@ class Listed:
             note_at_rest=self._take_in,
             cache=self.cache,
             reconciled=self.reconciled,
+            queue=SimpleNamespace(add=self.queued.append),
+            queue_next=lambda: None,
+            wake_counter=lambda: None,
         )
         cluster = SimpleNamespace(
             splitjobs=self._all,
@@ -139,3 +143,17 @@ def pod(name: str, owner: str) -> Json:
     """The metadata of a pod that was a Job's."""
     labels = {LABEL_SPLITJOB: owner, "batch.kubernetes.io/controller-uid": "j"}
     return {"name": name, "uid": f"uid of {name}", "labels": labels}
+
+
+def test_what_the_watches_bring_meanwhile_need_not_wait_until_all_are_queued() -> None:
+    here = Listed([], [named(f"job-{number}") for number in range(2 * BATCH)])
+    queued_before: list[int] = []
+
+    async def run() -> None:
+        loop = asyncio.get_running_loop()
+        loop.call_soon(lambda: queued_before.append(len(here.queued)))
+        await here.resync._enqueue({entry.name: "2" for entry in here.cache})
+
+    asyncio.run(run())
+    assert len(here.queued) == 2 * BATCH
+    assert queued_before[0] < len(here.queued)
