@@ -170,6 +170,8 @@ def _changed(whole: Path, kind: Kind) -> Iterator[CorpusFile]:
     if kind.container in ("mp3", "flac", "adts", "wav", "ogg", "ipod"):
         hidden.append(("a large tag in front", lambda one: _tag(1_200_000) + one))
         hidden.append(("blanks in front", lambda one: b"\r\n" * 40 + one))
+    if kind.container == "ipod":
+        hidden.append(("zeros between its boxes", _with_zeros_before_the_index))
     if kind.container == "wav" and kind.codec == "pcm_s16le":
         hidden += [(f"a size of {size:#x}", _sized(size)) for size in (0, 0xFFFFFFFF)]
     for number, (story, change) in enumerate([*damages, *hidden]):
@@ -191,6 +193,11 @@ def _overwritten(by: Callable[[int], bytes]) -> Change:
 def _tag(size: int) -> bytes:
     """Return an empty ID3v2.4 tag of a size."""
     return b"ID3\4\0\0" + bytes(size >> shift & 0x7F for shift in (21, 14, 7, 0)) + bytes(size)
+
+
+def _with_zeros_before_the_index(content: bytes) -> bytes:
+    index = content.rindex(b"moov") - 4
+    return content[:index] + bytes(100) + content[index:]
 
 
 def _sized(size: int) -> Change:

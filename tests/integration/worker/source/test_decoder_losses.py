@@ -8,6 +8,7 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
+import soundfile
 from tests.support.decoding import LIMITS, decoded_here
 
 from bench.audio_files import Samples, tones, write_audio, write_video
@@ -197,6 +198,16 @@ def test_an_aiff_that_was_written_into_a_pipe_has_lost_nothing(tmp_path: Path) -
     file.write_bytes(content)
     samples, found = decoded_here(file)
     assert (len(samples), found.missing_seconds) == (round(SECONDS * 44100), 0)
+
+
+def test_an_aiff_in_packets_of_many_samples_has_lost_nothing(tmp_path: Path) -> None:
+    """Some programs count its samples, and some its packets."""
+    file = tmp_path / "x.aiff"
+    sound = tones(44100, SECONDS, 1).T
+    soundfile.write(file, sound, 44100, format="AIFF", subtype="GSM610")
+    samples, found = decoded_here(file)
+    assert found.missing_seconds < 0.01
+    assert len(samples) / 44100 == pytest.approx(SECONDS, abs=0.02)
 
 
 @pytest.mark.parametrize("kind", ["avi", "flac"])
