@@ -176,9 +176,10 @@ def test_it_is_told_in_words() -> None:
 
 
 @pytest.fixture
-def group() -> Iterator[Path]:
-    """A group of this kernel's for CPU time, of version 1."""
-    folder = Path(f"/sys/fs/cgroup/cpu/track-tree-audio-test-{os.getpid()}")
+def group(request: pytest.FixtureRequest) -> Iterator[Path]:
+    """A group of this kernel's, of version 1: for CPU time, unless a test asks for another."""
+    kind = getattr(request, "param", "cpu")
+    folder = Path(f"/sys/fs/cgroup/{kind}/track-tree-audio-test-{os.getpid()}")
     try:
         folder.mkdir()
     except OSError as error:
@@ -200,3 +201,25 @@ def test_a_real_kernel_says_it_so(group: Path) -> None:
         [sys.executable, "-c", program, str(group)], capture_output=True, text=True, check=True
     )
     assert said.stdout.split() == ["0.5", "1"]
+
+
+@pytest.mark.parametrize("group", ["memory"], indirect=True)
+def test_a_real_kernel_counts_a_child_that_it_kills_for_memory(group: Path) -> None:
+    """Acceptance 36: before anybody can see that it is dead."""
+    (group / "memory.limit_in_bytes").write_text(str(64 << 20))
+    eats = "open('/proc/self/oom_score_adj', 'w').write('1000'); bytearray(b'x') * (200 << 20)"
+    program = (
+        "import os, pathlib, subprocess, sys\n"
+        "pathlib.Path(sys.argv[1], 'cgroup.procs').write_text(str(os.getpid()))\n"
+        "from splitjob_worker.cgroups import oom_kills\n"
+        "before = oom_kills()\n"
+        "ended = subprocess.run([sys.executable, '-c', sys.argv[2]]).returncode\n"
+        "print(before, ended, oom_kills())\n"
+    )
+    said = subprocess.run(
+        [sys.executable, "-c", program, str(group), eats],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert said.stdout.split() == ["0", "-9", "1"]
