@@ -17,6 +17,7 @@ BENCHMARKS = {
     "engine": "`track-tree-audio separate` against the demucs command: time and memory",
     "outputs": "what waveforms and exact sums cost beside a separation: processor time",
     "gpu": "the engine on an NVIDIA GPU against the demucs command on the same, where there is one",
+    "checkpoints": "a worker that is preempted at 90 %: forward passes in all, cost of checkpoints",
     "equality": "the engine's numbers against Demucs', for long songs and many short ones",
     "memory": "the memory of every model in the registry, against what its record says",
     "replay": "stems of every format, read by the programs of others: their length and delay",
