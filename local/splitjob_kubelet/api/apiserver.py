@@ -5,6 +5,7 @@ import json
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from datetime import datetime
+from http import HTTPStatus
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
@@ -23,6 +24,8 @@ _WATCH_SECONDS = 300
 _SILENCE_SECONDS = 150
 _LONGEST_EVENT = 8 * 1024 * 1024
 _STRATEGIC_MERGE = "application/strategic-merge-patch+json"
+# What an API server says of anybody while it begins: it does not know yet who may do what.
+_NOT_YET = frozenset({HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN})
 _LEASES = "/apis/coordination.k8s.io/v1/namespaces/kube-node-lease/leases"
 
 
@@ -247,12 +250,14 @@ def _raise_for(status: int, answer: object) -> None:
 async def until_answered(what: str, attempt: Callable[[], Awaitable[Result]]) -> Result:
     """Repeat a request with exponential back-off until the API server answers it.
 
+    A node may do all that it asks for: where that is refused, the API server has just begun.
+
     Args:
         what: for the log.
         attempt: sends the request.
 
     Raises:
-        RefusedError: the API server refused it.
+        RefusedError: the API server refused it for what it is.
     """
     delay = 0.1
     while True:
@@ -260,5 +265,9 @@ async def until_answered(what: str, attempt: Callable[[], Awaitable[Result]]) ->
             return await attempt()
         except UnavailableError as error:
             log.warning("%s: %s", what, error)
+        except RefusedError as error:
+            if error.status not in _NOT_YET:
+                raise
+            log.warning("%s: refused, which will pass: %s", what, error)
         await asyncio.sleep(delay)
         delay = min(delay * 2, 5.0)
