@@ -16,11 +16,14 @@ from tests.support.fork_server import Forked
 from tests.support.waiting import patience
 from tests.support.web import Web
 
+from splitjob.errors import ErrorCode
 from splitjob.models import ModelRecord
 from splitjob.result import WorkerReport
 from splitjob_local.cluster import s3server
 
 TOKEN = "a-token-of-the-tests"
+# What a request asks for where a test is about something else.
+WANTED = {"stems": ["vocals"], "remainder": True}
 
 
 @dataclass(frozen=True)
@@ -158,3 +161,23 @@ class Worker:
         """Run a worker to its end."""
         environment = self.environment(request, **changes)
         return self.finish(self.start(environment), environment)
+
+
+def received(worker: Worker) -> list[tuple[dict[str, str], dict[str, Any], bytes]]:
+    """The webhooks that arrived: headers, body, raw body."""
+    return [
+        (headers, json.loads(body), body)
+        for what, headers, body in worker.web.requests
+        if what == "POST /hooks"
+    ]
+
+
+def failed(run: Run, code: ErrorCode, status: int) -> None:
+    """A worker that failed cleanly: told why, told no secret, left nothing."""
+    assert run.report is not None, run.log
+    assert (run.report.outcome, run.report.code) == ("failed", code), run.report.message
+    assert run.status == status
+    assert list(run.scratch.iterdir()) == []
+    for text in (run.log, run.report.message, json.dumps(run.lines)):
+        assert "do-not-tell" not in text
+        assert TOKEN not in text
