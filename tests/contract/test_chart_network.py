@@ -1,0 +1,110 @@
+"""The chart's network policies, its ways in, and the way to a proxy."""
+
+from typing import Any
+
+import pytest
+from tests.support.chart import Render, environment, one
+from tests.support.chart_pods import FULL
+
+from splitjob.resource import LABEL_SPLITJOB
+from splitjob_operator.core import worker_job
+from splitjob_operator.core.settings import Settings
+
+
+@pytest.mark.parametrize("name", ["worker", "operator", "api"])
+def test_the_way_to_the_proxy_is_open(render: Render, name: str) -> None:
+    def ways(*settings: str) -> list[Any]:
+        with_storage = ("api.storage.enabled=true", *settings)
+        egress = one(render(*with_storage), "NetworkPolicy", f"-{name}")["spec"]["egress"]
+        return [way for way in egress if way not in usual]
+
+    def block(cidr: str, port: int) -> Any:
+        ports = [{"port": port, "protocol": "TCP"}]
+        return {"ports": ports, "to": [{"ipBlock": {"cidr": cidr}}]}
+
+    usual: list[Any] = []
+    usual = ways()
+    by_name = "proxy.httpsProxy=http://proxy.example.com:3128"
+    assert ways(by_name) == []
+    assert ways("proxy.httpsProxy=http://10.1.2.3:3128") == [block("10.1.2.3/32", 3128)]
+    assert ways("proxy.httpsProxy=https://[fd00::1]") == [block("fd00::1/128", 443)]
+    there = (
+        "networkPolicy.proxy.to[0].ipBlock.cidr=10.1.0.0/16",
+        "networkPolicy.proxy.ports={3128}",
+    )
+    assert ways(by_name, *there) == [block("10.1.0.0/16", 3128)]
+
+
+class TestNetwork:
+    def test_families_of_the_services(self, render: Render) -> None:
+        rendered = render(
+            "api.service.ipFamilies={IPv6,IPv4}", "api.service.ipFamilyPolicy=PreferDualStack"
+        )
+        spec = one(rendered, "Service")["spec"]
+        assert spec["ipFamilies"] == ["IPv6", "IPv4"]
+        assert spec["ipFamilyPolicy"] == "PreferDualStack"
+        assert not {"ipFamilies", "ipFamilyPolicy"} & one(render(), "Service")["spec"].keys()
+
+    def test_an_ingress(self, render: Render) -> None:
+        rendered = render(
+            "ingress.enabled=true",
+            "ingress.className=nginx",
+            "ingress.hosts={stems.example.com}",
+            "ingress.tls[0].secretName=tls,ingress.tls[0].hosts={stems.example.com}",
+        )
+        spec = one(rendered, "Ingress")["spec"]
+        assert spec["ingressClassName"] == "nginx"
+        assert spec["tls"] == [{"secretName": "tls", "hosts": ["stems.example.com"]}]
+        (rule,) = spec["rules"]
+        (path,) = rule["http"]["paths"]
+        assert rule["host"] == "stems.example.com"
+        assert path["backend"]["service"] == {"name": f"{FULL}-api", "port": {"name": "http"}}
+
+    def test_a_route_of_the_gateway_api(self, render: Render) -> None:
+        rendered = render(
+            "httpRoute.enabled=true",
+            "httpRoute.parentRefs[0].name=public",
+            "httpRoute.hostnames={stems.example.com}",
+        )
+        route = one(rendered, "HTTPRoute")
+        assert route["apiVersion"] == "gateway.networking.k8s.io/v1"
+        assert route["spec"]["parentRefs"] == [{"name": "public"}]
+        assert route["spec"]["rules"][0]["backendRefs"] == [{"name": f"{FULL}-api", "port": 80}]
+
+    def test_a_prefix_is_stripped_by_the_route_and_told_to_the_api(self, render: Render) -> None:
+        rendered = render(
+            "api.rootPath=/stems",
+            "httpRoute.enabled=true,httpRoute.parentRefs[0].name=public",
+            "ingress.enabled=true,ingress.hosts={stems.example.com}",
+        )
+        (rule,) = one(rendered, "HTTPRoute")["spec"]["rules"]
+        assert rule["matches"] == [{"path": {"type": "PathPrefix", "value": "/stems"}}]
+        rewrite = {"path": {"type": "ReplacePrefixMatch", "replacePrefixMatch": "/"}}
+        assert rule["filters"] == [{"type": "URLRewrite", "urlRewrite": rewrite}]
+        (host,) = one(rendered, "Ingress")["spec"]["rules"]
+        assert host["http"]["paths"][0]["path"] == "/stems"
+        assert environment(rendered, "api")["ROOT_PATH"] == "/stems"
+
+    def test_each_job_gets_the_policy_of_the_workers_for_itself(
+        self, render: Render, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """So that a worker that outlives the chart stays as closed as it was."""
+        rendered = render("storage.podIdentity=true")
+        charts = one(rendered, "NetworkPolicy", "-worker")["spec"]
+        for name, value in environment(rendered, "operator").items():
+            monkeypatch.setenv(name, value)
+        spec = Settings().worker_network_policy
+        assert spec
+        made = {
+            "name": "one-1",
+            "namespace": "audio",
+            "uid": "7",
+            "labels": {LABEL_SPLITJOB: "one"},
+        }
+        own = worker_job.network_policy({"metadata": made}, spec)
+        selected = {"podSelector": {"matchLabels": {LABEL_SPLITJOB: "one"}}}
+        assert own["spec"] == {**charts, **selected}
+        (owner,) = own["metadata"]["ownerReferences"]
+        assert (owner["kind"], owner["uid"]) == ("Job", "7")
+        off = one(render("networkPolicy.enabled=false"), "ConfigMap", "-operator")["data"]
+        assert "WORKER_NETWORK_POLICY" not in off
