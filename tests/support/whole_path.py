@@ -9,15 +9,17 @@ import psutil
 from tests.support.waiting import timeout
 from tests.support.web import Web
 
+from chaos.story import log_lines
 from splitjob.resource import GROUP
 from splitjob_client import Client, SplitFields
-from splitjob_local.cluster.kubectl import KubectlClient
+from splitjob_local.cluster.kubectl import KubectlClient, KubectlError
 from splitjob_local.cluster.local_cluster import LocalCluster
 from splitjob_local.cluster.service import Service
 from splitjob_local.demo.receiver import Delivery, Receiver
 from splitjob_local.demo.verify import signature_holds, standard_signature_holds
 
 PATIENCE = 120.0
+LINES = 40  # of each log, where something did not come
 
 
 @dataclass
@@ -73,16 +75,26 @@ class WholePath:
 
     def wait(self, name: str, condition: str = "Notified", seconds: float = PATIENCE) -> None:
         """Wait until a condition of a SplitJob is True."""
-        self.cluster.kubectl(
-            *("wait", "-n", self.service.namespace, f"splitjob/{name}"),
-            *(f"--for=condition={condition}", timeout(seconds)),
-        )
+        self._wait_for(name, f"condition={condition}", seconds)
 
     def wait_for_phase(self, name: str, phase: str, seconds: float = PATIENCE) -> None:
-        self.cluster.kubectl(
-            *("wait", "-n", self.service.namespace, f"splitjob/{name}"),
-            *(f"--for=jsonpath={{.status.phase}}={phase}", timeout(seconds)),
-        )
+        self._wait_for(name, f"jsonpath={{.status.phase}}={phase}", seconds)
+
+    def _wait_for(self, name: str, what: str, seconds: float) -> None:
+        job = ("-n", self.service.namespace, f"splitjob/{name}")
+        try:
+            self.cluster.kubectl("wait", *job, f"--for={what}", timeout(seconds))
+        except KubectlError as error:
+            raise AssertionError(f"{error}\n{self._story(name)}") from None
+
+    def _story(self, name: str) -> str:
+        """What is there instead of what was waited for, and what the programs say of it."""
+        splitjobs = self.cluster.kubectl("get", "splitjobs", "-n", self.service.namespace)
+        pods = self.cluster.kubectl("get", "pods", "-n", self.service.namespace)
+        status = json.dumps(self.status(name), indent=1)
+        lines = log_lines(self.kube.folder / f"node-{self.kube.node_name}" / "pods", name)
+        node = self.kube.processes.last_words(self.kube.node_process, LINES)
+        return "\n".join((splitjobs, pods, status, *lines[-LINES:], node))
 
     def final(self, name: str) -> dict[str, Any]:
         """The one final event of a job, verified; fails where there are two, or none."""

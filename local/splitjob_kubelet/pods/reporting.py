@@ -3,6 +3,7 @@
 import asyncio
 import logging
 from datetime import UTC, datetime
+from http import HTTPStatus
 
 from splitjob_kubelet.api.apiserver import RefusedError, until_answered
 from splitjob_kubelet.node.node_context import NodeContext
@@ -12,6 +13,8 @@ from splitjob_kubelet.objects import Json, is_terminal, name_of
 from splitjob_kubelet.pods.status import pod_status
 
 log = logging.getLogger(__name__)
+
+_AGAIN_SECONDS = 1.0
 
 
 class Reporter:
@@ -64,7 +67,9 @@ class Reporter:
                 lambda: self._node.api_server.patch_pod_status(pod, status),
             )
         except RefusedError as error:
-            if error.status not in (404, 409):
+            if error.status != HTTPStatus.NOT_FOUND:
                 log.warning("status of pod %s refused: %s", name_of(pod), error)
+                # Told again until the pod is gone: a pod whose end nobody hears of holds its GPU.
+                asyncio.get_running_loop().call_later(_AGAIN_SECONDS, self._pending.set)
             return
         self._sent, self._conditions = status, status["conditions"]
