@@ -94,6 +94,7 @@ class OperatorProcess:
         self.queue = Queue(around.clock)
         self._told: dict[str, tuple[str, dict[str, Any]]] = {}
         self._seen = dict(self._told)
+        self._listed = False
         self._tasks: list[asyncio.Task[Any]] = []
         self._loop = asyncio.new_event_loop()
         self._loop.set_task_factory(self._begin)
@@ -153,17 +154,23 @@ class OperatorProcess:
         """Whether it stands still before a call."""
         return self.gate.stopped
 
-    def look(self, name: str, faults: dict[Call, Fault]) -> bool:
-        """List everything, then look at one SplitJob, of which a watch brings what was listed.
+    def look(self, name: str, faults: dict[Call, Fault], *, lists: bool) -> bool:
+        """Look at one SplitJob, which a watch brings.
 
         Args:
             name: the SplitJob.
             faults: the accidents that wait; those that happen are taken out.
+            lists: it lists everything before; the first time, it always does.
 
         Returns:
             Whether the process lives on.
         """
-        return self._run(self._look(name, faults), stops=Fault.STOPPED in faults.values())
+        work = self._look(name, faults, lists=lists or not self._listed)
+        return self._run(work, stops=Fault.STOPPED in faults.values())
+
+    def begin_watches_anew(self) -> None:
+        """Have no watch bring what has changed until now: the API server no longer knows it."""
+        self._told = self._seen = self._jobs_and_pods()
 
     def catch_up(self) -> bool:
         """List everything, then do all that is due, and nothing else."""
@@ -180,8 +187,10 @@ class OperatorProcess:
         if not self._loop.is_closed():
             self._close()
 
-    async def _look(self, name: str, faults: dict[Call, Fault]) -> None:
-        await self.resync.once()
+    async def _look(self, name: str, faults: dict[Call, Fault], *, lists: bool) -> None:
+        if lists:
+            await self.resync.once()
+            self._listed = True
         for raw in self.port.splitjobs():
             if raw["metadata"]["name"] == name:
                 self.controller.on_splitjob_event(raw, deleted=False)
@@ -208,11 +217,7 @@ class OperatorProcess:
         Args:
             late: they are behind, by a look.
         """
-        now = {
-            raw["metadata"]["uid"]: (kind, raw)
-            for kind in ("Job", "Pod")
-            for raw in self.port.watched(kind)
-        }
+        now = self._jobs_and_pods()
         brought = self._seen if late else now
         for uid in self._told.keys() - brought.keys():
             self.controller.on_child_event(*self._told[uid], deleted=True)
@@ -220,6 +225,14 @@ class OperatorProcess:
             event = "MODIFIED" if uid in self._told else "ADDED"
             self.controller.on_change(kind, event, raw)
         self._told, self._seen = brought, now
+
+    def _jobs_and_pods(self) -> dict[str, tuple[str, dict[str, Any]]]:
+        """Return those that are there, with their kinds, by uid."""
+        return {
+            raw["metadata"]["uid"]: (kind, raw)
+            for kind in ("Job", "Pod")
+            for raw in self.port.watched(kind)
+        }
 
     async def _process(self, name: str) -> None:
         try:

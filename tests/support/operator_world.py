@@ -90,11 +90,16 @@ class World:
 
     # The operator
 
-    def look(self, changes_behind: int = 0) -> None:
-        """Let the operator look at the SplitJob; where it has died, a new process does."""
+    def look(self, changes_behind: int = 0, *, lists: bool = False) -> None:
+        """Let the operator look at the SplitJob; where it has died, a new process does.
+
+        Args:
+            changes_behind: what it reads is so many changes old.
+            lists: it lists everything before.
+        """
         operator = self._running_operator()
         operator.port.behind = changes_behind
-        lives = operator.look(NAME, self.faults)
+        lives = operator.look(NAME, self.faults, lists=lists)
         operator.port.behind = 0
         self._after(operator, lives=lives)
 
@@ -102,6 +107,11 @@ class World:
         """Let the operator list everything and do what is due, nothing else."""
         operator = self._running_operator()
         self._after(operator, lives=operator.catch_up())
+
+    def begin_watches_anew(self) -> None:
+        """Have the operator's watches begin anew, without what has changed until now."""
+        if self.operator:
+            self.operator.begin_watches_anew()
 
     def go_on(self, number: int) -> None:
         """Let a process go on that stands still."""

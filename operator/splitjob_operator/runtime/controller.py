@@ -52,6 +52,7 @@ class Controller:
         news: those that wait for a look as the watch brought them, as JSON.
         held: those that are being written, each with what the watch has brought of it meanwhile:
             what is written here, as a rule, whose answer is still on its way.
+        to_be_read: those whose next look goes by what is read then, not by what the watches tell.
     """
 
     settings: Settings
@@ -69,6 +70,7 @@ class Controller:
     reconciled: dict[str, str] = field(default_factory=dict)
     news: dict[str, bytes] = field(default_factory=dict)
     held: dict[str, Json | None] = field(default_factory=dict)
+    to_be_read: set[str] = field(default_factory=set)
 
     # Events of the watches
 
@@ -183,6 +185,7 @@ class Controller:
         """Only remember what there is, for the time that another operator leads."""
         self.queue.close()
         self.news.clear()
+        self.to_be_read.clear()
         self.reconciled.clear()
 
     def take_over(self) -> None:
@@ -192,6 +195,15 @@ class Controller:
             if entry.active:
                 self.queue.add(entry.name)
         self.queue_next()
+
+    def read_again(self, name: str) -> None:
+        """Have a SplitJob looked at by what is read of it, its Jobs and pods.
+
+        A watch that began anew never tells what had changed before: where that was the end of a pod
+        it would be taken for running for ever.
+        """
+        self.to_be_read.add(name)
+        self.queue.add(name)
 
     def queue_next(self) -> None:
         """Queue the SplitJobs whose turn it is now."""
@@ -235,10 +247,12 @@ class Controller:
         As the watch brought it will do for a plan that its status is written for under the version
         that was read; what takes more is planned again for what is read now.
         """
-        if news := self.news.pop(name, None):
+        news = self.news.pop(name, None)
+        if news and name not in self.to_be_read:
             brought: Json = from_json(news)
             if self._is_latest(brought) and await self._look(brought, as_brought=True):
                 return
+        self.to_be_read.discard(name)
         try:
             raw = await self.threads.run(self.kubernetes.splitjob, name)
         except NotFoundError:
@@ -405,6 +419,7 @@ class Controller:
     def _forget(self, name: str) -> None:
         self.cache.drop(name)
         self.news.pop(name, None)
+        self.to_be_read.discard(name)
         self.reconciled.pop(name, None)
         self.delivery.forget(name, self.delivery.report(name))
         self.queue_next()

@@ -233,7 +233,9 @@ class Resync:
                 await asyncio.sleep(0)  # what the watches bring need not wait for all of it
             changed = c.reconciled.get(entry.name) != versions.get(entry.name)
             left_jobs = entry.state.finished and c.observer.has_jobs(entry.name)
-            if changed or entry.active or left_jobs or moved(entry, places.get(entry.name)):
+            if entry.active:
+                c.read_again(entry.name)
+            elif changed or left_jobs or moved(entry, places.get(entry.name)):
                 c.queue.add(entry.name)
         c.queue_next()
         c.wake_counter()

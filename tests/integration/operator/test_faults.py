@@ -387,6 +387,32 @@ def test_a_silent_watch_ends_the_process(here: Site) -> None:
     assert operator.process.wait(patience(20)) != 0
 
 
+FORGETFUL = """
+from kopf.cli import main
+from splitjob_operator.adapters.kubernetes import KubernetesAdapter
+from splitjob_operator.core.observed import KubeJob, KubePod
+
+tell_all = KubernetesAdapter.changes
+
+def changes(adapter, kind, version, seconds):
+    for event, raw in tell_all(adapter, kind, version, seconds):
+        over = kind != "SplitJob" and (
+            KubeJob.of(raw).finished if kind == "Job" else KubePod.of(raw).stopped
+        )
+        yield "BOOKMARK" if over else event, raw
+
+KubernetesAdapter.changes = changes
+main()
+"""  # the watches go on behind the end of each Job and pod, as after an API server's restart
+
+
+def test_an_end_that_no_watch_tells_is_found_by_the_resync(here: Site) -> None:
+    """Acceptance 53: else the job would run for ever, and keep its place in the queue."""
+    here.start([sys.executable, "-c", FORGETFUL, *here.arguments()], RESYNC_SECONDS="1")
+    name = here.ask("sleep 2; complete")
+    assert here.told(name).body["status"] == "completed"
+
+
 BACKLOG = """
 from kopf.cli import main
 from splitjob_operator.runtime.controller import Controller

@@ -3,9 +3,9 @@
 The operator is the real one but for kopf: resync, controller, `reconcile`, executor and delivery,
 over fake ports. At every call of theirs it may be killed before or after it, get no answer, be
 overtaken, or stand still while another operator takes over; what it reads may be behind. Around it
-lost, late and repeated looks, clock jumps, every end of a pod, workers cut off that go on, a
-storage and a receiver that come and go, and people who cancel, hold back, delete and ask again.
-Acceptance 37 to 39, 44, 46, 46a, 46b, 51, 54 in all their orders.
+lost, late and repeated looks, watches that miss changes, clock jumps, every end of a pod, workers
+cut off that go on, a storage and a receiver that come and go, and people who cancel, hold back,
+delete and ask again. Acceptance 37 to 39, 44, 46, 46a, 46b, 51, 54 in all their orders.
 """
 
 from hypothesis import HealthCheck, settings
@@ -135,11 +135,15 @@ class Life(RuleBasedStateMachine):
 
     # The operator, with its accidents
 
-    @rule(behind=st.sampled_from([0, 0, 0, 1, 2, 4]), faults=FAULTS)
-    def the_operator_looks(self, behind: int, faults: dict[Call, Fault]) -> None:
+    @rule(behind=st.sampled_from([0, 0, 0, 1, 2, 4]), lists=st.booleans(), faults=FAULTS)
+    def the_operator_looks(self, behind: int, lists: bool, faults: dict[Call, Fault]) -> None:
         """It looks; accidents lie in wait until it comes to those calls, now or later."""
         self.world.faults |= faults
-        self.world.look(changes_behind=behind)
+        self.world.look(changes_behind=behind, lists=lists)
+
+    @rule()
+    def the_watches_begin_anew(self) -> None:
+        self.world.begin_watches_anew()
 
     @precondition(lambda self: self.world.stopped)
     @rule(data=st.data())
