@@ -12,6 +12,7 @@ from splitjob_api.streams import Streams
 from splitjob_kube.preconditions import Unready, UnreadyReason
 
 _KNOWN_METHODS = frozenset({"GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"})
+_FAILED = ("500", "503")
 
 
 class QueueCollector(Collector):
@@ -58,6 +59,8 @@ class Metrics:
             ["method", "route", "status"],
             registry=self.registry,
         )
+        for status in _FAILED:  # so that the first one is a rise
+            self._requests.labels("POST", "/split", status)
         self._seconds = Histogram(
             "track_tree_audio_api_request_seconds",
             "Time to answer a request.",

@@ -53,6 +53,13 @@ def test_a_defect_counts_as_the_500_that_it_becomes(caplog: pytest.LogCaptureFix
     assert 'status="500"' in generate_latest(metrics.registry).decode()
 
 
+def test_the_first_request_that_fails_is_a_rise() -> None:
+    """Prometheus takes the first value of a series that was not there for no rise."""
+    told = generate_latest(new_metrics().registry).decode()
+    for status in ("500", "503"):
+        assert f'requests_total{{method="POST",route="/split",status="{status}"}} 0.0' in told
+
+
 def test_a_request_leaves_one_line_that_says_who_and_which_job(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
