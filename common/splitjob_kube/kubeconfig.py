@@ -70,7 +70,7 @@ class Kubeconfig:
 
     def __init__(self, paths: str) -> None:
         named = (paths or DEFAULT).split(os.pathsep)
-        self._paths = [Path(path).expanduser() for path in named if path]
+        self._paths = [_expanded(path) for path in named if path]
         self._plugin = SignInPlugin()
         self._parsed: dict[Path, tuple[bytes, Json]] = {}
 
@@ -142,6 +142,14 @@ class Kubeconfig:
                 _file_with(given.key),
             )
         return token, certificate, private_key
+
+
+def _expanded(path: str) -> Path:
+    """Return a path with the home folder in place of `~`; a pod's user need not have one."""
+    try:
+        return Path(path).expanduser()
+    except RuntimeError:
+        return Path(path)
 
 
 def _named(files: list[tuple[Path, Json]], kind: str, name: str) -> _Section:
