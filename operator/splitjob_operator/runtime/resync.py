@@ -232,10 +232,9 @@ class Resync:
             if number % BATCH == 0:
                 await asyncio.sleep(0)  # what the watches bring need not wait for all of it
             changed = c.reconciled.get(entry.name) != versions.get(entry.name)
-            left_jobs = entry.state.finished and c.observer.has_jobs(entry.name)
-            if entry.active:
+            if entry.active or c.observer.has_jobs(entry.name):
                 c.read_again(entry.name)
-            elif changed or left_jobs or moved(entry, places.get(entry.name)):
+            elif changed or moved(entry, places.get(entry.name)):
                 c.queue.add(entry.name)
         c.queue_next()
         c.wake_counter()

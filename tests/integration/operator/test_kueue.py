@@ -105,10 +105,10 @@ def test_suspending_a_job_goes_through_its_workload(here: Site, manager: KueueSt
 def test_the_bound_of_a_group_holds_while_the_order_is_kueues(
     here: Site, manager: KueueStandIn
 ) -> None:
-    first, second = ask(here, "complete", "leo"), ask(here, "complete", "leo")
-    other = ask(here, "complete", "zoe")
+    first, other = ask(here, "complete", "leo"), ask(here, "complete", "zoe")
     held(here, first, "KueuePending")
     held(here, other, "KueuePending")
+    second = ask(here, "complete", "leo")
     assert "at most 1 are active" in held(here, second, "Queued")["message"]
     assert here.jobs(second) == []
     manager.quota = 3

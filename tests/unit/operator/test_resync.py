@@ -34,6 +34,8 @@ class Listed:
         self.splitjobs = {raw["metadata"]["name"]: raw for raw in splitjobs}
         self.whole_lists = 0
         self.read: list[str] = []
+        self.read_again: list[str] = []
+        self.with_jobs: set[str] = set()
         self.taken_in: list[str] = []
         self.deleted: list[tuple[str, str]] = []
         self.queued: list[str] = []
@@ -49,6 +51,8 @@ class Listed:
             cache=self.cache,
             reconciled=self.reconciled,
             queue=SimpleNamespace(add=self.queued.append),
+            read_again=self.read_again.append,
+            observer=SimpleNamespace(has_jobs=lambda name: name in self.with_jobs),
             queue_next=lambda: None,
             wake_counter=lambda: None,
         )
@@ -157,3 +161,11 @@ def test_what_the_watches_bring_meanwhile_need_not_wait_until_all_are_queued() -
     asyncio.run(run())
     assert len(here.queued) == 2 * BATCH
     assert queued_before[0] < len(here.queued)
+
+
+def test_what_has_a_job_is_read_again_though_nothing_has_changed_as_far_as_is_known() -> None:
+    here = Listed([], [named("waits"), named("has-a-job")])
+    here.with_jobs = {"has-a-job"}
+    here.reconciled |= {"waits": "1", "has-a-job": "1"}
+    asyncio.run(here.resync._enqueue({"waits": "1", "has-a-job": "1"}))
+    assert here.read_again == ["has-a-job"]
