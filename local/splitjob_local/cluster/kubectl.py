@@ -13,7 +13,8 @@ from splitjob_local.processes.supervised import clean_environment
 from splitjob_local.processes.supervisor import COMMAND_ON
 
 COMMAND_SECONDS = 120.0
-ACCOUNT_SECONDS = 20.0
+# A controller manager that has lost the API server asks it again after up to half a minute.
+ACCOUNT_SECONDS = 90.0
 POLL_SECONDS = 0.05
 # Go collects garbage six times in the shortest command's life, which is a quarter of all that it
 # takes of a processor; one that lives longer collects from here on.
