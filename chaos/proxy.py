@@ -24,6 +24,9 @@ HOP_BY_HOP = {"connection", "content-length", "host", "keep-alive", "transfer-en
 CALM = ""
 DELAYS, CUTS, LOSES, HOLDS = "delays", "cuts", "loses answers", "holds watches back"
 LONGEST_DELAY_SECONDS = 4.0
+# What the client did not say, it is not made to say: the API server compresses a long answer for
+# whoever takes that.
+NOT_ADDED = ("Accept", "Accept-Encoding", "Content-Type", "User-Agent")
 GONE = 410
 
 
@@ -130,7 +133,7 @@ class Proxy:
             headers=headers,
             data=body or None,
             allow_redirects=False,
-            skip_auto_headers=("Content-Type", "Accept", "User-Agent"),
+            skip_auto_headers=NOT_ADDED,
         ) as found:
             if loses:
                 return _hang_up(request)

@@ -73,6 +73,13 @@ def test_a_calm_proxy_passes_everything_on_as_it_is(behind: Behind) -> None:
         assert answered.json() == {"path": "/a%2Fb?c=%3D", "body": "{}", "token": "Bearer x"}
 
 
+def test_a_client_that_takes_no_compressed_answer_is_not_made_to(behind: Behind) -> None:
+    del behind.client.headers["Accept-Encoding"]
+    behind.client.get("/splitjobs")
+    (_, headers, _) = behind.web.requests[-1]
+    assert "Accept-Encoding" not in headers
+
+
 @pytest.mark.parametrize("mood", [CUTS, LOSES])
 def test_a_request_that_is_cut_never_arrives_and_one_whose_answer_is_lost_does(
     behind: Behind, mood: str
