@@ -64,6 +64,8 @@ class Way(Generic[Pool]):
         headers = {
             "Host": urlsplit(self.connection.server).netloc,
             "User-Agent": USER_AGENT,
+            # Who does not say so takes any coding (RFC 9110, 12.5.3), and a proxy may choose one.
+            "Accept-Encoding": "identity",
             **({"Authorization": f"Bearer {token}"} if token else {}),
         }
         return "".join(f"{name}: {value}\r\n" for name, value in headers.items())
