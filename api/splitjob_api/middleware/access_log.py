@@ -4,12 +4,12 @@ import logging
 import time
 from collections.abc import Mapping
 
-from starlette.datastructures import MutableHeaders
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from splitjob.jsonlog import log_context
 from splitjob_api.caller import caller_of
 from splitjob_api.metrics import Metrics
+from splitjob_api.middleware.sent_answer import SentAnswer
 from splitjob_api.request_log import REQUEST_ID_HEADER, collecting, remember_request_id
 
 _PROBES = frozenset({"/healthz", "/readyz", "/metrics"})
@@ -37,23 +37,15 @@ class AccessLogMiddleware:
             return
         request_id = remember_request_id(scope)
         started = time.perf_counter()
-        status = 0
-
-        async def watched(message: Message) -> None:
-            nonlocal status
-            if message["type"] == "http.response.start":
-                status = message["status"]
-                MutableHeaders(scope=message)[REQUEST_ID_HEADER] = request_id
-            await send(message)
-
+        answer = SentAnswer(send, {REQUEST_ID_HEADER: request_id})
         with log_context(requestId=request_id), collecting() as noted:
             try:
-                await self._app(scope, receive, watched)
+                await self._app(scope, receive, answer)
             except Exception:
-                status = status or 500  # answered further out, where nothing is watched
+                answer.status = answer.status or 500  # answered further out, where nothing is seen
                 raise
             finally:
-                self._record(scope, status, time.perf_counter() - started, noted)
+                self._record(scope, answer.status, time.perf_counter() - started, noted)
 
     def _record(self, scope: Scope, status: int, seconds: float, noted: Mapping[str, str]) -> None:
         route = getattr(scope.get("route"), "path", "none")

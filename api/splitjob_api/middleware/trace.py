@@ -3,9 +3,10 @@
 from datetime import UTC, datetime
 
 from starlette.datastructures import Headers
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from splitjob.tracing import TRACEPARENT, Span, SpanSink, TraceContext
+from splitjob_api.middleware.sent_answer import SentAnswer
 from splitjob_api.request_log import noted
 from splitjob_api.request_trace import tracing
 
@@ -31,19 +32,12 @@ class TraceMiddleware:
             return
         parent = TraceContext.parse(Headers(scope=scope).get(TRACEPARENT))
         place = self._spans.enter(parent)
-        began, status = datetime.now(UTC), 500
-
-        async def watched(message: Message) -> None:
-            nonlocal status
-            if message["type"] == "http.response.start":
-                status = message["status"]
-            await send(message)
-
+        began, answer = datetime.now(UTC), SentAnswer(send, {})
         try:
             with tracing(place):
-                await self._app(scope, receive, watched)
+                await self._app(scope, receive, answer)
         finally:
-            self._spans.tell(_span(scope, status, place, parent, began))
+            self._spans.tell(_span(scope, answer.status or 500, place, parent, began))
 
 
 def _span(
