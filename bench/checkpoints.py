@@ -14,7 +14,7 @@ import sys
 import tempfile
 import threading
 from collections.abc import Iterator
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
@@ -25,9 +25,7 @@ from bench.material import HTDEMUCS, SMALL, STEMS, Songs, random_weights
 from splitjob.models import dump_registry
 from splitjob.result import EXIT_DONE, EXIT_TERMINATED
 from splitjob_local.cluster import s3server
-from splitjob_local.processes.ports import PortLeases
-from splitjob_local.processes.supervised import Processes
-from splitjob_local.programs.binaries import find_binaries
+from splitjob_local.console import say
 from splitjob_worker.engine.describe import describe
 from splitjob_worker.reporting.progress import STARTS
 
@@ -142,7 +140,7 @@ def _figures(arguments: dict[str, object]) -> Iterator[Figure]:
 
 def _place(folder: Path, arguments: dict[str, object], ending: ExitStack) -> Place:
     """Return a place with a bucket, a source and a model."""
-    access = ending.enter_context(_bucket(folder))
+    access = ending.enter_context(s3server.serving(folder, say))
     web = ending.enter_context(_web(folder))
     song = Songs(folder, _PIECE_SECONDS).song(SECONDS)
     weights = random_weights(folder / "large", "demucs.htdemucs.HTDemucs", STEMS, arguments, 1, {})
@@ -174,18 +172,6 @@ def _place(folder: Path, arguments: dict[str, object], ending: ExitStack) -> Pla
         },
         folder,
     )
-
-
-@contextmanager
-def _bucket(folder: Path) -> Iterator[s3server.S3Access]:
-    """Start an S3 server with a bucket."""
-    programs = find_binaries(lambda text: print(text, flush=True))
-    with PortLeases() as leases, closing(Processes(folder)) as processes:
-        access = s3server.S3Access.new(f"http://127.0.0.1:{leases.port()}")
-        processes.start(s3server.process(programs["versitygw"], folder, access))
-        s3server.wait_until_ready(processes, access)
-        s3server.create_bucket(access)
-        yield access
 
 
 @contextmanager

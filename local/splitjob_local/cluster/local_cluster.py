@@ -182,9 +182,8 @@ class LocalCluster:
             self.processes.start(spec)
 
     def _start_s3(self, program: Path) -> None:
-        self.processes.start(s3server.process(program, self.folder, self.s3))
-        s3server.wait_until_ready(self.processes, self.s3)
-        s3server.create_bucket(self.s3)
+        server = s3server.process(program, self.folder, self.s3)
+        s3server.start(self.processes, server, self.s3)
 
     def _start_node(self, leases: PortLeases) -> None:
         self.processes.start(self._node(leases.port(), NODE))

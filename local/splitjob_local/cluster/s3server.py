@@ -6,6 +6,8 @@ uploads and `If-None-Match`, so that what works with it works with a real bucket
 
 import secrets
 import ssl
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,11 +17,14 @@ from pydantic import SecretStr
 
 from splitjob.storage_settings import StorageSettings
 from splitjob_local.cluster.pki import KeyPair
+from splitjob_local.console import Say
+from splitjob_local.processes.ports import PortLeases
 from splitjob_local.processes.supervised import (
     Processes,
     ProcessSpec,
     clean_environment,
 )
+from splitjob_local.programs.binaries import find_binaries
 
 if TYPE_CHECKING:
     from splitjob_io.storage import S3Service
@@ -109,6 +114,36 @@ def process(program: Path, folder: Path, access: S3Access) -> ProcessSpec:
     )
 
 
+@contextmanager
+def serving(folder: Path, say: Say) -> Iterator[S3Access]:
+    """Run a server with an empty bucket by itself, without a cluster, for as long as it is used.
+
+    Args:
+        folder: for its data and its log.
+        say: told about steps that take a while.
+
+    Raises:
+        GoBuildError: its program could not be had.
+        ProcessError: it has ended, or does not answer in time.
+    """
+    program = find_binaries(say)["versitygw"]
+    with PortLeases() as leases, closing(Processes(folder)) as processes:
+        access = S3Access.new(f"http://127.0.0.1:{leases.port()}")
+        start(processes, process(program, folder, access), access)
+        yield access
+
+
+def start(processes: Processes, server: ProcessSpec, access: S3Access) -> None:
+    """Start a new server, and create its bucket once it answers.
+
+    Raises:
+        ProcessError: it has ended, or does not answer in time.
+    """
+    processes.start(server)
+    wait_until_ready(processes, access)
+    access.service().client.create_bucket(Bucket=access.bucket)
+
+
 def wait_until_ready(processes: Processes, access: S3Access) -> None:
     """Wait until the server answers.
 
@@ -130,8 +165,3 @@ def _is_healthy(client: httpx.Client, access: S3Access) -> bool:
         return client.get(access.endpoint + HEALTH_PATH).is_success
     except httpx.HTTPError:
         return False
-
-
-def create_bucket(access: S3Access) -> None:
-    """Create the bucket of a new server."""
-    access.service().client.create_bucket(Bucket=access.bucket)

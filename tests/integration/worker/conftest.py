@@ -3,7 +3,6 @@
 import json
 import sys
 from collections.abc import Iterator
-from contextlib import closing
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -17,22 +16,14 @@ from bench.audio_files import tones, write_audio
 from splitjob.models import dump_registry
 from splitjob_io.storage import S3Service
 from splitjob_local.cluster import s3server
-from splitjob_local.processes.ports import PortLeases
-from splitjob_local.processes.supervised import Processes
-from splitjob_local.programs.binaries import find_binaries
 from splitjob_worker.engine.describe import describe
 
 
 @pytest.fixture(scope="session")
 def s3(tmp_path_factory: pytest.TempPathFactory) -> Iterator[s3server.S3Access]:
     """The S3 server that a local cluster has, by itself."""
-    programs = find_binaries(lambda text: print(text, file=sys.__stderr__))
     folder = tmp_path_factory.mktemp("s3")
-    with PortLeases() as leases, closing(Processes(folder)) as processes:
-        access = s3server.S3Access.new(f"http://127.0.0.1:{leases.port()}")
-        processes.start(s3server.process(programs["versitygw"], folder, access))
-        s3server.wait_until_ready(processes, access)
-        s3server.create_bucket(access)
+    with s3server.serving(folder, lambda text: print(text, file=sys.__stderr__)) as access:
         yield access
 
 

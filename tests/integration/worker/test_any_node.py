@@ -47,13 +47,8 @@ def servers(network: Ipv6Network, tmp_path: Path) -> Iterator[tuple[Web, s3serve
     web_context = web_server(ADDRESS)
     web = network.run(web_context.__enter__)
     with closing(network.run(lambda: Processes(tmp_path / "s3"))) as processes:
-
-        def start() -> None:
-            processes.start(s3server.process(program, tmp_path / "s3", access))
-            s3server.wait_until_ready(processes, access)
-            s3server.create_bucket(access)
-
-        network.run(start)
+        server = s3server.process(program, tmp_path / "s3", access)
+        network.run(lambda: s3server.start(processes, server, access))
         yield web, access
     web_context.__exit__(None, None, None)
 

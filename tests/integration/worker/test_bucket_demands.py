@@ -164,9 +164,7 @@ class TestVirtualHosts:
             server = s3server.process(program, folder, s3)
             first, *rest = server.command
             of_domain = replace(server, command=(first, f"--virtual-domain={domain}", *rest))
-            processes.start(of_domain)
-            s3server.wait_until_ready(processes, s3)
-            s3server.create_bucket(s3)
+            s3server.start(processes, of_domain, s3)
             host = f"{s3.bucket}.{domain}"
             name_table(monkeypatch)[host.partition(":")[0]] = [["127.0.0.1"]]
             front = StrictFront(web, s3, virtual_host(host))
