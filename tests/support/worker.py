@@ -107,6 +107,10 @@ class Worker:
             **changes,
         }
 
+    def request(self, song: bytes) -> dict[str, Any]:
+        """Serve a song; return a request for some of its stems."""
+        return {"source": self.source(self.web.give("/song.wav", song)), **WANTED}
+
     def source(self, url: str) -> dict[str, Any]:
         """Put a URL into the Secret; return the request's `source`."""
         folder = self.folder / "secret"

@@ -17,7 +17,7 @@ from splitjob_worker.spool import CHANNELS
 
 def test_storage_that_is_down(worker: Worker, song: bytes) -> None:
     """Acceptance 49."""
-    request = {"source": worker.source(worker.web.give("/song.wav", song)), **WANTED}
+    request = worker.request(song)
     run = worker.run(request, S3_ENDPOINT="http://127.0.0.1:1")
     failed(run, ErrorCode.UPLOAD_FAILED, EXIT_TRANSIENT)
     assert run.report is not None
@@ -28,7 +28,7 @@ def test_a_receiver_that_is_down_fails_nothing(
     worker: Worker, storage: S3Service, song: bytes
 ) -> None:
     worker.web.serve("/hooks", answer(500))
-    request = {"source": worker.source(worker.web.give("/song.wav", song)), **WANTED}
+    request = worker.request(song)
     run = worker.run(request)
     assert run.status == EXIT_DONE
     assert run.report is not None
@@ -40,7 +40,7 @@ def test_a_receiver_that_is_down_fails_nothing(
 
 
 def test_a_receiver_out_of_bounds_is_not_dialled(worker: Worker, song: bytes) -> None:
-    request = {"source": worker.source(worker.web.give("/song.wav", song)), **WANTED}
+    request = worker.request(song)
     run = worker.run(request, API_WEBHOOK_URL_ALLOWLIST="https://elsewhere.example/hooks")
     assert run.status == EXIT_DONE
     assert received(worker) == []
@@ -99,9 +99,7 @@ def test_without_the_gpu_asked_for_it_says_so(worker: Worker, song: bytes) -> No
 
 def test_scratch_that_is_full(worker: Worker, song: bytes) -> None:
     """Acceptance 50: here the disk takes files of 1 MB at most."""
-    environment = worker.environment(
-        {"source": worker.source(worker.web.give("/song.wav", song)), **WANTED}
-    )
+    environment = worker.environment(worker.request(song))
     limit = (1_000_000, 1_000_000)
     process = worker.execute(
         environment, preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, limit)
@@ -112,7 +110,7 @@ def test_scratch_that_is_full(worker: Worker, song: bytes) -> None:
 
 def test_scratch_that_will_be_too_small(worker: Worker, song: bytes) -> None:
     """Acceptance 50: foreseen, with the numbers, before the model begins."""
-    request = {"source": worker.source(worker.web.give("/song.wav", song)), **WANTED}
+    request = worker.request(song)
     run = worker.run(request, SCRATCH_BYTES="3000000")  # the mixture alone takes 1 MB
     failed(run, ErrorCode.WORKER_STORAGE, EXIT_BAD_INPUT)
     assert run.report is not None

@@ -93,7 +93,7 @@ def test_an_upload_url_that_expired_fails_before_the_song_is_fetched_whole(
 
 def test_an_upload_that_is_refused(worker: Worker, song: bytes) -> None:
     """Acceptance 49."""
-    request = {"source": worker.source(worker.web.give("/song.wav", song)), **WANTED}
+    request = worker.request(song)
     run = worker.run(request, S3_SECRET_ACCESS_KEY="not-the-secret")
     failed(run, ErrorCode.UPLOAD_FAILED, EXIT_BAD_INPUT)
     assert "403" in run.report.message if run.report else False

@@ -6,7 +6,7 @@ from typing import Any
 
 from tests.support.waiting import patience
 from tests.support.web import answer
-from tests.support.worker import WANTED, Worker, received
+from tests.support.worker import Worker, received
 
 from bench.audio_files import tones, write_audio
 from splitjob.result import EXIT_DONE, EXIT_TERMINATED
@@ -74,9 +74,7 @@ def test_told_to_stop_while_the_source_says_nothing(worker: Worker) -> None:
 def test_told_to_stop_while_it_notifies(worker: Worker, storage: S3Service, song: bytes) -> None:
     """Acceptance 46a: the manifest is written, so it is completed; the operator delivers."""
     worker.web.serve("/hooks", answer(500))
-    environment = worker.environment(
-        {"source": worker.source(worker.web.give("/song.wav", song)), **WANTED}
-    )
+    environment = worker.environment(worker.request(song))
     process = worker.start(environment)
     while '"notify"' not in (line := process.stdout.readline()):
         assert line, "it ended early"
