@@ -13,7 +13,7 @@ import pytest
 from packaging.requirements import Requirement
 
 from splitjob_local.images import TARGETS
-from splitjob_local.images.recipe import LAYERS, LEFT_OUT, layers, locked
+from splitjob_local.images.recipe import LAYERS, LEFT_OUT, PROGRAMS, layers, locked
 
 ROOT = Path(__file__).parents[2]
 COMMANDS = {
@@ -88,8 +88,8 @@ def _code(path: str) -> str:
 @pytest.mark.parametrize(
     ("name", "order"),
     [
-        ("operator", ["tools", "shared", "rest-operator", "papers-operator", "project"]),
-        ("api", ["tools", "shared", "rest-api", "papers-api", "project"]),
+        ("operator", ["tools", "shared", "rest-operator", "papers-operator", "project-operator"]),
+        ("api", ["tools", "shared", "rest-api", "papers-api", "project-api"]),
         ("worker", ["tools", "cuda", "torch", "rest", "papers", "weights", "project", "project"]),
     ],
 )
@@ -97,6 +97,22 @@ def test_what_changes_most_is_the_last_layer(name: str, order: list[str]) -> Non
     text = lineage(TARGETS[name].file, TARGETS[name].stage)
     assert [stage for stage, _, _ in FROM_A_STAGE.findall(text)] == order
     assert not re.search(r"^(RUN|ADD)", text, re.MULTILINE), "a layer is what one stage has made"
+
+
+@pytest.mark.parametrize(
+    ("name", "stage", "image"),
+    [
+        ("operator", "project-operator", "operator"),
+        ("api", "project-api", "api"),
+        ("worker", "project", "job"),
+    ],
+)
+def test_each_image_has_the_code_of_its_own_program(name: str, stage: str, image: str) -> None:
+    """That no program imports another, and nothing that they share imports one, is linted."""
+    target = TARGETS[name]
+    assert f"recipe.py keep {image} /layer" in stages(target.file)[stage]
+    command = re.findall(r"^CMD (.*)$", stages(target.file)[target.stage], re.MULTILINE)
+    assert PROGRAMS[image] in command[0]
 
 
 @pytest.mark.parametrize("extra", LAYERS)

@@ -6,6 +6,7 @@ Standard library only, since it runs before anything is installed:
     python recipe.py backend cuda /requirements    PyTorch for GPUs, or for CPUs alone
     python recipe.py install torch /layer          install the packages of a layer, and finish it
     python recipe.py install project /layer /data  the project's own, its weights in another layer
+    python recipe.py keep api /layer               of the project's three programs, one alone
     python recipe.py stdlib /layer                 bytecode of Python's own library, where none is
     python recipe.py finish /layer                 leave out, compile, and make reproducible
     python recipe.py papers /opt/venv /layer       bill of materials and licence texts
@@ -25,7 +26,18 @@ import tomllib
 from dataclasses import dataclass
 from pathlib import Path
 
-__all__ = ["LAYERS", "LEFT_OUT", "NEVER_LOADED", "Locked", "closure", "finish", "layers", "locked"]
+__all__ = [
+    "LAYERS",
+    "LEFT_OUT",
+    "NEVER_LOADED",
+    "PROGRAMS",
+    "Locked",
+    "closure",
+    "finish",
+    "keep",
+    "layers",
+    "locked",
+]
 
 PROJECT = "track-tree-audio"
 EPOCH = 0  # the time of every file: what a layer holds decides its digest, not when it was built
@@ -47,6 +59,9 @@ LAYERS: dict[str, dict[str, list[str]]] = {
 }
 TOOLS = {"cyclonedx-bom", "hatchling", "uv"}  # what a build itself takes
 SHARED = ("httptools", "prometheus-client")  # with all that the project itself needs: `shared`
+
+# The project's programs, by image. None imports another, and what they share is in every image.
+PROGRAMS = {"api": "splitjob_api", "operator": "splitjob_operator", "job": "splitjob_worker"}
 
 # How Demucs' own program reads songs: the worker has its own decoder, and never imports that part.
 LEFT_OUT = {"job": {"sphn"}}
@@ -251,6 +266,19 @@ def install(layer: str, target: Path, weights: Path | None = None) -> None:
         stamp(target)
 
 
+def keep(image: str, layer: Path) -> None:
+    """Leave out of a finished layer with the project's code the programs of the other images.
+
+    Args:
+        image: `api`, `operator` or `job`.
+        layer: a root folder that holds `opt/venv`.
+    """
+    for site in layer.glob(SITE):
+        for other in PROGRAMS.keys() - {image}:
+            shutil.rmtree(site / PROGRAMS[other])
+    stamp(layer)
+
+
 def run(command: list[str], otherwise: str = "") -> None:
     """Run a command; where it fails, end with its exit status and a sentence more."""
     # Not from the project's folder, whose settings of uv are for resolving.
@@ -421,6 +449,8 @@ def main(arguments: list[str]) -> None:
             choose_backend(backend, Path(folder))
         case ["install", layer, target, *weights]:
             install(layer, Path(target), Path(weights[0]) if weights else None)
+        case ["keep", image, layer]:
+            keep(image, Path(layer))
         case ["stdlib", layer]:
             standard_library(Path(layer))
         case ["finish", layer]:

@@ -120,6 +120,16 @@ def test_the_same_packages_make_the_same_layer_at_any_time_and_place(tmp_path: P
     assert {time for _, time, _ in contents[0]} == {0}
 
 
+def test_each_image_holds_one_of_the_programs_and_what_they_share(tmp_path: Path) -> None:
+    for image, program in recipe.PROGRAMS.items():
+        site = tmp_path / image / "opt/venv/lib/python3.13/site-packages"
+        for package in ("splitjob", *recipe.PROGRAMS.values()):
+            (site / package).mkdir(parents=True)
+        recipe.keep(image, tmp_path / image)
+        assert {one.name for one in site.iterdir()} == {"splitjob", program}
+        assert site.stat().st_mtime == recipe.EPOCH
+
+
 def content(path: Path) -> tuple[float, bytes]:
     return path.stat().st_mtime, path.read_bytes() if path.is_file() else b""
 
