@@ -208,6 +208,11 @@ class Site:
         """Wait for the verdict; return the status."""
         return eventually(lambda: self.status(name)["finishedAt"] and self.status(name), seconds)
 
+    def reason(self, name: str) -> str:
+        """Wait for the verdict; return why, as its condition says."""
+        self.ended(name)
+        return str(self.condition(name, "Succeeded")["reason"])
+
     def told(self, name: str, seconds: float = PATIENCE) -> Received:
         """Wait for the final event; return it."""
         return eventually(lambda: self.receiver.of(name)[0], seconds)

@@ -2,17 +2,14 @@
 
 import json
 import secrets
-import threading
 import time
 from collections.abc import Iterator
-from datetime import datetime
 from io import BytesIO
 
 import pytest
 from tests.support import plain_http
 from tests.support.operator_harness import Site, site
 from tests.support.waiting import eventually
-from tests.support.web import Request, answer, in_turn
 
 from splitjob_local.cluster.local_cluster import LocalCluster
 
@@ -22,24 +19,6 @@ def here(crd: LocalCluster, tmp_path_factory: pytest.TempPathFactory) -> Iterato
     with site(crd, tmp_path_factory.mktemp("operator")) as place:
         place.start()
         yield place
-
-
-@pytest.fixture(scope="module", autouse=True)
-def slow(here: Site) -> dict[str, str]:
-    """Jobs that take their time, asked for first, so that they run beside the other tests."""
-    here.receiver.answers["/hooks/flaky"] = in_turn(answer(500), answer(204))
-    return {
-        "fill": here.ask("fill 64"),
-        "eat": here.ask("progress 40 96; eat 400"),
-        "flaky": here.ask("complete", name="flaky"),
-        "deaf": here.ask("deaf; sleep 60", runDeadlineSeconds=2),
-    }
-
-
-def reason(place: Site, name: str) -> str:
-    place.ended(name)
-    found: str = place.condition(name, "Succeeded")["reason"]
-    return found
 
 
 def test_a_completed_job_is_told_and_leaves_only_its_splitjob(here: Site) -> None:
@@ -80,118 +59,8 @@ def test_what_the_worker_delivered_is_not_sent_again(here: Site) -> None:
 def test_killed_after_the_manifest_is_completed(here: Site) -> None:
     """Acceptance 48: the manifest is the proof, whatever became of the pod."""
     name = here.ask("manifest; exit 137")
-    assert reason(here, name) == "Completed"
+    assert here.reason(name) == "Completed"
     assert here.told(name).body["stems"]
-
-
-def test_out_of_memory_is_tried_once_more_with_more(here: Site, slow: dict[str, str]) -> None:
-    """Acceptance 36: once more with more memory, then worker_oom."""
-    name = slow["eat"]
-    status = here.ended(name, 60)
-    assert [a["reason"] for a in status["attempts"]] == ["WorkerOom", "WorkerOom"]
-    assert status["attempts"][1]["memoryBytes"] == 160 * 2**20
-    event = here.told(name)
-    assert event.body["errorCode"] == "worker_oom"
-    assert (
-        "0.16 GiB allowed, 0.09 GiB used at its last word (separate, 40 %)" in event.body["error"]
-    )
-
-
-def test_a_full_scratch_disk(here: Site, slow: dict[str, str]) -> None:
-    """Acceptance 50."""
-    assert here.ended(slow["fill"], 90)["failure"]["code"] == "worker_storage"
-
-
-@pytest.mark.parametrize("code", ["source_not_found", "audio_unreadable", "model_unavailable"])
-def test_what_cannot_help_is_not_tried_again(here: Site, code: str) -> None:
-    name = here.ask(f"fail {code}")
-    status = here.ended(name)
-    assert len(status["attempts"]) == 1
-    event = here.told(name)
-    assert (event.body["status"], event.body["errorCode"]) == ("failed", code)
-    assert here.manifest(name)["status"] == "failed"  # type: ignore[index]
-
-
-def test_a_transient_failure_is_tried_again(here: Site) -> None:
-    """Acceptance 25."""
-    name = here.ask("fail source_unavailable retryable", script2="complete")
-    status = here.ended(name)
-    assert [a["reason"] for a in status["attempts"]] == ["SourceUnavailable", "Completed"]
-    assert len(here.receiver.of(name)) <= 1
-    body = here.told(name).body
-    assert body["status"] == "completed"
-    first = status["attempts"][0]
-    held = datetime.fromisoformat(first["endedAt"]) - datetime.fromisoformat(first["startedAt"])
-    assert (body["attempts"], body["gpuSeconds"]) == (2, held.total_seconds() + 1.5)
-
-
-def test_a_pod_told_to_stop_is_replaced(here: Site) -> None:
-    """Acceptance 38: one final webhook."""
-    name = here.ask("sleep 60", script2="complete")
-    pod = here.running(name)["metadata"]["name"]
-    here.delete("pod", pod)
-    assert reason(here, name) == "Completed"
-    assert [a["reason"] for a in here.status(name)["attempts"]] == ["WorkerDisrupted", "Completed"]
-    here.told(name)
-    time.sleep(0.5)
-    assert len(here.receiver.of(name)) == 1
-
-
-def test_a_pod_evicted_by_the_api_is_replaced(here: Site) -> None:
-    """Acceptance 37: 137 with a DisruptionTarget is not worker_oom."""
-    name = here.ask("deaf; sleep 60", script2="complete")
-    evict(here, here.running(name)["metadata"]["name"])
-    assert reason(here, name) == "Completed"
-    assert here.status(name)["attempts"][0]["reason"] == "WorkerDisrupted"
-
-
-def evict(place: Site, pod: str) -> None:
-    eviction = {
-        "apiVersion": "policy/v1",
-        "kind": "Eviction",
-        "metadata": {"name": pod, "namespace": place.namespace},
-    }
-    path = f"/api/v1/namespaces/{place.namespace}/pods/{pod}/eviction"
-    place.kubectl("create", "--raw", path, "-f", "-", text=json.dumps(eviction))
-
-
-def test_a_pod_evicted_again_and_again_is_given_up(here: Site) -> None:
-    """Acceptance 39: after five more attempts, each of which began at once."""
-    name = here.ask("sleep 60")
-    for number in range(1, 7):
-        evict(here, pod_of_attempt(here, name, number))
-    event = here.told(name)
-    assert event.body["errorCode"] == "worker_disrupted"
-    assert event.body["attempts"] == 6
-    assert {one["reason"] for one in here.status(name)["attempts"]} == {"WorkerDisrupted"}
-
-
-def pod_of_attempt(place: Site, name: str, number: int) -> str:
-    """Wait until an attempt's worker runs; return its pod's name."""
-
-    def running() -> str:
-        attempts = place.status(name).get("attempts", [])
-        runs = len(attempts) == number and "startedAt" in attempts[-1]
-        return str(attempts[-1]["podName"]) if runs else ""
-
-    return eventually(running)
-
-
-def test_a_job_deleted_by_hand_gives_another_attempt(here: Site) -> None:
-    """Acceptance 46."""
-    name = here.ask("sleep 60", script2="complete")
-    here.running(name)
-    here.delete("job", f"{name}-1")
-    assert reason(here, name) == "Completed"
-    assert len(here.status(name)["attempts"]) == 2
-
-
-def test_the_run_deadline_ends_a_job(here: Site, slow: dict[str, str]) -> None:
-    """Acceptance 45."""
-    name = slow["deaf"]
-    event = here.told(name)
-    assert event.body["errorCode"] == "deadline_exceeded"
-    assert here.pods(name) == []
 
 
 def test_canceled_while_it_runs(here: Site) -> None:
@@ -211,7 +80,7 @@ def test_cancel_and_completion_at_once(here: Site) -> None:
     here.running(name)
     eventually(lambda: here.manifest(name))
     here.change(name, canceled=True)
-    assert reason(here, name) == "Completed"
+    assert here.reason(name) == "Completed"
     assert here.told(name).body["status"] == "completed"
 
 
@@ -223,11 +92,11 @@ def test_a_file_that_two_jobs_read_goes_with_the_second(here: Site) -> None:
     source = {"url": bucket.url(key)}
     second = here.ask("complete", source=source, spec={"suspend": True})
     first = here.ask("complete", source=source)
-    assert reason(here, first) == "Completed"
+    assert here.reason(first) == "Completed"
     eventually(lambda: here.condition(first, "Notified")["status"] == "True")
     assert bucket.file_exists(key)
     here.change(second, suspend=False)
-    assert reason(here, second) == "Completed"
+    assert here.reason(second) == "Completed"
     eventually(lambda: here.status(second)["inputDeletedAt"])
     assert not bucket.file_exists(key)
 
@@ -237,7 +106,7 @@ def test_suspended_and_resumed(here: Site) -> None:
     eventually(lambda: here.status(name)["phase"] == "Suspended")
     assert here.jobs(name) == []
     here.change(name, suspend=False)
-    assert reason(here, name) == "Completed"
+    assert here.reason(name) == "Completed"
 
 
 def test_a_worker_cut_off_completes_nothing_afterwards(here: Site) -> None:
@@ -378,66 +247,6 @@ def test_an_expired_url_is_not_tried(here: Site) -> None:
     status = here.ended(name)
     assert status["failure"]["code"] == "source_expired"
     assert "s3cret" not in json.dumps(here.job(name))
-
-
-def test_a_receiver_that_hangs_delays_no_other(here: Site) -> None:
-    """Acceptance 62. Eight are sent at once to one receiver: the slow ones take four times 14 s."""
-    slow, heard = [f"slow-{number}" for number in range(28)], threading.Event()
-
-    def hang(request: Request) -> None:
-        heard.wait(14)  # a little less than a receiver has
-        answer(204)(request)
-
-    for name in slow:
-        here.receiver.answers[f"/hooks/{name}"] = hang
-        here.ask("complete", name=name, spec={"canceled": True})
-    eventually(lambda: all(here.receiver.of(name) for name in slow[:8]))
-    # Canceled like the others, so that no worker has to start while they hang.
-    name = here.ask("complete", spec={"canceled": True}, webhook={"url": f"{here.other.base}x"})
-    eventually(lambda: here.other.of(name))
-    assert not all(here.receiver.of(name) for name in slow)
-    heard.set()
-
-
-def test_errors_then_delivered(here: Site, slow: dict[str, str]) -> None:
-    """Acceptance 59: the same id, a fresh timestamp."""
-    name = slow["flaky"]
-    eventually(lambda: len(here.receiver.of(name)) == 2)
-    first, second = here.receiver.of(name)
-    assert first.headers["webhook-id"] == second.headers["webhook-id"]
-    assert second.at - first.at > 3
-    assert second.headers["x-timestamp"] > first.headers["x-timestamp"]
-    eventually(lambda: here.condition(name, "Notified")["status"] == "True")
-    assert here.status(name)["webhook"]["attempts"] == 2
-
-
-def test_redirects_gone_and_retry_after(here: Site) -> None:
-    """Acceptance 61; then redelivery by hand (60)."""
-    here.receiver.answers["/hooks/gone"] = answer(410)
-    here.receiver.answers["/hooks/moved"] = answer(307, Location=f"{here.receiver.base}there")
-    here.receiver.answers["/hooks/later"] = answer(503, **{"Retry-After": "3600"})
-    for name in ("gone", "moved", "later"):
-        here.ask("fail audio_too_long", name=name)
-    eventually(lambda: here.status("gone")["webhook"]["state"] == "GivenUp")
-    eventually(lambda: "307" in here.status("moved")["webhook"]["lastError"])
-    hook = eventually(lambda: here.status("later")["webhook"]["lastError"] and here.status("later"))
-    assert hook["webhook"]["nextAttemptAt"] > hook["finishedAt"]
-    assert [one.path for one in here.receiver.heard if one.path == "/hooks/there"] == []
-    del here.receiver.answers["/hooks/gone"]
-    here.change("gone", redeliveries=1)
-    eventually(lambda: here.status("gone")["webhook"]["state"] == "Delivered")
-    first, second = here.receiver.of("gone")
-    assert first.headers["webhook-id"] == second.headers["webhook-id"]
-
-
-def test_a_finished_job_is_deleted_after_its_delivery_and_its_time_to_live(here: Site) -> None:
-    """Acceptance 58."""
-    here.receiver.answers["/hooks/kept"] = answer(503)
-    kept = here.ask("fail audio_too_long", name="kept", spec={"ttlSecondsAfterFinished": 1})
-    name = here.ask("fail audio_too_long", spec={"ttlSecondsAfterFinished": 1})
-    eventually(lambda: name not in here.names("splitjobs"))
-    assert here.receiver.of(name)
-    assert here.status(kept)["webhook"]["state"] == "Pending"
 
 
 def test_the_totals_count_each_job_once(here: Site) -> None:

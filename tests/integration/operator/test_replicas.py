@@ -6,26 +6,16 @@ The Lease is as long as it is shipped where a time is measured, and short where 
 import signal
 import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import pytest
 from tests.support import blockable_operator, plain_http
-from tests.support.operator_harness import Operator, Site, site
+from tests.support.operator_harness import Operator, Site
 from tests.support.waiting import eventually, patience
-
-from splitjob_local.cluster.local_cluster import LocalCluster
 
 BLOCKABLE = Path(blockable_operator.__file__)
 LEASE = "track-tree-audio-operator"
 AT_MOST = 20.0  # seconds from the leader's end to the next write
-
-
-@pytest.fixture
-def here(crd: LocalCluster, tmp_path: Path) -> Iterator[Site]:
-    with site(crd, tmp_path) as place:
-        yield place
 
 
 def start_two(place: Site, **settings: str) -> tuple[Operator, Operator]:

@@ -2,21 +2,10 @@
 
 import json
 import secrets
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
-import pytest
-from tests.support.operator_harness import Site, site
+from tests.support.operator_harness import Site
 from tests.support.waiting import eventually
-
-from splitjob_local.cluster.local_cluster import LocalCluster
-
-
-@pytest.fixture
-def here(crd: LocalCluster, tmp_path: Path) -> Iterator[Site]:
-    with site(crd, tmp_path) as place:
-        yield place
 
 
 def ask(place: Site, script: str, **arguments: Any) -> str:

@@ -120,7 +120,7 @@ def test_upload_failed_follows_the_storages_answer(retryable: bool, attempts: in
     assert len(view.status.attempts) == attempts
 
 
-def test_a_verdict_waits_for_the_storage_but_not_for_ever() -> None:
+def test_a_verdict_waits_for_a_bucket_that_is_away_but_not_for_ever() -> None:
     view = running()
     away = replace(SERVABLE, claim=UNREACHABLE)
     around = {"jobs": (job(),), "pods": (failed_pod("source_not_found"),), "lookups": away}

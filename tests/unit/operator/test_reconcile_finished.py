@@ -353,7 +353,7 @@ def ended_without_bucket() -> SplitJob:
     return written(view, plan_of(seen(view, lookups=away), 5))
 
 
-def test_a_tombstone_that_could_not_be_written_is_written_later() -> None:
+def test_a_tombstone_is_written_later_where_the_bucket_was_away() -> None:
     """Acceptance 72: else a restore without status would run a job that was canceled."""
     view = ended_without_bucket()
     assert view.status.tombstone_due

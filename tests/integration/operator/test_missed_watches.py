@@ -1,0 +1,78 @@
+"""Watches that bring nothing, or not all: what the resync finds, and when the process ends."""
+
+import sys
+
+from tests.support.operator_harness import Site
+from tests.support.waiting import patience
+
+DEAF = """
+import asyncio
+from splitjob_operator.runtime.app import App
+from splitjob_operator.core.settings import Settings
+
+async def main():
+    await App(Settings()).start()
+    await asyncio.Event().wait()
+
+asyncio.run(main())
+"""  # the whole operator but for kopf: no watch brings it anything
+
+
+def test_watches_that_bring_nothing(here: Site) -> None:
+    """Acceptance 53: each change costs at most one resync."""
+    here.start([sys.executable, "-c", DEAF], MISSED_WATCH_SECONDS="1000", RESYNC_SECONDS="1")
+    name = here.ask("complete")
+    assert here.told(name).body["status"] == "completed"
+
+
+def test_a_silent_watch_ends_the_process(here: Site) -> None:
+    """Acceptance 53: to be started afresh, it must end."""
+    operator = here.start(
+        [sys.executable, "-c", DEAF], MISSED_WATCH_SECONDS="2", RESYNC_SECONDS="1"
+    )
+    here.ask("sleep 60", spec={"suspend": True})
+    assert operator.process.wait(patience(20)) != 0
+
+
+FORGETFUL = """
+from kopf.cli import main
+from splitjob_operator.adapters.kubernetes import KubernetesAdapter
+from splitjob_operator.core.observed import KubeJob, KubePod
+
+tell_all = KubernetesAdapter.changes
+
+def changes(adapter, kind, version, seconds):
+    for event, raw in tell_all(adapter, kind, version, seconds):
+        over = kind != "SplitJob" and (
+            KubeJob.of(raw).finished if kind == "Job" else KubePod.of(raw).stopped
+        )
+        yield "BOOKMARK" if over else event, raw
+
+KubernetesAdapter.changes = changes
+main()
+"""  # the watches go on behind the end of each Job and pod, as after an API server's restart
+
+
+def test_an_end_that_no_watch_tells_is_found_by_the_resync(here: Site) -> None:
+    """Acceptance 53: else the job would run for ever, and keep its place in the queue."""
+    here.start([sys.executable, "-c", FORGETFUL, *here.arguments()], RESYNC_SECONDS="1")
+    name = here.ask("sleep 2; complete")
+    assert here.told(name).body["status"] == "completed"
+
+
+BACKLOG = """
+from kopf.cli import main
+from splitjob_operator.runtime.controller import Controller
+
+Controller.on_splitjob_event = Controller.on_child_event = lambda *_, **__: None
+main()
+"""  # the watches bring everything, and nobody comes to deal with it
+
+
+def test_a_backlog_is_no_silent_watch(here: Site) -> None:
+    """Acceptance 53: else a burst of SplitJobs would end the process, and each next one."""
+    command = [sys.executable, "-c", BACKLOG, *here.arguments()]
+    operator = here.start(command, MISSED_WATCH_SECONDS="2", RESYNC_SECONDS="1")
+    name = here.ask("sleep 6; complete")  # for longer than a watch may be silent
+    assert here.told(name).body["status"] == "completed"
+    assert operator.process.poll() is None
