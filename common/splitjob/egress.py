@@ -72,6 +72,17 @@ class Proxy:
         userinfo = parts.netloc.rpartition("@")[0]
         return cls(parts.scheme, parts.hostname or "", port, _basic(userinfo) if userinfo else "")
 
+    def connect_request(self, host: str, port: int) -> tuple[str, dict[str, str]]:
+        """Return the target and the headers of the CONNECT that asks for a host's port.
+
+        Args:
+            host: a name or an address, IPv6 without brackets.
+            port: of the host.
+        """
+        authority = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+        credentials = {"Proxy-Authorization": self.authorization} if self.authorization else {}
+        return authority, {"Host": authority, **credentials}
+
 
 @dataclass(frozen=True)
 class _Exemption:

@@ -95,13 +95,9 @@ def _secured(
 
 def _ask(proxy: Proxy, target: tuple[str, int], stream: httpcore.NetworkStream) -> int:
     """Ask for a way; return the status of the answer."""
-    host, port = target
-    authority = (f"[{host}]:{port}" if ":" in host else f"{host}:{port}").encode("ascii")
-    headers = [(b"Host", authority)]
-    if proxy.authorization:
-        headers.append((b"Proxy-Authorization", proxy.authorization.encode("ascii")))
+    authority, headers = proxy.connect_request(*target)
     origin = httpcore.URL(scheme=proxy.scheme, host=proxy.host, port=proxy.port, target=authority)
-    request = httpcore.Request("CONNECT", origin, headers=headers)
+    request = httpcore.Request("CONNECT", origin, headers=[*headers.items()])
     try:
         answer = httpcore.HTTP11Connection(origin.origin, stream).handle_request(request)
     except httpcore.TimeoutException as failed:

@@ -48,10 +48,9 @@ def open_tunnel(to_proxy: socket.socket, proxy: Proxy, host: str, port: int) -> 
     if proxy.scheme == "https":
         context = ssl.create_default_context()
         to_proxy = context.wrap_socket(to_proxy, server_hostname=proxy.host)
-    authority = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
-    credentials = f"Proxy-Authorization: {proxy.authorization}\r\n" if proxy.authorization else ""
-    request = f"CONNECT {authority} HTTP/1.1\r\nHost: {authority}\r\n{credentials}\r\n"
-    to_proxy.sendall(request.encode("latin-1"))
+    target, headers = proxy.connect_request(host, port)
+    head = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
+    to_proxy.sendall(f"CONNECT {target} HTTP/1.1\r\n{head}\r\n".encode("latin-1"))
     status = _status(to_proxy)
     if not HTTPStatus.OK <= status < HTTPStatus.MULTIPLE_CHOICES:
         raise ProxyRefusalError(f"the proxy answers {status}")

@@ -120,3 +120,15 @@ def test_a_flag_that_is_neither_true_nor_false_is_refused() -> None:
 def test_private_names(host: str) -> None:
     assert private_name(host)
     assert not private_name(f"{host.rstrip('.')}.example.com")
+
+
+def test_a_proxy_is_asked_for_a_host_by_its_authority_and_with_its_own_credentials() -> None:
+    plain, secret = Proxy("http", "p", 80), Proxy("http", "p", 80, "Basic x")
+    assert plain.connect_request("a.example", 443) == (
+        "a.example:443",
+        {"Host": "a.example:443"},
+    )
+    assert secret.connect_request("fd00::1", 443) == (
+        "[fd00::1]:443",
+        {"Host": "[fd00::1]:443", "Proxy-Authorization": "Basic x"},
+    )
