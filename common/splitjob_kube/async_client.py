@@ -14,8 +14,6 @@ from typing import NamedTuple
 from pydantic_core import to_json
 
 from splitjob_kube.client import (
-    LATER,
-    LONGEST_RETRY_AFTER_SECONDS,
     PAGE_SIZE,
     Json,
     KubernetesClient,
@@ -152,9 +150,9 @@ class AsyncKubernetesClient:
         try:
             connection = await pool.connection()
             answer = await pool.exchange(connection, content)
-            if not is_read or answer.status not in LATER or not answer.retry_after:
+            if not is_read or not answer.seconds_to_wait:
                 return answer
-            await asyncio.sleep(min(answer.retry_after, LONGEST_RETRY_AFTER_SECONDS))
+            await asyncio.sleep(answer.seconds_to_wait)
         except BROKEN:
             if connection is not None and not is_read:
                 raise

@@ -18,7 +18,7 @@ import httptools
 from urllib3.util.ssltransport import SSLTransport
 from urllib3.util.wait import wait_for_read
 
-from splitjob_kube.http_connection import Answer, Server
+from splitjob_kube.http_connection import Answer, AnswerParts, Server
 from splitjob_kube.proxies import open_tunnel
 
 __all__ = ["BlockingConnection", "BlockingPool", "Streamed"]
@@ -105,8 +105,8 @@ class BlockingPool:
             connection.close()
 
 
-class BlockingConnection:
-    """One connection, for one request after the other; httptools calls its `on_` methods.
+class BlockingConnection(AnswerParts):
+    """One connection, for one request after the other.
 
     Attributes:
         keeps_alive: whether the last answer has come whole, and the server takes another request.
@@ -114,12 +114,12 @@ class BlockingConnection:
 
     def __init__(self, to: Socket) -> None:
         self._socket = to
+        super().__init__()
         self._used_at = time.monotonic()
-        self._parser = httptools.HttpResponseParser(self)
         self._begin()
 
     def _begin(self) -> None:
-        self._phrase, self._retry_after, self._body = b"", b"", list[bytes]()
+        self._forget()
         self._has_head = self._complete = False
         self.keeps_alive = False
 
@@ -142,9 +142,7 @@ class BlockingConnection:
 
     def head(self) -> Answer:
         """Return the answer without its body."""
-        seconds = int(self._retry_after) if self._retry_after.isdigit() else 0
-        status = self._parser.get_status_code()
-        return Answer(status, self._phrase.decode("latin-1"), seconds, b"")
+        return self._head()
 
     def pieces(self) -> Iterator[bytes]:
         """Yield the body as it comes.
@@ -175,22 +173,9 @@ class BlockingConnection:
             raise ConnectionError(f"no answer in HTTP: {error}") from None
         self._used_at = time.monotonic()
 
-    def on_status(self, phrase: bytes) -> None:
-        """Take in the status in words."""
-        self._phrase += phrase
-
-    def on_header(self, name: bytes, value: bytes) -> None:
-        """Take in a header."""
-        if name.lower() == b"retry-after":
-            self._retry_after = value
-
     def on_headers_complete(self) -> None:
         """Note that the head is whole; one in between (1xx) is none."""
         self._has_head = self._parser.get_status_code() >= HTTPStatus.OK
-
-    def on_body(self, body: bytes) -> None:
-        """Take in a piece of the body."""
-        self._body.append(body)
 
     def on_message_complete(self) -> None:
         """Note that the answer is whole; a second one was not asked for."""

@@ -31,8 +31,6 @@ from splitjob_kube.tls import TlsContexts
 from splitjob_kube.way import JSON, Way, current_way
 
 __all__ = [
-    "LATER",
-    "LONGEST_RETRY_AFTER_SECONDS",
     "ClientPolicy",
     "Json",
     "KubernetesClient",
@@ -48,8 +46,6 @@ Timeout = tuple[float, float]  # seconds to connect, and between two pieces of a
 T = TypeVar("T")
 PAGE_SIZE = 500  # objects
 METADATA_LIST = f"{JSON};as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
-LONGEST_RETRY_AFTER_SECONDS = 2.0  # that a read waits for, where the server says "later"
-LATER = frozenset({HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE})
 
 
 class ClientPolicy(NamedTuple):
@@ -307,9 +303,9 @@ class KubernetesClient:
         try:
             connection = pool.connection(connect_seconds)
             answer = pool.exchange(connection, content, read_seconds)
-            if not is_read or answer.status not in LATER or not answer.retry_after:
+            if not is_read or not answer.seconds_to_wait:
                 return answer
-            time.sleep(min(answer.retry_after, LONGEST_RETRY_AFTER_SECONDS))
+            time.sleep(answer.seconds_to_wait)
         except OSError:
             if connection is not None and not is_read:
                 raise

@@ -17,10 +17,12 @@ from urllib3.util.wait import wait_for_read
 
 from splitjob.egress import Proxy
 
-__all__ = ["BROKEN", "Answer", "ConnectionPool", "HttpConnection", "Server"]
+__all__ = ["BROKEN", "Answer", "AnswerParts", "ConnectionPool", "HttpConnection", "Server"]
 
 # After which a connection is closed: servers do that later, and each holds a quarter of a megabyte.
 IDLE_SECONDS = 30.0
+LONGEST_RETRY_AFTER_SECONDS = 2.0  # that a read waits for
+_BUSY = frozenset({HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE})
 # What a call ends with that nobody has answered.
 BROKEN = (OSError, TimeoutError, httptools.HttpParserError)
 
@@ -58,17 +60,53 @@ class Answer(NamedTuple):
     retry_after: int
     content: bytes
 
+    @property
+    def seconds_to_wait(self) -> float:
+        """After how long to ask again, where the server is busy and says when; 0: it stands."""
+        if self.status in _BUSY:
+            return min(self.retry_after, LONGEST_RETRY_AFTER_SECONDS)
+        return 0
 
-class HttpConnection(asyncio.Protocol):
-    """One connection, for one request after the other; httptools calls its `on_` methods."""
+
+class AnswerParts:
+    """What has come of an answer; httptools calls the `on_` methods."""
 
     def __init__(self) -> None:
-        self._loop = asyncio.get_running_loop()
         self._parser = httptools.HttpResponseParser(self)
+        self._forget()
+
+    def _forget(self) -> None:
+        """Begin another answer."""
+        self._phrase, self._retry_after, self._body = b"", b"", list[bytes]()
+
+    def on_status(self, phrase: bytes) -> None:
+        """Take in the status in words."""
+        self._phrase += phrase
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """Take in a header."""
+        if name.lower() == b"retry-after":
+            self._retry_after = value
+
+    def on_body(self, body: bytes) -> None:
+        """Take in a piece of the body."""
+        self._body.append(body)
+
+    def _head(self) -> Answer:
+        """Return what has come without the body."""
+        status, phrase = self._parser.get_status_code(), self._phrase.decode("latin-1")
+        seconds = int(self._retry_after) if self._retry_after.isdigit() else 0
+        return Answer(status, phrase, seconds, b"")
+
+
+class HttpConnection(AnswerParts, asyncio.Protocol):
+    """One connection, for one request after the other."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._loop = asyncio.get_running_loop()
         self._transport: asyncio.Transport | None = None
         self._awaited: asyncio.Future[Answer] | None = None
-        self._phrase, self._retry_after = b"", b""
-        self._body: list[bytes] = []
         self._keeps_alive = True
         self._heard_at = self._loop.time()
 
@@ -144,20 +182,7 @@ class HttpConnection(asyncio.Protocol):
         """Begin an answer; a second one to the same request was not asked for."""
         if self._awaited is None or self._awaited.done():
             self._keeps_alive = False
-        self._phrase, self._retry_after, self._body = b"", b"", []
-
-    def on_status(self, phrase: bytes) -> None:
-        """Take in the status in words."""
-        self._phrase += phrase
-
-    def on_header(self, name: bytes, value: bytes) -> None:
-        """Take in a header."""
-        if name.lower() == b"retry-after":
-            self._retry_after = value
-
-    def on_body(self, body: bytes) -> None:
-        """Take in a piece of the body."""
-        self._body.append(body)
+        self._forget()
 
     def on_message_complete(self) -> None:
         """Hand the answer over."""
@@ -166,10 +191,8 @@ class HttpConnection(asyncio.Protocol):
             self._fail(ConnectionError(f"an answer {status} that nobody has asked for"))
         elif self._awaited is not None and not self._awaited.done():
             self._keeps_alive = self._parser.should_keep_alive()
-            seconds = int(self._retry_after) if self._retry_after.isdigit() else 0
             content = b"".join(self._body)
-            phrase = self._phrase.decode("latin-1")
-            self._awaited.set_result(Answer(status, phrase, seconds, content))
+            self._awaited.set_result(self._head()._replace(content=content))
 
     def _fail(self, error: Exception) -> None:
         if self._awaited is not None and not self._awaited.done():
