@@ -65,6 +65,24 @@ def write_audio(
     return path
 
 
+def rewrite(source: Path, target: Path, container: str, options: dict[str, str]) -> Path:
+    """Put the first track of sound into another file; its packets stay as they are.
+
+    Args:
+        source: the file that has it.
+        target: the file that is written.
+        container: FFmpeg's name.
+        options: of the container.
+    """
+    with av.open(str(source)) as given, av.open(str(target), "w", container, options) as made:
+        track = made.add_stream_from_template(given.streams.audio[0])
+        for packet in given.demux(audio=0):
+            if packet.dts is not None:
+                packet.stream = track
+                made.mux(packet)
+    return target
+
+
 def write_video(
     path: Path,
     pieces: Sequence[tuple[float, Samples]],

@@ -126,6 +126,8 @@ def _reason(file: CorpusFile, ours: Samples, theirs: Samples, found: Decoded) ->
         return "silence in place of what is damaged"
     if file.damaged and begins_alike and shorter == len(theirs):
         return "read on behind damage at which the program ends"
+    if file.kind.codec == "alac" and file.kind.container == "caf" and begins_alike:
+        return "with the end of the last frame, which the program cuts twice"
     fills_up = (
         file.path.suffix in (".m4a", ".mp4", ".mov", ".3gp")
         and len(theirs) - len(ours) < LAST_FRAME

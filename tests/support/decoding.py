@@ -30,6 +30,20 @@ def decoded_here(source: Path, limits: AudioLimits = LIMITS) -> tuple[Samples, D
         return reader.read(0, spool.frames), found
 
 
+def decoded_bytes(folder: Path, content: bytes) -> tuple[Samples, Decoded]:
+    """Decode a file of these bytes, as `decoded_here`."""
+    source = folder / "source"
+    source.write_bytes(content)
+    return decoded_here(source)
+
+
+def refusal_of_bytes(folder: Path, content: bytes) -> Failure:
+    """Return why a file of these bytes cannot be decoded."""
+    with pytest.raises(Failure) as caught:
+        decoded_bytes(folder, content)
+    return caught.value
+
+
 def refused(source: Path) -> Failure:
     """Return why a file cannot be decoded."""
     with pytest.raises(Failure) as caught:

@@ -8,14 +8,15 @@ header, and says neither where nor how far.
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import BinaryIO, NamedTuple
+from typing import NamedTuple
 
 import av
 from av.audio.stream import AudioStream
 
-from splitjob_worker.source.edits import ID3_HEADER, id3_size
+from splitjob_worker.source.content import Content
 from splitjob_worker.source.packets import Lost
 from splitjob_worker.source.parts import Part
+from splitjob_worker.source.tag_sizes import ID3_HEADER, id3_size
 
 __all__ = ["CONTAINER", "decoded"]
 
@@ -53,7 +54,7 @@ def decoded(source: Path, part: Part, track: AudioStream) -> Iterator[av.AudioFr
     context = track.codec_context
     spent = _Spent()
     with source.open("rb") as file:
-        for piece in _pieces(_Bytes(file, part.end), part.start):
+        for piece in _pieces(Content(file, part.end), part.start):
             if isinstance(piece, int):
                 yield Lost(spent.seconds_of(piece), counts=False)
                 continue
@@ -88,38 +89,18 @@ class _Spent:
         return round(size * self._packets / self._bytes) * self._seconds / self._packets
 
 
-class _Bytes:
-    """The bytes of a file up to a place."""
-
-    def __init__(self, file: BinaryIO, end: int) -> None:
-        self._file, self.end = file, end
-
-    def at(self, place: int, count: int) -> bytes:
-        self._file.seek(place)
-        return self._file.read(max(min(count, self.end - place), 0))
-
-    def next_sync(self, place: int) -> int:
-        """Return where the next header may be, or the end."""
-        while place < self.end:
-            block = self.at(place, _BLOCK)
-            if found := _SYNC.search(block):
-                return place + found.start()
-            place += max(len(block) - 1, 1)
-        return self.end
-
-
-def _pieces(content: _Bytes, place: int) -> Iterator[bytes | int]:
+def _pieces(content: Content, place: int) -> Iterator[bytes | int]:
     """Yield frames and, in their places, of how many bytes nothing is known."""
     known: bytes | None = None
     unknown = 0
-    while place < content.end:
+    while place < content.size:
         start = content.at(place, ID3_HEADER)
         if tag := id3_size(start):
             place += tag
             continue
         header = _header(start)
         if header is None or not _is_frame(content, place, header, known):
-            behind = content.next_sync(place + 1)
+            behind = _next_sync(content, place + 1)
             unknown += behind - place
             place = behind
             continue
@@ -130,10 +111,20 @@ def _pieces(content: _Bytes, place: int) -> Iterator[bytes | int]:
         place += header.size
 
 
-def _is_frame(content: _Bytes, place: int, header: _Header, known: bytes | None) -> bool:
+def _next_sync(content: Content, place: int) -> int:
+    """Return where the next header may be, or the end."""
+    while place < content.size:
+        block = content.at(place, _BLOCK)
+        if found := _SYNC.search(block):
+            return place + found.start()
+        place += max(len(block) - 1, 1)
+    return content.size
+
+
+def _is_frame(content: Content, place: int, header: _Header, known: bytes | None) -> bool:
     """Whether it is a frame, and no bytes that look like the header of one."""
     behind = place + header.size
-    if header.fixed == known or behind == content.end:
+    if header.fixed == known or behind == content.size:
         return True
     following = content.at(behind, ID3_HEADER)
     return _header(following) is not None or id3_size(following) > 0

@@ -15,7 +15,7 @@ class Content:
 
     Args:
         file: open for reading.
-        size: bytes of it.
+        size: bytes of it that are read: where its part ends.
     """
 
     def __init__(self, file: BinaryIO, size: int) -> None:
@@ -25,7 +25,7 @@ class Content:
     def at(self, place: int, count: int) -> bytes:
         """Return so many bytes from a place on, fewer at the end."""
         self._file.seek(place)
-        return self._file.read(count)
+        return self._file.read(max(min(count, self.size - place), 0))
 
     def find(self, wanted: bytes, place: int) -> int | None:
         """Return where bytes are found first from a place on."""

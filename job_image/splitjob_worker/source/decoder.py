@@ -28,6 +28,8 @@ CONTAINERS = (
     "flac", "flv", "iff", "matroska,webm", "mov,mp4,m4a,3gp,3g2,mj2", "mp3", "mpc", "mpc8", "mpeg",
     "mpegts", "ogg", "rm", "tak", "truehd", "tta", "voc", "w64", "wav", "wsaud", "wv",
 )  # fmt: skip
+# The last frame of ALAC is as short as it is to be, and FFmpeg cuts it once more in this container.
+_CUT_TWICE = ("caf", "alac")
 # What a source often is instead of audio, by its first bytes. FFmpeg would find the mp3 in an
 # archive that stores one; a caller is better served by being told that it is an archive.
 OTHER_FILES = {
@@ -128,6 +130,8 @@ class _Content:
                 raise Failure(ErrorCode.AUDIO_UNREADABLE, "the file has no audio track")
             if track.codec_context is None:
                 raise _unsupported()
+            if tracks.is_encrypted(track):
+                raise Failure(ErrorCode.AUDIO_UNSUPPORTED, "the audio is protected against copying")
             if not self.tags:
                 self.tags.update(_tag_in_front(self._source, part, container.format.name))
                 self.tags.update({**track.metadata, **container.metadata})
@@ -142,6 +146,8 @@ class _Content:
     def _frames_of(
         self, part: Part, container: InputContainer, track: AudioStream
     ) -> Iterator[av.AudioFrame | packets.Lost]:
+        if (container.format.name, track.codec_context.name) == _CUT_TWICE:
+            track.codec_context.options = {"flags2": "+skip_manual"}
         if container.format.name == adts.CONTAINER:
             return adts.decoded(self._source, part, track)
         if container.format.name == avi.CONTAINER:

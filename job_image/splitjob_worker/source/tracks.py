@@ -11,6 +11,9 @@ from av.stream import Disposition
 from splitjob_worker.source.packets import Lost
 
 ISO_MEDIA = "mov"  # FFmpeg's name for m4a, mp4, mov and 3gp begins with it
+# What they call sound behind a key that we do not have, whatever its codec (ISO/IEC 14496-12, 8.12;
+# Apple's). To a decoder it is damage, or noise.
+_ENCRYPTED = {"enca", "drms"}
 
 
 def song_of(container: InputContainer) -> AudioStream | None:
@@ -25,6 +28,16 @@ def song_of(container: InputContainer) -> AudioStream | None:
     known = [track for track in audio if track.codec_context is not None] or list(audio)
     marked = [track for track in known if track.disposition & Disposition.default]
     return next(iter([*marked, *known]), None)
+
+
+def is_encrypted(track: AudioStream) -> bool:
+    """Return whether a track is protected against copying."""
+    if not track.container.format.name.startswith(ISO_MEDIA):
+        return False
+    try:
+        return track.codec_context.codec_tag in _ENCRYPTED
+    except UnicodeDecodeError:  # no four letters
+        return False
 
 
 def without_padding(

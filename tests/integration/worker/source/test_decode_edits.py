@@ -84,6 +84,26 @@ def test_what_was_written_into_a_pipe_is_read_to_its_end(tmp_path: Path, kind: s
     assert np.array_equal(whole(piped), whole(file))
 
 
+def test_an_au_whose_size_was_never_filled_in_is_read_to_its_end(tmp_path: Path) -> None:
+    file = write_audio(tmp_path / "x.au", tones(44100, 0.5, 2), codec="pcm_s16be")
+    before = whole(file)
+    content = file.read_bytes()
+    file.write_bytes(content[:8] + bytes(4) + content[12:])
+    assert np.array_equal(whole(file), before)
+
+
+@pytest.mark.parametrize("name", [b"NAME", b"APPL"])
+def test_a_chunk_of_an_aiff_of_an_odd_size_that_nothing_fills_up_hides_no_sound(
+    tmp_path: Path, name: bytes
+) -> None:
+    file = write_audio(tmp_path / "x.aiff", tones(44100, 0.5, 2), codec="pcm_s16be")
+    before = whole(file)
+    content = file.read_bytes()
+    odd = name + struct.pack(">I", 5) + b"abcde"
+    file.write_bytes(content[:12] + odd + content[12:])
+    assert np.array_equal(whole(file), before)
+
+
 def test_an_edited_file_reads_as_if_it_had_been_written_so(tmp_path: Path) -> None:
     file = tmp_path / "x"
     file.write_bytes(bytes(range(100)))

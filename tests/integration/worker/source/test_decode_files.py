@@ -140,6 +140,18 @@ def test_a_codec_that_nobody_knows_is_unsupported(tmp_path: Path) -> None:
     assert "codec" in failure.message
 
 
+@pytest.mark.parametrize("name", [b"drms", b"enca"])
+def test_sound_that_is_protected_against_copying_is_no_damage(tmp_path: Path, name: bytes) -> None:
+    """As songs were sold until 2009."""
+    file = write_audio(tmp_path / "x.m4a", tones(44100, 0.5, 2), codec="aac")
+    content = file.read_bytes()
+    place = content.index(b"mp4a", content.index(b"stsd"))
+    file.write_bytes(content[:place] + name + content[place + 4 :])
+    failure = refused(file)
+    assert failure.code is ErrorCode.AUDIO_UNSUPPORTED
+    assert "protected" in failure.message
+
+
 def test_more_channels_than_any_mix_are_refused(tmp_path: Path) -> None:
     file = write_channels(tmp_path / "x.wav", np.zeros((20000, 33), np.float32))
     failure = refused(file)
@@ -162,10 +174,11 @@ def test_rates_beyond_any_recording_are_refused(tmp_path: Path, rate: int) -> No
         ("aac", "mov", 32000),
         ("alac", "m4a", 44100),
         ("libopus", "mp4", 48000),
+        ("alac", "caf", 44100),
     ],
 )
 @pytest.mark.parametrize("seconds", [0.5, 1.0101])
-def test_what_fills_up_the_last_frame_of_an_m4a_is_cut(
+def test_what_fills_up_the_last_frame_is_cut_and_no_more(
     tmp_path: Path, codec: str, suffix: str, rate: int, seconds: float
 ) -> None:
     sound = tones(rate, seconds, 2)

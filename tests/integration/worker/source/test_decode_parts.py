@@ -5,11 +5,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from tests.support.decoding import decoded, refused
+from tests.support.decoding import decoded_bytes, decoded_here, refusal_of_bytes
 
-from bench.audio_files import Samples, tones, write_audio
-from splitjob.errors import ErrorCode, Failure
-from splitjob_worker.source.audio import Decoded
+from bench.audio_files import tones, write_audio
+from splitjob.errors import ErrorCode
 
 LARGE = 1_200_000  # bytes of a picture; FFmpeg looks for a format in the first 1,048,576 of a file
 SECOND = 44100
@@ -22,18 +21,6 @@ OGG = {
     "opus": ("libopus", 48000, "stereo"),
     "opus, mono": ("libopus", 48000, "mono"),
 }
-
-
-def decoded_bytes(folder: Path, content: bytes) -> tuple[Samples, Decoded]:
-    source = folder / "source"
-    source.write_bytes(content)
-    return decoded(source)
-
-
-def refusal(folder: Path, content: bytes) -> Failure:
-    source = folder / "source"
-    source.write_bytes(content)
-    return refused(source)
 
 
 def ogg(folder: Path, kind: str, title: str = "") -> bytes:
@@ -77,8 +64,26 @@ def test_sound_behind_a_large_tag_is_the_same_as_without(
 ) -> None:
     file = write_audio(tmp_path / f"x.{suffix}", tones(44100, 2.0, 2), 44100, "stereo", codec,
                        container)  # fmt: skip
-    right, _ = decoded(file)
+    right, _ = decoded_here(file)
     found, _ = decoded_bytes(tmp_path, tags * id3("Behind", LARGE) + file.read_bytes())
+    assert np.array_equal(found, right)
+
+
+@pytest.mark.parametrize(
+    "tag",
+    [
+        b"APETAGEX" + struct.pack("<IIIIQ", 2000, LARGE, 1, 0xA0000000, 0) + b"x" * LARGE,
+        b"ID3\3\0\0" + struct.pack(">I", LARGE) + b"x" * LARGE,
+    ],
+    ids=["APEv2", "ID3v2, its size in bytes of eight bits"],
+)
+@pytest.mark.parametrize(("suffix", "codec"), [("mp3", "libmp3lame"), ("flac", "flac")])
+def test_sound_behind_other_large_tags_is_the_same_as_without(
+    tmp_path: Path, tag: bytes, suffix: str, codec: str
+) -> None:
+    file = write_audio(tmp_path / f"x.{suffix}", tones(44100, 0.5, 2), codec=codec)
+    right, _ = decoded_here(file)
+    found, _ = decoded_bytes(tmp_path, tag + file.read_bytes())
     assert np.array_equal(found, right)
 
 
@@ -88,8 +93,11 @@ def test_the_title_in_a_large_tag_is_read(tmp_path: Path) -> None:
     assert found.tags == {"title": "Größer"}
 
 
-@pytest.mark.parametrize("blanks", [b" \r\n\t", b" " * 300, b"\n" * 70_000, bytes(5000)],
-                         ids=["few", "more than are looked at", "many", "zeros"])  # fmt: skip
+@pytest.mark.parametrize(
+    "blanks",
+    [b" \r\n\t", b" " * 300, b"\n" * 70_000, bytes(5000), b"\xef\xbb\xbf", b"\n\xef\xbb\xbf\r\n"],
+    ids=["few", "more than are looked at", "many", "zeros", "byte order mark", "all of them"],
+)
 @pytest.mark.parametrize(
     ("suffix", "codec"),
     [("wav", "pcm_s16le"), ("flac", "flac"), ("ogg", "vorbis"), ("m4a", "aac"), ("mpg", "mp2")],
@@ -98,13 +106,13 @@ def test_sound_behind_blanks_is_the_same_as_without(
     tmp_path: Path, blanks: bytes, suffix: str, codec: str
 ) -> None:
     file = write_audio(tmp_path / f"x.{suffix}", tones(44100, 1.0, 2), codec=codec)
-    right, _ = decoded(file)
+    right, _ = decoded_here(file)
     found, _ = decoded_bytes(tmp_path, blanks + file.read_bytes())
     assert np.array_equal(found, right)
 
 
 def test_a_web_page_behind_blanks_is_called_one(tmp_path: Path) -> None:
-    failure = refusal(tmp_path, b" \n" * 400 + b"<html>Sign in</html>")
+    failure = refusal_of_bytes(tmp_path, b" \n" * 400 + b"<html>Sign in</html>")
     assert failure.code is ErrorCode.AUDIO_UNREADABLE
     assert "web page" in failure.message
 
@@ -158,49 +166,7 @@ def test_a_link_that_was_only_begun_costs_none_of_the_others(tmp_path: Path) -> 
 def test_a_link_that_cannot_be_read_is_named_and_not_left_out(tmp_path: Path) -> None:
     whole, spoilt = ogg(tmp_path, "vorbis"), ogg(tmp_path, "flac, mono")
     spoilt = spoilt[:28] + bytes(30) + spoilt[58:]
-    failure = refusal(tmp_path, whole + spoilt + whole)
+    failure = refusal_of_bytes(tmp_path, whole + spoilt + whole)
     assert failure.code is ErrorCode.AUDIO_UNREADABLE
     assert "number 2" in failure.message
     assert "3 recordings" in failure.message
-
-
-def chunk(name: bytes, content: bytes) -> bytes:
-    """Return a chunk of a RIFF file."""
-    return name + struct.pack("<I", len(content)) + content + b"\0" * (len(content) % 2)
-
-
-FORMAT = chunk(b"fmt ", struct.pack("<HHIIHH", 1, 2, 44100, 176400, 4, 16))
-INFO = chunk(b"LIST", b"INFO" + chunk(b"INAM", b"Take 1") + chunk(b"ICMT", b"\x25" * 40_001))
-CHUNKS = {
-    "nothing": b"",
-    "LIST": INFO,
-    "several": INFO + chunk(b"id3 ", b"x" * 99) + chunk(b"bext", bytes(602)),
-    "several, the last without its filling byte": INFO + chunk(b"id3 ", b"x" * 99)[:-1],
-}
-SOUND: bytes = (tones(44100, 1.0, 2).T * 32767).astype("<i2").tobytes()
-
-
-def wav(stated: int, sound: bytes, behind: bytes) -> bytes:
-    """Return a WAV file whose chunk of sound has a size of its own."""
-    body = b"WAVE" + FORMAT + b"data" + struct.pack("<I", stated) + sound + behind
-    return b"RIFF" + struct.pack("<I", len(body)) + body
-
-
-@pytest.mark.parametrize("behind", CHUNKS)
-@pytest.mark.parametrize("stated", [0, 0xFFFFFFFF, 0x7FFFFFFF, len(SOUND)])
-def test_of_a_wav_file_its_sound_is_taken_and_nothing_behind_it(
-    tmp_path: Path, stated: int, behind: str
-) -> None:
-    samples, _ = decoded_bytes(tmp_path, wav(stated, SOUND, CHUNKS[behind]))
-    right = np.frombuffer(SOUND, "<i2").reshape(-1, 2)
-    assert np.array_equal(np.round(samples * 32768), right)
-
-
-@pytest.mark.parametrize("behind", CHUNKS)
-@pytest.mark.parametrize("stated", [0, 0xFFFFFFFF])
-def test_of_a_wav_file_without_sound_no_chunk_is_taken_for_it(
-    tmp_path: Path, stated: int, behind: str
-) -> None:
-    failure = refusal(tmp_path, wav(stated, b"", CHUNKS[behind]))
-    assert failure.code is ErrorCode.AUDIO_UNREADABLE
-    assert "holds no audio" in failure.message

@@ -1,0 +1,65 @@
+"""Whole files that were joined byte by byte: FFmpeg by itself reads the first, and says nothing."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from tests.support.decoding import decoded_bytes, decoded_here, refusal_of_bytes
+
+from bench.audio_files import rewrite, tones, write_audio
+from splitjob.errors import ErrorCode
+
+KINDS = [
+    ("wav", "pcm_s16le", "wav"),
+    ("aiff", "pcm_s16be", "aiff"),
+    ("m4a", "aac", "ipod"),
+    ("mov", "alac", "mov"),
+    ("flv", "libmp3lame", "flv"),
+]
+
+
+def written(folder: Path, kind: tuple[str, str, str], rate: int = 44100) -> bytes:
+    suffix, codec, container = kind
+    path = folder / f"x.{suffix}"
+    return write_audio(path, tones(rate, 0.5, 2), rate, "stereo", codec, container).read_bytes()
+
+
+@pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind[0])
+def test_each_of_the_files_is_decoded(tmp_path: Path, kind: tuple[str, str, str]) -> None:
+    """Acceptance 75: also where the second one has another rate."""
+    each = [written(tmp_path, kind), written(tmp_path, kind, 22050), written(tmp_path, kind)]
+    alone = [decoded_bytes(tmp_path, one)[0] for one in each]
+    samples, found = decoded_bytes(tmp_path, b"".join(each))
+    assert found.damaged_seconds == found.missing_seconds == 0
+    assert abs(len(samples) - sum(map(len, alone))) <= len(each)
+    assert np.array_equal(samples[: len(alone[0])], alone[0])
+    assert np.array_equal(samples[-len(alone[2]) :], alone[2])
+
+
+def test_a_second_file_that_was_cut_off_is_missing_its_end(tmp_path: Path) -> None:
+    one = written(tmp_path, KINDS[0])
+    _, found = decoded_bytes(tmp_path, one + one[: len(one) // 2])
+    assert found.missing_seconds == pytest.approx(0.25, abs=0.01)
+
+
+def test_one_that_cannot_be_read_is_named(tmp_path: Path) -> None:
+    one = written(tmp_path, KINDS[2])
+    without_index = one[: one.index(b"moov") - 4]
+    failure = refusal_of_bytes(tmp_path, one + without_index)
+    assert failure.code is ErrorCode.AUDIO_UNREADABLE
+    assert "number 2" in failure.message
+
+
+def test_fragments_behind_the_first_boxes_of_their_stream_again_are_one_file(
+    tmp_path: Path,
+) -> None:
+    flags = {"movflags": "frag_keyframe+empty_moov+default_base_moof", "frag_duration": "100000"}
+    whole = write_audio(tmp_path / "x.m4a", tones(44100, 0.5, 2), codec="aac")
+    file = rewrite(whole, tmp_path / "x.mp4", "mp4", flags)
+    content = file.read_bytes()
+    starts = [at - 4 for at in range(len(content)) if content.startswith(b"moof", at)]
+    again = content[: starts[2]] + content[: starts[0]] + content[starts[2] :]
+    before, _ = decoded_here(file)
+    samples, found = decoded_bytes(tmp_path, again)
+    assert np.array_equal(samples, before)
+    assert found.damaged_seconds == 0
