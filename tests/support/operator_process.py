@@ -99,7 +99,22 @@ class OperatorProcess:
         self._loop = asyncio.new_event_loop()
         self._loop.set_task_factory(self._begin)
         self._error: BaseException | None = None
-        delivery = WebhookDelivery(
+        delivery = self._new_delivery(around, receiver)
+        self.controller = self._new_controller(
+            settings, around, delivery, self._new_executor(settings, bucket(self.gate), delivery)
+        )
+        self.resync = Resync(
+            self.controller,
+            self.port,
+            lambda: (),
+            self.controller.readiness,
+            lambda: True,
+            ignore,
+            around.clock,
+        )
+
+    def _new_delivery(self, around: Surroundings, receiver: Receiver) -> WebhookDelivery:
+        return WebhookDelivery(
             self.port,
             cast("Any", InlineThreads()),
             cast("Any", HeldBackAnswers(receiver)),
@@ -107,8 +122,12 @@ class OperatorProcess:
             self.queue.add,
             around.clock,
         )
-        service = cast("Any", bucket(self.gate))
-        executor = Executor(
+
+    def _new_executor(
+        self, settings: Settings, bucket: FakeBucketService, delivery: WebhookDelivery
+    ) -> Executor:
+        service = cast("Any", bucket)
+        return Executor(
             self.port,
             ManifestStore(service, ""),
             InputStore(service, INPUTS),
@@ -116,8 +135,16 @@ class OperatorProcess:
             settings,
             delivery.start,
         )
+
+    def _new_controller(
+        self,
+        settings: Settings,
+        around: Surroundings,
+        delivery: WebhookDelivery,
+        executor: Executor,
+    ) -> Controller:
         cache = Cache(around)
-        self.controller = Controller(
+        return Controller(
             settings=settings,
             kubernetes=self.port,
             executor=executor,
@@ -138,15 +165,6 @@ class OperatorProcess:
             guard=cast("Any", SimpleNamespace(heard=ignore, listed=ignore)),
             readiness=Readiness(),
             clock=around.clock,
-        )
-        self.resync = Resync(
-            self.controller,
-            self.port,
-            lambda: (),
-            self.controller.readiness,
-            lambda: True,
-            ignore,
-            around.clock,
         )
 
     @property
