@@ -55,6 +55,22 @@ def test_the_answer_is_the_servers_own_json(server: ScriptedApiServer) -> None:
     assert server.asked == [("GET", "/api/v1/namespaces/music/pods/a", "first")]
 
 
+def test_a_read_is_made_once_more_after_the_server_has_said_later_and_a_write_is_not(
+    server: ScriptedApiServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    waits: list[float] = []
+    monkeypatch.setattr("time.sleep", waits.append)
+    later = Answer(429, b"{}", headers={"Retry-After": "1"})
+    client = KubernetesClient(POLICY._replace(tries_again=True))
+    server.answers = [later, Answer.json({"kind": "Pod"})]
+    assert read_pod(client) == {"kind": "Pod"}
+    server.answers = [later]
+    with pytest.raises(KubernetesError):
+        create_pod(client)
+    assert waits == [1]
+    assert len(server.sent) == 3
+
+
 def test_of_objects_only_the_metadata_is_asked_for_page_by_page(server: ScriptedApiServer) -> None:
     server.answers = [
         Answer.json({"metadata": {"continue": "more"}, "items": [{"metadata": {"name": "a"}}]}),

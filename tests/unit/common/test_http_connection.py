@@ -176,3 +176,13 @@ def test_a_pool_that_is_closed_can_be_used_again() -> None:
             assert server.connections == 2
 
     asyncio.run(run())
+
+
+@pytest.mark.parametrize(
+    ("status", "retry_after", "seconds"),
+    [(429, 1, 1), (503, 60, 2), (429, 0, 0), (404, 1, 0), (200, 1, 0)],
+)
+def test_a_server_that_is_busy_says_after_how_long_to_ask_again_within_reason(
+    status: int, retry_after: int, seconds: float
+) -> None:
+    assert Answer(status, "", retry_after, b"").seconds_to_wait == seconds
