@@ -17,7 +17,7 @@ from training.export import NAME, WEIGHTS
 
 @pytest.fixture(scope="module")
 def scores() -> list[Score]:
-    return measure_shipped(songs=4, seconds=20.0)
+    return measure_shipped(songs=4, seconds=12.0)
 
 
 def test_the_weights_are_those_of_the_registry() -> None:
