@@ -38,16 +38,17 @@ demo: $(READY) ## separate a song on a real cluster on this machine, and check e
 # The checks run beside the tests, which mostly wait; what they find is told at the end.
 test: $(READY) ## run every check and every test, and name the twenty slowest
 	@$(MAKE) --no-print-directory --silent lint > $(VENV)/lint.log 2>&1 & lint=$$!; \
-	$(BIN)/python -m pytest --numprocesses 3 --dist loadscope --no-loadscope-reorder --durations 20; tests=$$?; \
+	TEST_EXAMPLES=0.4 $(BIN)/python -m pytest --numprocesses 3 --dist loadscope --no-loadscope-reorder --durations 20; tests=$$?; \
 	wait $$lint; lint=$$?; [ $$lint = 0 ] && echo "checks: nothing found" || cat $(VENV)/lint.log; \
 	exit $$((tests | lint))
 
 test-fast: $(READY) ## try the code between two edits, within a minute: no cluster, helm, docs, types, slow songs
 	@TEST_EXAMPLES=0.2 $(BIN)/python -m pytest tests/unit -m 'not slow' --numprocesses 2 --dist worksteal --quiet
 
-# Tests of hypothesis with twenty times the examples that `make test` has; no cluster, about half an hour.
-property-tests: $(READY) ## the operator's random lives, parsers, chart values with 20 times the examples
-	TEST_EXAMPLES=20 $(BIN)/python -m pytest tests/unit tests/contract/test_values_agree.py tests/integration/worker \
+# Tests of hypothesis with fifty times the examples that `make test` has; about three quarters of an hour.
+property-tests: $(READY) ## the operator's random lives, parsers, chart values, calls with 50 times the examples
+	TEST_EXAMPLES=20 $(BIN)/python -m pytest tests/unit tests/contract/test_values_agree.py tests/contract/test_openapi.py \
+		tests/integration/worker \
 		-m 'hypothesis or storm' --numprocesses 2 --dist worksteal --timeout 3600 --durations 20
 
 chaos: $(READY) ## faults at random on a real cluster under load: is anything lost? (SEED=, MINUTES=, STORMS=)
