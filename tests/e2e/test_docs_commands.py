@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from tests.support.waiting import patience
+from tests.support.waiting import patience, timeout
 from tests.support.web import web_server
 
 from bench.audio_files import tones, write_audio
@@ -21,7 +21,7 @@ from splitjob_local.cluster.local_cluster import LocalCluster
 from splitjob_local.processes.ports import PortLeases
 from splitjob_local.processes.supervised import clean_environment
 
-pytestmark = pytest.mark.timeout(600)  # a cluster, and waiting as long as a reader would
+pytestmark = pytest.mark.timeout(patience(600))  # a cluster, and waiting as long as a reader would
 
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
@@ -77,13 +77,13 @@ DEMUCSSVC_TOKEN=$(kubectl --namespace audio get secret audio-keys \
   -o jsonpath='{.data.DEMUCSSVC_TOKEN}' | base64 --decode)
 WEBHOOK_BASE=$WEBHOOK/
 """
-ITS_JOB = """
-kubectl --namespace audio wait --for=condition=Succeeded --timeout=120s \
+ITS_JOB = f"""
+kubectl --namespace audio wait --for=condition=Succeeded {timeout(110)} \
   $(kubectl --namespace audio get splitjobs -o name --field-selector=spec.request.versionId=first)
 """
 # A reader takes longer to the next page than the pods that a page has replaced to start.
-TURN_THE_PAGE = """
-kubectl --namespace audio rollout status --timeout=120s \
+TURN_THE_PAGE = f"""
+kubectl --namespace audio rollout status {timeout(110)} \
   deployment/audio-track-tree-audio-api deployment/audio-track-tree-audio-operator
 """
 

@@ -15,7 +15,8 @@ from splitjob_local.paths import REPOSITORY
 
 CHART = REPOSITORY / "charts" / "track-tree-audio"
 RELEASE = "track-tree-audio"
-READY_SECONDS = 90.0
+# It takes three to ten; below the time limit of a kubectl command.
+READY_SECONDS = 115.0
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ import yaml
 from tests.support.chart import CHART, LOCAL, NEEDED, Manifest
 from tests.support.chart_tools import HELM3, find_tool
 from tests.support.definition import is_established
-from tests.support.waiting import eventually, timeout
+from tests.support.waiting import eventually, patience, timeout
 
 from splitjob.resource import API_VERSION, GROUP, KIND, PLURAL
 from splitjob_local.cluster.kubectl import KubectlClient, KubectlError
@@ -115,7 +115,7 @@ def clean(helm4: KubectlClient) -> Iterator[None]:
 
 
 @pytest.mark.parametrize("first", ["helm3", "helm4"])
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(patience(600))
 @pytest.mark.usefixtures("clean")
 def test_install_upgrade_rollback_and_removal(
     first: str, helm4: KubectlClient, values: tuple[str, ...], request: pytest.FixtureRequest

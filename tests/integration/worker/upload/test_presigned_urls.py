@@ -27,7 +27,7 @@ def put(url: str, folder: Path, size: int = 5000, headers: dict[str, str] | None
     PresignedUrls({"vocals": put}, HERE, CancelToken()).upload_file(stem, "audio/wav")
 
 
-@pytest.mark.timeout(20)
+@pytest.mark.timeout(patience(20))
 def test_an_answer_without_end_is_not_read(web: Web, tmp_path: Path) -> None:
     put(web.serve("/vocals", endless_body), tmp_path)
     assert [(what, len(body)) for what, _, body in web.requests] == [("PUT /vocals", 5000)]
@@ -107,7 +107,7 @@ def hurried(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(upload, "MIN_BYTES_PER_SECOND", 1 << 40)
 
 
-@pytest.mark.timeout(20)
+@pytest.mark.timeout(patience(20))
 @pytest.mark.usefixtures("hurried")
 def test_an_answer_that_trickles_in_is_not_borne(web: Web, tmp_path: Path) -> None:
     """Acceptance 49: no step takes long, all of them together do."""
@@ -136,7 +136,7 @@ def deaf() -> Iterator[str]:
         yield f"http://127.0.0.1:{server.getsockname()[1]}/vocals"
 
 
-@pytest.mark.timeout(20)
+@pytest.mark.timeout(patience(20))
 @pytest.mark.usefixtures("hurried")
 def test_a_receiver_that_stops_reading_is_not_borne(deaf: str, tmp_path: Path) -> None:
     """Acceptance 49."""
