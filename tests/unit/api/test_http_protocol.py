@@ -11,6 +11,7 @@ from operator import attrgetter
 import pytest
 import uvicorn
 from starlette.types import ASGIApp, Receive, Scope, Send
+from tests.support.waiting import patience
 from uvicorn.server import ServerState
 
 from splitjob_api import http_protocol
@@ -56,7 +57,7 @@ async def closes_after(first: bytes, then: bytes) -> bool:
         writer.write(first)
         await reader.readuntil(b"ok")
         writer.write(then)
-        async with asyncio.timeout(10 * SECONDS):
+        async with asyncio.timeout(patience(10 * SECONDS)):
             return await reader.read() == b""
 
 
@@ -98,7 +99,7 @@ def test_a_head_that_stops_behind_a_request_that_is_answered_late() -> None:
             reader, writer = await asyncio.open_connection(*address)
             writer.write(HEAD + b"\r\nGET /heal")
             await reader.readuntil(b"ok")
-            async with asyncio.timeout(10 * SECONDS):
+            async with asyncio.timeout(patience(10 * SECONDS)):
                 return await reader.read() == b""
 
     assert asyncio.run(closed())
@@ -180,7 +181,7 @@ class Flood:
 async def is_dropped(connected: socket.socket) -> bool:
     """Whether the server ends a connection; what it had sent before is read only then."""
     loop = asyncio.get_running_loop()
-    async with asyncio.timeout(20 * SECONDS):
+    async with asyncio.timeout(patience(20 * SECONDS)):
         while True:
             try:
                 await loop.sock_sendall(connected, b"x" * 65536)

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from tests.support.api_samples import World, answers_made, splitjob
+from tests.support.waiting import patience
 
 from splitjob_api import streams as module
 from splitjob_api.cached_job import Changes, JobFilter
@@ -71,7 +72,7 @@ def staged(test: Callable[[Stage], Awaitable[None]]) -> Callable[[], None]:
     """Make a test of what goes on in an event loop."""
 
     async def run() -> None:
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(patience(20)):
             await test(Stage())
 
     def wrapped() -> None:

@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import pytest
 from tests.support.operator_samples import NOW
+from tests.support.waiting import patience
 
 from splitjob import workload
 from splitjob.lifecycle import LifecycleState
@@ -80,7 +81,7 @@ def reading(
         reader = ProgressReader(logs, cache, queue)
         running = asyncio.create_task(reader.run())
         try:
-            await asyncio.wait_for(look(reader), 20)
+            await asyncio.wait_for(look(reader), patience(20))
         finally:
             running.cancel()
             reader.close()

@@ -5,6 +5,7 @@ import logging
 from collections.abc import Callable
 
 import pytest
+from tests.support.waiting import patience
 
 from splitjob_kube.preconditions import Unready, UnreadyReason
 from splitjob_operator.runtime.metrics import UNREADY
@@ -52,7 +53,7 @@ def test_whoever_waits_to_work_goes_on_when_it_may() -> None:
         await asyncio.sleep(0)
         assert not waiting.done()
         free(readiness)
-        return await asyncio.wait_for(waiting, 10)
+        return await asyncio.wait_for(waiting, patience(10))
 
     assert asyncio.run(waits(lambda readiness: readiness.may_work.set()))
 

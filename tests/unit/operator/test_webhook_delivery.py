@@ -15,6 +15,7 @@ from tests.support.operator_samples import (
     settings,
     stamp,
 )
+from tests.support.waiting import patience
 
 from splitjob.allowlist import Allowlist
 from splitjob.webhook import DeliveryOutcome
@@ -96,7 +97,7 @@ def report_of(cluster: OneSplitJob, sender: WebhookSender | None = None) -> Deli
             lambda _: reported.set(),
         )
         delivery.start(NAME)
-        await asyncio.wait_for(reported.wait(), 10)
+        await asyncio.wait_for(reported.wait(), patience(10))
         report = delivery.report(NAME)
         await delivery.close()
         assert report
