@@ -1,9 +1,10 @@
 """Stems that sum to the mixture to the last bit: real models and files, others' decoders."""
 
 import io
+from collections.abc import Callable
 from itertools import permutations
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import pytest
@@ -17,8 +18,11 @@ from splitjob.errors import Failure
 from splitjob.models import load_registry
 from splitjob.result import EXIT_DONE, Manifest
 from splitjob_io.storage import S3Service
+from splitjob_worker.cancellation import Cancelled
+from splitjob_worker.checkpoints.keeper import Keeper
 from splitjob_worker.engine import weights
 from splitjob_worker.engine.options import Options
+from splitjob_worker.engine.position import Earlier, Position
 from splitjob_worker.pipeline import SeparatedSong, separate_song
 from splitjob_worker.reporting.progress import Progress
 from splitjob_worker.scratch import Scratch
@@ -51,6 +55,7 @@ def separate(
     residual_to: str = "other",
     kind: tuple[Any, BitDepth] = ("wav", 32),
     limit: int | None = None,
+    keeper: Keeper | None = None,
 ) -> SeparatedSong:
     (folder / "scratch").mkdir(exist_ok=True)
     (folder / "files").mkdir(exist_ok=True)
@@ -67,6 +72,7 @@ def separate(
         Options(),
         output,
         progress=Progress(io.StringIO()),
+        keeper=keeper,
     )
     assert list(scratch.folder.iterdir()) == []
     return made
@@ -136,6 +142,52 @@ def test_only_the_stem_that_takes_it_holds_what_the_model_left_over(
     for name, file, stem in zip(separator.stems, decoded(made), given, strict=True):
         differs = np.abs(file - stem.T).max() > 0.5 / 2**23
         assert differs == (name == "bass")
+
+
+class KeepInMemory:
+    """What is kept of a song that is broken off at its second position."""
+
+    def __init__(self) -> None:
+        self.earlier: Earlier | None = None
+        self.kept: list[Samples] = []
+        self.positions: list[Position] = []
+
+    def open(self, _stems: int, _needed: int, _check: Callable[[], None]) -> Earlier | None:
+        return self.earlier
+
+    def keep(self, stems: Samples, position: Position | None) -> None:
+        self.kept.append(stems.copy())
+        if position is not None:
+            self.positions.append(position)
+        if len(self.positions) == 2 and self.earlier is None:
+            self.earlier = Earlier(position or self.positions[1], iter(self.kept[:]))
+            raise Cancelled
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Keep what there is."""
+
+
+@pytest.mark.parametrize("residual_to", ["other", "residual"])
+def test_a_song_that_was_broken_off_goes_on_with_the_same_sums(
+    separator: Separator, tmp_path: Path, residual_to: str
+) -> None:
+    """Acceptance 77 and 83: what is kept are the model's stems, before a gain is known."""
+    song = noise(3.2, 0.4)
+    (uninterrupted := tmp_path / "uninterrupted").mkdir()
+    whole = separate(separator, song, uninterrupted, residual_to)
+    keeper = KeepInMemory()
+    with pytest.raises(Cancelled):
+        separate(separator, song, tmp_path, residual_to, keeper=keeper)
+    assert list((tmp_path / "files").iterdir()) == []
+    assert 0 < keeper.positions[-1].frame < len(song)
+    again = separate(separator, song, tmp_path, residual_to, keeper=keeper)
+    assert gain_of(again) == gain_of(whole) < 1
+    assert [one.report for one in again.stems] == [one.report for one in whole.stems]
+    assert again.residual_dbfs == pytest.approx(whole.residual_dbfs)
+    assert np.array_equal(total(decoded(again)), exact_target(song, gain_of(again)))
 
 
 SONGS = {
