@@ -29,7 +29,8 @@ class ReconcileContext:
         observed: what was read.
         settings: the installation's.
         now: the time, whole seconds.
-        status: a copy of the status, changed on the way.
+        status: a copy of the status, changed on the way: its own fields and those of its attempts;
+            what else it consists of is replaced as a whole.
         before, after: actions before and after the status is written.
         next_reconcile_at: when to reconcile again, if nothing happens before.
         blocked: why the job is ineligible, independent of queue order; None: it is not.
@@ -47,7 +48,7 @@ class ReconcileContext:
     def __post_init__(self) -> None:
         """Copy the status; at the first reconcile give it its conditions."""
         splitjob = self.observed.splitjob
-        self.status = splitjob.status.model_copy(deep=True)
+        self.status = _draft_of(splitjob.status)
         if not self.status.conditions:
             self.status.conditions = conditions.initial(self.now, splitjob.generation)
         self.status.observed_generation = splitjob.generation
@@ -187,3 +188,8 @@ class ReconcileContext:
             requeue_at=self.next_reconcile_at,
             blocked=self.blocked,
         )
+
+
+def _draft_of(status: SplitJobStatus) -> SplitJobStatus:
+    """Return a copy to be changed; a deep one costs more than all else of a reconcile."""
+    return status.model_copy(update={"attempts": [one.model_copy() for one in status.attempts]})
