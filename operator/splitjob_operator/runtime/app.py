@@ -111,7 +111,12 @@ class App:
         self._progress = ProgressReader(shared.kubernetes, shared.cache, shared.queue)
         self._positions = PositionRefresher(shared.cache, shared.queue)
         self._counter = TotalsCounter(
-            shared.kubernetes, shared.threads, shared.cache, settings, shared.readiness
+            shared.kubernetes,
+            shared.threads,
+            shared.cache,
+            settings,
+            shared.readiness,
+            self._note_counted,
         )
         self._sweeper = _sweeper(shared)
         self.controller = _controller(shared, self._delivery, self._progress, self._counter)
@@ -166,6 +171,10 @@ class App:
     async def _begin(self) -> None:
         await self.resync.first.wait()
         self._election = self._spawn("election", self._elector_thread.run(self._elector.run))
+
+    def _note_counted(self, raw: dict[str, Any]) -> None:
+        """Take in a SplitJob as the counter has marked it, which is there before the controller."""
+        self.controller.note_at_rest(raw)
 
     def _loops(self) -> dict[str, Loop]:
         """Return what runs while this process leads, by name."""

@@ -151,10 +151,10 @@ class Controller:
             self.counter.wake()
 
     def note_at_rest(self, raw: Mapping[str, Any]) -> None:
-        """Take in a SplitJob as it was just listed; reconciled, where nothing is to be done for it.
+        """Take in a SplitJob as it is; reconciled, where nothing is to be done for it now.
 
         At a start, before anybody works: to look at each by itself takes long where there are
-        thousands.
+        thousands. And each as it was marked as counted, which is the last that is written of most.
         """
         self.remember(raw)
         plan = self._plan_at_rest(raw)

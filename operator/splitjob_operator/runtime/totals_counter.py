@@ -7,7 +7,7 @@ ConfigMap sets the mark, under the resourceVersion that it has read, and changes
 
 import asyncio
 import logging
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from splitjob.totals import Totals
@@ -39,6 +39,7 @@ class TotalsCounter:
         cache: says which SplitJobs are finished and not counted.
         settings: the installation's.
         readiness: says when nothing may be written.
+        counted: takes in each SplitJob as it was marked, so that the watch brings no news of it.
     """
 
     def __init__(
@@ -48,12 +49,14 @@ class TotalsCounter:
         cache: SplitJobCache,
         settings: Settings,
         readiness: Readiness,
+        counted: Callable[[Json], object],
     ) -> None:
         self._kubernetes = kubernetes
         self._threads = threads
         self._cache = cache
         self._settings = settings
         self._readiness = readiness
+        self._counted = counted
         self._wanted = asyncio.Event()
 
     def wake(self) -> None:
@@ -148,12 +151,14 @@ class TotalsCounter:
         while raw := raw or await self._still_uncounted(entry):
             try:
                 status = {**raw["status"], "counted": True}
-                self._cache.put(await self._threads.run(self._kubernetes.write_status, raw, status))
+                marked = await self._threads.run(self._kubernetes.write_status, raw, status)
             except ConflictError:
                 raw = None
                 continue
             except NotFoundError:
                 self._cache.drop(entry.name)
+            else:
+                self._counted(marked)
             return
 
 

@@ -439,6 +439,22 @@ def test_at_a_start_those_are_looked_at_whose_turn_it_is() -> None:
     assert after.controller.reconciled == {}
 
 
+def test_one_that_was_counted_is_not_looked_at_before_its_time_to_live_is_over() -> None:
+    site, now = Site(), datetime.now(UTC)
+    hook = {"eventId": "e", "event": "completed", "state": "Delivered", "deliveredAt": stamp(now)}
+    condition = {"status": "True", "reason": "Completed", "lastTransitionTime": stamp(now)}
+    conditions = [{"type": "Succeeded", **condition}]
+    site.add("one", 1, {"finishedAt": stamp(now), "conditions": conditions, "webhook": hook})
+    site.work()
+    before = site.cluster.splitjobs["one"]
+    counted = site.cluster.write_status(before, {**before["status"], "counted": True})
+    site.controller.note_at_rest(counted)
+    assert not site.bring(counted)
+    assert len(site.controller.queue) == 0
+    ttl = timedelta(seconds=site.controller.settings.ttl_seconds_after_finished)
+    assert site.controller.queue._due == {"one": now.replace(microsecond=0) + ttl}
+
+
 def test_one_that_stands_by_remembers_what_there_is_and_looks_at_nothing() -> None:
     """Acceptance 71: what it knows is what it takes over with; none of it is looked at before."""
     site = Site()

@@ -148,7 +148,7 @@ def count(cluster: Kept, *known: dict[str, Any]) -> None:
 
     async def run() -> None:
         threads = ThreadPool(1, "cluster")
-        counter = TotalsCounter(cluster, threads, cache, settings(), Readiness())
+        counter = TotalsCounter(cluster, threads, cache, settings(), Readiness(), cache.put)
         try:
             while await counter.count_batch():
                 pass
