@@ -161,6 +161,10 @@ class KubernetesClient:
         """
         return self._json(purpose, _Request("POST", path, to_json(body)), timeout)
 
+    def add(self, purpose: str, path: str, body: Json) -> None:
+        """Create an object of which nobody wants to know more; the rest is as with `create`."""
+        self._content(purpose, _Request("POST", path, to_json(body)), None)
+
     def replace(self, purpose: str, path: str, body: Json, timeout: Timeout | None = None) -> Json:
         """Replace the object, or the part of one, at a path; the rest is as with `create`."""
         return self._json(purpose, _Request("PUT", path, to_json(body)), timeout)
@@ -175,15 +179,15 @@ class KubernetesClient:
         """
         return self._json(purpose, _Request("PATCH", path, to_json(changes)))
 
-    def delete(self, purpose: str, path: str, options: Json) -> Json:
-        """Delete the object at a path; the rest is as with `create`.
+    def delete(self, purpose: str, path: str, options: Json) -> None:
+        """Delete the object at a path; see `read` for what it raises.
 
         Args:
             purpose: what is attempted, for messages.
             path: of the object.
             options: preconditions, propagation and grace, as Kubernetes' DeleteOptions.
         """
-        return self._json(purpose, _Request("DELETE", path, to_json(options)))
+        self._content(purpose, _Request("DELETE", path, to_json(options)), None)
 
     def metadata(self, purpose: str, path: str, *selectors: str) -> Iterator[Json]:
         """Yield the metadata of the objects at a path, page by page; see `pages`."""

@@ -237,7 +237,7 @@ class KubernetesAdapter:
         """
         self._fence()
         name = manifest["metadata"]["name"]
-        self._client.create(f"create NetworkPolicy {name}", self._paths["NetworkPolicy"], manifest)
+        self._client.add(f"create NetworkPolicy {name}", self._paths["NetworkPolicy"], manifest)
 
     def delete_job(self, name: str, uid: str, propagation: str) -> None:
         """Delete a Job; one that is gone already is fine."""
@@ -321,7 +321,7 @@ class KubernetesAdapter:
     def create_event(self, event: Json) -> None:
         """Create a Kubernetes Event."""
         self._fence()
-        self._client.create("create an event", self._paths["Event"], event)
+        self._client.add("create an event", self._paths["Event"], event)
 
     def configmap(self, name: str) -> Json | None:
         """Return a ConfigMap, or None where it is not there."""

@@ -21,6 +21,7 @@ from splitjob_operator.core.observed import SplitJob
 
 __all__ = [
     "BucketError",
+    "EventPort",
     "InputStorePort",
     "KubernetesPort",
     "LeasePort",
@@ -47,7 +48,14 @@ class LogPort(Protocol):
         """Return the last lines of a container's log."""
 
 
-class KubernetesPort(LogPort, Protocol):
+class EventPort(Protocol):
+    """Where Kubernetes Events are posted."""
+
+    def create_event(self, event: Json) -> None:
+        """Create a Kubernetes Event."""
+
+
+class KubernetesPort(LogPort, EventPort, Protocol):
     """One namespace of a cluster; `splitjob_operator.adapters.kubernetes` is the real one."""
 
     def splitjob(self, name: str) -> Json:
@@ -121,9 +129,6 @@ class KubernetesPort(LogPort, Protocol):
         Raises:
             AlreadyExistsError: there is one of that name.
         """
-
-    def create_event(self, event: Json) -> None:
-        """Create a Kubernetes Event."""
 
     def own_secret(self, secret: Mapping[str, Any], owner: Json) -> None:
         """Add an owner reference to a Secret as it was read."""

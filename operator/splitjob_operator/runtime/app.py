@@ -24,6 +24,7 @@ from splitjob_operator.core.settings import Settings
 from splitjob_operator.runtime import health_server
 from splitjob_operator.runtime.cache import SplitJobCache
 from splitjob_operator.runtime.controller import Controller
+from splitjob_operator.runtime.event_poster import EventPoster
 from splitjob_operator.runtime.executor import Executor
 from splitjob_operator.runtime.heartbeat import Heartbeat
 from splitjob_operator.runtime.input_sweeper import InputSweeper
@@ -62,6 +63,7 @@ class _Shared:
         fence: called before each write; raises where this process may write nothing.
         inputs: the callers' own files; none where the installation takes no uploads.
         threads: those in which the API server is asked.
+        events: posts what happens to jobs.
         spans: where spans go; None: nobody is told any.
     """
 
@@ -72,24 +74,27 @@ class _Shared:
     cache: SplitJobCache
     queue: WorkQueue
     threads: ThreadPool
+    events: EventPoster
     readiness: Readiness
     spans: "OtlpSpans | None"
 
     @classmethod
     def of(cls, settings: Settings, fence: Callable[[], None]) -> Self:
         """Return them as the settings say, before anything is asked of the cluster."""
+        kubernetes = KubernetesAdapter(
+            settings.namespace, _rights(settings), settings.release, fence
+        )
         return cls(
             settings=settings,
             fence=fence,
-            kubernetes=KubernetesAdapter(
-                settings.namespace, _rights(settings), settings.release, fence
-            ),
+            kubernetes=kubernetes,
             inputs=InputStore.from_settings(settings, fence),
             cache=SplitJobCache(
                 settings.bounds, settings.device, time.monotonic, group_by=settings.queue_group_by
             ),
             queue=WorkQueue(),
             threads=ThreadPool(2 * settings.concurrency, "kubernetes"),
+            events=EventPoster(kubernetes),
             readiness=Readiness(),
             spans=open_spans("operator"),
         )
@@ -144,6 +149,7 @@ class App:
         self._http = await health_server.serve(
             self.resync, self.leadership, self.settings.host, self.settings.port
         )
+        self._shared.events.start()
         self._spawn("resync", self.resync.run())
         self._spawn("leader's work", self._work.run())
         self._spawn("begin", self._begin())
@@ -151,6 +157,7 @@ class App:
 
     async def stop(self) -> None:
         """Stop; what was under way is found again by the next leader."""
+        await self._shared.events.close()  # as long as this process leads
         self._elector.stop()
         self.watches.stop()
         for task in self._tasks:
@@ -241,6 +248,7 @@ def _executor(shared: _Shared, delivery: WebhookDelivery) -> Executor:
         shared.settings,
         lambda name: loop.call_soon_threadsafe(delivery.start, name),
         shared.traces,
+        shared.events,
     )
 
 

@@ -58,9 +58,9 @@ from splitjob_operator.core.ports import InputStorePort, KubernetesPort, Manifes
 from splitjob_operator.core.settings import Settings
 from splitjob_operator.core.status_json import dump_status
 from splitjob_operator.core.worker_job import build_job, network_policy, owner_reference
+from splitjob_operator.runtime.event_poster import EventPoster
 from splitjob_operator.runtime.job_metrics import JobMetrics
 from splitjob_operator.runtime.job_traces import JobTraces
-from splitjob_operator.runtime.metrics import EVENTS_LOST
 
 __all__ = ["Execution", "Executor"]
 
@@ -99,6 +99,7 @@ class Executor:
         settings: the installation's.
         deliver: starts the delivery of a SplitJob's final event, by the SplitJob's name.
         traces: tells spans.
+        events: posts what happens; by default each Event at once.
     """
 
     def __init__(
@@ -110,6 +111,7 @@ class Executor:
         settings: Settings,
         deliver: Callable[[str], object],
         traces: JobTraces | None = None,
+        events: EventPoster | None = None,
     ) -> None:
         self._kubernetes = kubernetes
         self._manifests = manifests
@@ -119,6 +121,7 @@ class Executor:
         self._deliver = deliver
         self._metrics = JobMetrics(policy.registry)
         self._traces = traces or JobTraces()
+        self._events = events or EventPoster(kubernetes)
 
     def look_up(
         self, lookup: Lookup, splitjob: SplitJob, so_far: LookupResults, now: datetime
@@ -181,10 +184,9 @@ class Executor:
         *,
         always: bool,
     ) -> Json:
-        wanted = dump_status(status)
-        if wanted == dump_status(splitjob.status) and raw.get("status") and not always:
+        if status == splitjob.status and raw.get("status") and not always:
             return raw
-        raw = self._kubernetes.write_status(raw, wanted)
+        raw = self._kubernetes.write_status(raw, dump_status(status))
         log.info("Status: %s", _summary(status))
         self._tell(splitjob, status, now)
         return raw
@@ -194,11 +196,7 @@ class Executor:
         self._metrics.observe(splitjob, status, now)
         self._traces.observe(splitjob, status)
         for item in events_between(splitjob.status, status):
-            try:
-                self._kubernetes.create_event(event_manifest(splitjob, item, now))
-            except KubernetesError as error:
-                EVENTS_LOST.inc()
-                log.warning("An event could not be posted: %s", error)
+            self._events.post(event_manifest(splitjob, item, now))
 
     def _do(self, action: Action, splitjob: SplitJob, raw: Json) -> JobCreationError | None:
         """Carry out one action; return why a Job could not be created, nothing otherwise.

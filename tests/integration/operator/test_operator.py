@@ -36,9 +36,10 @@ def test_a_completed_job_is_told_and_leaves_only_its_splitjob(here: Site) -> Non
     eventually(lambda: not here.jobs(name) and not here.pods(name))
     eventually(lambda: here.condition(name, "Notified")["status"] == "True")
     eventually(lambda: here.status(name)["counted"])
-    told = here.kubectl("get", "events", f"--field-selector=involvedObject.name={name}")
-    assert "Completed" in told
-    assert "AttemptStarted" in told
+    about = f"--field-selector=involvedObject.name={name}"
+    eventually(
+        lambda: {"AttemptStarted", "Completed"} <= set(here.kubectl("get", "events", about).split())
+    )
 
 
 def test_progress_comes_from_the_log(here: Site) -> None:
