@@ -50,13 +50,11 @@ class Api:
         content = body if isinstance(body, bytes) else json.dumps(body).encode()
         signed = Signer([TOKEN]).sign(content, int(time.time()))
         proven = {**signed, **headers}
-        return httpx.post(
-            f"{self.url}/split", content=content, headers=proven, verify=NO_AUTHORITIES
-        )
+        return plain_http.post(f"{self.url}/split", content=content, headers=proven)
 
     def get(self, path: str, **headers: str) -> httpx.Response:
         proven = {**signed("GET", path), **headers}
-        return httpx.get(self.url + path, headers=proven, verify=NO_AUTHORITIES)
+        return plain_http.get(self.url + path, headers=proven)
 
     def send(
         self, method: str, path: str, body: dict[str, Any] | None = None, **headers: str
@@ -65,12 +63,10 @@ class Api:
         content = b"" if body is None else json.dumps(body).encode()
         proof = Signer([TOKEN]).sign(content, int(time.time())) if content else signed(method, path)
         proven = {**proof, **headers}
-        return httpx.request(
-            method, self.url + path, content=content, headers=proven, verify=NO_AUTHORITIES
-        )
+        return plain_http.request(method, self.url + path, content=content, headers=proven)
 
     def head(self, path: str) -> httpx.Response:
-        return httpx.head(self.url + path, headers=signed("HEAD", path), verify=NO_AUTHORITIES)
+        return plain_http.request("HEAD", self.url + path, headers=signed("HEAD", path))
 
     @contextmanager
     def events(self, path: str, last: str | None = None) -> Iterator[Iterator[Event]]:

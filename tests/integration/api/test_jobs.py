@@ -9,7 +9,6 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-import httpx
 import pytest
 from tests.support import plain_http
 from tests.support.api_harness import (
@@ -285,7 +284,7 @@ def test_15_without_the_kubernetes_api_it_answers_503_with_retry_after_and_recov
         assert int(answer.headers["Retry-After"]) > 0
         assert api.get("/queue/status").status_code == 503
         assert api.get("/jobs/split-a").status_code == 503
-        bearer = httpx.get(
+        bearer = plain_http.get(
             f"{replicas[1].url}/models", headers={"Authorization": f"Bearer {BEARER}"}
         )
         assert (bearer.status_code, bearer.json()["code"]) == (503, "cluster_unavailable")

@@ -10,7 +10,7 @@ from typing import Any
 import httpx
 import pytest
 import yaml
-from tests.support import chart
+from tests.support import chart, plain_http
 from tests.support.accounts import grant, kubeconfig_of
 from tests.support.api_harness import Api, body, started
 from tests.support.browser import browser
@@ -61,7 +61,7 @@ class Door:
         return given
 
     def get(self, path: str, token: str) -> httpx.Response:
-        return httpx.get(self.api.url + path, headers={"Authorization": f"Bearer {token}"})
+        return plain_http.get(self.api.url + path, headers={"Authorization": f"Bearer {token}"})
 
     def submit(self, version_id: str, token: str) -> httpx.Response:
         return self.post("/split", body(version_id), token)
@@ -71,7 +71,7 @@ class Door:
 
     def post(self, path: str, content: dict[str, Any], token: str) -> httpx.Response:
         headers = {"Authorization": f"Bearer {token}"}
-        return httpx.post(self.api.url + path, json=content, headers=headers)
+        return plain_http.post(self.api.url + path, json=content, headers=headers)
 
 
 @contextmanager

@@ -7,7 +7,6 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import httpx
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -86,9 +85,9 @@ def test_a_caller_who_asks_too_often_is_told_when_to_ask_again(
 
 
 def test_an_id_that_comes_with_a_request_is_sent_back_and_logged(api: Api) -> None:
-    answer = httpx.get(f"{api.url}/models", headers={"X-Request-Id": "traced-1"})
+    answer = plain_http.get(f"{api.url}/models", headers={"X-Request-Id": "traced-1"})
     assert (answer.status_code, answer.headers["X-Request-Id"]) == (401, "traced-1")
-    odd = httpx.get(f"{api.url}/models", headers={"X-Request-Id": "a b"})
+    odd = plain_http.get(f"{api.url}/models", headers={"X-Request-Id": "a b"})
     assert len(odd.headers["X-Request-Id"]) == 32
     [line] = [line for line in api.log.read_text().splitlines() if '"traced-1"' in line]
     assert json.loads(line)["path"] == "/models"

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import httpx
 import pytest
+from tests.support import plain_http
 from tests.support.api_harness import Api, body, started
-from tests.support.plain_http import NO_AUTHORITIES
 from tests.support.waiting import eventually, patience
 
 from splitjob.signing import Signer
@@ -53,13 +53,8 @@ class Caller:
         payload = content or f"{method} {path}".encode()
         headers = Signer([self.token]).sign(payload, int(time.time()))
         try:
-            answer = httpx.request(
-                method,
-                url + path,
-                content=content,
-                headers=headers,
-                timeout=patience(),
-                verify=NO_AUTHORITIES,
+            answer = plain_http.request(
+                method, url + path, content=content, headers=headers, timeout=patience()
             )
         except httpx.HTTPError as error:
             self.broken.append(repr(error))
@@ -113,7 +108,7 @@ def end(replica: ExitStack, serving: list[Api], go_on: Callable[[], None]) -> No
 
 def status_of(api: Api, token: str) -> int:
     headers = Signer([token]).sign(b"GET /models", int(time.time()))
-    return httpx.get(f"{api.url}/models", headers=headers, verify=NO_AUTHORITIES).status_code
+    return plain_http.get(f"{api.url}/models", headers=headers).status_code
 
 
 def test_08_a_token_is_replaced_under_load_and_nobody_is_refused(

@@ -13,7 +13,7 @@ import pytest
 import yaml
 from tests.support.accounts import grant
 from tests.support.operator_harness import Operator, Site, site
-from tests.support.waiting import eventually
+from tests.support.waiting import eventually, patience
 
 from splitjob_local.cluster.local_cluster import LocalCluster
 from splitjob_operator.adapters.kubernetes import rights_needed
@@ -51,6 +51,7 @@ def is_refused(place: Site, token: str) -> bool:
         f"{configuration.host}/api",
         headers={"Authorization": f"Bearer {token}"},
         verify=ssl.create_default_context(cafile=configuration.ssl_ca_cert),
+        timeout=patience(10),
     )
     return answer.status_code == 401
 

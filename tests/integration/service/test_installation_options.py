@@ -7,6 +7,7 @@ from pathlib import Path
 
 import httpx
 import pytest
+from tests.support import plain_http
 from tests.support.api_harness import started
 from tests.support.operator_harness import Site, site
 from tests.support.waiting import eventually
@@ -32,7 +33,7 @@ def here(crd: LocalCluster, tmp_path_factory: pytest.TempPathFactory) -> Iterato
 def answers(url: str) -> dict[str, int]:
     """Return what a server says to a probe at each address of this machine."""
     port = httpx.URL(url).port
-    return {at: httpx.get(f"http://{at}:{port}/healthz").status_code for at in FAMILIES}
+    return {at: plain_http.get(f"http://{at}:{port}/healthz").status_code for at in FAMILIES}
 
 
 @pytest.mark.skipif(not socket.has_dualstack_ipv6(), reason="this machine has no IPv6")

@@ -6,6 +6,7 @@ from typing import Any
 
 import httpx
 import pytest
+from tests.support.waiting import patience
 
 from splitjob_local.cluster.kubectl import KubectlError
 from splitjob_local.cluster.local_cluster import LocalCluster
@@ -85,9 +86,9 @@ def test_strangers_are_refused(cluster: LocalCluster) -> None:
     tls = ssl.create_default_context(cafile=str(authority.certificate))
 
     with pytest.raises(httpx.TransportError):
-        httpx.get(url, verify=tls)
+        httpx.get(url, verify=tls, timeout=patience(10))
 
     for user, groups, status in (("mallory", (), 403), ("admin", ("system:masters",), 200)):
         pair = authority.client(user, groups)
         tls.load_cert_chain(pair.certificate, pair.key)
-        assert httpx.get(url, verify=tls).status_code == status
+        assert httpx.get(url, verify=tls, timeout=patience(10)).status_code == status

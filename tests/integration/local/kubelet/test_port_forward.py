@@ -7,6 +7,7 @@ from typing import Any
 
 import httpx
 import pytest
+from tests.support import plain_http
 
 SERVER = """
 import http.server, os
@@ -49,8 +50,8 @@ def test_a_port_of_a_pod(pods: Any) -> None:
 
     with forwarded(pods, "web", 18080) as (url, _):
         for _ in range(3):
-            assert len(httpx.get(url).content) == 3_000_000
-        assert httpx.post(url, content=bytes(2_000_000)).text == "2000000"
+            assert len(plain_http.get(url).content) == 3_000_000
+        assert plain_http.post(url, content=bytes(2_000_000)).text == "2000000"
 
 
 def test_a_port_nobody_listens_on(pods: Any) -> None:
@@ -59,6 +60,6 @@ def test_a_port_nobody_listens_on(pods: Any) -> None:
 
     with forwarded(pods, "mute", 9) as (url, process):
         with pytest.raises(httpx.TransportError):
-            httpx.get(url)
+            plain_http.get(url)
         assert process.stderr is not None
         assert "nothing answers at 127." in process.stderr.readline()
