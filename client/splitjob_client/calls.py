@@ -266,9 +266,13 @@ def segment(text: str) -> str:
 
 
 def json_body(fields: Mapping[str, Any]) -> bytes:
-    """Return fields as the JSON that is sent: camelCase, without those that are None."""
+    """Return fields as the JSON that is sent: camelCase, without those that are None.
+
+    A number that JSON has not, such as NaN, is written all the same: the service says what is wrong
+    with it, as with any other value.
+    """
     named = {to_camel(name): value for name, value in fields.items() if value is not None}
-    return json.dumps(named, separators=(",", ":"), allow_nan=False, default=dict).encode()
+    return json.dumps(named, separators=(",", ":"), default=dict).encode()
 
 
 def filter_query(wanted: JobFilter) -> list[tuple[str, object]]:

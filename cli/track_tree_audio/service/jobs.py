@@ -86,16 +86,17 @@ def _follow(service: Client, wanted: JobFilter, arguments: argparse.Namespace) -
 
 def moment(text: str) -> str:
     """Return a moment as the service takes it: RFC 3339, or so long ago (`90m`, `2h`, `7d`)."""
-    if ago := _AGO.fullmatch(text):
-        then = datetime.now(UTC) - timedelta(**{_UNITS[ago[2]]: int(ago[1])})
-        return then.isoformat(timespec="seconds").replace("+00:00", "Z")
     try:
-        given = datetime.fromisoformat(text)
-    except ValueError:
+        if ago := _AGO.fullmatch(text):
+            then = datetime.now(UTC) - timedelta(**{_UNITS[ago[2]]: int(ago[1])})
+            given = then.replace(microsecond=0)
+        else:
+            given = datetime.fromisoformat(text).astimezone(UTC)
+    except (ValueError, OverflowError):  # no moment, or one beyond the calendar's ends
         raise argparse.ArgumentTypeError(
             f"{text!r} is neither 2026-01-31T12:00:00Z nor so long ago: 90m, 2h, 7d"
         ) from None
-    return given.astimezone(UTC).isoformat().replace("+00:00", "Z")
+    return given.isoformat().replace("+00:00", "Z")
 
 
 def _job_parser() -> argparse.ArgumentParser:

@@ -115,7 +115,7 @@ def _uploads(path: Path | None) -> Mapping[str, Any] | None:
         return None
     try:
         uploads = json.loads(path.read_bytes())
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         uploads = None
     if not isinstance(uploads, dict):
         raise SettingsError(f"{path} is to hold a JSON object: the URL of each stem, and manifest")

@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import math
 import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -96,11 +97,12 @@ def _when(text: str) -> float | str:
     if text == RECEIVED:
         return text
     try:
-        return float(text)
+        moment = float(text)
     except ValueError:
-        raise argparse.ArgumentTypeError(
-            f"{text!r} is neither a Unix time nor `{RECEIVED}`"
-        ) from None
+        moment = math.nan
+    if not math.isfinite(moment):
+        raise argparse.ArgumentTypeError(f"{text!r} is neither a Unix time nor `{RECEIVED}`")
+    return moment
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -1,6 +1,7 @@
 """`splitjob.webhook.verify`: what the vectors of the documentation cannot hold."""
 
 import json
+import math
 import time
 
 import pytest
@@ -22,6 +23,12 @@ def test_the_clock_of_this_machine_is_used_where_none_is_given() -> None:
     assert verify(BODY, signed(at=int(time.time())), "t").job_id == "split-1"
     with pytest.raises(WebhookError, match="300 s"):
         verify(BODY, signed(), "t")
+
+
+@pytest.mark.parametrize("clock", [math.nan, math.inf])
+def test_a_clock_that_shows_no_time_makes_nothing_genuine(clock: float) -> None:
+    with pytest.raises(WebhookError, match="300 s"):
+        verify(BODY, signed(), "t", clock)
 
 
 def test_tokens_are_taken_as_the_service_takes_them() -> None:

@@ -42,6 +42,21 @@ def test_jobs_are_a_table_for_people_and_json_for_programs(run: Run, service: Fa
     assert run("jobs", "--json").json == {"jobs": rows, "nextCursor": "abc"}
 
 
+@pytest.mark.parametrize(
+    "moment",
+    ["yesterday", "2h30m", "999999d", "0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-14:00"],
+)
+def test_a_moment_that_is_none_is_named_before_anything_is_asked(
+    run: Run, service: FakeService, capsys: pytest.CaptureFixture[str], moment: str
+) -> None:
+    """Also one that no calendar has: so long ago, or beyond its ends in UTC."""
+    with pytest.raises(SystemExit) as ended:
+        run("jobs", "--since", moment)
+    assert ended.value.code == ExitStatus.USAGE
+    assert f"{moment!r} is neither" in capsys.readouterr().err
+    assert service.targets() == []
+
+
 def test_all_pages_are_printed(run: Run, service: FakeService) -> None:
     pages = [{"jobs": [job()], "nextCursor": "next"}, {"jobs": [job("failed")], "nextCursor": None}]
     service.on("GET /jobs", *map(gives, pages))

@@ -88,6 +88,25 @@ def test_submit_sends_no_file_whose_stems_could_not_be_sent(
     assert service.heard == []
 
 
+@pytest.mark.parametrize("content", ["", "[]", "[" * 200_000])
+def test_uploads_that_cannot_be_read_are_named(
+    run: Run, service: FakeService, tmp_path: Path, content: str
+) -> None:
+    (uploads := tmp_path / "uploads.json").write_text(content)
+    said = run("submit", SONG, "--model", "demo", "--uploads", str(uploads))
+    assert said.status == ExitStatus.USAGE
+    assert "JSON object" in said.err
+    assert service.heard == []
+
+
+def test_a_number_that_is_none_is_for_the_service_to_refuse(run: Run, service: FakeService) -> None:
+    refused = problem(400, "json_invalid", detail="the body cannot be read: NaN is not JSON")
+    service.on("POST /split", refused)
+    said = run("submit", SONG, "--model", "demo", "--overlap", "nan")
+    assert said.status == ExitStatus.REFUSED
+    assert "NaN is not JSON" in said.err
+
+
 def test_submit_reads_a_url_that_nobody_is_to_see(
     run: Run, service: FakeService, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -51,6 +51,16 @@ def test_what_cannot_be_verified(
     assert run("verify-webhook", *words).status == ExitStatus.USAGE
 
 
+@pytest.mark.parametrize("moment", ["nan", "inf", "yesterday"])
+def test_a_moment_that_no_clock_shows_makes_nothing_genuine(
+    run: Run, capsys: pytest.CaptureFixture[str], moment: str
+) -> None:
+    with pytest.raises(SystemExit) as ended:
+        run("verify-webhook", "--at", moment)
+    assert ended.value.code == ExitStatus.USAGE
+    assert "neither a Unix time nor" in capsys.readouterr().err
+
+
 def test_a_body_is_read_from_standard_input(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     sent = Signer([TOKEN]).webhook_headers("evt-1", BODY, int(time.time()))
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(BODY)))
