@@ -168,6 +168,8 @@ class FakeApi:
         if not self.streams:
             return problem(404, "not_found", "there is nothing at this path")
         only = request.path_params.get("job_id")
+        if only is not None and only not in self.jobs:
+            return problem(404, "job_not_found", "there is no such job")
         told = self._tell(only, len(self._changes))
         return StreamingResponse(told, media_type="text/event-stream")
 

@@ -9,6 +9,8 @@ from pathlib import PurePosixPath
 from fastapi import APIRouter, Request
 from fastapi.responses import Response
 
+from splitjob_api.conditional import has_etag
+
 DOCS = "/docs"
 CONSOLE = "/console"
 _ASSETS = "/assets/"
@@ -74,7 +76,7 @@ def _endpoint(
     every = {**headers, "ETag": file.etag}
 
     async def answer(request: Request) -> Response:
-        if request.headers.get("If-None-Match") == file.etag:
+        if has_etag(request.headers.getlist("if-none-match"), file.etag):
             return Response(status_code=304, headers=every)
         return Response(file.content, media_type=file.media_type, headers=every)
 

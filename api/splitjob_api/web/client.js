@@ -74,8 +74,8 @@ export class Api {
   }
 
   /** Send what a form holds and return the answer as it is, errors included. */
-  async raw(method, path, { headers = {}, body } = {}) {
-    return this.#request(method, path, { headers, body });
+  async raw(method, path, { headers = {}, body, signal } = {}) {
+    return this.#request(method, path, { headers, body, signal });
   }
 
   /** Yield the events of a stream as {id, event, data} until it ends; return whether for good. */

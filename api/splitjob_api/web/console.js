@@ -6,7 +6,7 @@ import { listView } from "./list.js";
 import { signInForm } from "./signin.js";
 
 const MOMENTS_MILLISECONDS = 15_000;
-const LIVE = { live: "live", polling: "asks every 5 s", unreachable: "no connection, trying again" };
+const LIVE = { live: "live", polling: "asks every 5 s", unreachable: "no connection, trying again", over: "" };
 
 const main = document.querySelector("main");
 const liveness = document.querySelector("#liveness");

@@ -60,7 +60,7 @@ class JobPage {
   }
 
   take(name, job) {
-    if (name === "deleted") this.say("This job has been deleted.");
+    if (name === "deleted") this.say(this.drawn ? "This job has been deleted." : "There is no such job.");
     if (name === "job") this.draw((this.newest = job));
     return name === "deleted";
   }
@@ -71,6 +71,7 @@ class JobPage {
   }
 
   draw(job) {
+    this.drawn = true;
     this.summary.replaceChildren(...summary(job));
     this.drawActions(job);
     this.drawStems(job);

@@ -9,6 +9,7 @@ import { follow } from "./live.js";
 const PAGE = 50;
 const MAX_SELECTED = 1000;
 const GLANCE_MILLISECONDS = 5000;
+const LATEST = "9999-12-31T23:59"; // a browser would take years of six digits too
 
 /** Return the view of a list; `context` is {api, search, signal, onState, onDenied, navigate}. */
 export function listView(context) {
@@ -261,8 +262,8 @@ function filterForm(filter, { api, navigate }) {
     h("fieldset", {}, h("legend", {}, "State"), STATES.map((state) => stateBox(state, filter))),
     field("Model", model),
     field("Version", h("input", { name: "versionId", value: filter.get("versionId") ?? "" })),
-    field("Created since", h("input", { name: "since", type: "datetime-local", value: localTime(filter.get("since")) })),
-    field("until", h("input", { name: "until", type: "datetime-local", value: localTime(filter.get("until")) })),
+    field("Created since", timeField("since", filter)),
+    field("until", timeField("until", filter)),
     h("div", { class: "buttons" }, h("button", { class: "primary" }, "Filter"), h("a", { href: "console", class: "button" }, "Show all")),
   );
   form.addEventListener("submit", (event) => {
@@ -277,6 +278,10 @@ function filterForm(filter, { api, navigate }) {
 function stateBox(state, filter) {
   const chosen = filter.getAll("status").includes(state);
   return h("label", {}, h("input", { type: "checkbox", name: "status", value: state, checked: chosen }), ` ${state}`);
+}
+
+function timeField(name, filter) {
+  return h("input", { name, type: "datetime-local", max: LATEST, value: localTime(filter.get(name)) });
 }
 
 function field(name, control) {

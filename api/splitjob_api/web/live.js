@@ -14,7 +14,7 @@ const SIGNED_OUT = new Set([401, 403]);
  * stream   path of its event stream
  * poll     asks for all of it anew; also whenever a stream begins, which tells of changes alone
  * onEvent  takes (name, data) of one event
- * onState  takes "live", "polling" or "unreachable"
+ * onState  takes "live", "polling", "unreachable", or "over" where there is nothing to follow
  * onDenied takes the refusal of a caller who may not look, or no longer
  */
 export async function follow(api, { stream, poll, onEvent, onState, onDenied, signal }) {
@@ -28,6 +28,10 @@ export async function follow(api, { stream, poll, onEvent, onState, onDenied, si
       if (signal.aborted) return;
       if (SIGNED_OUT.has(error.status)) return onDenied(error);
       if (!(error instanceof ProblemError)) console.error(error);
+      if (error.code === "job_not_found") {
+        onState("over");
+        return onEvent("deleted", {});
+      }
       if (NO_STREAM.has(error.status)) streams = false;
       await stopgap(error, poll, onState);
     }
@@ -61,8 +65,9 @@ async function stopgap(error, poll, onState) {
   if (error.status === 0) return onState("unreachable");
   try {
     await ask(poll, onState);
-  } catch {
-    onState("unreachable");
+  } catch (failed) {
+    const refused = failed.status >= 400 && failed.status < 500; // somebody is there, and says no
+    onState(refused ? "polling" : "unreachable");
   }
 }
 

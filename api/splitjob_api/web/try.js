@@ -3,17 +3,28 @@
 import { BASE } from "./client.js";
 import { h } from "./dom.js";
 
+const MOST_PIECES = 500; // of a stream
+
 /** Return a form for a call; `session.api` is the way to the API once somebody has signed in. */
 export function tryForm(session, { path, method, operation }) {
   const inputs = (operation.parameters ?? []).filter((one) => one.in !== "header");
   const body = bodyField(operation);
   const output = h("pre", { tabindex: 0, role: "status", "aria-label": "Answer" });
+  const button = h("button", { class: "primary" }, "Send");
   const controls = inputs.map((one) => h("label", { class: "field" }, one.name, h("input", { name: one.name, required: one.required, value: exampleOf(one) })));
-  const form = h("form", {}, h("div", { class: "filter" }, controls), body, h("button", { class: "primary" }, "Send"), output);
+  const form = h("form", {}, h("div", { class: "filter" }, controls), body, button, output);
+  let open = null;
   form.addEventListener("submit", async (event) => {
     event.preventDefault();
-    output.textContent = "…";
-    output.textContent = await send(session, { path, method, operation }, new FormData(form)).catch((error) => error.message);
+    if (open) return open.abort(); // a stream goes on until it is stopped
+    open = new AbortController();
+    button.textContent = "Stop";
+    output.textContent = "";
+    await send(session, { path, method, operation }, new FormData(form), open.signal)
+      .then((answer) => show(answer, output))
+      .catch((error) => (error.name === "AbortError" ? null : output.append(error.message)));
+    open = null;
+    button.textContent = "Send";
   });
   return form;
 }
@@ -31,14 +42,30 @@ function exampleOf(parameter) {
   return parameter.in === "path" ? (parameter.example ?? "") : "";
 }
 
-async function send(session, { path, method, operation }, data) {
+async function send(session, { path, method, operation }, data, signal) {
   const address = addressOf(path, operation, data);
   const body = data.get("body") || undefined;
   const headers = { Accept: "application/json", ...(body ? { "Content-Type": "application/json" } : {}) };
   if (operation.security?.length && !session.api) throw new Error("Sign in first, at the top of this page.");
-  const answer = session.api ? await session.api.raw(method, address, { headers, body }) : await fetch(new URL(address, BASE), { method });
-  const text = await answer.text();
-  return [`${answer.status} ${answer.statusText}`, ...answer.headers].map((line) => [line].flat().join(": ")).join("\n") + `\n\n${pretty(text)}`;
+  return session.api ? session.api.raw(method, address, { headers, body, signal }) : fetch(new URL(address, BASE), { method, signal });
+}
+
+async function show(answer, output) {
+  const head = [`${answer.status} ${answer.statusText}`, ...answer.headers].map((line) => [line].flat().join(": "));
+  output.textContent = `${head.join("\n")}\n\n`;
+  if (answer.headers.get("Content-Type")?.startsWith("text/event-stream")) await showStream(answer.body, output);
+  else output.append(pretty(await answer.text()));
+}
+
+// As it comes; of a long one what came last.
+async function showStream(body, output) {
+  const reader = body.pipeThrough(new TextDecoderStream()).getReader();
+  for (;;) {
+    const { value, done } = await reader.read();
+    if (done) return;
+    output.append(value);
+    if (output.childNodes.length > MOST_PIECES) output.childNodes[1].remove(); // the head stays
+  }
 }
 
 function addressOf(path, operation, data) {

@@ -294,7 +294,28 @@ def test_the_page_of_a_job(tab: Tab, api: FakeApi) -> None:
     tab.sees("Job a is starting.", ".state")
     assert "in the queue" not in tab.text(".state")
     sign_in(tab, api, "console?job=nobody")
-    tab.sees("there is no such job", "main")
+    tab.sees("There is no such job.", "main")
+    assert tab.text("#liveness") == "", "nothing is tried again"
+
+
+def test_a_job_that_went_while_nobody_was_told_is_said_to_be_gone(tab: Tab, api: FakeApi) -> None:
+    """As where the replica that told of it ended before its deletion."""
+    job = api.add("queued")["jobId"]
+    api.refusals[f"/jobs/{job}/events"] = [problem(503, "cluster_unavailable", "gone")]
+    sign_in(tab, api, f"console?job={job}")
+    tab.sees("asks every 5 s", "#liveness")
+    del api.jobs[job]
+    tab.sees("This job has been deleted.", "main")
+    assert tab.text("#liveness") == ""
+
+
+def test_a_filter_that_the_api_refuses_is_not_told_as_an_outage(tab: Tab, api: FakeApi) -> None:
+    api.streams = False
+    refused = problem(422, "request_invalid", "not acceptable: status")
+    api.refusals["/jobs"] = [refused] * 20
+    sign_in(tab, api, "console?status=nonesuch")
+    tab.sees("asks every 5 s", "#liveness")
+    tab.sees("not acceptable: status", "main")
 
 
 def test_the_page_of_a_job_follows_it(tab: Tab, api: FakeApi) -> None:

@@ -7,6 +7,8 @@ import pytest
 from tests.support.api_harness import NAMESPACE, TOKEN, Api, body, finish, splitjobs
 from tests.support.browser import Tab, browser
 from tests.support.waiting import eventually
+from tests.support.whole_api import TOKEN as WHOLE_API_TOKEN
+from tests.support.whole_api import whole_api
 
 from splitjob_local.cluster.local_cluster import LocalCluster
 
@@ -41,6 +43,24 @@ def test_the_description_is_read_and_a_call_is_tried_in_the_browser(tab: Tab, ap
     tab.run("document.querySelector('#models form').requestSubmit()")
     tab.sees("200 OK", "#models")
     tab.sees("htdemucs", "#models")
+
+
+def test_a_stream_that_is_tried_is_shown_as_it_comes_until_it_is_stopped(tab: Tab) -> None:
+    call = "#events_of_job"
+    with whole_api() as api:
+        job = api.job()
+        tab.open(str(api.http.base_url.join("/docs")))
+        tab.sees("POST /split")
+        tab.run("for (const one of document.querySelectorAll('details')) one.open = true")
+        tab.fill("[name=token]", WHOLE_API_TOKEN)
+        tab.press("Enter")
+        tab.sees("Signed in")
+        tab.fill(f"{call} [name=job_id]", job)
+        for word in ("Send", "Stop"):
+            assert tab.text(f"{call} form button") == word
+            tab.click(f"{call} form button")
+            tab.sees(f'"jobId":"{job}"', call)  # long before the end of the job
+        tab.sees("Send", f"{call} form button")
 
 
 def test_a_link_to_a_call_opens_it(tab: Tab, api: Api) -> None:
