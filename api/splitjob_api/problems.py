@@ -189,7 +189,9 @@ def _methods_at(request: Request) -> list[str]:
 
 async def _validation_error(_request: Request, error: RequestValidationError) -> JSONResponse:
     problems = [
-        FieldProblem(".".join(map(str, one["loc"][1:])), "invalid", one["msg"])
+        FieldProblem(
+            ".".join(map(str, one["loc"][1:])), "invalid", one["msg"].removeprefix("Value error, ")
+        )
         for one in error.errors()
     ]
     return fields_invalid(problems).response()

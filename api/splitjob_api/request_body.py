@@ -35,7 +35,10 @@ def parse_object(body: bytes) -> dict[str, Any]:
     """
     try:
         content = json.loads(
-            body.decode("utf-8"), object_pairs_hook=_unique, parse_constant=_no_constant
+            body.decode("utf-8"),
+            object_pairs_hook=_unique,
+            parse_constant=_no_constant,
+            parse_int=_integer,
         )
         json.dumps(content, ensure_ascii=False).encode("utf-8")
     except UnicodeError:
@@ -76,6 +79,13 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     if len(content) != len(pairs):
         raise ValueError("a key is there twice in one object")
     return content
+
+
+def _integer(digits: str) -> int:
+    try:
+        return int(digits)
+    except ValueError:  # Python's own words are for whoever runs it
+        raise ValueError("a number has too many digits") from None
 
 
 def _no_constant(name: str) -> NoReturn:

@@ -27,6 +27,7 @@ from splitjob_api.request_log import note
 Responses = dict[int | str, dict[str, Any]]  # as FastAPI describes them
 MAX_PAGE = 500
 SEVERAL = frozenset({"status"})  # the parameters that may be given several times
+_NUMBER = re.compile(r"[1-9][0-9]{0,8}|0", re.ASCII)
 _TIME = re.compile(r"\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:\d\d(\.\d{1,9})?([Zz]|[+-]\d\d:\d\d)", re.ASCII)
 NOT_MODIFIED: Responses = {
     304: {"description": "As the caller's `If-None-Match` says: nothing has changed."}
@@ -41,6 +42,14 @@ def _as_rfc3339(value: object) -> object:
     return value
 
 
+def _as_decimal(value: object) -> object:
+    """Refuse what Python, and nobody else, reads as an integer: `1_0`, `5.0`, ` 5`."""
+    if isinstance(value, str) and not _NUMBER.fullmatch(value):
+        raise ValueError("must be an integer, without a sign or a zero before it")
+    return value
+
+
+Count = Annotated[int, BeforeValidator(_as_decimal)]
 Moment = Annotated[datetime, BeforeValidator(_as_rfc3339)]
 
 
@@ -80,7 +89,7 @@ class JobQuery(BaseModel):
 class JobListQuery(JobQuery):
     """Which jobs are wanted, and which part of them."""
 
-    limit: int = Field(default=50, ge=1, le=MAX_PAGE, description="At most so many jobs.")
+    limit: Count = Field(default=50, ge=1, le=MAX_PAGE, description="At most so many jobs.")
     cursor: str | None = Field(
         default=None,
         min_length=1,

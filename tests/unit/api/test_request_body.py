@@ -46,6 +46,12 @@ def test_12_what_is_not_one_plain_json_object_is_refused(body: bytes) -> None:
     refused.value.response()
 
 
+def test_what_is_wrong_is_said_in_words_for_callers() -> None:
+    with pytest.raises(ApiError, match="a number has too many digits") as refused:
+        parse_object(b'{"size": ' + b"9" * 5000 + b"}")
+    assert b"sys." not in refused.value.response().body
+
+
 @given(
     st.binary(max_size=300) | st.text(alphabet='{}[]":,\\u0dE1e+-.nat', max_size=60).map(str.encode)
 )
