@@ -219,7 +219,13 @@ class Site:
 
     def running(self, name: str) -> dict[str, Any]:
         """Wait until its worker runs; return the pod."""
-        eventually(lambda: self.condition(name, "Started")["status"] == "True")
+
+        def look() -> bool:
+            found = self.status(name), [pod["status"] for pod in self.pods(name)]
+            assert self.condition(name, "Started")["status"] == "True", found
+            return True
+
+        eventually(look)
         return self.pods(name)[0]
 
     def pods(self, name: str) -> list[dict[str, Any]]:

@@ -16,14 +16,30 @@ from splitjob_operator.core.observed import KubeJob, KubePod
 from splitjob_operator.core.plan import Plan, SetWorkloadActive
 from splitjob_operator.core.queue import queue_status
 
-__all__ = ["begin_to_wait", "note_eviction", "settle_eviction", "wait_for_admission"]
+__all__ = [
+    "begin_to_wait",
+    "goes_with_eviction",
+    "note_eviction",
+    "settle_eviction",
+    "wait_for_admission",
+]
 
 NO_WORKLOAD_RETRY_SECONDS = 5
 
 
+def goes_with_eviction(attempt: Attempt, pod: KubePod) -> bool:
+    """Return whether a pod of a Job that Kueue holds back goes with an eviction.
+
+    Job and pods are read one after the other: where Kueue has admitted the Job in between, a pod
+    may be a new one, which stays.
+    """
+    return pod.name == attempt.pod_name or pod.stopped or pod.deleting_since is not None
+
+
 def note_eviction(ctx: ReconcileContext, attempt: Attempt) -> None:
     """Note which pod goes with an eviction: that it goes says nothing of the song."""
-    others = [pod.name for pod in ctx.pods_of(attempt) if pod.name != attempt.evicted_pod]
+    going = [pod.name for pod in ctx.pods_of(attempt) if goes_with_eviction(attempt, pod)]
+    others = [name for name in going if name != attempt.evicted_pod]
     if others:
         attempt.evicted_pod = others[0]
     elif attempt.started_at:  # it is gone already

@@ -29,6 +29,7 @@ from splitjob_operator.core.diagnosis import (
 from splitjob_operator.core.ended_jobs import delete_ended_jobs
 from splitjob_operator.core.held_by_kueue import (
     begin_to_wait,
+    goes_with_eviction,
     note_eviction,
     settle_eviction,
     wait_for_admission,
@@ -64,6 +65,8 @@ def reconcile_running(ctx: ReconcileContext, attempt: Attempt) -> Plan:
     if not held:
         settle_eviction(ctx, attempt)
     pods = [pod for pod in ctx.pods_of(attempt) if pod.name != attempt.evicted_pod]
+    if held:
+        pods = [pod for pod in pods if goes_with_eviction(attempt, pod)]
     pod = pods[0] if pods else None
     _record(ctx, attempt, job, pod)
     if ctx.canceled or attempt.reason:

@@ -174,6 +174,19 @@ def test_a_pod_on_its_way_out_is_no_failure_where_it_is_admitted_meanwhile() -> 
     assert reason(plan, ConditionType.ADMITTED) == ("True", "Admitted")
 
 
+def test_a_pod_that_came_since_its_job_was_read_is_no_evicted_one() -> None:
+    """Kueue admits the Job between the one look and the other; else it would never be seen."""
+    gone = plan_of(seen(evicted(), jobs=(HELD,), **told(PREEMPTED)), 61)
+    for view in (started(), written(evicted(), gone)):
+        pods = (replace(running_pod(since=after(70)), name="anew", uid="anew"),)
+        between = plan_of(seen(view, jobs=(HELD,), pods=pods, **told(PENDING)), 70)
+        plan = plan_of(seen(written(view, between), jobs=(ADMITTED,), pods=pods), 71)
+        assert reason(plan, ConditionType.STARTED) == ("True", "Running")
+        assert plan.status
+        assert plan.status.attempts[0].pod_name == "anew"
+        assert plan.status.attempts[0].evicted_seconds == view.status.attempts[0].evicted_seconds
+
+
 def test_deadlines_count_the_time_that_it_runs_and_waits_and_no_other() -> None:
     waiting = evicted(3000)
     gone = plan_of(seen(waiting, jobs=(HELD,), **told(PREEMPTED)), 3000, queue_deadline_seconds=900)
