@@ -89,6 +89,9 @@ class FakeKubernetes:
     def events(self, _kind: str, _name: str) -> list[Json]:
         return self._call("events", list)
 
+    def autoscaler_events(self) -> list[Json]:
+        return self._call("autoscaler_events", list)
+
     def log_tail(self, _pod: str, _container: str) -> str:
         return self._call("log_tail", str)
 

@@ -43,6 +43,8 @@ KUEUE = "kueue.x-k8s.io"
 LOG_LINES = 40
 LOG_BYTES = 16384
 _OF_SPLITJOBS = selecting("labelSelector", LABEL_SPLITJOB)
+# An autoscaler has many names; those who post most of a pod's Events have not.
+_OF_OTHERS = ("source!=kubelet", "source!=default-scheduler")
 _SELECTORS = {
     "SplitJob": (),
     "Job": (_OF_SPLITJOBS,),
@@ -317,6 +319,11 @@ class KubernetesAdapter:
     def events(self, kind: str, name: str) -> list[Json]:
         """Return the events about an object."""
         return self._client.events_about(self.namespace, kind, name)
+
+    def autoscaler_events(self) -> list[Json]:
+        """Return the events about pods that neither scheduler nor node have posted."""
+        about = selecting("fieldSelector", ",".join(("involvedObject.kind=Pod", *_OF_OTHERS)))
+        return list(self._client.items("list events of autoscalers", self._paths["Event"], about))
 
     def create_event(self, event: Json) -> None:
         """Create a Kubernetes Event."""

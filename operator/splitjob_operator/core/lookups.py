@@ -4,10 +4,10 @@ A pure function cannot look things up: it returns a plan that names a lookup, th
 and `reconcile` is called again with the result.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Literal
+from typing import Any, Literal, Self
 
 from splitjob.errors import ErrorCode
 from splitjob.result import Manifest, ProgressLine
@@ -28,6 +28,7 @@ __all__ = [
     "ManifestState",
     "PodEvent",
     "Problem",
+    "ReadAutoscalerEvents",
     "ReadJobWarning",
     "ReadLastProgress",
     "ReadManifest",
@@ -72,7 +73,14 @@ class ReadJobWarning:
 
 @dataclass(frozen=True, slots=True)
 class ReadPodEvents:
-    """Read the events about a pod that does not run yet, of its node and an autoscaler too."""
+    """Read the events about a pod that does not run yet, those of its node among them."""
+
+    pod_name: str
+
+
+@dataclass(frozen=True, slots=True)
+class ReadAutoscalerEvents:
+    """Read what an autoscaler says of a pod that no node takes."""
 
     pod_name: str
 
@@ -117,6 +125,7 @@ Lookup = (
     | ClaimTombstone
     | ReadJobWarning
     | ReadPodEvents
+    | ReadAutoscalerEvents
     | ReadLastProgress
     | ReadWorkload
     | EraseData
@@ -200,6 +209,17 @@ class PodEvent:
     warning: bool = False
     source: str = ""
 
+    @classmethod
+    def of(cls, raw: Mapping[str, Any]) -> Self:
+        """Read the API server's JSON."""
+        component = (raw.get("source") or {}).get("component") or raw.get("reportingComponent")
+        return cls(
+            reason=raw.get("reason", ""),
+            message=raw.get("message", ""),
+            warning=raw.get("type") == "Warning",
+            source=component or "",
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class LastProgress:
@@ -222,6 +242,7 @@ class LookupResults:
             that it must stay.
         job_warning: the result of ReadJobWarning; blank where there was no warning.
         pod_events: the result of ReadPodEvents, the latest last.
+        autoscaler_events: that of ReadAutoscalerEvents, likewise.
         last_progress: the result of ReadLastProgress.
         workload: the result of ReadWorkload; one that is not there where there is none.
     """
@@ -234,5 +255,6 @@ class LookupResults:
     input: InputDeletion | None = None
     job_warning: str | None = None
     pod_events: tuple[PodEvent, ...] | None = None
+    autoscaler_events: tuple[PodEvent, ...] | None = None
     last_progress: LastProgress | None = None
     workload: Workload | None = None

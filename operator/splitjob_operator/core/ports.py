@@ -101,6 +101,9 @@ class KubernetesPort(LogPort, EventPort, Protocol):
     def events(self, kind: str, name: str) -> list[Json]:
         """Return the events about an object."""
 
+    def autoscaler_events(self) -> list[Json]:
+        """Return the events about pods that neither scheduler nor node have posted."""
+
     def write_status(self, seen: Mapping[str, Any], status: Json) -> Json:
         """Replace the status of a SplitJob, under the resourceVersion that was read.
 

@@ -35,7 +35,12 @@ from splitjob_operator.core.held_by_kueue import (
     wait_for_admission,
 )
 from splitjob_operator.core.kueue import is_kueues
-from splitjob_operator.core.lookups import PodEvent, ReadJobWarning, ReadPodEvents
+from splitjob_operator.core.lookups import (
+    PodEvent,
+    ReadAutoscalerEvents,
+    ReadJobWarning,
+    ReadPodEvents,
+)
 from splitjob_operator.core.observed import KubeJob, KubePod
 from splitjob_operator.core.plan import CreateJob, Plan
 from splitjob_operator.core.queue import queue_status
@@ -75,8 +80,8 @@ def reconcile_running(ctx: ReconcileContext, attempt: Attempt) -> Plan:
         return _held(ctx, attempt, job)
     if job and job.managed_elsewhere and not job.deleting:
         return _run_elsewhere(ctx, attempt, job)
-    if pod and _waits_for_node(pod) and ctx.observed.lookups.pod_events is None:
-        return ctx.look_up(ReadPodEvents(pod.name))
+    if pod and _waits_for_node(pod) and ctx.observed.lookups.autoscaler_events is None:
+        return ctx.look_up(ReadAutoscalerEvents(pod.name))
     return _follow(ctx, attempt, job, pod)
 
 
@@ -111,7 +116,7 @@ def _why_waiting(ctx: ReconcileContext, pod: KubePod | None) -> str:
         return _obstacle(ctx)
     if not pod.unschedulable:
         return ""
-    return why_unschedulable(pod, ctx.observed.lookups.pod_events or ())
+    return why_unschedulable(pod, ctx.observed.lookups.autoscaler_events or ())
 
 
 def _held(ctx: ReconcileContext, attempt: Attempt, job: KubeJob) -> Plan:

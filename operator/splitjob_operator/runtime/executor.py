@@ -34,7 +34,7 @@ from splitjob_operator.core.lookups import (
     LookupResults,
     ManifestLookup,
     ManifestState,
-    PodEvent,
+    ReadAutoscalerEvents,
     ReadJobWarning,
     ReadLastProgress,
     ReadManifest,
@@ -61,6 +61,7 @@ from splitjob_operator.core.worker_job import build_job, network_policy, owner_r
 from splitjob_operator.runtime.event_poster import EventPoster
 from splitjob_operator.runtime.job_metrics import JobMetrics
 from splitjob_operator.runtime.job_traces import JobTraces
+from splitjob_operator.runtime.pod_events import PodEvents, in_order
 
 __all__ = ["Execution", "Executor"]
 
@@ -114,6 +115,7 @@ class Executor:
         events: EventPoster | None = None,
     ) -> None:
         self._kubernetes = kubernetes
+        self._pod_events = PodEvents(kubernetes)
         self._manifests = manifests
         self._inputs = inputs
         self._policy = policy
@@ -142,10 +144,8 @@ class Executor:
                 return self._erase(splitjob, so_far, lookup)
             case DeleteInput():
                 return replace(so_far, input=self._delete_input(splitjob, lookup))
-            case ReadJobWarning():
-                return replace(so_far, job_warning=self._warning(lookup.job_name))
-            case ReadPodEvents():
-                return replace(so_far, pod_events=self._pod_events(lookup.pod_name))
+            case ReadJobWarning() | ReadPodEvents() | ReadAutoscalerEvents():
+                return self._read_events(lookup, so_far)
             case ReadLastProgress():
                 return replace(so_far, last_progress=self._last_progress(lookup.pod_name))
             case ReadWorkload():
@@ -329,14 +329,24 @@ class Executor:
         )
         return InputDeletion(done=False, message=IN_USE) if needed else None
 
-    def _warning(self, job_name: str) -> str:
-        events = self._kubernetes.events("Job", job_name)
-        warnings = [event for event in events if event.get("type") == "Warning"]
-        return str(max(warnings, key=_written, default={}).get("message", ""))
+    def _read_events(
+        self,
+        lookup: ReadJobWarning | ReadPodEvents | ReadAutoscalerEvents,
+        so_far: LookupResults,
+    ) -> LookupResults:
+        match lookup:
+            case ReadJobWarning(job_name):
+                return replace(so_far, job_warning=self._warning(job_name))
+            case ReadPodEvents(pod_name):
+                return replace(so_far, pod_events=self._pod_events.about(pod_name))
+            case ReadAutoscalerEvents(pod_name):
+                said = self._pod_events.of_autoscalers(pod_name)
+                return replace(so_far, autoscaler_events=said)
 
-    def _pod_events(self, pod_name: str) -> tuple[PodEvent, ...]:
-        found = sorted(self._kubernetes.events("Pod", pod_name), key=_written)
-        return tuple(_pod_event(raw) for raw in found)
+    def _warning(self, job_name: str) -> str:
+        events = in_order(self._kubernetes.events("Job", job_name))
+        warnings = [event for event in events if event.get("type") == "Warning"]
+        return str(warnings[-1].get("message", "")) if warnings else ""
 
     def _last_progress(self, pod_name: str) -> LastProgress:
         try:
@@ -345,22 +355,6 @@ class Executor:
             log.debug("How far the worker was is not known: %s", error)
             return LastProgress(None)
         return LastProgress(ProgressLine.last_in(tail))
-
-
-def _pod_event(raw: Json) -> PodEvent:
-    component = (raw.get("source") or {}).get("component") or raw.get("reportingComponent")
-    return PodEvent(
-        reason=raw.get("reason", ""),
-        message=raw.get("message", ""),
-        warning=raw.get("type") == "Warning",
-        source=component or "",
-    )
-
-
-def _written(event: Json) -> int:
-    """Return what grows with each write; the times of events are whole seconds, or not there."""
-    version = str(event["metadata"].get("resourceVersion", ""))
-    return int(version) if version.isdecimal() else 0
 
 
 def _summary(status: SplitJobStatus) -> str:

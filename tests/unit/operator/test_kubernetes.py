@@ -11,7 +11,8 @@ from splitjob_operator.adapters.kubernetes import KubernetesAdapter
 
 READS = {
     *("unmet", "splitjob", "splitjobs", "readers", "job", "jobs", "pods", "log_tail", "node"),
-    *("secret", "metadata", "events", "configmap", "latest_version", "changes", "workload"),
+    *("secret", "metadata", "events", "autoscaler_events", "configmap"),
+    *("latest_version", "changes", "workload"),
 }
 LEASE = {"lease", "write_lease"}  # written by who would lead
 SEEN = {"metadata": {"name": "a", "uid": "u", "resourceVersion": "1"}}

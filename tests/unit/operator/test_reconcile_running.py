@@ -44,6 +44,7 @@ from splitjob_operator.core.lookups import (
     ManifestLookup,
     ManifestState,
     PodEvent,
+    ReadAutoscalerEvents,
     ReadJobWarning,
     ReadLastProgress,
     ReadPodEvents,
@@ -153,8 +154,8 @@ def test_unschedulable_says_why() -> None:
     pod = KubePod(name="p", uid="u", job_uid=job().uid, unschedulable="0/3 nodes: no GPU")
     view = started(queueDeadlineSeconds=60)
     around: dict[str, Any] = {"jobs": (job(),), "pods": (pod,)}
-    assert plan_of(seen(view, **around), 5).lookup == ReadPodEvents("p")
-    around["lookups"] = replace(SERVABLE, pod_events=())
+    assert plan_of(seen(view, **around), 5).lookup == ReadAutoscalerEvents("p")
+    around["lookups"] = replace(SERVABLE, autoscaler_events=())
     plan = plan_of(seen(view, **around), 5)
     assert reason(plan, ConditionType.ADMITTED) == ("False", "Unschedulable")
     assert plan.status
@@ -175,7 +176,7 @@ def test_what_an_autoscaler_does_about_it_is_told_while_a_job_waits_and_when_it_
         PodEvent("NotTriggerScaleUp", "1 max node group size reached", source="cluster-autoscaler"),
         PodEvent("FailedScheduling", "0/3 nodes", warning=True, source="default-scheduler"),
     )
-    lookups = replace(CLAIMED, pod_events=told)
+    lookups = replace(CLAIMED, autoscaler_events=told)
     found = seen(started(queueDeadlineSeconds=60), jobs=(job(),), pods=(pod,), lookups=lookups)
     plan = plan_of(found, 5)
     words = (
