@@ -56,7 +56,7 @@ from splitjob_operator.core.plan import (
 )
 from splitjob_operator.core.ports import InputStorePort, KubernetesPort, ManifestStorePort
 from splitjob_operator.core.settings import Settings
-from splitjob_operator.core.status_json import dump_status
+from splitjob_operator.core.status_json import dump_status, keep_unknown
 from splitjob_operator.core.worker_job import build_job, network_policy, owner_reference
 from splitjob_operator.runtime.event_poster import EventPoster
 from splitjob_operator.runtime.job_metrics import JobMetrics
@@ -186,7 +186,8 @@ class Executor:
     ) -> Json:
         if status == splitjob.status and raw.get("status") and not always:
             return raw
-        raw = self._kubernetes.write_status(raw, dump_status(status))
+        wanted = keep_unknown(dump_status(status), raw.get("status") or {})
+        raw = self._kubernetes.write_status(raw, wanted)
         log.info("Status: %s", _summary(status))
         self._tell(splitjob, status, now)
         return raw

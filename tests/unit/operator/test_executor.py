@@ -16,6 +16,7 @@ from splitjob_operator.core.lookups import (
     LookupResults,
 )
 from splitjob_operator.core.observed import SplitJob
+from splitjob_operator.core.plan import Plan
 from splitjob_operator.runtime.executor import Executor
 
 KEY = f"_inputs/{'0' * 32}/song.wav"
@@ -31,6 +32,7 @@ class Site:
         error: what it answers instead, if anything.
         deleted: the keys that are gone.
         erased: what was asked of the manifests' store.
+        written: each status that was written.
     """
 
     def __init__(self) -> None:
@@ -38,6 +40,7 @@ class Site:
         self.error: KubernetesError | None = None
         self.deleted: list[str] = []
         self.erased: list[EraseData] = []
+        self.written: list[dict[str, Any]] = []
         options = settings()
         here = cast("Any", self)
         policy = options.request_policy()
@@ -56,6 +59,13 @@ class Site:
     def erase(self, _splitjob: SplitJob, _request: object, wanted: EraseData) -> ErasureLookup:
         self.erased.append(wanted)
         return ErasureLookup(["input"])
+
+    def write_status(self, seen: dict[str, Any], status: dict[str, Any]) -> dict[str, Any]:
+        self.written.append(status)
+        return {**seen, "status": status}
+
+    def create_event(self, _event: dict[str, Any]) -> None:
+        """Nobody reads them."""
 
     def other(self, **status: Any) -> None:
         """Another job that reads the file is created."""
@@ -110,3 +120,13 @@ def test_a_file_stays_while_nobody_can_say_who_reads_it(lookup: DeleteInput | Er
     assert (found.done, "cannot list" in found.message) == (False, True)
     assert site.deleted == []
     assert all(one.keep_input for one in site.erased)
+
+
+def test_what_a_newer_operator_has_written_beside_is_not_lost() -> None:
+    site = Site()
+    raw = raw_splitjob(status={"zone": "b"})
+    splitjob = SplitJob.of(raw)
+    status = splitjob.status.model_copy(update={"job_name": "a-1"})
+    site.executor.execute(raw, splitjob, Plan(status=status), NOW)
+    [written] = site.written
+    assert (written["zone"], written["jobName"]) == ("b", "a-1")
