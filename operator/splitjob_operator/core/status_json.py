@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from functools import cache
 from typing import Any
 
 from pydantic.alias_generators import to_camel
@@ -39,8 +40,14 @@ def keep_unknown(status: dict[str, Any], before: Mapping[str, Any]) -> dict[str,
 
 
 def _unknown(model: type[Model], raw: Mapping[str, Any]) -> dict[str, Any]:
-    known = set(map(to_camel, model.model_fields))
+    known = _names(model)
     return {name: value for name, value in raw.items() if name not in known}
+
+
+@cache
+def _names(model: type[Model]) -> frozenset[str]:
+    """Return what the fields of a model are called in the cluster."""
+    return frozenset(map(to_camel, model.model_fields))
 
 
 def _with_times_as_text(value: object) -> object:
