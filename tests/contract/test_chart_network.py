@@ -11,28 +11,52 @@ from splitjob_operator.core import worker_job
 from splitjob_operator.core.settings import Settings
 
 
+def ways(render: Render, name: str, *settings: str) -> list[Any]:
+    """Return what these settings open of the ways out of a component."""
+
+    def open_with(*settings: str) -> list[Any]:
+        spec = one(render("api.storage.enabled=true", *settings), "NetworkPolicy", f"-{name}")[
+            "spec"
+        ]
+        return list(spec["egress"])
+
+    usual = open_with()
+    return [way for way in open_with(*settings) if way not in usual]
+
+
+def block(cidr: str, port: int) -> Any:
+    ports = [{"port": port, "protocol": "TCP"}]
+    return {"ports": ports, "to": [{"ipBlock": {"cidr": cidr}}]}
+
+
 @pytest.mark.parametrize("name", ["worker", "operator", "api"])
 def test_the_way_to_the_proxy_is_open(render: Render, name: str) -> None:
-    def ways(*settings: str) -> list[Any]:
-        with_storage = ("api.storage.enabled=true", *settings)
-        egress = one(render(*with_storage), "NetworkPolicy", f"-{name}")["spec"]["egress"]
-        return [way for way in egress if way not in usual]
-
-    def block(cidr: str, port: int) -> Any:
-        ports = [{"port": port, "protocol": "TCP"}]
-        return {"ports": ports, "to": [{"ipBlock": {"cidr": cidr}}]}
-
-    usual: list[Any] = []
-    usual = ways()
     by_name = "proxy.httpsProxy=http://proxy.example.com:3128"
-    assert ways(by_name) == []
-    assert ways("proxy.httpsProxy=http://10.1.2.3:3128") == [block("10.1.2.3/32", 3128)]
-    assert ways("proxy.httpsProxy=https://[fd00::1]") == [block("fd00::1/128", 443)]
+    assert ways(render, name, by_name) == []
+    by_address = "proxy.httpsProxy=http://10.1.2.3:3128"
+    assert ways(render, name, by_address) == [block("10.1.2.3/32", 3128)]
+    assert ways(render, name, "proxy.httpsProxy=https://[fd00::1]") == [block("fd00::1/128", 443)]
     there = (
         "networkPolicy.proxy.to[0].ipBlock.cidr=10.1.0.0/16",
         "networkPolicy.proxy.ports={3128}",
     )
-    assert ways(by_name, *there) == [block("10.1.0.0/16", 3128)]
+    assert ways(render, name, by_name, *there) == [block("10.1.0.0/16", 3128)]
+
+
+@pytest.mark.parametrize("name", ["worker", "operator", "api"])
+def test_the_way_to_the_collector_of_traces_is_open(render: Render, name: str) -> None:
+    by_name = "tracing.endpoint=http://otel-collector.monitoring:4318"
+    assert ways(render, name, by_name) == []
+    by_address = "tracing.endpoint=http://10.1.2.3:4318"
+    assert ways(render, name, by_address) == [block("10.1.2.3/32", 4318)]
+    there = (
+        "networkPolicy.tracing.to[0].ipBlock.cidr=10.1.0.0/16",
+        "networkPolicy.tracing.ports={4318}",
+    )
+    assert ways(render, name, by_name, *there) == [block("10.1.0.0/16", 4318)]
+    without_storage = render("api.storage.enabled=false", by_name, *there)
+    spec = one(without_storage, "NetworkPolicy", f"-{name}")["spec"]
+    assert block("10.1.0.0/16", 4318) in spec["egress"], "also where the API needs no bucket"
 
 
 class TestNetwork:

@@ -68,6 +68,8 @@ REFUSED = {
     "proxy.resolvesNames=true": "but no proxy is",
     "networkPolicy.proxy.ports[0]=3128": "say where the proxy is",
     "tracing.existingSecret=x": "say where the collector is",
+    "networkPolicy.tracing.to[0].ipBlock.cidr=10.0.0.0/8": "tracing.endpoint is not",
+    "networkPolicy.tracing.ports[0]=4318": "networkPolicy.tracing.to is not",
     "tracing.endpoint=collector:4318": "at '/tracing/endpoint'",
     "proxy.existingSecret=x,proxy.httpsProxy=http://proxy:3128": "keep one of them",
     "proxy.httpsProxy=http://me:do-not-tell@proxy:3128": "put the whole URL into a Secret",

@@ -275,6 +275,7 @@ egress:
             {{- toYaml .Values.networkPolicy.worker.exceptIPv6 | nindent 12 }}
   {{- include "track-tree-audio.podIdentityEgress" . | nindent 2 }}
   {{- include "track-tree-audio.proxyEgress" . | nindent 2 }}
+  {{- include "track-tree-audio.tracingEgress" . | nindent 2 }}
   {{- with .Values.networkPolicy.worker.extraEgress }}
   {{- toYaml . | nindent 2 }}
   {{- end }}
@@ -296,7 +297,17 @@ egress:
 
 {{- /* The proxy, which may be at a private address: as it is told, and as its URLs say. */}}
 {{- define "track-tree-audio.proxyEgress" -}}
-{{- with .Values.networkPolicy.proxy }}
+{{- include "track-tree-audio.egressTo" (dict "told" .Values.networkPolicy.proxy "urls" (list .Values.proxy.httpProxy .Values.proxy.httpsProxy)) }}
+{{- end }}
+
+{{- /* The collector of traces, likewise. */}}
+{{- define "track-tree-audio.tracingEgress" -}}
+{{- include "track-tree-audio.egressTo" (dict "told" .Values.networkPolicy.tracing "urls" (list .Values.tracing.endpoint)) }}
+{{- end }}
+
+{{- /* Call with told, peers and ports, and with urls, of which those with an address are opened. */}}
+{{- define "track-tree-audio.egressTo" -}}
+{{- with .told }}
 {{- if .to }}
 - to:
     {{- toYaml .to | nindent 4 }}
@@ -309,7 +320,7 @@ egress:
   {{- end }}
 {{- end }}
 {{- end }}
-{{- range uniq (compact (list .Values.proxy.httpProxy .Values.proxy.httpsProxy)) }}
+{{- range uniq (compact .urls) }}
 {{- $url := urlParse . }}
 {{- $version := ternary 6 4 (contains ":" $url.hostname) }}
 {{- if or (eq $version 6) (regexMatch "^[0-9.]+$" $url.hostname) }}

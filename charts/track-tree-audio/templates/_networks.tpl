@@ -55,7 +55,7 @@
 {{- include "track-tree-audio.checkNetwork" (dict "name" $name "network" .) }}
 {{- end }}
 {{- end }}
-{{- range $name, $peers := dict "networkPolicy.dns" $policy.dns "networkPolicy.proxy.to" $policy.proxy.to "networkPolicy.api.from" $policy.api.from "networkPolicy.operator.from" $policy.operator.from }}
+{{- range $name, $peers := dict "networkPolicy.dns" $policy.dns "networkPolicy.proxy.to" $policy.proxy.to "networkPolicy.tracing.to" $policy.tracing.to "networkPolicy.api.from" $policy.api.from "networkPolicy.operator.from" $policy.operator.from }}
 {{- include "track-tree-audio.checkPeers" (dict "name" $name "peers" $peers) }}
 {{- end }}
 {{- range $component := list "api" "operator" "worker" }}
