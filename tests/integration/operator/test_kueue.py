@@ -105,6 +105,7 @@ def test_suspending_a_job_goes_through_its_workload(here: Site, manager: KueueSt
 def test_the_bound_of_a_group_holds_while_the_order_is_kueues(
     here: Site, manager: KueueStandIn
 ) -> None:
+    """Acceptance 78."""
     first, other = ask(here, "complete", "leo"), ask(here, "complete", "zoe")
     held(here, first, "KueuePending")
     held(here, other, "KueuePending")

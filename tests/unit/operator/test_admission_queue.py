@@ -111,6 +111,7 @@ def of_groups(counts: dict[str, int]) -> list[CachedSplitJob]:
 
 
 def test_the_groups_take_turns() -> None:
+    """Acceptance 78: else who comes after a thousand of another one waits for all of them."""
     line = of_groups({"ana": 1000, "ben": 1, "eve": 2})
     assert next_up(line, 7) == ["ana-0", "ben-0", "eve-0", "ana-1", "eve-1", "ana-2", "ana-3"]
 
