@@ -27,7 +27,7 @@ from splitjob_local.cluster.service import CHART, RELEASE
 
 # A client reads its token again once a minute. The API server takes one for a minute after its end,
 # for the sake of clocks that differ, and for ten seconds more if it has just seen it.
-FIRST_TOKEN_SECONDS = 35
+FIRST_TOKEN_SECONDS = patience(35)  # the programs have to be ready before
 ACCEPTED_SECONDS = FIRST_TOKEN_SECONDS + 60 + 15
 RBAC = ("serviceaccounts", "rbac-api", "rbac-operator")
 
@@ -96,7 +96,7 @@ class Programs:
         }
         content = json.dumps(body).encode()
         headers = Signer([TOKEN]).sign(content, int(time.time()))
-        answer = httpx.post(
+        answer = plain_http.post(
             f"{self.url}/split", content=content, headers=headers, timeout=patience(20)
         )
         assert answer.status_code == 202, self.said()
@@ -150,7 +150,10 @@ def test_a_token_that_is_replaced_while_they_run(programs: Programs) -> None:
     server = programs.place.cluster.client().configuration
     for token in programs.first_tokens:
         answer = httpx.get(
-            f"{server.host}/api", headers={"Authorization": f"Bearer {token}"}, verify=False
+            f"{server.host}/api",
+            headers={"Authorization": f"Bearer {token}"},
+            verify=False,
+            timeout=patience(10),
         )
         assert answer.status_code == 401
 
