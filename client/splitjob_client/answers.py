@@ -49,12 +49,14 @@ class JobQueue(Answer):
         reason: for programs.
         message: for people.
         eta_seconds: until it is expected to be done; None: not known.
+        retry_at: when the next attempt may start, after one that failed.
     """
 
     position: int | None = None
     reason: str = ""
     message: str = ""
     eta_seconds: int | None = None
+    retry_at: datetime | None = None
 
 
 class JobFailure(Answer):
@@ -296,7 +298,7 @@ class QueueStatus(Answer):
         observed_at: when the service last saw it so.
     """
 
-    model_config = ConfigDict(alias_generator=None)  # the one answer in snake_case
+    model_config = ConfigDict(alias_generator=None)  # in snake_case, unlike the other answers
 
     queue_depth: int
     active_workers: int
@@ -306,6 +308,22 @@ class QueueStatus(Answer):
     oldest_queued_seconds: int = 0
     estimated_drain_seconds: int | None = None
     observed_at: datetime | None = None
+
+
+class QueueCapacity(Answer):
+    """What the installation takes on.
+
+    Attributes:
+        max_active_jobs: at once; None: as many as the cluster has room for.
+        max_queued_jobs: that may wait before new ones get 429; None: any number.
+        paused: whether nothing new is started.
+    """
+
+    model_config = ConfigDict(alias_generator=None)  # in snake_case, as `QueueStatus`
+
+    max_active_jobs: int | None
+    max_queued_jobs: int | None
+    paused: bool
 
 
 class StemUrl(Answer):

@@ -13,6 +13,7 @@ from splitjob_client.answers import (
     JobEvent,
     JobPage,
     Model,
+    QueueCapacity,
     QueueStatus,
     StemUrl,
     Submitted,
@@ -149,6 +150,10 @@ class AsyncClient:
     async def queue_status(self) -> QueueStatus:
         """Return how busy the installation is."""
         return await self._call(calls.queue_status())
+
+    async def queue_capacity(self) -> QueueCapacity:
+        """Return how much the installation takes on."""
+        return await self._call(calls.queue_capacity())
 
     async def stem_url(self, job_id: str, stem: str) -> StemUrl:
         """Return a presigned download of a stem."""

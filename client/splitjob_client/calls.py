@@ -19,6 +19,7 @@ from splitjob_client.answers import (
     Job,
     JobPage,
     Model,
+    QueueCapacity,
     QueueStatus,
     StemUrl,
     Submitted,
@@ -218,6 +219,11 @@ def models() -> Call[list[Model]]:
 def queue_status() -> Call[QueueStatus]:
     """Ask how busy the installation is."""
     return Call("GET", "/queue/status", _reader(QueueStatus))
+
+
+def queue_capacity() -> Call[QueueCapacity]:
+    """Ask how much the installation takes on."""
+    return Call("GET", "/queue/capacity", _reader(QueueCapacity))
 
 
 def job_events(job_id: str) -> str:

@@ -13,6 +13,7 @@ from splitjob_client.answers import (
     JobEvent,
     JobPage,
     Model,
+    QueueCapacity,
     QueueStatus,
     StemUrl,
     Submitted,
@@ -180,6 +181,10 @@ class Client:
     def queue_status(self) -> QueueStatus:
         """Return how busy the installation is."""
         return self._call(calls.queue_status())
+
+    def queue_capacity(self) -> QueueCapacity:
+        """Return how much the installation takes on."""
+        return self._call(calls.queue_capacity())
 
     def stem_url(self, job_id: str, stem: str) -> StemUrl:
         """Return a presigned download of a stem."""

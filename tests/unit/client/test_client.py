@@ -53,10 +53,12 @@ def test_the_same_request_again_is_told_apart(caller: Caller, service: FakeServi
 
 
 def test_a_job_is_read_with_fields_of_a_later_release(caller: Caller, service: FakeService) -> None:
-    told = job("dreaming", 40, moonPhase="new", queue={"reason": "Queued", "etaSeconds": 7})
+    queue = {"reason": "Retrying", "etaSeconds": 7, "retryAt": "2026-01-01T00:00:00Z"}
+    told = job("dreaming", 40, moonPhase="new", queue=queue)
     service.on(f"GET /jobs/{JOB_ID}", gives(told))
     found = caller.ask(service.url, "job", JOB_ID)
     assert (found.state, found.progress.percent, found.queue.eta_seconds) == ("dreaming", 40, 7)
+    assert found.queue.retry_at == datetime(2026, 1, 1, tzinfo=UTC)
     assert found.model_extra == {"moonPhase": "new"}
     assert not found.finished
 
@@ -118,6 +120,9 @@ def test_models_and_queue(caller: Caller, service: FakeService) -> None:
     service.on("GET /queue/status", gives(counts))
     assert [one.name for one in caller.ask(service.url, "models")] == ["demo"]
     assert caller.ask(service.url, "queue_status").queue_depth == 3
+    capacity = {"max_active_jobs": 2, "max_queued_jobs": None, "paused": False}
+    service.on("GET /queue/capacity", gives(capacity))
+    assert caller.ask(service.url, "queue_capacity").model_dump() == capacity
 
 
 def test_a_token_of_the_cluster_is_the_other_way_in(caller: Caller, service: FakeService) -> None:
