@@ -13,12 +13,7 @@ from splitjob.jsonlog import log_context
 from splitjob.resource import LABEL_SPLITJOB
 from splitjob_kube.errors import ConflictError, KubernetesError, NotFoundError
 from splitjob_operator.core.cached_splitjob import BlockedReason
-from splitjob_operator.core.lookups import (
-    CheckRequest,
-    Lookup,
-    LookupResults,
-    ReadAutoscalerEvents,
-)
+from splitjob_operator.core.lookups import CheckRequest, Lookup, LookupResults
 from splitjob_operator.core.observed import JobCreationError, Observed, SplitJob
 from splitjob_operator.core.plan import Plan
 from splitjob_operator.core.ports import BucketError, KubernetesPort
@@ -44,7 +39,7 @@ log = logging.getLogger(__name__)
 Json = dict[str, Any]
 MAX_LOOKUPS = 6
 SETTLING = timedelta(seconds=1)  # in which a Job gets its pod, and that its node
-NAMED_WITHIN = timedelta(seconds=5)  # Job and pod of an attempt are noted, with what comes next
+NAMED_WITHIN = timedelta(seconds=15)  # Job and pod of an attempt are noted, with what comes next
 REQUEST_ERRORS = {400, 404, 413, 422}  # the API server's answers to what is wrong with a request
 
 
@@ -280,7 +275,7 @@ class Controller:
             correlation_id=request.correlation_id if request else None,
         ):
             told = self.observer.as_told(splitjob) if as_brought else None
-            if told and (plan := await self._plan_as_told(told)):
+            if told and (plan := self._plan_as_told(told)):
                 if not self._put_off(raw, told, plan):
                     await self._carry_out(raw, told, plan)
                 return True
@@ -359,16 +354,12 @@ class Controller:
             observed = replace(observed, lookups=results, queue_decision=decision)
         raise RuntimeError(f"reconcile wants the same looked up again and again: {plan.lookup}")
 
-    async def _plan_as_told(self, observed: Observed) -> Plan | None:
+    def _plan_as_told(self, observed: Observed) -> Plan | None:
         """Return the plan for what the watches tell; None where what is there must be read.
 
         What they tell may be a little old: enough to tell it on, not to decide an end by.
         """
-        now = self.clock()
-        plan = reconcile(observed, self.settings, now)
-        if isinstance(plan.lookup, ReadAutoscalerEvents):  # which are to be told, and no more
-            results = await self._look_up(plan.lookup, observed, now)
-            plan = reconcile(replace(observed, lookups=results), self.settings, now)
+        plan = reconcile(observed, self.settings, self.clock())
         return plan if plan.only_tells(observed.splitjob.status) else None
 
     def _put_off(self, raw: Json, told: Observed, plan: Plan) -> bool:
