@@ -50,7 +50,12 @@ class JobPage {
     signal.addEventListener("abort", () => this.followed.abort(), { once: true });
     const { signal: ended } = this.followed;
     follow(api, { stream: `${this.path}/events`, poll, onEvent, onState, onDenied, signal: ended });
-    this.load().catch((error) => (signal.aborted ? null : this.say(error.message)));
+    this.load().catch((error) => (signal.aborted ? null : this.refuse(error)));
+  }
+
+  refuse(error) {
+    if (error.code === "job_not_found") this.take("deleted", {}); // the stream says the same, sooner or later
+    else this.say(error.message);
   }
 
   async load() {
