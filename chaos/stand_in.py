@@ -35,7 +35,7 @@ class Separator:
         self.device = SimpleNamespace(type=device)
         self.weights = weights
         self.sample_rate = weights.record.sample_rate
-        self.stems = tuple(stems or weights.record.stems)
+        self.stems = self.separated = tuple(stems or weights.record.stems)
         self.outputs = (*self.stems, *([remainder.name] if remainder else []))
 
     def separate(
@@ -44,11 +44,13 @@ class Separator:
         normalisation: Normalisation,
         options: Options,
         *,
+        earlier: object = None,
+        keep: object = None,
         on_progress: Callable[[float], None],
         check_cancelled: Callable[[], None],
     ) -> "Separation":
-        """Return the shares of the mixture."""
-        del normalisation, options
+        """Return the shares of the mixture; nothing is kept of them for another attempt."""
+        del normalisation, options, earlier, keep
         return Separation(mixture, len(self.outputs), on_progress, check_cancelled)
 
 

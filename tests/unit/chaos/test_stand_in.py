@@ -1,0 +1,13 @@
+"""The storms' stand-in for the model: it is called as the real one is."""
+
+import inspect
+
+from chaos import stand_in
+from splitjob_worker.engine.separator import Separator
+
+
+def test_it_takes_what_the_real_one_takes() -> None:
+    real, stand = (
+        inspect.signature(one.separate).parameters for one in (Separator, stand_in.Separator)
+    )
+    assert list(real) == list(stand)
