@@ -19,6 +19,7 @@ def entry(
     model: str = "demo",
     ran: int | None = None,
     group: str = "",
+    turn: int | None = None,
 ) -> CachedSplitJob:
     return CachedSplitJob(
         name=name,
@@ -32,6 +33,7 @@ def entry(
         blocked=blocked,
         needs_bucket=needs_bucket,
         group=group,
+        turn_at=None if turn is None else NOW - timedelta(seconds=turn),
     )
 
 
@@ -45,6 +47,7 @@ entries = st.lists(
         st.none() | st.sampled_from(BlockedReason),
         st.booleans(),
         group=st.sampled_from(["", "ana", "ben"]),
+        turn=st.none() | st.integers(0, 100),
     ).filter(lambda e: e.needs_bucket or e.blocked is not BlockedReason.STORAGE),
     max_size=30,
     unique_by=lambda e: e.name,

@@ -4,13 +4,15 @@ Pure. SplitJobs that cannot start now are skipped, and are back in their old pos
 
 A group is what an installation says it is (`QUEUE_GROUP_BY`): all SplitJobs of one customer, for
 instance. Where none is named, all are of one group, and priority and age decide. The rounds are
-those of round-robin scheduling: an attempt under way counts as a turn that its group has had.
+those of round-robin scheduling: an attempt under way counts as a turn that its group has had, and
+within a round goes first whose group had its last turn longest ago. Else, with one place in all,
+the older would go first each time that it is free.
 """
 
 from bisect import bisect_left, insort
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from datetime import datetime
+from datetime import UTC, datetime
 from heapq import heapify, heappop, heappush
 from itertools import islice
 from typing import NamedTuple
@@ -21,6 +23,8 @@ from splitjob_operator.core.cached_splitjob import BlockedReason, CachedSplitJob
 __all__ = ["AdmissionQueue", "Bounds", "in_order_of_turns"]
 
 Age = tuple[datetime, str, str]
+
+_NEVER = datetime.min.replace(tzinfo=UTC)
 
 
 class Bounds(NamedTuple):
@@ -41,11 +45,13 @@ class Turn(NamedTuple):
     Attributes:
         urgency: the lower, the earlier: the negative priority.
         round: how many of its group come before it in its priority, or are under way.
+        last: when its group had its last turn, as the SplitJobs tell that are still there.
         age: the older first.
     """
 
     urgency: int
     round: int
+    last: datetime
     age: Age
 
 
@@ -64,10 +70,13 @@ class AdmissionQueue:
         self._entries: dict[str, CachedSplitJob] = {}  # these, by name
         self._storage_blocked = 0  # of these
         self._active: Counter[str] = Counter()  # by group
+        self._turns: dict[str, list[datetime]] = {}  # by group, in order: of all that had one
 
     def add(self, entry: CachedSplitJob) -> None:
         """Add an entry that is not in the queue."""
         self._active[entry.group] += entry.active
+        if entry.turn_at:
+            insort(self._turns.setdefault(entry.group, []), entry.turn_at)
         if _is_eligible(entry):
             groups = self._eligible.setdefault(-entry.priority, {})
             insort(groups.setdefault(entry.group, []), _age(entry))
@@ -79,6 +88,11 @@ class AdmissionQueue:
         self._active[entry.group] -= entry.active
         if not self._active[entry.group]:
             del self._active[entry.group]
+        if entry.turn_at:
+            turns = self._turns[entry.group]
+            del turns[bisect_left(turns, entry.turn_at)]
+            if not turns:
+                del self._turns[entry.group]
         if _is_eligible(entry):
             self._storage_blocked -= entry.blocked is BlockedReason.STORAGE
             del self._entries[entry.name]
@@ -135,7 +149,10 @@ class AdmissionQueue:
 
     def _turn(self, entry: CachedSplitJob) -> Turn:
         turns = self._active[entry.group] + self._place_in_group(entry)
-        return Turn(-entry.priority, turns, _age(entry))
+        return Turn(-entry.priority, turns, self._last_turn(entry.group), _age(entry))
+
+    def _last_turn(self, group: str) -> datetime:
+        return self._turns[group][-1] if group in self._turns else _NEVER
 
     def _place_in_group(self, entry: CachedSplitJob) -> int:
         """Return how many of its group and priority come before an entry."""
@@ -159,24 +176,27 @@ class AdmissionQueue:
             return 0
         if earlier >= len(ages):
             return len(ages)
-        return earlier + (ages[earlier] < turn.age)
+        return earlier + ((self._last_turn(group), ages[earlier]) < (turn.last, turn.age))
 
     def _in_order(self) -> Iterator[tuple[Turn, CachedSplitJob]]:
         """Yield those whose group may have one more, with their turns."""
         left = {group: self._allowed(group) for of in self._eligible.values() for group in of}
         for urgency in sorted(self._eligible):
             groups = self._eligible[urgency]
-            heads = [(self._active[group], ages[0], group) for group, ages in groups.items()]
+            heads = [
+                (self._active[group], self._last_turn(group), ages[0], group)
+                for group, ages in groups.items()
+            ]
             heapify(heads)
             while heads:
-                turns, age, group = heappop(heads)
+                turns, last, age, group = heappop(heads)
                 if left[group] <= 0:
                     continue
                 left[group] -= 1
-                yield Turn(urgency, turns, age), self._entries[age[-1]]
+                yield Turn(urgency, turns, last, age), self._entries[age[-1]]
                 behind = turns + 1 - self._active[group]
                 if behind < len(groups[group]):
-                    heappush(heads, (turns + 1, groups[group][behind], group))
+                    heappush(heads, (turns + 1, last, groups[group][behind], group))
 
     def _passes_the_blocked(self, turn: Turn) -> bool:
         """Return whether one that needs no bucket takes the place of one that waits for it.
@@ -203,17 +223,28 @@ def in_order_of_turns(entries: Iterable[CachedSplitJob]) -> list[CachedSplitJob]
     """
     known = list(entries)
     active = Counter(entry.group for entry in known if entry.active)
+    last = _last_turns(known)
     placed = sorted((entry for entry in known if entry.has_place), key=_age)
     before: Counter[tuple[int, str]] = Counter()
     turns = []
     for entry in placed:
         own = -entry.priority, entry.group
         if entry.active:  # it waits for room in the cluster alone
-            turns.append((Turn(own[0], -1, _age(entry)), entry))
+            turns.append((Turn(own[0], -1, _NEVER, _age(entry)), entry))
             continue
-        turns.append((Turn(own[0], active[entry.group] + before[own], _age(entry)), entry))
+        had = active[entry.group] + before[own]
+        turns.append((Turn(own[0], had, last.get(entry.group, _NEVER), _age(entry)), entry))
         before[own] += entry.blocked is None
     return [entry for _, entry in sorted(turns, key=lambda one: one[0])]
+
+
+def _last_turns(entries: Iterable[CachedSplitJob]) -> dict[str, datetime]:
+    """Return when each group had its last turn."""
+    last: dict[str, datetime] = {}
+    for entry in entries:
+        if entry.turn_at:
+            last[entry.group] = max(entry.turn_at, last.get(entry.group, _NEVER))
+    return last
 
 
 def _is_eligible(entry: CachedSplitJob) -> bool:

@@ -37,6 +37,7 @@ class CachedSplitJob:
         input: the address of the object in the bucket that it reads; blank: it reads none.
         pod, node: of the attempt under way; blank where there is none.
         started_at: when the container of the attempt under way started; None: it has not.
+        turn_at: when its last attempt was decided, also one that has ended; None: it had none.
         queue: what its status says of its position.
         device: what its result was made with.
         needs_bucket: whether its stems go into our bucket.
@@ -57,6 +58,7 @@ class CachedSplitJob:
     pod: str = ""
     node: str = ""
     started_at: datetime | None = None
+    turn_at: datetime | None = None
     queue: Queue | None = None
     finished_at: datetime | None = None
     event: str = ""
@@ -96,6 +98,7 @@ class CachedSplitJob:
             pod=attempt.get("podName", "") if attempt else "",
             node=attempt.get("nodeName", "") if attempt else "",
             started_at=parse_time(attempt.get("startedAt")) if attempt else None,
+            turn_at=parse_time(attempts[-1].get("createdAt")) if attempts else None,
             queue=read_status({"queue": status["queue"]}).queue if "queue" in status else None,
             finished_at=parse_time(status.get("finishedAt")),
             event=status.get("webhook", {}).get("event", ""),

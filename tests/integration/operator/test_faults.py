@@ -128,6 +128,22 @@ def test_priority_then_age_decide_and_never_more_run_than_the_bound(here: Site) 
         assert len(alive) <= 1
 
 
+def test_of_two_customers_none_waits_for_all_the_songs_of_the_other(here: Site) -> None:
+    """Acceptance 78: they take turns, though all the songs of the first were there before."""
+
+    def ask(customer: str, script: str = "sleep 1.5; complete") -> str:
+        return here.ask(script, metadata={"script": script, "customer": customer})
+
+    here.start(MAX_ACTIVE_JOBS="1", QUEUE_GROUP_BY="customer")
+    first = ask("one", "sleep 60")
+    here.running(first)
+    earlier, other = [ask("one") for _ in range(3)], ask("another")
+    eventually(lambda: here.status(other)["queue"]["position"] == 1)
+    here.change(first, canceled=True)
+    started = here.ended(other)["startedAt"]
+    assert all(here.status(name).get("startedAt", "later") > started for name in earlier)
+
+
 def test_a_paused_installation_admits_nothing_until_it_goes_on(here: Site) -> None:
     operator = here.start(PAUSED="true")
     name = here.ask("complete")

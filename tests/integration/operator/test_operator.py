@@ -85,6 +85,23 @@ def test_cancel_and_completion_at_once(here: Site) -> None:
     assert here.told(name).body["status"] == "completed"
 
 
+def test_of_a_hundred_at_once_none_is_stuck(here: Site) -> None:
+    """Acceptance 57, in small: each ends, is told and is counted; a bench has ten thousand."""
+    names = {here.ask("", spec={"canceled": True}) for _ in range(100)}
+
+    def told_and_counted() -> set[str]:
+        jobs = {job["metadata"]["name"]: job["status"] for job in here.get("splitjobs")["items"]}
+        return {
+            name
+            for name in names
+            if jobs[name]["webhook"]["state"] == "Delivered" and jobs[name]["counted"]
+        }
+
+    eventually(lambda: told_and_counted() == names, 60)
+    ids = [{one.headers["webhook-id"] for one in here.receiver.of(name)} for name in names]
+    assert [len(of_one) for of_one in ids] == [1] * 100
+
+
 def test_a_file_that_two_jobs_read_goes_with_the_second(here: Site) -> None:
     """Acceptance 28c: on the real API server, and the real bucket."""
     key = f"_inputs/{secrets.token_hex(16)}/song.wav"

@@ -122,6 +122,34 @@ def test_who_is_under_way_has_had_a_turn() -> None:
     assert next_up(line, 6) == ["ben-0", "ben-1", "ana-0", "ben-2"]
 
 
+def test_of_one_place_in_all_the_groups_take_turns_too() -> None:
+    """Acceptance 78: nothing is under way when it is free, and the older would always go first."""
+    ana, ben = (
+        entry(f"{group}-done", LifecycleState.COMPLETED, group=group, turn=turn)
+        for group, turn in (("ana", 3), ("ben", 9))
+    )
+    line = of_groups({"ana": 2, "ben": 2, "eve": 1})
+    assert next_up([ana, *line], 1) == ["ben-0"]
+    assert next_up([ana, ben, *line], 3) == ["eve-0", "ben-0", "ana-0"]
+    assert [one.name for one in in_order_of_turns([ana, ben, *line])][:3] == [
+        "eve-0",
+        "ben-0",
+        "ana-0",
+    ]
+
+
+def test_a_turn_is_the_last_attempt_whether_or_not_it_has_ended() -> None:
+    attempts = [
+        {"number": 1, "jobName": "a-1", "createdAt": "2026-01-01T00:00:00Z"},
+        {"number": 2, "jobName": "a-2", "createdAt": "2026-01-01T00:01:00Z", "finishedAt": "x"},
+    ]
+    raw = raw_splitjob() | {"status": {"attempts": attempts}}
+    found = CachedSplitJob.of(raw).turn_at
+    assert found
+    assert found.minute == 1
+    assert CachedSplitJob.of(raw_splitjob()).turn_at is None
+
+
 def test_priority_goes_before_turns() -> None:
     urgent = [entry(f"urgent-{n}", priority=5, age=-n, group="ana") for n in range(2)]
     assert next_up([*of_groups({"ben": 2}), *urgent], 3) == ["urgent-0", "urgent-1", "ben-0"]
