@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 
 from splitjob.errors import ErrorCode, retry_rule
 from splitjob.jsonlog import redact
-from splitjob.result import EXIT_TERMINATED
+from splitjob.result import EXIT_BAD_INPUT, EXIT_TERMINATED, EXIT_TRANSIENT
 from splitjob_operator.core.observed import ContainerTermination, KubeJob, KubePod
 
 __all__ = ["STOP_SIGNALS", "AttemptDeadlines", "Diagnosis", "diagnose", "no_capacity", "reason_due"]
@@ -25,6 +25,8 @@ NODE_GONE = {"DeletionByPodGC"}
 UNSEEN = {"Unknown", "ContainerStatusUnknown"}
 STOP_SIGNALS = {128 + 15, EXIT_TERMINATED}
 KILLED = 128 + 9
+# A worker that ends by one of these has said why, in its pod.
+TOLD = {EXIT_BAD_INPUT, EXIT_TRANSIENT}
 # How long the pod of a stopped worker may take to say why it was stopped.
 REASON_SECONDS = 15
 _EXIT_CODE_IN_JOB = re.compile(r"failed with exit code (\d+)")
@@ -262,6 +264,15 @@ def _exit(code: int, *, terminating: bool) -> Diagnosis:
     )
 
 
+def _exit_without_pod(code: int) -> Diagnosis:
+    if code in TOLD:
+        return Diagnosis.of(
+            ErrorCode.WORKER_LOST,
+            f"The worker's pod is gone, and with it what it said of its end (exit code {code}).",
+        )
+    return _exit(code, terminating=False)
+
+
 def _orphaned(job: KubeJob | None, pod: KubePod) -> Diagnosis | None:
     """Read a pod that still runs although its Job is gone, on its way out, or over."""
     if job is None or job.deleting:
@@ -289,5 +300,5 @@ def _without_pod(
     if "DisruptionTarget" in said:
         return Diagnosis.of(ErrorCode.WORKER_DISRUPTED, "The worker's pod was taken away.")
     if found := _EXIT_CODE_IN_JOB.search(said):
-        return _exit(int(found[1]), terminating=False)
+        return _exit_without_pod(int(found[1]))
     return Diagnosis.of(ErrorCode.WORKER_LOST, "The worker's pod is gone and left no word.")
