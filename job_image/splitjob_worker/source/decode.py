@@ -28,6 +28,9 @@ _POLL_SECONDS = 0.05
 _MAX_ANSWER_BYTES = 1 << 16
 _DECODERS_PACKAGES = ("splitjob", "splitjob_worker", "numpy", "av")
 _MOST_LOST_SECONDS = 1e9
+# What tells a program to stop. By any other signal it ends for what it does itself, by SIGPIPE
+# too, where it says more than is listened to.
+_STOPS = {signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGTERM}
 _DECODERS_OWN_CODES = {
     ErrorCode.AUDIO_UNREADABLE,
     ErrorCode.AUDIO_UNSUPPORTED,
@@ -192,6 +195,9 @@ def _died(status: int, kills_before: int | None) -> Failure:
         return _killed(kills_before, oom_kills())
     if status > 0:  # how Python ends after an exception that nobody caught
         return Failure(ErrorCode.INTERNAL_ERROR, f"the decoder broke off with status {status}")
+    if -status in _STOPS:
+        message = f"the decoder was told to stop (signal {-status}) from outside"
+        return Failure(ErrorCode.WORKER_LOST, message)
     how = f"was ended by signal {-status}" if status < 0 else "gave no answer"
     return Failure(
         ErrorCode.AUDIO_UNREADABLE,

@@ -1,6 +1,7 @@
 """The decoder's own process: hung, dead, killed, stopped or lying, it takes nobody along."""
 
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -44,15 +45,17 @@ def test_a_decoder_that_dies_takes_nobody_along(
 
 
 @pytest.mark.parametrize(
-    ("before", "after", "code"),
+    ("number", "before", "after", "code"),
     [
-        (3, 4, ErrorCode.WORKER_OOM),
-        (3, 3, ErrorCode.WORKER_LOST),
-        (None, None, ErrorCode.WORKER_OOM),
+        (signal.SIGKILL, 3, 4, ErrorCode.WORKER_OOM),
+        (signal.SIGKILL, 3, 3, ErrorCode.WORKER_LOST),
+        (signal.SIGKILL, None, None, ErrorCode.WORKER_OOM),
+        (signal.SIGTERM, None, None, ErrorCode.WORKER_LOST),
     ],
 )
 def test_a_decoder_that_is_killed_is_told_apart_by_what_the_kernel_counts(
     tmp_path: Path,
+    number: signal.Signals,
     before: int | None,
     after: int | None,
     code: ErrorCode,
@@ -68,7 +71,7 @@ def test_a_decoder_that_is_killed_is_told_apart_by_what_the_kernel_counts(
         return children[0]
 
     def kill() -> None:
-        children[0].kill()
+        children[0].send_signal(number)
 
     monkeypatch.setattr(decoding, "oom_kills", lambda: next(counts))
     monkeypatch.setattr(decoding, "_start", noted)
