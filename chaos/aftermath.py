@@ -26,6 +26,7 @@ class Aftermath:
 
     Attributes:
         songs: that were accepted, by their jobs.
+        faults: that the storm had, by kind.
         splitjobs: those that are there, by name.
         heard: by the receiver, by job.
         token: by which webhooks are signed.
@@ -38,6 +39,7 @@ class Aftermath:
     """
 
     songs: Mapping[str, Song]
+    faults: Mapping[str, int]
     splitjobs: Mapping[str, Json]
     heard: Mapping[str, Sequence[Heard]]
     token: str
@@ -49,8 +51,16 @@ class Aftermath:
     broken: Sequence[str]
 
 
-def look(cluster: StormyCluster, load: Load, receiver: Receiver) -> Aftermath:
+def look(
+    cluster: StormyCluster, load: Load, receiver: Receiver, faults: Mapping[str, int]
+) -> Aftermath:
     """Read all of it.
+
+    Args:
+        cluster: at rest.
+        load: that was put on it.
+        receiver: of the webhooks.
+        faults: that the storm had, by kind.
 
     Raises:
         ClusterError, ClientError, StorageError: something of the cluster does not answer.
@@ -65,6 +75,7 @@ def look(cluster: StormyCluster, load: Load, receiver: Receiver) -> Aftermath:
     splitjobs = {job["metadata"]["name"]: job for job in jobs}
     return Aftermath(
         songs=load.accepted,
+        faults=faults,
         splitjobs=splitjobs,
         heard=heard,
         token=cluster.service.token,

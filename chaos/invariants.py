@@ -5,7 +5,9 @@ from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 from chaos.aftermath import MANIFEST, Aftermath, Json
+from chaos.explanations import COMPLETED, explains
 from chaos.receiver import Heard
+from splitjob.errors import REASONS
 from splitjob_local.demo.verify import signature_holds, standard_signature_holds
 
 EVENT_OF_PHASE = {"Completed": "completed", "Failed": "failed", "Canceled": "canceled"}
@@ -83,6 +85,32 @@ def phases_and_events_agree(aftermath: Aftermath) -> Iterator[Violation]:
             yield Violation(
                 f"failed by {code}, and its receiver was told {told['errorCode']}", name
             )
+
+
+def each_end_has_a_cause(aftermath: Aftermath) -> Iterator[Violation]:
+    """Each attempt, and each job, ended in a way that its song or a fault of the storm explains."""
+    for name, song in aftermath.songs.items():
+        for end in _ends(aftermath.splitjobs.get(name, {}).get("status", {})):
+            if not explains(song, aftermath.faults, end):
+                yield Violation(f"ended by {end}, which neither song nor fault explains", name)
+
+
+def _ends(status: Json) -> Iterator[str]:
+    """Yield how a job and its attempts ended: `completed`, or the failure's code."""
+    if status.get("phase") == "Completed":
+        yield COMPLETED
+    if code := (status.get("failure") or {}).get("code"):
+        yield code
+    for attempt in status.get("attempts", []):
+        if attempt.get("reason") in REASONS:
+            yield REASONS[attempt["reason"]]
+
+
+def something_was_separated(aftermath: Aftermath) -> Iterator[Violation]:
+    """A storm in which no job completes has tried nothing of what comes after a separation."""
+    phases = {job.get("status", {}).get("phase") for job in aftermath.splitjobs.values()}
+    if "Completed" not in phases:
+        yield Violation("no job at all completed")
 
 
 def totals_agree(aftermath: Aftermath) -> Iterator[Violation]:
@@ -164,6 +192,8 @@ INVARIANTS: tuple[Invariant, ...] = (
     nothing_is_lost,
     each_has_one_final_event,
     phases_and_events_agree,
+    each_end_has_a_cause,
+    something_was_separated,
     totals_agree,
     the_bucket_agrees,
     presigned_uploads_are_whole,

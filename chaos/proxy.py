@@ -104,8 +104,8 @@ class Proxy:
         await web.SockSite(self._runner, self._socket, ssl_context=own).start()
 
     async def _end(self) -> None:
+        await self._runner.cleanup()  # first: who is being answered still needs the session
         await self._session.close()
-        await self._runner.cleanup()
 
     async def _handle(self, request: web.Request) -> web.StreamResponse:
         mood = self.mood if self._random.random() < self.share else CALM

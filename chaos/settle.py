@@ -20,7 +20,7 @@ from splitjob_client import ClientError
 from splitjob_local.cluster.objects import ClusterError
 
 POLL_SECONDS = 1.0
-READY_SECONDS = 120.0
+READY_SECONDS = 600.0  # it takes two to eight; a machine that is busy otherwise, some minutes
 # An event that is next sent later than this is asked for, as its receiver would once it is back.
 PATIENCE = timedelta(seconds=20)
 FINAL = {"Completed", "Failed", "Canceled"}

@@ -126,7 +126,7 @@ def _storm_over(
     restless = settle(cluster, load, receiver, timeline, weather.patience)
     say(f"at rest after {timeline.now() - weather.seconds:.0f} s")
     load.close()
-    aftermath = look(cluster, load, receiver)
+    aftermath = look(cluster, load, receiver, timeline.faults)
     found = list(dict.fromkeys([*restless, *violations(aftermath)]))
     concerned = dict.fromkeys(one.job_id for one in found if one.job_id)
     stories = {name: story(cluster, aftermath, name) for name in [*concerned][:STORIES]}

@@ -11,9 +11,10 @@ from typing import Any
 import pytest
 
 from chaos.aftermath import Aftermath
+from chaos.explanations import explains
 from chaos.invariants import violations
 from chaos.load import Song
-from chaos.plan import PlannedSong
+from chaos.plan import PlannedSong, Source
 from chaos.receiver import WELL, Heard
 from splitjob.signing import Signer
 from splitjob_client import QueueStatus
@@ -31,6 +32,7 @@ class Draft:
 
     def __init__(self) -> None:
         self.songs = {name: song(number) for number, name in enumerate((DONE, LOST, SENT), 1)}
+        self.faults = {"worker killed": 1}
         self.splitjobs: dict[str, Any] = {
             DONE: splitjob("v1", "Completed"),
             LOST: splitjob("v2", "Failed", code="worker_lost"),
@@ -70,8 +72,8 @@ class Draft:
         return Aftermath(**given, token=TOKEN, totals=totals)
 
 
-def song(number: int) -> Song:
-    return Song(PlannedSong(1.0, number, "song", False, "left", 0, 0, 0), {})
+def song(number: int, source: Source = "song") -> Song:
+    return Song(PlannedSong(1.0, number, source, False, "left", 0, 0, 0), {})
 
 
 def splitjob(version: str, phase: str, *, code: str = "", **request: object) -> dict[str, Any]:
@@ -124,6 +126,11 @@ def forged(draft: Draft) -> None:
     ]
 
 
+def nothing_separated(draft: Draft) -> None:
+    for job in draft.splitjobs.values():
+        job["status"]["phase"] = "Failed"
+
+
 WRONG: dict[str, tuple[Change, str, str]] = {
     "lost": (lambda d: d.splitjobs.pop(LOST), LOST, "its SplitJob is gone"),
     "unknown": (lambda d: d.songs.pop(LOST), LOST, "nobody was told"),
@@ -155,6 +162,32 @@ WRONG: dict[str, tuple[Change, str, str]] = {
         LOST,
         "was told gpu_error",
     ),
+    "a defect": (
+        lambda d: d.splitjobs[LOST]["status"].update(failure={"code": "internal_error"}),
+        LOST,
+        "ended by internal_error",
+    ),
+    "a defect that was tried again": (
+        lambda d: d.splitjobs[DONE]["status"].update(attempts=[{"reason": "InternalError"}]),
+        DONE,
+        "ended by internal_error",
+    ),
+    "lost to no fault": (
+        lambda d: setattr(d, "faults", {"s3 killed": 1}),
+        LOST,
+        "ended by worker_lost",
+    ),
+    "separated from nothing": (
+        lambda d: d.songs.update({DONE: song(1, "missing")}),
+        DONE,
+        "ended by completed",
+    ),
+    "canceled by nobody": (
+        lambda d: d.splitjobs[LOST]["status"].update(failure={"code": "canceled"}),
+        LOST,
+        "ended by canceled",
+    ),
+    "nothing separated": (nothing_separated, "", "no job at all completed"),
     "counted twice": (lambda d: setattr(d, "totals", (3, 1)), "", "the total says 3"),
     "uncounted": (
         lambda d: d.splitjobs[DONE]["status"].update(counted=False),
@@ -199,3 +232,9 @@ def test_what_is_wrong_is_said_and_of_whom(case: str) -> None:
     change(draft)
     found = violations(draft.aftermath())
     assert any(words in one.text and one.job_id == job_id for one in found), found
+
+
+@pytest.mark.parametrize(("source", "explained"), [("stored", True), ("song", False)])
+def test_only_a_song_of_the_bucket_misses_the_bucket(source: Source, explained: bool) -> None:
+    assert explains(song(1, source), ["s3 frozen"], "source_unavailable") is explained
+    assert not explains(song(1, source), ["worker killed"], "source_unavailable")
