@@ -16,6 +16,10 @@ IMAGE_OPTIONS = $(if $(REGISTRY),--registry '$(REGISTRY)') $(if $(TAG),--tag '$(
 # NODE=containers: a real kubelet and the service's own images (Linux, root).
 ON_NODE := $(if $(filter containers,$(NODE)),--containers)
 
+# What mypy knows of the libraries of a lock file, which takes most of its first run in a clone: the
+# first clone's, copied once for all later ones. It looks anew at each file that differs.
+TYPES := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/track-tree-audio/mypy-$(firstword $(shell cksum requirements.lock))
+
 # Some container images set it; every run of the tests would compile all of them again, in each of
 # its processes.
 unexport PYTHONDONTWRITEBYTECODE
@@ -51,13 +55,15 @@ property-tests: $(READY) ## the operator's random lives, parsers, chart values, 
 		tests/integration/worker \
 		-m 'hypothesis or storm' --numprocesses 2 --dist worksteal --timeout 3600 --durations 20
 
-chaos: $(READY) ## faults at random on a real cluster under load: is anything lost? (SEED=, MINUTES=, STORMS=)
-	$(BIN)/python -m chaos $(if $(SEED),--seed '$(SEED)') $(if $(MINUTES),--minutes '$(MINUTES)') $(if $(STORMS),--storms '$(STORMS)') $(if $(REAL),--real)
+chaos: $(READY) ## faults at random on a real cluster under load: is anything lost? (SEED=, MINUTES=, STORMS=, SONG_EVERY=, REAL=1)
+	$(BIN)/python -m chaos $(if $(SEED),--seed '$(SEED)') $(if $(MINUTES),--minutes '$(MINUTES)') $(if $(STORMS),--storms '$(STORMS)') $(if $(SONG_EVERY),--song-every '$(SONG_EVERY)') $(if $(REAL),--real)
 
 lint: $(READY) ## check format, style, types, import rules and spelling
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
+	@[ -d .mypy_cache ] || [ ! -d '$(TYPES)' ] || cp -R '$(TYPES)' .mypy_cache
 	$(BIN)/mypy
+	@[ -d '$(TYPES)' ] || { mkdir -p '$(dir $(TYPES))' && cp -R .mypy_cache '$(TYPES).'$$$$ && mv '$(TYPES).'$$$$ '$(TYPES)'; }
 	$(BIN)/lint-imports
 	$(BIN)/codespell
 
@@ -66,7 +72,8 @@ format: $(READY) ## format the code
 	$(BIN)/ruff check --fix .
 
 # ONLY: a part of the run, as for pytest's -k.
-ON_CONTAINERS := --node containers --numprocesses 0 --timeout 1500 --no-header -q
+# The images are built before the first test, for as long as that takes; the limit is each test's.
+ON_CONTAINERS := --node containers --numprocesses 0 --timeout 1500 --override-ini timeout_func_only=true --no-header -q
 e2e-containers: $(READY) ## try the service as containers on a real kubelet (Linux, root)
 	$(BIN)/python -m pytest tests/containers $(ON_CONTAINERS) $(if $(ONLY),-k '$(ONLY)')
 	$(if $(ONLY),,$(BIN)/python -m pytest tests/e2e/test_faults.py $(ON_CONTAINERS))

@@ -10,7 +10,6 @@
 
 import gc
 import os
-import secrets
 import sys
 from collections.abc import Generator, Iterator
 from contextlib import ExitStack, suppress
@@ -21,6 +20,7 @@ import pytest
 from tests.support.chart_tools import HELM3, UNITTEST, find_tool
 from tests.support.definition import establish
 from tests.support.examples import examples
+from tests.support.namespaces import new_namespace
 from tests.support.otlp import Collector, collecting
 from tests.support.preloads import preloads
 from tests.support.scheduling import FromBothEnds, is_on_a_bare_cluster, place
@@ -160,11 +160,9 @@ def crd(cluster: LocalCluster, on_containers: bool) -> LocalCluster:
 
 @pytest.fixture
 def namespace(cluster: LocalCluster) -> Iterator[str]:
-    """A new namespace, deleted afterwards; pods in it may be of any kind."""
-    name = f"test-{secrets.token_hex(4)}"
-    cluster.cluster.create_namespace(name, pod_security="privileged")
-    yield name
-    cluster.objects.delete("namespace", name)
+    """A new namespace; pods in it may be of any kind, and are ended afterwards."""
+    with new_namespace(cluster, "test", "privileged") as name:
+        yield name
 
 
 @pytest.fixture(scope="session")

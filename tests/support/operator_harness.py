@@ -18,6 +18,7 @@ from typing import Any
 
 from tests.support import fork_server, plain_http
 from tests.support.fork_server import Forked
+from tests.support.namespaces import new_namespace
 from tests.support.ports import free_port
 from tests.support.receiver import Received, Receiver, receiving
 from tests.support.waiting import PATIENCE, eventually, patience
@@ -268,14 +269,14 @@ class Site:
 @contextmanager
 def site(cluster: LocalCluster, folder: Path) -> Iterator[Site]:
     """Give a namespace with its receiver; what was started in it ends with the block."""
-    namespace = f"operator-{secrets.token_hex(4)}"
-    cluster.cluster.create_namespace(namespace, pod_security="restricted")
-    with receiving() as receiver, receiving() as other:
+    with (
+        new_namespace(cluster, "operator", "restricted") as namespace,
+        receiving() as receiver,
+        receiving() as other,
+    ):
         place = Site(cluster, namespace, folder, receiver, other)
         try:
             place.prepare()
             yield place
         finally:
             place.close()
-            if namespace in cluster.objects.names("namespaces"):
-                cluster.objects.delete("namespace", namespace)

@@ -155,6 +155,14 @@ class ObjectClient:
         params = {"propagationPolicy": "Background"}
         self._send("DELETE", self._path(kind, namespace, name), params=params)
 
+    def delete_all(self, kind: str, *, namespace: str) -> None:
+        """Delete all objects of a kind in a namespace, and all that depends on them, as `delete`.
+
+        Raises:
+            ClusterError: the cluster refuses it.
+        """
+        self.delete(kind, "", namespace=namespace)
+
     def _patch(self, path: str, how: str, document: Json, params: dict[str, str]) -> Json:
         content = json.dumps(document).encode()
         headers = {"Content-Type": how}

@@ -1,6 +1,5 @@
 """What the tests of the chart share that need an API server."""
 
-import secrets
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
@@ -8,6 +7,7 @@ from pathlib import Path
 import pytest
 from tests.support import chart
 from tests.support.chart import Render
+from tests.support.namespaces import new_namespace
 
 from splitjob_local.cluster.local_cluster import LocalCluster
 
@@ -15,10 +15,8 @@ from splitjob_local.cluster.local_cluster import LocalCluster
 @pytest.fixture
 def restricted(cluster: LocalCluster) -> Iterator[str]:
     """A namespace that takes only pods fit for Pod Security `restricted`."""
-    name = f"restricted-{secrets.token_hex(4)}"
-    cluster.cluster.create_namespace(name, pod_security="restricted")
-    yield name
-    cluster.objects.delete("namespace", name)
+    with new_namespace(cluster, "restricted", "restricted") as name:
+        yield name
 
 
 @pytest.fixture

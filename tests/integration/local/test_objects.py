@@ -23,6 +23,16 @@ def test_an_object_is_created_changed_and_deleted(cluster: LocalCluster, namespa
     assert "one" not in objects.names("configmaps", namespace=namespace)
 
 
+def test_all_of_a_kind_are_deleted_in_one_namespace(cluster: LocalCluster, namespace: str) -> None:
+    objects = cluster.objects
+    for name in ("one", "two"):
+        objects.create(config_map(name), namespace)
+    objects.delete_all("configmaps", namespace=namespace)
+    assert not {"one", "two"} & {*objects.names("configmaps", namespace=namespace)}
+    assert objects.names("configmaps", namespace="kube-system")
+    objects.delete_all("configmaps", namespace="nowhere")
+
+
 def test_what_is_applied_again_loses_what_is_no_longer_said(
     cluster: LocalCluster, namespace: str
 ) -> None:
