@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 from fastapi import Depends, Request
 
 from splitjob.request_policy import RequestPolicy
-from splitjob_api.cluster_places import ClusterPlaces
+from splitjob_api.cluster_limit import ClusterLimit
 from splitjob_api.job_cache import JobCache
 from splitjob_api.kubernetes import Cluster, ClusterUnavailableError
 from splitjob_api.metrics import Metrics
@@ -40,7 +40,7 @@ class Services:
         readiness: whether requests can be served.
         metrics: what Prometheus is told.
         storage_links: signs URLs of the bucket; None where the API has no access to it.
-        cluster_places: for the requests that ask the cluster.
+        cluster_limit: for the requests that ask the cluster.
         spans: where spans go; None: nobody is told any.
         stored_files: gives callers small files of the bucket.
     """
@@ -55,7 +55,7 @@ class Services:
     metrics: Metrics
     storage_links: StorageLinks | None = None
     spans: "OtlpSpans | None" = None
-    cluster_places: ClusterPlaces = field(default_factory=ClusterPlaces)
+    cluster_limit: ClusterLimit = field(default_factory=ClusterLimit)
     stored_files: StoredFiles = field(default_factory=StoredFiles)
 
     def link(self, path: str) -> str:

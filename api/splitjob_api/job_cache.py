@@ -25,9 +25,9 @@ from splitjob_api.cached_job import (
     Position,
     Reading,
 )
-from splitjob_api.floors import Floors
 from splitjob_api.kubernetes import SplitJobObject
 from splitjob_api.queue_stats import QueueStats
+from splitjob_api.told_versions import ToldVersions
 
 SILENT_SECONDS = 15.0  # a healthy watch is checked every three
 REMEMBERED_DELETIONS = 1000
@@ -84,7 +84,7 @@ class JobCache:
         self._lock = threading.Lock()
         self._jobs: dict[str, CachedJob] = {}  # by name, in the order of their versions
         self._order: list[CachedJob] = []  # by position
-        self._floors = Floors()
+        self._told = ToldVersions()
         self._deletions: deque[Deletion] = deque(maxlen=REMEMBERED_DELETIONS)
         self._deletions_since = 0
         self._version = 0
@@ -117,7 +117,7 @@ class JobCache:
 
         Lists and counts that are told from then on must not be from before it.
         """
-        return self._floors.highest
+        return self._told.highest
 
     def cached(self, name: str, least: int = 0) -> Reading | None:
         """Return a job; None where it is not here, or what is here may not be told.
@@ -128,10 +128,10 @@ class JobCache:
         """
         with self._lock:
             found = self._jobs.get(name) if self.current else None
-            floor = self._floors.of(name)
-            if found is None or found.version < max(least, floor.version):
+            told = self._told.of(name)
+            if found is None or found.version < max(least, told.version):
                 return None
-            return Reading(found, max(self._observed_at, floor.at))
+            return Reading(found, max(self._observed_at, told.at))
 
     def fetch(self, name: str) -> Reading | None:
         """Return a job as the API server has it now; None where there is none. Blocks.
@@ -148,7 +148,7 @@ class JobCache:
             return None
         job = CachedJob(found)
         with self._lock:
-            self._floors.raise_to(name, job.version, observed_at)
+            self._told.note(name, job.version, observed_at)
         return Reading(job, observed_at)
 
     def note_answer(self, splitjob: SplitJobObject) -> None:
@@ -159,7 +159,7 @@ class JobCache:
         """
         metadata = splitjob["metadata"]
         with self._lock:
-            self._floors.raise_to(str(metadata["name"]), int(metadata["resourceVersion"]))
+            self._told.note(str(metadata["name"]), int(metadata["resourceVersion"]))
 
     def note_gone(self, name: str) -> None:
         """Tell nothing of a job from now on, until it is there anew.
@@ -169,8 +169,8 @@ class JobCache:
         """
         with self._lock:
             # Where the watch has told of its end already, it tells of it no more.
-            if name in self._jobs or self._floors.of(name).version > self._version:
-                self._floors.note_gone(name)
+            if name in self._jobs or self._told.of(name).version > self._version:
+                self._told.note_gone(name)
 
     def is_gone(self, job: CachedJob) -> bool:
         """Return whether a job that was read is not there any more as the watch tells it."""
@@ -260,7 +260,7 @@ class JobCache:
             before = self._jobs.get(job.name)
             if gone:
                 self._remove(gone)
-                self._floors.heard_gone(job.name)
+                self._told.heard_gone(job.name)
             else:
                 self._put(before, job)
             self._advance(job.version)
@@ -280,10 +280,10 @@ class JobCache:
             self._observed_at = max(self._observed_at, fresh.began_at)
             self._reached = Checkpoint(version, fresh.began_at, fresh.began_tick)
             if restored:
-                self._floors.clear()
-            for name in self._floors.names():
+                self._told.clear()
+            for name in self._told.names():
                 if name not in jobs:
-                    self._floors.heard_gone(name)
+                    self._told.heard_gone(name)
             self._stats.adopt(fresh.stats)
             self._followed = True
         if self._follower and restored:
@@ -303,7 +303,7 @@ class JobCache:
 
     def _may_be_told(self, one: CachedJob | Deletion) -> bool:
         """Return whether something is not of a job that is known to be gone by now."""
-        return isinstance(one, Deletion) or not self._floors.is_gone(one.name)
+        return isinstance(one, Deletion) or not self._told.is_gone(one.name)
 
     def _index(self, position: Position) -> int:
         return bisect_left(self._order, position, key=_position)

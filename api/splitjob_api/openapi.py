@@ -18,8 +18,8 @@ from splitjob_api.error_catalogue import (
     documented,
 )
 from splitjob_api.file_request import FileRequest
+from splitjob_api.job_retry import RetryRequest
 from splitjob_api.problems import Problem
-from splitjob_api.retry import RetryRequest
 from splitjob_api.webhook_schema import CourtesyEvent, FinalEvent, webhooks
 
 DESCRIPTION = """\

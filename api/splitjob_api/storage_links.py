@@ -107,19 +107,20 @@ class StorageLinks:
             settings.s3_read_endpoint.strip(),
         )
 
-    def download(self, key: str, file_name: str) -> Link:
+    def download(self, key: str, file_name: str, *, head_only: bool = False) -> Link:
         """Return a URL to GET an object with.
 
         Args:
             key: the object.
             file_name: what a browser shall call it.
+            head_only: it is for HEAD instead.
 
         Raises:
             StorageLinksError: there are no credentials to sign with.
         """
         with _explained():
             url = self._bucket_service().generate_presigned_get_url(
-                key, self._seconds, download_name=file_name
+                key, self._seconds, download_name=file_name, head_only=head_only
             )
         return _link(url)
 

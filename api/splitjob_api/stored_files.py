@@ -17,19 +17,19 @@ from fastapi.responses import StreamingResponse
 from starlette.types import Receive, Scope, Send
 
 from splitjob_api.caller import Caller, caller_of
-from splitjob_api.conditional import has_etag
+from splitjob_api.concurrency_limit import ConcurrencyLimit, FairConcurrencyLimit
+from splitjob_api.etags import has_etag
 from splitjob_api.head_only import is_head_only
-from splitjob_api.places import Places, SharedPlaces
 from splitjob_api.problems import ApiError, retry_later, storage_unavailable
 from splitjob_api.storage_links import OpenFile, StorageLinksError
 
 __all__ = ["StoredFiles"]
 
-PLACES = 8
-PLACES_OF_ONE_CALLER = 6
+AT_ONCE = 8
+AT_ONCE_OF_ONE_CALLER = 6
 PATIENCE_SECONDS = 5.0
 MAX_BYTES = 64 << 20  # no file of ours: it would be the waveform of more than a day
-# A place is held no longer than a file of its size takes at the slowest rate, and a while more.
+# A reader counts no longer than its file takes at the slowest rate, and a while more.
 GRACE_SECONDS = 30.0
 SLOWEST_BYTES_PER_SECOND = 16 << 10
 _PIECE_BYTES = 64 << 10
@@ -42,14 +42,14 @@ class _BrokenOffError(Exception):
 
 
 class StoredFiles:
-    """The places of those who are given a file; of the event loop's thread alone."""
+    """How many are given a file at once; of the event loop's thread alone."""
 
     def __init__(self) -> None:
-        self._places = SharedPlaces(
-            Places(PLACES, PATIENCE_SECONDS, _too_many),
-            lambda: Places(PLACES_OF_ONE_CALLER, PATIENCE_SECONDS, _too_many_of_one),
+        self._limit = FairConcurrencyLimit(
+            ConcurrencyLimit(AT_ONCE, PATIENCE_SECONDS, _too_many),
+            lambda: ConcurrencyLimit(AT_ONCE_OF_ONE_CALLER, PATIENCE_SECONDS, _too_many_of_one),
         )
-        self._threads = CapacityLimiter(PLACES)
+        self._threads = CapacityLimiter(AT_ONCE)
 
     async def answer(self, request: Request, open_file: Callable[[], OpenFile | None]) -> Response:
         """Return a file as an answer, or 304 where the caller has it already.
@@ -62,11 +62,11 @@ class StoredFiles:
             ApiError: 404, 429 or 503.
         """
         caller = caller_of(request.scope)
-        await self._places.take(caller)
+        await self._limit.acquire(caller)
         try:
             file = await self._open(open_file)
         except BaseException:
-            self._places.give_back(caller)
+            self._limit.release(caller)
             raise
         end = partial(self._end, file, caller)
         # It must be asked about each time: what is erased must be gone.
@@ -106,7 +106,7 @@ class StoredFiles:
 
     def _end(self, file: OpenFile, caller: Caller | None) -> None:
         file.close()
-        self._places.give_back(caller)
+        self._limit.release(caller)
 
 
 def _too_many() -> ApiError:

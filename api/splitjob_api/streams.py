@@ -11,7 +11,7 @@ import random
 import time
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 
-from splitjob_api.answers import make_answers
+from splitjob_api.bulk_answers import make_answers
 from splitjob_api.cached_job import CachedJob, Change, Changes, Deletion, JobFilter, Reading
 from splitjob_api.caller import Caller
 from splitjob_api.job_cache import JobCache

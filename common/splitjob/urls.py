@@ -124,21 +124,22 @@ def parse(url: str) -> WebUrl:
             encoding), or holds characters that parsers disagree about.
     """
     _refuse_ambiguity(url)
+    before_query = url.partition("?")[0]  # what is read, for a signed query is ten times as long
     try:
-        parsed = httpx.URL(url)
+        url.encode()
+        parsed = httpx.URL(before_query)
     except (httpx.InvalidURL, UnicodeError):
         raise UrlError("it is not a valid URL") from None
     if parsed.scheme not in DEFAULT_PORTS:
         raise UrlError("only http:// and https:// URLs are taken")
     if parsed.port is not None and not 0 < parsed.port < 65536:
         raise UrlError("its port is not between 1 and 65535")
-    path = parsed.raw_path.partition(b"?")[0].decode("ascii")
-    _refuse_climbing(re.split(r"[?#]", url, maxsplit=1)[0])
+    _refuse_climbing(before_query)
     return WebUrl(
         scheme=parsed.scheme,
         host=_host(parsed.raw_host.decode("ascii")),
         port=parsed.port or DEFAULT_PORTS[parsed.scheme],
-        path=path or "/",
+        path=parsed.raw_path.decode("ascii") or "/",
         whole=url,
     )
 

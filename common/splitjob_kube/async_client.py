@@ -19,10 +19,10 @@ from splitjob_kube.client import (
     KubernetesClient,
     decoded,
 )
+from splitjob_kube.endpoint import Endpoint, current_endpoint
 from splitjob_kube.errors import UnauthorizedError, no_answer_error, refusal_error
 from splitjob_kube.http_connection import BROKEN, Answer, ConnectionPool, Server
 from splitjob_kube.tls import TlsContexts
-from splitjob_kube.way import Way, current_way
 
 __all__ = ["AsyncKubernetesClient"]
 
@@ -43,7 +43,7 @@ class AsyncKubernetesClient:
         self._policy = client.policy
         self._tls = TlsContexts()
         self._reading = asyncio.Lock()
-        self._way: Way[ConnectionPool] | None = None
+        self._endpoint: Endpoint[ConnectionPool] | None = None
 
     async def read(self, purpose: str, path: str) -> Json:
         """Return the JSON document at a path of the API server.
@@ -94,37 +94,43 @@ class AsyncKubernetesClient:
 
     async def close(self) -> None:
         """Close the connections that are not in use; a later call opens new ones."""
-        if self._way is not None:
-            self._way.pool.close()
+        if self._endpoint is not None:
+            self._endpoint.pool.close()
 
     async def _call(self, purpose: str, request: "_Request") -> Json:
         """Return the answer to a request; one refused for a token that has ended is sent again."""
-        way = await self._current_way(purpose)
-        if way.connection.proxy:
+        endpoint = await self._current_endpoint(purpose)
+        if endpoint.connection.proxy:
             return await asyncio.to_thread(self._call_blocking, purpose, request)
         try:
-            content = await self._exchange(purpose, way, request)
+            content = await self._exchange(purpose, endpoint, request)
         except UnauthorizedError:
-            if not await asyncio.to_thread(self._credentials.renew, way.connection.token):
+            if not await asyncio.to_thread(self._credentials.renew, endpoint.connection.token):
                 raise
-            content = await self._exchange(purpose, await self._current_way(purpose), request)
+            content = await self._exchange(purpose, await self._current_endpoint(purpose), request)
         return decoded(purpose, content)
 
-    async def _current_way(self, purpose: str) -> Way[ConnectionPool]:
-        """Return the way to the API server, read again where that is due: files, so in a thread."""
-        if self._way is None or not self._credentials.is_current(self._way.generation):
-            async with self._reading:
-                if self._way is None or not self._credentials.is_current(self._way.generation):
-                    former = self._way
-                    with _translating(purpose):
-                        self._way = await asyncio.to_thread(self._read_way)
-                    if former is not None and former.pool is not self._way.pool:
-                        former.pool.close()
-        return self._way
+    async def _current_endpoint(self, purpose: str) -> Endpoint[ConnectionPool]:
+        """Return where the API server is, read again where that is due: files, so in a thread."""
+        if current := self._endpoint_if_current():
+            return current
+        async with self._reading:
+            if current := self._endpoint_if_current():  # another call has read it meanwhile
+                return current
+            former = self._endpoint
+            with _translating(purpose):
+                self._endpoint = await asyncio.to_thread(self._read_endpoint)
+            if former is not None and former.pool is not self._endpoint.pool:
+                former.pool.close()
+            return self._endpoint
 
-    def _read_way(self) -> Way[ConnectionPool]:
-        """Return the way as it is now, with the connections there are where they are still good."""
-        return current_way(self._credentials, self._tls, self._way, self._new_pool)
+    def _endpoint_if_current(self) -> Endpoint[ConnectionPool] | None:
+        found = self._endpoint
+        return found if found and self._credentials.is_current(found.generation) else None
+
+    def _read_endpoint(self) -> Endpoint[ConnectionPool]:
+        """Return where it is now, with the connections there are where they are still good."""
+        return current_endpoint(self._credentials, self._tls, self._endpoint, self._new_pool)
 
     def _new_pool(self, server: Server) -> ConnectionPool:
         return ConnectionPool(server, *self._policy[:2])
@@ -134,11 +140,13 @@ class AsyncKubernetesClient:
             return self._client.read(purpose, request.path)
         return self._client.create(purpose, request.path, request.body)
 
-    async def _exchange(self, purpose: str, way: Way[ConnectionPool], request: "_Request") -> bytes:
+    async def _exchange(
+        self, purpose: str, endpoint: Endpoint[ConnectionPool], request: "_Request"
+    ) -> bytes:
         """Return what is answered, after one more try where that is safe and may help."""
-        content = way.written(request.verb, request.path, request.content)
+        content = endpoint.written(request.verb, request.path, request.content)
         with _translating(purpose):
-            answer = await self._answer(way.pool, content, request.is_read)
+            answer = await self._answer(endpoint.pool, content, request.is_read)
         if answer.status >= HTTPStatus.MULTIPLE_CHOICES:
             raise refusal_error(purpose, answer.status, answer.phrase, answer.content)
         return answer.content

@@ -17,6 +17,7 @@ from pydantic_core import from_json, to_json
 from splitjob_kube.blocking_http import BlockingPool, Streamed
 from splitjob_kube.connection import Connection
 from splitjob_kube.credentials import Credentials
+from splitjob_kube.endpoint import JSON, Endpoint, current_endpoint
 from splitjob_kube.errors import (
     KubernetesError,
     UnauthorizedError,
@@ -28,7 +29,6 @@ from splitjob_kube.errors import (
 from splitjob_kube.http_connection import Answer
 from splitjob_kube.paths import EVENTS
 from splitjob_kube.tls import TlsContexts
-from splitjob_kube.way import JSON, Way, current_way
 
 __all__ = [
     "ClientPolicy",
@@ -93,7 +93,7 @@ class WatchEvent(NamedTuple):
 
 
 class _Request(NamedTuple):
-    """What is sent; see `Way.written`."""
+    """What is sent; see `Endpoint.written`."""
 
     verb: str
     path: str
@@ -123,7 +123,7 @@ class KubernetesClient:
         self.credentials = Credentials()
         self.namespace = self.credentials.namespace
         self._tls = TlsContexts()
-        self._way: Way[BlockingPool] | None = None
+        self._endpoint: Endpoint[BlockingPool] | None = None
 
     def connection(self) -> Connection:
         """Return how to reach the API server, for another client."""
@@ -317,14 +317,16 @@ class KubernetesClient:
 
     def _prepared(self, request: _Request) -> tuple[BlockingPool, bytes]:
         """Return the connections there are now, and a request as it is sent over them."""
-        way = self._current_way()
-        return way.pool, way.written(*request)
+        endpoint = self._current_endpoint()
+        return endpoint.pool, endpoint.written(*request)
 
-    def _current_way(self) -> Way[BlockingPool]:
-        """Return the way to the API server, made anew where the credentials were read again."""
-        if self._way is None or not self.credentials.is_current(self._way.generation):
-            self._way = current_way(self.credentials, self._tls, self._way, BlockingPool)
-        return self._way
+    def _current_endpoint(self) -> Endpoint[BlockingPool]:
+        """Return where the API server is, made anew where the credentials were read again."""
+        if self._endpoint is None or not self.credentials.is_current(self._endpoint.generation):
+            self._endpoint = current_endpoint(
+                self.credentials, self._tls, self._endpoint, BlockingPool
+            )
+        return self._endpoint
 
 
 def selecting(what: str, selector: str) -> str:

@@ -1,4 +1,4 @@
-"""The way to the API server: KUBECONFIG's first, the pod's service account's second.
+"""Credentials for the API server: KUBECONFIG's first, the pod's service account's second.
 
 Tokens are replaced while a program runs, and live an hour: what names them, and the files that hold
 them, is read again every few seconds, and at once where the API server no longer takes the one read

@@ -6,6 +6,7 @@ cookies, compression and proxies are not for an API server.
 """
 
 import asyncio
+import select
 import ssl
 from collections import deque
 from dataclasses import dataclass
@@ -13,7 +14,6 @@ from http import HTTPStatus
 from typing import NamedTuple, cast
 
 import httptools
-from urllib3.util.wait import wait_for_read
 
 from splitjob.egress import Proxy
 
@@ -106,6 +106,7 @@ class HttpConnection(AnswerParts, asyncio.Protocol):
         super().__init__()
         self._loop = asyncio.get_running_loop()
         self._transport: asyncio.Transport | None = None
+        self._readable = select.poll()
         self._awaited: asyncio.Future[Answer] | None = None
         self._keeps_alive = True
         self._heard_at = self._loop.time()
@@ -122,7 +123,7 @@ class HttpConnection(AnswerParts, asyncio.Protocol):
         """
         if self._transport is None or self._transport.is_closing():
             return False
-        return not wait_for_read(self._transport.get_extra_info("socket"), timeout=0)
+        return not self._readable.poll(0)
 
     async def exchange(self, request: bytes, read_seconds: float) -> Answer:
         """Send a request; return its answer. Whatever else comes of it, the connection is closed.
@@ -160,6 +161,7 @@ class HttpConnection(AnswerParts, asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Begin."""
         self._transport = cast("asyncio.Transport", transport)
+        self._readable.register(transport.get_extra_info("socket"), select.POLLIN)
 
     def data_received(self, data: bytes) -> None:
         """Take in a piece of an answer; what nobody has asked for ends the connection."""

@@ -81,7 +81,6 @@ def url(crd: LocalCluster) -> Iterator[str]:
         yield f"http://127.0.0.1:{port}"
         server.should_exit = True
         thread.join(patience(10))
-    crd.kubectl("delete", "namespace", NAMESPACE, "--wait=false")
 
 
 @pytest.mark.storm

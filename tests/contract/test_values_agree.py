@@ -323,7 +323,7 @@ def arithmetic(helm: Path, tmp_path: Path) -> Arithmetic:
         folder = tmp_path / "arithmetic"
         (folder / "templates").mkdir(parents=True)
         (folder / "Chart.yaml").write_text("apiVersion: v2\nname: arithmetic\nversion: 1.0.0\n")
-        for part in ("_quantities.tpl", "_networks.tpl"):
+        for part in ("_quantities.tpl", "_network_checks.tpl"):
             shutil.copy(CHART / "templates" / part, folder / "templates")
         (folder / "values.yaml").write_text(yaml.safe_dump({"given": given}))
         call = f'{{{{ include "track-tree-audio.{template}" . | trim | quote }}}}'

@@ -24,7 +24,7 @@ from splitjob.signing import (
     request_payload,
 )
 from splitjob_api.caller import Caller, remember_caller
-from splitjob_api.cluster_places import ClusterPlaces
+from splitjob_api.cluster_limit import ClusterLimit
 from splitjob_api.kubernetes import ClusterUnavailableError
 from splitjob_api.problems import ApiError, cluster_unavailable
 
@@ -85,7 +85,7 @@ class SignatureMiddleware:
         self._open_paths = open_paths
         self._body_seconds = body_seconds
         self._tokens = tokens
-        self._token_places = ClusterPlaces(TOKENS_AT_ONCE, TOKEN_WAIT_SECONDS, "tokens")
+        self._token_limit = ClusterLimit(TOKENS_AT_ONCE, TOKEN_WAIT_SECONDS, "tokens")
         self._token_threads = ThreadPoolExecutor(TOKENS_AT_ONCE, "tokens")
         self._clock = clock
 
@@ -142,7 +142,7 @@ class SignatureMiddleware:
         request = (_single(headers, _AUTHORIZATION) or "", scope["method"], scope["path"])
         if remembered := tokens.remembered(*request):
             return remembered
-        async with self._token_places.one():
+        async with self._token_limit.held():
             loop = asyncio.get_running_loop()
             return await loop.run_in_executor(self._token_threads, tokens.admit, *request)
 

@@ -12,11 +12,11 @@ from splitjob_api.cluster_route import ClusterRoute
 from splitjob_api.deps import ServicesDep
 from splitjob_api.error_catalogue import documented
 from splitjob_api.job_response import JobResponse, SplitAnswer, job_response
+from splitjob_api.job_retry import RetryRequest, read_request, retry_draft
 from splitjob_api.kubernetes import SplitJobObject
 from splitjob_api.openapi import RETRY_BODY
 from splitjob_api.problems import ApiError
 from splitjob_api.request_body import parse_object, validate
-from splitjob_api.retry import RetryRequest, read_request, retry_draft
 from splitjob_api.spec_change import change_spec, existing_job
 
 MAX_REDELIVERIES = 1000  # as the resource says
@@ -110,7 +110,7 @@ def redeliver(job_id: str, services: ServicesDep) -> JobResponse:
 )
 async def retry(job_id: str, body: RetryRequestDep, services: ServicesDep) -> Response:
     """Answer 202 with a new job, or 200 with the one that serves the same request already."""
-    async with services.cluster_places.one():
+    async with services.cluster_limit.held():
         refuse_work(await services.readiness.told_of_work())
         splitjob = await run_in_threadpool(existing_job, services, job_id)
         _refuse_unless_failed(splitjob)

@@ -84,7 +84,7 @@ async def manifest(job_id: str, services: ServicesDep, request: Request) -> Resp
 
 
 async def _result(services: Services, job_id: str) -> Result:
-    async with services.cluster_places.one():
+    async with services.cluster_limit.held():
         splitjob = await run_in_threadpool(existing_job, services, job_id)
     return stored_result(splitjob)
 

@@ -13,12 +13,12 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 from pydantic.alias_generators import to_camel
 
 from splitjob.request_policy import FieldProblem
-from splitjob_api.answers import make_answers
+from splitjob_api.bulk_answers import make_answers
 from splitjob_api.cached_job import JobFilter, JobPage, Reading
-from splitjob_api.conditional import conditional, job_etag, known_version, page_etag
 from splitjob_api.cursor import CursorError, cursor_after, position_of
 from splitjob_api.deps import CurrentJobsDep, Services, ServicesDep
 from splitjob_api.error_catalogue import documented
+from splitjob_api.etags import conditional, job_etag, known_version, page_etag
 from splitjob_api.job_names import is_job_name
 from splitjob_api.job_response import JobResponse, JobState, ResponsePart, observed, timestamp
 from splitjob_api.problems import fields_invalid, job_not_found
@@ -152,7 +152,7 @@ async def find_job(services: Services, job_id: str, least: int = 0) -> Reading:
     """
     found = services.jobs.cached(job_id, least)
     if found is None and is_job_name(job_id):
-        async with services.cluster_places.one():
+        async with services.cluster_limit.held():
             found = await run_in_threadpool(services.jobs.fetch, job_id)
     if found is None:
         raise job_not_found()

@@ -16,12 +16,13 @@ from splitjob_api.deps import services as services_of
 from splitjob_api.error_catalogue import documented
 from splitjob_api.job_response import SplitAnswer
 from splitjob_api.openapi import SPLIT_BODY
+from splitjob_api.plain_route import PlainRoute
 from splitjob_api.problems import ApiError
 from splitjob_api.request_body import parse_object, validate
 from splitjob_api.request_log import note
 from splitjob_api.submission import IdempotencyConflictError
 
-router = APIRouter(tags=["jobs"])
+router = APIRouter(tags=["jobs"], route_class=PlainRoute)
 
 
 @router.post(
@@ -46,13 +47,12 @@ router = APIRouter(tags=["jobs"])
 async def split(request: Request) -> Response:
     """Answer 202 once the job is durable in the cluster, 200 where the request has one already.
 
-    The body has passed the checks of its size and signature. It takes no dependencies, whose
-    solving would take as long as the rest does without the cluster.
+    The body has passed the checks of its size and signature.
     """
     found = await services_of(request)
     body = validate(SplitRequest, parse_object(await request.body()))
     note(version_id=body.version_id, correlation_id=body.correlation_id)
-    async with found.cluster_places.one():
+    async with found.cluster_limit.held():
         return await _split(body, found)
 
 

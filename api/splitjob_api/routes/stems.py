@@ -11,6 +11,7 @@ from splitjob.status import Result, Stem
 from splitjob_api.cluster_route import ClusterRoute
 from splitjob_api.deps import Services, ServicesDep
 from splitjob_api.error_catalogue import documented
+from splitjob_api.head_only import is_head_only
 from splitjob_api.job_response import ResponsePart
 from splitjob_api.problems import ApiError, storage_unavailable
 from splitjob_api.spec_change import existing_job
@@ -55,7 +56,7 @@ def download(job_id: str, stem: str, services: ServicesDep, request: Request) ->
     found = _stem(stored_result(splitjob), stem)
     version_id = splitjob["spec"]["request"]["versionId"]
     name = f"{version_id}-{found.type}.{FILE_EXTENSIONS[found.format]}"
-    link = _link(services, found.url, name)
+    link = _link(services, found.url, name, head_only=is_head_only(request.scope))
     if not _wants_json(request):
         return RedirectResponse(link.url, 307, headers=_HEADERS)
     answer = DownloadResponse(url=link.url, expires_at=link.expires_at)
@@ -75,20 +76,21 @@ def _stem(result: Result, name: str) -> Stem:
     return stems[name]
 
 
-def _link(services: Services, url: str, file_name: str) -> Link:
+def _link(services: Services, url: str, file_name: str, *, head_only: bool) -> Link:
     """Return a link to an object.
 
     Args:
         services: the app's.
         url: `s3://bucket/key`, as the result has it.
         file_name: what a browser shall call it.
+        head_only: a HEAD asks, and so will the one that follows the link.
 
     Raises:
         ApiError: 503; the API cannot sign one. 409; it lies in a bucket of former settings.
     """
     links, key = storage_place(services, url)
     try:
-        return links.download(key, file_name)
+        return links.download(key, file_name, head_only=head_only)
     except StorageLinksError as error:
         raise storage_unavailable(error.reason) from None
 

@@ -9,7 +9,7 @@ from pathlib import PurePosixPath
 from fastapi import APIRouter, Request
 from fastapi.responses import Response
 
-from splitjob_api.conditional import has_etag
+from splitjob_api.etags import has_etag
 
 DOCS = "/docs"
 CONSOLE = "/console"

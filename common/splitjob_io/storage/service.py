@@ -4,10 +4,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import BinaryIO
 
-from splitjob_io.storage.conditional import ConditionalWriter
+from splitjob_io.storage.conditional_writes import ConditionalWriter
 from splitjob_io.storage.errors import StorageError
 from splitjob_io.storage.multipart import MultipartUploader
-from splitjob_io.storage.presigned import UrlSigner
+from splitjob_io.storage.url_signer import UrlSigner
 
 __all__ = ["S3Service"]
 

@@ -20,6 +20,7 @@ from splitjob.status import Attempt, FailureStatus, Progress, Queue, Result, Usa
 from splitjob.usage import earlier_seconds, usage_of_attempts, usage_when_completed
 from splitjob.webhook import DeliveryOutcome
 from splitjob_operator.core import outbox
+from splitjob_operator.core.attempt_retry import final_message, may_retry, retry_at, retry_message
 from splitjob_operator.core.context import ReconcileContext
 from splitjob_operator.core.ended_jobs import delete_ended_jobs
 from splitjob_operator.core.lookups import (
@@ -30,7 +31,6 @@ from splitjob_operator.core.lookups import (
 )
 from splitjob_operator.core.notify import deliver_when_due, set_outbox
 from splitjob_operator.core.plan import DeleteJob, DeletePod, OwnSecret, Plan
-from splitjob_operator.core.retry import final_message, may_retry, retry_at, retry_message
 
 __all__ = ["adopt_stored_outcome", "cancel", "end_attempt", "fail"]
 

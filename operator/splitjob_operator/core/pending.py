@@ -7,6 +7,7 @@ from splitjob.conditions import ConditionType, Reason
 from splitjob.errors import ErrorCode
 from splitjob.status import Attempt, Queue
 from splitjob_operator.core import outcome
+from splitjob_operator.core.attempt_retry import memory_of_next_attempt, retry_at, retry_message
 from splitjob_operator.core.cached_splitjob import BlockedReason
 from splitjob_operator.core.context import ReconcileContext
 from splitjob_operator.core.ended_jobs import delete_ended_jobs
@@ -14,7 +15,6 @@ from splitjob_operator.core.lookups import CheckRequest, ManifestState, Problem,
 from splitjob_operator.core.observed import QueueDecision
 from splitjob_operator.core.plan import CreateJob, OwnSecret, Plan, ReplaceForeignManifest
 from splitjob_operator.core.queue import queue_status
-from splitjob_operator.core.retry import memory_of_next_attempt, retry_at, retry_message
 
 __all__ = ["reconcile_pending"]
 

@@ -15,10 +15,10 @@ from aiohttp import web
 
 from splitjob_io.tracing import open_spans
 from splitjob_kube.rights import Right
+from splitjob_operator.adapters.final_event_sender import FinalEventSender
 from splitjob_operator.adapters.input_store import InputStore
 from splitjob_operator.adapters.kubernetes import KubernetesAdapter, rights_needed
 from splitjob_operator.adapters.manifest_store import ManifestStore
-from splitjob_operator.adapters.webhooks import FinalEventSender
 from splitjob_operator.core.leader_election import Candidate, LeaseTimes
 from splitjob_operator.core.settings import Settings
 from splitjob_operator.runtime import health_server

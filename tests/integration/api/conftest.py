@@ -10,10 +10,9 @@ from splitjob_local.cluster.local_cluster import LocalCluster
 
 
 @pytest.fixture(scope="session")
-def kube(crd: LocalCluster) -> Iterator[LocalCluster]:
+def kube(crd: LocalCluster) -> LocalCluster:
     crd.cluster.create_namespace(NAMESPACE, pod_security="restricted")
-    yield crd
-    crd.objects.delete("namespace", NAMESPACE)
+    return crd
 
 
 @pytest.fixture(scope="session")

@@ -110,7 +110,6 @@ def door(crd: LocalCluster, tmp_path_factory: pytest.TempPathFactory) -> Iterato
     assert tokens
     signatures = [token.rpartition(".")[2] for token in tokens]
     assert_none_is_left(crd.cluster, NAMESPACE, [(folder / "log").read_text()], signatures)
-    crd.kubectl("delete", "namespace", NAMESPACE, "--wait=false")
 
 
 def test_a_token_is_enough_to_read_and_to_submit(door: Door) -> None:

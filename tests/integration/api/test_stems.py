@@ -29,12 +29,21 @@ def test_a_stem_is_fetched_with_the_url_and_not_without_its_signature(
         assert (fetched.status_code, fetched.content) == (200, b"a stem")
         assert fetched.headers["Content-Disposition"].startswith("attachment")
         assert plain_http.get(url.partition("?")[0]).status_code == 403
+        _head_is_answered_by_the_bucket_too(api, path)
         answer = api.send("GET", path, Accept="application/json").json()
         assert plain_http.get(answer["url"]).content == b"a stem"
         _files_come_through(api, path.rpartition("/stems/")[0])
     signature = httpx.URL(url).params["X-Amz-Signature"]
     for secret in (signature, s3.secret_access_key):
         assert secret not in log.read_text()
+
+
+def _head_is_answered_by_the_bucket_too(api: Api, path: str) -> None:
+    """As `curl --head --location` asks: a signature for GET is none for HEAD."""
+    redirect = api.send("HEAD", path)
+    assert redirect.status_code == 307
+    asked = plain_http.request("HEAD", redirect.headers["Location"])
+    assert (asked.status_code, asked.headers["Content-Length"]) == (200, str(len(b"a stem")))
 
 
 def _files_come_through(api: Api, job: str) -> None:

@@ -16,7 +16,7 @@ from uvicorn.server import ServerState
 from splitjob_api import deps
 from splitjob_api.cached_job import JobFilter
 from splitjob_api.caller import Caller
-from splitjob_api.cluster_places import ClusterPlaces
+from splitjob_api.cluster_limit import ClusterLimit
 from splitjob_api.http_protocol import TimedRequestProtocol
 from splitjob_api.middleware.head import HeadMiddleware
 from splitjob_api.problems import install_handlers
@@ -62,7 +62,7 @@ async def served() -> AsyncIterator[Served]:
     streams.start()
     app = FastAPI()
     app.state.services = SimpleNamespace(
-        jobs=world.jobs, streams=streams, cluster_places=ClusterPlaces()
+        jobs=world.jobs, streams=streams, cluster_limit=ClusterLimit()
     )
     app.include_router(events.router)
     app.add_middleware(HeadMiddleware)

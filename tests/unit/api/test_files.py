@@ -183,7 +183,7 @@ def test_each_place_is_given_back_however_an_answer_ends(
     monkeypatch.setattr(stored_files, "PATIENCE_SECONDS", 0.01)
     job_id = completed(api, cluster)
     caplog.set_level(logging.WARNING)
-    for _ in range(stored_files.PLACES + 1):
+    for _ in range(stored_files.AT_ONCE + 1):
         assert read(api, job_id).status_code == 200
         assert read(api, job_id, **{"If-None-Match": "*"}).status_code == 304
         stored.how = {"breaks_after": 65_536}
@@ -201,7 +201,7 @@ def test_more_than_there_are_places_for_are_told_to_come_again(
 ) -> None:
     monkeypatch.setattr(stored_files, "PATIENCE_SECONDS", 0.01)
     files = api.app.state.services.stored_files  # type: ignore[attr-defined]
-    files._places._places._free._value = 0
+    files._limit._limit._free._value = 0
     answer = read(api, completed(api, cluster))
     assert "too many" in refused(answer, 503, "storage_unavailable")
     assert int(answer.headers["Retry-After"]) > 0
@@ -227,7 +227,7 @@ def test_one_caller_who_takes_nothing_leaves_places_for_another(
         raise ConnectionError
 
     async def ask() -> None:
-        slow = [await answered("slow") for _ in range(stored_files.PLACES_OF_ONE_CALLER)]
+        slow = [await answered("slow") for _ in range(stored_files.AT_ONCE_OF_ONE_CALLER)]
         for _ in range(2):
             with pytest.raises(ApiError) as told:
                 await answered("slow")
@@ -239,7 +239,7 @@ def test_one_caller_who_takes_nothing_leaves_places_for_another(
 
     anyio.run(ask)
     assert all(one.closed for one in stored.opened)
-    assert not files._places._shares
+    assert not files._limit._shares
 
 
 def test_who_takes_a_file_too_slowly_keeps_nobody_else_from_a_place(
@@ -266,7 +266,7 @@ def test_who_takes_a_file_too_slowly_keeps_nobody_else_from_a_place(
         return {}
 
     scope = {"type": "http", "method": "GET", "headers": []}
-    for _ in range(stored_files.PLACES + 1):
+    for _ in range(stored_files.AT_ONCE + 1):
         anyio.run(ask, scope, stay, take_nothing)
     assert "was not taken in" in caplog.text
     assert all(one.closed for one in stored.opened)

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from tests.support.api_samples import World, splitjob
 from tests.support.examples import examples
 
-from splitjob_api import floors, job_cache
+from splitjob_api import job_cache, told_versions
 from splitjob_api.cached_job import Change, Deletion, JobFilter
 from splitjob_api.job_cache import SILENT_SECONDS
 from splitjob_api.job_response import JobState
@@ -183,7 +183,7 @@ def test_a_job_that_is_gone_before_the_watch_shows_that_it_was_made_is_told_to_n
 def test_of_how_many_jobs_the_least_is_remembered_has_a_limit(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(floors, "REMEMBERED", 2)
+    monkeypatch.setattr(told_versions, "REMEMBERED", 2)
     world.list(5, *(splitjob(name, 3) for name in "abc"))
     for name in "abac":
         world.jobs.note_answer(splitjob(name, 6))

@@ -12,21 +12,19 @@ from splitjob_kube.preconditions import Unready, UnreadyReason
     ("seconds", "header", "words"),
     [(0.0, "1", "1 second"), (0.2, "1", "1 second"), (1.1, "2", "2 seconds"), (60, "60", "60 s")],
 )
-def test_an_error_that_passes_says_when_in_whole_seconds(
-    seconds: float, header: str, words: str
-) -> None:
+def test_retry_after_is_in_whole_seconds(seconds: float, header: str, words: str) -> None:
     answer = retry_later(429, "rate_limited", "too many requests", seconds=seconds)
     assert answer.headers["Retry-After"] == header
     assert answer.detail.startswith(f"too many requests; try again in {words}")
 
 
-def test_what_the_cluster_keeps_us_from_passes_by_itself() -> None:
+def test_what_the_cluster_cannot_do_now_says_retry_after() -> None:
     unready = Unready(UnreadyReason.CRD_MISSING, "no CRD")
     for error in (cluster_unavailable(ClusterUnavailableError("is away")), not_ready([unready])):
         assert error.status == 503
         assert int(error.response().headers["Retry-After"]) > 0
 
 
-def test_the_header_is_described_where_it_is_sent() -> None:
+def test_retry_after_is_described_where_it_is_sent() -> None:
     described = documented("signature_invalid", "queue_full", "not_ready")
     assert ["headers" in described[status] for status in (401, 429, 503)] == [False, True, True]

@@ -1,6 +1,8 @@
 """HTTP/1.1 to a server that keeps to it, to one that does not, and to one that is slow."""
 
 import asyncio
+import select
+import socket
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -10,7 +12,7 @@ import pytest
 from tests.support.waiting import patience
 
 from splitjob_kube import http_connection
-from splitjob_kube.http_connection import Answer, ConnectionPool, Server
+from splitjob_kube.http_connection import Answer, ConnectionPool, HttpConnection, Server
 
 REQUEST = b"GET / HTTP/1.1\r\nHost: here\r\n\r\n"
 GOOD = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}"
@@ -163,6 +165,21 @@ def test_a_connection_that_was_long_idle_is_closed(monkeypatch: pytest.MonkeyPat
         async with answering([GOOD], [GOOD]) as server:
             await server.ask()
             await server.left.wait()
+
+    asyncio.run(run())
+
+
+def test_a_connection_that_the_server_has_closed_is_not_usable_before_the_loop_sees_it() -> None:
+    async def run() -> None:
+        ours, theirs = socket.socketpair()
+        _, connection = await asyncio.get_running_loop().create_connection(
+            HttpConnection, sock=ours
+        )
+        assert connection.is_usable()
+        theirs.close()
+        assert select.select([ours], [], [], patience())[0], "the end has come"
+        assert not connection.is_usable()
+        connection.close()
 
     asyncio.run(run())
 

@@ -28,3 +28,9 @@ def test_a_name_that_was_encoded_a_few_times_is_taken() -> None:
 def test_what_climbs_is_refused_however_often_it_is_encoded(layers: int) -> None:
     with pytest.raises(UrlError):
         parse(f"https://audio.example.com/a/{encoded('%2e%2e', layers)}/b")
+
+
+@pytest.mark.parametrize("place", ["host\udc80", "host/\udc80", "host/song?\udc80"])
+def test_what_is_not_unicode_is_refused_also_in_the_query_which_is_not_read(place: str) -> None:
+    with pytest.raises(UrlError, match="not a valid URL"):
+        parse(f"https://{place}")

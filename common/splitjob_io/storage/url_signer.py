@@ -39,7 +39,12 @@ class UrlSigner(Bucket):
         return self._presign("put_object", s3_key, expires_in, signed)
 
     def generate_presigned_get_url(
-        self, s3_key: str, expires_in: int = 3600, download_name: str = ""
+        self,
+        s3_key: str,
+        expires_in: int = 3600,
+        download_name: str = "",
+        *,
+        head_only: bool = False,
     ) -> str:
         """Return a URL that lets its bearer GET one object for `expires_in` seconds.
 
@@ -47,9 +52,11 @@ class UrlSigner(Bucket):
             s3_key: the object.
             expires_in: seconds; 604800 at most.
             download_name: the file name a browser shall save it under.
+            head_only: sign for HEAD: a signature is good for one method.
         """
         as_file = {"ResponseContentDisposition": f'attachment; filename="{download_name}"'}
-        return self._presign("get_object", s3_key, expires_in, as_file if download_name else {})
+        operation = "head_object" if head_only else "get_object"
+        return self._presign(operation, s3_key, expires_in, as_file if download_name else {})
 
     def _presign(
         self, operation: str, s3_key: str, expires_in: int, extra: Mapping[str, Any]

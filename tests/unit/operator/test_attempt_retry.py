@@ -7,7 +7,7 @@ from tests.support.operator_samples import NOW, settings
 
 from splitjob.errors import ErrorCode, reason_of, retry_rule
 from splitjob.status import Attempt, Progress
-from splitjob_operator.core.retry import (
+from splitjob_operator.core.attempt_retry import (
     final_message,
     may_retry,
     memory_of_next_attempt,

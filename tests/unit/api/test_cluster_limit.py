@@ -12,7 +12,7 @@ from fastapi import APIRouter, FastAPI
 from fastapi.routing import APIRoute
 from tests.support.waiting import eventually, patience
 
-from splitjob_api.cluster_places import PLACES, ClusterPlaces
+from splitjob_api.cluster_limit import AT_ONCE, ClusterLimit
 from splitjob_api.cluster_route import ClusterRoute
 from splitjob_api.problems import install_handlers
 from splitjob_api.routes import (
@@ -40,7 +40,7 @@ class Hanging:
     """An app with one route that waits for the cluster, and one that takes a thread and no place.
 
     Attributes:
-        app: has all its places; who finds none is told so at once.
+        app: nobody asks it anything yet; who is one too many is told so at once.
         answer: lets those who wait go on.
         waiting: how many do.
     """
@@ -49,7 +49,7 @@ class Hanging:
         self.app = FastAPI()
         self.answer = threading.Event()
         self.waiting = 0
-        self.app.state.services = SimpleNamespace(cluster_places=ClusterPlaces(PLACES, 0.05))
+        self.app.state.services = SimpleNamespace(cluster_limit=ClusterLimit(AT_ONCE, 0.05))
         router = APIRouter(route_class=ClusterRoute)
         router.get("/asks")(self.asks)
         self.app.include_router(router)
@@ -79,8 +79,8 @@ def test_while_the_cluster_hangs_some_are_told_to_come_back_and_others_are_serve
 
     async def run() -> None:
         async with client_of(hanging.app) as client, asyncio.TaskGroup() as tasks:
-            asked = [tasks.create_task(client.get("/asks")) for _ in range(PLACES)]
-            await asyncio.to_thread(eventually, lambda: hanging.waiting == PLACES, pause=0.01)
+            asked = [tasks.create_task(client.get("/asks")) for _ in range(AT_ONCE)]
+            await asyncio.to_thread(eventually, lambda: hanging.waiting == AT_ONCE, pause=0.01)
             refused = await asyncio.gather(*(client.get("/asks") for _ in range(20)))
             served = await client.get("/does-not")
             hanging.answer.set()
@@ -90,7 +90,7 @@ def test_while_the_cluster_hangs_some_are_told_to_come_back_and_others_are_serve
         assert served.status_code == 200
         assert {task.result().status_code for task in asked} == {200}
         async with client_of(hanging.app) as client:
-            assert (await client.get("/asks")).status_code == 200, "places are given back"
+            assert (await client.get("/asks")).status_code == 200, "the served count no more"
 
     asyncio.run(run())
 

@@ -1,4 +1,4 @@
-"""Many answers at once, made where they do not hold up everybody else."""
+"""The answers about many jobs, made in a thread where they would hold up the event loop."""
 
 from collections.abc import Iterable, Sequence
 

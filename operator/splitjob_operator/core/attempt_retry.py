@@ -32,7 +32,7 @@ def may_retry(attempts: Sequence[Attempt]) -> bool:
     last = attempts[-1]
     same = sum(1 for past in attempts if _bound_of(past) == _bound_of(last))
     bound = same <= _rule_of(last).attempts
-    return last.retryable and bound and _died_there_before(attempts) is None
+    return last.retryable and bound and _earlier_death_at_same_place(attempts) is None
 
 
 def retry_at(attempts: Sequence[Attempt], settings: Settings) -> datetime | None:
@@ -59,7 +59,7 @@ def retry_message(attempts: Sequence[Attempt], settings: Settings) -> str:
 
 def final_message(attempts: Sequence[Attempt]) -> str:
     """Return why a job is not tried again after its last attempt, for people."""
-    last, before = attempts[-1], _died_there_before(attempts)
+    last, before = attempts[-1], _earlier_death_at_same_place(attempts)
     if before is None or last.progress is None or before.progress is None:
         return last.message
     places = f"{before.progress.percent} % and {last.progress.percent} %"
@@ -80,13 +80,13 @@ def memory_of_next_attempt(attempts: Sequence[Attempt], resources: WorkerResourc
     return bytes_of(resources.memory_retry) if more else None
 
 
-def _died_there_before(attempts: Sequence[Attempt]) -> Attempt | None:
+def _earlier_death_at_same_place(attempts: Sequence[Attempt]) -> Attempt | None:
     """Return an earlier attempt whose worker died where that of the last one did."""
     *earlier, last = attempts
-    return next((past for past in earlier if _same_place(past, last)), None)
+    return next((past for past in earlier if _died_at_same_place(past, last)), None)
 
 
-def _same_place(one: Attempt, other: Attempt) -> bool:
+def _died_at_same_place(one: Attempt, other: Attempt) -> bool:
     """Whether two workers died, without anybody deleting their Jobs, in the same place of a song.
 
     Only of workers that died without a word is the progress noted.

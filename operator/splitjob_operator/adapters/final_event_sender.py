@@ -1,4 +1,4 @@
-"""The way to receivers of webhooks, as this installation allows it."""
+"""Sends final events to the receivers that this installation allows."""
 
 from collections.abc import Callable
 

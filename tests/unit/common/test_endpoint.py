@@ -2,8 +2,8 @@
 
 from splitjob_kube.blocking_http import BlockingPool
 from splitjob_kube.connection import Connection
+from splitjob_kube.endpoint import Endpoint
 from splitjob_kube.http_connection import Server
-from splitjob_kube.way import Way
 
 
 def test_no_compressed_answer_is_taken() -> None:
@@ -15,5 +15,5 @@ def test_no_compressed_answer_is_taken() -> None:
         certificate_path=None,
         key_path=None,
     )
-    way = Way(1, connection, BlockingPool(Server("127.0.0.1", 8001, None, None)))
-    assert b"\r\nAccept-Encoding: identity\r\n" in way.written("GET", "/api/v1/pods")
+    endpoint = Endpoint(1, connection, BlockingPool(Server("127.0.0.1", 8001, None, None)))
+    assert b"\r\nAccept-Encoding: identity\r\n" in endpoint.written("GET", "/api/v1/pods")

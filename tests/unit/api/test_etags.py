@@ -3,7 +3,7 @@
 import pytest
 from starlette.requests import Request
 
-from splitjob_api.conditional import conditional, job_etag, page_etag
+from splitjob_api.etags import conditional, job_etag, page_etag
 
 
 def answered(*given: str) -> tuple[int, bytes]:

@@ -1,4 +1,4 @@
-"""The way to the API server."""
+"""Where the API server is, as whom it is asked, and the connections to it."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from splitjob_kube.credentials import Credentials
 from splitjob_kube.http_connection import Server
 from splitjob_kube.tls import TlsContexts, server_of
 
-__all__ = ["JSON", "MERGE_PATCH", "Way", "current_way"]
+__all__ = ["JSON", "MERGE_PATCH", "Endpoint", "current_endpoint"]
 
 JSON = "application/json"
 MERGE_PATCH = "application/merge-patch+json"
@@ -26,7 +26,7 @@ Pool = TypeVar("Pool", bound=_Pool)
 
 
 @dataclass(frozen=True)
-class Way(Generic[Pool]):
+class Endpoint(Generic[Pool]):
     """How to reach the API server.
 
     Attributes:
@@ -71,18 +71,18 @@ class Way(Generic[Pool]):
         return "".join(f"{name}: {value}\r\n" for name, value in headers.items())
 
 
-def current_way(
+def current_endpoint(
     credentials: Credentials,
     tls: TlsContexts,
-    former: Way[Pool] | None,
+    former: Endpoint[Pool] | None,
     new_pool: Callable[[Server], Pool],
-) -> Way[Pool]:
-    """Return the way by the credentials as they are now, which reads files.
+) -> Endpoint[Pool]:
+    """Return the endpoint by the credentials as they are now, which reads files.
 
     Args:
         credentials: whose.
         tls: makes the context.
-        former: the way until now, whose pool is kept where it leads to the same server.
+        former: the one until now, whose pool is kept where the server is the same.
         new_pool: makes another one.
 
     Raises:
@@ -93,4 +93,4 @@ def current_way(
     connection = credentials.connection()
     server = server_of(connection, tls.context(connection))
     kept = former is not None and former.pool.server == server
-    return Way(generation, connection, former.pool if former and kept else new_pool(server))
+    return Endpoint(generation, connection, former.pool if former and kept else new_pool(server))

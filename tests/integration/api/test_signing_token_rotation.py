@@ -63,10 +63,9 @@ class Caller:
 
 
 @pytest.fixture
-def namespace(kube: LocalCluster) -> Iterator[str]:
+def namespace(kube: LocalCluster) -> str:
     kube.cluster.create_namespace(NAMESPACE)
-    yield NAMESPACE
-    kube.kubectl("delete", "namespace", NAMESPACE, "--wait=false")
+    return NAMESPACE
 
 
 @contextmanager
