@@ -29,13 +29,14 @@ SERIOUS = """
         .filter((one) => ['serious', 'critical'].includes(one.impact))
         .map((one) => `${one.id}: ${one.help}: ${one.nodes.map((node) => node.html).join(' ')}`);
 """
-# In the page: where an element's middle is, and a note of whether the click there reaches it.
+# In the page: where an element's middle is, and a note of whether the click there reaches it, or one
+# that was drawn in its place meanwhile.
 _AIM = """
     const found = document.querySelector({selector});
     if (!found || found.disabled) return null;
     globalThis.clickArrived = false;
-    const arrived = () => (globalThis.clickArrived = true);
-    found.addEventListener("click", arrived, {{capture: true, once: true}});
+    const note = (event) => (globalThis.clickArrived = Boolean(event.target.closest({selector})));
+    addEventListener("click", note, {{capture: true, once: true}});
     found.scrollIntoView({{block: "center"}});
     const box = found.getBoundingClientRect();
     return [box.x + box.width / 2, box.y + box.height / 2];

@@ -197,7 +197,10 @@ class JobList {
     this.load().catch((error) => this.say(error));
   }
 
+  // Links that stay are not drawn anew: who is about to follow one would lose it, and its focus.
   drawPages() {
+    if (this.nextCursor === this.pagesFor) return;
+    this.pagesFor = this.nextCursor;
     const address = new URLSearchParams(this.filter);
     const first = address.size ? `console?${address}` : "console";
     if (this.nextCursor) address.set("cursor", this.nextCursor);
