@@ -13,7 +13,7 @@ import pytest
 from tests.support.waiting import patience
 from tests.support.web import Request, Web, answer, web_server
 
-from chaos.proxy import CALM, CUTS, DELAYS, HOLDS, LOSES, Proxy, Way
+from chaos.proxy import CALM, CUTS, DELAYS, HOLDS, LOSES, Proxy, Upstream
 from splitjob_local.cluster.controlplane import HOSTS
 from splitjob_local.cluster.pki import Authority
 
@@ -43,7 +43,9 @@ def behind(authority: Authority) -> Iterator[Behind]:
     proxy = Proxy(Random(1))
     trusted = ssl.create_default_context(cafile=authority.certificate)
     with web_server(identity=authority.server("server", HOSTS), otherwise=echo) as web:
-        proxy.start(Way(web.url, Path(authority.certificate), authority.server("proxy", HOSTS)))
+        proxy.start(
+            Upstream(web.url, Path(authority.certificate), authority.server("proxy", HOSTS))
+        )
         url = f"https://127.0.0.1:{proxy.port}"
         with httpx.Client(base_url=url, verify=trusted, timeout=patience()) as client:
             yield Behind(proxy, client, web)

@@ -15,7 +15,7 @@ from tests.support.waiting_splitjobs import entries, entry
 
 from splitjob.lifecycle import LifecycleState
 from splitjob.submission_id import new_submission_id
-from splitjob_operator.core.admission_queue import AdmissionQueue, Bounds, in_order_of_turns
+from splitjob_operator.core.admission_queue import AdmissionQueue, Bounds, in_starting_order
 from splitjob_operator.core.cached_splitjob import BlockedReason, CachedSplitJob
 
 
@@ -131,7 +131,7 @@ def test_of_one_place_in_all_the_groups_take_turns_too() -> None:
     line = of_groups({"ana": 2, "ben": 2, "eve": 1})
     assert next_up([ana, *line], 1) == ["ben-0"]
     assert next_up([ana, ben, *line], 3) == ["eve-0", "ben-0", "ana-0"]
-    assert [one.name for one in in_order_of_turns([ana, ben, *line])][:3] == [
+    assert [one.name for one in in_starting_order([ana, ben, *line])][:3] == [
         "eve-0",
         "ben-0",
         "ana-0",
@@ -239,7 +239,7 @@ def test_a_free_place_is_offered_to_somebody_who_can_take_it(
 ) -> None:
     free = bound - sum(e.active for e in line)
     able = [e for e in line if e.state is LifecycleState.QUEUED and e.blocked is None]
-    order = [e for e in in_order_of_turns(line) if e in able]
+    order = [e for e in in_starting_order(line) if e in able]
     if not any(e.blocked is BlockedReason.STORAGE for e in line):
         assert next_up(line, bound) == [e.name for e in order[: max(0, free)]]
     elif free > 0 and any(not e.needs_bucket for e in able):
