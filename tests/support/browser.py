@@ -29,8 +29,8 @@ SERIOUS = """
         .filter((one) => ['serious', 'critical'].includes(one.impact))
         .map((one) => `${one.id}: ${one.help}: ${one.nodes.map((node) => node.html).join(' ')}`);
 """
-# In the page: where an element's middle is, and a note of whether the click there reaches it, or one
-# that was drawn in its place meanwhile.
+# In the page: where an element's middle is, and a note of whether the click there reaches it, or
+# one that was drawn in its place meanwhile.
 _AIM = """
     const found = document.querySelector({selector});
     if (!found || found.disabled) return null;
