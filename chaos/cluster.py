@@ -8,7 +8,7 @@ from typing import Any
 import psutil
 import yaml
 
-from chaos.proxy import Proxy, Way
+from chaos.proxy import Proxy, Upstream
 from splitjob_local.cluster.controlplane import LOOPBACK, ControlPlane
 from splitjob_local.cluster.local_cluster import ClusterOptions, LocalCluster
 from splitjob_local.console import Say
@@ -47,7 +47,7 @@ class StormyCluster(LocalCluster):
     def _prepare(self, leases: PortLeases) -> ControlPlane:
         plane = super()._prepare(leases)
         identity = plane.server("proxy")
-        self.proxy.start(Way(plane.url, plane.authority.certificate, identity))
+        self.proxy.start(Upstream(plane.url, plane.authority.certificate, identity))
         self._stack.callback(self.proxy.close)
         return plane
 

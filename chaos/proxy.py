@@ -31,7 +31,7 @@ GONE = 410
 
 
 @dataclass(frozen=True)
-class Way:
+class Upstream:
     """Where the proxy leads to.
 
     Attributes:
@@ -68,10 +68,10 @@ class Proxy:
         self._released.set()
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
 
-    def start(self, way: Way) -> None:
+    def start(self, upstream: Upstream) -> None:
         """Serve until it is closed."""
         self._thread.start()
-        asyncio.run_coroutine_threadsafe(self._serve(way), self._loop).result()
+        asyncio.run_coroutine_threadsafe(self._serve(upstream), self._loop).result()
 
     def be(self, mood: str, share: float = 1.0) -> None:
         """Take on a mood, for a share of the requests."""
@@ -87,11 +87,11 @@ class Proxy:
             self._thread.join()
         self._socket.close()
 
-    async def _serve(self, way: Way) -> None:
-        self._url = way.url
-        trusted = ssl.create_default_context(cafile=way.authority)
+    async def _serve(self, upstream: Upstream) -> None:
+        self._url = upstream.url
+        trusted = ssl.create_default_context(cafile=upstream.authority)
         own = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-        own.load_cert_chain(way.identity.certificate, way.identity.key)
+        own.load_cert_chain(upstream.identity.certificate, upstream.identity.key)
         self._session = aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(ssl=trusted, limit=0),
             timeout=aiohttp.ClientTimeout(total=None, sock_connect=10),

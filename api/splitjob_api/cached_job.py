@@ -170,7 +170,7 @@ class JobPage(NamedTuple):
     observed_at: float
 
 
-class Reading(NamedTuple):
+class ObservedJob(NamedTuple):
     """One job as it was found.
 
     Attributes:

@@ -1,7 +1,7 @@
-"""HTTP/1.1 with what uvicorn does not have.
+"""Uvicorn's HTTP/1.1 protocol with the time limits that it lacks.
 
-That is a time limit on the head of a request, one for clients that do not take their answers, and
-problem+json for what is no HTTP at all.
+One is for the head of a request, one for clients that do not take their answers; and what is no
+HTTP at all is answered with problem+json.
 """
 
 import asyncio

@@ -22,8 +22,8 @@ from splitjob_api.cached_job import (
     Deletion,
     JobFilter,
     JobPage,
+    ObservedJob,
     Position,
-    Reading,
 )
 from splitjob_api.kubernetes import SplitJobObject
 from splitjob_api.queue_stats import QueueStats
@@ -119,7 +119,7 @@ class JobCache:
         """
         return self._told.highest
 
-    def cached(self, name: str, least: int = 0) -> Reading | None:
+    def cached(self, name: str, least: int = 0) -> ObservedJob | None:
         """Return a job; None where it is not here, or what is here may not be told.
 
         Args:
@@ -131,9 +131,9 @@ class JobCache:
             told = self._told.of(name)
             if found is None or found.version < max(least, told.version):
                 return None
-            return Reading(found, max(self._observed_at, told.at))
+            return ObservedJob(found, max(self._observed_at, told.at))
 
-    def fetch(self, name: str) -> Reading | None:
+    def fetch(self, name: str) -> ObservedJob | None:
         """Return a job as the API server has it now; None where there is none. Blocks.
 
         Nothing older is told of it afterwards.
@@ -149,7 +149,7 @@ class JobCache:
         job = CachedJob(found)
         with self._lock:
             self._told.note(name, job.version, observed_at)
-        return Reading(job, observed_at)
+        return ObservedJob(job, observed_at)
 
     def note_answer(self, splitjob: SplitJobObject) -> None:
         """Tell nothing older of a SplitJob from now on.

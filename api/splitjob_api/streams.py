@@ -12,7 +12,7 @@ import time
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 
 from splitjob_api.bulk_answers import make_answers
-from splitjob_api.cached_job import CachedJob, Change, Changes, Deletion, JobFilter, Reading
+from splitjob_api.cached_job import CachedJob, Change, Changes, Deletion, JobFilter, ObservedJob
 from splitjob_api.caller import Caller
 from splitjob_api.job_cache import JobCache
 from splitjob_api.job_response import JobState, observed
@@ -246,7 +246,7 @@ def opening(version: int | None) -> bytes:
     return b"retry: %d\n%s\n" % (pause * 1000, known)
 
 
-async def job_events(subscription: Subscription, now: Reading | None) -> AsyncIterator[bytes]:
+async def job_events(subscription: Subscription, now: ObservedJob | None) -> AsyncIterator[bytes]:
     """Yield the events of one job: how it is now, then each change, until its end.
 
     Args:

@@ -8,7 +8,7 @@ from fastapi import APIRouter, Depends, Header, Query, Request
 from fastapi.responses import Response, StreamingResponse
 from starlette.types import Receive, Scope, Send
 
-from splitjob_api.cached_job import Changes, JobFilter, Reading
+from splitjob_api.cached_job import Changes, JobFilter, ObservedJob
 from splitjob_api.caller import caller_of
 from splitjob_api.deps import CurrentJobsDep, Services, ServicesDep
 from splitjob_api.error_catalogue import documented
@@ -175,7 +175,7 @@ def _changes(jobs: JobCache, wanted: JobFilter, since: int | None, *, known: boo
     return jobs.changes(since, wanted)
 
 
-async def _latest(services: Services, found: Reading) -> Reading:
+async def _latest(services: Services, found: ObservedJob) -> ObservedJob:
     """Return how a job is now that its changes are subscribed to.
 
     Its deletion may have come just before, and is not told again then.

@@ -14,7 +14,7 @@ from pydantic.alias_generators import to_camel
 
 from splitjob.request_policy import FieldProblem
 from splitjob_api.bulk_answers import make_answers
-from splitjob_api.cached_job import JobFilter, JobPage, Reading
+from splitjob_api.cached_job import JobFilter, JobPage, ObservedJob
 from splitjob_api.cursor import CursorError, cursor_after, position_of
 from splitjob_api.deps import CurrentJobsDep, Services, ServicesDep
 from splitjob_api.error_catalogue import documented
@@ -138,7 +138,7 @@ async def job(job_id: str, services: ServicesDep, request: Request) -> Response:
     return conditional(request, job_etag(found.job.version), content)
 
 
-async def find_job(services: Services, job_id: str, least: int = 0) -> Reading:
+async def find_job(services: Services, job_id: str, least: int = 0) -> ObservedJob:
     """Return a job: from memory, or, where it is not there or may not be told, from the cluster.
 
     Args:

@@ -20,7 +20,7 @@ from typing import NamedTuple
 from splitjob.lifecycle import LifecycleState
 from splitjob_operator.core.cached_splitjob import BlockedReason, CachedSplitJob
 
-__all__ = ["AdmissionQueue", "Bounds", "in_order_of_turns"]
+__all__ = ["AdmissionQueue", "Bounds", "in_starting_order"]
 
 Age = tuple[datetime, str, str]
 
@@ -39,8 +39,8 @@ class Bounds(NamedTuple):
     of_group: int = 0
 
 
-class Turn(NamedTuple):
-    """What the queue is ordered by.
+class Rank(NamedTuple):
+    """What the queue is ordered by: the lowest starts first.
 
     Attributes:
         urgency: the lower, the earlier: the negative priority.
@@ -108,10 +108,10 @@ class AdmissionQueue:
         """Return whether it is an entry's turn, whether or not it is blocked at the moment."""
         if entry.state is not LifecycleState.QUEUED or self.is_group_full(entry):
             return False
-        turn = self._turn(entry)
-        if self._bounds.total == 0 or self._ahead(turn) < self._free:
+        rank = self._rank(entry)
+        if self._bounds.total == 0 or self._ahead(rank) < self._free:
             return True
-        return not entry.needs_bucket and self._passes_the_blocked(turn)
+        return not entry.needs_bucket and self._passes_the_blocked(rank)
 
     def is_group_full(self, entry: CachedSplitJob) -> bool:
         """Return whether those of an entry's group that go first take all that the group may."""
@@ -147,9 +147,9 @@ class AdmissionQueue:
         bound = self._bounds.of_group
         return max(0, bound - self._active[group]) if bound else len(self._entries) + 1
 
-    def _turn(self, entry: CachedSplitJob) -> Turn:
+    def _rank(self, entry: CachedSplitJob) -> Rank:
         turns = self._active[entry.group] + self._place_in_group(entry)
-        return Turn(-entry.priority, turns, self._last_turn(entry.group), _age(entry))
+        return Rank(-entry.priority, turns, self._last_turn(entry.group), _age(entry))
 
     def _last_turn(self, group: str) -> datetime:
         return self._turns[group][-1] if group in self._turns else _NEVER
@@ -159,27 +159,27 @@ class AdmissionQueue:
         ages = self._eligible.get(-entry.priority, {}).get(entry.group, [])
         return bisect_left(ages, _age(entry))
 
-    def _ahead(self, turn: Turn) -> int:
-        """Return how many are to start before a turn: of each group as many as it may have."""
+    def _ahead(self, rank: Rank) -> int:
+        """Return how many are to start before a rank: of each group as many as it may have."""
         ahead: Counter[str] = Counter()
         for urgency, groups in self._eligible.items():
-            if urgency <= turn.urgency:
+            if urgency <= rank.urgency:
                 for group, ages in groups.items():
-                    same = urgency == turn.urgency
-                    ahead[group] += self._before(turn, group, ages) if same else len(ages)
+                    same = urgency == rank.urgency
+                    ahead[group] += self._before(rank, group, ages) if same else len(ages)
         return sum(min(count, self._allowed(group)) for group, count in ahead.items())
 
-    def _before(self, turn: Turn, group: str, ages: list[Age]) -> int:
-        """Return how many of a group come before a turn of the same urgency."""
-        earlier = turn.round - self._active[group]  # so many have an earlier round
+    def _before(self, rank: Rank, group: str, ages: list[Age]) -> int:
+        """Return how many of a group come before a rank of the same urgency."""
+        earlier = rank.round - self._active[group]  # so many have an earlier round
         if earlier < 0:
             return 0
         if earlier >= len(ages):
             return len(ages)
-        return earlier + ((self._last_turn(group), ages[earlier]) < (turn.last, turn.age))
+        return earlier + ((self._last_turn(group), ages[earlier]) < (rank.last, rank.age))
 
-    def _in_order(self) -> Iterator[tuple[Turn, CachedSplitJob]]:
-        """Yield those whose group may have one more, with their turns."""
+    def _in_order(self) -> Iterator[tuple[Rank, CachedSplitJob]]:
+        """Yield those whose group may have one more, with their ranks."""
         left = {group: self._allowed(group) for of in self._eligible.values() for group in of}
         for urgency in sorted(self._eligible):
             groups = self._eligible[urgency]
@@ -193,12 +193,12 @@ class AdmissionQueue:
                 if left[group] <= 0:
                     continue
                 left[group] -= 1
-                yield Turn(urgency, turns, last, age), self._entries[age[-1]]
+                yield Rank(urgency, turns, last, age), self._entries[age[-1]]
                 behind = turns + 1 - self._active[group]
                 if behind < len(groups[group]):
                     heappush(heads, (turns + 1, last, groups[group][behind], group))
 
-    def _passes_the_blocked(self, turn: Turn) -> bool:
+    def _passes_the_blocked(self, rank: Rank) -> bool:
         """Return whether one that needs no bucket takes the place of one that waits for it.
 
         Those that need the bucket and are not known to be blocked keep theirs; those behind the
@@ -209,11 +209,11 @@ class AdmissionQueue:
         order = self._in_order()
         first = [entry for _, entry in islice(order, self._free)]
         blocked = sum(entry.blocked is BlockedReason.STORAGE for entry in first)
-        before = (entry for other, entry in order if other < turn and not entry.needs_bucket)
+        before = (entry for other, entry in order if other < rank and not entry.needs_bucket)
         return len(list(islice(before, blocked))) < blocked
 
 
-def in_order_of_turns(entries: Iterable[CachedSplitJob]) -> list[CachedSplitJob]:
+def in_starting_order(entries: Iterable[CachedSplitJob]) -> list[CachedSplitJob]:
     """Return those that have a place in the order in which they are to start.
 
     Who is blocked stands where it will come back to, and delays nobody of its group.
@@ -226,16 +226,16 @@ def in_order_of_turns(entries: Iterable[CachedSplitJob]) -> list[CachedSplitJob]
     last = _last_turns(known)
     placed = sorted((entry for entry in known if entry.has_place), key=_age)
     before: Counter[tuple[int, str]] = Counter()
-    turns = []
+    ranked = []
     for entry in placed:
         own = -entry.priority, entry.group
         if entry.active:  # it waits for room in the cluster alone
-            turns.append((Turn(own[0], -1, _NEVER, _age(entry)), entry))
+            ranked.append((Rank(own[0], -1, _NEVER, _age(entry)), entry))
             continue
         had = active[entry.group] + before[own]
-        turns.append((Turn(own[0], had, last.get(entry.group, _NEVER), _age(entry)), entry))
+        ranked.append((Rank(own[0], had, last.get(entry.group, _NEVER), _age(entry)), entry))
         before[own] += entry.blocked is None
-    return [entry for _, entry in sorted(turns, key=lambda one: one[0])]
+    return [entry for _, entry in sorted(ranked, key=lambda one: one[0])]
 
 
 def _last_turns(entries: Iterable[CachedSplitJob]) -> dict[str, datetime]:

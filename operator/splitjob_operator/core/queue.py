@@ -10,7 +10,7 @@ from heapq import heapify, heappop, heappush
 from splitjob.conditions import Reason
 from splitjob.lifecycle import LifecycleState
 from splitjob.status import Queue
-from splitjob_operator.core.admission_queue import Bounds, in_order_of_turns
+from splitjob_operator.core.admission_queue import Bounds, in_starting_order
 from splitjob_operator.core.cached_splitjob import CachedSplitJob
 from splitjob_operator.core.observed import QueueDecision
 
@@ -68,7 +68,7 @@ def places(
         if entry.state is LifecycleState.STARTING
     }
     position = 1
-    for entry in in_order_of_turns(known):
+    for entry in in_starting_order(known):
         full = 0 < bounds.of_group <= taken[entry.group]
         if not entry.active and (entry.blocked or full):
             found[entry.name] = QueuePlace(position, None)
