@@ -14,9 +14,10 @@ import sys
 import tempfile
 import time
 import wave
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,7 @@ from bench import material, probe
 from bench.commands import Run, run
 from bench.figures import Figure, at_least, at_most, note
 from bench.material import Model, Songs, demo_model, random_model
+from bench.rows import wanted_rows
 from splitjob_worker.machine import cpu_count
 from splitjob_worker.stems.encode import StemFile
 from splitjob_worker.stems.encoding import Encoding
@@ -112,6 +114,11 @@ class Arena:
         self.folder, self.scale, self.device = folder, scale, device
         self.songs = Songs(folder, scale.piece)
 
+    @cached_property
+    def large(self) -> Model:
+        """The model of the first comparison, with random weights."""
+        return random_model(self.folder, "large", self.scale.large[1])
+
     def duel(
         self,
         model: Model,
@@ -183,48 +190,44 @@ class Arena:
         return [*way, "--repo", repo, "-o", out, self.songs.song(seconds)]
 
 
-def measure() -> list[Figure]:
-    """Return the figures; takes about an hour on two cores."""
+def measure() -> Iterator[Figure]:
+    """Yield the figures, each as it is measured; takes about an hour on two cores.
+
+    `ROWS=time,start` measures these alone.
+    """
+    wanted = wanted_rows(ROWS)
     quick = bool(os.environ.get("QUICK"))
     with tempfile.TemporaryDirectory(prefix="bench-engine-") as name:
         arena = Arena(Path(name), QUICK if quick else FULL)
-        large = random_model(arena.folder, "large", arena.scale.large[1])
-        figures = [
-            *_time(arena, large),
-            *_start(arena, large),
-            *_bag(arena),
-            *_memory(arena),
-            *_mp3(arena),
-        ]
-    if not quick:
-        return figures
-    return [
-        note(f"quick, {one.name}", one.value, one.unit, f"QUICK=1 {COMMAND}") for one in figures
-    ]
+        for row in wanted:
+            for one in ROWS[row](arena):
+                yield one if not quick else _quick(one)
 
 
-def _time(arena: Arena, large: Model) -> list[Figure]:
+def _quick(one: Figure) -> Figure:
+    return note(f"quick, {one.name}", one.value, one.unit, f"QUICK=1 {COMMAND}")
+
+
+def _time(arena: Arena) -> Iterator[Figure]:
     """Compare all four stems, with htdemucs' architecture."""
-    duel = arena.duel(large, arena.scale.song)
+    duel = arena.duel(arena.large, arena.scale.song)
     ours, theirs = arena.stems("ours"), arena.stems("theirs")
     apart = max(material.steps_apart(ours[stem], theirs[stem]) for stem in material.STEMS)
     share = statistics.median(one.forwards / one.run.wall for one in duel.ours)
+    yield at_most("engine: wall, htdemucs, 3 min", duel.ratio, "ratio", 0.92, COMMAND)
+    yield at_least("engine: forward passes in our wall time", share, "ratio", 0.95, COMMAND)
+    yield note("engine: stems differ at most, 16 bits", apart, "steps", COMMAND)
     forward = float(_output([sys.executable, "-m", "bench.forward", arena.scale.large[0]]))
-    return [
-        at_most("engine: wall, htdemucs, 3 min", duel.ratio, "ratio", 0.92, COMMAND),
-        note("engine: one forward pass, htdemucs", forward, "ratio", COMMAND),
-        at_least("engine: forward passes in our wall time", share, "ratio", 0.95, COMMAND),
-        note("engine: stems differ at most, 16 bits", apart, "steps", COMMAND),
-    ]
+    yield note("engine: one forward pass, htdemucs", forward, "ratio", COMMAND)
 
 
-def _start(arena: Arena, large: Model) -> list[Figure]:
+def _start(arena: Arena) -> Iterator[Figure]:
     """Compare the time until the first segment enters the model with `import torch` alone.
 
     The same model and song as for the time; a difference of short times, so that it takes more
     rounds than those.
     """
-    imports = [_import_seconds()]
+    large, imports = arena.large, [_import_seconds()]
     less: list[float] = []
     for _ in range(arena.scale.starts):
         first = arena.start(large, arena.scale.song)
@@ -232,21 +235,19 @@ def _start(arena: Arena, large: Model) -> list[Figure]:
         less.append(first - (imports[-2] + imports[-1]) / 2)
         print(f"    start, less import torch: {less[-1]:.2f} s", flush=True)
     start = statistics.median(less)
-    return [
-        at_most("engine: start to first segment, less torch", start, "s", 0.5, COMMAND),
-        note("engine: import torch", statistics.median(imports), "s", COMMAND),
-    ]
+    yield at_most("engine: start to first segment, less torch", start, "s", 0.5, COMMAND)
+    yield note("engine: import torch", statistics.median(imports), "s", COMMAND)
 
 
-def _bag(arena: Arena) -> list[Figure]:
+def _bag(arena: Arena) -> Iterator[Figure]:
     """Compare one stem of four models, of which each gives one."""
     bag = random_model(arena.folder, "bag", arena.scale.large[1], count=4)
     options = ("--two-stems", "vocals", "--other-method", "minus")
     duel = arena.duel(bag, arena.scale.bag, *options)
-    return [at_most("engine: wall, one stem of a bag, 40 s", duel.ratio, "ratio", 0.3, COMMAND)]
+    yield at_most("engine: wall, one stem of a bag, 40 s", duel.ratio, "ratio", 0.3, COMMAND)
 
 
-def _memory(arena: Arena) -> list[Figure]:
+def _memory(arena: Arena) -> Iterator[Figure]:
     """Compare memory, with a model so small that the song counts."""
     small, scale = random_model(arena.folder, "small", material.SMALL), arena.scale
     short, long, longest = (
@@ -254,15 +255,13 @@ def _memory(arena: Arena) -> list[Figure]:
         for seconds in (scale.short, scale.long, scale.longest)
     )
     theirs = arena.theirs(small, scale.long, memory=True).peak_bytes
-    return [
-        at_most("engine: memory, 30 min", long / theirs, "ratio", 0.15, COMMAND),
-        note("engine: memory, 30 min, ours", long / 1e6, "MB", COMMAND),
-        note("engine: memory, 30 min, demucs", theirs / 1e6, "MB", COMMAND),
-        at_most("engine: memory, 60 min / 3 min", longest / short, "ratio", 1.1, COMMAND),
-    ]
+    yield at_most("engine: memory, 30 min", long / theirs, "ratio", 0.15, COMMAND)
+    yield note("engine: memory, 30 min, ours", long / 1e6, "MB", COMMAND)
+    yield note("engine: memory, 30 min, demucs", theirs / 1e6, "MB", COMMAND)
+    yield at_most("engine: memory, 60 min / 3 min", longest / short, "ratio", 1.1, COMMAND)
 
 
-def _mp3(arena: Arena) -> list[Figure]:
+def _mp3(arena: Arena) -> Iterator[Figure]:
     """Compare mp3 files, with the demo model; and with what the same takes at least."""
     model, seconds = demo_model(arena.folder), arena.scale.demo
     forwards: list[float] = []
@@ -280,12 +279,19 @@ def _mp3(arena: Arena) -> list[Figure]:
     over = statistics.median(
         one.run.wall / spent for one, spent in zip(duel.ours, duel.besides, strict=True)
     )
-    return [
-        at_most("engine: wall to mp3, demo, 10 min", duel.ratio, "ratio", 0.8, COMMAND),
-        at_most("engine: the same / its least", over, "ratio", 1.1, COMMAND),
-        note("engine: forward passes of that", statistics.median(forwards), "s", COMMAND),
-        note("engine: encoding of that, CPU", statistics.median(encodings), "s", COMMAND),
-    ]
+    yield at_most("engine: wall to mp3, demo, 10 min", duel.ratio, "ratio", 0.8, COMMAND)
+    yield at_most("engine: the same / its least", over, "ratio", 1.1, COMMAND)
+    yield note("engine: forward passes of that", statistics.median(forwards), "s", COMMAND)
+    yield note("engine: encoding of that, CPU", statistics.median(encodings), "s", COMMAND)
+
+
+ROWS: Mapping[str, Callable[[Arena], Iterator[Figure]]] = {
+    "time": _time,
+    "start": _start,
+    "bag": _bag,
+    "memory": _memory,
+    "mp3": _mp3,
+}
 
 
 def _encoding_seconds(stems: Mapping[str, Path], folder: Path) -> float:

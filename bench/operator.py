@@ -1,7 +1,5 @@
 """The operator by itself, with workers that never run: what it does a second, what 10,000 cost."""
 
-import os
-import sys
 from collections.abc import Callable, Iterator, Mapping
 
 import yaml
@@ -9,6 +7,7 @@ import yaml
 from bench import operator_crowd, operator_life, operator_queue, operator_starts
 from bench.figures import Figure
 from bench.operator_process import Place
+from bench.rows import wanted_rows
 from splitjob.crd import custom_resource_definition
 from splitjob_local.cluster.local_cluster import ClusterOptions, LocalCluster
 from splitjob_local.processes.ports import PortLeases
@@ -26,9 +25,7 @@ def measure() -> Iterator[Figure]:
 
     `ROWS=life,starts` measures these alone.
     """
-    wanted = os.environ.get("ROWS", ",".join(ROWS)).split(",")
-    if unknown := [name for name in wanted if name not in ROWS]:
-        sys.exit(f"no rows {unknown[0]!r}; there are: {', '.join(ROWS)}")
+    wanted = wanted_rows(ROWS)
     with LocalCluster(ClusterOptions(install=False), print) as cluster, PortLeases() as leases:
         cluster.kubectl("apply", "-f", "-", text=yaml.safe_dump(custom_resource_definition()))
         cluster.kubectl("wait", "--for=condition=Established", "crd", "--all", "--timeout=20s")
