@@ -23,9 +23,11 @@ class Content:
         self.size = size
 
     def at(self, place: int, count: int) -> bytes:
-        """Return so many bytes from a place on, fewer at the end."""
+        """Return so many bytes from a place on, fewer at the end, and none behind it."""
+        if place >= self.size:
+            return b""
         self._file.seek(place)
-        return self._file.read(max(min(count, self.size - place), 0))
+        return self._file.read(min(count, self.size - place))
 
     def find(self, wanted: bytes, place: int) -> int | None:
         """Return where bytes are found first from a place on."""

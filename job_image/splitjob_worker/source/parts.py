@@ -8,6 +8,7 @@ A file is read as one or more parts, each as if it were a file of its own:
   4, "chaining"); FFmpeg stops where the next one has another rate or number of channels.
 - So it does where whole files were joined (`chained`).
 - The chunks of a WAV file may be said to end where they do not (`wav`).
+- The silence of a voc file has no samples (`voc`).
 
 What is found here only says where to look: FFmpeg reads each part as strictly as a whole file.
 """
@@ -16,7 +17,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from splitjob_worker.source import wav, wave64
+from splitjob_worker.source import voc, wav, wave64
 from splitjob_worker.source.chained import files_of
 from splitjob_worker.source.content import Content, Edit
 from splitjob_worker.source.edits import edits_of
@@ -62,7 +63,7 @@ def parts_of(source: Path) -> list[Part]:
     """Return the parts of a file that hold its sound, in order; none: it holds only blanks.
 
     Raises:
-        Failure: `audio_unreadable`, `audio_unsupported`, of a WAV file.
+        Failure: `audio_unreadable`, `audio_unsupported`, of a WAV or voc file.
     """
     with source.open("rb") as file:
         content = Content(file, source.stat().st_size)
@@ -82,7 +83,8 @@ def _part(content: Content, start: int) -> Part:
         if kind.begins(content, start):
             end, lacking, edits = kind.sound_of(content, start)
             return Part(start, end, lacking=lacking, edits=edits)
-    return Part(start, content.size, edits=edits_of(content, start))
+    edits = voc.silences if voc.begins(content, start) else edits_of
+    return Part(start, content.size, edits=edits(content, start))
 
 
 def _start(content: Content) -> tuple[int, int]:

@@ -15,13 +15,25 @@ KINDS = [
     ("m4a", "aac", "ipod"),
     ("mov", "alac", "mov"),
     ("flv", "libmp3lame", "flv"),
+    ("w64", "pcm_s16le", "w64"),
+    ("au", "pcm_s16be", "au"),
+    ("caf", "alac", "caf"),
+    ("voc", "pcm_s16le", "voc"),
+    ("flac", "flac", "flac"),
+    ("mkv", "flac", "matroska"),
+    ("wv", "wavpack", "wv"),
+    ("tta", "tta", "tta"),
+    ("wma", "wmav2", "asf"),
 ]
 
 
 def written(folder: Path, kind: tuple[str, str, str], rate: int = 44100) -> bytes:
     suffix, codec, container = kind
     path = folder / f"x.{suffix}"
-    return write_audio(path, tones(rate, 0.5, 2), rate, "stereo", codec, container).read_bytes()
+    sound = tones(rate, 0.5, 2)
+    return write_audio(
+        path, sound, rate, "stereo", codec, container, 64_000, {"title": "Take 1"}
+    ).read_bytes()
 
 
 @pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind[0])
@@ -34,6 +46,32 @@ def test_each_of_the_files_is_decoded(tmp_path: Path, kind: tuple[str, str, str]
     assert abs(len(samples) - sum(map(len, alone))) <= len(each)
     assert np.array_equal(samples[: len(alone[0])], alone[0])
     assert np.array_equal(samples[-len(alone[2]) :], alone[2])
+
+
+def test_a_recording_written_to_a_pipe_says_no_size_and_is_found_by_the_next_header(
+    tmp_path: Path,
+) -> None:
+    whole = write_audio(tmp_path / "x.flac", tones(44100, 0.5, 2), codec="flac")
+    one = rewrite(whole, tmp_path / "x.mkv", "matroska", {"live": "1"}).read_bytes()
+    alone, _ = decoded_bytes(tmp_path, one)
+    samples, _ = decoded_bytes(tmp_path, one * 3)
+    assert len(samples) == 3 * len(alone)
+
+
+def test_recordings_of_telephones_are_decoded_one_after_the_other(tmp_path: Path) -> None:
+    sound = tones(8000, 0.5, 1)
+    one = write_audio(tmp_path / "x.amr", sound, 8000, "mono", "libopencore_amrnb", "amr")
+    alone, _ = decoded_bytes(tmp_path, one.read_bytes())
+    samples, _ = decoded_bytes(tmp_path, one.read_bytes() * 3)
+    assert abs(len(samples) - 3 * len(alone)) <= 3
+    assert abs(samples[-len(alone) :] - alone).max() < 0.01, "but for what resampling begins with"
+
+
+def test_files_of_two_kinds_behind_one_another_are_both_decoded(tmp_path: Path) -> None:
+    each = [written(tmp_path, kind) for kind in KINDS if kind[0] in ("wav", "w64", "caf", "tta")]
+    alone = [len(decoded_bytes(tmp_path, one)[0]) for one in each]
+    samples, _ = decoded_bytes(tmp_path, b"".join(each))
+    assert len(samples) == sum(alone)
 
 
 def test_a_second_file_that_was_cut_off_is_missing_its_end(tmp_path: Path) -> None:
