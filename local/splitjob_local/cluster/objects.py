@@ -7,6 +7,7 @@ import base64
 import json
 import ssl
 import tempfile
+from contextlib import suppress
 from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -16,6 +17,9 @@ import yaml
 
 Json = dict[str, Any]
 TIMEOUT_SECONDS = 30.0
+# Seconds for the answer to a read that is asked again without it. Now and then an API server under
+# load leaves one alone that came when objects were deleted, and answers the same a moment later.
+FIRST_READ_SECONDS = 8.0
 READY_SECONDS = 2.0
 FIELD_MANAGER = "local-cluster"
 # All resources of all groups in one answer each, the preferred version first.
@@ -171,7 +175,7 @@ class ObjectClient:
     def _send(self, method: str, path: str, **how: Any) -> Json:  # noqa: ANN401 - as for httpx
         what = f"{method} {path}"
         try:
-            answer = self._http.request(method, path, **how)
+            answer = self._answer(method, path, **how)
             document: Json = answer.json()
         except (httpx.HTTPError, ValueError) as error:
             raise ClusterError(f"{what}: {error or type(error).__name__}") from None
@@ -179,6 +183,12 @@ class ObjectClient:
             said = f"{document.get('reason')}: {document.get('message')}"
             raise ClusterError(f"{what}: {said}")
         return document
+
+    def _answer(self, method: str, path: str, **how: Any) -> httpx.Response:  # noqa: ANN401 - as for httpx
+        if method == "GET":
+            with suppress(httpx.ReadTimeout):
+                return self._http.request(method, path, timeout=FIRST_READ_SECONDS, **how)
+        return self._http.request(method, path, **how)
 
     def _path(self, kind: str, namespace: str, name: str = "") -> str:
         kind = kind.lower()

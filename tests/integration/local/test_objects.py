@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 
 from splitjob_local.cluster.local_cluster import LocalCluster
@@ -21,6 +22,27 @@ def test_an_object_is_created_changed_and_deleted(cluster: LocalCluster, namespa
     assert objects.get("cm", "one", namespace=namespace)["data"] == {"b": "2", "c": "3"}
     objects.delete("configmaps", "one", namespace=namespace)
     assert "one" not in objects.names("configmaps", namespace=namespace)
+
+
+def test_a_read_that_is_left_alone_is_asked_again_and_a_write_is_not(
+    cluster: LocalCluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[str] = []
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        asked.append(request.method)
+        if len(asked) in {1, 3}:
+            raise httpx.ReadTimeout("nothing came", request=request)
+        return httpx.Response(200, json={"items": []})
+
+    objects = cluster.objects
+    objects.names("configmaps")  # so that it knows where they are
+    client = httpx.Client(transport=httpx.MockTransport(answer), base_url="http://cluster")
+    monkeypatch.setitem(vars(objects), "_http", client)
+    assert objects.get("configmaps", namespace="default") == {"items": []}
+    with pytest.raises(ClusterError, match="nothing came"):
+        objects.create(config_map("one"), "default")
+    assert asked == ["GET", "GET", "POST"]
 
 
 def test_all_of_a_kind_are_deleted_in_one_namespace(cluster: LocalCluster, namespace: str) -> None:
