@@ -140,6 +140,18 @@ def seeds(folder: Path) -> list[Seed]:
     return [*made, Seed("dsf", "dsf", _dsf()), Seed("8svx", "iff", _8svx()), *_only_begun()]
 
 
+JOINED = (
+    ("alac in caf", "caf"),
+    ("pcm_s24le in w64", "w64"),
+    ("wavpack in wv", "wv"),
+    ("tta in tta", "tta"),
+    ("wmav2 in asf", "wma"),
+    ("flac in matroska", "mkv"),
+    ("flac in flac", "flac"),
+    ("libopencore_amrnb in amr", "amr"),
+)
+
+
 def _joined(made: Sequence[Seed]) -> list[Seed]:
     """Files that are read in parts: chained, behind a tag, or with chunks behind the sound."""
     by_name = {seed.name: seed.content for seed in made}
@@ -148,7 +160,12 @@ def _joined(made: Sequence[Seed]) -> list[Seed]:
     sound = by_name["pcm_s16le in wav"]
     place = sound.index(b"data") + 4
     behind = b"LIST" + struct.pack("<I", 16) + b"INFOINAM" + struct.pack("<I", 4) + b"Take"
+    voc = by_name["pcm_u8 in voc"]
+    silence = b"\3\3\0\0" + struct.pack("<HB", 1000, 100)
+    joined = [(name, suffix, by_name[name]) for name, suffix in JOINED]
     return [
+        *(Seed(f"two files, {name}", suffix, one + one) for name, suffix, one in joined),
+        Seed("silence in voc", "voc", voc[:-1] + silence + voc[-1:]),
         Seed("chained ogg", "ogg", vorbis + opus + vorbis),
         Seed("flac behind a tag", "flac", tag + by_name["flac in flac"]),
         Seed("wav of no size", "wav", sound[:place] + bytes(4) + sound[place + 4 :] + behind),
