@@ -50,17 +50,18 @@ class Proxy:
 
     Args:
         random: draws which requests those are.
+        port: where it listens, on 127.0.0.1; 0: at any that is free.
 
     Attributes:
-        port: where it listens, on 127.0.0.1.
+        port: where it listens.
         mood: what it does: `CALM`, one of the moods above, or `answers` and a status.
         share: of the requests that it spoils.
         spoilt: how many it has.
     """
 
-    def __init__(self, random: Random) -> None:
+    def __init__(self, random: Random, port: int = 0) -> None:
         self._random = random
-        self._socket = socket.create_server(("127.0.0.1", 0))
+        self._socket = socket.create_server(("127.0.0.1", port))
         self.port: int = self._socket.getsockname()[1]
         self.mood, self.share, self.spoilt = CALM, 0.0, 0
         self._loop = asyncio.new_event_loop()

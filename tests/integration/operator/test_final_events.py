@@ -69,6 +69,26 @@ def test_redirects_gone_and_retry_after(here: Site) -> None:
     assert first.headers["webhook-id"] == second.headers["webhook-id"]
 
 
+def test_a_receiver_down_for_76_hours_is_given_up_and_told_by_redelivery(here: Site) -> None:
+    """Acceptance 60: the schedule is set forward to its last attempt, as if it had waited."""
+    here.receiver.answers["/hooks/down"] = answer(500)
+    name = here.ask("complete", name="down", spec={"canceled": True})
+    eventually(lambda: here.status(name)["webhook"]["attempts"] == 1)
+    here.change_status(name, webhook={"attempts": 9, "nextAttemptAt": "2026-01-01T00:00:00Z"})
+    hook = eventually(lambda: here.status(name)["webhook"].get("givenUpAt") and here.status(name))
+    assert hook["webhook"]["state"] == "GivenUp"
+    assert (hook["webhook"]["attempts"], hook["phase"]) == (10, "Canceled")
+    assert "500" in here.condition(name, "Notified")["message"]
+    assert here.condition(name, "Notified")["status"] == "False"
+    tried = len(here.receiver.of(name))
+    del here.receiver.answers["/hooks/down"]
+    here.change(name, redeliveries=1)
+    eventually(lambda: here.status(name)["webhook"]["state"] == "Delivered")
+    assert len(here.receiver.of(name)) == tried + 1
+    assert len({one.headers["webhook-id"] for one in here.receiver.of(name)}) == 1
+    assert here.condition(name, "Notified")["status"] == "True"
+
+
 def test_a_finished_job_is_deleted_after_its_delivery_and_its_time_to_live(here: Site) -> None:
     """Acceptance 58."""
     here.receiver.answers["/hooks/kept"] = answer(503)
