@@ -2,12 +2,15 @@
 
 import tempfile
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from random import Random
+from typing import Any
 
 from chaos.aftermath import Aftermath, look
 from chaos.cluster import StormyCluster
+from chaos.explanations import OWN_END
 from chaos.faults import Faults
 from chaos.invariants import Violation, violations
 from chaos.load import Load
@@ -17,6 +20,7 @@ from chaos.settle import settle
 from chaos.songs import Songs
 from chaos.story import story
 from chaos.timeline import Timeline
+from splitjob.errors import ErrorCode
 from splitjob_local.console import Say
 
 STORIES = 5
@@ -89,7 +93,17 @@ class Report:
             f"jobs: {len(self.aftermath.songs)} accepted ({_listed(outcomes)})",
             f"of these deleted by hand: {deleted}",
             f"webhooks heard: {sum(map(len, self.aftermath.heard.values()))}",
+            *self._failed_by_faults(),
             f"wrong: {len(self.found)}",
+        ]
+
+    def _failed_by_faults(self) -> list[str]:
+        """Return how each job ended whose song, left alone, would have ended in another way."""
+        ends = {name: _outcome(job) for name, job in self.aftermath.splitjobs.items()}
+        return [
+            f"failed by faults: {name} {ends[name]}: {_attempts(self.aftermath.splitjobs[name])}"
+            for name, song in self.aftermath.songs.items()
+            if name in ends and ends[name] not in {OWN_END[song.plan.source], ErrorCode.CANCELED}
         ]
 
 
@@ -133,12 +147,18 @@ def _storm_over(
     return Report(weather, timeline, aftermath, found, stories)
 
 
-def _outcome(job: dict[str, object]) -> str:
+def _outcome(job: Mapping[str, Any]) -> str:
     status = job.get("status")
     if not isinstance(status, dict):
         return "without a status"
     code = (status.get("failure") or {}).get("code")
     return code or str(status.get("phase")).lower()
+
+
+def _attempts(job: Mapping[str, Any]) -> str:
+    """Return why each attempt of a job ended, in words."""
+    attempts = job.get("status", {}).get("attempts", [])
+    return "; ".join(f"{one['number']}. {one['reason']}: {one['message']}" for one in attempts)
 
 
 def _listed(counts: Counter[str]) -> str:

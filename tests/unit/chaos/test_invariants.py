@@ -16,6 +16,8 @@ from chaos.invariants import violations
 from chaos.load import Song
 from chaos.plan import PlannedSong, Source
 from chaos.receiver import WELL, Heard
+from chaos.storm import Report, short
+from chaos.timeline import Timeline
 from splitjob.signing import Signer
 from splitjob_client import QueueStatus
 from splitjob_local.demo.receiver import Delivery
@@ -96,6 +98,16 @@ def heard(name: str, status: str, code: str | None = None, **said: object) -> He
 
 def test_a_storm_in_which_nothing_went_wrong() -> None:
     assert violations(Draft().aftermath()) == []
+
+
+def test_the_summary_tells_of_each_job_that_a_fault_failed_and_why() -> None:
+    draft = Draft()
+    attempt = {"number": 1, "reason": "WorkerLost", "message": "Its Job was deleted."}
+    draft.splitjobs[LOST]["status"]["attempts"] = [attempt, attempt | {"number": 2}]
+    summary = str(Report(short(7), Timeline(), draft.aftermath(), [], {}))
+    attempts = "1. WorkerLost: Its Job was deleted.; 2. WorkerLost: Its Job was deleted."
+    told = [line for line in summary.splitlines() if line.startswith("failed by faults")]
+    assert told == [f"failed by faults: {LOST} worker_lost: {attempts}"]
 
 
 def deleted_by_hand(draft: Draft) -> None:
