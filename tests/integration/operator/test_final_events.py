@@ -2,10 +2,11 @@
 
 import threading
 from collections.abc import Iterator
+from datetime import datetime
 
 import pytest
 from tests.support.operator_harness import Site, site
-from tests.support.waiting import eventually
+from tests.support.waiting import eventually, patience
 from tests.support.web import Request, answer, in_turn
 
 from splitjob_local.cluster.local_cluster import LocalCluster
@@ -60,7 +61,9 @@ def test_redirects_gone_and_retry_after(here: Site) -> None:
     eventually(lambda: here.status("gone")["webhook"]["state"] == "GivenUp")
     eventually(lambda: "307" in here.status("moved")["webhook"]["lastError"])
     hook = eventually(lambda: here.status("later")["webhook"]["lastError"] and here.status("later"))
-    assert hook["webhook"]["nextAttemptAt"] > hook["finishedAt"]
+    finished, again = hook["finishedAt"], hook["webhook"]["nextAttemptAt"]
+    waits = datetime.fromisoformat(again) - datetime.fromisoformat(finished)
+    assert 3590 < waits.total_seconds() < 3600 + patience(), "five, by the schedule alone"
     assert [one.path for one in here.receiver.heard if one.path == "/hooks/there"] == []
     del here.receiver.answers["/hooks/gone"]
     here.change("gone", redeliveries=1)
