@@ -25,6 +25,8 @@ NODE_GONE = {"DeletionByPodGC"}
 UNSEEN = {"Unknown", "ContainerStatusUnknown"}
 STOP_SIGNALS = {128 + 15, EXIT_TERMINATED}
 KILLED = 128 + 9
+# What a node says of a container that ended while it was not there to see it, as in a reboot.
+UNSEEN_CODE = 255
 # A worker that ends by one of these has said why, in its pod.
 TOLD = {EXIT_BAD_INPUT, EXIT_TRANSIENT}
 # How long the pod of a stopped worker may take to say why it was stopped.
@@ -248,6 +250,10 @@ def _said(end: ContainerTermination) -> Diagnosis | None:
 def _unseen(end: ContainerTermination) -> Diagnosis | None:
     if end.reason not in UNSEEN:
         return None
+    return _lost_sight_of()
+
+
+def _lost_sight_of() -> Diagnosis:
     return Diagnosis.of(
         ErrorCode.WORKER_LOST, "The node lost sight of the worker, as by a restart."
     )
@@ -265,6 +271,8 @@ def _exit(code: int, *, terminating: bool) -> Diagnosis:
 
 
 def _exit_without_pod(code: int) -> Diagnosis:
+    if code == UNSEEN_CODE:
+        return _lost_sight_of()
     if code in TOLD:
         return Diagnosis.of(
             ErrorCode.WORKER_LOST,
