@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from splitjob_worker.source.content import Content, Edit
 from splitjob_worker.source.tag_sizes import APE, APE_HEADER, ID3, tag_size
 
-__all__ = ["BOX_NAME", "FIRST_BOX", "box_size", "edits_of"]
+__all__ = ["AU_START", "BOX_NAME", "FIRST_BOX", "box_size", "edits_of"]
 
 _MPEG_HEADER = 4
 
@@ -28,7 +28,7 @@ _AIFF_CHUNKS = {
     b"MIDI", b"AESD", b"APPL", b"CHAN", b"ID3 ", b"LIST",
 }  # fmt: skip
 
-_AU_START, _AU_SIZE = b".snd", 8  # where the size of the sound is
+AU_START, _AU_SIZE = b".snd", 8  # where the size of the sound is
 _UNKNOWN = b"\xff" * 4  # in its place, where it is not known
 
 
@@ -44,7 +44,7 @@ def edits_of(content: Content, start: int) -> tuple[Edit, ...]:
         return tuple(sorted(_tags_between_frames(content, start)))
     if first[4:8] == FIRST_BOX:
         return tuple(_around_zeros(content, start))
-    if first.startswith(_AU_START) and not any(first[_AU_SIZE:]):
+    if first.startswith(AU_START) and not any(first[_AU_SIZE:]):
         return (Edit(start + _AU_SIZE, start + _AU_SIZE + 4, _UNKNOWN),)
     if first[:4] == b"FORM" and first[8:] in (b"AIFF", b"AIFC"):
         return tuple(_in_aiff(content, start))

@@ -12,9 +12,10 @@ Advanced Systems Format 01.20.06; RFC 8794 and 9559 (Matroska); RFC 9639 (FLAC);
 from collections.abc import Callable, Iterator
 from typing import Literal, NamedTuple
 
-from splitjob_worker.source import voc
+from splitjob_worker.source import voc, wave64
 from splitjob_worker.source.content import Content
-from splitjob_worker.source.edits import BOX_NAME, FIRST_BOX, box_size
+from splitjob_worker.source.edits import AU_START, BOX_NAME, FIRST_BOX, box_size
+from splitjob_worker.source.wav import WAVS
 
 __all__ = ["begins", "ends_of"]
 
@@ -231,11 +232,11 @@ def _little(content: Content, place: int, size: int) -> int:
 
 
 _FORMATS = (
-    _Format(lambda h: h[:4] in (b"RIFF", b"RF64", b"BW64") and h[8:12] == b"WAVE", _of_chunks),
+    _Format(lambda h: h[:4] in WAVS and h[8:12] == b"WAVE", _of_chunks),
     _Format(lambda h: h[:4] == b"FORM" and h[8:12] in (b"AIFF", b"AIFC", b"8SVX"), _of_chunks),
     _Format(lambda h: h[BOX_NAME:8] == FIRST_BOX, _of_boxes),
     _Format(lambda h: h.startswith(b"FLV\1"), _of_flash_video),
-    _Format(lambda h: h.startswith(b"riff\x2e\x91\xcf\x11"), _of_wave64),
+    _Format(lambda h: h.startswith(wave64.FILE), _of_wave64),
     _Format(lambda h: h.startswith(_CAF), _of_caf),
     _Format(lambda h: h.startswith(_REAL), _of_real_media),
     _Format(lambda h: h.startswith(_WAVPACK), _of_wavpack),
@@ -243,7 +244,7 @@ _FORMATS = (
     _Format(lambda h: h.startswith(_ASF), _of_asf),
     _Format(lambda h: h.startswith(_EBML), _of_matroska),
     _Format(lambda h: h.startswith(_FLAC) and h[4:8] in _FLAC_FIRST_BLOCKS, _of_flac),
-    _Format(lambda h: h.startswith(b".snd"), _of_au),
+    _Format(lambda h: h.startswith(AU_START), _of_au),
     _Format(lambda h: h.startswith((_AMR, _AMR_WIDE)), _of_amr),
     _Format(lambda h: h.startswith(b"DSD \x1c\0\0\0"), _of_dsf),
     _Format(lambda h: h.startswith(voc.FILE), voc.ends),

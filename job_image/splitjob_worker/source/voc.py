@@ -78,6 +78,7 @@ def silences(content: Content, start: int) -> tuple[Edit, ...]:
     edits: list[Edit] = []
     samples: _Samples | None = None
     blocks: dict[int, bytes] = {}  # by frames
+    held = 0  # bytes of these
     for block in _blocks(content, start):
         if block.kind in (_SOUND, _NEW_SOUND):
             samples = _samples_of(content, block)
@@ -85,8 +86,9 @@ def silences(content: Content, start: int) -> tuple[Edit, ...]:
             frames = round(_seconds_of(content, block) * samples.rate)
             if frames not in blocks:
                 blocks[frames] = _more_sound(samples.silent * frames)
+                held += len(blocks[frames])
             edits.append(Edit(block.place, block.end, blocks[frames]))
-        if sum(map(len, blocks.values())) > _MOST_BYTES:
+        if held > _MOST_BYTES:
             message = "the voc file has more lengths of silence than a recorder makes"
             raise Failure(ErrorCode.AUDIO_UNREADABLE, message)
     return tuple(edits)

@@ -15,11 +15,11 @@ from splitjob.errors import ErrorCode, Failure
 from splitjob_worker.source.content import Content, Edit
 from splitjob_worker.source.tag_sizes import APE, APE_HEADER, ID3, tag_size
 
-__all__ = ["WavSound", "begins", "is_made_up", "sound_of"]
+__all__ = ["WAVS", "WavSound", "begins", "is_made_up", "sound_of"]
 
 _RIFF_HEADER = 12
 _CHUNK_HEADER = 8
-_WAVS = (b"RIFF", b"RF64", b"BW64")  # the last two say sizes in a chunk of their own
+WAVS = (b"RIFF", b"RF64", b"BW64")  # the last two say sizes in a chunk of their own
 _BIG_ENDIAN = b"RIFX"
 _FORMAT, _SOUND, _LONG_SIZES = b"fmt ", b"data", b"ds64"
 _LONG_SIZE = 8  # where the size of the sound is in `ds64`
@@ -82,7 +82,7 @@ class _Chunk(NamedTuple):
 def begins(content: Content, start: int) -> bool:
     """Return whether a WAV file begins at a place."""
     header = content.at(start, _RIFF_HEADER)
-    return header[:_NAME] in (*_WAVS, _BIG_ENDIAN) and header[8:] == b"WAVE"
+    return header[:_NAME] in (*WAVS, _BIG_ENDIAN) and header[8:] == b"WAVE"
 
 
 def is_made_up(size: int) -> bool:

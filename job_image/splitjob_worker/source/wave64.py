@@ -9,9 +9,9 @@ Source: Sony Pictures Digital, Sony Wave64.
 from splitjob_worker.source.content import Content, Edit
 from splitjob_worker.source.wav import WavSound, is_made_up
 
-__all__ = ["begins", "sound_of"]
+__all__ = ["FILE", "begins", "sound_of"]
 
-_FILE = b"riff\x2e\x91\xcf\x11"
+FILE = b"riff\x2e\x91\xcf\x11"
 _SOUND = b"data\xf3\xac\xd3\x11"
 _HEADER = 40
 _CHUNK_HEADER = 24  # counts as part of the chunk
@@ -20,7 +20,7 @@ _SIZE = 16
 
 def begins(content: Content, start: int) -> bool:
     """Return whether a Wave64 file begins at a place."""
-    return content.at(start, len(_FILE)) == _FILE
+    return content.at(start, len(FILE)) == FILE
 
 
 def sound_of(content: Content, start: int) -> WavSound:
