@@ -20,6 +20,7 @@ _END, _SOUND, _MORE_SOUND, _SILENCE, _NEW_SOUND = 0, 1, 2, 3, 9
 _SOUND_HEADER, _NEW_SOUND_HEADER = 2, 12
 # By the number of the encoding, what a sample of silence is: 8 bits, 16 bits, A-law, mu-law.
 _SILENT = {0: b"\x80", 4: b"\0\0", 6: b"\xd5", 7: b"\xff"}
+_LARGEST_BLOCK = (1 << 24) - 1  # bytes that its size can say
 _MOST_BYTES = 64 << 20  # of silence that is held at once, each length of it once
 
 
@@ -73,24 +74,27 @@ def silences(content: Content, start: int) -> tuple[Edit, ...]:
     """Return the silence of a file that begins at a place, as sound like that in front of it.
 
     Raises:
-        Failure: `audio_unreadable`: it has more lengths of silence than a recorder makes.
+        Failure: `audio_unreadable`: longer silence, or more lengths of it, than recorders make.
     """
     edits: list[Edit] = []
     samples: _Samples | None = None
-    blocks: dict[int, bytes] = {}  # by frames
+    made: dict[tuple[bytes, int], bytes] = {}  # by what is silent, and frames
     held = 0  # bytes of these
     for block in _blocks(content, start):
         if block.kind in (_SOUND, _NEW_SOUND):
             samples = _samples_of(content, block)
         elif block.kind == _SILENCE and samples:
-            frames = round(_seconds_of(content, block) * samples.rate)
-            if frames not in blocks:
-                blocks[frames] = _more_sound(samples.silent * frames)
-                held += len(blocks[frames])
-            edits.append(Edit(block.place, block.end, blocks[frames]))
-        if held > _MOST_BYTES:
-            message = "the voc file has more lengths of silence than a recorder makes"
-            raise Failure(ErrorCode.AUDIO_UNREADABLE, message)
+            key = samples.silent, round(_seconds_of(content, block) * samples.rate)
+            if key not in made:
+                size = len(samples.silent) * key[1]
+                held += size
+                if size > _LARGEST_BLOCK or held > _MOST_BYTES:
+                    message = (
+                        "the voc file has longer silence, or more lengths, than recorders make"
+                    )
+                    raise Failure(ErrorCode.AUDIO_UNREADABLE, message)
+                made[key] = _more_sound(samples.silent * key[1])
+            edits.append(Edit(block.place, block.end, made[key]))
     return tuple(edits)
 
 

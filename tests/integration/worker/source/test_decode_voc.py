@@ -8,6 +8,8 @@ import pytest
 from tests.support.decoding import decoded_bytes, refusal_of_bytes
 
 from splitjob.errors import ErrorCode
+from splitjob_worker.source.content import Content
+from splitjob_worker.source.voc import silences
 
 HEADER = b"Creative Voice File\x1a" + struct.pack("<HHH", 26, 0x10A, 0x1129)
 END = b"\0"
@@ -50,3 +52,23 @@ def test_silence_that_would_fill_the_memory_is_refused(tmp_path: Path) -> None:
     failure = refusal_of_bytes(tmp_path, HEADER + sound_of_8_bits() + lengths + END)
     assert failure.code is ErrorCode.AUDIO_UNREADABLE
     assert "silence" in failure.message
+
+
+def test_silence_at_a_rate_that_is_none_is_refused(tmp_path: Path) -> None:
+    sound = block(9, struct.pack("<IBBHI", 0xFFFFFFFF, 16, 2, 4, 0) + bytes(400))
+    failure = refusal_of_bytes(tmp_path, HEADER + sound + silence(60_000) + sound + END)
+    assert failure.code is ErrorCode.AUDIO_UNREADABLE
+    assert "silence" in failure.message
+
+
+def test_silence_of_the_same_length_is_written_like_the_sound_in_front_of_it(
+    tmp_path: Path,
+) -> None:
+    stereo, mono = sound_of_16_bits(), block(9, struct.pack("<IBBHI", 20_000, 8, 1, 0, 0))
+    content = HEADER + stereo + silence(10_000) + mono + silence(10_000) + END
+    path = tmp_path / "x.voc"
+    path.write_bytes(content)
+    with path.open("rb") as file:
+        first, second = silences(Content(file, len(content)), 0)
+    assert (len(first.content), set(first.content[4:])) == (4 + 40_000, {0})
+    assert (len(second.content), set(second.content[4:])) == (4 + 10_000, {0x80})
