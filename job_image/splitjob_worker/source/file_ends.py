@@ -35,6 +35,7 @@ _WAVPACK, _WAVPACK_HEADER = b"wvpk", 32
 _WAVPACK_FIRST = 0x800  # flag of the first block of several with the same samples
 
 _TTA_HEADER, _TTA_FRAME = 22, (256, 245)  # seconds of a frame, as a fraction
+_TTA_LARGEST_TABLE = 4 << 20  # bytes, for the sizes of its frames: those of twelve days
 
 _ASF = bytes.fromhex("3026b2758e66cf11a6d900aa0062ce6c")
 _ASF_OBJECT = 24
@@ -154,8 +155,8 @@ def _of_wavpack(content: Content, start: int) -> Iterator[int]:
 def _of_tta(content: Content, start: int) -> Iterator[int]:
     rate, samples = _little(content, start + 10, 4), _little(content, start + 14, 4)
     frame = _TTA_FRAME[0] * rate // _TTA_FRAME[1]
-    if frame:
-        sizes = 4 * -(-samples // frame)
+    sizes = 4 * -(-samples // frame) if frame else 0
+    if 0 < sizes <= _TTA_LARGEST_TABLE:
         table = content.at(start + _TTA_HEADER, sizes)
         sound = sum(int.from_bytes(table[at : at + 4], "little") for at in range(0, sizes, 4))
         yield start + _TTA_HEADER + sizes + 4 + sound

@@ -1,5 +1,7 @@
 """Whole files that were joined byte by byte: FFmpeg by itself reads the first, and says nothing."""
 
+import time
+from io import BytesIO
 from pathlib import Path
 
 import numpy as np
@@ -8,6 +10,8 @@ from tests.support.decoding import decoded_bytes, decoded_here, refusal_of_bytes
 
 from bench.audio_files import rewrite, tones, write_audio
 from splitjob.errors import ErrorCode
+from splitjob_worker.source.chained import files_of
+from splitjob_worker.source.content import Content
 
 KINDS = [
     ("wav", "pcm_s16le", "wav"),
@@ -72,6 +76,14 @@ def test_files_of_two_kinds_behind_one_another_are_both_decoded(tmp_path: Path) 
     alone = [len(decoded_bytes(tmp_path, one)[0]) for one in each]
     samples, _ = decoded_bytes(tmp_path, b"".join(each))
     assert len(samples) == sum(alone)
+
+
+def test_a_tta_that_says_more_frames_than_can_be_is_not_counted_through(tmp_path: Path) -> None:
+    one = bytearray(written(tmp_path, ("tta", "tta", "tta")))
+    one[10:18] = (1).to_bytes(4, "little") + (0xFFFFFFFF).to_bytes(4, "little")  # rate, samples
+    began = time.process_time()
+    assert list(files_of(Content(BytesIO(one), len(one)), 0)) == [(0, len(one))]
+    assert time.process_time() - began < 1
 
 
 def test_a_second_file_that_was_cut_off_is_missing_its_end(tmp_path: Path) -> None:
