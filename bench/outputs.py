@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 
@@ -24,7 +24,7 @@ from splitjob_synth import render_song
 from splitjob_worker.engine import weights
 from splitjob_worker.engine.options import Options
 from splitjob_worker.engine.separator import Separator
-from splitjob_worker.pipeline import separate_song
+from splitjob_worker.pipeline import SongSeparator, separate_song
 from splitjob_worker.scratch import Scratch
 from splitjob_worker.spool import Samples, Spool, SpoolWriter
 from splitjob_worker.stems.encoding import Encoding
@@ -57,6 +57,11 @@ class Given:
     piece: Samples
     sample_rate: int = RATE
     residual_dbfs: None = None
+
+    @property
+    def separated(self) -> tuple[str, ...]:
+        """The names of the stems that would be kept."""
+        return self.outputs
 
     def separate(self, *_: object, **__: object) -> "Given":
         """Return what can be iterated over."""
@@ -144,11 +149,10 @@ def _separated(folder: Path) -> tuple[Given, float]:
 def _extra(comparison: Comparison, folder: Path) -> float:
     """Return how many CPU seconds of an hour of a song one encoding takes more; in turns."""
     mixture = comparison.given.mixture(folder)
-    model = cast("Separator", comparison.given)
     differences = []
     for _ in range(ROUNDS):
         before, after = (
-            _cpu_seconds(model, mixture, encoding, folder)
+            _cpu_seconds(comparison.given, mixture, encoding, folder)
             for encoding in (comparison.less, comparison.more)
         )
         print(f"    {comparison.what}: {after:.2f} s, without {before:.2f} s", flush=True)
@@ -156,7 +160,7 @@ def _extra(comparison: Comparison, folder: Path) -> float:
     return statistics.median(differences) * HOUR / (PIECE_SECONDS * REPEATS)
 
 
-def _cpu_seconds(model: Separator, mixture: Spool, encoding: Encoding, folder: Path) -> float:
+def _cpu_seconds(model: SongSeparator, mixture: Spool, encoding: Encoding, folder: Path) -> float:
     """Return what all threads take for a song together."""
     with (
         tempfile.TemporaryDirectory(dir=folder) as files,

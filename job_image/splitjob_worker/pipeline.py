@@ -5,7 +5,7 @@ slow, the model waits, and memory does not fill up.
 """
 
 import threading
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ import numpy as np
 from splitjob.result import MIXTURE
 from splitjob_worker.checkpoints.keeper import Keeper, KeepNothing
 from splitjob_worker.engine.options import Options
-from splitjob_worker.engine.separator import Separator
+from splitjob_worker.engine.position import Earlier, KeepStems
 from splitjob_worker.machine import cpu_count, lower_thread_priority
 from splitjob_worker.normalisation import Normalisation
 from splitjob_worker.scratch import check_room
@@ -38,6 +38,46 @@ class StageTimer(Protocol):
 
     def stage(self, name: str, /) -> AbstractContextManager[Callable[[float], None]]:
         """Run a stage; the context's value is called with the share that is done, 0 to 1."""
+
+
+class SongSeparation(Protocol):
+    """What is needed of a `Separation`: it yields blocks of shape (outputs, 2, n)."""
+
+    def __iter__(self) -> Iterator[Samples]:
+        """Yield blocks that follow one another."""
+
+    @property
+    def residual_dbfs(self) -> float | None:
+        """RMS of what the model left over; None where that cannot be said."""
+
+
+class SongSeparator(Protocol):
+    """What is needed of a `Separator`: benchmarks and storms put others in its place."""
+
+    @property
+    def sample_rate(self) -> int:
+        """Of mixture and stems, Hz."""
+
+    @property
+    def outputs(self) -> tuple[str, ...]:
+        """The names of what a block has, in order."""
+
+    @property
+    def separated(self) -> tuple[str, ...]:
+        """The names of what is kept for another attempt."""
+
+    def separate(
+        self,
+        mixture: Spool,
+        normalisation: Normalisation,
+        options: Options,
+        *,
+        earlier: Earlier | None,
+        keep: KeepStems,
+        on_progress: Callable[[float], None],
+        check_cancelled: Callable[[], None],
+    ) -> SongSeparation:
+        """Separate one song, as `Separator.separate` does."""
 
 
 @dataclass(frozen=True)
@@ -64,7 +104,7 @@ class SeparatedSong:
 
 
 def separate_song(
-    separator: Separator,
+    separator: SongSeparator,
     mixture: Spool,
     normalisation: Normalisation,
     options: Options,
@@ -112,7 +152,7 @@ def separate_song(
     return SeparatedSong(files, rate, separation.residual_dbfs, threads.mixture_waveform)
 
 
-def _names(separator: Separator, output: StemOutput) -> tuple[str, ...]:
+def _names(separator: SongSeparator, output: StemOutput) -> tuple[str, ...]:
     """Return the names of the files' stems."""
     names = separator.outputs
     if output.encoding.clip_mode != "exact" or output.residual_to in names:
@@ -120,7 +160,7 @@ def _names(separator: Separator, output: StemOutput) -> tuple[str, ...]:
     return (*names, output.residual_to)
 
 
-def _check_room(separator: Separator, frames: int, output: StemOutput) -> int:
+def _check_room(separator: SongSeparator, frames: int, output: StemOutput) -> int:
     """Check that a song fits; return the bytes that it takes at most."""
     count, mode = len(_names(separator, output)), output.encoding.clip_mode
     spools = count - (mode == "exact") if clipping.may_scale(mode) else 0  # but of the residual's
@@ -153,7 +193,7 @@ class _StemQueue:
 
 
 def _queues(
-    separator: Separator, mixture: Spool, output: StemOutput, levels: clipping.Levels
+    separator: SongSeparator, mixture: Spool, output: StemOutput, levels: clipping.Levels
 ) -> list[_StemQueue]:
     """Return the queue of each file's stem, in the files' order."""
     names, rate = separator.outputs, separator.sample_rate
@@ -181,7 +221,7 @@ class _StemThreads:
 
     def __init__(
         self,
-        separator: Separator,
+        separator: SongSeparator,
         mixture: Spool,
         output: StemOutput,
         check_cancelled: Callable[[], None],
