@@ -93,6 +93,7 @@ class LocalCluster:
         cluster: kubectl and helm for it.
         processes: its processes by name (`etcd`, `kube-apiserver`, `kube-controller-manager`,
             `kube-scheduler`, `s3`, `node`), to stop, kill and start again in tests of faults.
+        control_plane: where its programs listen, and who signs its certificates.
         s3: where its bucket is, and the keys.
         service: the service installed on it: addresses, token and the webhook base.
     """
@@ -129,8 +130,8 @@ class LocalCluster:
         self._stack.callback(shutil.rmtree, self.folder, ignore_errors=True)
         self.processes = Processes(self.folder, self._held())
         self._stack.callback(self.processes.close)
-        self._control_plane = self._prepare(leases)
-        self.kubeconfig = self._control_plane.kubeconfig("admin", "admin", "system:masters")
+        self.control_plane = self._prepare(leases)
+        self.kubeconfig = self.control_plane.kubeconfig("admin", "admin", "system:masters")
         self.cluster = KubectlClient(self.kubeconfig, programs)
         self.s3 = self._new_s3(leases)
         self.service = self._new_service(leases)
@@ -173,7 +174,7 @@ class LocalCluster:
         )
 
     def _start_control_plane(self, programs: dict[str, Path]) -> None:
-        etcd, api_server, *rest = self._control_plane.processes(programs)
+        etcd, api_server, *rest = self.control_plane.processes(programs)
         self.processes.start(etcd)
         self.processes.start(api_server)
         self.wait_until_ready()
@@ -211,10 +212,10 @@ class LocalCluster:
         self.kubectl("delete", "node", name)
 
     def _node(self, port: int, name: str, *arguments: str) -> ProcessSpec:
-        authority = self._control_plane.authority
+        authority = self.control_plane.authority
         serving = authority.server(f"node-{name}", HOSTS)
         identity = ("system:node:" + name, "system:nodes")
-        kubeconfig = self._control_plane.kubeconfig(f"node-{name}", *identity)
+        kubeconfig = self.control_plane.kubeconfig(f"node-{name}", *identity)
         programs = Path(sys.executable).parent
         given = [
             f"--kubeconfig={kubeconfig}",
@@ -305,7 +306,7 @@ class LocalCluster:
         if identity is None:
             return {}
         return {
-            "certificateAuthority": str(self._control_plane.authority.certificate),
+            "certificateAuthority": str(self.control_plane.authority.certificate),
             "webhookCertificate": str(identity.certificate),
             "webhookKey": str(identity.key),
         }

@@ -114,7 +114,7 @@ class ContainerCluster(LocalCluster):
             import_image(self.containerd, manifest, blobs, PAUSE_IMAGE)
 
     def _new_s3(self, _leases: PortLeases) -> s3server.S3Access:
-        authority = self._control_plane.authority
+        authority = self.control_plane.authority
         identity = authority.server("s3", [MACHINE])
         endpoint = f"https://{MACHINE}:{S3_PORT}"
         return s3server.S3Access.new(endpoint, identity, authority.certificate)
@@ -128,16 +128,16 @@ class ContainerCluster(LocalCluster):
             webhook_base=f"https://{MACHINE}:{WEBHOOK_PORT}/webhooks/",
             api_port=leases.port(),
             operator_port=leases.port(),
-            receiver_identity=self._control_plane.authority.server("receiver", [MACHINE, WORLD]),
+            receiver_identity=self.control_plane.authority.server("receiver", [MACHINE, WORLD]),
             images=self.images,
-            trust=self._control_plane.authority.certificate,
+            trust=self.control_plane.authority.certificate,
         )
 
     def _start_node(self, _leases: PortLeases) -> None:
         node = NodePrograms(
             self.folder / "node",
             self._node_programs,
-            self._control_plane,
+            self.control_plane,
             self.containerd,
             self.namespaces,
         )
@@ -145,7 +145,7 @@ class ContainerCluster(LocalCluster):
             self.processes.start(process)
 
     def _dns(self) -> ProcessSpec:
-        kubeconfig = self._control_plane.kubeconfig("dns", "dns", "system:masters")
+        kubeconfig = self.control_plane.kubeconfig("dns", "dns", "system:masters")
         program = (sys.executable, "-m", "splitjob_local.containers.dns")
         command = self.namespaces.inside(*program, NODE_ADDRESS, kubeconfig)
         return ProcessSpec("dns", command, clean_environment())

@@ -95,7 +95,7 @@ def test_what_is_refused_is_said_as_the_server_says_it(
 
 def test_a_server_that_is_away_is_not_ready(cluster: LocalCluster, tmp_path: Path) -> None:
     assert cluster.objects.is_ready()
-    address = cluster._control_plane.url
+    address = cluster.control_plane.url
     elsewhere = tmp_path / "kubeconfig"
     elsewhere.write_text(cluster.kubeconfig.read_text().replace(address, "https://127.0.0.1:1"))
     objects = ObjectClient(elsewhere)

@@ -131,6 +131,18 @@ def test_a_job_deleted_by_hand_gives_another_attempt(here: Site) -> None:
     assert len(here.status(name)["attempts"]) == 2
 
 
+def test_jobs_deleted_by_hand_are_replaced_once(here: Site) -> None:
+    """Acceptance 46: the second deletion ends the job, and leaves nothing of either attempt."""
+    name = here.ask("sleep 60")
+    for number in (1, 2):
+        pod_of_attempt(here, name, number)
+        here.delete("job", f"{name}-{number}")
+    event = here.told(name)
+    assert (event.body["errorCode"], event.body["attempts"]) == ("worker_lost", 2)
+    eventually(lambda: not here.pods(name) and not here.jobs(name))
+    assert len(here.receiver.of(name)) == 1
+
+
 def test_the_run_deadline_ends_a_job(here: Site, slow: dict[str, str]) -> None:
     """Acceptance 45."""
     name = slow["deaf"]

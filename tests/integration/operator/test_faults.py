@@ -1,13 +1,14 @@
 """What goes wrong around the operator: it is killed, doubled, cut off, or given a poor cluster."""
 
 import signal
+import sys
 import time
 from pathlib import Path
 
 import yaml
 from tests.support.operator_harness import Site
 from tests.support.waiting import eventually, patience, timeout
-from tests.support.web import answer
+from tests.support.web import answer, in_turn
 
 from splitjob.resource import LABEL_SPLITJOB
 
@@ -52,12 +53,15 @@ def test_killed_again_and_again(here: Site) -> None:
 
 def test_two_operators_by_mistake(here: Site) -> None:
     """Acceptance 54: one Job, one webhook id; the totals count once."""
-    here.start()
-    here.start()
+    here.start(KEEP_FINISHED_JOBS_SECONDS="600")
+    here.start(KEEP_FINISHED_JOBS_SECONDS="600")
     names = [here.ask("complete", name=f"twin-{n}") for n in range(5)]
     for name in names:
         here.told(name, 60)
-        assert len(here.ended(name)["attempts"]) == 1
+        (attempt,) = here.ended(name)["attempts"]
+        (job,) = here.jobs(name)
+        assert job["metadata"]["uid"] == attempt["jobUid"]
+        assert len(here.pods(name)) == 1
         assert len({one.headers["webhook-id"] for one in here.receiver.of(name)}) == 1
     eventually(lambda: all(here.status(name)["counted"] for name in names))
     data = here.get("configmap", "track-tree-audio-totals")["data"]
@@ -190,14 +194,59 @@ def test_the_allowlist_was_narrowed_while_an_event_waited(here: Site) -> None:
     assert len(here.receiver.of("late")) == heard
 
 
+MOVING = """
+import os, socket
+from pathlib import Path
+from kopf.cli import main
+
+ask, moved = socket.getaddrinfo, Path(os.environ["MOVED"])
+
+def getaddrinfo(host, *given, **named):
+    if host == "localhost" and moved.exists():
+        host = moved.read_text()
+    return ask(host, *given, **named)
+
+socket.getaddrinfo = getaddrinfo
+main()
+"""  # the name that the receiver has may get another address at any time
+
+
+def test_the_name_of_a_receiver_points_inside_while_an_event_waits(here: Site) -> None:
+    """Acceptance 63: blocked, and said so; heard once the name points where it may again."""
+    moved = here.folder / "moved"
+    base = here.receiver.base.replace("127.0.0.1", "localhost")
+    here.receiver.answers["/hooks/moving"] = in_turn(answer(503), answer(204))
+    command = [sys.executable, "-c", MOVING, *here.arguments()]
+    here.start(command, MOVED=str(moved), API_WEBHOOK_URL_ALLOWLIST=base)
+    name = here.ask("complete", name="moving", webhook={"url": f"{base}moving"})
+    eventually(lambda: here.status(name)["webhook"]["attempts"] == 1)
+    moved.write_text("10.0.0.1")
+    hook = eventually(
+        lambda: here.status(name)["webhook"]["state"] == "Blocked" and here.status(name)["webhook"]
+    )
+    assert "10.0.0.1" in hook["lastError"]
+    assert here.condition(name, "Notified")["status"] == "False"
+    assert len(here.receiver.of(name)) == 1
+    moved.unlink()
+    here.change_status(name, webhook={"nextAttemptAt": "2026-01-01T00:00:00Z"})
+    eventually(lambda: here.status(name)["webhook"]["state"] == "Delivered")
+    first, second = here.receiver.of(name)
+    assert first.headers["webhook-id"] == second.headers["webhook-id"]
+
+
 def test_a_namespace_goes_also_without_the_operator(here: Site) -> None:
-    """Acceptance 55: no finalizer of ours holds anything."""
+    """Acceptance 55: no finalizer of ours holds anything, of what runs or of what has ended."""
     operator = here.start()
-    name = here.ask("sleep 60")
+    ended, name = here.ask("complete"), here.ask("sleep 60")
+    here.told(ended)
     here.running(name)
+    for kind in ("splitjobs", "jobs", "secrets", "configmaps", "leases"):
+        held = [one["metadata"].get("finalizers") for one in here.get(kind)["items"]]
+        assert not any(held), kind
     operator.kill()
     here.cluster.kubectl("delete", "namespace", here.namespace, timeout(40))
-    assert here.receiver.heard == []
+    assert here.namespace not in here.cluster.objects.names("namespaces")
+    assert here.receiver.of(name) == []
 
 
 def test_a_token_is_needed_to_start(here: Site) -> None:

@@ -2,7 +2,7 @@
 
 import threading
 from collections.abc import Iterator
-from datetime import datetime
+from datetime import UTC, datetime
 
 import pytest
 from tests.support.operator_harness import Site, site
@@ -100,3 +100,14 @@ def test_a_finished_job_is_deleted_after_its_delivery_and_its_time_to_live(here:
     eventually(lambda: name not in here.names("splitjobs"))
     assert here.receiver.of(name)
     assert here.status(kept)["webhook"]["state"] == "Pending"
+
+
+def test_a_finished_job_is_deleted_once_its_event_was_given_up(here: Site) -> None:
+    """Acceptance 58: the receiver wants none, which it says at the first attempt."""
+    here.receiver.answers["/hooks/unwanted"] = answer(410)
+    name = here.ask("complete", name="unwanted", spec={"ttlSecondsAfterFinished": 4})
+    given_up = eventually(lambda: here.status(name)["webhook"]["givenUpAt"])
+    eventually(lambda: name not in here.names("splitjobs"))
+    lived = datetime.now(UTC) - datetime.fromisoformat(given_up)
+    assert lived.total_seconds() >= 4
+    assert len(here.receiver.of(name)) == 1

@@ -1,9 +1,11 @@
 """Watches that bring nothing, or not all: what the resync finds, and when the process ends."""
 
+import signal
 import sys
 
+from tests.support.compaction import compact
 from tests.support.operator_harness import Site
-from tests.support.waiting import patience
+from tests.support.waiting import eventually, patience
 
 DEAF = """
 import asyncio
@@ -58,6 +60,27 @@ def test_an_end_that_no_watch_tells_is_found_by_the_resync(here: Site) -> None:
     here.start([sys.executable, "-c", FORGETFUL, *here.arguments()], RESYNC_SECONDS="1")
     name = here.ask("sleep 2; complete")
     assert here.told(name).body["status"] == "completed"
+
+
+def test_changes_that_the_api_server_no_longer_knows(here: Site) -> None:
+    """Acceptance 53: etcd was compacted, and the API server started afresh: it answers 410."""
+    operator = here.start(LOG_LEVEL="DEBUG", RESYNC_SECONDS="600")
+    name, deleted = here.ask("sleep 4; complete"), here.ask("sleep 60")
+    here.running(name)
+    here.running(deleted)
+    operator.process.send_signal(signal.SIGSTOP)
+    later = here.ask("complete")
+    here.delete("splitjob", deleted)
+    eventually(lambda: here.pods(name)[0]["status"]["phase"] == "Succeeded")
+    here.cluster.kill("kube-apiserver")
+    compact(here.cluster)
+    here.cluster.start("kube-apiserver")
+    operator.process.send_signal(signal.SIGCONT)
+    for one in (name, later):
+        assert here.told(one, 60).body["status"] == "completed"
+    assert here.receiver.of(deleted) == []
+    assert "no longer knows" in operator.log.read_text(), "else it was no 410 that it met"
+    assert operator.process.poll() is None, "the process itself went on"
 
 
 BACKLOG = """

@@ -82,7 +82,7 @@ def test_strangers_are_refused(cluster: LocalCluster) -> None:
     node = cluster.objects.get("nodes")["items"][0]
     port = node["status"]["daemonEndpoints"]["kubeletEndpoint"]["Port"]
     url = f"https://127.0.0.1:{port}/pods"
-    authority = cluster._control_plane.authority
+    authority = cluster.control_plane.authority
     tls = ssl.create_default_context(cafile=str(authority.certificate))
 
     with pytest.raises(httpx.TransportError):
