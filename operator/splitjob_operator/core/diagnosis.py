@@ -105,7 +105,7 @@ def diagnose(
         or _pod_reason(pod)
         or _waiting(pod, deadlines, now)
         or _node(pod, node_lost_since, deadlines, now)
-        or (_ended(pod, pod.terminated) if pod.terminated else None)
+        or _own_end(job, pod)
         or _orphaned(job, pod)
     )
 
@@ -218,6 +218,15 @@ def _node(
     return Diagnosis.of(ErrorCode.WORKER_LOST, f"Node {pod.node} has been away since {lost_since}.")
 
 
+def _own_end(job: KubeJob | None, pod: KubePod) -> Diagnosis | None:
+    """Read how the worker ended; None where it was told to because its Job was deleted."""
+    if pod.terminated is None:
+        return None
+    found = _ended(pod, pod.terminated)
+    told_to_stop = found is not None and found.code is ErrorCode.WORKER_DISRUPTED
+    return None if told_to_stop and _is_deleted(job) else found
+
+
 def _ended(pod: KubePod, end: ContainerTermination) -> Diagnosis | None:
     if end.reason == "OOMKilled" and not _said(end):  # else it was a child, and the worker knows
         return Diagnosis.of(
@@ -282,14 +291,18 @@ def _exit_without_pod(code: int) -> Diagnosis:
 
 
 def _orphaned(job: KubeJob | None, pod: KubePod) -> Diagnosis | None:
-    """Read a pod that still runs although its Job is gone, on its way out, or over."""
-    if job is None or job.deleting:
+    """Read a pod whose Job is gone, or that is on its way out, or over."""
+    if _is_deleted(job):
         return _deleted_by_hand()
     if pod.stopped:
         return Diagnosis.of(ErrorCode.WORKER_LOST, "The worker's pod ended and left no word.")
     if pod.deleting_since:
         return Diagnosis.of(ErrorCode.WORKER_DISRUPTED, "The worker's pod was deleted.")
     return None
+
+
+def _is_deleted(job: KubeJob | None) -> bool:
+    return job is None or job.deleting
 
 
 def _deleted_by_hand() -> Diagnosis:

@@ -87,6 +87,26 @@ def test_a_worker_told_to_stop_was_disrupted() -> None:
     assert code(reading(ended_pod(137, deleting_since=NOW))) == "worker_disrupted"
 
 
+@pytest.mark.parametrize(
+    "pod",
+    [
+        ended_pod(143, deleting_since=NOW, phase="Running"),
+        ended_pod(137, deleting_since=NOW),
+        ended_pod(EXIT_TERMINATED, '{"outcome":"terminated","message":"","s":[]}'),
+    ],
+)
+def test_a_worker_told_to_stop_because_its_job_is_gone_counts_as_that(pod: KubePod) -> None:
+    """Acceptance 46: however late it is looked at, else it would be tried five times more."""
+    for found in (reading(pod, no_job=True), reading(pod, of=job(deleting=True))):
+        assert found == Diagnosis(
+            ErrorCode.WORKER_LOST, "The worker's Job was deleted.", retryable=True, job_deleted=True
+        )
+    assert code(reading(ended_pod(137, reason="OOMKilled"), no_job=True)) == "worker_oom"
+    assert code(reading(failed_pod("audio_unreadable"), no_job=True)) == "audio_unreadable"
+    evicted = replace(pod, disruption="EvictionByEvictionAPI")
+    assert code(reading(evicted, no_job=True)) == "worker_disrupted"
+
+
 @pytest.mark.parametrize("reason", ["ImagePullBackOff", "ErrImagePull"])
 def test_image_after_a_grace(reason: str) -> None:
     """Acceptance 40."""
