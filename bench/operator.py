@@ -21,14 +21,17 @@ ROWS: Mapping[str, Callable[[Place], Iterator[Figure]]] = {
 
 
 def measure() -> Iterator[Figure]:
-    """Yield the figures of the operator, each as it is measured; nine minutes on two idle cores.
+    """Yield the figures of the operator, each as it is measured; seven minutes on two idle cores.
 
+    Each row has a cluster of its own: what one leaves behind would be work beside the next.
     `ROWS=life,starts` measures these alone.
     """
-    wanted = wanted_rows(ROWS)
+    for name in wanted_rows(ROWS):
+        yield from _on_a_fresh_cluster(ROWS[name])
+
+
+def _on_a_fresh_cluster(row: Callable[[Place], Iterator[Figure]]) -> Iterator[Figure]:
     with LocalCluster(ClusterOptions(install=False), print) as cluster, PortLeases() as leases:
         cluster.kubectl("apply", "-f", "-", text=yaml.safe_dump(custom_resource_definition()))
         cluster.kubectl("wait", "--for=condition=Established", "crd", "--all", "--timeout=20s")
-        place = Place(cluster, leases)
-        for name in wanted:
-            yield from ROWS[name](place)
+        yield from row(Place(cluster, leases))
