@@ -101,10 +101,10 @@ def diagnose(
         return None
     return (
         _disruption(pod)
+        or _node(pod, node_lost_since, deadlines, now)
         or _deadline(pod, deadlines, now, why)
         or _pod_reason(pod)
         or _waiting(pod, deadlines, now)
-        or _node(pod, node_lost_since, deadlines, now)
         or _own_end(job, pod)
         or _orphaned(job, pod)
     )
@@ -134,6 +134,20 @@ def _disruption(pod: KubePod) -> Diagnosis | None:
     code = ErrorCode.WORKER_LOST if pod.disruption in NODE_GONE else ErrorCode.WORKER_DISRUPTED
     why = pod.disruption_message or pod.disruption
     return Diagnosis.of(code, f"The worker's pod was taken away: {why}")
+
+
+def _node(
+    pod: KubePod, lost_since: datetime | None, deadlines: AttemptDeadlines, now: datetime
+) -> Diagnosis | None:
+    """Give up a worker whose node has been away for long; at its own deadline at the latest."""
+    if pod.stopped or lost_since is None:
+        return None
+    given_up_at = lost_since + timedelta(seconds=deadlines.node_lost)
+    if pod.started_at:
+        given_up_at = min(given_up_at, pod.started_at + timedelta(seconds=deadlines.run))
+    if now < given_up_at:
+        return None
+    return Diagnosis.of(ErrorCode.WORKER_LOST, f"Node {pod.node} has been away since {lost_since}.")
 
 
 def _deadline(
@@ -206,16 +220,6 @@ def _waiting(pod: KubePod, deadlines: AttemptDeadlines, now: datetime) -> Diagno
     return Diagnosis.of(
         _waiting_code(reason), f"The worker's {what} ({reason}): {pod.waiting_message or 'no more'}"
     )
-
-
-def _node(
-    pod: KubePod, lost_since: datetime | None, deadlines: AttemptDeadlines, now: datetime
-) -> Diagnosis | None:
-    if pod.stopped or lost_since is None:
-        return None
-    if lost_since + timedelta(seconds=deadlines.node_lost) > now:
-        return None
-    return Diagnosis.of(ErrorCode.WORKER_LOST, f"Node {pod.node} has been away since {lost_since}.")
 
 
 def _own_end(job: KubeJob | None, pod: KubePod) -> Diagnosis | None:

@@ -303,6 +303,21 @@ def test_a_job_on_a_lost_node_gets_another_attempt(here: Site) -> None:
     assert len(here.receiver.of(name)) == 1
 
 
+def test_a_deadline_that_passes_on_a_lost_node_is_a_lost_worker(here: Site) -> None:
+    """Acceptance 44: long before the node is given up; the job is tried again."""
+    here.start(NODE_LOST_SECONDS="600")
+    name = here.ask("deaf; sleep 600", script2="complete", runDeadlineSeconds=25)
+    here.running(name)
+    here.cluster.kill("node")
+    try:
+        eventually(lambda: here.status(name)["attempts"][0]["reason"] == "WorkerLost")
+    finally:
+        here.cluster.start("node")
+    assert "has been away since" in here.status(name)["attempts"][0]["message"]
+    assert here.told(name, 60).body["status"] == "completed"
+    assert len(here.receiver.of(name)) == 1
+
+
 def test_pods_that_were_left_behind_by_the_jobs_of_a_job_that_has_ended(here: Site) -> None:
     """Acceptance 46: `kubectl delete jobs --cascade=orphan`, of all attempts."""
     here.start(KEEP_FINISHED_JOBS_SECONDS="600", RESYNC_SECONDS="1")

@@ -79,6 +79,17 @@ def test_a_node_that_is_gone_is_lost() -> None:
     assert code(reading(running_pod(since=after(20)), 40, lost=NOW)) == "worker_lost"
 
 
+def test_a_deadline_that_passes_while_the_node_is_away_is_a_lost_worker() -> None:
+    """Acceptance 44: it is tried again, as one that ran for too long is not."""
+    assert reading(running_pod(), 29, lost=after(20)) is None
+    found = reading(running_pod(), 30, lost=after(20))
+    assert code(found) == "worker_lost"
+    assert found
+    assert str(after(20)) in found.message
+    over = replace(running_pod(), phase="Failed", reason="DeadlineExceeded")
+    assert code(reading(over, 30, lost=after(20))) == "deadline_exceeded"
+
+
 def test_a_worker_told_to_stop_was_disrupted() -> None:
     """Acceptance 38."""
     message = '{"outcome":"terminated","message":"","s":[]}'
