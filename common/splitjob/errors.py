@@ -92,12 +92,19 @@ REASONS: dict[str, ErrorCode] = {reason_of(code): code for code in ErrorCode}
 
 
 def code_of(reason: str) -> ErrorCode:
-    """Return the code behind a condition reason.
+    """Return the code behind a condition reason; `INTERNAL_ERROR` for one of a newer version."""
+    return REASONS.get(reason, ErrorCode.INTERNAL_ERROR)
 
-    Raises:
-        KeyError: the reason is not one of a failed SplitJob.
+
+def known_code(code: str) -> ErrorCode:
+    """Return a code as an enumeration has it; `INTERNAL_ERROR` for one of a newer version.
+
+    During an upgrade, or after one that was taken back, an older version meets what it wrote.
     """
-    return REASONS[reason]
+    try:
+        return ErrorCode(code)
+    except ValueError:
+        return ErrorCode.INTERNAL_ERROR
 
 
 class Failure(Exception):  # noqa: N818 - the domain's word: a job fails with a code, it has no defect

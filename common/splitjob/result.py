@@ -8,11 +8,11 @@ import base64
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal, Self
+from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
-from splitjob.errors import ErrorCode
+from splitjob.errors import ErrorCode, known_code
 from splitjob.resource import Model
 from splitjob.spec import Request
 from splitjob.status import Audio, Decimal, Result, Stem
@@ -29,6 +29,8 @@ RESIDUAL = "residual"  # the stem that is made where the residual is to go into 
 FILE_EXTENSIONS = {"wav": "wav", "flac": "flac", "mp3": "mp3", "m4a": "m4a", "opus": "opus"}
 MIXTURE = "mixture"  # what the waveform of the song itself is called
 WAVEFORM_SUFFIX = ".waveform"  # of a stem's name: its waveform, in `uploads` and as a file
+
+KnownCode = Annotated[ErrorCode, BeforeValidator(known_code)]
 
 
 def storage_prefix(prefix: str, version_id: str, job_id: str) -> str:
@@ -123,7 +125,7 @@ class WorkerReport(Message):
     """
 
     outcome: Literal["completed", "failed", "terminated"]
-    code: ErrorCode | None = None
+    code: KnownCode | None = None
     message: str = ""
     retryable: bool = False
     stems: list[StemReport] = Field(default_factory=list)
@@ -301,7 +303,7 @@ class Manifest(Model):
     attempt: int = 0
     gpu_seconds: Decimal | None = None
     status: Literal["completed", "failed", "canceled", "erased", "reserved"]
-    error_code: ErrorCode | None = None
+    error_code: KnownCode | None = None
     message: str | None = None
     erased_files: list[str] | None = None
     result: Result | None = None

@@ -98,6 +98,7 @@ def raw_pod(number: int = 1, **state: Any) -> dict[str, Any]:
         "metadata": {
             "name": f"{NAME}-{number}-xyz",
             "uid": f"pod-{number}",
+            "creationTimestamp": stamp(NOW),
             "labels": {LABEL_SPLITJOB: NAME, LABEL_ATTEMPT: str(number)},
             "ownerReferences": [{"kind": "Job", "uid": f"{JOB_UID}-{number}", "controller": True}],
         },

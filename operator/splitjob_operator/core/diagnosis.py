@@ -13,7 +13,15 @@ from splitjob.jsonlog import redact
 from splitjob.result import EXIT_BAD_INPUT, EXIT_TERMINATED, EXIT_TRANSIENT
 from splitjob_operator.core.observed import ContainerTermination, KubeJob, KubePod
 
-__all__ = ["STOP_SIGNALS", "AttemptDeadlines", "Diagnosis", "diagnose", "no_capacity", "reason_due"]
+__all__ = [
+    "STOP_SIGNALS",
+    "AttemptDeadlines",
+    "Diagnosis",
+    "diagnose",
+    "no_capacity",
+    "reason_due",
+    "too_long",
+]
 
 IMAGE_HOPELESS = {"InvalidImageName", "ErrImageNeverPull"}
 IMAGE_REASONS = IMAGE_HOPELESS | {"ErrImagePull", "ImagePullBackOff", "RegistryUnavailable"}
@@ -145,6 +153,8 @@ def _node(
     given_up_at = lost_since + timedelta(seconds=deadlines.node_lost)
     if pod.started_at:
         given_up_at = min(given_up_at, pod.started_at + timedelta(seconds=deadlines.run))
+    elif pod.scheduled_at:
+        given_up_at = min(given_up_at, pod.scheduled_at + timedelta(seconds=deadlines.start))
     if now < given_up_at:
         return None
     return Diagnosis.of(ErrorCode.WORKER_LOST, f"Node {pod.node} has been away since {lost_since}.")
@@ -154,23 +164,28 @@ def _deadline(
     pod: KubePod, deadlines: AttemptDeadlines, now: datetime, why: str
 ) -> Diagnosis | None:
     if pod.reason == "DeadlineExceeded":
-        return _too_long(deadlines)
+        return too_long(deadlines) if pod.started_at else _not_started(pod, deadlines)
     if pod.stopped:
         return None
     if pod.started_at:
         over = pod.started_at + timedelta(seconds=deadlines.run) <= now
-        return _too_long(deadlines) if over else None
+        return too_long(deadlines) if over else None
     if pod.scheduled_at is None:
         return no_capacity(why or pod.unschedulable, deadlines, now)
     if pod.scheduled_at + timedelta(seconds=deadlines.start) > now:
         return None
+    return _not_started(pod, deadlines)
+
+
+def _not_started(pod: KubePod, deadlines: AttemptDeadlines) -> Diagnosis:
     said = pod.waiting_message or pod.waiting_reason or "no reason was given"
     code = _waiting_code(pod.waiting_reason)
     what = f"The worker ({pod.image})" if code is ErrorCode.WORKER_IMAGE else "The worker"
     return Diagnosis.of(code, f"{what} did not start within {deadlines.start} s: {said}")
 
 
-def _too_long(deadlines: AttemptDeadlines) -> Diagnosis:
+def too_long(deadlines: AttemptDeadlines) -> Diagnosis:
+    """Return the failure of a worker that reached its run deadline."""
     return Diagnosis.of(
         ErrorCode.DEADLINE_EXCEEDED,
         f"The worker ran longer than the {deadlines.run} s it was given.",
@@ -321,6 +336,8 @@ def _without_pod(
         return _deleted_by_hand()
     if not job.finished:
         return no_capacity(why, deadlines, now)
+    if job.failed_reason == "DeadlineExceeded":  # the Job's own, which counts its waiting as well
+        return no_capacity(why, deadlines, now) or too_long(deadlines)
     said = job.failed_message
     if "DisruptionTarget" in said:
         return Diagnosis.of(ErrorCode.WORKER_DISRUPTED, "The worker's pod was taken away.")

@@ -15,12 +15,14 @@ from splitjob_operator.core.lookups import ManifestState, ReadManifest, ReadWork
 from splitjob_operator.core.observed import KubeJob, KubePod
 from splitjob_operator.core.plan import Plan, SetWorkloadActive
 from splitjob_operator.core.queue import queue_status
+from splitjob_operator.core.stuck_pods import delete_stuck_pods
 
 __all__ = [
     "begin_to_wait",
     "goes_with_eviction",
     "note_eviction",
     "settle_eviction",
+    "suspend",
     "wait_for_admission",
 ]
 
@@ -44,10 +46,12 @@ def note_eviction(ctx: ReconcileContext, attempt: Attempt) -> None:
         attempt.evicted_pod = others[0]
     elif attempt.started_at:  # it is gone already
         attempt.evicted_pod = attempt.pod_name
+    _delete_stuck(ctx, attempt)
 
 
 def settle_eviction(ctx: ReconcileContext, attempt: Attempt) -> None:
     """Put on record for how long an evicted worker held its resources, once it has ended."""
+    _delete_stuck(ctx, attempt)
     pod = _evicted(ctx, attempt)
     if not _evicted_run_ended(ctx, attempt, pod) or attempt.started_at is None:
         return
@@ -58,7 +62,7 @@ def settle_eviction(ctx: ReconcileContext, attempt: Attempt) -> None:
 
 
 def begin_to_wait(ctx: ReconcileContext) -> None:
-    """Note since when an attempt waits for Kueue: anew after a run, and after it was suspended."""
+    """Note since when an attempt waits: anew after a run, and after it was suspended."""
     queue = ctx.status.queue
     if not ctx.suspended and (queue is None or queue.since is None):
         ctx.status.queue = (queue or Queue()).model_copy(update={"since": ctx.now})
@@ -77,7 +81,7 @@ def wait_for_admission(ctx: ReconcileContext, attempt: Attempt, job: KubeJob) ->
         ConditionType.STARTED, "False", Reason.NOT_STARTED, "No worker runs: Kueue holds its Job."
     )
     if ctx.suspended:
-        return _suspend(ctx, job, workload)
+        return _suspend_workload(ctx, job, workload)
     if _was_suspended(ctx) and not workload.active:
         ctx.before.append(SetWorkloadActive(job.uid, active=True))
     if not workload.there:
@@ -89,15 +93,23 @@ def wait_for_admission(ctx: ReconcileContext, attempt: Attempt, job: KubeJob) ->
     return ctx.plan()
 
 
-def _suspend(ctx: ReconcileContext, job: KubeJob, workload: Workload) -> Plan:
-    """Have Kueue hold the Job until `spec.suspend` is taken back; that time does not count."""
+def suspend(ctx: ReconcileContext) -> Plan:
+    """Return the plan of an attempt that waits for `spec.suspend` to be taken back.
+
+    That time does not count.
+    """
     ctx.status.queue = Queue(reason=Reason.SUSPENDED, message="spec.suspend is true.")
     ctx.condition(ConditionType.ADMITTED, "False", Reason.SUSPENDED, "spec.suspend is true.")
+    return ctx.plan()
+
+
+def _suspend_workload(ctx: ReconcileContext, job: KubeJob, workload: Workload) -> Plan:
+    """Have Kueue hold the Job until `spec.suspend` is taken back."""
     if workload.there and workload.active:
         ctx.after.append(SetWorkloadActive(job.uid, active=False))
     if not workload.there:
         ctx.requeue_after(NO_WORKLOAD_RETRY_SECONDS)
-    return ctx.plan()
+    return suspend(ctx)
 
 
 def _was_suspended(ctx: ReconcileContext) -> bool:
@@ -119,12 +131,18 @@ def _completed_before_eviction(ctx: ReconcileContext, attempt: Attempt) -> Plan 
     return None
 
 
+def _delete_stuck(ctx: ReconcileContext, attempt: Attempt) -> None:
+    """Delete an evicted pod by force where its node is away: until it is gone no other is made."""
+    evicted = _evicted(ctx, attempt)
+    delete_stuck_pods(ctx, [evicted] if evicted else [])
+
+
 def _evicted(ctx: ReconcileContext, attempt: Attempt) -> KubePod | None:
     return next((pod for pod in ctx.pods_of(attempt) if pod.name == attempt.evicted_pod), None)
 
 
 def _evicted_run_ended(ctx: ReconcileContext, attempt: Attempt, pod: KubePod | None) -> bool:
-    evicted = attempt.evicted_pod is not None and attempt.evicted_pod == attempt.pod_name
+    evicted = attempt.evicted_pod == attempt.pod_name  # of one elsewhere neither is known
     return evicted and (pod is None or pod.stopped)
 
 

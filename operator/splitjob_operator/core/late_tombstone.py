@@ -6,7 +6,7 @@ tombstone a restore that lost the status would run such a job again.
 
 from typing import Literal
 
-from splitjob.errors import ErrorCode
+from splitjob.errors import ErrorCode, known_code
 from splitjob.usage import usage_of_attempts
 from splitjob_operator.core import outbox
 from splitjob_operator.core.context import ReconcileContext
@@ -28,7 +28,7 @@ def missing_tombstone(ctx: ReconcileContext) -> ClaimTombstone | None:
         return None
     if _event_goes_first(ctx):
         return None
-    code = ErrorCode(failure.code)
+    code = known_code(failure.code)
     status: Literal["failed", "canceled"] = "canceled" if code is ErrorCode.CANCELED else "failed"
     usage = ctx.status.usage or usage_of_attempts(ctx.status.attempts)
     return ClaimTombstone(status, code, failure.message, usage)

@@ -2,7 +2,7 @@
 
 from typing import Literal
 
-from splitjob.errors import ErrorCode
+from splitjob.errors import ErrorCode, known_code
 from splitjob.intent import intent_of
 from splitjob.result import Manifest
 from splitjob.spec import Request
@@ -78,7 +78,7 @@ def erased_tombstone(splitjob: SplitJob, request: Request, files: list[str]) -> 
         files: which there were.
     """
     failure = splitjob.status.failure
-    code = ErrorCode(failure.code) if failure else None
+    code = known_code(failure.code) if failure else None
     without_stems: Literal["failed", "canceled"] = (
         "canceled" if code is ErrorCode.CANCELED else "failed"
     )

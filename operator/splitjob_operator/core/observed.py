@@ -14,7 +14,7 @@ from typing import Any, Self
 from pydantic import ValidationError
 
 from splitjob import workload
-from splitjob.resource import ANNOTATION_TRACEPARENT, KIND
+from splitjob.resource import ANNOTATION_TRACEPARENT, KIND, LABEL_ATTEMPT
 from splitjob.result import ProgressLine, WorkerReport
 from splitjob.spec import SplitJobSpec
 from splitjob.status import SplitJobStatus, read_status
@@ -193,6 +193,7 @@ class KubePod:
         waiting_reason, waiting_message: why its container does not run yet.
         image: of its container, as its spec has it.
         memory_limit: of its container, a quantity; blank: there is none.
+        attempt: the number of its attempt, in its label; 0: it has none that can be read.
         orphaned: whether its Job was deleted without it, so that nobody will ever delete it.
     """
 
@@ -214,6 +215,8 @@ class KubePod:
     terminated: ContainerTermination | None = None
     image: str = ""
     memory_limit: str = ""
+    created_at: datetime | None = None
+    attempt: int = 0
     orphaned: bool = False
 
     @classmethod
@@ -255,6 +258,8 @@ class KubePod:
             terminated=_termination(terminated),
             image=spec.get("image", ""),
             memory_limit=spec.get("resources", {}).get("limits", {}).get("memory", ""),
+            created_at=parse_time(metadata.get("creationTimestamp")),
+            attempt=_attempt_number(metadata.get("labels", {})),
             orphaned=is_orphan(metadata),
         )
 
@@ -381,6 +386,11 @@ def is_orphan(metadata: Raw) -> bool:
     owned = any(owner.get("controller") for owner in metadata.get("ownerReferences", []))
     of_a_job = CONTROLLER_UID in metadata.get("labels", {})
     return of_a_job and not owned and "deletionTimestamp" not in metadata
+
+
+def _attempt_number(labels: Mapping[str, str]) -> int:
+    number = labels.get(LABEL_ATTEMPT, "")
+    return int(number) if number.isdecimal() else 0
 
 
 def _worker_spec(pod: Raw) -> Raw:

@@ -31,6 +31,7 @@ from splitjob_operator.core.lookups import (
 )
 from splitjob_operator.core.notify import deliver_when_due, set_outbox
 from splitjob_operator.core.plan import DeleteJob, DeletePod, OwnSecret, Plan
+from splitjob_operator.core.stuck_pods import delete_stuck_pods
 
 __all__ = ["adopt_stored_outcome", "cancel", "end_attempt", "fail"]
 
@@ -228,17 +229,9 @@ def _pods_gone(ctx: ReconcileContext, attempt: Attempt) -> bool:
         return True
     if job and not job.deleting:
         ctx.after.append(DeleteJob(job.name, job.uid, "Foreground"))
-    patience = timedelta(seconds=ctx.settings.node_lost_seconds)
-    for pod in alive:
-        lost_since = ctx.observed.lost_nodes.get(pod.node)
-        lost = lost_since is not None and lost_since + patience <= ctx.now
-        stuck = pod.deleting_since is not None and pod.deleting_since + patience <= ctx.now
-        if lost or stuck:
-            ctx.after.append(DeletePod(pod.name, pod.uid, force=True))
-        elif job is None and pod.deleting_since is None:
+    for pod in delete_stuck_pods(ctx, alive):
+        if job is None and pod.deleting_since is None:
             ctx.after.append(DeletePod(pod.name, pod.uid, force=False))
-        elif pod.deleting_since:
-            ctx.requeue_at(pod.deleting_since + patience)
     _explain_started(ctx, Reason.STOPPING, "The worker is being stopped.")
     return False
 

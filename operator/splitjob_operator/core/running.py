@@ -25,6 +25,7 @@ from splitjob_operator.core.diagnosis import (
     diagnose,
     no_capacity,
     reason_due,
+    too_long,
 )
 from splitjob_operator.core.ended_jobs import delete_ended_jobs
 from splitjob_operator.core.held_by_kueue import (
@@ -32,6 +33,7 @@ from splitjob_operator.core.held_by_kueue import (
     goes_with_eviction,
     note_eviction,
     settle_eviction,
+    suspend,
     wait_for_admission,
 )
 from splitjob_operator.core.kueue import is_kueues
@@ -62,12 +64,10 @@ def reconcile_running(ctx: ReconcileContext, attempt: Attempt) -> Plan:
     """Return what an attempt under way needs."""
     delete_ended_jobs(ctx)
     job = ctx.job_of(attempt)
-    if job is None and (other := _occupying_job(ctx, attempt)):
-        return _wait_for_name(ctx, other)
-    if job is None and attempt.job_uid is None and not attempt.reason and not ctx.canceled:
-        return _create(ctx, attempt)
+    if job is None and (plan := _begin(ctx, attempt)):
+        return plan
     held = job is not None and job.held_by_kueue
-    if not held:
+    if not held and attempt.evicted_pod:
         settle_eviction(ctx, attempt)
     pods = [pod for pod in ctx.pods_of(attempt) if pod.name != attempt.evicted_pod]
     if held:
@@ -82,7 +82,18 @@ def reconcile_running(ctx: ReconcileContext, attempt: Attempt) -> Plan:
         return _run_elsewhere(ctx, attempt, job)
     if pod and _waits_for_node(pod) and ctx.observed.lookups.autoscaler_events is None:
         return ctx.look_up(ReadAutoscalerEvents(pod.name))
+    if attempt.started_at and (pod is None or pod.started_at is None):
+        begin_to_wait(ctx)  # for another pod, or for what became of this one: not since it ran
     return _follow(ctx, attempt, job, pod)
+
+
+def _begin(ctx: ReconcileContext, attempt: Attempt) -> Plan | None:
+    """Create the Job of an attempt; None where it was there before, or is not wanted any more."""
+    goes_on = not attempt.reason and not ctx.canceled
+    if goes_on and (other := _occupying_job(ctx, attempt)):
+        return _wait_for_name(ctx, attempt, other)
+    attempt.job_uid = attempt.job_uid or _uid_of_missed_job(ctx, attempt)
+    return _create(ctx, attempt) if goes_on and attempt.job_uid is None else None
 
 
 def _follow(
@@ -135,16 +146,23 @@ def _held(ctx: ReconcileContext, attempt: Attempt, job: KubeJob) -> Plan:
 def _run_elsewhere(ctx: ReconcileContext, attempt: Attempt, job: KubeJob) -> Plan:
     """Follow a Job whose pods are in another cluster, as Kueue's MultiKueue has it: by its status.
 
-    The deadline of a run is kept there by the pod itself.
+    There a pod that its node stopped at its deadline is replaced: the deadline is kept here.
     """
     if job.complete and not ctx.needs_bucket:
         words = "its worker's report stays in the cluster that it ran in: upload URLs need one here"
         lost = Diagnosis(ErrorCode.WORKER_CONFIG, f"The job is done, but {words}.", retryable=False)
         return _fail_attempt(ctx, attempt, lost)
-    if job.finished and (diagnosis := diagnose(job, None, None, ctx.deadlines(attempt), ctx.now)):
+    if attempt.started_at:
+        begin_to_wait(ctx)
+    deadlines = ctx.deadlines(attempt)
+    if job.finished and (diagnosis := diagnose(job, None, None, deadlines, ctx.now)):
         return _fail_attempt(ctx, attempt, diagnosis)
     if job.started_at is None:
         return _starting(ctx, attempt, None)
+    deadline = job.started_at + timedelta(seconds=deadlines.start + deadlines.run)
+    if deadline <= ctx.now:
+        return _fail_attempt(ctx, attempt, too_long(deadlines))
+    ctx.requeue_at(deadline)
     attempt.started_at = job.started_at
     ctx.status.started_at = ctx.status.started_at or job.started_at
     admitted = f"Attempt {attempt.number} was admitted."
@@ -158,6 +176,9 @@ def _create(ctx: ReconcileContext, attempt: Attempt) -> Plan:
     """Create the Job, after a crash before that or where it was refused before."""
     if ctx.request is None:
         return outcome.fail(ctx, ErrorCode.REQUEST_INVALID, ctx.observed.splitjob.spec_error)
+    if ctx.suspended:
+        return suspend(ctx)
+    begin_to_wait(ctx)
     deadlines = ctx.deadlines(attempt)
     if diagnosis := no_capacity(_obstacle(ctx), deadlines, ctx.now):
         return _fail_attempt(ctx, attempt, diagnosis)
@@ -202,7 +223,20 @@ def _occupying_job(ctx: ReconcileContext, attempt: Attempt) -> KubeJob | None:
     return next((job for job in others if job.name == attempt.job_name), None)
 
 
-def _wait_for_name(ctx: ReconcileContext, other: KubeJob) -> Plan:
+def _uid_of_missed_job(ctx: ReconcileContext, attempt: Attempt) -> str | None:
+    """Return the uid of an attempt's Job that went before it was noted; None: there was none.
+
+    Its pods may still run. Those of a former SplitJob of the name are older than this one.
+    """
+    jobs, since = {job.uid for job in ctx.observed.jobs}, ctx.observed.splitjob.created_at
+    for pod in ctx.observed.pods:
+        missed = pod.attempt == attempt.number and pod.job_uid and pod.job_uid not in jobs
+        if missed and pod.created_at and pod.created_at >= since:
+            return pod.job_uid
+    return None
+
+
+def _wait_for_name(ctx: ReconcileContext, attempt: Attempt, other: KubeJob) -> Plan:
     """Wait for the garbage collector where a former SplitJob left a Job; else fail clearly."""
     if other.owner_kind != KIND:
         return outcome.fail(
@@ -211,6 +245,10 @@ def _wait_for_name(ctx: ReconcileContext, other: KubeJob) -> Plan:
             f"A Job {other.name} that belongs to something else stands in the way. Delete it, "
             "then ask again.",
         )
+    deadlines = ctx.deadlines(attempt)
+    if diagnosis := no_capacity(_obstacle(ctx), deadlines, ctx.now):
+        return _fail_attempt(ctx, attempt, diagnosis)
+    ctx.requeue_at(deadlines.queued_since + timedelta(seconds=deadlines.queue))
     message = f"A Job {other.name} of a former SplitJob is being collected."
     ctx.requeue_after(NAME_TAKEN_RETRY_SECONDS)
     return _not_admitted(ctx, Reason.NAME_TAKEN, message)

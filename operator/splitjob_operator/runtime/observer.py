@@ -164,8 +164,7 @@ class Observer:
         Raises:
             splitjob_kube.errors.KubernetesError: the API server does not say.
         """
-        jobs = await self._jobs(splitjob)
-        pods = await self._pods(splitjob, jobs)
+        jobs, pods = await self._jobs_and_pods(splitjob)
         nodes = {pod.node for pod in pods if not pod.stopped}
         return self._observed(splitjob, jobs, pods, await self.node_monitor.recheck(nodes))
 
@@ -189,16 +188,26 @@ class Observer:
             input_shared=self.cache.shares_input(splitjob.name),
         )
 
+    async def _jobs_and_pods(
+        self, splitjob: SplitJob
+    ) -> tuple[tuple[KubeJob, ...], tuple[KubePod, ...]]:
+        """Read both; of an attempt under way the pods first.
+
+        Where its Job is deleted or suspended in between, that is why the pod goes.
+        """
+        if _under_way(splitjob):
+            pods = await self._pods(splitjob)
+            return await self._jobs(splitjob), pods
+        jobs = await self._jobs(splitjob) if self.has_jobs(splitjob.name) else ()
+        kept = jobs and self.keeps_finished_jobs
+        return jobs, await self._pods(splitjob) if kept else ()
+
     async def _jobs(self, splitjob: SplitJob) -> tuple[KubeJob, ...]:
-        if not (_under_way(splitjob) or self.has_jobs(splitjob.name)):
-            return ()
         found = await self.threads.run(lambda: list(self.kubernetes.jobs(splitjob.name)))
         self._note_read(splitjob, "Job", found)
         return tuple(KubeJob.of(job) for job in found)
 
-    async def _pods(self, splitjob: SplitJob, jobs: tuple[KubeJob, ...]) -> tuple[KubePod, ...]:
-        if not (_under_way(splitjob) or (jobs and self.keeps_finished_jobs)):
-            return ()
+    async def _pods(self, splitjob: SplitJob) -> tuple[KubePod, ...]:
         found = await self.threads.run(lambda: list(self.kubernetes.pods(splitjob.name)))
         self._note_read(splitjob, "Pod", found)
         return tuple(KubePod.of(pod) for pod in found)

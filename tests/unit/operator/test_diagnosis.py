@@ -90,6 +90,27 @@ def test_a_deadline_that_passes_while_the_node_is_away_is_a_lost_worker() -> Non
     assert code(reading(over, 30, lost=after(20))) == "deadline_exceeded"
 
 
+def test_one_that_cannot_start_as_its_node_is_away_is_a_lost_worker() -> None:
+    """Acceptance 44: the start deadline comes before the node is given up."""
+    assert reading(waiting("ContainerCreating"), 49, lost=after(30)) is None
+    assert code(reading(waiting("ContainerCreating"), 50, lost=after(30))) == "worker_lost"
+
+
+def test_what_never_started_did_not_run_too_long() -> None:
+    """The kubelet's own deadline, seen late, of an image that could not be pulled."""
+    pod = replace(waiting("ImagePullBackOff"), phase="Failed", reason="DeadlineExceeded")
+    found = reading(pod, 500)
+    assert code(found) == "worker_image"
+    assert found
+    assert "back-off pulling x" in found.message
+
+
+def test_a_job_that_reached_its_own_deadline_ran_too_long_or_found_no_place() -> None:
+    over = job(failed_reason="DeadlineExceeded", failed_message="Job was active longer than that")
+    assert code(reading(None, 99, of=over)) == "deadline_exceeded"
+    assert code(reading(None, 100, of=over)) == "no_capacity", "it has waited since it was queued"
+
+
 def test_a_worker_told_to_stop_was_disrupted() -> None:
     """Acceptance 38."""
     message = '{"outcome":"terminated","message":"","s":[]}'

@@ -11,12 +11,20 @@ from tests.support.operator_samples import (
     ended_pod,
     job,
     manifest_job,
+    raw_pod,
     running_pod,
     seen,
     splitjob,
     written,
 )
-from tests.support.reconcile_situations import plan_of, reason, running, started
+from tests.support.reconcile_situations import (
+    CLAIMED,
+    canceled,
+    plan_of,
+    reason,
+    running,
+    started,
+)
 
 from splitjob.conditions import ConditionType
 from splitjob.result import Manifest
@@ -30,8 +38,14 @@ from splitjob_operator.core.lookups import (
     ReadManifest,
     ReadWorkload,
 )
-from splitjob_operator.core.observed import KubeJob, SplitJob
-from splitjob_operator.core.plan import CreateJob, DeleteJob, Plan, SetWorkloadActive
+from splitjob_operator.core.observed import KubeJob, KubePod, SplitJob
+from splitjob_operator.core.plan import (
+    CreateJob,
+    DeleteJob,
+    DeletePod,
+    Plan,
+    SetWorkloadActive,
+)
 from splitjob_operator.core.status_json import dump_status
 
 HELD = job(queue_name="audio", suspended=True)
@@ -174,6 +188,38 @@ def test_a_pod_on_its_way_out_is_no_failure_where_it_is_admitted_meanwhile() -> 
     assert reason(plan, ConditionType.ADMITTED) == ("True", "Admitted")
 
 
+def test_an_evicted_pod_on_a_lost_node_is_deleted_by_force() -> None:
+    """Until it is gone the Job gets no other, and holds the quota that it was admitted with."""
+    dying = replace(running_pod(), deleting_since=after(60))
+    around: dict[str, Any] = {"pods": (dying,), "lost_nodes": {"node-1": after(50)}}
+    around |= told(PREEMPTED, job_warning="")
+    force = DeletePod(dying.name, dying.uid, force=True)
+    for one in (HELD, ADMITTED):
+        soon = plan_of(seen(evicted(), jobs=(one,), **around), 169)
+        assert force not in soon.after
+        plan = plan_of(seen(evicted(), jobs=(one,), **around), 170)
+        assert plan.after == (force,)
+        assert plan.status
+        assert plan.status.attempts[0].reason == ""
+
+
+def test_a_pod_that_waits_for_a_node_after_an_eviction_waits_since_then() -> None:
+    """Seen late, as by an operator that was away: no place was missing while the first one ran."""
+    raw = raw_pod()
+    raw["metadata"] |= {"name": "again", "uid": "again"}
+    no_node = {"type": "PodScheduled", "status": "False", "message": "0/3 nodes"}
+    raw |= {"spec": {}, "status": {"phase": "Pending", "conditions": [no_node]}}
+    view, pods = running(queueDeadlineSeconds=60), (KubePod.of(raw),)
+    lookups = replace(SERVABLE, autoscaler_events=())
+    plan = plan_of(seen(view, jobs=(ADMITTED,), pods=pods, lookups=lookups), 3600)
+    assert plan.status
+    assert plan.status.attempts[0].reason == ""
+    assert reason(plan, ConditionType.ADMITTED) == ("False", "Unschedulable")
+    late = plan_of(seen(written(view, plan), jobs=(ADMITTED,), pods=pods, lookups=lookups), 3661)
+    assert late.status
+    assert late.status.attempts[0].reason == "NoCapacity"
+
+
 def test_a_pod_that_came_since_its_job_was_read_is_no_evicted_one() -> None:
     """Kueue admits the Job between the one look and the other; else it would never be seen."""
     gone = plan_of(seen(evicted(), jobs=(HELD,), **told(PREEMPTED)), 61)
@@ -289,11 +335,42 @@ class TestInAnotherCluster:
 
     def test_a_job_that_runs_is_running_however_long_no_pod_is_seen(self) -> None:
         there = job(**self.THERE, started_at=after(10))
-        plan = plan_of(seen(started(), jobs=(there,)), 10**6)
+        plan = plan_of(seen(started(), jobs=(there,)), 6000)
         assert plan.lookup is None
         assert reason(plan, ConditionType.STARTED) == ("True", "Running")
         assert plan.status
         assert plan.status.attempts[0].reason == ""
+
+    def test_its_deadline_is_kept_here(self) -> None:
+        """There its pod, stopped by the node at its own deadline, is replaced again and again."""
+        there = job(**self.THERE, started_at=after(10))
+        limits = {"start_deadline_seconds": 100, "run_deadline_seconds": 600}
+        plan = plan_of(seen(started(), jobs=(there,)), 709, **limits)
+        assert plan.requeue_at == after(710)
+        plan = plan_of(seen(started(), jobs=(there,)), 710, **limits)
+        assert plan.status
+        assert plan.status.attempts[0].reason == "DeadlineExceeded"
+        assert DeleteJob(there.name, there.uid, "Foreground") in plan.after
+
+    def test_a_job_that_ran_until_its_own_deadline_found_a_place(self) -> None:
+        there = job(**self.THERE, started_at=after(10))
+        view = written(started(), plan_of(seen(started(), jobs=(there,)), 20))
+        over = replace(there, failed_reason="DeadlineExceeded")
+        plan = plan_of(seen(view, jobs=(over,), lookups=CLAIMED), 95_000)
+        assert plan.status
+        assert plan.status.attempts[0].reason == "DeadlineExceeded"
+
+    def test_its_wait_after_an_eviction_is_no_time_of_a_gpu(self) -> None:
+        there = job(**self.THERE, started_at=after(0))
+        view = written(started(), plan_of(seen(started(), jobs=(there,)), 20))
+        held = job(**self.THERE, suspended=True)
+        lookups = told(PREEMPTED, manifest=ManifestLookup(ManifestState.ABSENT))
+        view = written(view, plan_of(seen(view, jobs=(held,), **lookups), 60))
+        gone = replace(held, deleting=True)
+        plan = plan_of(seen(canceled(view), jobs=(gone,), lookups=CLAIMED), 10_800)
+        assert plan.status
+        assert plan.status.usage
+        assert plan.status.usage.gpu_seconds == "60"
 
     def test_a_job_that_is_done_is_judged_by_its_manifest(self) -> None:
         there = job(**self.THERE, started_at=after(10), complete=True)

@@ -67,3 +67,11 @@ class TestManifest:
         kept = reservation(splitjob(), asked)
         assert classify(kept, "restored", asked).state is ManifestState.ABSENT
         assert classify(kept, "later", asked_anew).state is ManifestState.FOREIGN
+
+    def test_one_that_a_newer_version_wrote_is_still_the_jobs_own(self) -> None:
+        """After an upgrade that was taken back, a song that failed is not separated again."""
+        wanted = ClaimTombstone("failed", ErrorCode.WORKER_OOM, "It was slow.", Usage())
+        newer = tombstone(splitjob(), request(), wanted).model_dump(by_alias=True)
+        read = Manifest.model_validate(newer | {"errorCode": "worker_throttled"})
+        assert classify(read, UID, request()).state is ManifestState.OUR_TOMBSTONE
+        assert (read.error_code, read.message) == (ErrorCode.INTERNAL_ERROR, "It was slow.")

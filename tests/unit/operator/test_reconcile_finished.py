@@ -371,6 +371,16 @@ def test_a_tombstone_is_written_later_where_the_bucket_was_away() -> None:
     assert done.finished_at == view.status.finished_at
 
 
+def test_a_tombstone_is_written_later_for_a_code_of_a_newer_operator_too() -> None:
+    view = delivered(ended_without_bucket())
+    assert view.status.failure
+    newer = view.status.failure.model_copy(update={"code": "worker_throttled"})
+    view = replace(view, status=view.status.model_copy(update={"failure": newer}))
+    due = plan_of(seen(view), 65).lookup
+    assert isinstance(due, ClaimTombstone)
+    assert (due.status, due.code) == ("failed", ErrorCode.INTERNAL_ERROR)
+
+
 def delivered(view: SplitJob) -> SplitJob:
     """The job once its event was delivered."""
     assert view.status.webhook

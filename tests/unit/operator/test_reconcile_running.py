@@ -19,6 +19,7 @@ from tests.support.operator_samples import (
     running_pod,
     seen,
     settings,
+    splitjob,
     stamp,
     written,
 )
@@ -392,6 +393,98 @@ def test_a_job_of_a_former_splitjob_is_waited_for() -> None:
     plan = plan_of(seen(started(), jobs=(other,)))
     assert plan.after == ()
     assert reason(plan, ConditionType.ADMITTED) == ("False", "NameTaken")
+
+
+def test_a_name_that_stays_taken_keeps_no_job_from_its_end() -> None:
+    """As of a former SplitJob whose pod is on a node that is away."""
+    other = KubeJob(f"{NAME}-1", "other", owner_kind=KIND, owner_uid="former", deleting=True)
+    around: dict[str, Any] = {"jobs": (other,), "lookups": CLAIMED}
+    plan = plan_of(seen(canceled(started()), **around), 10)
+    assert reason(plan, ConditionType.SUCCEEDED) == ("False", "Canceled")
+    assert plan.after == (Deliver(),)
+    late = plan_of(seen(started(), **around), settings().queue_deadline_seconds)
+    assert reason(late, ConditionType.SUCCEEDED) == ("False", "NoCapacity")
+    assert late.after == (Deliver(),)
+
+
+def pod_of_missed_job(**changed: Any) -> KubePod:
+    """A pod whose Job is gone, before anybody noted that Job's uid."""
+    return replace(running_pod(), job_uid="missed", **changed)
+
+
+def test_of_a_job_that_went_before_it_was_noted_no_second_one_runs_beside_its_pod() -> None:
+    """Acceptance 46: deleted with and without its pod, within its first seconds."""
+    view = started()
+    assert view.status.attempts[0].job_uid is None
+    orphan = pod_of_missed_job(orphaned=True)
+    plan = plan_of(seen(view, pods=(orphan,)), 10)
+    assert plan.after == (DeletePod(orphan.name, orphan.uid, force=False),)
+    assert plan.status
+    (attempt,) = plan.status.attempts
+    assert (attempt.reason, attempt.job_deleted) == ("WorkerLost", True)
+
+    going = pod_of_missed_job(deleting_since=after(40))
+    assert plan_of(seen(view, pods=(going,)), 10).after == ()
+    stopped = plan_of(seen(canceled(view), pods=(orphan,), lookups=CLAIMED), 10)
+    assert stopped.after == (DeletePod(orphan.name, orphan.uid, force=False),)
+    assert stopped.status
+    assert stopped.status.finished_at is None
+
+
+def test_pods_of_a_former_splitjob_hold_up_no_job() -> None:
+    created: list[Any] = [
+        {"created_at": after(-10)},
+        {"attempt": 2},
+        {"job_uid": ""},
+    ]
+    for former in created:
+        pod = replace(pod_of_missed_job(), **former)
+        plan = plan_of(seen(started(), pods=(pod,)), 10)
+        assert [type(action) for action in plan.after] == [CreateJob]
+
+
+def test_a_job_that_was_not_made_yet_is_not_while_its_splitjob_is_suspended() -> None:
+    """Acceptance 42: its quota is used up, or the operator died before it."""
+    refused = JobCreationError("exceeded quota: gpu")
+    view = written(started(), plan_of(seen(started(), job_creation_error=refused), 5))
+    view = replace(view, spec=splitjob(spec={"suspend": True}).spec)
+    plan = plan_of(seen(view), 20)
+    assert plan.after == ()
+    assert reason(plan, ConditionType.ADMITTED) == ("False", "Suspended")
+    view = written(view, plan)
+    assert plan_of(seen(view), 10 * settings().queue_deadline_seconds).after == ()
+    resumed = replace(view, spec=splitjob().spec)
+    plan = plan_of(seen(resumed), 10 * settings().queue_deadline_seconds)
+    assert [type(action) for action in plan.after] == [CreateJob], "its waiting begins anew"
+
+
+def test_a_pod_that_vanished_after_it_ran_is_no_lack_of_capacity() -> None:
+    """Its Job's controller has not said so yet; the queue deadline is long over."""
+    view = running(queueDeadlineSeconds=60)
+    lookups = replace(SERVABLE, job_warning="")
+    plan = plan_of(seen(view, jobs=(job(),), lookups=lookups), 600)
+    assert plan.status
+    assert plan.status.attempts[0].reason == ""
+    judged = job(failed_reason="BackoffLimitExceeded")
+    plan = plan_of(seen(written(view, plan), jobs=(judged,), lookups=CLAIMED), 601)
+    assert plan.status
+    assert plan.status.attempts[0].reason == "WorkerLost"
+
+
+def test_a_reason_that_only_a_newer_operator_knows_ends_the_job() -> None:
+    """It began to stop the pod; then this one leads, as after an upgrade that was taken back."""
+    view = running()
+    (attempt,) = view.status.attempts
+    attempt = attempt.model_copy(update={"reason": "WorkerThrottled", "message": "It was slow."})
+    view = replace(view, status=view.status.model_copy(update={"attempts": [attempt]}))
+    gone = replace(job(), deleting=True)
+    plan = plan_of(seen(view, jobs=(gone,), lookups=CLAIMED), 60)
+    assert plan.status
+    assert plan.status.failure
+    assert (plan.status.failure.code, plan.status.failure.message) == (
+        "internal_error",
+        "It was slow.",
+    )
 
 
 def test_a_strangers_job_is_a_clear_failure() -> None:
