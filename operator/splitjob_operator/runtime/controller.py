@@ -216,15 +216,20 @@ class Controller:
         """Reconcile queued names for ever; several of these run beside each other."""
         while True:
             name = await self.queue.take()
-            await self.readiness.may_work.wait()
-            began = time.monotonic()
-            outcome = "error"
             try:
-                with log_context(job_id=name):
-                    outcome = await self._process_guarded(name)
+                await self.readiness.may_work.wait()
+                await self._process_measured(name)
             finally:
-                RECONCILES.labels(outcome).observe(time.monotonic() - began)
                 self.queue.done(name)
+
+    async def _process_measured(self, name: str) -> None:
+        began = time.monotonic()
+        outcome = "error"
+        try:
+            with log_context(job_id=name):
+                outcome = await self._process_guarded(name)
+        finally:
+            RECONCILES.labels(outcome).observe(time.monotonic() - began)
 
     async def _process_guarded(self, name: str) -> str:
         try:

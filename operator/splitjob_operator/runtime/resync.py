@@ -88,6 +88,7 @@ class Resync:
     async def run(self) -> None:
         """Resync for ever."""
         while True:
+            self._at_once.clear()
             unready = await self._look_and_list()
             self.readiness.report(unready)
             with suppress(TimeoutError):
@@ -146,7 +147,6 @@ class Resync:
             KubernetesError: it could not be listed.
         """
         c, anew = self._controller, self._anew
-        self._at_once.clear()
         jobs = await self._metadata("Job")
         c.observer.replace_jobs((one["labels"][LABEL_SPLITJOB], one["name"]) for one in jobs)
         c.guard.listed("Job", _versions(jobs))

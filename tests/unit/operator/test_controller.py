@@ -470,3 +470,26 @@ def test_one_that_stands_by_remembers_what_there_is_and_looks_at_nothing() -> No
 
     assert len(site.controller.queue) == 1, "the one place goes to who is next"
     assert asyncio.run(queued()) == "first"
+
+
+def test_what_was_taken_while_work_was_forbidden_is_done_when_it_leads_again() -> None:
+    """Another release served the namespace, and the Lease was lost meanwhile."""
+    site = Site()
+    site.add("one", 10)
+    controller = site.controller
+
+    async def run() -> None:
+        controller.take_in(site.cluster.splitjobs["one"])
+        worker = asyncio.create_task(controller.work())
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        controller.stand_by()
+        worker.cancel()
+        await asyncio.gather(worker, return_exceptions=True)
+        controller.readiness.may_work.set()
+        controller.queue.open()
+        controller.take_in(site.cluster.splitjobs["one"])
+        async with asyncio.timeout(1):
+            assert await controller.queue.take() == "one"
+
+    asyncio.run(run())

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from types import SimpleNamespace
 from typing import Any, cast
 
@@ -9,6 +10,7 @@ from tests.support.operator_process import InlineThreads
 from tests.support.operator_samples import NOW, raw_splitjob, stamp
 
 from splitjob.resource import LABEL_SPLITJOB
+from splitjob_kube.preconditions import Unready, UnreadyReason
 from splitjob_operator.core.admission_queue import Bounds
 from splitjob_operator.runtime.cache import SplitJobCache
 from splitjob_operator.runtime.resync import BATCH, Resync
@@ -169,3 +171,28 @@ def test_what_has_a_job_is_read_again_though_nothing_has_changed_as_far_as_is_kn
     here.reconciled |= {"waits": "1", "has-a-job": "1"}
     asyncio.run(here.resync._enqueue({"waits": "1", "has-a-job": "1"}))
     assert here.read_again == ["has-a-job"]
+
+
+def test_while_nothing_may_be_listed_it_looks_as_often_as_it_should() -> None:
+    """A watch asked for a listing, which another release in the namespace forbids."""
+    here, looks = Listed([], []), 0
+    controller = cast("Any", here.resync._controller)
+    controller.guard = SimpleNamespace(reset=lambda: None)
+    controller.settings = SimpleNamespace(resync_seconds=30)
+    here.resync.readiness = cast("Any", SimpleNamespace(report=lambda _: None))
+
+    def forbidden() -> tuple[Unready, ...]:
+        nonlocal looks
+        looks += 1
+        return (Unready(UnreadyReason.OTHER_RELEASE, "Another release serves the namespace."),)
+
+    here.resync._preconditions = forbidden
+
+    async def run() -> None:
+        here.resync.list_again()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(0.2):
+                await here.resync.run()
+
+    asyncio.run(run())
+    assert looks == 1
