@@ -27,6 +27,7 @@ __all__ = [
 GAPS = (5, 300, 1800, 7200, 18000, 36000, 50400, 72000, 86400)  # seconds
 MAX_ATTEMPTS = len(GAPS) + 1
 MAX_RETRY_AFTER = 86400
+CLOCKS_DIFFER = 600  # seconds, at most, between two nodes whose clocks are right
 JITTER = 0.1  # at most this share of a gap is cut off
 FINAL = {"Delivered", "NotWanted", "GivenUp"}
 
@@ -80,10 +81,14 @@ def worker_outcome(report: WorkerReport) -> DeliveryOutcome:
 
 
 def due(outbox: WebhookStatus, now: datetime) -> bool:
-    """Return whether an attempt is to be made now; where no time was kept, it is."""
+    """Return whether an attempt is to be made now; where no time was kept, it is.
+
+    So it is where the time is further away than any gap: a clock that was ahead wrote it.
+    """
     if outbox.next_attempt_at is None:
         return outbox.state == "Pending"
-    return outbox.next_attempt_at <= now
+    waits = outbox.next_attempt_at - now
+    return not timedelta(0) < waits <= timedelta(seconds=MAX_RETRY_AFTER + CLOCKS_DIFFER)
 
 
 def after_attempt(

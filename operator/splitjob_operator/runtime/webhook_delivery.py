@@ -2,14 +2,14 @@
 
 import asyncio
 import logging
-from collections import defaultdict
 from collections.abc import Callable
 from functools import partial
 from random import SystemRandom
-from typing import Any
-from urllib.parse import urlsplit
+from typing import Any, NamedTuple
+from weakref import WeakValueDictionary
 
-from splitjob.errors import ErrorCode
+from splitjob import urls
+from splitjob.errors import known_code
 from splitjob.jsonlog import log_context
 from splitjob.resource import SECRET_TYPE
 from splitjob.status import WebhookStatus
@@ -32,6 +32,22 @@ log = logging.getLogger(__name__)
 
 AT_ONCE_TO_ONE_HOST = 8  # so that a receiver that hangs delays no other
 NO_URL = f"no Secret of type {SECRET_TYPE} holds the webhook's URL (any more)"
+
+Origin = tuple[str, str, int]  # scheme, host and port
+
+
+class _DueEvent(NamedTuple):
+    """A final event that is to be sent now.
+
+    Attributes:
+        splitjob: whose it is.
+        hook: its outbox.
+        url: of the receiver; None: it is not known any more.
+    """
+
+    splitjob: SplitJob
+    hook: WebhookStatus
+    url: str | None
 
 
 class WebhookDelivery:
@@ -69,8 +85,8 @@ class WebhookDelivery:
         self._traces = traces or JobTraces()
         self._under_way: dict[str, asyncio.Task[None]] = {}
         self._reports: dict[str, DeliveryReport] = {}
-        self._hosts: defaultdict[str, asyncio.Semaphore] = defaultdict(
-            lambda: asyncio.Semaphore(AT_ONCE_TO_ONE_HOST)
+        self._receivers: WeakValueDictionary[Origin | None, asyncio.Semaphore] = (
+            WeakValueDictionary()
         )
 
     def report(self, name: str) -> DeliveryReport | None:
@@ -108,13 +124,39 @@ class WebhookDelivery:
                 log.exception("Delivery failed by a defect; it is tried again")
 
     async def _deliver(self, name: str) -> None:
+        due = await self._read(name)
+        if due is None:
+            return
+        receiver = self._receiver(due.url)
+        if receiver.locked():  # for hours, it may be: nothing is held, and then it is read anew
+            due = None
+        async with receiver:
+            due = due or await self._read(name)
+            if due:
+                await self._attempt(due)
+
+    def _receiver(self, url: str | None) -> asyncio.Semaphore:
+        """Return what bounds how many events a receiver is sent at once, however it is spelled."""
+        origin = _origin(url)
+        found = self._receivers.get(origin)
+        if found is None:
+            found = self._receivers[origin] = asyncio.Semaphore(AT_ONCE_TO_ONE_HOST)
+        return found
+
+    async def _read(self, name: str) -> _DueEvent | None:
+        """Return a SplitJob's event and its receiver, as they are now; None: it is not due."""
         splitjob = SplitJob.of(await self._threads.run(self._kubernetes.splitjob, name))
         hook, unwritten = splitjob.status.webhook, self._reports.get(name)
         if hook is None or not outbox.due(hook, self._clock()):
-            return
+            return None
         if unwritten and unwritten.concerns(splitjob):
-            return
-        outcome = await self._attempt(splitjob, hook)
+            return None
+        return _DueEvent(splitjob, hook, await self._threads.run(self._url, splitjob))
+
+    async def _attempt(self, due: _DueEvent) -> None:
+        """Try once, and report what came of it."""
+        splitjob, hook, _ = due
+        outcome = await self._outcome(due)
         DELIVERIES.labels("delivered" if outcome.delivered else "failed").inc()
         log.info(
             "Webhook %s attempt %d: %s",
@@ -123,16 +165,16 @@ class WebhookDelivery:
             "delivered" if outcome.delivered else outcome.error,
         )
         jitter = SystemRandom().random()
-        self._reports[name] = DeliveryReport(
+        self._reports[splitjob.name] = DeliveryReport(
             splitjob.uid, hook.attempts, hook.redeliveries, outcome, jitter
         )
-        self._reported(name)
+        self._reported(splitjob.name)
 
-    async def _attempt(self, splitjob: SplitJob, hook: WebhookStatus) -> DeliveryOutcome:
-        """Try once and return what came of it; a defect of ours counts as an attempt too."""
+    async def _outcome(self, due: _DueEvent) -> DeliveryOutcome:
+        """Return what came of an attempt; a defect of ours counts as one too."""
+        splitjob, hook, url = due
         if splitjob.spec is None:
             return DeliveryOutcome(delivered=False, gone=True, error=splitjob.spec_error)
-        url = await self._threads.run(self._url, splitjob)
         if url is None:
             return DeliveryOutcome(delivered=False, gone=True, error=NO_URL)
         try:
@@ -149,9 +191,8 @@ class WebhookDelivery:
         body = encode(_body(splitjob, hook))
         place = self._traces.of_delivery(splitjob)
         send = partial(self._sender.send, traceparent=place.traceparent if place else "")
-        async with self._hosts[_host(url)]:
-            began = utc_now()
-            outcome = await self._senders.run(send, url, hook.event_id, body)
+        began = utc_now()
+        outcome = await self._senders.run(send, url, hook.event_id, body)
         self._traces.delivered(splitjob, hook, place, began, utc_now(), outcome)
         return outcome
 
@@ -172,12 +213,12 @@ class WebhookDelivery:
         return secret_texts(secret).get(key)
 
 
-def _host(url: str) -> str:
-    """Return the host that a URL names; blank where it names none, which the sender refuses."""
+def _origin(url: str | None) -> Origin | None:
+    """Return where a URL leads to; None where it leads nowhere, which the sender refuses."""
     try:
-        return urlsplit(url).netloc
-    except ValueError:
-        return ""
+        return urls.parse(url or "").origin
+    except urls.UrlError:
+        return None
 
 
 def _body(splitjob: SplitJob, hook: WebhookStatus) -> dict[str, Any]:
@@ -190,7 +231,7 @@ def _body(splitjob: SplitJob, hook: WebhookStatus) -> dict[str, Any]:
         request=splitjob.spec.request,
         event=hook.event,
         result=status.result,
-        failure_code=ErrorCode(failure.code) if failure else None,
+        failure_code=known_code(failure.code) if failure else None,
         failure_message=failure.message if failure else None,
         processing_time_ms=_processing_ms(splitjob),
         usage=usage_of(status),

@@ -157,6 +157,15 @@ def test_a_worker_cannot_put_a_delivery_off_for_more_than_a_day() -> None:
     assert WorkerReport.decode(said % -1) is None
 
 
+def test_a_time_that_a_clock_wrote_which_was_ahead_is_not_waited_for() -> None:
+    waiting = opened()
+    for seconds, is_due in ((0, True), (1, False), (outbox.MAX_RETRY_AFTER, False)):
+        waiting.next_attempt_at = after(seconds)
+        assert outbox.due(waiting, NOW) is is_due
+    waiting.next_attempt_at = after(365 * 86400)
+    assert outbox.due(waiting, NOW)
+
+
 def test_redelivery_on_request_keeps_the_id() -> None:
     hook = outbox.redeliver_on_request(opened().model_copy(update={"attempts": 10}), 2, NOW)
     assert (hook.attempts, hook.redeliveries, hook.next_attempt_at) == (0, 2, NOW)

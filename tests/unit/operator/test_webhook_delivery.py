@@ -1,6 +1,7 @@
 """Whatever happens while an event is sent is reported: only what is reported comes to an end."""
 
 import asyncio
+import gc
 import json
 from typing import Any
 
@@ -25,6 +26,7 @@ from splitjob_operator.core.observed import DeliveryReport, SplitJob
 from splitjob_operator.core.plan import Deliver
 from splitjob_operator.core.reconcile import reconcile
 from splitjob_operator.core.status_json import dump_status
+from splitjob_operator.runtime import webhook_delivery
 from splitjob_operator.runtime.thread_pool import ThreadPool
 from splitjob_operator.runtime.webhook_delivery import WebhookDelivery
 
@@ -203,3 +205,55 @@ def test_a_report_that_comes_after_a_redelivery_was_asked_for_changes_nothing() 
     assert plan.status.webhook
     assert plan.status.webhook.attempts == 0
     assert plan.after == (Deliver(),)
+
+
+def test_what_has_waited_for_its_receiver_is_read_anew(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another operator may have sent it by then; and nothing of it is held meanwhile."""
+    monkeypatch.setattr(webhook_delivery, "AT_ONCE_TO_ONE_HOST", 1)
+    cluster, sender = OneSplitJob(), KeepingSender()
+    read: list[str] = []
+
+    async def deliver() -> None:
+        was_read, loop = asyncio.Event(), asyncio.get_running_loop()
+
+        def splitjob(name: str) -> dict[str, Any]:
+            read.append(name)
+            loop.call_soon_threadsafe(was_read.set)
+            return cluster.raw
+
+        monkeypatch.setattr(cluster, "splitjob", splitjob)
+        threads, senders = ThreadPool(1, "cluster"), ThreadPool(1, "deliver")
+        delivery = WebhookDelivery(cluster, threads, senders, sender, lambda _: None)
+        async with asyncio.timeout(patience(10)), delivery._receiver("https://hooks.example.com"):
+            delivery.start(NAME)
+            (under_way,) = delivery._under_way.values()
+            await was_read.wait()
+            await asyncio.sleep(0.05)
+            cluster.raw["status"]["webhook"] |= {"state": "Delivered"}
+            del cluster.raw["status"]["webhook"]["nextAttemptAt"]
+        await asyncio.wait_for(under_way, patience(10))
+        await delivery.close()
+
+    asyncio.run(deliver())
+    assert read == [NAME, NAME]
+    assert sender.bodies == []
+
+
+def test_however_a_receiver_is_spelled_it_has_eight_places_and_none_once_it_is_left() -> None:
+    cluster, threads = OneSplitJob(), ThreadPool(1, "cluster")
+    delivery = WebhookDelivery(cluster, threads, threads, KeepingSender(), lambda _: None)
+    one = delivery._receiver("https://hooks.example.com/a")
+    for other in ("HOOKS.example.com", "hooks.example.com.", "hooks.example.com:443"):
+        assert delivery._receiver(f"https://{other}/b?c") is one
+    assert delivery._receiver("https://other.example.com/") is not one
+    nowhere = delivery._receiver(None)
+    assert delivery._receiver("no URL") is nowhere
+    del one, nowhere
+    gc.collect()
+    assert len(delivery._receivers) == 0
+
+
+def test_the_failure_of_a_newer_version_is_told_too() -> None:
+    sender = KeepingSender()
+    assert report_of(OneSplitJob("worker_throttled"), sender).outcome.delivered
+    assert json.loads(sender.bodies[0])["errorCode"] == "internal_error"
