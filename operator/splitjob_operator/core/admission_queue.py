@@ -248,7 +248,8 @@ def _last_turns(entries: Iterable[CachedSplitJob]) -> dict[str, datetime]:
 
 
 def _is_eligible(entry: CachedSplitJob) -> bool:
-    return entry.state is LifecycleState.QUEUED and entry.blocked is not BlockedReason.JOB
+    waits = entry.state is LifecycleState.QUEUED and not entry.deleting
+    return waits and entry.blocked is not BlockedReason.JOB
 
 
 def _age(entry: CachedSplitJob) -> Age:

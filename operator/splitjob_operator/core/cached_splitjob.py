@@ -43,6 +43,7 @@ class CachedSplitJob:
         needs_bucket: whether its stems go into our bucket.
         submission_id: of the request, which tells who came first within a second; blank: unknown.
         group: with whom it shares its turns in the queue; blank: with all that name none.
+        deleting: whether it is being deleted, and stays for a while.
         blocked: why it is ineligible, as its last reconcile found; no status says it.
     """
 
@@ -69,6 +70,7 @@ class CachedSplitJob:
     needs_bucket: bool = True
     submission_id: str = ""
     group: str = ""
+    deleting: bool = False
     blocked: BlockedReason | None = None
 
     @classmethod
@@ -109,6 +111,7 @@ class CachedSplitJob:
             needs_bucket=not request.get("uploads"),
             submission_id=request.get("submissionId", ""),
             group=request.get("metadata", {}).get(group_by, ""),
+            deleting="deletionTimestamp" in metadata,
         )
 
     @property
@@ -122,7 +125,7 @@ class CachedSplitJob:
 
         The order of those that wait for Kueue is Kueue's.
         """
-        if self.queue and is_kueues(self.queue.reason):
+        if self.deleting or (self.queue and is_kueues(self.queue.reason)):
             return False
         return self.state in {LifecycleState.QUEUED, LifecycleState.PENDING}
 

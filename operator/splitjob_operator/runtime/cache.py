@@ -35,6 +35,7 @@ class SplitJobCache:
     Attributes:
         run_seconds: mean run time by `model/device`.
         moves: how often somebody has come into the queue, left it or changed places.
+        placed_at: how often somebody had when places were last computed.
     """
 
     def __init__(
@@ -45,7 +46,7 @@ class SplitJobCache:
         clock: Clock = utc_now,
         group_by: str = "",
     ) -> None:
-        self.moves = 0
+        self.moves = self.placed_at = 0
         self._clock = clock
         self.run_seconds: Mapping[str, float] = {}
         self._bounds = bounds
@@ -151,6 +152,7 @@ class SplitJobCache:
         now = self._monotonic()
         if now >= self._places_until:
             began = time.thread_time()
+            self.placed_at = self.moves
             self._places = places(
                 self._entries.values(),
                 self.run_seconds,

@@ -111,6 +111,8 @@ def _held(
     attempt: Attempt, code: ErrorCode | None, status: SplitJobStatus
 ) -> Iterator[tuple[str, float]]:
     """Yield for what the resources of an attempt were held, and for how many seconds."""
+    if attempt.evicted_seconds:  # by Kueue, before the run that ended
+        yield "preempted", attempt.evicted_seconds
     end = attempt.ended_at or attempt.finished_at
     seconds = _seconds(attempt.started_at, end) if attempt.started_at and end else 0.0
     if attempt.reason == Reason.COMPLETED and status.result:

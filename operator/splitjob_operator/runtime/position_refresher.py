@@ -37,8 +37,8 @@ class PositionRefresher:
         """Look once; nothing is done where nobody has moved since."""
         if self._cache.moves == self._seen:
             return
-        self._seen = self._cache.moves
         places = self._cache.places()
+        self._seen = self._cache.placed_at  # they may be from before the last move
         for entry in self._cache:
             place = places.get(entry.name)
             if place and (place.position or 0) <= EXACT_UP_TO and moved(entry, place):

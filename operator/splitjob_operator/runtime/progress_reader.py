@@ -38,6 +38,7 @@ class ProgressReader:
         self._queue = queue
         self._threads = ThreadPool(READERS, "progress")
         self._read_at: dict[str, float] = {}
+        self._reading: set[str] = set()
         self._lines: dict[str, ProgressLine] = {}
 
     def line_of(self, pod: str) -> ProgressLine | None:
@@ -64,9 +65,12 @@ class ProgressReader:
         for pod in self._read_at.keys() - running.keys():
             del self._read_at[pod]
             self._lines.pop(pod, None)
-        due = [e for e in running.values() if now - self._read_at.get(e.pod, 0) >= EVERY_SECONDS]
+        read_before = now - EVERY_SECONDS
+        due = [e for e in running.values() if self._read_at.get(e.pod, 0) <= read_before]
+        due = [e for e in due if e.pod not in self._reading]  # its node does not answer
         for entry in due:
             self._read_at[entry.pod] = now
+            self._reading.add(entry.pod)
         return due
 
     async def _read(self, entry: CachedSplitJob) -> None:
@@ -75,7 +79,10 @@ class ProgressReader:
         except KubernetesError as error:
             log.debug("Progress of %s: %s", entry.name, error)
             return
+        finally:
+            self._reading.discard(entry.pod)
         line = ProgressLine.last_in(tail)
-        if line is not None and line != self._lines.get(entry.pod):
+        runs = entry.pod in self._read_at
+        if runs and line is not None and line != self._lines.get(entry.pod):
             self._lines[entry.pod] = line
             self._queue.add(entry.name)

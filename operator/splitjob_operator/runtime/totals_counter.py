@@ -92,9 +92,9 @@ class TotalsCounter:
         self._cache.run_seconds = totals.run_seconds
         uncounted = uncounted_in(self._cache)
         last = set(totals.batch)
-        for entry in uncounted:
-            if entry.uid in last:
-                await self._mark(entry)
+        # Also those whose end the watch has not brought yet, as right after another one led.
+        for entry in [one for one in self._cache if one.uid in last and not one.counted]:
+            await self._mark(entry)
         fresh = [e for e in uncounted if e.uid not in last][:MAX_BATCH]
         read = [(entry, await self._still_uncounted(entry)) for entry in fresh]
         batch = [(entry, raw) for entry, raw in read if raw is not None]

@@ -68,6 +68,19 @@ def test_who_cannot_start_is_passed_and_keeps_its_place() -> None:
     assert not line.may_start(retrying), "unless the place is taken"
 
 
+def test_who_is_being_deleted_and_stays_holds_up_nobody() -> None:
+    """As by a finalizer of somebody else's."""
+    raw = raw_splitjob()
+    raw["metadata"] |= {"deletionTimestamp": "2026-11-22T20:00:00Z"}
+    going = replace(entry("old", age=9), deleting=CachedSplitJob.of(raw).deleting)
+    line = line_of([going, entry("young")], 1)
+    assert line.next_up() == ["young"]
+    assert line.may_start(entry("young"))
+    assert [one.name for one in in_starting_order([going, entry("young")])] == ["young"]
+    active = replace(entry("runs", LifecycleState.RUNNING), deleting=True)
+    assert next_up([active, entry("young")], 1) == [], "its worker has its place still"
+
+
 def test_who_waits_for_the_bucket_is_passed_by_those_that_need_none() -> None:
     """Only as many as there are places look whether it is back."""
     stuck, storing = entry("stuck", age=9, blocked=BlockedReason.STORAGE), entry("storing", age=8)

@@ -136,6 +136,17 @@ def test_an_attempt_without_stems_has_its_gpu_time_lost(code: str, reason: str, 
         observe(failed(code, reason))
 
 
+def test_what_kueue_evicted_counts_as_preempted_beside_the_last_run() -> None:
+    status = failed("source_not_found", "SourceNotFound")
+    status.attempts[0].evicted_seconds = 3000
+    with (
+        adds(3000, "splitjob_gpu_seconds_total", model="demo", use="preempted"),
+        adds(20, "splitjob_gpu_seconds_total", model="demo", use="failed"),
+    ):
+        observe(status)
+        observe(status, status)
+
+
 def test_an_attempt_that_is_followed_by_another_one_is_a_retry_and_no_verdict() -> None:
     lost = SplitJobStatus(attempts=[attempt(1, "WorkerLost", ended=30, settled=31)])
     with (

@@ -48,6 +48,22 @@ def test_those_behind_one_that_starts_are_looked_at(ticks: Iterator[int]) -> Non
     assert queue.names == ["b", "c"], "nobody has moved since"
 
 
+def test_places_from_before_a_start_are_not_taken_for_those_after_it() -> None:
+    """They are a second old, and older where thousands wait."""
+    now = 0.0
+    cache, queue = SplitJobCache(Bounds(1), "cpu", lambda: now, lambda: NOW), Names()
+    refresher = PositionRefresher(cache, queue)  # type: ignore[arg-type]
+    for position, name in enumerate("abc", 1):
+        cache.put(raw(name, position))
+    cache.queue_decision("a")
+    cache.reserve("a")
+    refresher.look()
+    assert queue.names == []
+    now = 2.0
+    refresher.look()
+    assert queue.names == ["b", "c"]
+
+
 def test_those_far_behind_wait_for_the_resync(ticks: Iterator[int]) -> None:
     cache, queue = SplitJobCache(Bounds(1), "cpu", lambda: float(next(ticks)), lambda: NOW), Names()
     for number in range(30):

@@ -2,6 +2,7 @@
 
 import asyncio
 import itertools
+import threading
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 
@@ -166,3 +167,31 @@ def test_one_log_is_read_no_more_often_than_it_may(monkeypatch: pytest.MonkeyPat
 
     reading(logs, cache, Added(), look)
     assert logs.asked == [RUNNING.pod, other.pod]
+
+
+def test_a_log_that_does_not_come_is_not_asked_for_again_and_again() -> None:
+    """A node that does not answer would otherwise fill the memory with what waits for it."""
+    logs, answered = Logs(**{RUNNING.pod: told(40)}), threading.Event()
+    tail = logs.log_tail
+
+    def slow(pod: str, container: str) -> str:
+        answered.wait()
+        return tail(pod, container)
+
+    logs.log_tail = slow  # type: ignore[method-assign]
+    cache, queue = Entries(RUNNING), Added()
+
+    async def look(reader: ProgressReader) -> None:
+        for _ in range(20):
+            await asyncio.sleep(0.005)
+        assert len(asyncio.all_tasks()) <= 4
+        cache.hold()
+        await asyncio.sleep(0.05)
+        answered.set()
+        await until(lambda: logs.asked)
+        await asyncio.sleep(0.05)
+
+    reader = reading(logs, cache, queue, look)
+    assert logs.asked == [RUNNING.pod]
+    assert reader.line_of(RUNNING.pod) is None, "its pod ran no more by then"
+    assert queue.names == []

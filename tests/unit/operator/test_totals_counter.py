@@ -185,6 +185,18 @@ class TestCounter:
         count(cluster)
         assert (cluster.completed(), cluster.marked()) == (3, {"a", "b", "c"})
 
+    def test_one_whose_end_is_not_known_yet_is_marked_where_it_was_counted(self) -> None:
+        """Another operator led until now; its last batch is written over by the next one."""
+        cluster = Kept("a", "b")
+        cluster.totals = {"metadata": {"resourceVersion": "1"}, "data": Totals().data()}
+        counted = Totals().plus([finished("uid-a", "completed")], "cpu")
+        cluster.totals["data"] = counted.data()
+        running = raw_splitjob(status={})
+        running["metadata"] |= {"name": "a", "uid": "uid-a", "resourceVersion": "0"}
+        count(cluster, running, deepcopy(cluster.objects["b"]))
+        count(cluster)
+        assert (cluster.completed(), cluster.marked()) == (2, {"a", "b"})
+
     def test_another_operator_that_was_faster_makes_it_read_anew(self) -> None:
         cluster = Kept("a")
         cluster.failures = [ConflictError("the object has been modified", 409)]
