@@ -162,6 +162,7 @@ def test_another_request_under_the_name_of_a_completed_job_runs(here: Site) -> N
     """Stems of one request are no answer to another."""
     name = here.ask("complete")
     here.told(name)
+    eventually(lambda: here.status(name)["counted"])
     here.delete("splitjob", name)
     here.ask("complete", name=name, format="flac")
     status = here.ended(name)
