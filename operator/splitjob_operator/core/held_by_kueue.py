@@ -7,7 +7,7 @@ before is kept, and no deadline of a run counts meanwhile.
 from dataclasses import replace
 
 from splitjob.conditions import ConditionType, Reason, find
-from splitjob.status import Attempt, Queue
+from splitjob.status import Attempt
 from splitjob_operator.core import outcome
 from splitjob_operator.core.context import ReconcileContext
 from splitjob_operator.core.kueue import Workload
@@ -16,13 +16,12 @@ from splitjob_operator.core.observed import KubeJob, KubePod
 from splitjob_operator.core.plan import Plan, SetWorkloadActive
 from splitjob_operator.core.queue import queue_status
 from splitjob_operator.core.stuck_pods import delete_stuck_pods
+from splitjob_operator.core.waiting import suspend
 
 __all__ = [
-    "begin_to_wait",
     "goes_with_eviction",
     "note_eviction",
     "settle_eviction",
-    "suspend",
     "wait_for_admission",
 ]
 
@@ -32,8 +31,8 @@ NO_WORKLOAD_RETRY_SECONDS = 5
 def goes_with_eviction(attempt: Attempt, pod: KubePod) -> bool:
     """Return whether a pod of a Job that Kueue holds back goes with an eviction.
 
-    Job and pods are read one after the other: where Kueue has admitted the Job in between, a pod
-    may be a new one, which stays.
+    Job and pods are not read at once: a pod that runs and is not known may be of a Job that Kueue
+    has admitted again, and stays.
     """
     return pod.name == attempt.pod_name or pod.stopped or pod.deleting_since is not None
 
@@ -61,13 +60,6 @@ def settle_eviction(ctx: ReconcileContext, attempt: Attempt) -> None:
     attempt.started_at = attempt.ended_at = None
 
 
-def begin_to_wait(ctx: ReconcileContext) -> None:
-    """Note since when an attempt waits: anew after a run, and after it was suspended."""
-    queue = ctx.status.queue
-    if not ctx.suspended and (queue is None or queue.since is None):
-        ctx.status.queue = (queue or Queue()).model_copy(update={"since": ctx.now})
-
-
 def wait_for_admission(ctx: ReconcileContext, attempt: Attempt, job: KubeJob) -> Plan:
     """Return the plan of an attempt whose Job is held back, with Kueue's reason."""
     if plan := _completed_before_eviction(ctx, attempt):
@@ -90,16 +82,6 @@ def wait_for_admission(ctx: ReconcileContext, attempt: Attempt, job: KubeJob) ->
     decision = replace(ctx.observed.queue_decision, position=None, eta_seconds=None)
     ctx.condition(ConditionType.ADMITTED, "False", workload.reason, message)
     ctx.status.queue = queue_status(ctx.status.queue, decision, workload.reason, message)
-    return ctx.plan()
-
-
-def suspend(ctx: ReconcileContext) -> Plan:
-    """Return the plan of an attempt that waits for `spec.suspend` to be taken back.
-
-    That time does not count.
-    """
-    ctx.status.queue = Queue(reason=Reason.SUSPENDED, message="spec.suspend is true.")
-    ctx.condition(ConditionType.ADMITTED, "False", Reason.SUSPENDED, "spec.suspend is true.")
     return ctx.plan()
 
 

@@ -29,11 +29,9 @@ from splitjob_operator.core.diagnosis import (
 )
 from splitjob_operator.core.ended_jobs import delete_ended_jobs
 from splitjob_operator.core.held_by_kueue import (
-    begin_to_wait,
     goes_with_eviction,
     note_eviction,
     settle_eviction,
-    suspend,
     wait_for_admission,
 )
 from splitjob_operator.core.kueue import is_kueues
@@ -46,6 +44,7 @@ from splitjob_operator.core.lookups import (
 from splitjob_operator.core.observed import KubeJob, KubePod
 from splitjob_operator.core.plan import CreateJob, Plan
 from splitjob_operator.core.queue import queue_status
+from splitjob_operator.core.waiting import begin_to_wait, suspend
 
 __all__ = ["reconcile_running"]
 
